@@ -1,0 +1,5 @@
+//! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
+
+pub mod clock;
+pub mod domain;
+pub mod entropy;

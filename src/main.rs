@@ -1,0 +1,3 @@
+//! The `quotegrid` binary.
+
+fn main() {}
