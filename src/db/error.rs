@@ -1,0 +1,245 @@
+//! What can go wrong with the database: while it works ([`Error`]) and while it is opened ([`OpenError`]).
+
+use rusqlite::ffi::ErrorCode;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// The result of a database operation.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A read or a change that did not happen.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The writer has more waiting than it can do in useful time. Nothing was written; try again later.
+    #[error("the database is overloaded, try again later")]
+    Overloaded,
+    /// The transaction that held this change was rolled back. Nothing of it was written.
+    #[error("the change was not committed: {message}")]
+    NotCommitted {
+        /// SQLite's code: disk full, busy, read-only, …
+        code: ErrorCode,
+        /// SQLite's words for it.
+        message: Arc<str>,
+    },
+    /// The change panicked and was rolled back alone; the panic's own message is in the log.
+    #[error("the change panicked and was rolled back")]
+    Panicked,
+    /// An UPDATE or DELETE that must change exactly one row changed another number of them.
+    #[error("{operation}: expected to change one row, changed {changed}")]
+    LostRow {
+        /// Which statement, as `module::function`.
+        operation: &'static str,
+        /// How many rows it changed.
+        changed: usize,
+    },
+    /// The database has been closed.
+    #[error("the database is closed")]
+    Closed,
+    /// SQLite refused a statement.
+    #[error(transparent)]
+    Sqlite(#[from] rusqlite::Error),
+    /// No reader became free in time.
+    #[error("no database reader became free in time")]
+    NoReader(#[source] r2d2::Error),
+}
+
+impl Error {
+    /// SQLite's code, where this came from SQLite.
+    pub fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::NotCommitted { code, .. } => Some(*code),
+            Self::Sqlite(error) => error.sqlite_error_code(),
+            _ => None,
+        }
+    }
+
+    /// Whether the same change may well succeed a little later: overload, a lock, a full disk.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_))
+            || matches!(
+                self.code(),
+                Some(
+                    ErrorCode::DatabaseBusy
+                        | ErrorCode::DatabaseLocked
+                        | ErrorCode::DiskFull
+                        | ErrorCode::SystemIoFailure
+                        | ErrorCode::OutOfMemory
+                        | ErrorCode::OperationInterrupted
+                )
+            )
+    }
+
+    /// Whether a constraint of the schema refused the change, told by SQLite's extended code and never by its words.
+    pub fn constraint(&self) -> Option<Constraint> {
+        let Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = self else { return None };
+        match failure.extended_code {
+            rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE | rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY => {
+                Some(Constraint::Unique)
+            }
+            rusqlite::ffi::SQLITE_CONSTRAINT_FOREIGNKEY => Some(Constraint::ForeignKey),
+            rusqlite::ffi::SQLITE_CONSTRAINT_CHECK => Some(Constraint::Check),
+            _ => None,
+        }
+    }
+}
+
+/// Which kind of rule of the schema was broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Constraint {
+    /// UNIQUE or PRIMARY KEY.
+    Unique,
+    /// FOREIGN KEY.
+    ForeignKey,
+    /// CHECK, or JSON that is none.
+    Check,
+}
+
+/// Why a database could not be opened. The file is as it was; each message says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file is something else.
+    #[error("{path} is not a database: choose another file with --database, or restore it from a backup")]
+    NotADatabase {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A database of some other program.
+    #[error("{path} is a database of another program: choose another file with --database")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A later quotegrid has been here.
+    #[error(
+        "{path} has schema version {found}, this quotegrid knows up to {known}: install the newer quotegrid again, or restore a backup from before the upgrade"
+    )]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version.
+        found: u32,
+        /// The newest version that this binary knows.
+        known: u32,
+    },
+    /// The file is older than this binary, and the caller did not ask for a migration.
+    #[error("{path} has schema version {found}, this quotegrid needs {known}: run `quotegrid migrate`")]
+    NotMigrated {
+        /// The file.
+        path: PathBuf,
+        /// Its schema version; 0: none.
+        found: u32,
+        /// The version that this binary needs.
+        known: u32,
+    },
+    /// There is no such file, and the caller did not ask to make one.
+    #[error(
+        "{path} does not exist: run `quotegrid migrate` or `quotegrid serve` to create it, or name another with --database"
+    )]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Nobody may write there.
+    #[error(
+        "{path} cannot be written: it, its directory or the disk is read-only for this user; mend the permissions or choose another file with --database"
+    )]
+    ReadOnly {
+        /// The file.
+        path: PathBuf,
+    },
+    /// No room.
+    #[error("the disk of {path} is full: free some space and start again, nothing was lost")]
+    DiskFull {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Another process holds the lock for longer than any of ours would.
+    #[error("{path} is locked by another process: stop it, or wait until it is done")]
+    Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Bytes inside are damaged.
+    #[error("{path} is damaged ({message}): restore it from a backup with `quotegrid restore`")]
+    Corrupt {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's words.
+        message: String,
+    },
+    /// A SQLite that can damage a WAL file with two connections.
+    #[error(
+        "SQLite {found} is too old: {needed} or newer is needed, older ones can damage a WAL database that has two connections"
+    )]
+    OldSqlite {
+        /// The linked version.
+        found: &'static str,
+        /// The lowest version that will do.
+        needed: &'static str,
+    },
+    /// A setting that SQLite did not take, as some file systems make it do.
+    #[error(
+        "{path}: SQLite kept {pragma}={found} instead of {wanted}: put the database on a local file system that supports shared memory and locks"
+    )]
+    Setting {
+        /// The file.
+        path: PathBuf,
+        /// The setting's name.
+        pragma: &'static str,
+        /// What was asked for.
+        wanted: String,
+        /// What it reads back as.
+        found: String,
+    },
+    /// A schema change failed; the file is as it was before.
+    #[error("{path} could not be migrated ({message}); it is as it was before{}", copy.as_ref().map(|copy| format!(", and a copy is at {}", copy.display())).unwrap_or_default())]
+    Migration {
+        /// The file.
+        path: PathBuf,
+        /// What went wrong.
+        message: String,
+        /// The copy made before the change, kept.
+        copy: Option<PathBuf>,
+    },
+    /// The operating system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// Its words.
+        source: std::io::Error,
+    },
+    /// Anything else SQLite says.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// SQLite's error.
+        source: rusqlite::Error,
+    },
+}
+
+impl OpenError {
+    /// Sorts an error of SQLite, met while opening `path`, into what a person can act on.
+    pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.sqlite_error_code() {
+            Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            Some(ErrorCode::DiskFull) => Self::DiskFull { path },
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
+            Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, message: source.to_string() },
+            _ => Self::Sqlite { path, source },
+        }
+    }
+
+    /// Sorts an error of the operating system, met while making `path` or its directory.
+    pub(super) fn from_io(path: &std::path::Path, source: std::io::Error) -> Self {
+        let path = path.to_path_buf();
+        match source.kind() {
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            std::io::ErrorKind::StorageFull => Self::DiskFull { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}

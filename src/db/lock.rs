@@ -1,0 +1,50 @@
+//! Lock files: the operating system frees them when their process dies, however it dies. They lie in a directory of their own
+//! beside the database and are never unlinked while anyone may look at them.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How often a waiter looks whether the lock is free.
+const POLL: Duration = Duration::from_millis(5);
+
+/// The directory of the lock files of the database at `database`.
+pub fn directory(database: &Path) -> PathBuf {
+    let mut name = database.file_name().unwrap_or_default().to_os_string();
+    name.push(".locks");
+    database.with_file_name(name)
+}
+
+/// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.
+pub fn make_directory(database: &Path) -> io::Result<PathBuf> {
+    let directory = directory(database);
+    match DirBuilder::new().mode(0o700).create(&directory) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+        _ => Ok(directory),
+    }
+}
+
+/// Opens the lock file `name`, made with mode 0600 unless it is there.
+pub fn open(directory: &Path, name: &str) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(directory.join(name))
+}
+
+/// Takes the lock on `file`, waiting up to `patience`; `false` when another process still holds it then.
+pub fn take(file: &File, patience: Duration) -> io::Result<bool> {
+    let until = Instant::now() + patience;
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if Instant::now() < until => std::thread::sleep(POLL),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Removes the directory of lock files of a database that is itself being removed.
+pub fn remove_directory(database: &Path) -> io::Result<()> {
+    fs::remove_dir_all(directory(database))
+}
