@@ -1,0 +1,207 @@
+//! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; [`Settings::check`] turns
+//! them into a checked [`Config`] or a sentence that says what to mend. Secrets print as `***`.
+
+use crate::db::Synchronous;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
+const SECRET_MIN: usize = 8;
+
+/// A value that must not be seen. `Debug` and `Display` show `***`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Wraps `text`.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// The value itself: for signing and comparing, never for printing.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Display for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl std::str::FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self::new(text))
+    }
+}
+
+/// Which database, and how it is written: for every command.
+#[derive(Debug, Clone, clap::Args)]
+pub struct DatabaseSettings {
+    /// The database file; made with its directory where the command may make it
+    #[arg(long, env = "QUOTEGRID_DATABASE", value_name = "FILE", default_value = "data/quotegrid.db", global = true)]
+    pub database: PathBuf,
+    /// How hard a commit is pushed to the disk: full survives a power cut, normal may lose the last commits in one
+    #[arg(
+        long,
+        env = "QUOTEGRID_SYNCHRONOUS",
+        value_name = "full|normal",
+        default_value = "full",
+        global = true,
+        hide_short_help = true
+    )]
+    pub synchronous: Synchronous,
+}
+
+/// How many jobs run beside each other, and how long they may take to end: for `serve` and `work`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct WorkerSettings {
+    /// Threads that work jobs off; 0: none
+    #[arg(long, env = "QUOTEGRID_WORKERS", value_name = "THREADS", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(0..=64))]
+    pub workers: u16,
+    /// Milliseconds after which a job is taken from a worker that has stopped renewing its claim
+    #[arg(long, env = "QUOTEGRID_LEASE_MS", value_name = "MS", default_value_t = 30_000,
+          value_parser = clap::value_parser!(u32).range(1_000..=3_600_000))]
+    pub lease_ms: u32,
+    /// Milliseconds that running jobs and requests get to end after SIGTERM or SIGINT; a second signal stops at once
+    #[arg(long, env = "QUOTEGRID_GRACE_MS", value_name = "MS", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(0..=600_000))]
+    pub grace_ms: u32,
+}
+
+/// Where and for whom the server listens: for `serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServerSettings {
+    /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job
+    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// The app's client secret, which signs webhooks; several with commas while one is being rotated
+    #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET", value_name = "SECRET", hide_env_values = true)]
+    pub shopify_api_secret: Option<Secret>,
+    /// A file that holds the client secret, or several, a line each
+    #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET_FILE", value_name = "FILE")]
+    pub shopify_api_secret_file: Option<PathBuf>,
+    /// The bearer token of /admin/api; without one the admin API is off (404)
+    #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub admin_token: Option<Secret>,
+    /// A file that holds the admin token
+    #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// How people reach this server from outside, such as https://quotes.example.com; the listen address where unset
+    #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    /// Threads that answer requests; none of them ever waits for a commit
+    #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub handlers: u16,
+}
+
+/// What is wrong with a setting, and how to mend it.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A needed secret is missing.
+    #[error(
+        "no Shopify API secret: set QUOTEGRID_SHOPIFY_API_SECRET (or QUOTEGRID_SHOPIFY_API_SECRET_FILE) to your app's client secret, or try it on this machine with --dev"
+    )]
+    NoShopifySecret,
+    /// Given twice.
+    #[error("both {name} and {name}_FILE are set: keep one of them")]
+    Twice {
+        /// The variable.
+        name: &'static str,
+    },
+    /// A secret's file cannot be read.
+    #[error("{name}: {path} cannot be read: {source}")]
+    File {
+        /// The variable.
+        name: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A secret that protects nothing.
+    #[error("{name} is shorter than {SECRET_MIN} characters, which can be guessed: use a longer one")]
+    ShortSecret {
+        /// The variable.
+        name: &'static str,
+    },
+    /// Not a URL to put in front of a path.
+    #[error("QUOTEGRID_PUBLIC_URL must look like https://quotes.example.com, without a query or a fragment")]
+    PublicUrl,
+}
+
+/// The variable of the webhook secret, for messages.
+const SHOPIFY_SECRET: &str = "QUOTEGRID_SHOPIFY_API_SECRET";
+/// The variable of the admin token, for messages.
+const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
+
+impl ServerSettings {
+    /// The webhook secrets that are configured, newest first; empty when there are none.
+    ///
+    /// # Errors
+    /// When they are given twice, cannot be read, or are too short.
+    pub fn shopify_secrets(&self) -> Result<Vec<Secret>, ConfigError> {
+        let text = one_of(SHOPIFY_SECRET, self.shopify_api_secret.as_ref(), self.shopify_api_secret_file.as_deref())?;
+        let secrets = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty()).map(Secret::new);
+        let secrets: Vec<Secret> = secrets.collect();
+        if secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN) {
+            return Err(ConfigError::ShortSecret { name: SHOPIFY_SECRET });
+        }
+        Ok(secrets)
+    }
+
+    /// The admin token, where one is configured.
+    ///
+    /// # Errors
+    /// As [`ServerSettings::shopify_secrets`].
+    pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
+        let text = one_of(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())?;
+        let token = text.trim();
+        match token.len() {
+            0 => Ok(None),
+            length if length < SECRET_MIN => Err(ConfigError::ShortSecret { name: ADMIN_TOKEN }),
+            _ => Ok(Some(Secret::new(token))),
+        }
+    }
+
+    /// The public address without a slash at its end, where one is configured.
+    ///
+    /// # Errors
+    /// When it is not an http or https address.
+    pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        let Some(url) = self.public_url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
+            return Ok(None);
+        };
+        let host =
+            url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(ConfigError::PublicUrl)?;
+        if host.is_empty() || host.starts_with('/') || host.contains(['?', '#', ' ', '"', '<', '>']) {
+            return Err(ConfigError::PublicUrl);
+        }
+        Ok(Some(url.trim_end_matches('/').to_owned()))
+    }
+}
+
+/// The text of a secret that is given by value or by file; empty when by neither.
+fn one_of(name: &'static str, value: Option<&Secret>, file: Option<&Path>) -> Result<String, ConfigError> {
+    let value = value.map(Secret::expose).filter(|value| !value.trim().is_empty());
+    match (value, file) {
+        (Some(_), Some(_)) => Err(ConfigError::Twice { name }),
+        (Some(value), None) => Ok(value.to_owned()),
+        (None, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|source| ConfigError::File { name, path: path.to_path_buf(), source })
+        }
+        (None, None) => Ok(String::new()),
+    }
+}

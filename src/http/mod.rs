@@ -1,0 +1,184 @@
+//! Plain values for what comes in and goes out: everything above `server.rs` works on these, so tests need no socket.
+//!
+//! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
+//! the thread that saw its commit, and no handler thread ever waits for one.
+
+use std::net::IpAddr;
+
+/// What the client wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Method {
+    /// GET
+    Get,
+    /// HEAD: as GET, and the server leaves the body out.
+    Head,
+    /// POST
+    Post,
+    /// PUT
+    Put,
+    /// PATCH
+    Patch,
+    /// DELETE
+    Delete,
+    /// OPTIONS
+    Options,
+    /// Any other token.
+    Other(String),
+}
+
+impl From<&str> for Method {
+    fn from(token: &str) -> Self {
+        match token {
+            "GET" => Self::Get,
+            "HEAD" => Self::Head,
+            "POST" => Self::Post,
+            "PUT" => Self::Put,
+            "PATCH" => Self::Patch,
+            "DELETE" => Self::Delete,
+            "OPTIONS" => Self::Options,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+}
+
+impl Method {
+    /// The token on the wire.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+            Self::Options => "OPTIONS",
+            Self::Other(token) => token,
+        }
+    }
+}
+
+/// Header fields in the order they came, with names in lower case.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Adds a field; the name's case does not matter.
+    pub fn push(&mut self, name: &str, value: impl Into<String>) {
+        self.0.push((name.to_ascii_lowercase(), value.into()));
+    }
+
+    /// The first field called `name` (in lower case).
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// Every field called `name` (in lower case).
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All fields.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+/// A whole request: its body has been read and is within the limits.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// The path as it was sent, percent-encoded, without the query.
+    pub path: String,
+    /// What follows the `?`, as it was sent; empty when there is none.
+    pub query: String,
+    /// The header fields.
+    pub headers: Headers,
+    /// The body's raw bytes: signatures are over these.
+    pub body: Vec<u8>,
+    /// The client's address; a trusted proxy's client where there is one.
+    pub client: IpAddr,
+    /// Names this request in answers and log lines.
+    pub id: String,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// The status code.
+    pub status: u16,
+    /// The header fields; Content-Length and Date are the server's.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body.
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    /// An answer with a body of the given media type.
+    pub fn new(status: u16, content_type: &str, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: vec![("Content-Type", content_type.to_owned())], body: body.into() }
+    }
+
+    /// A JSON answer.
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, "application/json", body.to_string())
+    }
+
+    /// The same answer with one more header field.
+    #[must_use]
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// The first field called `name`, in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The way back to the client. Answers once; dropped unanswered (a panic, a lost change) it answers 500 itself.
+pub struct Reply(Option<Box<dyn FnOnce(Response) + Send>>);
+
+impl Reply {
+    /// A reply that hands the answer to `send`, on whichever thread answers.
+    pub fn new(send: impl FnOnce(Response) + Send + 'static) -> Self {
+        Self(Some(Box::new(send)))
+    }
+
+    /// Answers.
+    pub fn send(mut self, response: Response) {
+        if let Some(send) = self.0.take() {
+            send(response);
+        }
+    }
+}
+
+impl Drop for Reply {
+    fn drop(&mut self) {
+        if let Some(send) = self.0.take() {
+            send(Response::new(
+                500,
+                "application/problem+json",
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error"}"#,
+            ));
+        }
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Reply").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Whatever answers requests.
+pub trait Service: Send + Sync + 'static {
+    /// Answers `request` through `reply`, now or later. Must not wait for anything that can take longer than a few milliseconds.
+    fn call(&self, request: Request, reply: Reply);
+}
