@@ -23,7 +23,7 @@ use checkpoint::Checkpointer;
 use connection::Role;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::Connection;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::sync_channel;
@@ -251,11 +251,21 @@ impl Drop for Shared {
 pub struct Tx<'a> {
     connection: &'a Connection,
     announced: Cell<bool>,
+    after_commit: RefCell<Vec<AfterCommit>>,
 }
+
+/// What a change wants done once it is committed.
+type AfterCommit = Box<dyn FnOnce() + Send>;
 
 impl<'a> Tx<'a> {
     fn new(connection: &'a Connection) -> Self {
-        Self { connection, announced: Cell::new(false) }
+        Self { connection, announced: Cell::new(false), after_commit: RefCell::default() }
+    }
+
+    /// Runs `then` after the commit that holds this change, on another thread, and not at all when it is rolled back: for log
+    /// lines and counters that claim success.
+    pub fn after_commit(&self, then: impl FnOnce() + Send + 'static) {
+        self.after_commit.borrow_mut().push(Box::new(then));
     }
 
     /// Wakes those who wait for [`News`] once this transaction is committed. Waking them for nothing does no harm.

@@ -1,10 +1,10 @@
 //! The one writer thread: it takes whatever changes wait, runs each in a savepoint of its own, commits once, and only then has
 //! all of them answered. One fsync so serves many callers, and nobody fights for the write lock.
 
-use super::Tx;
 use super::checkpoint::Checkpointer;
 use super::error::{Error, Result};
 use super::news::News;
+use super::{AfterCommit, Tx};
 use log::{error, warn};
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
@@ -164,7 +164,7 @@ impl Writer {
         checkpointer: Arc<Checkpointer>,
     ) -> std::io::Result<Self> {
         let (queue, inbox) = sync_channel(capacity);
-        let (answers, outbox) = channel::<Vec<Answer>>();
+        let (answers, outbox) = channel::<Answers>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
@@ -226,18 +226,36 @@ impl Writer {
     }
 }
 
+/// What is left to do after a commit, or after one that failed.
+struct Answers {
+    after_commit: Vec<AfterCommit>,
+    answers: Vec<Answer>,
+}
+
 struct Answer {
     change: Box<dyn Change>,
     fate: Fate,
 }
 
-fn give_answers(outbox: &Mutex<Receiver<Vec<Answer>>>) {
+impl Answers {
+    /// Log lines first, so that a change is told before anyone acts on it.
+    fn give(self) {
+        for then in self.after_commit {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
+                error!("what was to follow a commit panicked: {}", panic_message(panic.as_ref()));
+            }
+        }
+        for Answer { change, fate } in self.answers {
+            give_answer(change, fate);
+        }
+    }
+}
+
+fn give_answers(outbox: &Mutex<Receiver<Answers>>) {
     loop {
         let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(answers) = received else { return };
-        for Answer { change, fate } in answers {
-            give_answer(change, fate);
-        }
+        answers.give();
     }
 }
 
@@ -250,7 +268,7 @@ fn give_answer(change: Box<dyn Change>, fate: Fate) {
 struct Thread {
     connection: Connection,
     inbox: Receiver<Message>,
-    answers: Sender<Vec<Answer>>,
+    answers: Sender<Answers>,
     news: Arc<News>,
     checkpointer: Arc<Checkpointer>,
     figures: Arc<WriterFigures>,
@@ -328,13 +346,15 @@ impl Thread {
         self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Relaxed);
         let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX);
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
-        self.answer(done, refused, &fate);
+        let after_commit = if matches!(fate, Fate::Committed) { tx.after_commit.take() } else { Vec::new() };
+        self.answer(after_commit, done, refused, &fate);
         stop
     }
 
     /// Runs one change. An error means that the whole transaction is lost.
     fn run_in_savepoint(&self, change: &mut dyn Change, tx: &Tx<'_>) -> rusqlite::Result<()> {
         self.execute("SAVEPOINT change")?;
+        let promised = tx.after_commit.borrow().len();
         let kept = change.run(tx);
         // FULL, IOERR, NOMEM and some INTERRUPTs roll back everything, not the savepoint: without this look, earlier
         // changes would be lost and later ones committed one by one (measured).
@@ -347,6 +367,7 @@ impl Thread {
             ));
         }
         if !kept {
+            tx.after_commit.borrow_mut().truncate(promised);
             self.execute("ROLLBACK TO change")?;
         }
         self.execute("RELEASE change")
@@ -378,19 +399,22 @@ impl Thread {
         self.connection.prepare_cached(sql)?.execute(()).map(|_rows| ())
     }
 
-    fn answer(&self, done: Vec<Box<dyn Change>>, refused: Vec<Box<dyn Change>>, fate: &Fate) {
+    fn answer(
+        &self,
+        after_commit: Vec<AfterCommit>,
+        done: Vec<Box<dyn Change>>,
+        refused: Vec<Box<dyn Change>>,
+        fate: &Fate,
+    ) {
         let alone = done.len() == 1 && refused.is_empty();
         let mut answers: Vec<Answer> = done.into_iter().map(|change| Answer { change, fate: fate.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| Answer { change, fate: Fate::Refused }));
+        let answers = Answers { after_commit, answers };
         // A lone waiter is woken from here: one thread switch less than by way of the answering threads.
-        if alone && answers[0].change.answers_quickly() {
-            for Answer { change, fate } in answers {
-                give_answer(change, fate);
-            }
+        if alone && answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly() {
+            answers.give();
         } else if let Err(unsent) = self.answers.send(answers) {
-            for Answer { change, fate } in unsent.0 {
-                give_answer(change, fate);
-            }
+            unsent.0.give();
         }
     }
 }
