@@ -8,3 +8,4 @@ pub mod entropy;
 pub mod error;
 pub mod http;
 pub mod queue;
+pub mod shopify;
