@@ -6,16 +6,20 @@
 mod checkpoint;
 mod connection;
 mod error;
+mod inspect;
 pub mod lock;
 mod migrate;
 mod news;
+mod row_counts;
 mod types;
 pub(crate) mod writer;
 
 pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
+pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, News};
+pub use row_counts::RowCounts;
 pub use types::Millis;
 pub use writer::WriterFigures;
 

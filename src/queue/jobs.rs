@@ -460,6 +460,22 @@ pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, except: JobId, kee
     Ok(jobs.len())
 }
 
+/// Calls `look` with the texts of every finished job: its payload and, where there is one, its error.
+///
+/// # Errors
+/// The database's, and those of `look`.
+pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str) -> db::Result<()>) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT status, payload || ' ' || coalesce(error, '') AS text FROM job_queue
+         WHERE status IN ('completed', 'failed', 'cancelled')",
+    )?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        look(row.get("status")?, row.get_ref("text")?.as_str().map_err(rusqlite::Error::from)?)?;
+    }
+    Ok(())
+}
+
 fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         id: row.get("id")?,

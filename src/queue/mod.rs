@@ -28,7 +28,7 @@ mod worker;
 
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
-pub use jobs::{Counts, Filter, counts, find, forget, list, next_due_at};
+pub use jobs::{Counts, Filter, counts, each_finished, find, forget, list, next_due_at};
 pub use worker::{Options, Running, Step, Worker};
 
 use crate::db::Tx;
@@ -102,6 +102,11 @@ impl NewJob {
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
         self
+    }
+
+    /// What its handler will be given.
+    pub fn payload(&self) -> &Value {
+        &self.payload
     }
 
     fn check(&self) -> Result<(), Error> {
