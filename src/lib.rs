@@ -10,6 +10,7 @@ pub mod entropy;
 pub mod erasure;
 pub mod error;
 pub mod http;
+pub mod intake;
 pub mod keyed_hash;
 pub mod orders;
 pub mod queue;

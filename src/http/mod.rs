@@ -3,6 +3,13 @@
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
+pub mod ops;
+pub mod respond;
+pub mod routes;
+pub mod webhooks;
+
+pub use routes::{Router, Site};
+
 use std::net::IpAddr;
 
 /// What the client wants done.
