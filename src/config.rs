@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 /// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
 const SECRET_MIN: usize = 8;
 
+/// The level of the log, by `QUOTEGRID_LOG`; info where that is unset.
+pub fn log_filter() -> String {
+    std::env::var("QUOTEGRID_LOG").unwrap_or_else(|_unset| "info".to_owned())
+}
+
 /// A value that must not be seen. `Debug` and `Display` show `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -2,9 +2,11 @@
 
 pub mod app;
 pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod domain;
 pub mod entropy;
 pub mod erasure;

@@ -1,3 +1,10 @@
-//! The `quotegrid` binary.
+//! The `quotegrid` binary: starts the logger, hands over to [`quotegrid::cli`], and turns its answer into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quotegrid::cli::start_logger();
+    // Failpoints exist only in builds for tests.
+    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
+    quotegrid::cli::run().into()
+}

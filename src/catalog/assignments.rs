@@ -1,8 +1,61 @@
 //! Which product has which matrix and which option groups.
 
-use crate::db::{self, RowCounts, Tx};
-use crate::domain::ids::StoreId;
+use crate::db::{self, Millis, RowCounts, Tx};
+use crate::domain::ids::{MatrixId, OptionGroupId, StoreId};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, named_params};
+
+/// Has a product priced by a matrix of the same store.
+///
+/// # Errors
+/// The database's.
+pub fn insert_matrix(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    store: StoreId,
+    product: &str,
+    title: &str,
+    matrix: MatrixId,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO product_matrices (store_id, product_id, matrix_id, product_title, assigned_at)
+         VALUES (:store_id, :product_id, :matrix_id, :title, :now)",
+    )?;
+    statement.execute(named_params! {
+        ":store_id": store,
+        ":product_id": product,
+        ":matrix_id": matrix,
+        ":title": title,
+        ":now": Millis(now),
+    })?;
+    Ok(())
+}
+
+/// Offers an option group of the same store with a product, in the `sort_order`th place.
+///
+/// # Errors
+/// The database's.
+pub fn insert_group(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    store: StoreId,
+    product: &str,
+    group: OptionGroupId,
+    sort_order: usize,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO product_option_groups (store_id, product_id, option_group_id, sort_order, assigned_at)
+         VALUES (:store_id, :product_id, :group_id, :sort_order, :now)",
+    )?;
+    statement.execute(named_params! {
+        ":store_id": store,
+        ":product_id": product,
+        ":group_id": group,
+        ":sort_order": sort_order,
+        ":now": Millis(now),
+    })?;
+    Ok(())
+}
 
 /// Deletes assignments of products.
 pub(super) fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize, counts: &mut RowCounts) -> db::Result<()> {

@@ -1,8 +1,64 @@
 //! Price matrices: a grid of breakpoints and the price of each cell.
 
-use crate::db::{self, RowCounts, Tx};
+use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{MatrixId, StoreId};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
+
+/// A matrix to be written. Lengths are thousandths of the store's unit, ascending; prices are minor units, a row a height,
+/// `None` where a size is not offered.
+#[derive(Debug, Clone, Copy)]
+pub struct NewMatrix<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Breakpoints of the width.
+    pub widths: &'a [i64],
+    /// Breakpoints of the height.
+    pub heights: &'a [i64],
+    /// Prices by height, then width.
+    pub prices: &'a [Vec<Option<i64>>],
+}
+
+/// Writes a matrix with its breakpoints and cells.
+///
+/// # Errors
+/// The database's.
+pub fn insert(tx: &Tx<'_>, now: DateTime<Utc>, id: MatrixId, store: StoreId, matrix: &NewMatrix<'_>) -> db::Result<()> {
+    tx.prepare_cached(
+        "INSERT INTO price_matrices (id, store_id, name, created_at, updated_at)
+         VALUES (:id, :store_id, :name, :now, :now)",
+    )?
+    .execute(named_params! { ":id": id, ":store_id": store, ":name": matrix.name, ":now": Millis(now) })?;
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO breakpoints (matrix_id, axis, position, value) VALUES (:matrix_id, :axis, :position, :value)",
+    )?;
+    for (axis, values) in [("width", matrix.widths), ("height", matrix.heights)] {
+        for (position, value) in values.iter().enumerate() {
+            statement
+                .execute(named_params! { ":matrix_id": id, ":axis": axis, ":position": position, ":value": value })?;
+        }
+    }
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO matrix_cells (matrix_id, height_position, width_position, price_minor)
+         VALUES (:matrix_id, :height, :width, :price)",
+    )?;
+    for (height, row) in matrix.prices.iter().enumerate() {
+        for (width, price) in row.iter().enumerate() {
+            statement
+                .execute(named_params! { ":matrix_id": id, ":height": height, ":width": width, ":price": price })?;
+        }
+    }
+    Ok(())
+}
+
+/// How many matrices a store has.
+///
+/// # Errors
+/// The database's.
+pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
+    let mut statement = connection.prepare_cached("SELECT count(*) FROM price_matrices WHERE store_id = :store_id")?;
+    Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
+}
 
 /// Deletes matrices with what they hold, a large one in several calls.
 pub(super) fn delete_some(tx: &Tx<'_>, store: StoreId, mut budget: usize, counts: &mut RowCounts) -> db::Result<()> {

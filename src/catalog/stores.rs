@@ -129,6 +129,18 @@ pub fn mark_uninstalled(
     Ok(statement.execute(params)? == 1)
 }
 
+/// Takes the next number of a store's own sequence of orders.
+///
+/// # Errors
+/// `LostRow` when there is no such store, and the database's.
+pub fn next_order_number(tx: &Tx<'_>, store: StoreId) -> db::Result<i64> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET draft_order_count = draft_order_count + 1 WHERE id = :id RETURNING draft_order_count",
+    )?;
+    let number = statement.query_row(named_params! { ":id": store }, |row| row.get(0)).optional()?;
+    number.ok_or(db::Error::LostRow { operation: "catalog::stores::next_order_number", changed: 0 })
+}
+
 /// What there is to erase.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Erasing {

@@ -41,6 +41,8 @@ pub enum Schema {
     /// Make it and migrate it.
     #[default]
     BringUpToDate,
+    /// Make it when it is missing, refuse it when it is older: a server of the old version may be running on it.
+    MakeIfMissing,
     /// Refuse it: for commands that only look.
     MustBeCurrent,
 }
@@ -71,6 +73,9 @@ pub(super) fn open_current(
     let mut connection = connection::open(path, Role::Writer, synchronous)?;
     let from = check_owner(&connection, path)?;
     let to = newest_version();
+    if schema == Schema::MakeIfMissing && from > 0 && from < to {
+        return Err(OpenError::NotMigrated { path: path.to_path_buf(), found: from, known: to });
+    }
     if from < to {
         let copy = if from > 0 { Some(copy_before(&connection, path, from)?) } else { None };
         if let Err(message) = run(&mut connection) {
