@@ -8,6 +8,7 @@ mod output;
 mod serve;
 mod signals;
 mod stores;
+mod webhook;
 mod work;
 
 use crate::app::{self, App};
@@ -74,6 +75,9 @@ enum Command {
     /// Add and look at stores
     #[command(subcommand)]
     Stores(stores::Command),
+    /// Play Shopify
+    #[command(subcommand)]
+    Webhook(webhook::Command),
 }
 
 /// Why a command did not do what it was asked.
@@ -156,6 +160,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Webhook(command) => webhook::run(command, output),
     }
 }
 

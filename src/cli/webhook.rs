@@ -1,8 +1,11 @@
 //! `quotegrid webhook send`: plays Shopify. Signs a sample or a file, posts it with Shopify's headers, and shows the answer.
 
+use super::Failure;
+use super::output::Output;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Secret;
 use crate::domain::ids::{ShopDomain, uuid_v7};
-use crate::entropy::Entropy;
+use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
 use crate::shopify::Topic;
 use crate::shopify::sample::{sample_body, sign};
@@ -22,41 +25,46 @@ const ANSWER_MAX: u64 = 1 << 20;
 /// The version that Shopify's headers name.
 const API_VERSION: &str = "2026-10";
 
-/// Sign a webhook and post it, as Shopify would
-#[derive(Debug, Clone, clap::Args)]
-pub struct SendArgs {
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum Command {
+    /// Sign a webhook and post it, as Shopify would; fails when the answer is not 2xx
+    Send(SendArgs),
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct SendArgs {
     /// customers/data_request, customers/redact, shop/redact or app/uninstalled; any other needs --file
     #[arg(value_name = "TOPIC")]
-    pub topic: String,
+    topic: String,
     /// The shop it is about
     #[arg(long, value_name = "NAME.myshopify.com")]
-    pub shop: ShopDomain,
+    shop: ShopDomain,
     /// Where to post it; plain http only
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080/webhooks")]
-    pub url: String,
+    url: String,
     /// The client secret to sign with; of several with commas the first
     #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET", value_name = "SECRET", hide_env_values = true)]
-    pub secret: Option<Secret>,
+    secret: Option<Secret>,
     /// A file that holds the client secret; of several lines the first counts
     #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET_FILE", value_name = "FILE")]
-    pub secret_file: Option<PathBuf>,
+    secret_file: Option<PathBuf>,
     /// Post the bytes of this file instead of a sample; - is stdin
     #[arg(long, value_name = "BODY")]
-    pub file: Option<PathBuf>,
+    file: Option<PathBuf>,
     /// The delivery's id; a new one where it is not given. The same twice is a repeated delivery
     #[arg(long, value_name = "ID")]
-    pub webhook_id: Option<String>,
+    webhook_id: Option<String>,
     /// When it happened, RFC 3339; now where it is not given
     #[arg(long, value_name = "TIME")]
-    pub triggered_at: Option<String>,
+    triggered_at: Option<String>,
     /// Which names the headers have: x-shopify for webhooks, shopify for events
     #[arg(long, value_name = "FAMILY", value_enum, default_value_t = HeaderFamily::XShopify)]
-    pub header_family: HeaderFamily,
+    header_family: HeaderFamily,
 }
 
 /// Which names the headers have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum HeaderFamily {
+enum HeaderFamily {
     /// `X-Shopify-Topic` and so on
     XShopify,
     /// `Shopify-Topic` and so on
@@ -72,17 +80,33 @@ impl HeaderFamily {
     }
 }
 
-/// Posts the webhook, prints what came back to `out`, and returns whether it was accepted (2xx).
-///
-/// # Errors
-/// `Invalid` when it cannot be sent like this, `Overloaded` when the server cannot be reached or does not answer.
-pub fn run(
-    args: &SendArgs,
-    as_json: bool,
-    now: DateTime<Utc>,
-    entropy: &dyn Entropy,
-    out: &mut dyn Write,
-) -> Result<bool> {
+pub(super) fn run(command: Command, output: Output) -> std::result::Result<(), Failure> {
+    let Command::Send(args) = command;
+    let sent = send(&args, SystemClock.now(), &OsEntropy)?;
+    output.print(&sent.document(), || sent.text())?;
+    if (200..300).contains(&sent.answer.status) { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// A webhook that was sent, and what came back.
+struct Sent {
+    webhook_id: String,
+    answer: HttpAnswer,
+}
+
+impl Sent {
+    fn document(&self) -> Value {
+        let HttpAnswer { status, body, .. } = &self.answer;
+        let body = serde_json::from_str(body).unwrap_or_else(|_no_json| Value::from(body.as_str()));
+        json!({ "status": status, "webhookId": self.webhook_id, "body": body })
+    }
+
+    fn text(&self) -> String {
+        let HttpAnswer { status, reason, body } = &self.answer;
+        format!("{status} {reason}\n{body}").trim_end().to_owned()
+    }
+}
+
+fn send(args: &SendArgs, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Sent> {
     let target = Target::parse(&args.url)?;
     let secret = secret(args)?;
     let body = body(args)?;
@@ -113,14 +137,7 @@ pub fn run(
     }
     head.push_str("\r\n");
     let answer = target.post(head.as_bytes(), &body)?;
-    let shown = if as_json {
-        let body = serde_json::from_str(&answer.body).unwrap_or_else(|_| Value::from(answer.body.as_str()));
-        json!({ "status": answer.status, "webhookId": webhook_id, "body": body }).to_string()
-    } else {
-        format!("{} {}\n{}", answer.status, answer.reason, answer.body)
-    };
-    writeln!(out, "{}", shown.trim_end()).map_err(|error| internal("the answer cannot be printed", error))?;
-    Ok((200..300).contains(&answer.status))
+    Ok(Sent { webhook_id, answer })
 }
 
 fn secret(args: &SendArgs) -> Result<Secret> {
@@ -292,10 +309,6 @@ fn invalid(message: String) -> Error {
     Error::new(Kind::Invalid, message)
 }
 
-fn internal(message: &str, source: std::io::Error) -> Error {
-    Error::new(Kind::Internal, message).with_source(source)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -314,9 +327,8 @@ mod tests {
         Cli::try_parse_from(fixed.iter().chain(more)).expect("valid arguments").send
     }
 
-    /// Runs the command against a server that takes one request and answers `answer`. Returns the request, what was printed,
-    /// and whether the webhook was accepted.
-    fn send(more: &[&str], as_json: bool, answer: &str) -> (String, String, bool) {
+    /// Sends to a server that takes one request and answers `answer`. Returns the request, and what came of it.
+    fn exchange(more: &[&str], answer: &str) -> (String, Sent) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/webhooks?x=1", listener.local_addr().expect("its address"));
         let answer = answer.to_owned();
@@ -331,17 +343,15 @@ mod tests {
             stream.write_all(answer.as_bytes()).expect("answered");
             String::from_utf8(request).expect("text")
         });
-        let mut out = Vec::new();
-        let args = args(&[more, &["--url", &url]].concat());
         let now = DateTime::from_timestamp(1_790_000_000, 0).expect("in range");
-        let accepted = run(&args, as_json, now, &SeededEntropy::new(1), &mut out).expect("answered");
-        (server.join().expect("served"), String::from_utf8(out).expect("text"), accepted)
+        let sent = send(&args(&[more, &["--url", &url]].concat()), now, &SeededEntropy::new(1)).expect("answered");
+        (server.join().expect("served"), sent)
     }
 
     #[test]
     fn a_sample_is_posted_as_shopify_would() {
         let answer = "HTTP/1.1 200 OK\r\nContent-Length: 21\r\n\r\n{\"status\":\"accepted\"}\r\n";
-        let (request, out, accepted) = send(&["shop/redact", "--webhook-id", "w-1"], false, answer);
+        let (request, sent) = exchange(&["shop/redact", "--webhook-id", "w-1"], answer);
         let (head, body) = request.split_once("\r\n\r\n").expect("a head");
         assert!(head.starts_with("POST /webhooks?x=1 HTTP/1.1\r\nHost: 127.0.0.1:"), "{head}");
         for line in [
@@ -353,39 +363,38 @@ mod tests {
         ] {
             assert!(head.lines().any(|found| found == line), "{line} in {head}");
         }
-        assert!(out.starts_with("200 OK\n{\"status\":\"accepted\"}"), "{out}");
-        assert!(accepted);
+        assert_eq!(sent.text(), "200 OK\n{\"status\":\"accepted\"}");
     }
 
     #[test]
     fn a_refusal_is_told_and_chunks_are_put_together() {
         let answer =
             "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
-        let (request, out, accepted) = send(&["app/uninstalled", "--header-family", "shopify"], true, answer);
+        let (request, sent) = exchange(&["app/uninstalled", "--header-family", "shopify"], answer);
         assert!(request.contains("\r\nShopify-Topic: app/uninstalled\r\n"), "{request}");
-        let out: Value = serde_json::from_str(&out).expect("one JSON document");
-        assert_eq!((&out["status"], &out["body"]), (&json!(401), &json!({"a": 1})));
-        assert!(!accepted);
+        let document = sent.document();
+        assert_eq!((&document["status"], &document["body"]), (&json!(401), &json!({"a": 1})));
     }
 
     #[test]
     fn what_cannot_be_sent_says_why() {
-        let run = |args: &SendArgs| {
-            let mut out = Vec::new();
-            run(args, false, Utc::now(), &SeededEntropy::new(1), &mut out).expect_err("not sendable").to_string()
+        let failure = |args: &SendArgs| match send(args, Utc::now(), &SeededEntropy::new(1)) {
+            Ok(_) => panic!("not sendable"),
+            Err(error) => error.to_string(),
         };
         assert!(
-            run(&args(&["shop/redact", "--url", "https://x.example/webhooks"])).starts_with("https is not spoken here")
+            failure(&args(&["shop/redact", "--url", "https://x.example/webhooks"]))
+                .starts_with("https is not spoken here")
         );
-        assert!(run(&args(&["shop/redact", "--url", "ftp://x"])).starts_with("the URL must look like"));
-        assert!(run(&args(&["orders/create"])).starts_with("there is no sample of this topic"));
-        assert!(run(&args(&["shop/redact", "--webhook-id", "a\r\nb: c"])).contains("control character"));
+        assert!(failure(&args(&["shop/redact", "--url", "ftp://x"])).starts_with("the URL must look like"));
+        assert!(failure(&args(&["orders/create"])).starts_with("there is no sample of this topic"));
+        assert!(failure(&args(&["shop/redact", "--webhook-id", "a\r\nb: c"])).contains("control character"));
         let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("its address");
-        assert!(run(&args(&["shop/redact", "--url", &format!("http://{closed}/")])).ends_with("does not answer"));
+        assert!(failure(&args(&["shop/redact", "--url", &format!("http://{closed}/")])).ends_with("does not answer"));
         let mut without = args(&["shop/redact"]);
         without.secret = None;
         without.secret_file = None;
-        assert!(run(&without).starts_with("no secret to sign with"));
+        assert!(failure(&without).starts_with("no secret to sign with"));
         let shown = format!("{:?}", args(&["shop/redact"]));
         assert!(!shown.contains("hush"), "{shown}");
     }
