@@ -15,3 +15,4 @@ pub mod http;
 pub mod keyed_hash;
 pub mod orders;
 pub mod queue;
+pub mod testing;

@@ -1,3 +1,5 @@
 //! One test binary, a module per behaviour.
 
 mod database;
+mod gdpr;
+mod queue;
