@@ -17,3 +17,4 @@ pub mod keyed_hash;
 pub mod orders;
 pub mod queue;
 pub mod shopify;
+pub mod testing;

@@ -1,4 +1,6 @@
 //! One test binary, a module per behaviour.
 
 mod database;
+mod gdpr;
+mod queue;
 mod webhooks;
