@@ -11,7 +11,6 @@ use crate::db::Tx;
 use crate::domain::ids::{ChoiceId, DraftOrderId, MatrixId, OptionGroupId, ShopDomain};
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
-use crate::keyed_hash::hex;
 use crate::orders::records::{self, NewRecord};
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
@@ -173,7 +172,7 @@ fn fill(
             selections: &order.selections,
         };
         let id = DraftOrderId::new(now, entropy.array());
-        records::insert(tx, now, id, &hex(&entropy.array::<32>()), store, &record)?;
+        records::insert(tx, now, id, &records::new_token(now, entropy), store, &record)?;
     }
     Ok(())
 }
