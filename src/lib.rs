@@ -7,3 +7,4 @@ pub mod domain;
 pub mod entropy;
 pub mod error;
 pub mod http;
+pub mod metrics;
