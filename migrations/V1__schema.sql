@@ -184,6 +184,7 @@ CREATE TABLE job_queue (
 CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');

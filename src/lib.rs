@@ -14,6 +14,7 @@ pub mod error;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+pub mod metrics;
 pub mod orders;
 pub mod queue;
 pub mod shopify;

@@ -15,10 +15,6 @@ impl Output {
         Self { json }
     }
 
-    pub(super) fn is_json(self) -> bool {
-        self.json
-    }
-
     /// Prints `document` with `--json`, and what `text` returns without.
     pub(super) fn print(self, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
         self.line(&if self.json { document.to_string() } else { text() })

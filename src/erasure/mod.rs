@@ -21,10 +21,12 @@ pub mod scrub;
 pub mod shop;
 pub mod verify;
 
+use crate::db;
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{Claim, JobError};
+use crate::queue::{self, Claim, JobError};
 use chrono::TimeDelta;
+use rusqlite::Connection;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
 pub const SHOP_REDACT: &str = "shop_redact";
@@ -55,6 +57,14 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 /// What a shop's jobs are about, for the queue: the same hash as text, so that no job row names the shop for longer than needed.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
     hex(&subject_hash(hasher, shop))
+}
+
+/// How many jobs of legal duties were given up: each means that a person must act.
+///
+/// # Errors
+/// The database's.
+pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
+    queue::count_failed(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST])
 }
 
 /// What a redaction job is asked to do, read from its payload.

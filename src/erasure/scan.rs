@@ -143,7 +143,7 @@ fn collect<P: Copy>(page: &[u8], found: &mut Vec<(P, String)>, place: P) {
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-' || *byte == b'_';
     let mut from = 0;
     while let Some(at) = find(&page[from..], suffix).map(|at| from + at) {
-        let name = page[..at].iter().rev().take(RUN_MAX).take_while(|byte| is_name(byte)).count();
+        let name = page[from..at].iter().rev().take(RUN_MAX).take_while(|byte| is_name(byte)).count();
         if name > 0 {
             let text = String::from_utf8_lossy(&page[at - name..at + suffix.len()]).to_ascii_lowercase();
             found.push((place, text));

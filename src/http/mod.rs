@@ -3,9 +3,11 @@
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
+pub mod gate;
 pub mod ops;
 pub mod respond;
 pub mod routes;
+pub mod server;
 pub mod webhooks;
 
 pub use routes::{Router, Site};
@@ -188,4 +190,9 @@ impl std::fmt::Debug for Reply {
 pub trait Service: Send + Sync + 'static {
     /// Answers `request` through `reply`, now or later. Must not wait for anything that can take longer than a few milliseconds.
     fn call(&self, request: Request, reply: Reply);
+
+    /// The name under which a request is counted: one of few, whatever a client makes up.
+    fn route_of(&self, _method: &Method, _path: &str) -> &'static str {
+        "all"
+    }
 }

@@ -29,15 +29,13 @@ pub struct Site {
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
     pub refusals: webhooks::Refusals,
-    /// What `/readyz` tells beside its own checks.
-    pub details: ops::Details,
 }
 
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let intake = Intake::new(&app);
-        Self { app, intake, secrets, refusals: webhooks::Refusals::default(), details: ops::Details::default() }
+        Self { app, intake, secrets, refusals: webhooks::Refusals::default() }
     }
 }
 

@@ -375,6 +375,20 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many jobs of these types were given up.
+///
+/// # Errors
+/// The database's.
+pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM job_queue WHERE status = 'failed' AND type = :type")?;
+    let mut failed = 0;
+    for job_type in types {
+        failed += statement.query_row(named_params! { ":type": job_type }, |row| row.get::<_, u64>(0))?;
+    }
+    Ok(failed)
+}
+
 /// How many jobs stand where.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -516,5 +530,9 @@ fn delta(duration: Duration) -> TimeDelta {
 }
 
 fn cut(error: &str) -> &str {
-    &error[..error.floor_char_boundary(ERROR_MAX.min(error.len()))]
+    let mut end = ERROR_MAX.min(error.len());
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    &error[..end]
 }

@@ -1,6 +1,7 @@
 //! One test binary, a module per behaviour.
 
 mod database;
+mod edge;
 mod gdpr;
 mod queue;
 mod webhooks;

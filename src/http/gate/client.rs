@@ -1,0 +1,219 @@
+//! One client's connection: its socket, what it has sent, what it is still to be given, and where it stands.
+
+use super::private::Asked;
+use super::receive::{Awaited, Receiver, Whole};
+use super::timers::Deadline;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{IpAddr, Shutdown};
+use std::time::Instant;
+
+/// Where a connection stands.
+#[derive(Debug)]
+pub(crate) enum Phase {
+    /// A request is being received, or awaited.
+    Receiving,
+    /// A whole request waits for a free lane.
+    Queued(Box<Whole>),
+    /// A request is with the server, on this lane.
+    OnLane(usize),
+    /// The answer is being written; then this happens.
+    Answering(Then),
+    /// All is said; what the client still sends is thrown away for a moment, so that the answer is not lost to a reset.
+    Lingering,
+}
+
+/// What follows an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// The next request.
+    Next,
+    /// The end: the client has asked for it and sends no more.
+    Close,
+    /// The end, though the client may still be sending.
+    Linger,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub(crate) struct Client {
+    pub(crate) socket: TcpStream,
+    pub(crate) peer: IpAddr,
+    /// The address it counts for, where it counts.
+    pub(crate) counted: Option<IpAddr>,
+    /// Tells it from others that had its key before.
+    pub(crate) serial: u64,
+    pub(crate) receiver: Receiver,
+    pub(crate) phase: Phase,
+    pub(crate) deadline: Deadline,
+    /// What the deadline was set for while receiving.
+    pub(crate) awaited: Awaited,
+    /// Since when nothing has been asked of it.
+    pub(crate) idle_since: Instant,
+    /// It has been given an answer before.
+    pub(crate) served: bool,
+    /// It is over a limit and only here to be told so.
+    pub(crate) is_turned_away: bool,
+    /// There may be more to read.
+    pub(crate) readable: bool,
+    /// The client has said that it sends no more: a short read does not mean that all is read.
+    pub(crate) read_closed: bool,
+    output: Output,
+    waits_to_write: bool,
+}
+
+/// What a read has brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    Bytes(usize),
+    Nothing,
+    End,
+}
+
+impl Client {
+    pub(crate) fn new(socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, serial: u64, now: Instant) -> Self {
+        Self {
+            socket,
+            peer,
+            counted,
+            serial,
+            receiver: Receiver::default(),
+            phase: Phase::Receiving,
+            deadline: Deadline::default(),
+            awaited: Awaited::Start,
+            idle_since: now,
+            served: false,
+            is_turned_away: false,
+            readable: true,
+            read_closed: false,
+            output: Output::default(),
+            waits_to_write: false,
+        }
+    }
+
+    /// Whether it waits between two requests, or for its first.
+    pub(crate) fn is_idle(&self) -> bool {
+        matches!(self.phase, Phase::Receiving) && self.receiver.awaited() == Awaited::Start
+    }
+
+    /// Reads what there is into `scratch`. An error is an end.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> Got {
+        loop {
+            match self.socket.read(scratch) {
+                Ok(0) => {
+                    self.readable = false;
+                    return Got::End;
+                }
+                Ok(bytes) => {
+                    // A short read has emptied the socket, and epoll tells of more. That saves a read that finds nothing.
+                    self.readable = bytes == scratch.len() || self.read_closed;
+                    return Got::Bytes(bytes);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Got::Nothing;
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.readable = false;
+                    return Got::End;
+                }
+            }
+        }
+    }
+
+    /// Where an answer is written to.
+    pub(crate) fn output(&mut self) -> &mut Vec<u8> {
+        &mut self.output.bytes
+    }
+
+    /// Bytes that the client has not taken yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.output.rest().len()
+    }
+
+    /// Writes what the socket takes. Returns whether all is written.
+    pub(crate) fn flush(&mut self, registry: &Registry, token: Token) -> io::Result<bool> {
+        let done = self.output.write_to(&mut self.socket)?;
+        if done == self.waits_to_write {
+            // Asking for writability only while it is needed saves a wake-up for each answer.
+            let interest = if done { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            registry.reregister(&mut self.socket, token, interest)?;
+            self.waits_to_write = !done;
+        }
+        Ok(done)
+    }
+
+    /// Says that no more will come.
+    pub(crate) fn end_output(&mut self) {
+        let _gone = self.socket.shutdown(Shutdown::Write);
+    }
+}
+
+/// Bytes on their way out.
+#[derive(Debug, Default)]
+pub(crate) struct Output {
+    pub(crate) bytes: Vec<u8>,
+    written: usize,
+}
+
+/// An output that has held a large answer gives its memory back.
+const OUTPUT_KEPT: usize = 4096;
+
+impl Output {
+    /// Writes what `socket` takes. Returns whether all is written.
+    pub(crate) fn write_to(&mut self, socket: &mut impl Write) -> io::Result<bool> {
+        while self.written < self.bytes.len() {
+            match socket.write(&self.bytes[self.written..]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(bytes) => self.written += bytes,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.compact();
+                    return Ok(false);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.written = 0;
+        if self.bytes.capacity() > OUTPUT_KEPT {
+            self.bytes = Vec::new();
+        } else {
+            self.bytes.clear();
+        }
+        Ok(true)
+    }
+
+    /// What is not written yet.
+    pub(crate) fn rest(&self) -> &[u8] {
+        &self.bytes[self.written..]
+    }
+
+    /// Takes note that `bytes` more are written.
+    pub(crate) fn skip(&mut self, bytes: usize) {
+        self.written += bytes;
+        if self.written == self.bytes.len() {
+            self.written = 0;
+            self.bytes.clear();
+        }
+    }
+
+    /// Drops what is written once it is the larger part, so that a slow reader of a large answer does not keep all of it.
+    fn compact(&mut self) {
+        if self.written > self.bytes.len() / 2 {
+            self.bytes.drain(..self.written);
+            self.written = 0;
+        }
+    }
+}
+
+/// What a lane keeps of the client that it serves.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    /// The client's key; none when it has gone: its answer is read and thrown away, and the lane lives on.
+    pub(crate) client: Option<usize>,
+    pub(crate) asked: Asked,
+    /// Bytes of the answer's body that are still to come, once its head has been read.
+    pub(crate) body_left: Option<usize>,
+}

@@ -1,0 +1,59 @@
+//! File descriptors: how many this process may have, and what fits into them.
+
+use super::limits::Limits;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::fs::File;
+use std::path::Path;
+
+/// Descriptors that the rest of the program needs: database, logs, outgoing calls.
+const KEPT_FOR_OTHERS: usize = 64;
+/// A lane is one at the gate and two at tiny_http, which keeps one for reading and one for writing.
+const PER_LANE: usize = 3;
+/// With fewer, one slow answer would hold up too many others.
+const LANES_MIN: usize = 4;
+
+/// Makes room for what `limits` ask for, or lowers them to what fits: out of descriptors, nobody is served well.
+pub(crate) fn fit(limits: &mut Limits) {
+    let wanted = limits.connections + limits.lanes * PER_LANE + KEPT_FOR_OTHERS;
+    let allowed = raise_to(wanted);
+    if allowed >= wanted {
+        return;
+    }
+    let ours = allowed.saturating_sub(KEPT_FOR_OTHERS);
+    // A third for lanes, as long as that leaves more clients than lanes.
+    limits.lanes = limits.lanes.min((ours / 3 / PER_LANE).max(LANES_MIN));
+    limits.urgent_lanes = limits.urgent_lanes.min(limits.lanes / LANES_MIN);
+    let left = ours.saturating_sub(limits.lanes * PER_LANE).max(1);
+    if left < limits.connections {
+        log::warn!(
+            "only {left} connections and not {} fit into the limit of {allowed} open files; raise it (ulimit -n, LimitNOFILE=)",
+            limits.connections
+        );
+        limits.connections = left;
+    }
+}
+
+/// Raises the soft limit towards `wanted` as far as the hard one lets it, and returns what it is then.
+fn raise_to(wanted: usize) -> usize {
+    let size = |limit: Option<u64>| limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    let limit = getrlimit(Resource::Nofile);
+    let (current, maximum) = (size(limit.current), size(limit.maximum));
+    if current >= wanted || maximum <= current {
+        return current;
+    }
+    let raised = wanted.min(maximum);
+    match setrlimit(Resource::Nofile, Rlimit { current: Some(raised as u64), maximum: limit.maximum }) {
+        Ok(()) => raised,
+        Err(error) => {
+            log::debug!("the limit of open files stays at {current}: {error}");
+            current
+        }
+    }
+}
+
+/// Whether `count` more descriptors can be had right now. tiny_http does not survive an accept that fails for want of one, so
+/// nobody connects to it without having looked.
+pub(crate) fn have_spare(count: usize) -> bool {
+    let open = || File::open(Path::new("/dev/null"));
+    (0..count).map(|_| open()).collect::<Result<Vec<File>, _>>().is_ok()
+}

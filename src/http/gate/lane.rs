@@ -1,0 +1,114 @@
+//! One private connection to the server. It carries one request at a time, so that no answer waits for another's.
+
+use super::client::{Output, Serving};
+use super::limits::Body;
+use super::receive::Whole;
+use mio::net::UnixStream;
+use mio::{Interest, Registry, Token};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+
+/// A body up to this size is copied behind its head, so that one plain write sends both.
+const COPIED_BODY_MAX: usize = 8 * 1024;
+
+/// A private connection.
+#[derive(Debug)]
+pub(crate) struct Lane {
+    socket: UnixStream,
+    head: Output,
+    body: Option<(Body, usize)>,
+    /// The start of an answer whose head is not all there.
+    pub(crate) input: Vec<u8>,
+    pub(crate) serving: Option<Serving>,
+    /// There may be more to read.
+    pub(crate) readable: bool,
+    waits_to_write: bool,
+}
+
+impl Lane {
+    pub(crate) fn new(socket: UnixStream) -> Self {
+        Self {
+            socket,
+            head: Output::default(),
+            body: None,
+            input: Vec::new(),
+            serving: None,
+            readable: false,
+            waits_to_write: false,
+        }
+    }
+
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        registry.register(&mut self.socket, token, Interest::READABLE)
+    }
+
+    pub(crate) fn deregister(&mut self, registry: &Registry) {
+        let _closing_anyway = registry.deregister(&mut self.socket);
+    }
+
+    /// Takes a request of the client `key`.
+    pub(crate) fn take(&mut self, whole: Whole, key: usize) {
+        let Whole { head, body, asked, .. } = whole;
+        self.head.bytes = head;
+        if body.bytes().len() <= COPIED_BODY_MAX {
+            self.head.bytes.extend_from_slice(body.bytes());
+        } else {
+            self.body = Some((body, 0));
+        }
+        self.serving = Some(Serving { client: Some(key), asked, body_left: None });
+    }
+
+    /// Writes what the socket takes.
+    pub(crate) fn flush(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let done = self.write()?;
+        if done == self.waits_to_write {
+            let interest = if done { Interest::READABLE } else { Interest::READABLE | Interest::WRITABLE };
+            registry.reregister(&mut self.socket, token, interest)?;
+            self.waits_to_write = !done;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> io::Result<bool> {
+        let Some((body, written)) = &mut self.body else { return self.head.write_to(&mut self.socket) };
+        let bytes = body.bytes();
+        loop {
+            let head = self.head.rest();
+            if head.is_empty() && *written == bytes.len() {
+                break;
+            }
+            match self.socket.write_vectored(&[IoSlice::new(head), IoSlice::new(&bytes[*written..])]) {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => {
+                    let of_head = count.min(head.len());
+                    self.head.skip(of_head);
+                    *written += count - of_head;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Gives the body's memory back, and what it has been paid with.
+        self.body = None;
+        Ok(true)
+    }
+
+    /// Reads what there is into `scratch`; `None` when there is nothing now.
+    pub(crate) fn read(&mut self, scratch: &mut [u8]) -> io::Result<Option<usize>> {
+        loop {
+            match self.socket.read(scratch) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(bytes) => {
+                    self.readable = bytes == scratch.len();
+                    return Ok(Some(bytes));
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    self.readable = false;
+                    return Ok(None);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The language between gate and server: a checked request as it goes to the server, and the server's answer as it goes to the
+//! client. Pure. The first field of every private request is the gate's own: it names client and request, and proves by the
+//! secret of this start that the gate wrote it. The server takes the first field alone for that, and a client's fields
+//! always come after it, so no client can forge one.
+
+use super::head::{Head, list};
+use std::io::Write as _;
+use std::net::IpAddr;
+
+/// The name of the gate's own field.
+pub(crate) const GATE_FIELD: &str = "Gate";
+
+/// Who asks: what the gate knows and the server must be told.
+pub(crate) struct Caller<'a> {
+    pub(crate) secret: &'a str,
+    pub(crate) client: IpAddr,
+    pub(crate) id: &'a str,
+    /// The peer is a trusted proxy.
+    pub(crate) through_proxy: bool,
+}
+
+/// Writes the head for the server, but for its end: the body's length is not known yet.
+pub(crate) fn write_head(head: &Head<'_, '_>, caller: &Caller<'_>, out: &mut Vec<u8>) {
+    let Caller { secret, client, id, through_proxy } = caller;
+    // Writing to a Vec does not fail.
+    let _infallible =
+        write!(out, "{} {} HTTP/1.1\r\n{GATE_FIELD}: {secret} {client} {id}\r\n", head.method, head.target);
+    for field in head.fields {
+        if !passes(field.name, *through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields))
+        {
+            continue;
+        }
+        // tiny_http hangs up on a field that is not ASCII, and nothing here reads one.
+        if !field.value.is_ascii() {
+            continue;
+        }
+        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    }
+}
+
+/// Ends the head with the body's length.
+pub(crate) fn end_head(body_length: usize, out: &mut Vec<u8>) {
+    if body_length > 0 {
+        let _infallible = write!(out, "Content-Length: {body_length}\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+/// Fields that belong to one connection, or that the gate has done with.
+const OF_THE_CONNECTION: [&str; 10] = [
+    "connection",
+    "content-length",
+    "expect",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-forwarded-for",
+];
+
+/// Whether a field goes on to the server: not what belongs to this connection alone, and not what only a proxy may say.
+fn passes(name: &str, through_proxy: bool) -> bool {
+    // By the first letter first: it clears most fields.
+    match name.as_bytes().first().map(u8::to_ascii_lowercase) {
+        Some(b'c' | b'e' | b'k' | b'p' | b't' | b'u' | b'x' | b'f') => {}
+        _ => return true,
+    }
+    let only_by_proxy = name.eq_ignore_ascii_case("forwarded")
+        || name.eq_ignore_ascii_case("x-request-id")
+        || name.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("x-forwarded-"));
+    !OF_THE_CONNECTION.iter().any(|field| field.eq_ignore_ascii_case(name)) && (through_proxy || !only_by_proxy)
+}
+
+/// Whether a Connection field says that `name` is for this connection only.
+fn is_named_by_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
+    // Nobody may strip what signatures and access depend on by naming it there.
+    let protected = ["host", "authorization", "content-type", "cookie", "origin"];
+    let mut connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
+    connections.any(|field| list(field.value).any(|option| option.eq_ignore_ascii_case(name.as_bytes())))
+        && !protected.iter().any(|kept| name.eq_ignore_ascii_case(kept))
+}
+
+/// What the gate must remember of a request to hand its answer back.
+#[derive(Debug, Clone)]
+pub(crate) struct Asked {
+    pub(crate) id: String,
+    pub(crate) minor: u8,
+    pub(crate) is_head: bool,
+    pub(crate) keep_alive: bool,
+}
+
+/// The server's answer cannot be read: the lane it came on is of no more use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Broken;
+
+/// What the head of an answer says.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct AnswerHead {
+    /// Its bytes on the lane.
+    pub(crate) length: usize,
+    /// The bytes of the body that follow it.
+    pub(crate) body: usize,
+}
+
+/// Fields an answer may have.
+const ANSWER_FIELDS_MAX: usize = 64;
+/// Bytes the head of an answer may have.
+pub(crate) const ANSWER_HEAD_MAX: usize = 64 * 1024;
+
+/// Reads the head of an answer from the start of `lane` and writes the client's to `out`, or returns `None` when it is not all
+/// there yet.
+pub(crate) fn write_answer_head(
+    lane: &[u8],
+    asked: &Asked,
+    keep_alive: bool,
+    out: &mut Vec<u8>,
+) -> Result<Option<AnswerHead>, Broken> {
+    let mut room = [httparse::EMPTY_HEADER; ANSWER_FIELDS_MAX];
+    let mut answer = httparse::Response::new(&mut room);
+    let length = match answer.parse(lane) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) if lane.len() <= ANSWER_HEAD_MAX => return Ok(None),
+        Ok(httparse::Status::Partial) | Err(_) => return Err(Broken),
+    };
+    let status = answer.code.ok_or(Broken)?;
+    let mut body = None;
+    for field in answer.headers.iter().filter(|field| field.name.eq_ignore_ascii_case("content-length")) {
+        let digits = std::str::from_utf8(field.value).map_err(|_| Broken)?;
+        body = Some(digits.parse::<usize>().map_err(|_| Broken)?);
+    }
+    let body = body.ok_or(Broken)?;
+    let bodiless = status < 200 || status == 204 || status == 304;
+    let _infallible = write!(out, "HTTP/1.1 {status} {}\r\n", answer.reason.unwrap_or_default());
+    for field in answer.headers.iter() {
+        if !leaves(field.name) {
+            continue;
+        }
+        out.extend_from_slice(field.name.as_bytes());
+        out.extend_from_slice(b": ");
+        out.extend_from_slice(field.value);
+        out.extend_from_slice(b"\r\n");
+    }
+    if !bodiless {
+        let _infallible = write!(out, "Content-Length: {body}\r\n");
+    }
+    let _infallible = write!(out, "X-Request-Id: {}\r\n", asked.id);
+    if !keep_alive {
+        out.extend_from_slice(b"Connection: close\r\n");
+    } else if asked.minor == 0 {
+        out.extend_from_slice(b"Connection: keep-alive\r\n");
+    }
+    out.extend_from_slice(b"\r\n");
+    Ok(Some(AnswerHead { length, body: if bodiless || asked.is_head { 0 } else { body } }))
+}
+
+/// Whether a field of the server's answer goes on to the client.
+fn leaves(name: &str) -> bool {
+    let is = |other: &str| name.eq_ignore_ascii_case(other);
+    // What the server is written with is nobody's business.
+    !(is("server")
+        || is("connection")
+        || is("keep-alive")
+        || is("content-length")
+        || is("transfer-encoding")
+        || is("x-request-id"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::gate::head::{FIELDS_MAX, check};
+
+    fn passed_on(text: &str, through_proxy: bool) -> String {
+        let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
+        let head = check(text.as_bytes(), &mut room, 8192, 1 << 20).expect("a good head");
+        let mut out = Vec::new();
+        let client = "192.0.2.1".parse().expect("an address");
+        write_head(&head, &Caller { secret: "s3cret", client, id: "r-1", through_proxy }, &mut out);
+        end_head(2, &mut out);
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    #[test]
+    fn only_the_end_to_end_fields_are_passed_on_behind_the_gates_own() {
+        let text = "POST /a HTTP/1.1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nConnection: close, X-Hop, Host\r\nX-Hop: 1\r\n\
+                    TE: chunked\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\
+                    X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Evil: 1\r\nForwarded: for=6\r\n\
+                    X-Request-Id: mine\r\nA: \u{e4}\r\nB: b\r\n\r\n";
+        assert_eq!(
+            passed_on(text, false),
+            "POST /a HTTP/1.1\r\nGate: s3cret 192.0.2.1 r-1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nB: b\r\n\
+             Content-Length: 2\r\n\r\n"
+        );
+        let proxied = passed_on(text, true);
+        assert!(proxied.contains("X-Forwarded-Proto: https\r\n"), "{proxied}");
+        assert!(!proxied.contains("X-Forwarded-For"), "{proxied}");
+    }
+
+    fn handed_back(answer: &str, asked: &Asked) -> (String, AnswerHead) {
+        let mut out = Vec::new();
+        let head = write_answer_head(answer.as_bytes(), asked, asked.keep_alive, &mut out).expect("a good answer");
+        (String::from_utf8(out).expect("ASCII"), head.expect("a whole head"))
+    }
+
+    #[test]
+    fn an_answer_is_handed_back_with_its_length_and_id() {
+        let asked = Asked { id: "r-1".to_owned(), minor: 1, is_head: false, keep_alive: true };
+        let answer = "HTTP/1.1 200 OK\r\nServer: tiny-http (Rust)\r\nA: b\r\nContent-Length: 5\r\n\r\nhello";
+        let (text, head) = handed_back(answer, &asked);
+        assert_eq!(text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nX-Request-Id: r-1\r\n\r\n");
+        assert_eq!((head.length, head.body), (answer.len() - 5, 5));
+        let old = Asked { minor: 0, ..asked.clone() };
+        assert!(handed_back(answer, &old).0.contains("Connection: keep-alive\r\n"));
+        let last = Asked { keep_alive: false, ..asked.clone() };
+        assert!(handed_back(answer, &last).0.contains("Connection: close\r\n"));
+        let head_only = Asked { is_head: true, ..asked.clone() };
+        let (text, head) = handed_back(answer, &head_only);
+        assert!(text.contains("Content-Length: 5\r\n"), "{text}");
+        assert_eq!(head.body, 0);
+        let (text, head) = handed_back("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", &asked);
+        assert!(!text.contains("Content-Length"), "{text}");
+        assert_eq!(head.body, 0);
+    }
+
+    #[test]
+    fn an_answer_that_cannot_be_read_is_told_from_one_that_is_not_all_there() {
+        let asked = Asked { id: String::new(), minor: 1, is_head: false, keep_alive: true };
+        let mut out = Vec::new();
+        assert_eq!(write_answer_head(b"HTTP/1.1 200 OK\r\nA: ", &asked, true, &mut out), Ok(None));
+        assert_eq!(write_answer_head(b"nonsense\r\n\r\n", &asked, true, &mut out), Err(Broken));
+        assert_eq!(write_answer_head(b"HTTP/1.1 200 OK\r\n\r\n", &asked, true, &mut out), Err(Broken));
+    }
+}

@@ -1,0 +1,176 @@
+//! What the gate says no to, and how: a status, a sentence as problem JSON, and the end of the connection.
+
+use crate::clock::{Clock, SystemClock};
+
+/// Why a connection or request is turned away. The connection ends after each of these: after a fault in the framing nobody can
+/// tell where the next request would begin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// The request line is none.
+    BadRequestLine,
+    /// A line end without its CR, a CR without its LF, or a control character.
+    BadByte,
+    /// A field line that begins with white space, which once continued the line before it.
+    FoldedLine,
+    /// A field's name or shape is wrong.
+    BadField,
+    /// Not a path.
+    BadTarget,
+    /// None, more than one, or a wrong Host field.
+    BadHost,
+    /// A Content-Length that is no number, or more than one.
+    BadLength,
+    /// Content-Length beside Transfer-Encoding, or a coding in HTTP/1.0: two readers would see two different requests.
+    AmbiguousLength,
+    /// A transfer coding other than chunked.
+    UnknownCoding,
+    /// A chunk's size line, end or trailer is wrong.
+    BadChunk,
+    /// An Expect field with something else than 100-continue.
+    UnknownExpectation,
+    /// The head is over its limit, or has too many fields.
+    HeadTooLarge,
+    /// The target is over its limit.
+    TargetTooLong,
+    /// The body is, or would be, over its limit.
+    BodyTooLarge,
+    /// Neither HTTP/1.1 nor HTTP/1.0.
+    UnknownVersion,
+    /// The head did not arrive in time.
+    HeadTimeout,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// No private connection became free in time.
+    Overloaded,
+    /// Too many large bodies are held already.
+    BodiesFull,
+    /// Too many connections in total.
+    ConnectionsFull,
+    /// Too many connections from one address.
+    AddressFull,
+    /// No answer came in time.
+    AnswerTimeout,
+    /// The private side broke off.
+    NoAnswer,
+}
+
+impl Refusal {
+    /// The status code.
+    pub(crate) fn status(self) -> u16 {
+        match self {
+            Self::BadRequestLine
+            | Self::BadByte
+            | Self::FoldedLine
+            | Self::BadField
+            | Self::BadTarget
+            | Self::BadHost
+            | Self::BadLength
+            | Self::AmbiguousLength
+            | Self::BadChunk => 400,
+            Self::HeadTimeout | Self::BodyTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::UnknownExpectation => 417,
+            Self::HeadTooLarge => 431,
+            Self::UnknownCoding => 501,
+            Self::NoAnswer => 502,
+            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull => 503,
+            Self::AnswerTimeout => 504,
+            Self::UnknownVersion => 505,
+        }
+    }
+
+    /// Its name in metrics and logs.
+    pub(crate) fn reason(self) -> &'static str {
+        match self {
+            Self::BadRequestLine => "bad_request_line",
+            Self::BadByte => "bad_byte",
+            Self::FoldedLine => "folded_line",
+            Self::BadField => "bad_field",
+            Self::BadTarget => "bad_target",
+            Self::BadHost => "bad_host",
+            Self::BadLength => "bad_length",
+            Self::AmbiguousLength => "ambiguous_length",
+            Self::UnknownCoding => "unknown_coding",
+            Self::BadChunk => "bad_chunk",
+            Self::UnknownExpectation => "unknown_expectation",
+            Self::HeadTooLarge => "head_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::BodyTooLarge => "body_too_large",
+            Self::UnknownVersion => "unknown_version",
+            Self::HeadTimeout => "head_timeout",
+            Self::BodyTimeout => "body_timeout",
+            Self::Overloaded => "overloaded",
+            Self::BodiesFull => "bodies_full",
+            Self::ConnectionsFull => "connections_full",
+            Self::AddressFull => "address_full",
+            Self::AnswerTimeout => "answer_timeout",
+            Self::NoAnswer => "no_answer",
+        }
+    }
+
+    /// The sentence for people.
+    fn detail(self) -> &'static str {
+        match self {
+            Self::BadRequestLine => "the request line is malformed",
+            Self::BadByte => "the head holds a stray line end or control character",
+            Self::FoldedLine => "folded header lines are obsolete and not accepted",
+            Self::BadField => "a header field is malformed",
+            Self::BadTarget => "the request target must be a path",
+            Self::BadHost => "exactly one valid Host field is needed",
+            Self::BadLength => "the Content-Length is malformed or given twice",
+            Self::AmbiguousLength => "the body's length is ambiguous",
+            Self::UnknownCoding => "the only transfer coding known here is chunked",
+            Self::BadChunk => "the chunked body is malformed",
+            Self::UnknownExpectation => "the only expectation known here is 100-continue",
+            Self::HeadTooLarge => "the head is larger than 16 KiB or has more than 100 fields",
+            Self::TargetTooLong => "the request target is longer than 8 KiB",
+            Self::BodyTooLarge => "the body is larger than 1 MiB",
+            Self::UnknownVersion => "the versions known here are HTTP/1.1 and HTTP/1.0",
+            Self::HeadTimeout => "the head did not arrive in time",
+            Self::BodyTimeout => "the body did not arrive in time",
+            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => "too much to do right now, try again later",
+            Self::AddressFull => "too many connections from this address",
+            Self::AnswerTimeout => "no answer was found in time",
+            Self::NoAnswer => "internal error",
+        }
+    }
+
+    /// Seconds after which to try again, where that can help.
+    fn retry_after(self) -> Option<u32> {
+        matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull).then_some(2)
+    }
+
+    /// Writes the whole answer behind whatever `out` holds.
+    pub(crate) fn write(self, id: &str, out: &mut Vec<u8>) {
+        let (status, title) = (self.status(), title(self.status()));
+        let body =
+            format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
+        let retry = self.retry_after().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
+        let id = if id.is_empty() { String::new() } else { format!("X-Request-Id: {id}\r\n") };
+        let date = SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT");
+        let answer = format!(
+            "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: application/problem+json\r\n\
+             Content-Length: {}\r\n{retry}{id}Connection: close\r\n\r\n{body}",
+            body.len()
+        );
+        out.extend_from_slice(answer.as_bytes());
+    }
+}
+
+/// The standard phrase of each status that the gate itself answers with.
+fn title(status: u16) -> &'static str {
+    match status {
+        400 => "Bad Request",
+        408 => "Request Timeout",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
+        431 => "Request Header Fields Too Large",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        _ => "HTTP Version Not Supported",
+    }
+}

@@ -1,0 +1,487 @@
+//! tiny_http behind the gate: the only file that names it. The server listens on a Unix socket in a private directory, where the gate
+//! alone can reach it, and turns its requests into a [`Service`]'s and the answers back.
+//!
+//! What tiny_http does not survive (`design.md` section 9) never reaches it: the gate opens the connections one by one, sends only
+//! whole, checked requests, one at a time on each, and takes every answer at once.
+
+use super::gate::{self, GATE_FIELD, Gate, Limits};
+use super::{Headers, Method, Reply, Request, Response, Service};
+use crate::config::{EdgeSettings, ServerSettings};
+use crate::db::writer::panic_message;
+use crate::entropy::{Entropy, OsEntropy};
+use crate::metrics::Metrics;
+use log::{debug, error, warn};
+use std::io::{self, Cursor, Read, Write};
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use subtle::ConstantTimeEq;
+use tempfile::TempDir;
+
+/// How to run a server.
+#[derive(Debug, Clone)]
+pub struct ServerOptions {
+    /// Where to listen; port 0 picks a free one.
+    pub listen: SocketAddr,
+    /// Threads that answer requests.
+    pub handlers: usize,
+    /// What the gate lets in.
+    pub limits: Limits,
+    /// An answer that took longer than this is logged as a warning.
+    pub slow: Duration,
+    /// Where to count.
+    pub metrics: Arc<Metrics>,
+}
+
+impl ServerOptions {
+    /// The defaults, listening on `listen`.
+    pub fn new(listen: SocketAddr) -> Self {
+        Self {
+            listen,
+            handlers: 2,
+            limits: Limits::default(),
+            slow: Duration::from_secs(1),
+            metrics: Arc::new(Metrics::default()),
+        }
+    }
+
+    /// As the settings say.
+    pub fn from_settings(server: &ServerSettings, edge: &EdgeSettings, metrics: Arc<Metrics>) -> Self {
+        Self {
+            listen: server.listen,
+            handlers: usize::from(server.handlers),
+            limits: edge.limits(),
+            slow: Duration::from_millis(u64::from(edge.slow_request_ms)),
+            metrics,
+        }
+    }
+}
+
+/// Why a server cannot be started.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+    /// The private side cannot be set up.
+    #[error("the private side of the server cannot be set up: {0}")]
+    Private(#[from] io::Error),
+}
+
+/// A running server. Dropped, it stops at once; see [`Server::stop`].
+pub struct Server {
+    gate: Gate,
+    inside: Arc<Inside>,
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("address", &self.address()).finish_non_exhaustive()
+    }
+}
+
+impl Server {
+    /// Starts to answer with `service`. Connections are accepted when this returns.
+    ///
+    /// # Errors
+    /// When the address is taken, or the machine has no descriptors, threads or temporary directory to give.
+    pub fn start(options: ServerOptions, service: Arc<dyn Service>) -> Result<Self, StartError> {
+        let ServerOptions { listen, handlers, mut limits, slow, metrics } = options;
+        let listener = TcpListener::bind(listen).map_err(|source| StartError::Listen { address: listen, source })?;
+        gate::fit(&mut limits);
+        let entropy: &dyn Entropy = &OsEntropy;
+        let secret = hex(&entropy.array::<16>());
+        let answering = Answering { slow, metrics: metrics.clone(), large: large_answers()? };
+        let inside = Arc::new(Inside {
+            // 0700, and a name that nobody can guess.
+            directory: tempfile::Builder::new().prefix("quotegrid-").tempdir()?,
+            secret: secret.clone(),
+            service,
+            answering: Arc::new(answering),
+            handlers,
+            stopping: AtomicBool::new(false),
+            generations: Mutex::new(Vec::new()),
+        });
+        inside.clone().start_generation()?;
+        let mut lanes = Vec::new();
+        for _ in 0..limits.lanes {
+            match inside.open_lane() {
+                Ok(lane) => lanes.push(lane),
+                Err(error) if lanes.is_empty() => return Err(error.into()),
+                Err(error) => {
+                    warn!("{} private connections and not {}: {error}", lanes.len(), limits.lanes);
+                    break;
+                }
+            }
+        }
+        limits.urgent_lanes = limits.urgent_lanes.min(lanes.len() / 2);
+        let opening = inside.clone();
+        let open_lane = Arc::new(move || opening.clone().reopen_lane());
+        let id_prefix = hex(&entropy.array::<4>());
+        let gate = Gate::start(gate::Parts { listener, lanes, open_lane, secret, id_prefix, limits, metrics })?;
+        Ok(Self { gate, inside })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.gate.address()
+    }
+
+    /// Stops: accepts nothing more, closes idle connections, lets requests under way end within `grace`, and returns when all is
+    /// closed. Requests that take longer lose their connection; what they do to the database is not undone.
+    pub fn stop(&self, grace: Duration) {
+        self.gate.stop(grace);
+        self.inside.stop();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop(Duration::ZERO);
+    }
+}
+
+/// How long a handler that is at work gets to notice the end.
+const HANDLER_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a new lane is waited for.
+const PROBE_PATIENCE: Duration = Duration::from_secs(2);
+/// Descriptors that must be free before a lane is opened: the three that it needs, and some for whoever else needs one meanwhile.
+const SPARE_DESCRIPTORS: usize = 8;
+
+/// The private side.
+struct Inside {
+    directory: TempDir,
+    secret: String,
+    service: Arc<dyn Service>,
+    answering: Arc<Answering>,
+    handlers: usize,
+    stopping: AtomicBool,
+    /// The tiny_http servers: one, and another each time its accept thread has died. Older ones go on with the lanes they have.
+    generations: Mutex<Vec<Generation>>,
+}
+
+/// One tiny_http server with its handlers.
+struct Generation {
+    server: Arc<tiny_http::Server>,
+    path: PathBuf,
+    handlers: Vec<JoinHandle<()>>,
+    ended: Receiver<()>,
+}
+
+impl Inside {
+    /// Starts a tiny_http server and its handlers.
+    fn start_generation(self: Arc<Self>) -> io::Result<()> {
+        let mut generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = self.directory.path().join(generations.len().to_string());
+        let server = Arc::new(tiny_http::Server::http_unix(&path).map_err(io::Error::other)?);
+        let (end, ended) = channel();
+        let mut handlers = Vec::new();
+        for number in 0..self.handlers {
+            let handler = Handler {
+                server: server.clone(),
+                inside: HandlerParts {
+                    secret: self.secret.clone(),
+                    service: self.service.clone(),
+                    answering: self.answering.clone(),
+                },
+                stopping: Arc::downgrade(&self),
+                _end: end.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("http-handler-{number}"));
+            handlers.push(thread.spawn(move || handler.run())?);
+        }
+        generations.push(Generation { server, path, handlers, ended });
+        Ok(())
+    }
+
+    /// Opens a lane and sees that it is served. One at a time: tiny_http miscounts its idle threads when several connections
+    /// come at once, and never serves some of them.
+    fn open_lane(&self) -> io::Result<UnixStream> {
+        let generations = self.generations.lock().unwrap_or_else(PoisonError::into_inner);
+        let path = generations.last().map(|generation| generation.path.clone()).ok_or(io::ErrorKind::NotConnected)?;
+        if !gate::have_spare(SPARE_DESCRIPTORS) {
+            return Err(io::Error::other("too few file descriptors are free"));
+        }
+        let mut lane = UnixStream::connect(path)?;
+        lane.set_read_timeout(Some(PROBE_PATIENCE))?;
+        lane.set_write_timeout(Some(PROBE_PATIENCE))?;
+        lane.write_all(format!("GET / HTTP/1.1\r\n{GATE_FIELD}: {}\r\n\r\n", self.secret).as_bytes())?;
+        let mut answer = Vec::new();
+        let mut byte = [0; 256];
+        while !answer.ends_with(b"\r\n\r\n") {
+            match lane.read(&mut byte)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                count => answer.extend_from_slice(&byte[..count]),
+            }
+        }
+        if !answer.starts_with(b"HTTP/1.1 204 ") {
+            return Err(io::Error::other("the private side does not know the gate"));
+        }
+        Ok(lane)
+    }
+
+    /// Opens a lane, on a new tiny_http server when the present one takes no more connections.
+    fn reopen_lane(self: Arc<Self>) -> io::Result<UnixStream> {
+        if !gate::have_spare(SPARE_DESCRIPTORS) {
+            return Err(io::Error::other("too few file descriptors are free"));
+        }
+        self.open_lane().or_else(|error| {
+            if self.stopping.load(Ordering::Acquire) {
+                return Err(error);
+            }
+            warn!("the private side takes no more connections, starting another: {error}");
+            self.clone().start_generation()?;
+            self.open_lane()
+        })
+    }
+
+    fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        let generations = std::mem::take(&mut *self.generations.lock().unwrap_or_else(PoisonError::into_inner));
+        for Generation { server, handlers, ended, .. } in generations {
+            for _ in &handlers {
+                server.unblock();
+            }
+            // Each handler holds a sender until it ends.
+            match ended.recv_timeout(HANDLER_PATIENCE) {
+                Err(RecvTimeoutError::Disconnected) => {
+                    for handler in handlers {
+                        let _panicked = handler.join();
+                    }
+                }
+                Ok(()) | Err(RecvTimeoutError::Timeout) => {
+                    warn!("a request is still being worked on; not waiting for it")
+                }
+            }
+        }
+    }
+}
+
+/// A thread that takes requests from tiny_http and gives them to the service.
+struct Handler {
+    server: Arc<tiny_http::Server>,
+    inside: HandlerParts,
+    stopping: std::sync::Weak<Inside>,
+    /// Dropped at the end, which tells the one who waits for it.
+    _end: Sender<()>,
+}
+
+struct HandlerParts {
+    secret: String,
+    service: Arc<dyn Service>,
+    answering: Arc<Answering>,
+}
+
+impl Handler {
+    fn run(self) {
+        loop {
+            match self.server.recv() {
+                Ok(request) => self.inside.handle(request),
+                Err(error) => {
+                    if self.stopping.upgrade().is_none_or(|inside| inside.stopping.load(Ordering::Acquire)) {
+                        return;
+                    }
+                    // Its accept thread has ended. The lanes it has are served on; the gate asks for others as it needs them.
+                    error!("tiny_http accepts no more private connections: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// What the gate's own field says.
+enum Sent {
+    /// A probe: is anybody there?
+    Probe,
+    /// A request of this client, with this id.
+    Request(IpAddr, String),
+}
+
+impl HandlerParts {
+    fn handle(&self, mut incoming: tiny_http::Request) {
+        let sent = match self.sent_by_gate(&incoming) {
+            Some(Sent::Request(client, id)) => (client, id),
+            Some(Sent::Probe) => {
+                let _gone = incoming.respond(tiny_http::Response::empty(204));
+                return;
+            }
+            None => {
+                warn!("somebody other than the gate has reached the private side");
+                let _gone = incoming.respond(tiny_http::Response::empty(403));
+                return;
+            }
+        };
+        let started = Instant::now();
+        let Some(request) = read_request(&mut incoming, sent) else { return };
+        let asked = Asked {
+            id: request.id.clone(),
+            path: request.path.clone(),
+            route: self.service.route_of(&request.method, &request.path),
+            started,
+            incoming,
+        };
+        let answering = self.answering.clone();
+        let id = request.id.clone();
+        // A panic drops the reply on its way out, and a dropped reply answers 500.
+        let reply = Reply::new(move |response| answering.answer(asked, response));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.service.call(request, reply))) {
+            self.answering.metrics.panics.inc();
+            error!("a handler panicked id={id}: {}", panic_message(panic.as_ref()));
+        }
+    }
+
+    /// Reads the gate's own field: the first one, and only that. All others may be a client's.
+    fn sent_by_gate(&self, incoming: &tiny_http::Request) -> Option<Sent> {
+        let first = incoming.headers().first()?;
+        if !first.field.equiv(GATE_FIELD) {
+            return None;
+        }
+        let mut parts = first.value.as_str().split(' ');
+        let secret = parts.next()?;
+        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
+            return None;
+        }
+        match (parts.next(), parts.next()) {
+            (None, None) => Some(Sent::Probe),
+            (Some(client), Some(id)) => Some(Sent::Request(client.parse().ok()?, id.to_owned())),
+            _ => None,
+        }
+    }
+}
+
+/// Our own request from tiny_http's; `None` when the gate hung up in the middle of it.
+fn read_request(incoming: &mut tiny_http::Request, (client, id): (IpAddr, String)) -> Option<Request> {
+    let method = Method::from(incoming.method().as_str());
+    let (path, query) = match incoming.url().split_once('?') {
+        Some((path, query)) => (path.to_owned(), query.to_owned()),
+        None => (incoming.url().to_owned(), String::new()),
+    };
+    let mut headers = Headers::default();
+    for header in incoming.headers().iter().skip(1) {
+        headers.push(header.field.as_str().as_str(), header.value.as_str());
+    }
+    // The gate has checked the length, so that much is wanted and comes.
+    let mut body = vec![0; incoming.body_length().unwrap_or(0)];
+    incoming.as_reader().read_exact(&mut body).ok()?;
+    Some(Request { method, path, query, headers, body, client, id })
+}
+
+/// A request that is being answered.
+struct Asked {
+    id: String,
+    path: String,
+    route: &'static str,
+    started: Instant,
+    incoming: tiny_http::Request,
+}
+
+/// How answers are given.
+struct Answering {
+    slow: Duration,
+    metrics: Arc<Metrics>,
+    /// Large answers are written by threads of their own: the gate takes them only as fast as the client does, and neither a handler
+    /// nor the thread that answers after a commit may wait for that.
+    large: Sender<(tiny_http::Request, Vec<u8>)>,
+}
+
+/// An answer up to this size fits into the lane's socket buffer whole, so that writing it never waits.
+const SMALL_ANSWER_MAX: usize = 64 * 1024;
+/// Threads that write large answers.
+const LARGE_WRITERS: usize = 4;
+
+impl Answering {
+    fn answer(&self, asked: Asked, response: Response) {
+        let Asked { id, path, route, started, incoming } = asked;
+        let (status, took) = (response.status, started.elapsed());
+        let method = incoming.method().as_str();
+        if took >= self.slow {
+            warn!("slow request id={id} method={method} path={path} status={status} took_ms={}", took.as_millis());
+        } else {
+            debug!("request id={id} method={method} path={path} status={status} took_us={}", took.as_micros());
+        }
+        self.metrics.count_request(route, status, took);
+        let bytes = render(&incoming, response, &id);
+        if bytes.len() <= SMALL_ANSWER_MAX {
+            write_answer(incoming, &bytes);
+        } else if let Err(unsent) = self.large.send((incoming, bytes)) {
+            let (incoming, bytes) = unsent.0;
+            write_answer(incoming, &bytes);
+        }
+    }
+}
+
+/// Starts the threads that write large answers. They end when the last one that could send them one is gone.
+fn large_answers() -> io::Result<Sender<(tiny_http::Request, Vec<u8>)>> {
+    let (sender, receiver) = channel();
+    let receiver = Arc::new(Mutex::new(receiver));
+    for number in 0..LARGE_WRITERS {
+        let receiver: Arc<Mutex<Receiver<(tiny_http::Request, Vec<u8>)>>> = receiver.clone();
+        std::thread::Builder::new().name(format!("http-large-{number}")).spawn(move || {
+            loop {
+                let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok((incoming, bytes)) = next else { return };
+                write_answer(incoming, &bytes);
+            }
+        })?;
+    }
+    Ok(sender)
+}
+
+/// The whole answer as tiny_http writes it, in one piece: one write instead of one for each 8 KiB.
+fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> Vec<u8> {
+    let Response { status, headers, body } = response;
+    let status = if (200..=599).contains(&status) {
+        status
+    } else {
+        error!("no such status: {status}, answering 500 id={id}");
+        500
+    };
+    let mut fields = Vec::with_capacity(headers.len());
+    for (name, value) in headers {
+        if name.eq_ignore_ascii_case("content-length") {
+            // tiny_http would believe it instead of counting.
+            continue;
+        }
+        // A line end in a value would be the start of another field, or of another answer.
+        if !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
+            error!("the answer's field {name} is not plain text and left out id={id}");
+            continue;
+        }
+        match tiny_http::Header::from_bytes(name, value) {
+            Ok(field) => fields.push(field),
+            Err(()) => error!("the answer's field {name} is malformed and left out id={id}"),
+        }
+    }
+    let length = body.len();
+    let mut bytes = Vec::with_capacity(length + 512);
+    let answer = tiny_http::Response::new(status.into(), fields, Cursor::new(body), Some(length), None)
+        // The gate wants lengths, never chunks.
+        .with_chunked_threshold(usize::MAX);
+    let is_head = *incoming.method() == tiny_http::Method::Head;
+    let written = answer.raw_print(&mut bytes, incoming.http_version().clone(), incoming.headers(), is_head, None);
+    written.expect("writing to a Vec does not fail");
+    bytes
+}
+
+fn write_answer(incoming: tiny_http::Request, bytes: &[u8]) {
+    let mut lane = incoming.into_writer();
+    if let Err(error) = lane.write_all(bytes).and_then(|()| lane.flush()) {
+        // The gate has given up on this lane, as in a stop whose grace is over.
+        debug!("an answer was not taken: {error}");
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,145 @@
+//! What comes back: framing, large answers, panics, and answers that come late or never.
+
+use super::harness::{Edge, pattern, wait_until};
+use quotegrid::http::Response;
+use std::time::Duration;
+
+#[test]
+fn head_and_bodiless_answers_have_no_body() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    wire.send("HEAD /big?5000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    let head = wire.head().expect("an answer");
+    assert!(head.contains("Content-Length: 5000\r\n"), "{head}");
+    for status in [204, 304] {
+        wire.send(format!("GET /status?{status} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let head = wire.head().expect("an answer");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+        assert!(!head.contains("Content-Length"), "{head}");
+    }
+    // A body where none belongs would be read as this one's head.
+    wire.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(wire.answer().status, 200);
+    wire.send("GET /status?200 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(wire.answer().body, b"body");
+    wire.send("GET /status?101 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(wire.answer().status, 500);
+}
+
+#[test]
+fn fields_go_out_as_they_are_but_for_what_belongs_to_the_connection() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    wire.send("GET /fields HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answer = wire.answer();
+    assert_eq!(answer.field("A"), Some("b"));
+    assert!(answer.head.contains("Set-Cookie: a=1\r\nSet-Cookie: b=2\r\n"), "{}", answer.head);
+    assert_eq!(answer.field("Content-Length"), Some("0"));
+    for absent in ["Injected", "Evil", "Server", "Connection", "Transfer-Encoding"] {
+        assert_eq!(answer.field(absent), None, "{}", answer.head);
+    }
+}
+
+#[test]
+fn large_answers_arrive_whole_in_both_versions() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    for length in [0, 900, 1024, 8192, 32_768, 65_000, 70_000, 1_000_000, 10_000_000] {
+        wire.send(format!("GET /big?{length} HTTP/1.1\r\nHost: x\r\n\r\n"));
+        let answer = wire.answer();
+        assert_eq!(answer.field("Transfer-Encoding"), None);
+        assert!(answer.body == pattern(length), "{length}");
+    }
+    let all = edge.ask_all("GET /big?300000 HTTP/1.0\r\n\r\n");
+    assert!(all.ends_with(&String::from_utf8(pattern(300_000)).expect("text")));
+}
+
+#[test]
+fn a_client_that_does_not_take_its_answer_holds_up_nobody_and_is_cut_off() {
+    let edge = Edge::with(|limits| limits.write_time = Duration::from_secs(2));
+    let mut lazy: Vec<_> = (0..8)
+        .map(|_| {
+            let mut wire = edge.connect();
+            // Far more than all the buffers between here and there.
+            wire.send("GET /big?20000000 HTTP/1.0\r\n\r\n");
+            wire
+        })
+        .collect();
+    for _ in 0..20 {
+        edge.assert_serves();
+    }
+    // It takes a little now and then, which must not move its deadline; 20 MB have far more time than two seconds, so this one
+    // is still served.
+    let head = lazy[0].head().expect("a head");
+    assert!(head.contains("Content-Length: 20000000"), "{head}");
+    drop(lazy);
+    wait_until("all are gone", || edge.metrics.connections.get() == 0);
+    edge.assert_serves();
+}
+
+#[test]
+fn the_time_to_take_an_answer_ends() {
+    let edge = Edge::with(|limits| limits.write_time = Duration::from_millis(300));
+    let mut wire = edge.connect();
+    // Past the buffers, and under a second's worth at the pace that is granted beside.
+    wire.send("GET /big?8000000 HTTP/1.1\r\nHost: x\r\n\r\n".repeat(1));
+    let mut others: Vec<_> = (0..3).map(|_| edge.connect()).collect();
+    for other in &mut others {
+        other.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(other.answer().status, 200);
+    }
+    drop(wire);
+    wait_until("it is gone", || edge.metrics.connections.get() <= 3);
+}
+
+#[test]
+fn a_panic_or_a_lost_reply_is_a_500_for_that_request_alone() {
+    let edge = Edge::start();
+    for path in ["/panic", "/drop"] {
+        for _ in 0..10 {
+            let answer = edge.ask(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n"));
+            assert_eq!(answer.status, 500);
+            assert_eq!(answer.field("Content-Type"), Some("application/problem+json"));
+            assert!(answer.field("X-Request-Id").is_some());
+        }
+    }
+    assert_eq!(edge.metrics.panics.get(), 10);
+    edge.assert_serves();
+    assert!(edge.metrics.render().contains(r#"quotegrid_http_requests_total{route="playground",status="500"} 20"#));
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_a_504_and_its_lane_lives_on() {
+    let edge = Edge::with(|limits| {
+        limits.lanes = 2;
+        limits.urgent_lanes = 0;
+        limits.answer_time = Duration::from_millis(200);
+    });
+    let mut wire = edge.connect();
+    wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+    let (_, reply) = edge.next_held();
+    assert_eq!(wire.answer().status, 504);
+    wire.assert_ended();
+    reply.send(Response::new(200, "text/plain", "too late"));
+    // Both lanes are good: none gives one client the answer of another.
+    for _ in 0..20 {
+        edge.assert_serves();
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_costs_no_lane() {
+    let edge = Edge::with(|limits| {
+        limits.lanes = 2;
+        limits.urgent_lanes = 0;
+    });
+    for round in 0..10 {
+        let mut wire = edge.connect();
+        wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+        let (_, reply) = edge.next_held();
+        drop(wire);
+        reply.send(Response::new(200, "text/plain", pattern(round * 50_000)));
+        edge.assert_serves();
+    }
+    assert_eq!(edge.metrics.lanes_reopened.get(), 0);
+}

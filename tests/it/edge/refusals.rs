@@ -1,0 +1,205 @@
+//! Every refusal: its status, its problem JSON, and the end of the connection.
+
+use super::harness::Edge;
+use std::time::Duration;
+
+fn head(line: &str, fields: &str) -> String {
+    format!("{line}\r\nHost: x\r\n{fields}\r\n")
+}
+
+#[test]
+fn what_is_malformed_or_too_large_is_refused_and_the_connection_ends() {
+    let edge = Edge::start();
+    let post = "POST /echo HTTP/1.1";
+    let cases: Vec<(&str, String, u16)> = vec![
+        ("two lengths", head(post, "Content-Length: 2\r\nContent-Length: 2\r\n") + "ok", 400),
+        ("two different lengths", head(post, "Content-Length: 2\r\nContent-Length: 3\r\n") + "ok", 400),
+        ("a list of lengths", head(post, "Content-Length: 2, 2\r\n") + "ok", 400),
+        ("a signed length", head(post, "Content-Length: +2\r\n") + "ok", 400),
+        ("a negative length", head(post, "Content-Length: -2\r\n") + "ok", 400),
+        ("length and coding", head(post, "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n", 400),
+        ("coding and length", head(post, "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n") + "0\r\n\r\n", 400),
+        ("a coding in 1.0", "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n".to_owned(), 400),
+        ("chunked twice", head(post, "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"), 400),
+        ("an unknown coding", head(post, "Transfer-Encoding: gzip\r\n"), 501),
+        ("a disguised coding", head(post, "Transfer-Encoding: chunked;q=1\r\n"), 501),
+        ("a folded line", head("GET / HTTP/1.1", "A: b\r\n c\r\n"), 400),
+        ("a field name with a blank", head("GET / HTTP/1.1", "A : b\r\n"), 400),
+        ("an empty field name", head("GET / HTTP/1.1", ": b\r\n"), 400),
+        ("a field without a colon", head("GET / HTTP/1.1", "nonsense\r\n"), 400),
+        ("a NUL in a value", head("GET / HTTP/1.1", "A: \0\r\n"), 400),
+        ("a NUL in a target", head("GET /\0 HTTP/1.1", ""), 400),
+        ("a bare LF after the request line", "GET / HTTP/1.1\nHost: x\r\n\r\n".to_owned(), 400),
+        ("bare LFs only", "GET / HTTP/1.1\nHost: x\n\n".to_owned(), 400),
+        ("a bare LF at the end", "GET / HTTP/1.1\r\nHost: x\r\n\n".to_owned(), 400),
+        ("a bare CR in a value", head("GET / HTTP/1.1", "A: b\rc\r\n"), 400),
+        ("no Host", "GET / HTTP/1.1\r\n\r\n".to_owned(), 400),
+        ("two Hosts", head("GET / HTTP/1.1", "Host: y\r\n"), 400),
+        ("no path", head("GET example.com HTTP/1.1", ""), 400),
+        ("a tunnel", head("CONNECT example.com:443 HTTP/1.1", ""), 400),
+        ("a path that is not ASCII", head("GET /\u{fc} HTTP/1.1", ""), 400),
+        ("HTTP/0.9", "GET /\r\n\r\n".to_owned(), 400),
+        ("HTTP/2", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505),
+        ("HTTP/1.9", head("GET / HTTP/1.9", ""), 505),
+        ("a TLS hello", "\x16\x03\x01\x02\0\x01\0\x01".to_owned(), 400),
+        ("an expectation", head(post, "Content-Length: 2\r\nExpect: 200-maybe\r\n"), 417),
+        ("a body over the limit", head(post, "Content-Length: 1048577\r\n"), 413),
+        ("a body far over the limit", head(post, "Content-Length: 4611686018427387904\r\n"), 413),
+        ("a body beyond numbers", head(post, "Content-Length: 99999999999999999999999999\r\n"), 413),
+        ("a body over the limit, asked", head(post, "Content-Length: 1048577\r\nExpect: 100-continue\r\n"), 413),
+        ("a chunk over the limit", head(post, "Transfer-Encoding: chunked\r\n") + "100001\r\n", 413),
+        ("a chunk beyond numbers", head(post, "Transfer-Encoding: chunked\r\n") + "fffffffffffffffff\r\n", 413),
+        ("a chunk without a size", head(post, "Transfer-Encoding: chunked\r\n") + "\r\n", 400),
+        ("a chunk with a sign", head(post, "Transfer-Encoding: chunked\r\n") + "+1\r\nx\r\n0\r\n\r\n", 400),
+        ("a chunk that is too long", head(post, "Transfer-Encoding: chunked\r\n") + "1\r\nxx\r\n0\r\n\r\n", 400),
+        ("a chunk line with a bare LF", head(post, "Transfer-Encoding: chunked\r\n") + "1\nx\r\n0\r\n\r\n", 400),
+        ("a target over its limit", head(&format!("GET /{} HTTP/1.1", "a".repeat(9000)), ""), 414),
+        ("a target without end", format!("GET /{}", "a".repeat(20_000)), 414),
+        ("a field over the limit", head("GET / HTTP/1.1", &format!("A: {}\r\n", "a".repeat(17_000))), 431),
+        ("a field without end", format!("GET / HTTP/1.1\r\nA: {}", "a".repeat(40_000)), 431),
+        ("a hundred fields too many", head("GET / HTTP/1.1", &"A: b\r\n".repeat(200)), 431),
+    ];
+    let mut refused = 0;
+    for (name, bytes, status) in cases {
+        let mut wire = edge.connect();
+        wire.send(bytes);
+        let answer = wire.answer();
+        assert_eq!(answer.status, status, "{name}: {answer:?}");
+        assert_eq!(answer.field("Content-Type"), Some("application/problem+json"), "{name}");
+        assert_eq!(answer.field("Connection"), Some("close"), "{name}");
+        assert!(answer.field("X-Request-Id").is_some() && answer.field("Date").is_some(), "{name}: {answer:?}");
+        assert_eq!(answer.json()["status"], status, "{name}");
+        wire.assert_ended();
+        refused += 1;
+    }
+    let page = edge.metrics.render();
+    let counted: u64 = page
+        .lines()
+        .filter(|line| line.starts_with("quotegrid_http_refused_total"))
+        .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+        .sum();
+    assert_eq!(counted, refused, "{page}");
+    assert!(!page.contains("quotegrid_http_requests_total{"), "nothing of this reached the server: {page}");
+    edge.assert_serves();
+}
+
+#[test]
+fn a_drip_defeats_no_deadline() {
+    let edge = Edge::with(|limits| {
+        limits.head_time = Duration::from_millis(300);
+        limits.body_time = Duration::from_millis(300);
+    });
+    for (start, status) in [
+        ("GET / HTTP/1.1\r\nA: ", "408"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", "408"),
+        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "408"),
+    ] {
+        let mut wire = edge.connect();
+        wire.send(start);
+        let mut dripping = wire.socket.try_clone().expect("a clone");
+        let chunks = start.contains("chunked");
+        let drip = std::thread::spawn(move || {
+            use std::io::Write;
+            // Until the server has had enough.
+            while dripping.write_all(if chunks { b"1\r\na\r\n" } else { b"a" }).is_ok() {
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        let answer = wire.answer();
+        assert_eq!(answer.status.to_string(), status, "{start}");
+        drop(wire);
+        drip.join().expect("no panic");
+    }
+    edge.assert_serves();
+}
+
+#[test]
+fn an_idle_connection_is_closed_without_a_word() {
+    let edge = Edge::with(|limits| {
+        limits.head_time = Duration::from_millis(100);
+        limits.idle_time = Duration::from_millis(100);
+    });
+    let mut silent = edge.connect();
+    silent.assert_ended();
+    let mut idle = edge.connect();
+    idle.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle.answer().status, 200);
+    idle.assert_ended();
+}
+
+#[test]
+fn one_address_gets_its_share_and_no_more() {
+    let edge = Edge::with(|limits| {
+        limits.connections_per_address = 3;
+        limits.loopback_is_exempt = false;
+    });
+    let mut held: Vec<_> = (0..3).map(|_| edge.connect()).collect();
+    for wire in &mut held {
+        wire.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(wire.answer().status, 200);
+    }
+    let mut fourth = edge.connect();
+    let answer = fourth.answer();
+    assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("2")));
+    fourth.assert_ended();
+    assert_eq!(edge.metrics.refusals("address_full"), 1);
+    held.pop();
+    super::harness::wait_until("the place is free again", || {
+        let mut wire = edge.connect();
+        wire.send("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        wire.try_answer().is_some_and(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn a_full_house_makes_room_by_closing_what_is_idle_and_says_no_when_nothing_is() {
+    let edge = Edge::with(|limits| limits.connections = 4);
+    let mut idle: Vec<_> = (0..4).map(|_| edge.connect()).collect();
+    for wire in &mut idle {
+        wire.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(wire.answer().status, 200);
+    }
+    let mut busy: Vec<_> = (0..4)
+        .map(|_| {
+            let mut wire = edge.connect();
+            wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire
+        })
+        .collect();
+    let replies: Vec<_> = (0..4).map(|_| edge.next_held().1).collect();
+    for wire in &mut idle {
+        wire.assert_ended();
+    }
+    let mut fifth = edge.connect();
+    assert_eq!(fifth.answer().status, 503);
+    assert_eq!(edge.metrics.refusals("connections_full"), 1);
+    for reply in replies {
+        reply.send(quotegrid::http::Response::empty(200));
+    }
+    for wire in &mut busy {
+        assert_eq!(wire.answer().status, 200);
+    }
+    edge.assert_serves();
+}
+
+#[test]
+fn large_bodies_share_a_purse_and_small_ones_need_none() {
+    let edge = Edge::with(|limits| limits.large_bodies_bytes = 1_500_000);
+    let large = "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
+    let mut first = edge.connect();
+    first.send(large);
+    first.send(vec![b'a'; 999_999]);
+    super::harness::wait_until("the first body is held", || edge.metrics.body_bytes.get() >= 999_999);
+    let mut second = edge.connect();
+    second.send(large);
+    second.send(vec![b'a'; 999_999]);
+    let answer = second.answer();
+    assert_eq!((answer.status, answer.field("Retry-After")), (503, Some("2")));
+    edge.assert_serves();
+    first.send("a");
+    let (request, reply) = edge.next_held();
+    assert_eq!(request.body.len(), 1_000_000);
+    reply.send(quotegrid::http::Response::empty(200));
+    assert_eq!(first.answer().status, 200);
+    super::harness::wait_until("the purse is full again", || edge.metrics.body_bytes.get() == 0);
+}

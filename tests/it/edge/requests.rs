@@ -1,0 +1,198 @@
+//! What honest clients may send, and what of it reaches the service.
+
+use super::harness::{Edge, pattern, wait_until};
+use quotegrid::http::Response;
+use std::io::Write;
+
+#[test]
+fn a_request_arrives_as_it_was_sent() {
+    let edge = Edge::start();
+    let answer = edge.ask(
+        "PATCH /echo/%C3%BC?a=1&b=%20 HTTP/1.1\r\nHost: x:8080\r\nX-Thing: A  b\r\nX-Thing: second\r\n\
+         Content-Length: 5\r\n\r\nhello",
+    );
+    let seen = answer.json();
+    assert_eq!(seen["method"], "PATCH");
+    assert_eq!((&seen["path"], &seen["query"]), (&"/echo/%C3%BC".into(), &"a=1&b=%20".into()));
+    assert_eq!((&seen["body"], &seen["client"]), (&"hello".into(), &"127.0.0.1".into()));
+    assert_eq!(
+        seen["headers"],
+        serde_json::json!([["host", "x:8080"], ["x-thing", "A  b"], ["x-thing", "second"], ["content-length", "5"]])
+    );
+    assert_eq!(answer.field("X-Request-Id"), seen["id"].as_str());
+    assert_eq!(answer.field("Server"), None);
+    assert!(answer.field("Date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
+}
+
+#[test]
+fn bodies_of_every_size_arrive_whole() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    for length in [0, 1, 1023, 1024, 1025, 8191, 8192, 8193, 32 * 1024, 40_000, 300_000, 1024 * 1024] {
+        wire.send(format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"));
+        wire.send(pattern(length));
+        let seen = wire.answer().json();
+        assert_eq!((seen["length"].as_u64(), seen["matches"].as_bool()), (Some(length as u64), Some(true)), "{length}");
+        wire.send("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+        for chunk in pattern(length).chunks(70_000) {
+            wire.send(format!("{:x};note=\"x\"\r\n", chunk.len()));
+            wire.send(chunk);
+            wire.send("\r\n");
+        }
+        wire.send("0\r\nTrailer: forgotten\r\n\r\n");
+        let seen = wire.answer().json();
+        assert_eq!((seen["length"].as_u64(), seen["matches"].as_bool()), (Some(length as u64), Some(true)), "{length}");
+    }
+}
+
+#[test]
+fn requests_in_one_piece_are_answered_in_order() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    let mut bytes = Vec::new();
+    for number in 0..200 {
+        write!(bytes, "POST /echo?{number} HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n{number:03}")
+            .expect("a Vec");
+    }
+    let mut sending = wire.socket.try_clone().expect("a clone");
+    let sender = std::thread::spawn(move || sending.write_all(&bytes));
+    for number in 0..200 {
+        let seen = wire.answer().json();
+        assert_eq!(seen["query"], number.to_string());
+        assert_eq!(seen["body"], format!("{number:03}"));
+    }
+    sender.join().expect("no panic").expect("all is taken");
+}
+
+#[test]
+fn requests_byte_by_byte_are_answered_too() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    for byte in b"\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n\
+                  GET /echo?second HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    {
+        wire.send([*byte]);
+    }
+    assert_eq!(wire.answer().json()["body"], "ok");
+    assert_eq!(wire.answer().json()["query"], "second");
+    wire.assert_ended();
+}
+
+#[test]
+fn connections_are_kept_as_each_version_says() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    wire.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(wire.answer().field("Connection"), None);
+    wire.send("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+    assert_eq!(wire.answer().field("Connection"), Some("close"));
+    wire.assert_ended();
+
+    let mut wire = edge.connect();
+    wire.send("GET /echo HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    assert_eq!(wire.answer().field("Connection"), Some("keep-alive"));
+    wire.send("GET /echo HTTP/1.0\r\n\r\n");
+    assert_eq!(wire.answer().field("Connection"), Some("close"));
+    wire.assert_ended();
+}
+
+#[test]
+fn a_client_that_waits_for_a_sign_gets_one() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    wire.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n");
+    assert_eq!(wire.head().as_deref(), Some("HTTP/1.1 100 Continue\r\n\r\n"));
+    wire.send("ok");
+    assert_eq!(wire.answer().json()["body"], "ok");
+    // One that does not wait gets none.
+    wire.send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\nok");
+    assert_eq!(wire.answer().json()["body"], "ok");
+    wire.send("GET /echo HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(wire.answer().json()["body"], "ok");
+}
+
+#[test]
+fn a_client_that_ends_its_half_is_still_answered() {
+    let edge = Edge::start();
+    let mut wire = edge.connect();
+    wire.send("GET /echo?1 HTTP/1.1\r\nHost: x\r\n\r\nGET /echo?2 HTTP/1.1\r\nHost: x\r\n\r\n");
+    wire.end();
+    assert_eq!(wire.answer().json()["query"], "1");
+    assert_eq!(wire.answer().json()["query"], "2");
+    wire.assert_ended();
+}
+
+#[test]
+fn only_a_trusted_proxy_may_say_who_the_client_is() {
+    let forwarded = "GET /echo HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 6.6.6.6, 203.0.113.9\r\n\
+                     X-Forwarded-Proto: https\r\nX-Request-Id: from-the-proxy_1.2\r\n\r\n";
+    let edge = Edge::start();
+    let answer = edge.ask(forwarded);
+    assert_eq!(answer.json()["client"], "127.0.0.1");
+    assert_ne!(answer.field("X-Request-Id"), Some("from-the-proxy_1.2"));
+    assert!(!answer.json()["headers"].to_string().contains("x-forwarded"), "{answer:?}");
+
+    let edge = Edge::with(|limits| limits.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a range")]);
+    let answer = edge.ask(forwarded);
+    assert_eq!(answer.json()["client"], "203.0.113.9");
+    assert_eq!(answer.field("X-Request-Id"), Some("from-the-proxy_1.2"));
+    assert!(answer.json()["headers"].to_string().contains(r#"["x-forwarded-proto","https"]"#), "{answer:?}");
+    let insane = edge.ask("GET /echo HTTP/1.1\r\nHost: x\r\nX-Request-Id: a b\r\n\r\n");
+    assert_ne!(insane.field("X-Request-Id"), Some("a b"));
+}
+
+#[test]
+fn nobody_speaks_in_the_gates_name() {
+    let edge = Edge::start();
+    let answer = edge.ask("GET /echo HTTP/1.1\r\nGate: x 6.6.6.6 forged\r\nHost: x\r\nGate: y\r\n\r\n");
+    assert_eq!(answer.json()["client"], "127.0.0.1");
+    assert_eq!(answer.json()["path"], "/echo");
+}
+
+#[test]
+fn a_slow_answer_holds_up_nobody_else() {
+    let edge = Edge::start();
+    let mut slow: Vec<_> = (0..8)
+        .map(|_| {
+            let mut wire = edge.connect();
+            wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire
+        })
+        .collect();
+    let replies: Vec<_> = (0..8).map(|_| edge.next_held().1).collect();
+    for _ in 0..50 {
+        edge.assert_serves();
+    }
+    for reply in replies {
+        reply.send(Response::empty(200));
+    }
+    for wire in &mut slow {
+        assert_eq!(wire.answer().status, 200);
+    }
+}
+
+#[test]
+fn health_is_answered_through_an_overload_and_the_rest_is_told_to_come_again() {
+    let edge = Edge::with(|limits| {
+        limits.lanes = 4;
+        limits.urgent_lanes = 1;
+        limits.queue_time = std::time::Duration::from_millis(200);
+    });
+    let mut stuck: Vec<_> = (0..3)
+        .map(|_| {
+            let mut wire = edge.connect();
+            wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire
+        })
+        .collect();
+    let replies: Vec<_> = (0..3).map(|_| edge.next_held().1).collect();
+    let refused = edge.ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!((refused.status, refused.field("Retry-After")), (503, Some("2")));
+    assert_eq!(edge.ask("GET /healthz?full HTTP/1.1\r\nHost: x\r\n\r\n").status, 200);
+    drop(replies);
+    for wire in &mut stuck {
+        assert_eq!(wire.answer().status, 500);
+    }
+    edge.assert_serves();
+    wait_until("nothing waits", || edge.metrics.requests_waiting.get() == 0);
+}
