@@ -91,7 +91,7 @@ pub(super) fn open_current(
 }
 
 /// Refuses databases of other programs and of later versions, before anything is written. Returns the schema version.
-fn check_owner(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", (), |row| row.get(0)).map_err(sqlite)?;

@@ -21,7 +21,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::cell::Cell;
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -77,11 +77,11 @@ impl<H: Handler> Handler for Pausing<H> {
         if pause == Some(PauseAt::Before) && !self.control.wait() {
             return Ok(Finish::done());
         }
-        let outcome = self.inner.run(job, context);
-        if pause == Some(PauseAt::After) {
-            self.control.wait();
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.inner.run(job, context)));
+        if pause == Some(PauseAt::After) && !self.control.wait() {
+            return Ok(Finish::done());
         }
-        outcome
+        outcome.unwrap_or_else(|panic| resume_unwind(panic))
     }
 }
 
