@@ -198,7 +198,7 @@ impl Worker {
     }
 
     /// The next claim: one that waits here, or the first of a new catch.
-    fn next(&self) -> db::Result<Option<Claim>> {
+    fn next(self: &Arc<Self>) -> db::Result<Option<Claim>> {
         let mut state = self.state();
         loop {
             if self.is_stopping() {
@@ -219,6 +219,14 @@ impl Worker {
         state.claiming = false;
         self.released.notify_all();
         let mut claims = VecDeque::from(claimed?);
+        if self.is_stopping() {
+            // The stop came during the claim and has given back what waited then; nobody else will look at these.
+            drop(state);
+            for claim in claims {
+                self.end(claim, JobError::Stopped);
+            }
+            return Ok(None);
+        }
         let first = claims.pop_front();
         state.waiting.append(&mut claims);
         Ok(first)
@@ -272,6 +280,7 @@ impl Worker {
 
     fn run_handler(&self, claim: &Claim) -> Result<Finish, JobError> {
         fail::fail_point!("queue::run");
+        fail::fail_point!(&format!("queue::run::{}", claim.job_type));
         let Some(handler) = self.queue.registry().find(&claim.job_type) else {
             return Err(JobError::Retry(format!("Unknown job type: {}", claim.job_type)));
         };

@@ -3,5 +3,6 @@
 mod database;
 mod edge;
 mod gdpr;
+mod process;
 mod queue;
 mod webhooks;
