@@ -232,14 +232,22 @@ impl Worker {
         Ok(first)
     }
 
+    /// Whether no suspect runs here: jobs whose last claim was lost run one at a time in a process, so that of two that were lost
+    /// together only the one that kills its worker is charged for it.
+    fn may_claim_suspects(&self) -> bool {
+        !self.state().held.values().any(|claim| claim.suspect)
+    }
+
     /// A look that writes nothing: an idle worker leaves the disk alone.
     fn is_due(&self) -> db::Result<bool> {
-        let next = self.db.read(jobs::next_due_at)?;
+        let suspects = self.may_claim_suspects();
+        let next = self.db.read(|connection| jobs::next_claimable_at(connection, suspects))?;
         Ok(next.is_some_and(|at| at <= self.clock.now()))
     }
 
     fn rest(&self, seen: u64) {
-        let until_due = match self.db.read(jobs::next_due_at) {
+        let suspects = self.may_claim_suspects();
+        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, suspects)) {
             Ok(Some(at)) => (at - self.clock.now()).to_std().unwrap_or(Duration::ZERO),
             Ok(None) => IDLE,
             Err(_told_when_claiming) => FAULT_PAUSE,
@@ -250,7 +258,8 @@ impl Worker {
 
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
-        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit))?;
+        let suspects = self.may_claim_suspects();
+        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
         fail::fail_point!("queue::claimed");
         let mut state = self.state();
         for claim in &claims {
@@ -379,6 +388,10 @@ impl Worker {
         let mut state = self.state();
         if state.held.get(&claim.id).is_some_and(|held| held.number == claim.number) {
             state.held.remove(&claim.id);
+            if claim.suspect {
+                // The next suspect may be claimed; nothing else would tell those who rest.
+                self.db.news().spread();
+            }
         }
         self.released.notify_all();
     }

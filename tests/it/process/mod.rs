@@ -8,5 +8,6 @@ mod kill_loop;
 mod kills;
 mod leftovers;
 mod main_job;
+mod poison;
 mod reader;
 mod stops;
