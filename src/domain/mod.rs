@@ -12,3 +12,5 @@ pub mod money;
 pub mod name;
 pub mod options;
 pub mod quote;
+
+pub use decimal::DecimalFault;
