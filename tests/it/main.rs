@@ -1,11 +1,8 @@
 //! One test binary, a module per behaviour.
 
 mod database;
-<<<<<<< HEAD
 mod edge;
 mod gdpr;
+mod pricing_properties;
 mod queue;
 mod webhooks;
-=======
-mod pricing_properties;
->>>>>>> domain
