@@ -60,6 +60,8 @@ pub(crate) struct Client {
     /// The client has said that it sends no more: a short read does not mean that all is read.
     pub(crate) read_closed: bool,
     output: Output,
+    /// How much of its output is in the sum of all.
+    pub(crate) counted_output: usize,
     waits_to_write: bool,
 }
 
@@ -88,6 +90,7 @@ impl Client {
             readable: true,
             read_closed: false,
             output: Output::default(),
+            counted_output: 0,
             waits_to_write: false,
         }
     }

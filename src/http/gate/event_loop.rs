@@ -33,10 +33,9 @@ const LANES_FROM: usize = 2;
 const CLIENT_READ: usize = 16 * 1024;
 /// Read from a lane at once.
 const LANE_READ: usize = 64 * 1024;
-/// While a client has this much to take, no more is read from its lane.
-const OUTPUT_HIGH: usize = 64 * 1024;
-/// A slow but honest client takes this much of an answer in a second.
-const WRITE_PACE: usize = 16 * 1024;
+/// A client may always have this much to take. While it has more, and all together have as much as they may, no more is read
+/// from its lane.
+const OUTPUT_FREE: usize = 64 * 1024;
 /// Reads from one client before the others get their turn.
 const STEPS_AT_ONCE: usize = 32;
 /// Connections accepted before the others get their turn.
@@ -61,6 +60,8 @@ pub(crate) struct EventLoop {
     clients: Slab<Client>,
     serials: u64,
     turned_away: usize,
+    /// Bytes of answers that clients have not taken yet.
+    output_bytes: usize,
     per_address: HashMap<IpAddr, usize>,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
@@ -103,6 +104,7 @@ impl EventLoop {
             clients: Slab::new(),
             serials: 0,
             turned_away: 0,
+            output_bytes: 0,
             per_address: HashMap::new(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
@@ -313,6 +315,7 @@ impl EventLoop {
     fn close(&mut self, key: usize) {
         // Closing its socket also ends the watch on it.
         let Some(client) = self.clients.remove(key) else { return };
+        self.output_bytes -= client.counted_output;
         if let Some(address) = client.counted
             && let Some(count) = self.per_address.get_mut(&address)
         {
@@ -562,12 +565,14 @@ impl EventLoop {
             }
             let client = lane.serving.as_ref().and_then(|serving| serving.client);
             if let Some(key) = client
-                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_HIGH)
+                && self.output_bytes > self.rules.limits.answers_bytes
+                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
             {
                 // Read on when the client has taken some of it.
-                return;
+                return self.pause_lane(place, key);
             }
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return };
+            lane.is_paused = false;
             match lane.read(&mut self.scratch) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => {
@@ -577,6 +582,18 @@ impl EventLoop {
                 }
                 Err(error) => return self.lose_lane(place, &error),
             }
+        }
+    }
+
+    /// Leaves an answer on its lane until its client takes more. When half of the lanes wait so, this client's is one too many.
+    fn pause_lane(&mut self, place: usize, key: usize) {
+        let Some(lane) = self.lane_mut(place) else { return };
+        lane.is_paused = true;
+        let paused = self.lanes.iter().flatten().filter(|lane| lane.is_paused).count();
+        if paused > self.lanes.len() / 2 {
+            debug!("too many clients do not take their answers, one of them is cut off");
+            self.metrics.count_refusal("answer_not_taken");
+            self.close(key);
         }
     }
 
@@ -634,7 +651,7 @@ impl EventLoop {
         }
         let Some(key) = key else { return Ok(()) };
         if !was_started {
-            let slow = Duration::from_secs((left / WRITE_PACE) as u64);
+            let slow = Duration::from_secs((left / self.rules.limits.write_bytes_per_second.max(1)) as u64);
             // Set before the first write: no client can put it off by taking a byte now and then.
             self.set_deadline(key, Instant::now() + self.rules.limits.write_time + slow);
         }
@@ -646,13 +663,16 @@ impl EventLoop {
     fn flush(&mut self, key: usize) {
         let token = self.client_token(key);
         let Some(client) = self.clients.get_mut(key) else { return };
-        let done = match client.flush(self.poll.registry(), token) {
+        let flushed = client.flush(self.poll.registry(), token);
+        self.output_bytes = self.output_bytes + client.pending() - client.counted_output;
+        client.counted_output = client.pending();
+        let done = match flushed {
             Ok(done) => done,
             Err(_gone) => return self.close(key),
         };
         if let Phase::OnLane(place) = client.phase {
             // More of the answer may wait on the lane.
-            if done && self.lane_mut(place).is_some_and(|lane| lane.readable) {
+            if (done || client.pending() <= OUTPUT_FREE) && self.lane_mut(place).is_some_and(|lane| lane.is_paused) {
                 self.unpaused.push(place);
             }
             return;

@@ -21,6 +21,8 @@ pub(crate) struct Lane {
     pub(crate) serving: Option<Serving>,
     /// There may be more to read.
     pub(crate) readable: bool,
+    /// Its client does not take the answer.
+    pub(crate) is_paused: bool,
     waits_to_write: bool,
 }
 
@@ -33,6 +35,7 @@ impl Lane {
             input: Vec::new(),
             serving: None,
             readable: false,
+            is_paused: false,
             waits_to_write: false,
         }
     }
