@@ -11,8 +11,10 @@ use crate::db::writer::panic_message;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::metrics::Metrics;
 use log::{debug, error, warn};
+use std::fs::Permissions;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -104,8 +106,7 @@ impl Server {
         let secret = hex(&entropy.array::<16>());
         let answering = Answering { slow, metrics: metrics.clone() };
         let inside = Arc::new(Inside {
-            // 0700, and a name that nobody can guess.
-            directory: tempfile::Builder::new().prefix("quotegrid-").tempdir()?,
+            directory: private_directory()?,
             secret: secret.clone(),
             service,
             answering: Arc::new(answering),
@@ -473,6 +474,81 @@ fn write_answer(incoming: tiny_http::Request, head: &[u8], body: &[u8]) {
     }
 }
 
+/// A directory that nobody else may enter; its default mode would follow the umask.
+fn private_directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Service for Nothing {
+        fn call(&self, _request: Request, reply: Reply) {
+            reply.send(Response::empty(204));
+        }
+    }
+
+    fn inside() -> Arc<Inside> {
+        let answering = Answering { slow: Duration::from_secs(1), metrics: Arc::new(Metrics::default()) };
+        let inside = Arc::new(Inside {
+            directory: private_directory().expect("a directory"),
+            secret: "right".to_owned(),
+            service: Arc::new(Nothing),
+            answering: Arc::new(answering),
+            handlers: 1,
+            stopping: AtomicBool::new(false),
+            generations: Mutex::new(Vec::new()),
+        });
+        inside.clone().start_generation().expect("a server");
+        inside
+    }
+
+    #[test]
+    fn nobody_but_the_gate_can_use_the_private_side() {
+        let inside = inside();
+        let mode = std::fs::metadata(inside.directory.path()).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+        for field in [
+            "",
+            "Gate: wrong 127.0.0.1 id\r\n",
+            "Gate: right\r\nGate: x\r\n",
+            "Host: x\r\nGate: right 127.0.0.1 id\r\n",
+        ] {
+            let path = inside.generations.lock().expect("no panic")[0].path.clone();
+            let mut lane = UnixStream::connect(path).expect("it listens");
+            write!(lane, "GET / HTTP/1.1\r\n{field}Connection: close\r\n\r\n").expect("it reads");
+            let mut answer = String::new();
+            lane.read_to_string(&mut answer).expect("it answers");
+            let expected = if field.starts_with("Gate: right") { "HTTP/1.1 204 " } else { "HTTP/1.1 403 " };
+            assert!(answer.starts_with(expected), "{field:?}: {answer}");
+        }
+        inside.stop();
+    }
+
+    #[test]
+    fn when_the_private_side_takes_no_more_connections_another_is_started() {
+        let inside = inside();
+        let mut old = inside.open_lane().expect("a lane");
+        let path = inside.generations.lock().expect("no panic")[0].path.clone();
+        // What is seen when its accept thread has died.
+        std::fs::remove_file(path).expect("it is there");
+        let mut new = inside.clone().reopen_lane().expect("a lane of another server");
+        for lane in [&mut old, &mut new] {
+            lane.write_all(b"GET / HTTP/1.1\r\nGate: right 127.0.0.1 id\r\n\r\n").expect("it reads");
+            let mut start = [0; 13];
+            lane.read_exact(&mut start).expect("it answers");
+            assert_eq!(&start, b"HTTP/1.1 204 ");
+        }
+        assert_eq!(inside.generations.lock().expect("no panic").len(), 2);
+        // So that the first one's accept thread is found by its end.
+        drop(std::os::unix::net::UnixListener::bind(inside.directory.path().join("0")));
+        inside.stop();
+    }
 }

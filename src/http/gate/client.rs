@@ -87,7 +87,7 @@ impl Client {
             idle_since: now,
             served: false,
             is_turned_away: false,
-            readable: true,
+            readable: false,
             read_closed: false,
             output: Output::default(),
             counted_output: 0,

@@ -38,6 +38,8 @@ const LANE_READ: usize = 64 * 1024;
 const OUTPUT_FREE: usize = 64 * 1024;
 /// Reads from one client before the others get their turn.
 const STEPS_AT_ONCE: usize = 32;
+/// Connections that the kernel holds for us until we accept them.
+const ACCEPT_QUEUE: i32 = 4096;
 /// Connections accepted before the others get their turn.
 const ACCEPTS_AT_ONCE: usize = 64;
 /// How long accepting rests when it fails, such as for want of descriptors.
@@ -46,7 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// How long and how much a connection is listened to after its last answer, so that no reset overtakes that.
 const LINGER: Duration = Duration::from_secs(1);
-/// Connections beyond the limit that are told so; more are only closed.
+/// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
 const TURNED_AWAY_MAX: usize = 64;
 
 /// The state of the gate.
@@ -90,6 +92,10 @@ impl EventLoop {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         listener.set_nonblocking(true)?;
+        // The library's default is 128 connections; while that is full, the kernel drops new ones and they try again a second later.
+        rustix::net::listen(&listener, ACCEPT_QUEUE)?;
+        // Accepted sockets inherit it: answers go out whole, and waiting to fill a packet would only delay a large one's end.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (opener, opened) = channel();
@@ -258,14 +264,12 @@ impl EventLoop {
         }
         let head_time = self.rules.limits.head_time;
         if let Some(key) = self.add_client(socket, peer, counted, now) {
+            // epoll tells at once of what has come already.
             self.set_deadline(key, now + head_time);
-            self.advance(key);
         }
     }
 
     fn add_client(&mut self, socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, now: Instant) -> Option<usize> {
-        // Answers go out in one piece each; waiting to fill a packet would only delay the second of two.
-        let _best_effort = socket.set_nodelay(true);
         self.serials += 1;
         let key = self.clients.insert(Client::new(socket, peer, counted, self.serials, now));
         let token = self.client_token(key);
@@ -285,7 +289,7 @@ impl EventLoop {
     /// Says no to a connection, where that costs next to nothing.
     fn turn_away(&mut self, socket: TcpStream, peer: IpAddr, refusal: Refusal, now: Instant) {
         self.metrics.count_refusal(refusal.reason());
-        if self.turned_away >= TURNED_AWAY_MAX {
+        if self.turned_away >= TURNED_AWAY_MAX.min(self.rules.limits.connections / 4) {
             return;
         }
         if let Some(key) = self.add_client(socket, peer, None, now) {
@@ -552,6 +556,7 @@ impl EventLoop {
         }
         if event.is_readable() || event.is_read_closed() {
             lane.readable = true;
+            lane.read_closed |= event.is_read_closed();
             self.read_lane(place);
         }
     }
