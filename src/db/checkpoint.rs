@@ -23,8 +23,8 @@ const WRITER_PAGES_MORE: usize = 1024;
 /// How often the background thread looks for a few pages to move when nobody wakes it.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Pages still in the WAL with which emptying it holds the write lock only for a moment.
-const FEW_PAGES: i64 = 64;
+/// Pages that readers still hold up with which emptying the WAL holds the write lock only for a moment (4 MiB).
+const FEW_PAGES: i64 = 512;
 
 /// Pauses between two attempts at emptying the WAL, the first and the longest: readers end within them.
 const EMPTYING_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(160));
@@ -115,6 +115,7 @@ impl Checkpointer {
     /// The background thread: PASSIVE checkpoints until [`Checkpointer::stop`].
     pub(super) fn run(&self) {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_failing = false;
         while !*stop {
             stop = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner).0;
             if *stop || !self.dirty.swap(false, Ordering::Relaxed) {
@@ -122,12 +123,19 @@ impl Checkpointer {
             }
             drop(stop);
             let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            match checkpoint(&connection, "PASSIVE") {
-                Ok(report) if report.moved < report.in_wal => self.dirty.store(true, Ordering::Relaxed),
-                Ok(_) => {}
-                Err(error) => error!("checkpoint failed: {error}"),
-            }
+            let moved = checkpoint(&connection, "PASSIVE");
             drop(connection);
+            match &moved {
+                Ok(report) if report.moved == report.in_wal => {}
+                Ok(_readers_hold_some) => self.dirty.store(true, Ordering::Relaxed),
+                Err(error) => {
+                    self.dirty.store(true, Ordering::Relaxed);
+                    if !is_failing {
+                        error!("checkpoint failed, trying again every second: {error}");
+                    }
+                }
+            }
+            is_failing = moved.is_err();
             stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }

@@ -77,6 +77,10 @@ fn open_with(
     // Looked at before the lock and its directory are made: what is not ours gets nothing put beside it.
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => return Err(OpenError::NotAFile { path: path.to_path_buf() }),
+        // SQLite takes what is shorter than its smallest page for an empty database, and would overwrite it.
+        Ok(found) if (1..512).contains(&found.len()) => {
+            return Err(OpenError::NotADatabase { path: path.to_path_buf() });
+        }
         Ok(_) => {
             let allowed = |found| match (schema, found) {
                 (Schema::BringUpToDate, _) | (Schema::MakeIfMissing, 0) => Ok(()),
