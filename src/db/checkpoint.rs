@@ -50,7 +50,7 @@ struct Report {
 
 /// The connection kept for checkpoints, and what wakes its thread.
 pub(super) struct Checkpointer {
-    connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Connection>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
     dirty: AtomicBool,

@@ -287,3 +287,123 @@ fn run_with_foreign_keys_off(runner: &Runner, connection: &mut Connection) -> Re
         .map_err(Fault::Sqlite)?;
     broken.map_or(Ok(()), |reference| Err(Fault::Orphan(reference)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Migrated, OpenError, Path, Runner, Schema, Synchronous, embedded, open_with};
+    use refinery::Migration;
+    use std::fs;
+
+    /// Ours, and after them `sql` as the next ones.
+    fn with(sql: &[&str]) -> Runner {
+        let mut migrations = embedded::migrations::runner().get_migrations().clone();
+        let newest = super::newest_version();
+        for (version, sql) in (newest + 1..).zip(sql) {
+            migrations.push(Migration::unapplied(&format!("V{version}__next"), sql).expect("a migration"));
+        }
+        Runner::new(&migrations).set_grouped(true)
+    }
+
+    fn bring(runner: &Runner, path: &Path) -> Result<Migrated, OpenError> {
+        open_with(runner, path, Schema::BringUpToDate, Synchronous::Full).map(|(_connection, migrated)| migrated)
+    }
+
+    fn names_in(directory: &Path) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(directory)
+            .expect("listed")
+            .map(|entry| entry.expect("listed").file_name().into_string().expect("a name"))
+            .collect();
+        names.sort();
+        names
+    }
+
+    fn old_database() -> (tempfile::TempDir, std::path::PathBuf) {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        bring(&with(&[]), &path).expect("made");
+        let connection = rusqlite::Connection::open(&path).expect("opened");
+        connection
+            .execute_batch(
+                "INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s', 'a', 1, 1, 1);
+                 INSERT INTO api_keys (id, store_id, digest, prefix, created_at)
+                 VALUES ('k', 's', zeroblob(32), 'p', 1)",
+            )
+            .expect("filled");
+        (directory, path)
+    }
+
+    #[test]
+    fn an_old_file_is_brought_up_to_date_and_its_copy_is_gone() {
+        let (directory, path) = old_database();
+        let newest = super::newest_version();
+        // A rebuild of a parent table: with foreign keys on it would take its children with it.
+        let rebuild = "CREATE TABLE stores_new AS SELECT * FROM stores; DROP TABLE stores;
+                       CREATE TABLE stores (id TEXT PRIMARY KEY, shop TEXT); INSERT INTO stores SELECT id, shop FROM stores_new;
+                       DROP TABLE stores_new";
+        let migrated = bring(&with(&[rebuild, "CREATE TABLE added (a)"]), &path).expect("migrated");
+        assert_eq!(migrated, Migrated { from: newest, to: newest + 2 });
+        assert_eq!(names_in(directory.path()), ["test.db", "test.db.locks"]);
+        let connection = rusqlite::Connection::open(&path).expect("opened");
+        let keys: i64 = connection.query_row("SELECT count(*) FROM api_keys", (), |row| row.get(0)).expect("read");
+        assert_eq!(keys, 1, "the children of the rebuilt table are still there");
+        // Whoever knows less refuses it now.
+        assert!(matches!(bring(&with(&[]), &path), Err(OpenError::Newer { .. })));
+    }
+
+    #[test]
+    fn a_failing_migration_leaves_the_file_as_it_was() {
+        let failing: [&[&str]; 3] = [
+            &["CREATE TABLE added (a); INSERT INTO nowhere VALUES (1)"],
+            // The one before it is not kept either.
+            &["CREATE TABLE added (a)", "INSERT INTO nowhere VALUES (1)"],
+            // Found only by the check afterwards.
+            &["DELETE FROM stores"],
+        ];
+        for sql in failing {
+            let (directory, path) = old_database();
+            // Left by an upgrade that was cut off.
+            fs::write(directory.path().join("test.db.upgrading-from-v1"), "half").expect("written");
+            let before = fs::read(&path).expect("read");
+            let refused = bring(&with(sql), &path);
+            let Err(OpenError::Migration { .. }) = &refused else { panic!("{refused:?}") };
+            assert!(before == fs::read(&path).expect("read"), "{sql:?}");
+            assert_eq!(names_in(directory.path()), ["test.db", "test.db.locks"], "{sql:?}");
+            bring(&with(&[]), &path).expect("the old binary goes on");
+        }
+    }
+
+    #[test]
+    fn a_file_that_could_not_be_made_leaves_nothing_behind() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let refused = bring(&with(&["INSERT INTO nowhere VALUES (1)"]), &directory.path().join("test.db"));
+        assert!(matches!(refused, Err(OpenError::Migration { .. })), "{refused:?}");
+        assert!(names_in(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn an_old_file_is_migrated_only_by_who_asks_for_it() {
+        let (_directory, path) = old_database();
+        let before = fs::read(&path).expect("read");
+        for schema in [Schema::MakeIfMissing, Schema::MustBeCurrent] {
+            let refused = open_with(&with(&["CREATE TABLE added (a)"]), &path, schema, Synchronous::Full);
+            assert!(matches!(refused, Err(OpenError::NotMigrated { .. })), "{schema:?}");
+            assert!(before == fs::read(&path).expect("read"), "{schema:?}");
+        }
+    }
+
+    #[test]
+    fn a_making_that_was_cut_off_is_taken_up_again() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        let connection = rusqlite::Connection::open(&path).expect("opened");
+        // What refinery has committed before the first migration.
+        connection
+            .execute_batch(
+                "CREATE TABLE refinery_schema_history(version INT4 PRIMARY KEY, name VARCHAR(255),
+                     applied_on VARCHAR(255), checksum VARCHAR(255))",
+            )
+            .expect("made");
+        drop(connection);
+        assert_eq!(bring(&with(&[]), &path).expect("made").from, 0);
+    }
+}

@@ -354,3 +354,85 @@ pub fn expect_one(changed: usize, operation: &'static str) -> Result<()> {
 fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
     writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| OpenError::from_sqlite(path, error))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Connection, Db, Options, Result, Role, Synchronous, connection};
+    use std::sync::PoisonError;
+
+    fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
+        [
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "secure_delete",
+            "temp_store",
+            "trusted_schema",
+            "journal_size_limit",
+            "wal_autocheckpoint",
+            "query_only",
+            "page_size",
+            "auto_vacuum",
+        ]
+        .map(|pragma| {
+            let value = connection
+                .pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0))
+                .expect("a setting");
+            let text = match value {
+                rusqlite::types::Value::Text(text) => text,
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                other => format!("{other:?}"),
+            };
+            (pragma, text)
+        })
+        .to_vec()
+    }
+
+    fn expected(synchronous: &'static str, query_only: &'static str) -> Vec<(&'static str, String)> {
+        [
+            ("journal_mode", "wal"),
+            ("synchronous", synchronous),
+            ("foreign_keys", "1"),
+            ("secure_delete", "1"),
+            ("temp_store", "2"),
+            ("trusted_schema", "0"),
+            ("journal_size_limit", "33554432"),
+            ("wal_autocheckpoint", "0"),
+            ("query_only", query_only),
+            ("page_size", "8192"),
+            ("auto_vacuum", "2"),
+        ]
+        .map(|(pragma, value)| (pragma, value.to_owned()))
+        .to_vec()
+    }
+
+    #[test]
+    fn every_connection_of_a_running_database_has_its_settings() {
+        for (synchronous, level) in [(Synchronous::Full, "2"), (Synchronous::Normal, "1")] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let mut options = Options::new(directory.path().join("test.db"));
+            options.synchronous = synchronous;
+            let db = Db::open(&options).expect("opened");
+            let writer = db.write(|tx| -> Result<_> { Ok(settings(tx)) }).expect("read");
+            assert_eq!(writer, expected(level, "0"), "the writer");
+            // All readers that there may be, at the same time.
+            fn of_each(db: &Db, left: u32, level: &'static str) {
+                db.read(|reader| -> Result<()> {
+                    assert_eq!(settings(reader), expected(level, "1"), "a reader");
+                    if left > 1 {
+                        of_each(db, left - 1, level);
+                    }
+                    Ok(())
+                })
+                .expect("read");
+            }
+            of_each(&db, options.readers, level);
+            let checkpointer = db.shared.open().checkpointer.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            assert_eq!(settings(&checkpointer), expected(level, "0"), "the checkpointer");
+            drop(checkpointer);
+            // The one of the watch, and of an inspection.
+            let reader = connection::open(&options.path, Role::Reader, synchronous).expect("opened");
+            assert_eq!(settings(&reader), expected(level, "1"));
+        }
+    }
+}

@@ -135,6 +135,7 @@ fn every_frozen_database_can_be_brought_up_to_date_and_keeps_its_rows() {
         assert_eq!(names_in(&now).expect("read"), ["frozen"]);
         let stores: i64 = now.query_row("SELECT count(*) FROM stores", (), |row| row.get(0)).expect("read");
         assert_eq!(stores, 2);
+        drop(now);
         let left: Vec<_> = std::fs::read_dir(directory.path())
             .expect("listed")
             .map(|entry| entry.expect("listed").file_name().into_string().expect("a name"))
