@@ -14,12 +14,10 @@ fn main() -> ExitCode {
     quotegrid::cli::run().into()
 }
 
-/// For tests of crashes: `QUOTEGRID_KILL_AT=point` or `point=n` has this process killed, as by `kill -9`, when it comes to that
-/// failpoint for the n-th time. The failpoints' own actions can only panic, which unwinds and cleans up.
+/// For tests of crashes: has this process killed, as by `kill -9`, when it comes to a failpoint for the n-th time. The failpoints'
+/// own actions can only panic, which unwinds and cleans up.
 fn kill_at() {
-    let Ok(wanted) = std::env::var("QUOTEGRID_KILL_AT") else { return };
-    let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
-    let times: usize = times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number");
+    let Some((point, times)) = quotegrid::config::kill_at() else { return };
     let seen = AtomicUsize::new(0);
     let kill = move || {
         if seen.fetch_add(1, Ordering::Relaxed) + 1 == times {
