@@ -28,7 +28,7 @@ mod worker;
 
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
-pub use jobs::{Counts, Filter, count_failed, counts, each_finished, find, forget, list, next_due_at};
+pub use jobs::{Counts, Filter, count_failed, counts, each_finished, find, forget, forget_finished, list, next_due_at};
 pub use worker::{Options, Running, Step, Worker};
 
 use crate::db::Tx;
