@@ -5,5 +5,6 @@ mod database;
 mod edge;
 mod gdpr;
 mod pricing_properties;
+mod process;
 mod queue;
 mod webhooks;
