@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Senders post while room runs out, and go on for a while; then it returns. Every webhook is sent until it is acknowledged.
 fn runs_out_of_room(machine: &Machine, mut server: Process, take_room: impl FnOnce(), give_room: impl FnOnce()) {
-    let (ledger, refused, out, stop) = (Ledger::default(), AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
+    let (ledger, refused, out, stop) =
+        (Ledger::default(), AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
     let refused_hooks = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for number in 0..3 {

@@ -469,7 +469,9 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("writable");
     let now = Utc::now().timestamp_millis();
     let run = |sql: &str, params: &[&dyn rusqlite::ToSql]| {
-        tx.prepare_cached(sql).and_then(|mut statement| statement.execute(params)).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        tx.prepare_cached(sql)
+            .and_then(|mut statement| statement.execute(params))
+            .unwrap_or_else(|error| panic!("{sql}: {error}"));
     };
     let store = new_id();
     run(

@@ -43,7 +43,8 @@ fn send(shared: &Shared, seed: u64) {
             continue;
         };
         let hook = again.pop().unwrap_or_else(|| {
-            let topics = [Topic::ShopRedact, Topic::CustomersRedact, Topic::CustomersDataRequest, Topic::AppUninstalled];
+            let topics =
+                [Topic::ShopRedact, Topic::CustomersRedact, Topic::CustomersDataRequest, Topic::AppUninstalled];
             let topic = topics[usize::try_from(dice.below(4)).expect("small")].clone();
             Hook::new(topic, &shop(dice.below(SHOPS)))
         });
@@ -97,8 +98,14 @@ fn an_acknowledged_webhook_survives_kill_9_and_is_done_once() {
     let (mut early, mut dice) = (0, Dice(0x5EED));
     let started = Instant::now();
     let stores = std::thread::scope(|scope| {
-        let senders: Vec<_> =
-            (0..SENDERS).map(|number| scope.spawn({ let shared = &shared; move || send(shared, 1000 + number) })).collect();
+        let senders: Vec<_> = (0..SENDERS)
+            .map(|number| {
+                scope.spawn({
+                    let shared = &shared;
+                    move || send(shared, 1000 + number)
+                })
+            })
+            .collect();
         let installer = scope.spawn(|| install(&machine, &shared));
         for _ in 0..rounds {
             let mut server = machine.serve(&["--workers", "2", "--lease-ms", "3600000"]).spawn();

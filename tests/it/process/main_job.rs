@@ -36,7 +36,10 @@ fn a_signed_shop_redact_erases_the_store_and_every_command_tells_of_it() {
         found,
         &["id", "type", "status", "attempts", "maxAttempts", "scheduledAt", "processedAt", "error", "createdAt"],
     );
-    assert_eq!((&found["id"], &found["status"], &found["type"]), (&json!(job), &json!("completed"), &json!("shop_redact")));
+    assert_eq!(
+        (&found["id"], &found["status"], &found["type"]),
+        (&json!(job), &json!("completed"), &json!("shop_redact"))
+    );
     assert_eq!((&found["attempts"], &found["error"]), (&json!(1), &Value::Null));
     let requests = machine.json(&["gdpr", "list"]);
     let request = &requests["requests"][0];
