@@ -85,13 +85,16 @@ fn open_with(
             return Err(OpenError::NotADatabase { path: path.to_path_buf() });
         }
         Ok(_) => {
-            let allowed = |found| match (schema, found) {
-                (Schema::BringUpToDate, _) | (Schema::MakeIfMissing, 0) => Ok(()),
-                _ => Err(not_migrated(found)),
-            };
-            match open_ours(runner, path, synchronous, allowed)? {
-                (connection, found) if found == known => return unchanged(connection),
-                _older => {}
+            let current =
+                connection::open_checked(path, synchronous, |connection| match version_of(connection, path)? {
+                    found if found == known => Ok(Some(())),
+                    found if found > known => Err(OpenError::Newer { path: path.to_path_buf(), found, known }),
+                    0 if schema != Schema::MustBeCurrent => Ok(None),
+                    found if schema != Schema::BringUpToDate => Err(not_migrated(found)),
+                    _older => Ok(None),
+                })?;
+            if let Some((connection, ())) = current {
+                return unchanged(connection);
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -106,11 +109,14 @@ fn open_with(
     }
     let only_one = OnlyOne::take(path)?;
     let is_new = connection::create_file(path)?;
-    let allowed = |found| match schema {
-        Schema::MakeIfMissing if found > 0 => Err(not_migrated(found)),
-        _ => Ok(()),
-    };
-    let brought = open_ours(runner, path, synchronous, allowed).and_then(|(mut connection, from)| {
+    // Another process may have been here since.
+    let opened = connection::open_checked(path, synchronous, |connection| match version_of(connection, path)? {
+        found if found > known => Err(OpenError::Newer { path: path.to_path_buf(), found, known }),
+        found if 0 < found && found < known && schema != Schema::BringUpToDate => Err(not_migrated(found)),
+        found => Ok(Some(found)),
+    });
+    let brought = opened.and_then(|opened| {
+        let (mut connection, from) = opened.expect("the look above always wants the connection");
         if from == known {
             return unchanged(connection);
         }
@@ -129,26 +135,6 @@ fn open_with(
         only_one.remove();
     }
     brought
-}
-
-/// Opens the file if it is ours, of a version that we know and that is `allowed`, and returns that version.
-fn open_ours(
-    runner: &Runner,
-    path: &Path,
-    synchronous: Synchronous,
-    allowed: impl FnOnce(u32) -> Result<(), OpenError>,
-) -> Result<(Connection, u32), OpenError> {
-    let known = newest_of(runner);
-    connection::open_checked(path, synchronous, |connection| {
-        let found = version_of(connection, path)?;
-        if found > known {
-            return Err(OpenError::Newer { path: path.to_path_buf(), found, known });
-        }
-        if found < known {
-            allowed(found)?;
-        }
-        Ok(found)
-    })
 }
 
 /// The schema version, or a refusal of what another program made. 0: an empty file, or one whose making was cut off.
