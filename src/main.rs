@@ -1,29 +1,9 @@
 //! The `quotegrid` binary: starts the logger, hands over to [`quotegrid::cli`], and turns its answer into an exit code.
 
-use rustix::process::{Signal, getpid, kill_process};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 fn main() -> ExitCode {
     quotegrid::cli::start_logger();
-    // Failpoints exist only in builds for tests.
-    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
-    if fail::has_failpoints() {
-        kill_at();
-    }
+    let _armed = quotegrid::cli::arm_failpoints();
     quotegrid::cli::run().into()
-}
-
-/// For tests of crashes: has this process killed, as by `kill -9`, when it comes to a failpoint for the n-th time. The failpoints'
-/// own actions can only panic, which unwinds and cleans up.
-fn kill_at() {
-    let Some((point, times)) = quotegrid::config::kill_at() else { return };
-    let seen = AtomicUsize::new(0);
-    let kill = move || {
-        if seen.fetch_add(1, Ordering::Relaxed) + 1 == times {
-            let _not_permitted = kill_process(getpid(), Signal::KILL);
-            std::process::abort();
-        }
-    };
-    fail::cfg_callback(point, kill).expect("failpoints exist here");
 }

@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod failpoints;
 mod gdpr;
 mod jobs;
 mod migrate;
@@ -16,6 +17,7 @@ use crate::config::{ConfigError, DatabaseSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
 use output::Output;
 use std::process::ExitCode;
 
