@@ -15,14 +15,13 @@ pub(super) struct Delivery<'a> {
     pub(super) job: Option<JobId>,
 }
 
-/// Notes a delivery; `false` when it was taken before, and then nothing is changed.
-pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<bool> {
+/// Notes a delivery that [`find`] does not know.
+pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
-         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
-         ON CONFLICT (topic, webhook_id) DO NOTHING",
+         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)",
     )?;
-    let inserted = statement.execute(named_params! {
+    statement.execute(named_params! {
         ":topic": delivery.topic.as_str(),
         ":webhook_id": delivery.key,
         ":event_id": delivery.event_id,
@@ -30,15 +29,15 @@ pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -
         ":received_at": Millis(now),
         ":job_id": delivery.job,
     })?;
-    Ok(inserted == 1)
+    Ok(())
 }
 
-/// The job that a delivery led to.
-pub(super) fn find_job(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<JobId>> {
+/// Whether a delivery was taken before (the outer option), and the job that it led to.
+pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<Option<JobId>>> {
     let mut statement = tx.prepare_cached(
         "SELECT job_id FROM webhook_deliveries
          WHERE topic = :topic AND webhook_id = :webhook_id",
     )?;
     let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
-    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?.flatten())
+    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?)
 }
