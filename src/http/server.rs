@@ -4,13 +4,14 @@
 //! What tiny_http does not survive (`design.md` section 9) never reaches it: the gate opens the connections one by one, sends only
 //! whole, checked requests, one at a time on each, and takes every answer at once.
 
-use super::gate::{self, GATE_FIELD, Gate, Limits};
+use super::gate::{self, Burst, GATE_FIELD, Gate, Limits};
 use super::{Headers, Method, Reply, Request, Response, Service};
 use crate::config::{EdgeSettings, ServerSettings};
 use crate::db::writer::panic_message;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::metrics::Metrics;
 use log::{debug, error, warn};
+use std::collections::HashMap;
 use std::fs::Permissions;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -104,7 +105,7 @@ impl Server {
         gate::fit(&mut limits);
         let entropy: &dyn Entropy = &OsEntropy;
         let secret = hex(&entropy.array::<16>());
-        let answering = Answering { slow, metrics: metrics.clone() };
+        let answering = Answering::new(slow, metrics.clone());
         let inside = Arc::new(Inside {
             directory: private_directory()?,
             secret: secret.clone(),
@@ -305,14 +306,14 @@ impl Handler {
 enum Sent {
     /// A probe: is anybody there?
     Probe,
-    /// A request of this client, with this id.
-    Request(IpAddr, String),
+    /// A request of this client, with this id, alone or as one of a burst.
+    Request(IpAddr, String, Option<Burst>),
 }
 
 impl HandlerParts {
     fn handle(&self, mut incoming: tiny_http::Request) {
         let sent = match self.sent_by_gate(&incoming) {
-            Some(Sent::Request(client, id)) => (client, id),
+            Some(Sent::Request(client, id, burst)) => (client, id, burst),
             Some(Sent::Probe) => {
                 let _gone = incoming.respond(tiny_http::Response::empty(204));
                 return;
@@ -324,12 +325,14 @@ impl HandlerParts {
             }
         };
         let started = Instant::now();
-        let Some(request) = read_request(&mut incoming, sent) else { return };
+        let (client, id, burst) = sent;
+        let Some(request) = read_request(&mut incoming, client, id) else { return };
         let asked = Asked {
             id: request.id.clone(),
             path: request.path.clone(),
             route: self.service.route_of(&request.method, &request.path),
             started,
+            burst,
             incoming,
         };
         let answering = self.answering.clone();
@@ -342,34 +345,36 @@ impl HandlerParts {
         }
     }
 
-    /// Reads the gate's own field: the first one, and only that. All others may be a client's.
+    /// Reads the gate's own field: the last one, and only that. All others may be a client's.
     fn sent_by_gate(&self, incoming: &tiny_http::Request) -> Option<Sent> {
-        let first = incoming.headers().first()?;
-        if !first.field.equiv(GATE_FIELD) {
+        let last = incoming.headers().last()?;
+        if !last.field.equiv(GATE_FIELD) {
             return None;
         }
-        let mut parts = first.value.as_str().split(' ');
+        let mut parts = last.value.as_str().split(' ');
         let secret = parts.next()?;
         if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
             return None;
         }
-        match (parts.next(), parts.next()) {
-            (None, None) => Some(Sent::Probe),
-            (Some(client), Some(id)) => Some(Sent::Request(client.parse().ok()?, id.to_owned())),
-            _ => None,
-        }
+        let Some(client) = parts.next() else { return Some(Sent::Probe) };
+        let (client, id) = (client.parse().ok()?, parts.next()?.to_owned());
+        let Some(number) = parts.next() else { return Some(Sent::Request(client, id, None)) };
+        let mut place = || parts.next()?.parse().ok();
+        let burst = Burst { number: number.parse().ok()?, place: place()?, size: place()? };
+        (burst.place < burst.size).then_some(Sent::Request(client, id, Some(burst)))
     }
 }
 
 /// Our own request from tiny_http's; `None` when the gate hung up in the middle of it.
-fn read_request(incoming: &mut tiny_http::Request, (client, id): (IpAddr, String)) -> Option<Request> {
+fn read_request(incoming: &mut tiny_http::Request, client: IpAddr, id: String) -> Option<Request> {
     let method = Method::from(incoming.method().as_str());
     let (path, query) = match incoming.url().split_once('?') {
         Some((path, query)) => (path.to_owned(), query.to_owned()),
         None => (incoming.url().to_owned(), String::new()),
     };
     let mut headers = Headers::default();
-    for header in incoming.headers().iter().skip(1) {
+    let fields = incoming.headers();
+    for header in &fields[..fields.len().saturating_sub(1)] {
         headers.push(header.field.as_str().as_str(), header.value.as_str());
     }
     // The gate has checked the length, so that much is wanted and comes.
@@ -384,21 +389,31 @@ struct Asked {
     path: String,
     route: &'static str,
     started: Instant,
+    burst: Option<Burst>,
     incoming: tiny_http::Request,
 }
+
+/// An answer on its way: the request it belongs to, its head and its body.
+type Rendered = (tiny_http::Request, Vec<u8>, Vec<u8>);
 
 /// How answers are given.
 struct Answering {
     slow: Duration,
     metrics: Arc<Metrics>,
+    /// The answers of bursts that are not all there, by the bursts' numbers.
+    bursts: Mutex<HashMap<u64, Vec<Option<Rendered>>>>,
 }
 
-/// An answer up to this size fits into the lane's socket buffer whole, so that writing it never waits.
+/// Answers up to this size fit into the lane's socket buffer whole, so that writing them never waits.
 const SMALL_ANSWER_MAX: usize = 64 * 1024;
 
 impl Answering {
+    fn new(slow: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { slow, metrics, bursts: Mutex::new(HashMap::new()) }
+    }
+
     fn answer(&self, asked: Asked, response: Response) {
-        let Asked { id, path, route, started, incoming } = asked;
+        let Asked { id, path, route, started, burst, incoming } = asked;
         let (status, took) = (response.status, started.elapsed());
         let method = incoming.method().as_str();
         if took >= self.slow {
@@ -407,26 +422,67 @@ impl Answering {
             debug!("request id={id} method={method} path={path} status={status} took_us={}", took.as_micros());
         }
         self.metrics.count_request(route, status, took);
-        let (mut head, body) = render(&incoming, response, &id);
-        if head.len() + body.len() <= SMALL_ANSWER_MAX {
-            head.extend_from_slice(&body);
-            return write_answer(incoming, &head, &[]);
-        }
-        // A large answer is taken only as fast as the client takes it, and neither a handler nor the thread that answers after a
-        // commit may wait for that. There is one for each lane at the most, and seldom any.
-        let large = Arc::new(Mutex::new(Some((incoming, head, body))));
-        let write = {
-            let large = large.clone();
-            move || {
-                if let Some((incoming, head, body)) = large.lock().unwrap_or_else(PoisonError::into_inner).take() {
-                    write_answer(incoming, &head, &body);
+        let (head, body) = render(&incoming, response, &id);
+        match burst {
+            None => write_answers(vec![(incoming, head, body)]),
+            Some(burst) => {
+                if let Some(answers) = self.complete(burst, (incoming, head, body)) {
+                    write_answers(answers);
                 }
             }
-        };
-        if let Err(error) = std::thread::Builder::new().name("http-large-answer".to_owned()).spawn(write.clone()) {
-            warn!("no thread for a large answer, writing it here: {error}");
-            write();
         }
+    }
+
+    /// Keeps an answer until its burst is complete: tiny_http would have the thread that is early wait for the others. Returns all
+    /// of them, in order, with the last.
+    fn complete(&self, burst: Burst, answer: Rendered) -> Option<Vec<Rendered>> {
+        let mut bursts = self.bursts.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = bursts.entry(burst.number).or_insert_with(|| (0..burst.size).map(|_| None).collect());
+        *answers.get_mut(burst.place)? = Some(answer);
+        if answers.iter().any(Option::is_none) {
+            return None;
+        }
+        bursts.remove(&burst.number).map(|answers| answers.into_iter().flatten().collect())
+    }
+}
+
+/// Writes answers of one lane, in their order, with one write where they are small.
+fn write_answers(answers: Vec<Rendered>) {
+    let length: usize = answers.iter().map(|(_, head, body)| head.len() + body.len()).sum();
+    if length <= SMALL_ANSWER_MAX {
+        let mut bytes = Vec::with_capacity(length);
+        let mut lanes = Vec::with_capacity(answers.len());
+        for (incoming, head, body) in answers {
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(&body);
+            lanes.push(incoming.into_writer());
+        }
+        // All of them write to the same lane, each in its turn; the first has it.
+        let Some(first) = lanes.first_mut() else { return };
+        return log_loss(first.write_all(&bytes).and_then(|()| first.flush()));
+    }
+    // A large answer is taken only as fast as the client takes it, and neither a handler nor the thread that answers after a
+    // commit may wait for that. There is one for each lane at the most, and seldom any.
+    let answers = Arc::new(Mutex::new(answers));
+    let write = {
+        let answers = answers.clone();
+        move || {
+            for (incoming, head, body) in std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner)) {
+                let mut lane = incoming.into_writer();
+                log_loss(lane.write_all(&head).and_then(|()| lane.write_all(&body)).and_then(|()| lane.flush()));
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("http-large-answer".to_owned()).spawn(write.clone()) {
+        warn!("no thread for a large answer, writing it here: {error}");
+        write();
+    }
+}
+
+fn log_loss(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        // The gate has given up on this lane, as in a stop whose grace is over.
+        debug!("an answer was not taken: {error}");
     }
 }
 
@@ -466,14 +522,6 @@ fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u
     (head, if is_bodiless { Vec::new() } else { body })
 }
 
-fn write_answer(incoming: tiny_http::Request, head: &[u8], body: &[u8]) {
-    let mut lane = incoming.into_writer();
-    if let Err(error) = lane.write_all(head).and_then(|()| lane.write_all(body)).and_then(|()| lane.flush()) {
-        // The gate has given up on this lane, as in a stop whose grace is over.
-        debug!("an answer was not taken: {error}");
-    }
-}
-
 /// A directory that nobody else may enter; its default mode would follow the umask.
 fn private_directory() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
@@ -496,7 +544,7 @@ mod tests {
     }
 
     fn inside() -> Arc<Inside> {
-        let answering = Answering { slow: Duration::from_secs(1), metrics: Arc::new(Metrics::default()) };
+        let answering = Answering::new(Duration::from_secs(1), Arc::new(Metrics::default()));
         let inside = Arc::new(Inside {
             directory: private_directory().expect("a directory"),
             secret: "right".to_owned(),
@@ -518,15 +566,15 @@ mod tests {
         for field in [
             "",
             "Gate: wrong 127.0.0.1 id\r\n",
-            "Gate: right\r\nGate: x\r\n",
-            "Host: x\r\nGate: right 127.0.0.1 id\r\n",
+            "Gate: x\r\nGate: right\r\n",
+            "Gate: right 127.0.0.1 id\r\nHost: x\r\n",
         ] {
             let path = inside.generations.lock().expect("no panic")[0].path.clone();
             let mut lane = UnixStream::connect(path).expect("it listens");
-            write!(lane, "GET / HTTP/1.1\r\n{field}Connection: close\r\n\r\n").expect("it reads");
+            write!(lane, "GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n").expect("it reads");
             let mut answer = String::new();
             lane.read_to_string(&mut answer).expect("it answers");
-            let expected = if field.starts_with("Gate: right") { "HTTP/1.1 204 " } else { "HTTP/1.1 403 " };
+            let expected = if field.ends_with("Gate: right\r\n") { "HTTP/1.1 204 " } else { "HTTP/1.1 403 " };
             assert!(answer.starts_with(expected), "{field:?}: {answer}");
         }
         inside.stop();

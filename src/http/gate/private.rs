@@ -1,7 +1,10 @@
 //! The language between gate and server: a checked request as it goes to the server, and the server's answer as it goes to the
-//! client. Pure. The first field of every private request is the gate's own: it names client and request, and proves by the
-//! secret of this start that the gate wrote it. The server takes the first field alone for that, and a client's fields
-//! always come after it, so no client can forge one.
+//! client. Pure. The last field of every private request is the gate's own: it names client and request, and proves by the
+//! secret of this start that the gate wrote it. The server takes the last field alone for that, and a client's fields
+//! always come before it, so no client can forge one.
+//!
+//! Small webhooks that come at the same time share a lane, as a [`Burst`]: they go out with one write, and their answers come
+//! back together. With many connections most of the time goes into system calls and waking threads, and this saves most of those.
 
 use super::head::{Head, list};
 use std::io::Write as _;
@@ -10,23 +13,23 @@ use std::net::IpAddr;
 /// The name of the gate's own field.
 pub(crate) const GATE_FIELD: &str = "Gate";
 
-/// Who asks: what the gate knows and the server must be told.
-pub(crate) struct Caller<'a> {
-    pub(crate) secret: &'a str,
-    pub(crate) client: IpAddr,
-    pub(crate) id: &'a str,
-    /// The peer is a trusted proxy.
-    pub(crate) through_proxy: bool,
+/// A place in a burst of requests that share a lane.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Burst {
+    /// Which burst of this gate.
+    pub(crate) number: u64,
+    /// The place in it, from 0.
+    pub(crate) place: usize,
+    /// The requests in it.
+    pub(crate) size: usize,
 }
 
 /// Writes the head for the server, but for its end: the body's length is not known yet.
-pub(crate) fn write_head(head: &Head<'_, '_>, caller: &Caller<'_>, out: &mut Vec<u8>) {
-    let Caller { secret, client, id, through_proxy } = caller;
+pub(crate) fn write_head(head: &Head<'_, '_>, through_proxy: bool, out: &mut Vec<u8>) {
     // Writing to a Vec does not fail.
-    let _infallible =
-        write!(out, "{} {} HTTP/1.1\r\n{GATE_FIELD}: {secret} {client} {id}\r\n", head.method, head.target);
+    let _infallible = write!(out, "{} {} HTTP/1.1\r\n", head.method, head.target);
     for field in head.fields {
-        if !passes(field.name, *through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields))
+        if !passes(field.name, through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields))
         {
             continue;
         }
@@ -41,12 +44,18 @@ pub(crate) fn write_head(head: &Head<'_, '_>, caller: &Caller<'_>, out: &mut Vec
     }
 }
 
-/// Ends the head with the body's length.
-pub(crate) fn end_head(body_length: usize, out: &mut Vec<u8>) {
-    if body_length > 0 {
-        let _infallible = write!(out, "Content-Length: {body_length}\r\n");
+/// Ends the head: with the body's length, and the gate's own field.
+pub(crate) fn end_head(secret: &str, asked: &Asked, body_length: usize, burst: Option<Burst>, out: &mut Vec<u8>) {
+    let Asked { client, id, .. } = asked;
+    let _infallible = if body_length > 0 {
+        write!(out, "Content-Length: {body_length}\r\n{GATE_FIELD}: {secret} {client} {id}")
+    } else {
+        write!(out, "{GATE_FIELD}: {secret} {client} {id}")
+    };
+    if let Some(Burst { number, place, size }) = burst {
+        let _infallible = write!(out, " {number} {place} {size}");
     }
-    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(b"\r\n\r\n");
 }
 
 /// Fields that belong to one connection, or that the gate has done with.
@@ -89,6 +98,7 @@ fn is_named_by_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
 #[derive(Debug, Clone)]
 pub(crate) struct Asked {
     pub(crate) id: String,
+    pub(crate) client: IpAddr,
     pub(crate) minor: u8,
     pub(crate) is_head: bool,
     pub(crate) keep_alive: bool,
@@ -175,26 +185,30 @@ mod tests {
     use super::*;
     use crate::http::gate::head::{FIELDS_MAX, check};
 
+    fn asked() -> Asked {
+        let client = "192.0.2.1".parse().expect("an address");
+        Asked { id: "r-1".to_owned(), client, minor: 1, is_head: false, keep_alive: true }
+    }
+
     fn passed_on(text: &str, through_proxy: bool) -> String {
         let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let head = check(text.as_bytes(), &mut room, 8192, 1 << 20).expect("a good head");
         let mut out = Vec::new();
-        let client = "192.0.2.1".parse().expect("an address");
-        write_head(&head, &Caller { secret: "s3cret", client, id: "r-1", through_proxy }, &mut out);
-        end_head(2, &mut out);
+        write_head(&head, through_proxy, &mut out);
+        end_head("s3cret", &asked(), 2, None, &mut out);
         String::from_utf8(out).expect("ASCII")
     }
 
     #[test]
-    fn only_the_end_to_end_fields_are_passed_on_behind_the_gates_own() {
+    fn only_the_end_to_end_fields_are_passed_on_before_the_gates_own() {
         let text = "POST /a HTTP/1.1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nConnection: close, X-Hop, Host\r\nX-Hop: 1\r\n\
                     TE: chunked\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\
                     X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Evil: 1\r\nForwarded: for=6\r\n\
                     X-Request-Id: mine\r\nA: \u{e4}\r\nB: b\r\n\r\n";
         assert_eq!(
             passed_on(text, false),
-            "POST /a HTTP/1.1\r\nGate: s3cret 192.0.2.1 r-1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nB: b\r\n\
-             Content-Length: 2\r\n\r\n"
+            "POST /a HTTP/1.1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nB: b\r\nContent-Length: 2\r\n\
+             Gate: s3cret 192.0.2.1 r-1\r\n\r\n"
         );
         let proxied = passed_on(text, true);
         assert!(proxied.contains("X-Forwarded-Proto: https\r\n"), "{proxied}");
@@ -209,7 +223,7 @@ mod tests {
 
     #[test]
     fn an_answer_is_handed_back_with_its_length_and_id() {
-        let asked = Asked { id: "r-1".to_owned(), minor: 1, is_head: false, keep_alive: true };
+        let asked = asked();
         let answer = "HTTP/1.1 200 OK\r\nServer: tiny-http (Rust)\r\nA: b\r\nContent-Length: 5\r\n\r\nhello";
         let (text, head) = handed_back(answer, &asked);
         assert_eq!(text, "HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 5\r\nX-Request-Id: r-1\r\n\r\n");
@@ -229,7 +243,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_cannot_be_read_is_told_from_one_that_is_not_all_there() {
-        let asked = Asked { id: String::new(), minor: 1, is_head: false, keep_alive: true };
+        let asked = asked();
         let mut out = Vec::new();
         assert_eq!(write_answer_head(b"HTTP/1.1 200 OK\r\nA: ", &asked, true, &mut out), Ok(None));
         assert_eq!(write_answer_head(b"nonsense\r\n\r\n", &asked, true, &mut out), Err(Broken));
