@@ -4,7 +4,7 @@
 //! What tiny_http does not survive (`design.md` section 9) never reaches it: the gate opens the connections one by one, sends only
 //! whole, checked requests, one at a time on each, and takes every answer at once.
 
-use super::gate::{self, Burst, GATE_FIELD, Gate, Limits};
+use super::gate::{self, Burst, GATE_FIELD, Gate, Limits, Sent, Told};
 use super::{Headers, Method, Reply, Request, Response, Service};
 use crate::config::{EdgeSettings, ServerSettings};
 use crate::db::writer::panic_message;
@@ -14,7 +14,7 @@ use log::{debug, error, warn};
 use std::collections::HashMap;
 use std::fs::Permissions;
 use std::io::{self, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,7 +24,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use subtle::ConstantTimeEq;
 use tempfile::TempDir;
 
 /// How to run a server.
@@ -302,18 +301,13 @@ impl Handler {
     }
 }
 
-/// What the gate's own field says.
-enum Sent {
-    /// A probe: is anybody there?
-    Probe,
-    /// A request of this client, with this id, alone or as one of a burst.
-    Request(IpAddr, String, Option<Burst>),
-}
-
 impl HandlerParts {
     fn handle(&self, mut incoming: tiny_http::Request) {
-        let sent = match self.sent_by_gate(&incoming) {
-            Some(Sent::Request(client, id, burst)) => (client, id, burst),
+        let started = Instant::now();
+        let sent = incoming.headers().iter().find(|header| header.field.equiv(GATE_FIELD));
+        let sent = sent.map(|header| header.value.to_string()).unwrap_or_default();
+        let told = match gate::read_gate_field(&sent, &self.secret) {
+            Some(Sent::Request(told)) => told,
             Some(Sent::Probe) => {
                 let _gone = incoming.respond(tiny_http::Response::empty(204));
                 return;
@@ -324,63 +318,44 @@ impl HandlerParts {
                 return;
             }
         };
-        let started = Instant::now();
-        let (client, id, burst) = sent;
-        let Some(request) = read_request(&mut incoming, client, id) else { return };
+        let Some(request) = read_request(&mut incoming, &told) else { return };
         let asked = Asked {
             id: request.id.clone(),
             path: request.path.clone(),
             route: self.service.route_of(&request.method, &request.path),
             started,
-            burst,
+            burst: told.burst,
             incoming,
         };
         let answering = self.answering.clone();
-        let id = request.id.clone();
         // A panic drops the reply on its way out, and a dropped reply answers 500.
         let reply = Reply::new(move |response| answering.answer(asked, response));
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.service.call(request, reply))) {
             self.answering.metrics.panics.inc();
-            error!("a handler panicked id={id}: {}", panic_message(panic.as_ref()));
+            error!("a handler panicked id={}: {}", told.id, panic_message(panic.as_ref()));
         }
-    }
-
-    /// Reads the gate's own field: the last one, and only that. All others may be a client's.
-    fn sent_by_gate(&self, incoming: &tiny_http::Request) -> Option<Sent> {
-        let last = incoming.headers().last()?;
-        if !last.field.equiv(GATE_FIELD) {
-            return None;
-        }
-        let mut parts = last.value.as_str().split(' ');
-        let secret = parts.next()?;
-        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
-            return None;
-        }
-        let Some(client) = parts.next() else { return Some(Sent::Probe) };
-        let (client, id) = (client.parse().ok()?, parts.next()?.to_owned());
-        let Some(number) = parts.next() else { return Some(Sent::Request(client, id, None)) };
-        let mut place = || parts.next()?.parse().ok();
-        let burst = Burst { number: number.parse().ok()?, place: place()?, size: place()? };
-        (burst.place < burst.size).then_some(Sent::Request(client, id, Some(burst)))
     }
 }
 
-/// Our own request from tiny_http's; `None` when the gate hung up in the middle of it.
-fn read_request(incoming: &mut tiny_http::Request, client: IpAddr, id: String) -> Option<Request> {
-    let method = Method::from(incoming.method().as_str());
-    let (path, query) = match incoming.url().split_once('?') {
-        Some((path, query)) => (path.to_owned(), query.to_owned()),
-        None => (incoming.url().to_owned(), String::new()),
-    };
-    let mut headers = Headers::default();
-    let fields = incoming.headers();
-    for header in &fields[..fields.len().saturating_sub(1)] {
-        headers.push(header.field.as_str().as_str(), header.value.as_str());
-    }
+/// Our own request from tiny_http's and what the gate has told of it; `None` when the gate hung up in the middle.
+fn read_request(incoming: &mut tiny_http::Request, told: &Told<'_>) -> Option<Request> {
     // The gate has checked the length, so that much is wanted and comes.
     let mut body = vec![0; incoming.body_length().unwrap_or(0)];
     incoming.as_reader().read_exact(&mut body).ok()?;
-    Some(Request { method, path, query, headers, body, client, id })
+    let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
+    let mut headers = Headers::default();
+    for (name, value) in told.fields() {
+        headers.push(name, value);
+    }
+    Some(Request {
+        method: Method::from(incoming.method().as_str()),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+        client: told.client,
+        id: told.id.to_owned(),
+    })
 }
 
 /// A request that is being answered.
@@ -486,8 +461,8 @@ fn log_loss(outcome: io::Result<()>) {
     }
 }
 
-/// The head of the answer as tiny_http writes it, and the body that belongs behind it. In two, because tiny_http would copy the body
-/// out 8 KiB at a time, each with a system call and a wake-up of the gate.
+/// The head of the answer as it goes to the gate, and the body that belongs behind it. Not by tiny_http, which would take several
+/// allocations for each field, name itself and copy the body out 8 KiB at a time.
 fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u8>, Vec<u8>) {
     let Response { status, headers, body } = response;
     let status = if (200..=599).contains(&status) {
@@ -496,31 +471,49 @@ fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u
         error!("no such status: {status}, answering 500 id={id}");
         500
     };
-    let mut fields = Vec::with_capacity(headers.len());
-    for (name, value) in headers {
-        if name.eq_ignore_ascii_case("content-length") {
-            // tiny_http would believe it instead of counting.
+    let mut head = Vec::with_capacity(256);
+    let reason = tiny_http::StatusCode(status).default_reason_phrase();
+    // Writing to a Vec does not fail.
+    let _infallible = write!(head, "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n", body.len());
+    let has = |name: &str| headers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name));
+    let is_page = headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("content-type") && value.trim_start().to_ascii_lowercase().starts_with("text/html")
+    });
+    for (name, value) in PAGE_FIELDS {
+        if is_page && !has(name) {
+            let _infallible = write!(head, "{name}: {value}\r\n");
+        }
+    }
+    if !has("x-content-type-options") {
+        head.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+    }
+    for (name, value) in &headers {
+        if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
             continue;
         }
         // A line end in a value would be the start of another field, or of another answer.
-        if !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
-            error!("the answer's field {name} is not plain text and left out id={id}");
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !is_name || !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
+            error!("the answer's field {name:?} is not plain text and left out id={id}");
             continue;
         }
-        match tiny_http::Header::from_bytes(name, value) {
-            Ok(field) => fields.push(field),
-            Err(()) => error!("the answer's field {name} is malformed and left out id={id}"),
-        }
+        let _infallible = write!(head, "{name}: {value}\r\n");
     }
-    let mut head = Vec::with_capacity(512);
-    let answer = tiny_http::Response::new(status.into(), fields, io::empty(), Some(body.len()), None)
-        // The gate wants lengths, never chunks.
-        .with_chunked_threshold(usize::MAX);
-    let written = answer.raw_print(&mut head, incoming.http_version().clone(), incoming.headers(), true, None);
-    written.expect("writing to a Vec does not fail");
+    head.extend_from_slice(b"\r\n");
     let is_bodiless = *incoming.method() == tiny_http::Method::Head || status == 204 || status == 304;
     (head, if is_bodiless { Vec::new() } else { body })
 }
+
+/// What every page gets that does not say otherwise: nothing from elsewhere, in nobody else's frame.
+const PAGE_FIELDS: [(&str, &str); 2] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
+    ),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+];
 
 /// A directory that nobody else may enter; its default mode would follow the umask.
 fn private_directory() -> io::Result<TempDir> {
@@ -563,12 +556,7 @@ mod tests {
         let inside = inside();
         let mode = std::fs::metadata(inside.directory.path()).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
-        for field in [
-            "",
-            "Gate: wrong 127.0.0.1 id\r\n",
-            "Gate: x\r\nGate: right\r\n",
-            "Gate: right 127.0.0.1 id\r\nHost: x\r\n",
-        ] {
+        for field in ["", "Gate: wrong 127.0.0.1 id\r\n", "Gate: right\r\n", "Host: x\r\n"] {
             let path = inside.generations.lock().expect("no panic")[0].path.clone();
             let mut lane = UnixStream::connect(path).expect("it listens");
             write!(lane, "GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n").expect("it reads");

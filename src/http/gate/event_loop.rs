@@ -6,7 +6,7 @@ use super::limits::Purse;
 use super::origin;
 use super::private::{self, Broken, Burst};
 use super::receive::{Awaited, Rules, Step, Whole};
-use super::refusal::Refusal;
+use super::refusal::{Refusal, http_date};
 use super::slab::Slab;
 use super::timers::Timers;
 use super::{OpenLane, Parts, StopSignal};
@@ -51,6 +51,23 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
 const TURNED_AWAY_MAX: usize = 64;
 
+/// The text of the Date field, made anew once a second.
+#[derive(Default)]
+struct Date {
+    text: String,
+    made: Option<Instant>,
+}
+
+impl Date {
+    fn text(&mut self, now: Instant) -> &str {
+        if self.made.is_none_or(|made| now >= made + Duration::from_secs(1)) {
+            self.text = http_date();
+            self.made = Some(now);
+        }
+        &self.text
+    }
+}
+
 /// The state of the gate.
 pub(crate) struct EventLoop {
     poll: Poll,
@@ -70,6 +87,7 @@ pub(crate) struct EventLoop {
     queue: VecDeque<(usize, u64)>,
     urgent: VecDeque<(usize, u64)>,
     bursts: u64,
+    date: Date,
     timers: Timers,
     /// Clients that have just been given some of their answers; kept for its memory.
     answered: Vec<usize>,
@@ -120,6 +138,7 @@ impl EventLoop {
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
             bursts: 0,
+            date: Date::default(),
             timers: Timers::default(),
             answered: Vec::new(),
             resumed: Vec::new(),
@@ -677,7 +696,9 @@ impl EventLoop {
                 (left, false)
             } else {
                 let keep_alive = serving.asked.keep_alive && !is_stopping;
-                let Some(head) = private::write_answer_head(fresh, &serving.asked, keep_alive, output)? else {
+                let Some(head) =
+                    private::write_answer_head(fresh, &serving.asked, keep_alive, self.date.text(now), output)?
+                else {
                     lane.input = fresh.to_vec();
                     return Ok(());
                 };

@@ -3,7 +3,7 @@
 
 use super::client::{Output, Serving};
 use super::limits::Body;
-use super::private::{self, Burst};
+use super::private::Burst;
 use super::receive::Whole;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
@@ -57,13 +57,8 @@ impl Lane {
 
     /// Takes a request of the client `key`, alone or as one of a burst.
     pub(crate) fn take(&mut self, whole: Whole, key: usize, secret: &str, burst: Option<Burst>) {
-        let Whole { mut head, body, asked, .. } = whole;
-        private::end_head(secret, &asked, body.bytes().len(), burst, &mut head);
-        if self.head.bytes.is_empty() {
-            self.head.bytes = head;
-        } else {
-            self.head.bytes.extend_from_slice(&head);
-        }
+        let Whole { head, body, asked, .. } = whole;
+        head.write(secret, &asked, body.bytes().len(), burst, &mut self.head.bytes);
         if body.bytes().len() <= COPIED_BODY_MAX {
             self.head.bytes.extend_from_slice(body.bytes());
         } else {

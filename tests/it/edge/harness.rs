@@ -89,6 +89,7 @@ impl Service for Playground {
             "/panic" => panic!("on purpose"),
             "/drop" => drop(reply),
             "/status" => reply.send(Response::new(u16::try_from(number(200)).unwrap_or(0), "text/plain", "body")),
+            "/page" => reply.send(Response::new(200, "text/html; charset=utf-8", "<p>")),
             "/big" => reply.send(Response::new(200, "text/plain", pattern(number(1)))),
             "/fields" => reply.send(
                 Response::empty(200)

@@ -15,10 +15,7 @@ fn a_request_arrives_as_it_was_sent() {
     assert_eq!(seen["method"], "PATCH");
     assert_eq!((&seen["path"], &seen["query"]), (&"/echo/%C3%BC".into(), &"a=1&b=%20".into()));
     assert_eq!((&seen["body"], &seen["client"]), (&"hello".into(), &"127.0.0.1".into()));
-    assert_eq!(
-        seen["headers"],
-        serde_json::json!([["host", "x:8080"], ["x-thing", "A  b"], ["x-thing", "second"], ["content-length", "5"]])
-    );
+    assert_eq!(seen["headers"], serde_json::json!([["host", "x:8080"], ["x-thing", "A  b"], ["x-thing", "second"]]));
     assert_eq!(answer.field("X-Request-Id"), seen["id"].as_str());
     assert_eq!(answer.field("Server"), None);
     assert!(answer.field("Date").is_some_and(|date| date.ends_with(" GMT")), "{answer:?}");
