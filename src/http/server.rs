@@ -543,7 +543,7 @@ mod tests {
             secret: "right".to_owned(),
             service: Arc::new(Nothing),
             answering: Arc::new(answering),
-            handlers: 1,
+            handlers: 2,
             stopping: AtomicBool::new(false),
             generations: Mutex::new(Vec::new()),
         });
