@@ -21,6 +21,7 @@ CREATE TABLE stores (
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
     erasing_since       INTEGER,                               -- set by the first step of shop_redact, gone with the row
+    erasing_counts      TEXT CHECK (erasing_counts IS NULL OR json_valid(erasing_counts)), -- rows its steps have deleted so far
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL
 ) STRICT;
@@ -167,11 +168,12 @@ CREATE TABLE job_queue (
     processed_at     INTEGER,
     error            TEXT,
     created_at       INTEGER NOT NULL,
-    scheduled_from   INTEGER NOT NULL,                         -- when scheduled_at was chosen; tells a clock that stepped back
+    scheduled_from   INTEGER,                                  -- when scheduled_at was reckoned; tells a clock that stepped back. NULL: given
     claim            INTEGER NOT NULL DEFAULT 0,               -- only grows: with the id it is the fence of a running job
     claimed_by       TEXT,
     claimed_at       INTEGER,
     lease_expires_at INTEGER,
+    batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     dedupe_key       TEXT,
     subject          TEXT,
@@ -182,6 +184,7 @@ CREATE TABLE job_queue (
 CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
@@ -230,7 +233,7 @@ CREATE TABLE gdpr_requests (
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged');
 
 -- The proof: append-only, each row holds the hash of the row before it. Nothing here names a person or a shop.
 CREATE TABLE erasure_receipts (

@@ -1,10 +1,21 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+pub mod app;
+pub mod catalog;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod demo;
 pub mod domain;
 pub mod entropy;
+pub mod erasure;
 pub mod error;
 pub mod http;
+pub mod intake;
+pub mod keyed_hash;
 pub mod metrics;
+pub mod orders;
+pub mod queue;
+pub mod shopify;
+pub mod testing;

@@ -1,3 +1,9 @@
-//! The `quotegrid` binary.
+//! The `quotegrid` binary: starts the logger, hands over to [`quotegrid::cli`], and turns its answer into an exit code.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    quotegrid::cli::start_logger();
+    let _armed = quotegrid::cli::arm_failpoints();
+    quotegrid::cli::run().into()
+}

@@ -4,7 +4,13 @@
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
 pub mod gate;
+pub mod ops;
+pub mod respond;
+pub mod routes;
 pub mod server;
+pub mod webhooks;
+
+pub use routes::{Router, Site};
 
 use std::net::IpAddr;
 

@@ -1,4 +1,10 @@
 //! One test binary, a module per behaviour.
 
+mod architecture;
 mod database;
 mod edge;
+mod gdpr;
+mod pricing_properties;
+mod process;
+mod queue;
+mod webhooks;

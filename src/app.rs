@@ -1,0 +1,174 @@
+//! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
+//! background. A program that embeds quotegrid begins here.
+
+use crate::clock::{Clock, SystemClock};
+use crate::db::{self, Db};
+use crate::domain::ids::{JobId, ShopDomain};
+use crate::entropy::{Entropy, OsEntropy};
+use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
+use crate::erasure::scrub::Scrubber;
+use crate::erasure::shop::ShopRedact;
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
+use crate::error::Error;
+use crate::keyed_hash::KeyedHasher;
+use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// How to open the app.
+pub struct Options {
+    /// The database.
+    pub database: db::Options,
+    /// The clock: the machine's, or one that tests move.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids and keys.
+    pub entropy: Arc<dyn Entropy>,
+    /// Job types of the embedding program. Ours are added to them.
+    pub handlers: Registry,
+    /// How workers work.
+    pub worker: queue::Options,
+}
+
+impl Options {
+    /// The defaults for the database file at `path`.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self {
+            database: db::Options::new(path),
+            clock: Arc::new(SystemClock),
+            entropy: Arc::new(OsEntropy),
+            handlers: Registry::new(),
+            worker: queue::Options::default(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options").field("database", &self.database).finish_non_exhaustive()
+    }
+}
+
+/// Why the app could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database could not be opened.
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+    /// It opened, and its first statement failed.
+    #[error("the database does not work: {0}")]
+    Fault(#[from] db::Error),
+}
+
+/// An open database and everything that works on it.
+pub struct App {
+    /// The database.
+    pub db: Db,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids and keys.
+    pub entropy: Arc<dyn Entropy>,
+    /// The queue.
+    pub queue: Queue,
+    /// Names shops without naming them.
+    pub hasher: KeyedHasher,
+    worker: queue::Options,
+}
+
+impl App {
+    /// Opens the app.
+    ///
+    /// # Errors
+    /// Whatever keeps the database from being used safely; the file is as it was then.
+    pub fn open(options: Options) -> Result<Self, OpenError> {
+        let Options { database, clock, entropy, handlers, worker } = options;
+        let db = Db::open(&database)?;
+        let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
+        let registry = handlers
+            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
+            .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
+            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest);
+        let queue = Queue::new(entropy.clone(), registry);
+        Ok(Self { db, clock, entropy, queue, hasher, worker })
+    }
+
+    /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
+    /// shop's erasure reaches it.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`], and the database's.
+    pub fn enqueue(&self, job: NewJob) -> Result<JobId, Error> {
+        let shop: Option<ShopDomain> =
+            job.payload().get("shop").and_then(|shop| shop.as_str()).and_then(|shop| shop.parse().ok());
+        let job = match shop {
+            Some(shop) => job.about(erasure::subject(&self.hasher, &shop)),
+            None => job,
+        };
+        let (queue, now) = (self.queue.clone(), self.clock.now());
+        self.db.write(move |tx| queue.enqueue(tx, now, job))
+    }
+
+    /// A worker that works jobs off one at a time, for commands and tests.
+    ///
+    /// # Errors
+    /// When the lock directory beside the database cannot be used.
+    pub fn worker(&self) -> std::io::Result<Worker> {
+        Worker::new(self.db.clone(), self.queue.clone(), self.clock.clone(), self.entropy.as_ref(), self.worker)
+    }
+
+    /// A scrubber of this database.
+    pub fn scrubber(&self) -> Scrubber {
+        Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
+    }
+
+    /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
+    ///
+    /// # Errors
+    /// When the database does not work. A job that fails is no error.
+    pub fn process_next_job(&self) -> std::io::Result<Step> {
+        let step = self.worker()?.step().map_err(std::io::Error::other)?;
+        self.scrubber().scrub_all().map_err(std::io::Error::other)?;
+        Ok(step)
+    }
+
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), and the scrub.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn start(&self, workers: usize) -> std::io::Result<Background> {
+        let stopping = Arc::new(AtomicBool::new(false));
+        let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
+        let (scrubber, until) = (self.scrubber(), stopping.clone());
+        let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
+        Ok(Background { db: self.db.clone(), running, scrub, stopping })
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
+/// What goes on in the background.
+#[derive(Debug)]
+pub struct Background {
+    db: Db,
+    running: Option<Running>,
+    scrub: JoinHandle<()>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Background {
+    /// Stops: running jobs get `grace` to end and are given back otherwise.
+    pub fn stop(self, grace: Duration) {
+        if let Some(running) = self.running {
+            running.stop(grace);
+        }
+        self.stopping.store(true, Ordering::Relaxed);
+        self.db.news().spread();
+        let _panicked = self.scrub.join();
+    }
+}

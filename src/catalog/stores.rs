@@ -1,0 +1,222 @@
+//! Merchants. A store is live, uninstalled (its data is kept for a re-install, its keys are dead), or being erased.
+
+use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
+use crate::domain::ids::{ShopDomain, StoreId};
+use crate::entropy::Entropy;
+use crate::error::{Error, Kind};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use std::time::Duration;
+
+/// How long an installer should wait while the shop's old data is being erased: a million rows take a few seconds.
+const ERASING_PAUSE: Duration = Duration::from_secs(5);
+
+/// A store as it stands.
+#[derive(Debug, Clone)]
+pub struct Store {
+    /// Its id.
+    pub id: StoreId,
+    /// Its domain.
+    pub shop: ShopDomain,
+    /// ISO 4217 code of its money.
+    pub currency: String,
+    /// `mm` or `cm`.
+    pub unit: String,
+    /// When the running installation began.
+    pub installed_at: DateTime<Utc>,
+    /// When the app was uninstalled, if it is.
+    pub uninstalled_at: Option<DateTime<Utc>>,
+    /// Since when it is being erased, if it is.
+    pub erasing_since: Option<DateTime<Utc>>,
+}
+
+/// What installing a store did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Installed {
+    /// A new store was made.
+    New(StoreId),
+    /// An uninstalled store is live again, with all it had.
+    Again(StoreId),
+}
+
+impl Installed {
+    /// The store.
+    pub fn id(self) -> StoreId {
+        match self {
+            Self::New(id) | Self::Again(id) => id,
+        }
+    }
+}
+
+/// Installs the app for a shop: a new store, or an uninstalled one made live again.
+///
+/// # Errors
+/// `Conflict` when it is live already, or is being erased (with a hint when to try again).
+pub fn install(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    shop: &ShopDomain,
+    currency: &str,
+    unit: &str,
+) -> Result<Installed, Error> {
+    let id = StoreId::new(now, entropy.array());
+    let inserted = tx
+        .prepare_cached(
+            "INSERT INTO stores (id, shop, currency, unit, installed_at, created_at, updated_at)
+             VALUES (:id, :shop, :currency, :unit, :now, :now, :now)",
+        )?
+        .execute(named_params! { ":id": id, ":shop": shop, ":currency": currency, ":unit": unit, ":now": Millis(now) })
+        .map_err(db::Error::from);
+    match inserted {
+        Ok(_one) => return Ok(Installed::New(id)),
+        Err(error) if error.constraint() == Some(Constraint::Unique) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let store = find(tx, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
+    if store.erasing_since.is_some() {
+        return Err(Error::new(Kind::Conflict, format!("store {shop} is being erased, try again in a moment"))
+            .with_retry_after(ERASING_PAUSE));
+    }
+    if store.uninstalled_at.is_none() {
+        return Err(Error::new(Kind::Conflict, format!("store {shop} exists already")));
+    }
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET installed_at = :now, uninstalled_at = NULL, updated_at = :now WHERE id = :id",
+    )?;
+    expect_one(statement.execute(named_params! { ":now": Millis(now), ":id": store.id })?, "catalog::stores::install")?;
+    Ok(Installed::Again(store.id))
+}
+
+const COLUMNS: &str = "id, shop, currency, unit, installed_at, uninstalled_at, erasing_since";
+
+/// The store of this shop.
+///
+/// # Errors
+/// The database's.
+pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Store>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE shop = :shop"))?;
+    Ok(statement.query_row(named_params! { ":shop": shop }, store_from_row).optional()?)
+}
+
+/// All stores after `after`, in the order of their domains.
+///
+/// # Errors
+/// The database's.
+pub fn list(connection: &Connection, after: Option<&ShopDomain>, limit: usize) -> db::Result<Vec<Store>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores WHERE shop > coalesce(:after, '') ORDER BY shop LIMIT :limit"
+    ))?;
+    let stores = statement.query_map(named_params! { ":after": after, ":limit": limit }, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.
+///
+/// # Errors
+/// The database's.
+pub fn mark_uninstalled(
+    tx: &Tx<'_>,
+    shop: &ShopDomain,
+    triggered_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET uninstalled_at = :now, updated_at = :now
+         WHERE shop = :shop AND uninstalled_at IS NULL AND installed_at <= :triggered_at",
+    )?;
+    let params = named_params! { ":now": Millis(now), ":shop": shop, ":triggered_at": Millis(triggered_at) };
+    Ok(statement.execute(params)? == 1)
+}
+
+/// Takes the next number of a store's own sequence of orders.
+///
+/// # Errors
+/// `LostRow` when there is no such store, and the database's.
+pub fn next_order_number(tx: &Tx<'_>, store: StoreId) -> db::Result<i64> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET draft_order_count = draft_order_count + 1 WHERE id = :id RETURNING draft_order_count",
+    )?;
+    let number = statement.query_row(named_params! { ":id": store }, |row| row.get(0)).optional()?;
+    number.ok_or(db::Error::LostRow { operation: "catalog::stores::next_order_number", changed: 0 })
+}
+
+/// What there is to erase.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Erasing {
+    /// This store; its keys and pages are dead from now on.
+    Store(StoreId),
+    /// It was installed again after the event: it stays.
+    InstalledAgain,
+    /// There is no such store.
+    Unknown,
+}
+
+/// Marks a store as being erased, unless it was installed again after the event. Doing so twice does no harm.
+///
+/// # Errors
+/// The database's.
+pub fn begin_erasure(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    shop: &ShopDomain,
+    triggered_at: DateTime<Utc>,
+) -> db::Result<Erasing> {
+    let Some(store) = find(tx, shop)? else { return Ok(Erasing::Unknown) };
+    if store.erasing_since.is_none() {
+        if store.installed_at > triggered_at {
+            return Ok(Erasing::InstalledAgain);
+        }
+        let mut statement =
+            tx.prepare_cached("UPDATE stores SET erasing_since = :now, updated_at = :now WHERE id = :id")?;
+        let changed = statement.execute(named_params! { ":now": Millis(now), ":id": store.id })?;
+        expect_one(changed, "catalog::stores::begin_erasure")?;
+    }
+    Ok(Erasing::Store(store.id))
+}
+
+/// Adds to what an erasure's steps have deleted so far; it is kept on the row, so that a crash loses no count.
+///
+/// # Errors
+/// `LostRow` when the store is gone: another erasure was faster.
+pub fn note_erased(tx: &Tx<'_>, store: StoreId, counts: &RowCounts) -> db::Result<()> {
+    let mut so_far = erased_so_far(tx, store)?.unwrap_or_default();
+    so_far.merge(counts);
+    let mut statement = tx.prepare_cached("UPDATE stores SET erasing_counts = :counts WHERE id = :id")?;
+    let changed = statement.execute(named_params! { ":counts": so_far, ":id": store })?;
+    expect_one(changed, "catalog::stores::note_erased")
+}
+
+/// Deletes a store that is being erased; what is left below it goes by ON DELETE CASCADE. Returns all rows that its erasure has
+/// deleted but for the orders that the cascade takes, or `None` when the store is gone already.
+///
+/// # Errors
+/// The database's.
+pub fn delete(tx: &Tx<'_>, store: StoreId) -> db::Result<Option<RowCounts>> {
+    let Some(mut counts) = erased_so_far(tx, store)? else { return Ok(None) };
+    counts.merge(&super::count_rows(tx, store)?);
+    let mut statement = tx.prepare_cached("DELETE FROM stores WHERE id = :id")?;
+    expect_one(statement.execute(named_params! { ":id": store })?, "catalog::stores::delete")?;
+    counts.add("stores", 1);
+    Ok(Some(counts))
+}
+
+fn erased_so_far(connection: &Connection, store: StoreId) -> db::Result<Option<RowCounts>> {
+    let mut statement = connection.prepare_cached("SELECT erasing_counts FROM stores WHERE id = :id")?;
+    let counts = statement
+        .query_row(named_params! { ":id": store }, |row| row.get::<_, Option<RowCounts>>("erasing_counts"))
+        .optional()?;
+    Ok(counts.map(Option::unwrap_or_default))
+}
+
+fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
+    Ok(Store {
+        id: row.get("id")?,
+        shop: row.get("shop")?,
+        currency: row.get("currency")?,
+        unit: row.get("unit")?,
+        installed_at: row.get::<_, Millis>("installed_at")?.0,
+        uninstalled_at: row.get::<_, Option<Millis>>("uninstalled_at")?.map(|at| at.0),
+        erasing_since: row.get::<_, Option<Millis>>("erasing_since")?.map(|at| at.0),
+    })
+}

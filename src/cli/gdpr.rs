@@ -1,0 +1,221 @@
+//! `quotegrid gdpr`: the duties, their reports, and the proof that what was erased is gone.
+
+use super::output::{Output, instant, optional_instant, table};
+use super::{Failure, open};
+use crate::config::DatabaseSettings;
+use crate::db::{Db, Schema};
+use crate::domain::ids::{RequestId, ShopDomain};
+use crate::erasure::receipts::{self, Receipt};
+use crate::erasure::requests::{self, Filter, Request};
+use crate::erasure::scan;
+use crate::erasure::verify::{self, Verification};
+use crate::error::Error;
+use crate::keyed_hash::hex;
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// List privacy requests, newest first
+    List {
+        /// Only this shop's
+        #[arg(long)]
+        shop: Option<ShopDomain>,
+        /// Only those that came in before this one: the last of the page before
+        #[arg(long, value_name = "ID")]
+        before: Option<RequestId>,
+        /// At most this many
+        #[arg(long, value_name = "COUNT", default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show a privacy request
+    Show {
+        /// Its id
+        id: RequestId,
+    },
+    /// Print the report that answers a customers/data_request, for the merchant
+    Report {
+        /// The request's id
+        id: RequestId,
+    },
+    /// Check the chain of receipts and look for anything that should be gone; exit code 1 when there is
+    Verify,
+    /// Print the receipts of all erasures, oldest first
+    Receipts,
+    /// Print every shop domain in the files' bytes, for `verify`
+    #[command(hide = true)]
+    ScanBytes,
+}
+
+pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
+    if matches!(command, Command::ScanBytes) {
+        // Nothing else in this process: it opens the database file as a file.
+        let hits = scan::scan(&database.database)?;
+        output.line(&json!(hits).to_string())?;
+        return Ok(());
+    }
+    let app = open(database, Schema::MustBeCurrent)?;
+    let find = |id: RequestId| -> Result<Request, Failure> {
+        let found = app.db.read(|connection| requests::find(connection, id))?;
+        Ok(found.ok_or_else(|| Error::not_found(format!("privacy request {id}")))?)
+    };
+    match command {
+        Command::List { shop, before, limit } => {
+            let filter = Filter { shop, before, limit };
+            let found = app.db.read(|connection| requests::list(connection, &filter))?;
+            let document = json!({ "requests": found.iter().map(request_document).collect::<Vec<_>>() });
+            output.print(&document, || requests_text(&found))?;
+        }
+        Command::Show { id } => {
+            let request = find(id)?;
+            output.print(&request_document(&request), || request_text(&request))?;
+        }
+        Command::Report { id } => {
+            let request = find(id)?;
+            let report = app.db.read(|connection| requests::find_report(connection, id))?.ok_or_else(|| {
+                let why = match request.processed_at {
+                    None => "it has not been worked off yet",
+                    Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
+                };
+                Error::not_found(format!("report of privacy request {id}: {why};"))
+            })?;
+            // The report is a JSON document for the merchant either way.
+            output.print(&report, || format!("{report:#}"))?;
+        }
+        Command::Verify => {
+            let program = std::env::current_exe()?;
+            let verification = verify::verify(&app.db, &app.hasher, &program)?;
+            output.print(&verification_document(&verification), || verification_text(&verification))?;
+            if !verification.is_ok() {
+                return Err(Failure::Told);
+            }
+        }
+        Command::Receipts => print_receipts(&app.db, output)?,
+        Command::ScanBytes => {}
+    }
+    Ok(())
+}
+
+/// Receipts read at once while they are printed.
+const RECEIPTS_PAGE: usize = 500;
+
+/// Prints receipts as they are read: there may be more than fit into memory.
+fn print_receipts(db: &Db, output: Output) -> Result<(), Failure> {
+    let mut after = 0;
+    output.begin_list("receipts")?;
+    loop {
+        let page = db.read(|connection| receipts::list_after(connection, after, RECEIPTS_PAGE))?;
+        let Some(last) = page.last() else { break };
+        let first = after == 0;
+        after = last.sequence;
+        for (number, receipt) in page.iter().enumerate() {
+            output.item(first && number == 0, &receipt_document(receipt), || {
+                let Receipt { sequence, kind, request_type, outcome, counts, created_at, hash, .. } = receipt;
+                let (at, hash) = (instant(*created_at), hex(hash));
+                format!("{sequence} {at} {kind} {request_type} {outcome} {counts} {hash}")
+            })?;
+        }
+    }
+    output.end_list()?;
+    Ok(())
+}
+
+/// Every field that goes into the receipt's hash, and the hash.
+fn receipt_document(receipt: &Receipt) -> Value {
+    json!({
+        "sequence": receipt.sequence,
+        "previousHash": hex(&receipt.previous_hash),
+        "kind": receipt.kind,
+        "requestId": receipt.request_id,
+        "type": receipt.request_type,
+        "subjectHash": hex(&receipt.subject_hash),
+        "outcome": receipt.outcome,
+        "counts": receipt.counts,
+        "createdAt": instant(receipt.created_at),
+        "version": receipt.version,
+        "hash": hex(&receipt.hash),
+    })
+}
+
+fn request_document(request: &Request) -> Value {
+    json!({
+        "id": request.id.to_string(),
+        "shop": request.shop.as_str(),
+        "type": request.kind.as_str(),
+        "webhookId": request.webhook_id,
+        "triggeredAt": instant(request.triggered_at),
+        "createdAt": instant(request.created_at),
+        "dueAt": instant(request.due_at),
+        "processedAt": optional_instant(request.processed_at),
+        "erasedAt": optional_instant(request.erased_at),
+        "outcome": request.outcome.map(requests::Outcome::as_str),
+        "deleted": request.deleted,
+    })
+}
+
+fn requests_text(found: &[Request]) -> String {
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|request| {
+            vec![
+                request.id.to_string(),
+                request.kind.as_str().to_owned(),
+                request.shop.to_string(),
+                request.outcome.map_or("open", requests::Outcome::as_str).to_owned(),
+                optional_instant(request.processed_at).unwrap_or_else(|| format!("due {}", instant(request.due_at))),
+                optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned()),
+                request.deleted.iter().map(|(table, rows)| format!("{table} {rows}")).collect::<Vec<_>>().join(", "),
+            ]
+        })
+        .collect();
+    let heads = ["ID", "TYPE", "SHOP", "OUTCOME", "PROCESSED AT", "ERASED AT", "DELETED"];
+    table(&heads, &rows, "no privacy requests")
+}
+
+fn request_text(request: &Request) -> String {
+    let mut lines = vec![
+        format!("id            {}", request.id),
+        format!("type          {}", request.kind.as_str()),
+        format!("shop          {}", request.shop),
+        format!("triggered at  {}", instant(request.triggered_at)),
+        format!("created at    {}", instant(request.created_at)),
+        format!("due at        {}", instant(request.due_at)),
+        format!("processed at  {}", optional_instant(request.processed_at).unwrap_or_else(|| "not yet".to_owned())),
+        format!("erased at     {}", optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned())),
+        format!("outcome       {}", request.outcome.map_or("open", requests::Outcome::as_str)),
+    ];
+    lines.extend(request.deleted.iter().map(|(table, rows)| format!("deleted       {rows} {table}")));
+    lines.join("\n")
+}
+
+fn verification_document(verification: &Verification) -> Value {
+    json!({
+        "ok": verification.is_ok(),
+        "receipts": verification.chain.receipts,
+        "head": hex(&verification.chain.head),
+        "broken": verification.chain.broken_at.map(|(sequence, why)| json!({ "sequence": sequence, "why": why })),
+        "leftovers": verification.leftovers,
+        "toScrub": verification.to_scrub,
+    })
+}
+
+fn verification_text(verification: &Verification) -> String {
+    let chain = &verification.chain;
+    let mut lines = vec![match chain.broken_at {
+        None => format!("receipts: {}, each follows from the one before; head {}", chain.receipts, hex(&chain.head)),
+        Some((sequence, why)) => format!("receipts: BROKEN at number {sequence}: {why}"),
+    }];
+    for leftover in &verification.leftovers {
+        lines.push(format!("LEFT OVER in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
+    }
+    if verification.leftovers.is_empty() {
+        lines.push("leftovers: none".to_owned());
+    }
+    if verification.to_scrub > 0 {
+        lines.push(format!(
+            "{} requests still wait for the scrub, run or start `quotegrid serve`",
+            verification.to_scrub
+        ));
+    }
+    lines.join("\n")
+}

@@ -1,0 +1,187 @@
+//! `quotegrid jobs`: enqueue, list, show, run the next, count.
+
+use super::output::{Output, instant, optional_instant, table};
+use super::{Failure, open};
+use crate::config::DatabaseSettings;
+use crate::db::Schema;
+use crate::domain::ids::JobId;
+use crate::error::{Error, Kind};
+use crate::queue::{self, Attempt, Filter, Job, NewJob, Status, Step};
+use chrono::{DateTime, Utc};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Enqueue a job and print its id
+    Enqueue {
+        /// The job's type, such as shop_redact; one that is not known yet is kept for a later version
+        #[arg(value_name = "TYPE")]
+        job_type: String,
+        /// Its payload, a JSON document such as '{"shop":"example.myshopify.com"}'
+        #[arg(value_name = "JSON")]
+        payload: String,
+        /// How often it is tried; its type's own number where unset
+        #[arg(long, value_name = "TIMES")]
+        max_attempts: Option<u32>,
+        /// When it is due (RFC 3339, such as 2027-01-31T08:00:00Z); now where unset
+        #[arg(long, value_name = "TIME")]
+        at: Option<DateTime<Utc>>,
+        /// Do nothing when an unfinished job of this type has the same key; its id is printed then
+        #[arg(long, value_name = "KEY")]
+        dedupe_key: Option<String>,
+    },
+    /// List jobs, newest first
+    List {
+        /// Only those that are pending, processing, completed, failed or cancelled
+        #[arg(long)]
+        status: Option<Status>,
+        /// Only those of this type
+        #[arg(long = "type", value_name = "TYPE")]
+        job_type: Option<String>,
+        /// Only those enqueued before this one: the last of the page before
+        #[arg(long, value_name = "ID")]
+        before: Option<JobId>,
+        /// At most this many
+        #[arg(long, value_name = "COUNT", default_value_t = 50)]
+        limit: usize,
+    },
+    /// Show a job with its payload and attempts
+    Show {
+        /// Its id
+        id: JobId,
+    },
+    /// Run the oldest due job now, in this process; exit code 0 also when it fails
+    RunNext,
+    /// Count the jobs by where they stand
+    Stats,
+}
+
+pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
+    match command {
+        Command::Enqueue { job_type, payload, max_attempts, at, dedupe_key } => {
+            let payload: Value = serde_json::from_str(&payload)
+                .map_err(|error| Error::new(Kind::Malformed, format!("the payload is not JSON: {error}")))?;
+            let mut job = NewJob::new(job_type, payload);
+            if let Some(attempts) = max_attempts {
+                job = job.max_attempts(attempts);
+            }
+            if let Some(at) = at {
+                job = job.scheduled_at(at);
+            }
+            if let Some(key) = dedupe_key {
+                job = job.dedupe_key(key);
+            }
+            let id = open(database, Schema::MakeIfMissing)?.enqueue(job)?;
+            output.print(&json!({ "jobId": id.to_string() }), || id.to_string())?;
+        }
+        Command::List { status, job_type, before, limit } => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let filter = Filter { status, job_type, before, limit };
+            let jobs = app.db.read(|connection| queue::list(connection, &filter))?;
+            let document = json!({ "jobs": jobs.iter().map(job_document).collect::<Vec<_>>() });
+            output.print(&document, || jobs_text(&jobs))?;
+        }
+        Command::Show { id } => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let (job, attempts) = app.db.read(|connection| -> Result<_, Failure> {
+                let job = queue::find(connection, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))?;
+                Ok((job, queue::list_attempts(connection, id)?))
+            })?;
+            let mut document = job_document(&job);
+            document["payload"] = job.payload.clone();
+            document["attemptHistory"] = attempts.iter().map(attempt_document).collect();
+            output.print(&document, || job_text(&job, &attempts))?;
+        }
+        Command::RunNext => {
+            let step = open(database, Schema::MakeIfMissing)?.process_next_job()?;
+            let document = match &step {
+                Step::Idle => json!({ "processed": false }),
+                Step::Ran { id, job_type, error } => {
+                    json!({ "processed": true, "jobId": id.to_string(), "type": job_type, "error": error })
+                }
+            };
+            output.print(&document, || match step {
+                Step::Idle => "no job is due".to_owned(),
+                Step::Ran { id, job_type, error: None } => format!("{job_type} {id} completed"),
+                Step::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
+            })?;
+        }
+        Command::Stats => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let counts = app.db.read(queue::counts)?;
+            let rows = [
+                ("pending", counts.pending),
+                ("processing", counts.processing),
+                ("completed", counts.completed),
+                ("failed", counts.failed),
+                ("cancelled", counts.cancelled),
+            ];
+            let document = Value::from_iter(rows.map(|(status, count)| (status, json!(count))));
+            output.print(&document, || rows.map(|(status, count)| format!("{status:<12}{count}")).join("\n"))?;
+        }
+    }
+    Ok(())
+}
+
+fn job_document(job: &Job) -> Value {
+    json!({
+        "id": job.id.to_string(),
+        "type": job.job_type,
+        "status": job.status.as_str(),
+        "attempts": job.attempts,
+        "maxAttempts": job.max_attempts,
+        "scheduledAt": instant(job.scheduled_at),
+        "processedAt": optional_instant(job.processed_at),
+        "error": job.error,
+        "createdAt": instant(job.created_at),
+    })
+}
+
+fn attempt_document(attempt: &Attempt) -> Value {
+    json!({
+        "attempt": attempt.attempt,
+        "startedAt": instant(attempt.started_at),
+        "endedAt": instant(attempt.ended_at),
+        "outcome": attempt.outcome,
+        "error": attempt.error,
+    })
+}
+
+fn jobs_text(jobs: &[Job]) -> String {
+    let rows: Vec<Vec<String>> = jobs
+        .iter()
+        .map(|job| {
+            vec![
+                job.id.to_string(),
+                job.job_type.clone(),
+                job.status.as_str().to_owned(),
+                format!("{}/{}", job.attempts, job.max_attempts),
+                instant(job.scheduled_at),
+                job.error.clone().unwrap_or_default(),
+            ]
+        })
+        .collect();
+    table(&["ID", "TYPE", "STATUS", "ATTEMPTS", "SCHEDULED AT", "ERROR"], &rows, "no jobs")
+}
+
+fn job_text(job: &Job, attempts: &[Attempt]) -> String {
+    let mut lines = vec![
+        format!("id            {}", job.id),
+        format!("type          {}", job.job_type),
+        format!("status        {}", job.status.as_str()),
+        format!("attempts      {} of {}", job.attempts, job.max_attempts),
+        format!("created at    {}", instant(job.created_at)),
+        format!("scheduled at  {}", instant(job.scheduled_at)),
+    ];
+    lines.extend(job.processed_at.map(|at| format!("processed at  {}", instant(at))));
+    lines.extend(job.error.as_ref().map(|error| format!("error         {error}")));
+    lines.push(format!("payload       {}", job.payload));
+    for attempt in attempts {
+        let error = attempt.error.as_deref().map(|error| format!(": {error}")).unwrap_or_default();
+        let took = (attempt.ended_at - attempt.started_at).num_milliseconds();
+        let started = instant(attempt.started_at);
+        lines.push(format!("attempt {}     {} at {started}, {took} ms{error}", attempt.attempt, attempt.outcome));
+    }
+    lines.join("\n")
+}

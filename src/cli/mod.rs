@@ -1,0 +1,186 @@
+//! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
+//! code that says what kind of thing went wrong ([`Exit`]).
+
+mod failpoints;
+mod gdpr;
+mod jobs;
+mod migrate;
+mod output;
+mod serve;
+mod signals;
+mod stores;
+mod webhook;
+mod work;
+
+use crate::app::{self, App};
+use crate::config::{ConfigError, DatabaseSettings, log_filter};
+use crate::db::{self, Schema};
+use crate::error::{Error, Kind};
+use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
+use output::Output;
+use std::process::ExitCode;
+
+/// What an exit code means. Scripts may rely on the numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Done. Also when the job that was run failed: running it was what was asked.
+    Done = 0,
+    /// It could not be done, or what was looked for is not as it should be; the message says why.
+    Failed = 1,
+    /// The command line is wrong.
+    Usage = 2,
+    /// The database cannot be opened.
+    Database = 3,
+    /// A setting is missing or wrong.
+    Config = 4,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+/// Self-hosted backend for size-priced Shopify shops: takes webhooks, erases what the law says must go, prices by size
+#[derive(Debug, Parser)]
+#[command(name = "quotegrid", version, max_term_width = 110, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(flatten)]
+    database: DatabaseSettings,
+    /// Print one JSON document instead of text for people
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 1 failed, 2 wrong command line, 3 database cannot be opened, 4 wrong setting.
+Logs go to stderr; QUOTEGRID_LOG sets their level (error, warn, info, debug; default info).";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve webhooks and the API, and work jobs off; creates and migrates the database
+    Serve(Box<serve::Args>),
+    /// Work jobs off without serving, beside a server on the same database
+    Work(work::Args),
+    /// Bring the database's schema up to date and report
+    Migrate,
+    /// Enqueue, look at and run jobs
+    #[command(subcommand)]
+    Jobs(jobs::Command),
+    /// Look at privacy requests and verify that what was erased is gone
+    #[command(subcommand)]
+    Gdpr(gdpr::Command),
+    /// Add and look at stores
+    #[command(subcommand)]
+    Stores(stores::Command),
+    /// Play Shopify
+    #[command(subcommand)]
+    Webhook(webhook::Command),
+}
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Open(#[from] app::OpenError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error("{0}")]
+    Failed(#[from] Error),
+    #[error("{0}")]
+    Database(#[from] db::Error),
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    /// What was asked for has been printed, and it is bad news.
+    #[error("")]
+    Told,
+}
+
+impl Failure {
+    fn exit(&self) -> Exit {
+        match self {
+            Self::Open(_) => Exit::Database,
+            Self::Config(_) => Exit::Config,
+            Self::Failed(error) if matches!(error.kind(), Kind::Malformed | Kind::Invalid) => Exit::Usage,
+            Self::Failed(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
+        }
+    }
+
+    fn tell(&self) {
+        use std::error::Error as _;
+        match self {
+            Self::Told => {}
+            Self::Failed(error) => {
+                eprintln!("quotegrid: {error}");
+                for (field, texts) in error.faults() {
+                    eprintln!("  {field}: {}", texts.join("; "));
+                }
+                if let Some(source) = error.source() {
+                    eprintln!("  because: {source}");
+                }
+            }
+            other => eprintln!("quotegrid: {other}"),
+        }
+    }
+}
+
+/// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
+pub fn start_logger() {
+    env_logger::Builder::new()
+        .parse_filters(&log_filter())
+        // It tells each migration in four lines; we tell all of them in one.
+        .filter_module("refinery_core", log::LevelFilter::Warn)
+        .format_timestamp_millis()
+        .format_target(false)
+        .init();
+}
+
+/// Runs the command line of this process.
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers and go to stdout; a wrong command line goes to stderr.
+            let _closed = error.print();
+            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+        }
+    };
+    match dispatch(cli) {
+        Ok(()) => Exit::Done,
+        Err(failure) => {
+            failure.tell();
+            failure.exit()
+        }
+    }
+}
+
+fn dispatch(cli: Cli) -> Result<(), Failure> {
+    let Cli { database, json, command } = cli;
+    let output = Output::new(json);
+    match command {
+        Command::Serve(args) => serve::run(&database, *args, output),
+        Command::Work(args) => work::run(&database, args, output),
+        Command::Migrate => migrate::run(&database, output),
+        Command::Jobs(command) => jobs::run(&database, command, output),
+        Command::Gdpr(command) => gdpr::run(&database, command, output),
+        Command::Stores(command) => stores::run(&database, command, output),
+        Command::Webhook(command) => webhook::run(command, output),
+    }
+}
+
+/// The app's options for a command that may make a new database (`MakeIfMissing`) or must find one (`MustBeCurrent`).
+fn options(database: &DatabaseSettings, schema: Schema) -> app::Options {
+    let mut options = app::Options::new(&database.database);
+    options.database.synchronous = database.synchronous;
+    options.database.schema = schema;
+    options
+}
+
+/// Opens the app for a command.
+fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
+    Ok(App::open(options(database, schema))?)
+}

@@ -1,0 +1,190 @@
+//! `quotegrid serve`: the server, workers and the scrub in one process, until SIGTERM or SIGINT.
+
+use super::output::Output;
+use super::signals::StopSignals;
+use super::{Failure, options};
+use crate::app::App;
+use crate::config::{ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, WorkerSettings};
+use crate::db::Schema;
+use crate::demo::{self, DemoStore};
+use crate::domain::ids::ShopDomain;
+use crate::entropy::{Entropy, OsEntropy};
+use crate::error::Kind;
+use crate::http::server::{Server, ServerOptions};
+use crate::http::{Router, Site};
+use crate::keyed_hash::hex;
+use crate::metrics::Metrics;
+use crate::shopify::Secrets;
+use log::{info, warn};
+use serde_json::json;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    server: ServerSettings,
+    #[command(flatten)]
+    edge: EdgeSettings,
+    #[command(flatten)]
+    workers: WorkerSettings,
+    /// For a laptop: make up secrets that are not configured, load a demo store, and print commands to try
+    #[arg(long)]
+    dev: bool,
+}
+
+/// How long the last emptying of the WAL may take; whatever is left then is no loss.
+const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// What was made up for this run.
+#[derive(Debug, Default)]
+struct Generated {
+    shopify_api_secret: Option<Secret>,
+    admin_token: Option<Secret>,
+}
+
+pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Result<(), Failure> {
+    // Every setting is checked before anything is touched.
+    let mut secrets = args.server.shopify_secrets()?;
+    let admin_token = args.server.admin_token()?;
+    let public_url = args.server.public_url()?;
+    let mut generated = Generated::default();
+    if secrets.is_empty() {
+        if !args.dev {
+            return Err(ConfigError::NoShopifySecret.into());
+        }
+        let secret = made_up();
+        secrets.push(secret.clone());
+        generated.shopify_api_secret = Some(secret);
+    }
+    if args.dev && admin_token.is_none() {
+        generated.admin_token = Some(made_up());
+    }
+
+    let signals = StopSignals::catch()?;
+    let mut options = options(database, Schema::BringUpToDate);
+    options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
+    let app = Arc::new(App::open(options)?);
+    let demo = if args.dev { load_demo(&app)? } else { None };
+    let secret_texts = secrets.iter().map(Secret::expose);
+    let site = Arc::new(Site::new(app.clone(), Secrets::new(secret_texts)));
+    let metrics = Arc::new(Metrics::default());
+    let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
+    let server = Server::start(server_options, Arc::new(Router::new(site))).map_err(std::io::Error::other)?;
+
+    // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
+    let background = app.start(args.workers.workers.into())?;
+
+    let url = format!("http://{}", server.address());
+    announce(&url, &app, &generated, demo.as_ref(), output)?;
+    if args.dev {
+        let shop = demo.as_ref().map(|demo| &demo.shop);
+        print_hints(database, server.address(), &secrets[0], shop);
+    }
+    warn_of_exposure(server.address(), public_url.as_deref());
+
+    signals.wait();
+    let grace = Duration::from_millis(args.workers.grace_ms.into());
+    server.stop(grace);
+    background.stop(grace);
+    if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
+        warn!("the last checkpoint failed, the next start makes up for it: {error}");
+    }
+    info!("stopped");
+    Ok(())
+}
+
+/// The demo store; none while an erasure that an earlier run began has yet to end.
+fn load_demo(app: &App) -> Result<Option<DemoStore>, Failure> {
+    match demo::load(app) {
+        Ok(demo) => Ok(Some(demo)),
+        Err(error) if error.kind() == Kind::Conflict => {
+            warn!("{error}; the next start makes the demo store anew");
+            Ok(None)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn made_up() -> Secret {
+    let entropy: &dyn Entropy = &OsEntropy;
+    Secret::new(hex(&entropy.array::<16>()))
+}
+
+/// The one line on stdout: whoever started this process waits for it.
+fn announce(
+    url: &str,
+    app: &App,
+    generated: &Generated,
+    demo: Option<&DemoStore>,
+    output: Output,
+) -> Result<(), Failure> {
+    let mut document = json!({ "event": "listening", "url": url, "database": app.db.path().display().to_string() });
+    let made = [
+        ("shopifyApiSecret", generated.shopify_api_secret.as_ref().map(Secret::expose)),
+        ("adminToken", generated.admin_token.as_ref().map(Secret::expose)),
+        ("shop", demo.map(|demo| demo.shop.as_str())),
+        ("apiKey", demo.map(|demo| demo.key.key.as_str())),
+    ];
+    for (name, value) in made {
+        if let Some(value) = value {
+            document[name] = json!(value);
+        }
+    }
+    output.print(&document, || format!("quotegrid listening on {url}"))?;
+    Ok(())
+}
+
+/// Commands to paste into another terminal, on stderr.
+fn print_hints(database: &DatabaseSettings, address: SocketAddr, secret: &Secret, shop: Option<&ShopDomain>) {
+    let Some(shop) = shop else { return };
+    let program =
+        std::env::current_exe().map_or_else(|_| "quotegrid".to_owned(), |path| quoted(&path.to_string_lossy()));
+    let database = quoted(&database.database.to_string_lossy());
+    let secret = quoted(secret.expose());
+    eprintln!(
+        "
+This is a development server: its secrets are new at each start, and it has a demo store, {shop}.
+In another terminal, erase that store as Shopify would ask for it:
+
+  {program} webhook send shop/redact --shop {shop} --url http://{address}/webhooks --secret {secret}
+
+and look at what is left:
+
+  {program} --database {database} stores list
+  {program} --database {database} gdpr list
+  {program} --database {database} gdpr verify
+"
+    );
+}
+
+/// `text` as one word for a POSIX shell.
+fn quoted(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-:=".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+fn warn_of_exposure(address: SocketAddr, public_url: Option<&str>) {
+    if !address.ip().is_loopback() && !public_url.is_some_and(|url| url.starts_with("https://")) {
+        warn!(
+            "listening on {address}, beyond this machine, without TLS: put a reverse proxy in front and set QUOTEGRID_PUBLIC_URL"
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_for_the_shell_where_it_needs_it() {
+        assert_eq!(quoted("/a/b-c_1.db"), "/a/b-c_1.db");
+        assert_eq!(quoted("it's $HOME"), r"'it'\''s $HOME'");
+        assert_eq!(quoted(""), "''");
+    }
+}

@@ -1,0 +1,33 @@
+//! `quotegrid work`: workers beside a server on the same file.
+
+use super::output::Output;
+use super::signals::StopSignals;
+use super::{Failure, options};
+use crate::app::App;
+use crate::config::{DatabaseSettings, WorkerSettings};
+use crate::db::Schema;
+use log::info;
+use serde_json::json;
+use std::time::Duration;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    workers: WorkerSettings,
+}
+
+pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Result<(), Failure> {
+    let signals = StopSignals::catch()?;
+    let mut options = options(database, Schema::MakeIfMissing);
+    options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
+    let app = App::open(options)?;
+    let background = app.start(args.workers.workers.into())?;
+    let path = app.db.path().display().to_string();
+    output.print(&json!({ "event": "working", "database": path, "workers": args.workers.workers }), || {
+        format!("quotegrid working on {path}")
+    })?;
+    signals.wait();
+    background.stop(Duration::from_millis(args.workers.grace_ms.into()));
+    info!("stopped");
+    Ok(())
+}

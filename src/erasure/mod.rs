@@ -1,0 +1,90 @@
+//! What privacy law asks, and what this program does about it.
+//!
+//! | Shopify sends | when | we owe (within 30 days) | job |
+//! | --- | --- | --- | --- |
+//! | `shop/redact` | 48 h after an uninstall | everything about the shop is gone | [`SHOP_REDACT`], `shop.rs` |
+//! | `customers/redact` | a customer is to be forgotten | everything about the customer is gone | [`CUSTOMER_REDACT`], `customer.rs` |
+//! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
+//!
+//! A duty is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
+//! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
+//! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain and looks for leftovers.
+//!
+//! Held here: rows and receipt are one transaction; a re-installed store is not erased by an older event; nothing of the shop
+//! stays but its domain in `gdpr_requests` and `webhook_deliveries`, and both go with retention.
+
+pub mod customer;
+pub mod receipts;
+pub mod requests;
+pub mod scan;
+pub mod scrub;
+pub mod shop;
+pub mod verify;
+
+use crate::db;
+use crate::domain::ids::{RequestId, ShopDomain};
+use crate::keyed_hash::{KeyedHasher, hex};
+use crate::queue::{self, Claim, JobError};
+use chrono::TimeDelta;
+use rusqlite::Connection;
+
+/// Erases a store: job type, payload `{"shop", "requestId"?}`.
+pub const SHOP_REDACT: &str = "shop_redact";
+
+/// Forgets a customer: job type, payload `{"shop", "requestId"?}`.
+pub const CUSTOMER_REDACT: &str = "customer_redact";
+
+/// Reports what is held about a customer: job type, payload `{"shop", "requestId"}`.
+pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
+
+/// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
+pub const DUTY: TimeDelta = TimeDelta::days(30);
+
+/// Attempts of the legal duties: with rests that grow to six hours these go on for a week, and leave a person three more.
+const DUTY_ATTEMPTS: u32 = 40;
+
+/// What the log adds when a legal duty's job is given up.
+const DUTY_ALARM: &str = "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
+
+/// The member of a job's payload that names its request, and the only one that survives the erasure of the job's shop.
+const REQUEST_ID: &str = "requestId";
+
+/// The keyed hash of a shop's domain: what receipts name it by.
+pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
+    hasher.hash("shop", &[shop.as_str().as_bytes()])
+}
+
+/// What a shop's jobs are about, for the queue: the same hash as text, so that no job row names the shop for longer than needed.
+pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
+    hex(&subject_hash(hasher, shop))
+}
+
+/// How many jobs of legal duties were given up: each means that a person must act.
+///
+/// # Errors
+/// The database's.
+pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
+    queue::count_failed(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST])
+}
+
+/// What a redaction job is asked to do, read from its payload.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Order {
+    /// Fulfil this request.
+    Request(RequestId),
+    /// Enqueued by hand: fulfil whatever is open for this shop.
+    Shop(ShopDomain),
+}
+
+impl Order {
+    fn of(job: &Claim) -> Result<Self, JobError> {
+        if let Some(id) = job.payload.get(REQUEST_ID) {
+            let id = id.as_str().and_then(|id| id.parse().ok());
+            return id.map(Self::Request).ok_or_else(|| JobError::Permanent("requestId is not an id".to_owned()));
+        }
+        let shop = job.payload.get("shop").and_then(|shop| shop.as_str());
+        let shop = shop.ok_or_else(|| JobError::Permanent("the payload names no shop".to_owned()))?;
+        // The text is not repeated in the error, which is stored: it may be anything.
+        shop.parse().map(Self::Shop).map_err(|_| JobError::Permanent("shop is not a shop domain".to_owned()))
+    }
+}

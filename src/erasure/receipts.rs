@@ -1,0 +1,220 @@
+//! The proof of erasure: an append-only table in which each row holds the hash of the row before. Changing, dropping or inserting
+//! one breaks every later hash; that the tail was cut shows against the head that the log has named.
+//!
+//! A row's hash is SHA-256 over its fields in the order of [`Receipt`], each with its length in front, so that anyone who is
+//! given the rows can recompute it. A receipt names a shop only by a keyed hash, and a person not at all.
+
+use super::requests::Outcome;
+use crate::db::{self, Millis, RowCounts, Tx};
+use crate::domain::ids::RequestId;
+use crate::keyed_hash::hex;
+use chrono::{DateTime, Utc};
+use log::info;
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use sha2::{Digest, Sha256};
+
+/// What comes before the first receipt.
+const GENESIS: [u8; 32] = [0; 32];
+
+/// What a receipt says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReceiptKind {
+    /// The rows are gone: written with the delete.
+    Erased,
+    /// The bytes are gone: written after the scrub.
+    Verified,
+}
+
+impl ReceiptKind {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Erased => "erased",
+            Self::Verified => "verified",
+        }
+    }
+}
+
+/// A receipt to be appended.
+#[derive(Debug, Clone)]
+pub(super) struct NewReceipt {
+    pub(super) kind: ReceiptKind,
+    pub(super) request_id: RequestId,
+    pub(super) request_type: &'static str,
+    pub(super) subject_hash: [u8; 32],
+    pub(super) outcome: Outcome,
+    pub(super) counts: RowCounts,
+}
+
+/// A receipt as it stands. The fields are hashed in this order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Its place in the chain, from 1, without gaps.
+    pub sequence: i64,
+    /// The hash of the one before.
+    pub previous_hash: [u8; 32],
+    /// `erased` or `verified`.
+    pub kind: String,
+    /// The request it belongs to.
+    pub request_id: Option<String>,
+    /// The request's type.
+    pub request_type: String,
+    /// The keyed hash of the shop's domain.
+    pub subject_hash: [u8; 32],
+    /// What came of the request.
+    pub outcome: String,
+    /// Rows deleted, by table, as JSON.
+    pub counts: String,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// The versions of quotegrid and SQLite.
+    pub version: String,
+    /// Its own hash.
+    pub hash: [u8; 32],
+}
+
+impl Receipt {
+    fn compute_hash(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        let mut field = |bytes: &[u8]| {
+            hash.update((bytes.len() as u64).to_le_bytes());
+            hash.update(bytes);
+        };
+        field(&self.sequence.to_le_bytes());
+        field(&self.previous_hash);
+        field(self.kind.as_bytes());
+        field(self.request_id.as_deref().unwrap_or_default().as_bytes());
+        field(self.request_type.as_bytes());
+        field(&self.subject_hash);
+        field(self.outcome.as_bytes());
+        field(self.counts.as_bytes());
+        field(&self.created_at.timestamp_millis().to_le_bytes());
+        field(self.version.as_bytes());
+        hash.finalize().into()
+    }
+}
+
+const COLUMNS: &str =
+    "sequence, previous_hash, kind, request_id, type, subject_hash, outcome, counts, created_at, version, hash";
+
+/// Appends a receipt; its hash is logged once it is committed.
+pub(super) fn append(tx: &Tx<'_>, now: DateTime<Utc>, new: NewReceipt) -> db::Result<()> {
+    let head = tx
+        .prepare_cached("SELECT sequence, hash FROM erasure_receipts ORDER BY sequence DESC LIMIT 1")?
+        .query_row((), |row| Ok((row.get("sequence")?, row.get("hash")?)))
+        .optional()?;
+    let (sequence, previous_hash): (i64, [u8; 32]) = head.unwrap_or((0, GENESIS));
+    let mut receipt = Receipt {
+        sequence: sequence + 1,
+        previous_hash,
+        kind: new.kind.as_str().to_owned(),
+        request_id: Some(new.request_id.to_string()),
+        request_type: new.request_type.to_owned(),
+        subject_hash: new.subject_hash,
+        outcome: new.outcome.as_str().to_owned(),
+        counts: new.counts.to_string(),
+        created_at: now,
+        version: format!("quotegrid {}, SQLite {}", env!("CARGO_PKG_VERSION"), rusqlite::version()),
+        hash: [0; 32],
+    };
+    receipt.hash = receipt.compute_hash();
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO erasure_receipts
+             (sequence, previous_hash, kind, request_id, type, subject_hash, outcome, counts, created_at, version, hash)
+         VALUES (:sequence, :previous_hash, :kind, :request_id, :type, :subject_hash, :outcome, :counts, :created_at,
+             :version, :hash)",
+    )?;
+    statement.execute(named_params! {
+        ":sequence": receipt.sequence,
+        ":previous_hash": receipt.previous_hash,
+        ":kind": receipt.kind,
+        ":request_id": receipt.request_id,
+        ":type": receipt.request_type,
+        ":subject_hash": receipt.subject_hash,
+        ":outcome": receipt.outcome,
+        ":counts": receipt.counts,
+        ":created_at": Millis(receipt.created_at),
+        ":version": receipt.version,
+        ":hash": receipt.hash,
+    })?;
+    tx.after_commit(move || {
+        let Receipt { sequence, kind, hash, .. } = receipt;
+        info!("erasure receipt sequence={sequence} kind={kind} head={}", hex(&hash));
+    });
+    Ok(())
+}
+
+/// Receipts after the one with this sequence number, in order.
+///
+/// # Errors
+/// The database's.
+pub fn list_after(connection: &Connection, sequence: i64, limit: usize) -> db::Result<Vec<Receipt>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM erasure_receipts WHERE sequence > :sequence ORDER BY sequence LIMIT :limit"
+    ))?;
+    let receipts = statement.query_map(named_params! { ":sequence": sequence, ":limit": limit }, receipt_from_row)?;
+    Ok(receipts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// What walking the chain found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Receipts in it.
+    pub receipts: u64,
+    /// The hash of the last one.
+    pub head: [u8; 32],
+    /// The first receipt that does not follow from the one before, and why.
+    pub broken_at: Option<(i64, &'static str)>,
+}
+
+/// Walks the whole chain.
+///
+/// # Errors
+/// The database's.
+pub fn walk(connection: &Connection) -> db::Result<Chain> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM erasure_receipts ORDER BY sequence"))?;
+    let mut chain = Chain { receipts: 0, head: GENESIS, broken_at: None };
+    let mut sequence = 0;
+    for receipt in statement.query_map((), receipt_from_row)? {
+        let receipt = receipt?;
+        let fault = if receipt.sequence != sequence + 1 {
+            Some("a receipt is missing before it")
+        } else if receipt.previous_hash != chain.head {
+            Some("it does not follow from the one before")
+        } else if receipt.compute_hash() != receipt.hash {
+            Some("it was changed")
+        } else {
+            None
+        };
+        if chain.broken_at.is_none() {
+            chain.broken_at = fault.map(|why| (receipt.sequence, why));
+        }
+        sequence = receipt.sequence;
+        chain.head = receipt.hash;
+        chain.receipts += 1;
+    }
+    Ok(chain)
+}
+
+/// Whether a receipt proves the erasure of this shop.
+pub(super) fn is_shop_erased(connection: &Connection, subject_hash: &[u8; 32]) -> db::Result<bool> {
+    let mut statement = connection
+        .prepare_cached("SELECT 1 FROM erasure_receipts WHERE subject_hash = :subject_hash AND type = 'SHOP_REDACT'")?;
+    Ok(statement.exists(named_params! { ":subject_hash": subject_hash })?)
+}
+
+fn receipt_from_row(row: &Row<'_>) -> rusqlite::Result<Receipt> {
+    Ok(Receipt {
+        sequence: row.get("sequence")?,
+        previous_hash: row.get("previous_hash")?,
+        kind: row.get("kind")?,
+        request_id: row.get("request_id")?,
+        request_type: row.get("type")?,
+        subject_hash: row.get("subject_hash")?,
+        outcome: row.get("outcome")?,
+        counts: row.get("counts")?,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+        version: row.get("version")?,
+        hash: row.get("hash")?,
+    })
+}

@@ -1,0 +1,318 @@
+//! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
+
+use super::DUTY;
+use crate::db::{self, Millis, RowCounts, Tx, expect_one};
+use crate::domain::ids::{RequestId, ShopDomain};
+use chrono::{DateTime, Utc};
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::Value;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Say what is held about a customer.
+    CustomersDataRequest,
+    /// Forget a customer.
+    CustomersRedact,
+    /// Erase a shop.
+    ShopRedact,
+}
+
+impl RequestKind {
+    const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
+
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
+            Self::CustomersRedact => "CUSTOMERS_REDACT",
+            Self::ShopRedact => "SHOP_REDACT",
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Rows were deleted.
+    Erased,
+    /// There was nothing to delete.
+    NothingHeld,
+    /// Taken note of: no such data is kept at all.
+    Acknowledged,
+    /// A report is ready.
+    Reported,
+    /// The store was installed again after the event; it stays.
+    SupersededByReinstall,
+}
+
+impl Outcome {
+    const ALL: [Self; 5] =
+        [Self::Erased, Self::NothingHeld, Self::Acknowledged, Self::Reported, Self::SupersededByReinstall];
+
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Erased => "erased",
+            Self::NothingHeld => "nothing_held",
+            Self::Acknowledged => "acknowledged",
+            Self::Reported => "reported",
+            Self::SupersededByReinstall => "superseded_by_reinstall",
+        }
+    }
+}
+
+impl FromSql for RequestKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for Outcome {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// A duty that has just come in.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// Whose data it is about.
+    pub shop: ShopDomain,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// The ids needed to fulfil it, and nothing else of a person.
+    pub payload: Value,
+    /// Shopify's id of the delivery.
+    pub webhook_id: Option<String>,
+    /// When Shopify says it happened; a later instant than receipt counts as receipt.
+    pub triggered_at: DateTime<Utc>,
+}
+
+/// A duty as it stands.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// Its id.
+    pub id: RequestId,
+    /// Whose data it is about.
+    pub shop: ShopDomain,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Shopify's id of the delivery.
+    pub webhook_id: Option<String>,
+    /// When it happened.
+    pub triggered_at: DateTime<Utc>,
+    /// When it came in.
+    pub created_at: DateTime<Utc>,
+    /// By when it must be fulfilled.
+    pub due_at: DateTime<Utc>,
+    /// When its effects were committed.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// When the bytes had left the files too.
+    pub erased_at: Option<DateTime<Utc>>,
+    /// What came of it.
+    pub outcome: Option<Outcome>,
+    /// Rows deleted, by table.
+    pub deleted: RowCounts,
+}
+
+/// Writes a duty that came in at `now`.
+///
+/// # Errors
+/// The database's.
+pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewRequest) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at)
+         VALUES (:id, :shop, :type, :payload, :webhook_id, :triggered_at, :due_at, :created_at)",
+    )?;
+    statement.execute(named_params! {
+        ":id": id,
+        ":shop": request.shop,
+        ":type": request.kind.as_str(),
+        ":payload": request.payload.to_string(),
+        ":webhook_id": request.webhook_id,
+        ":triggered_at": Millis(request.triggered_at.min(now)),
+        ":due_at": Millis(now + DUTY),
+        ":created_at": Millis(now),
+    })?;
+    Ok(())
+}
+
+const COLUMNS: &str =
+    "id, shop, type, webhook_id, triggered_at, created_at, due_at, processed_at, erased_at, outcome, deleted";
+
+/// The request with this id.
+///
+/// # Errors
+/// The database's.
+pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE id = :id"))?;
+    Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
+}
+
+/// Which requests to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only this shop's.
+    pub shop: Option<ShopDomain>,
+    /// Only those that came in before this one: the last of the page before.
+    pub before: Option<RequestId>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// Requests, newest first.
+///
+/// # Errors
+/// The database's.
+pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests
+         WHERE (:shop IS NULL OR shop = :shop) AND (:before IS NULL OR id < :before)
+         ORDER BY id DESC LIMIT :limit"
+    ))?;
+    let params = named_params! { ":shop": filter.shop, ":before": filter.before, ":limit": filter.limit };
+    let requests = statement.query_map(params, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The open requests of one kind for a shop, oldest first.
+pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: RequestKind) -> db::Result<Vec<Request>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests
+         WHERE shop = :shop AND type = :type AND processed_at IS NULL
+         ORDER BY id"
+    ))?;
+    let requests = statement.query_map(named_params! { ":shop": shop, ":type": kind.as_str() }, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The report that fulfilled a data request.
+///
+/// # Errors
+/// The database's.
+pub fn find_report(connection: &Connection, id: RequestId) -> db::Result<Option<Value>> {
+    let mut statement = connection.prepare_cached("SELECT report FROM gdpr_requests WHERE id = :id")?;
+    Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("report")).optional()?.flatten())
+}
+
+/// The ids that came with an open request.
+pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result<Value> {
+    let mut statement = connection.prepare_cached("SELECT payload FROM gdpr_requests WHERE id = :id")?;
+    Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
+}
+
+/// Marks an open request as fulfilled. The ids that came with it are forgotten.
+pub(super) fn stamp(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    id: RequestId,
+    outcome: Outcome,
+    deleted: &RowCounts,
+    report: Option<&Value>,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests
+         SET processed_at = :now, outcome = :outcome, deleted = :deleted, report = :report, payload = '{}'
+         WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let params = named_params! {
+        ":now": Millis(now),
+        ":outcome": outcome.as_str(),
+        ":deleted": deleted,
+        ":report": report.map(ToString::to_string),
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "erasure::requests::stamp")
+}
+
+/// Which requests wait for the scrub. Apart, so that a test can look at its plan.
+pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
+     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged')
+     ORDER BY processed_at LIMIT :limit";
+
+/// Requests whose rows are gone and whose bytes may not be, oldest first.
+pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<RequestId>> {
+    let mut statement = connection.prepare_cached(TO_SCRUB)?;
+    let ids = statement.query_map(named_params! { ":limit": limit }, |row| row.get("id"))?;
+    Ok(ids.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many requests wait for the scrub.
+pub(super) fn count_to_scrub(connection: &Connection) -> db::Result<u64> {
+    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM ({TO_SCRUB})"))?;
+    Ok(statement.query_row(named_params! { ":limit": -1 }, |row| row.get(0))?)
+}
+
+/// Whether any request of this shop is open or waits for the scrub.
+pub(super) fn is_unsettled(connection: &Connection, shop: &ShopDomain) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM gdpr_requests
+         WHERE shop = :shop
+           AND (processed_at IS NULL
+                OR erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged'))",
+    )?;
+    Ok(statement.exists(named_params! { ":shop": shop })?)
+}
+
+/// Marks a request's bytes as gone; `false` when that was known already.
+pub(super) fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> db::Result<bool> {
+    let mut statement =
+        tx.prepare_cached("UPDATE gdpr_requests SET erased_at = :now WHERE id = :id AND erased_at IS NULL")?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
+/// How the duties stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Duties {
+    /// Not yet fulfilled.
+    pub open: u64,
+    /// Not yet fulfilled, and late.
+    pub overdue: u64,
+    /// Fulfilled, bytes not yet known to be gone.
+    pub to_scrub: u64,
+    /// When the nearest open one is due.
+    pub next_due_at: Option<DateTime<Utc>>,
+}
+
+/// How the duties stand at `now`.
+///
+/// # Errors
+/// The database's.
+pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties> {
+    let mut statement = connection.prepare_cached(
+        "SELECT
+             (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
+             (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL AND due_at < :now) AS overdue,
+             (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
+                  AND outcome IN ('erased', 'nothing_held', 'acknowledged')) AS to_scrub,
+             (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
+    )?;
+    Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
+        Ok(Duties {
+            open: row.get("open")?,
+            overdue: row.get("overdue")?,
+            to_scrub: row.get("to_scrub")?,
+            next_due_at: row.get::<_, Option<Millis>>("next_due_at")?.map(|at| at.0),
+        })
+    })?)
+}
+
+fn request_from_row(row: &Row<'_>) -> rusqlite::Result<Request> {
+    Ok(Request {
+        id: row.get("id")?,
+        shop: row.get("shop")?,
+        kind: row.get("type")?,
+        webhook_id: row.get("webhook_id")?,
+        triggered_at: row.get::<_, Millis>("triggered_at")?.0,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+        due_at: row.get::<_, Millis>("due_at")?.0,
+        processed_at: row.get::<_, Option<Millis>>("processed_at")?.map(|at| at.0),
+        erased_at: row.get::<_, Option<Millis>>("erased_at")?.map(|at| at.0),
+        outcome: row.get("outcome")?,
+        deleted: row.get::<_, Option<RowCounts>>("deleted")?.unwrap_or_default(),
+    })
+}

@@ -1,0 +1,130 @@
+//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were. One loop notes
+//! which requests wait, empties the WAL, and stamps exactly those. However many wait, one emptying serves them all.
+
+use super::receipts::{self, NewReceipt, ReceiptKind};
+use super::requests::{self, Outcome};
+use super::subject_hash;
+use crate::clock::Clock;
+use crate::db::{self, Db, Tx};
+use crate::domain::ids::RequestId;
+use crate::keyed_hash::KeyedHasher;
+use chrono::{DateTime, Utc};
+use log::{debug, info, warn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Requests stamped in one transaction: about what its budget is enough for.
+const BATCH: usize = 100;
+
+/// How long one try at emptying the WAL may take. Readers end within ten seconds, so the next try or the one after succeeds.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long the loop rests when nobody wakes it.
+const REST: Duration = Duration::from_secs(5);
+
+/// Pause after a try that failed.
+const FAULT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Turns processed requests into erased ones.
+pub struct Scrubber {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    hasher: KeyedHasher,
+}
+
+/// What a scrub did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scrubbed {
+    /// Nothing waited.
+    Nothing,
+    /// These many requests are erased now.
+    Erased(usize),
+    /// A reader or a writer kept the WAL in use all the time; try again.
+    Busy,
+}
+
+impl Scrubber {
+    /// A scrubber of `db`.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, hasher: KeyedHasher) -> Self {
+        Self { db, clock, hasher }
+    }
+
+    /// Scrubs what waits now, in one batch.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn scrub(&self) -> db::Result<Scrubbed> {
+        let waiting = self.db.read(|connection| requests::list_to_scrub(connection, BATCH))?;
+        if waiting.is_empty() {
+            return Ok(Scrubbed::Nothing);
+        }
+        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds.
+        if !self.db.empty_wal(PATIENCE)? {
+            return Ok(Scrubbed::Busy);
+        }
+        fail::fail_point!("erasure::scrubbed");
+        let (hasher, now) = (self.hasher.clone(), self.clock.now());
+        let erased = self.db.write(move |tx| stamp(tx, now, &hasher, &waiting))?;
+        info!("[GDPR] {erased} processed requests are erased from the files too");
+        Ok(Scrubbed::Erased(erased))
+    }
+
+    /// Scrubs until nothing waits; for commands, which have no loop.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn scrub_all(&self) -> db::Result<Scrubbed> {
+        let mut total = 0;
+        loop {
+            match self.scrub()? {
+                Scrubbed::Erased(erased) => total += erased,
+                Scrubbed::Busy => return Ok(Scrubbed::Busy),
+                Scrubbed::Nothing if total == 0 => return Ok(Scrubbed::Nothing),
+                Scrubbed::Nothing => return Ok(Scrubbed::Erased(total)),
+            }
+        }
+    }
+
+    /// The loop, until `stopping` is set and the database has announced something.
+    pub fn run(&self, stopping: &AtomicBool) {
+        while !stopping.load(Ordering::Relaxed) {
+            let seen = self.db.news().seen();
+            let pause = match self.scrub() {
+                Ok(Scrubbed::Erased(_)) => continue,
+                Ok(Scrubbed::Nothing) => REST,
+                Ok(Scrubbed::Busy) => {
+                    debug!("the WAL is in use, the scrub goes on in a moment");
+                    FAULT_PAUSE
+                }
+                Err(error) => {
+                    warn!("erased pages could not be scrubbed, trying again: {error}");
+                    FAULT_PAUSE
+                }
+            };
+            self.db.news().wait(seen, pause);
+        }
+    }
+}
+
+fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[RequestId]) -> db::Result<usize> {
+    let mut erased = 0;
+    for id in waiting {
+        let Some(request) = requests::find(tx, *id)? else { continue };
+        // Another process's scrubber may have been faster.
+        if !requests::mark_erased(tx, now, *id)? {
+            continue;
+        }
+        let receipt = NewReceipt {
+            kind: ReceiptKind::Verified,
+            request_id: *id,
+            request_type: request.kind.as_str(),
+            subject_hash: subject_hash(hasher, &request.shop),
+            outcome: request.outcome.unwrap_or(Outcome::Erased),
+            counts: request.deleted,
+        };
+        receipts::append(tx, now, receipt)?;
+        erased += 1;
+    }
+    Ok(erased)
+}

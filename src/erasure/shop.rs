@@ -1,0 +1,191 @@
+//! The handler of `shop_redact`: children in steps that keep the writer's budget, then, in one transaction, the cascading delete of
+//! the store, its request's stamp, the receipt, and the jobs' forgetting.
+
+use super::receipts::{self, NewReceipt, ReceiptKind};
+use super::requests::{self, NewRequest, Outcome, RequestKind};
+use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
+use crate::catalog::{self, stores, stores::Erasing};
+use crate::db::{RowCounts, Tx};
+use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
+use crate::entropy::Entropy;
+use crate::error::Error;
+use crate::keyed_hash::KeyedHasher;
+use crate::orders;
+use crate::queue::{self, Claim, Context, Finish, Handler, JobError};
+use chrono::{DateTime, Utc};
+use log::info;
+use serde_json::json;
+use std::sync::Arc;
+
+/// Rows of the cheap, clustered kind that one step deletes: about the cells of the largest matrix, and a few milliseconds. With
+/// fewer, commits dominate; with more, webhooks feel it.
+const STEP_ROWS: usize = 2_500;
+
+/// Erases a store.
+pub struct ShopRedact {
+    hasher: KeyedHasher,
+    entropy: Arc<dyn Entropy>,
+}
+
+impl ShopRedact {
+    /// A handler that names shops in receipts by `hasher`.
+    pub fn new(hasher: KeyedHasher, entropy: Arc<dyn Entropy>) -> Self {
+        Self { hasher, entropy }
+    }
+}
+
+impl Handler for ShopRedact {
+    fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
+        let (shop, triggered_at, request) = match Order::of(job)? {
+            Order::Request(id) => {
+                let found = context.db().read(|connection| requests::find(connection, id))?;
+                let request = found
+                    .filter(|request| request.kind == RequestKind::ShopRedact)
+                    .ok_or_else(|| JobError::Permanent("there is no such SHOP_REDACT request".to_owned()))?;
+                if request.processed_at.is_some() {
+                    return Ok(Finish::done().keeping(json!({ REQUEST_ID: id.to_string() })));
+                }
+                (request.shop, request.triggered_at, Some(id))
+            }
+            Order::Shop(shop) => (shop, job.created_at, None),
+        };
+        let (wanted, now) = (shop.clone(), context.now());
+        // From this commit on the store's keys and pages are dead and nothing new can be written below it.
+        let target = context.write(move |tx| Ok(stores::begin_erasure(tx, now, &wanted, triggered_at)?))?;
+        if let Erasing::Store(store) = target {
+            loop {
+                fail::fail_point!("erasure::step");
+                if context.is_stopping() {
+                    return Err(JobError::Stopped);
+                }
+                if !context.write(move |tx| delete_step(tx, store))? {
+                    break;
+                }
+            }
+        }
+        let closing = Closing {
+            hasher: self.hasher.clone(),
+            entropy: self.entropy.clone(),
+            job: job.id,
+            shop,
+            triggered_at,
+            target,
+        };
+        let keep = request.map_or_else(|| json!({}), |id| json!({ REQUEST_ID: id.to_string() }));
+        Ok(Finish::with(move |tx, now| closing.commit(tx, now, request)).keeping(keep))
+    }
+
+    fn max_attempts(&self) -> u32 {
+        DUTY_ATTEMPTS
+    }
+
+    fn alarm(&self) -> Option<&'static str> {
+        Some(DUTY_ALARM)
+    }
+}
+
+/// Deletes one step's worth of rows and notes how many; `false` when nothing was left.
+fn delete_step(tx: &Tx<'_>, store: StoreId) -> Result<bool, Error> {
+    // Orders first: they point at matrices, whose deletion would otherwise have to rewrite them.
+    let mut deleted = orders::records::delete_some(tx, store, STEP_ROWS)?;
+    if deleted.is_empty() {
+        deleted = catalog::delete_some(tx, store, STEP_ROWS)?;
+    }
+    if deleted.is_empty() {
+        return Ok(false);
+    }
+    stores::note_erased(tx, store, &deleted)?;
+    Ok(true)
+}
+
+/// What the closing transaction needs.
+struct Closing {
+    hasher: KeyedHasher,
+    entropy: Arc<dyn Entropy>,
+    job: JobId,
+    shop: ShopDomain,
+    triggered_at: DateTime<Utc>,
+    target: Erasing,
+}
+
+impl Closing {
+    fn commit(self, tx: &Tx<'_>, now: DateTime<Utc>, request: Option<RequestId>) -> Result<(), Error> {
+        let (outcome, deleted) = match self.target {
+            Erasing::InstalledAgain => (Outcome::SupersededByReinstall, RowCounts::default()),
+            Erasing::Unknown => (Outcome::NothingHeld, RowCounts::default()),
+            Erasing::Store(store) => {
+                // Matrices, options and the rest go by ON DELETE CASCADE; gdpr_requests stay, as the proof of erasure.
+                let orders = orders::records::count_rows(tx, store)?;
+                match stores::delete(tx, store)? {
+                    Some(mut deleted) => {
+                        deleted.merge(&orders);
+                        (Outcome::Erased, deleted)
+                    }
+                    // Another request's job was faster.
+                    None => (Outcome::NothingHeld, RowCounts::default()),
+                }
+            }
+        };
+        for (number, id) in self.requests(tx, now, request, outcome)?.into_iter().enumerate() {
+            // The rows were deleted once, so they are counted once.
+            let counts = if number == 0 { deleted.clone() } else { RowCounts::default() };
+            requests::stamp(tx, now, id, outcome, &counts, None)?;
+            if outcome != Outcome::SupersededByReinstall {
+                let receipt = NewReceipt {
+                    kind: ReceiptKind::Erased,
+                    request_id: id,
+                    request_type: RequestKind::ShopRedact.as_str(),
+                    subject_hash: subject_hash(&self.hasher, &self.shop),
+                    outcome,
+                    counts,
+                };
+                receipts::append(tx, now, receipt)?;
+            }
+        }
+        if outcome != Outcome::SupersededByReinstall {
+            queue::forget(tx, now, &subject(&self.hasher, &self.shop), self.job, REQUEST_ID)?;
+        }
+        let shop = self.shop;
+        tx.after_commit(move || match outcome {
+            Outcome::SupersededByReinstall => {
+                info!("[GDPR] shop redact not carried out for {shop}: it was installed again after the event");
+            }
+            _ => info!("[GDPR] shop redact completed for {shop} outcome={} deleted={deleted}", outcome.as_str()),
+        });
+        Ok(())
+    }
+
+    /// Which requests this job fulfils: its own; or, enqueued by hand, all open ones of the shop, and where there are none, one that
+    /// is written now, so that no erasure is without its record.
+    fn requests(
+        &self,
+        tx: &Tx<'_>,
+        now: DateTime<Utc>,
+        request: Option<RequestId>,
+        outcome: Outcome,
+    ) -> Result<Vec<RequestId>, Error> {
+        if let Some(id) = request {
+            return Ok(vec![id]);
+        }
+        let open = requests::list_open(tx, &self.shop, RequestKind::ShopRedact)?;
+        let superseded = outcome == Outcome::SupersededByReinstall;
+        let ids: Vec<RequestId> = open
+            .into_iter()
+            .filter(|request| !superseded || request.triggered_at <= self.triggered_at)
+            .map(|request| request.id)
+            .collect();
+        if !ids.is_empty() || superseded {
+            return Ok(ids);
+        }
+        let id = RequestId::new(now, self.entropy.array());
+        let new = NewRequest {
+            shop: self.shop.clone(),
+            kind: RequestKind::ShopRedact,
+            payload: json!({}),
+            webhook_id: None,
+            triggered_at: self.triggered_at,
+        };
+        requests::insert(tx, id, now, &new)?;
+        Ok(vec![id])
+    }
+}

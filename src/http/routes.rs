@@ -1,0 +1,263 @@
+//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in [`SURFACES`].
+//!
+//! A path pattern has literal segments, `{name}` for one segment, and `{*name}` at its end for whatever follows. The first match
+//! wins, so literal segments go before parameters. HEAD is answered wherever GET is.
+
+use super::respond::{self, Answer};
+use super::{Method, Reply, Request, Response, Service, ops, webhooks};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::intake::Intake;
+use crate::shopify::Secrets;
+use log::error;
+use serde_json::Map;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Every surface.
+const SURFACES: &[&[Route]] = &[webhooks::ROUTES, ops::ROUTES];
+
+/// What handlers work on.
+#[derive(Debug)]
+pub struct Site {
+    /// The database, the queue, the clock.
+    pub app: Arc<App>,
+    /// The way in for webhooks.
+    pub intake: Intake,
+    /// The app's client secrets.
+    pub secrets: Secrets,
+    /// How many webhooks were refused, and why.
+    pub refusals: webhooks::Refusals,
+}
+
+impl Site {
+    /// The site of `app`, for webhooks signed with one of `secrets`.
+    pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
+        let intake = Intake::new(&app);
+        Self { app, intake, secrets, refusals: webhooks::Refusals::default() }
+    }
+}
+
+/// How a route answers.
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// At once.
+    Now(fn(&Arc<Site>, &Request, &Params) -> Result<Response>),
+    /// Later, from another thread: whatever has to wait for a commit.
+    Later(fn(&Arc<Site>, Request, Params, Answer)),
+}
+
+/// A line of the table.
+pub(super) struct Route {
+    method: Method,
+    pattern: &'static str,
+    handler: Handler,
+}
+
+impl Route {
+    pub(super) const fn now(
+        method: Method,
+        pattern: &'static str,
+        handler: fn(&Arc<Site>, &Request, &Params) -> Result<Response>,
+    ) -> Self {
+        Self { method, pattern, handler: Handler::Now(handler) }
+    }
+
+    pub(super) const fn later(
+        method: Method,
+        pattern: &'static str,
+        handler: fn(&Arc<Site>, Request, Params, Answer),
+    ) -> Self {
+        Self { method, pattern, handler: Handler::Later(handler) }
+    }
+}
+
+/// The values of a pattern's parameters, percent-decoded.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Params(Vec<(&'static str, String)>);
+
+impl Params {
+    /// The value of the parameter `name`; empty when the pattern has none.
+    pub fn get(&self, name: &str) -> &str {
+        self.0.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)
+    }
+
+    /// The value of the parameter `name` as an id or the like. What cannot be one does not exist.
+    ///
+    /// # Errors
+    /// `NotFound`, naming `thing`.
+    pub fn parse<T: FromStr>(&self, name: &str, thing: &str) -> Result<T> {
+        self.get(name).parse().map_err(|_unreadable| Error::not_found(thing))
+    }
+}
+
+/// Answers requests by the table.
+#[derive(Debug, Clone)]
+pub struct Router(Arc<Site>);
+
+impl Router {
+    /// The router of `site`.
+    pub fn new(site: Arc<Site>) -> Self {
+        Self(site)
+    }
+
+    /// What handlers work on.
+    pub fn site(&self) -> &Arc<Site> {
+        &self.0
+    }
+}
+
+impl Service for Router {
+    fn call(&self, request: Request, reply: Reply) {
+        let id = request.id.clone();
+        let site = &self.0;
+        // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
+        let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
+            Found::Route(Handler::Now(handler), params) => {
+                let outcome = handler(site, &request, &params);
+                Answer::new(reply, request.id).send(outcome);
+            }
+            Found::Route(Handler::Later(handler), params) => {
+                let answer = Answer::new(reply, request.id.clone());
+                handler(site, request, params, answer);
+            }
+            Found::OtherMethods(allow) => {
+                let detail = format!("this path takes {allow}");
+                reply.send(respond::problem(405, &detail, &request.id, Map::new()).with_header("Allow", allow));
+            }
+            Found::Nothing => reply.send(respond::failure(&Error::not_found("path"), &request.id)),
+        }));
+        if answered.is_err() {
+            error!("request handler panicked id={id}");
+        }
+    }
+}
+
+/// What the table says about a request.
+enum Found {
+    Route(Handler, Params),
+    OtherMethods(String),
+    Nothing,
+}
+
+fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
+    let as_method = if *method == Method::Head { &Method::Get } else { method };
+    let mut allow: Vec<&str> = Vec::new();
+    for route in surfaces.iter().copied().flatten() {
+        let Some(params) = match_path(route.pattern, path) else { continue };
+        if route.method == *as_method {
+            return Found::Route(route.handler, params);
+        }
+        allow.push(route.method.as_str());
+        if route.method == Method::Get {
+            allow.push(Method::Head.as_str());
+        }
+    }
+    allow.sort_unstable();
+    allow.dedup();
+    if allow.is_empty() { Found::Nothing } else { Found::OtherMethods(allow.join(", ")) }
+}
+
+/// The parameters of `path` where it matches `pattern`.
+fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
+    // Most lines have no parameter, and a look at the whole text settles them.
+    if !pattern.contains('{') {
+        return (pattern == path).then(Params::default);
+    }
+    let mut params = Params::default();
+    let mut rest = path.strip_prefix('/')?;
+    let mut segments = pattern.trim_start_matches('/').split('/').peekable();
+    while let Some(segment) = segments.next() {
+        let parameter = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
+        if let Some(name) = parameter.and_then(|name| name.strip_prefix('*')) {
+            params.0.push((name, percent_decoded(rest)?));
+            return Some(params);
+        }
+        let (found, after) = match rest.split_once('/') {
+            Some((found, after)) => (found, Some(after)),
+            None => (rest, None),
+        };
+        match parameter {
+            Some(_) if found.is_empty() => return None,
+            Some(name) => params.0.push((name, percent_decoded(found)?)),
+            None if found == segment => {}
+            None => return None,
+        }
+        match (after, segments.peek()) {
+            (Some(after), Some(_)) => rest = after,
+            (None, None) => return Some(params),
+            _ => return None,
+        }
+    }
+    None
+}
+
+/// `text` with its `%XX` decoded, where that is UTF-8.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || char::from(rest.next()?).to_digit(16);
+            let (high, low) = (digit()?, digit()?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn params(pattern: &'static str, path: &str) -> Option<Vec<String>> {
+        match_path(pattern, path).map(|params| params.0.into_iter().map(|(_, value)| value).collect())
+    }
+
+    #[test]
+    fn patterns_match_whole_paths_and_yield_their_parameters() {
+        let none: Option<Vec<String>> = Some(Vec::new());
+        let values = |values: &[&str]| Some(values.iter().map(ToString::to_string).collect::<Vec<_>>());
+        assert_eq!(params("/healthz", "/healthz"), none);
+        for path in ["/healthz/", "/Healthz", "healthz", "/health", "/", ""] {
+            assert_eq!(params("/healthz", path), None, "{path}");
+        }
+        assert_eq!(params("/stores/{shop}/matrices/{id}", "/stores/a.b/matrices/7"), values(&["a.b", "7"]));
+        assert_eq!(params("/stores/{shop}", "/stores/gid:%2F%2Fx%C3%A4"), values(&["gid://xä"]));
+        for path in ["/stores/", "/stores", "/stores/a/", "/stores/a/b", "/stores/%zz", "/stores/%f", "/stores/%ff"] {
+            assert_eq!(params("/stores/{shop}", path), None, "{path}");
+        }
+        assert_eq!(params("/webhooks/{*rest}", "/webhooks/shop/redact"), values(&["shop/redact"]));
+        assert_eq!(params("/webhooks/{*rest}", "/webhooks/"), values(&[""]));
+        assert_eq!(params("/webhooks/{*rest}", "/webhooks"), None);
+    }
+
+    #[test]
+    fn a_wrong_method_is_told_the_right_ones() {
+        fn handler(_: &Arc<Site>, _: &Request, _: &Params) -> Result<Response> {
+            Ok(Response::empty(204))
+        }
+        let routes = [Route::now(Method::Get, "/a/{id}", handler), Route::now(Method::Put, "/a/{id}", handler)];
+        let allow = |method: &str, path: &str| match find(&[&routes], &Method::from(method), path) {
+            Found::Route(..) => "found".to_owned(),
+            Found::OtherMethods(allow) => allow,
+            Found::Nothing => "nothing".to_owned(),
+        };
+        assert_eq!(allow("HEAD", "/a/1"), "found");
+        assert_eq!(allow("PUT", "/a/1"), "found");
+        assert_eq!(allow("DELETE", "/a/1"), "GET, HEAD, PUT");
+        assert_eq!(allow("put", "/a/1"), "GET, HEAD, PUT");
+        assert_eq!(allow("GET", "/b"), "nothing");
+    }
+
+    #[test]
+    fn what_cannot_be_an_id_is_not_found() {
+        let params = Params(vec![("id", "7".to_owned())]);
+        assert_eq!(params.parse::<u64>("id", "matrix").expect("a number"), 7);
+        let error = params.parse::<crate::domain::ids::MatrixId>("id", "price matrix").expect_err("no UUID");
+        assert_eq!(error.to_string(), "price matrix not found");
+    }
+}

@@ -1,0 +1,44 @@
+//! SQL of `webhook_deliveries`: which deliveries have been taken.
+
+use crate::db::{self, Millis, Tx};
+use crate::domain::ids::{JobId, ShopDomain};
+use crate::shopify::Topic;
+use chrono::{DateTime, Utc};
+use rusqlite::{OptionalExtension, named_params};
+
+/// A delivery that is being taken.
+pub(super) struct Delivery<'a> {
+    pub(super) topic: &'a Topic,
+    pub(super) key: &'a str,
+    pub(super) event_id: Option<&'a str>,
+    pub(super) shop: &'a ShopDomain,
+    pub(super) job: Option<JobId>,
+}
+
+/// Notes a delivery; `false` when it was taken before, and then nothing is changed.
+pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
+         ON CONFLICT (topic, webhook_id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(named_params! {
+        ":topic": delivery.topic.as_str(),
+        ":webhook_id": delivery.key,
+        ":event_id": delivery.event_id,
+        ":shop": delivery.shop.as_str(),
+        ":received_at": Millis(now),
+        ":job_id": delivery.job,
+    })?;
+    Ok(inserted == 1)
+}
+
+/// The job that a delivery led to.
+pub(super) fn find_job(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<JobId>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT job_id FROM webhook_deliveries
+         WHERE topic = :topic AND webhook_id = :webhook_id",
+    )?;
+    let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
+    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?.flatten())
+}

@@ -1,0 +1,236 @@
+//! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
+//!
+//! Nothing is looked up first: a shop that is not known here has its request recorded and worked off like any other. Whether a
+//! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
+//! `shopify`; what a request leads to is done in `erasure`.
+
+mod deliveries;
+
+use crate::app::App;
+use crate::catalog::stores;
+use crate::clock::Clock;
+use crate::db::{self, Db, Tx};
+use crate::domain::ids::{JobId, RequestId, ShopDomain};
+use crate::entropy::Entropy;
+use crate::erasure::requests::{self, NewRequest, RequestKind};
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
+use crate::error::Error;
+use crate::keyed_hash::{KeyedHasher, hex};
+use crate::queue::{NewJob, Queue};
+use crate::shopify::{Notice, Topic, Webhook};
+use chrono::{DateTime, Utc};
+use deliveries::Delivery;
+use log::{debug, info};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is durable, with this job where it asks for one.
+    Accepted(Option<JobId>),
+    /// It came before, and led to this job where it asked for one. Nothing was written.
+    Duplicate(Option<JobId>),
+    /// Its topic means nothing here. Nothing was written.
+    Ignored,
+}
+
+/// How many webhooks became what, since the start.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Made durable.
+    pub accepted: AtomicU64,
+    /// Seen before.
+    pub duplicates: AtomicU64,
+    /// Of an unknown topic.
+    pub ignored: AtomicU64,
+}
+
+/// The way in for webhooks. Clones share it.
+#[derive(Clone)]
+pub struct Intake {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    queue: Queue,
+    hasher: KeyedHasher,
+    figures: Arc<Figures>,
+}
+
+impl Intake {
+    /// The way in to `app`'s database and queue.
+    pub fn new(app: &App) -> Self {
+        Self {
+            db: app.db.clone(),
+            clock: app.clock.clone(),
+            entropy: app.entropy.clone(),
+            queue: app.queue.clone(),
+            hasher: app.hasher.clone(),
+            figures: Arc::default(),
+        }
+    }
+
+    /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
+    /// tells deliveries apart that have no id, and is not kept.
+    pub fn accept_then(
+        &self,
+        webhook: Webhook,
+        body: &[u8],
+        answer: impl FnOnce(Result<Outcome, Error>) + Send + 'static,
+    ) {
+        let Some(duty) = Duty::of(&webhook.notice) else {
+            self.figures.ignored.fetch_add(1, Ordering::Relaxed);
+            debug!("webhook ignored topic={}", webhook.topic);
+            return answer(Ok(Outcome::Ignored));
+        };
+        let now = self.clock.now();
+        let key = webhook.webhook_id.is_none().then(|| self.key_without_id(&webhook, body, now));
+        let arrival = Arrival { webhook, key, duty, now, request: RequestId::new(now, self.entropy.array()) };
+        let subject = erasure::subject(&self.hasher, &arrival.webhook.shop);
+        let (queue, figures) = (self.queue.clone(), self.figures.clone());
+        self.db.write_then(
+            move |tx| arrival.write(tx, &queue, subject),
+            move |outcome| {
+                let outcome = match outcome {
+                    Ok(job) => Ok(Outcome::Accepted(job)),
+                    Err(Stop::Duplicate(job)) => Ok(Outcome::Duplicate(job)),
+                    Err(Stop::Fault(error)) => Err(error),
+                };
+                match outcome {
+                    Ok(Outcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
+                    Ok(Outcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
+                    Ok(Outcome::Ignored) | Err(_) => 0,
+                };
+                answer(outcome);
+            },
+        );
+    }
+
+    /// How many webhooks became what.
+    pub fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    /// The key of a delivery without an id: keyed, for a plain hash of a body would confirm a guessed e-mail address.
+    ///
+    /// All `shop/redact` bodies of a shop are the same, so the body alone would take the second uninstallation's for a
+    /// duplicate of the first's, and an erasure would be lost. The time of the event tells them apart, which Shopify repeats
+    /// when it sends again; without it the day does, and a repetition past midnight is a second request, which harms nobody.
+    fn key_without_id(&self, webhook: &Webhook, body: &[u8], now: DateTime<Utc>) -> String {
+        let when = webhook.triggered_at.map_or_else(
+            || now.date_naive().to_string(),
+            |at| format!("{}.{}", at.timestamp(), at.timestamp_subsec_nanos()),
+        );
+        let hash = self.hasher.hash("delivery", &[webhook.topic.as_str().as_bytes(), body, when.as_bytes()]);
+        format!("body:{}", hex(&hash))
+    }
+}
+
+impl std::fmt::Debug for Intake {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Intake").field("figures", &self.figures).finish_non_exhaustive()
+    }
+}
+
+/// What a known webhook asks for.
+enum Duty {
+    Request { kind: RequestKind, job_type: &'static str, payload: Value },
+    Uninstall,
+}
+
+impl Duty {
+    fn of(notice: &Notice) -> Option<Self> {
+        let (kind, job_type, payload) = match notice {
+            Notice::CustomersDataRequest { data_request_id } => (
+                RequestKind::CustomersDataRequest,
+                CUSTOMERS_DATA_REQUEST,
+                members([("dataRequestId", data_request_id.map(Value::from))]),
+            ),
+            Notice::CustomersRedact { customer_id, orders_to_redact } => (
+                RequestKind::CustomersRedact,
+                CUSTOMER_REDACT,
+                members([
+                    ("customerId", customer_id.map(Value::from)),
+                    ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
+                ]),
+            ),
+            Notice::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, members([])),
+            Notice::AppUninstalled => return Some(Self::Uninstall),
+            Notice::Unknown => return None,
+        };
+        Some(Self::Request { kind, job_type, payload })
+    }
+}
+
+/// An object of the members that are known.
+fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
+    let known = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+    Value::Object(known.collect::<Map<_, _>>())
+}
+
+/// A webhook on its way into the database.
+struct Arrival {
+    webhook: Webhook,
+    key: Option<String>,
+    duty: Duty,
+    now: DateTime<Utc>,
+    request: RequestId,
+}
+
+/// Why an arrival was rolled back.
+enum Stop {
+    Duplicate(Option<JobId>),
+    Fault(Error),
+}
+
+impl<E: Into<Error>> From<E> for Stop {
+    fn from(error: E) -> Self {
+        Self::Fault(error.into())
+    }
+}
+
+impl Arrival {
+    /// Writes everything, the delivery last: it can then name its job without being written twice. Should the delivery turn out
+    /// to be known, all of this is rolled back, which costs the rare case and not the common one.
+    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<Option<JobId>, Stop> {
+        let Self { webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. }, key, duty, now, request } =
+            self;
+        // An unsigned header: an event of the future would pass for one after every installation to come.
+        let triggered_at = triggered_at.unwrap_or(now).min(now);
+        let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
+        let job = match duty {
+            Duty::Request { kind, job_type, payload } => {
+                let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
+                let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
+                requests::insert(tx, request, now, &new)?;
+                Some(queue.enqueue(tx, now, NewJob::new(job_type, payload_of_job).about(subject))?)
+            }
+            Duty::Uninstall => {
+                uninstall(tx, &shop, triggered_at, now)?;
+                None
+            }
+        };
+        let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
+        if !deliveries::insert(tx, now, &delivery)? {
+            return Err(Stop::Duplicate(deliveries::find_job(tx, &topic, &key)?));
+        }
+        tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
+        Ok(job)
+    }
+}
+
+fn uninstall(tx: &Tx<'_>, shop: &ShopDomain, triggered_at: DateTime<Utc>, now: DateTime<Utc>) -> db::Result<()> {
+    if stores::mark_uninstalled(tx, shop, triggered_at, now)? {
+        let shop = shop.clone();
+        tx.after_commit(move || info!("store uninstalled shop={shop}"));
+    }
+    Ok(())
+}
+
+fn log_accepted(topic: &Topic, request: Option<(RequestId, JobId)>) {
+    match request {
+        Some((request, job)) => info!("webhook accepted topic={topic} request={request} job={job}"),
+        None => info!("webhook accepted topic={topic}"),
+    }
+}

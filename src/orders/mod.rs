@@ -1,0 +1,3 @@
+//! Draft orders: what a shopper was quoted, with a snapshot of everything the price came from.
+
+pub mod records;

@@ -1,0 +1,185 @@
+//! What a job type implements, and what it is given to work with. Open to programs that embed quotegrid: they register their own.
+
+use super::{Claim, MAX_ATTEMPTS, jobs};
+use crate::clock::Clock;
+use crate::db::{self, Db, Tx};
+use crate::error::Error;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Runs the jobs of one type.
+pub trait Handler: Send + Sync + 'static {
+    /// Works the job off, outside any transaction, and returns what is to be committed together with its completion.
+    ///
+    /// It may run more than once: after a crash, after a failure, and beside a run that has lost its claim. What it does through
+    /// [`Context::write`] is fenced by the claim and should be steps that a later run goes on from; what it returns in
+    /// [`Finish`] happens exactly once.
+    ///
+    /// # Errors
+    /// A [`JobError`] says what becomes of the job.
+    fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError>;
+
+    /// How often a job of this type is tried when its enqueuer does not say.
+    fn max_attempts(&self) -> u32 {
+        MAX_ATTEMPTS
+    }
+
+    /// What the log should add when a job of this type is given up: what a person must do, and by when.
+    fn alarm(&self) -> Option<&'static str> {
+        None
+    }
+}
+
+/// A closing effect: changes rows in the transaction that completes the job.
+pub(super) type Effect = Box<dyn FnOnce(&Tx<'_>, DateTime<Utc>) -> Result<(), Error> + Send>;
+
+/// How a job that succeeded ends: its closing effects, and what its row keeps of the payload.
+pub struct Finish {
+    pub(super) effects: Option<Effect>,
+    pub(super) keep: Value,
+}
+
+impl Finish {
+    /// Nothing more to do. The job forgets its payload.
+    pub fn done() -> Self {
+        Self { effects: None, keep: Value::Object(Map::new()) }
+    }
+
+    /// Commits `effects` together with the completion. They are given the transaction and the time of completion; an error or a
+    /// panic undoes both and counts as a failed attempt.
+    pub fn with(effects: impl FnOnce(&Tx<'_>, DateTime<Utc>) -> Result<(), Error> + Send + 'static) -> Self {
+        Self { effects: Some(Box::new(effects)), ..Self::done() }
+    }
+
+    /// The same, and the finished job's row keeps `payload`: what an operator needs, and nothing of a person.
+    #[must_use]
+    pub fn keeping(mut self, payload: Value) -> Self {
+        self.keep = payload;
+        self
+    }
+}
+
+impl fmt::Debug for Finish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Finish").field("effects", &self.effects.is_some()).finish_non_exhaustive()
+    }
+}
+
+/// Why a run did not succeed, and so what becomes of the job. The texts are stored and logged: nothing of a person in them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum JobError {
+    /// Try again after a rest, while attempts are left.
+    #[error("{0}")]
+    Retry(String),
+    /// No attempt will ever succeed: give up at once.
+    #[error("{0}")]
+    Permanent(String),
+    /// Not yet: run again after this long. The attempt is given back.
+    #[error("snoozed for {0:?}")]
+    Snooze(Duration),
+    /// The worker is stopping and the job with it, between two steps. It is given back with its attempt.
+    #[error("stopped")]
+    Stopped,
+    /// Another worker has the job now, or it was cancelled. Nothing this run does counts any more.
+    #[error("the claim was lost")]
+    ClaimLost,
+}
+
+impl From<db::Error> for JobError {
+    fn from(error: db::Error) -> Self {
+        Self::Retry(error.to_string())
+    }
+}
+
+impl From<Error> for JobError {
+    fn from(error: Error) -> Self {
+        use std::error::Error as _;
+        Self::Retry(error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}")))
+    }
+}
+
+/// What a running job may use.
+pub struct Context {
+    pub(super) db: Db,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) claim: Claim,
+    pub(super) stopping: Arc<AtomicBool>,
+}
+
+impl Context {
+    /// The present time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The database, for reading.
+    pub fn db(&self) -> &Db {
+        &self.db
+    }
+
+    /// Whether the worker wants to stop: a job of many steps returns [`JobError::Stopped`] then.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    /// Commits one step of the job, if it still holds its claim. A step takes at most about 10 ms.
+    ///
+    /// # Errors
+    /// [`JobError::ClaimLost`], or the step's own error as [`JobError::Retry`]; nothing of it is written then.
+    pub fn write<T, F>(&self, step: F) -> Result<T, JobError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
+    {
+        let claim = self.claim.clone();
+        self.db.write(move |tx| {
+            if !jobs::is_held(tx, &claim)? {
+                return Err(JobError::ClaimLost);
+            }
+            step(tx).map_err(JobError::from)
+        })
+    }
+}
+
+impl fmt::Debug for Context {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("claim", &self.claim.id).finish_non_exhaustive()
+    }
+}
+
+/// Which handler runs which type.
+#[derive(Default)]
+pub struct Registry(HashMap<String, Arc<dyn Handler>>);
+
+impl Registry {
+    /// No handlers yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Has jobs of `job_type` run by `handler`, instead of by the one that was registered before.
+    #[must_use]
+    pub fn with(mut self, job_type: impl Into<String>, handler: impl Handler) -> Self {
+        self.0.insert(job_type.into(), Arc::new(handler));
+        self
+    }
+
+    pub(super) fn find(&self, job_type: &str) -> Option<&Arc<dyn Handler>> {
+        self.0.get(job_type)
+    }
+
+    pub(super) fn max_attempts(&self, job_type: &str) -> u32 {
+        self.find(job_type).map_or(MAX_ATTEMPTS, |handler| handler.max_attempts())
+    }
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

@@ -1,0 +1,557 @@
+//! SQL of `job_queue`. Every statement that ends a claim names `(id, claim)` and must change exactly one row.
+
+use super::{AttemptOutcome, Claim, Job, NewJob, Status, attempts, backoff};
+use crate::db::{self, Millis, Tx, expect_one};
+use crate::domain::ids::JobId;
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde_json::{Map, Value};
+use std::time::Duration;
+
+/// Longer error texts are cut: a stack of causes is for the log.
+const ERROR_MAX: usize = 2_000;
+
+/// Writes a job, or returns the id of the unfinished one that holds its dedupe key.
+pub(super) fn insert(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    id: JobId,
+    job: &NewJob,
+    payload: &str,
+    max_attempts: u32,
+) -> db::Result<Option<JobId>> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO job_queue
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, dedupe_key, subject)
+         VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :dedupe_key, :subject)
+         ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
+         DO NOTHING",
+    )?;
+    let inserted = statement.execute(named_params! {
+        ":id": id,
+        ":type": job.job_type,
+        ":payload": payload,
+        ":max_attempts": max_attempts,
+        ":scheduled_at": Millis(job.scheduled_at.unwrap_or(now)),
+        ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
+        ":created_at": Millis(now),
+        ":dedupe_key": job.dedupe_key,
+        ":subject": job.subject,
+    })?;
+    if inserted == 1 {
+        return Ok(None);
+    }
+    let mut statement = tx.prepare_cached(
+        "SELECT id FROM job_queue
+         WHERE type = :type AND dedupe_key = :dedupe_key AND status IN ('pending', 'processing')",
+    )?;
+    let existing = named_params! { ":type": job.job_type, ":dedupe_key": job.dedupe_key };
+    Ok(Some(statement.query_row(existing, |row| row.get("id"))?))
+}
+
+/// When the next waiting job is due; a past instant means now.
+///
+/// # Errors
+/// The database's.
+pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending'
+         ORDER BY scheduled_at, id LIMIT 1",
+    )?;
+    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+}
+
+/// The same for a worker that may not claim suspects now.
+pub(super) fn next_claimable_at(connection: &Connection, suspects: bool) -> db::Result<Option<DateTime<Utc>>> {
+    if suspects {
+        return next_due_at(connection);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending' AND rescues = 0
+         ORDER BY scheduled_at, id LIMIT 1",
+    )?;
+    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+}
+
+/// Which due jobs to claim, in order. Kept apart so that a test can look at its plan.
+pub(super) const DUE: &str = "SELECT id, rescues FROM job_queue
+     WHERE status = 'pending' AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
+     ORDER BY scheduled_at, id LIMIT :limit";
+
+/// Claims up to `limit` due jobs for `worker`, oldest first. A suspect, a job whose last claim was lost, comes alone, and only
+/// when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
+pub(super) fn claim(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    worker: &str,
+    lease: Duration,
+    limit: usize,
+    suspects: bool,
+) -> db::Result<Vec<Claim>> {
+    let mut due = tx.prepare_cached(DUE)?;
+    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, |row| {
+        Ok((row.get::<_, JobId>("id")?, row.get::<_, i64>("rescues")? > 0))
+    })?;
+    let mut chosen = Vec::new();
+    for job in due {
+        let (id, was_rescued) = job?;
+        if was_rescued && !chosen.is_empty() {
+            break;
+        }
+        chosen.push(id);
+        if was_rescued {
+            break;
+        }
+    }
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'processing', attempts = attempts + 1, claim = claim + 1, batched = :batched,
+             claimed_by = :worker, claimed_at = :now, lease_expires_at = :lease_expires_at
+         WHERE id = :id AND status = 'pending'
+         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at, rescues",
+    )?;
+    let mut claims = Vec::with_capacity(chosen.len());
+    for id in &chosen {
+        let params = named_params! {
+            ":batched": chosen.len() > 1,
+            ":worker": worker,
+            ":now": Millis(now),
+            ":lease_expires_at": Millis(now + delta(lease)),
+            ":id": id,
+        };
+        claims.extend(statement.query_row(params, claim_from_row).optional()?);
+    }
+    Ok(claims)
+}
+
+/// Whether the claim still holds its job.
+pub(super) fn is_held(tx: &Tx<'_>, claim: &Claim) -> db::Result<bool> {
+    let mut statement =
+        tx.prepare_cached("SELECT 1 FROM job_queue WHERE id = :id AND claim = :claim AND status = 'processing'")?;
+    Ok(statement.exists(named_params! { ":id": claim.id, ":claim": claim.number })?)
+}
+
+/// What a completion is called in `LostRow`: that one means a lost claim, another the handler's own affairs.
+pub(super) const COMPLETE: &str = "queue::jobs::complete";
+
+/// Marks the job done and leaves it `payload`. Fails with `LostRow` when the claim was lost.
+pub(super) fn complete(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, payload: &Value) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'completed', processed_at = :now, error = NULL, payload = :payload, rescues = 0,
+             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let params = named_params! {
+        ":now": Millis(now),
+        ":payload": payload.to_string(),
+        ":id": claim.id,
+        ":claim": claim.number,
+    };
+    expect_one(statement.execute(params)?, COMPLETE)?;
+    attempts::insert(tx, now, claim, AttemptOutcome::Completed, None)
+}
+
+/// What became of a job whose attempt failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterFailure {
+    /// It is tried again after this rest.
+    Retry(Duration),
+    /// It is given up.
+    GivenUp,
+}
+
+/// Records a failed attempt: another one after a rest, or none when the attempts are used up or the failure is `permanent`.
+pub(super) fn fail(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    claim: &Claim,
+    error: &str,
+    permanent: bool,
+) -> db::Result<AfterFailure> {
+    let error = cut(error);
+    if permanent || claim.attempt >= claim.max_attempts {
+        give_up(tx, now, claim, error)?;
+        attempts::insert(tx, now, claim, AttemptOutcome::Failed, Some(error))?;
+        return Ok(AfterFailure::GivenUp);
+    }
+    let rest = backoff::after_attempt(claim.attempt);
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', scheduled_at = :scheduled_at, scheduled_from = :now, error = :error, rescues = 0,
+             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let params = named_params! {
+        ":scheduled_at": Millis(now + delta(rest)),
+        ":now": Millis(now),
+        ":error": error,
+        ":id": claim.id,
+        ":claim": claim.number,
+    };
+    expect_one(statement.execute(params)?, "queue::jobs::fail")?;
+    attempts::insert(tx, now, claim, AttemptOutcome::Retried, Some(error))?;
+    tx.announce();
+    Ok(AfterFailure::Retry(rest))
+}
+
+/// Puts a job back with its attempt: at once when it was not worked on or stopped half-way, or after a rest it asked for.
+pub(super) fn give_back(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, rest: Option<Duration>) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', attempts = attempts - 1,
+             scheduled_at = coalesce(:scheduled_at, scheduled_at),
+             scheduled_from = iif(:scheduled_at IS NULL, scheduled_from, :now),
+             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let params = named_params! {
+        ":scheduled_at": rest.map(|rest| Millis(now + delta(rest))),
+        ":now": Millis(now),
+        ":id": claim.id,
+        ":claim": claim.number,
+    };
+    expect_one(statement.execute(params)?, "queue::jobs::give_back")?;
+    let outcome = if rest.is_some() { AttemptOutcome::Snoozed } else { AttemptOutcome::GivenBack };
+    attempts::insert(tx, now, claim, outcome, None)?;
+    tx.announce();
+    Ok(())
+}
+
+/// A claim whose worker may be gone.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) id: JobId,
+    pub(super) number: i64,
+    pub(super) worker: String,
+    pub(super) lease_expires_at: DateTime<Utc>,
+}
+
+/// Every claim there is.
+pub(super) fn list_held(connection: &Connection) -> db::Result<Vec<Held>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, claim, claimed_by, lease_expires_at FROM job_queue
+         WHERE status = 'processing'",
+    )?;
+    let held = statement.query_map((), |row| {
+        Ok(Held {
+            id: row.get("id")?,
+            number: row.get("claim")?,
+            worker: row.get("claimed_by")?,
+            lease_expires_at: row.get::<_, Millis>("lease_expires_at")?.0,
+        })
+    })?;
+    Ok(held.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Frees a job whose worker was lost. One that was claimed with others gets its attempt back, for it may never have been
+/// begun, and so does one that the worker held `in_company`, for the other may have killed it. Both are suspects from now on: a
+/// suspect is claimed alone, beside no other suspect, and a lost worker costs it an attempt. `None`: the claim has ended
+/// meanwhile.
+pub(super) fn rescue(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    held: &Held,
+    in_company: bool,
+    why: &str,
+) -> db::Result<Option<(String, AfterFailure)>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, claim, type, payload, attempts, max_attempts, claimed_at, created_at, batched, rescues
+         FROM job_queue
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let found = statement
+        .query_row(named_params! { ":id": held.id, ":claim": held.number }, |row| {
+            Ok((claim_from_row(row)?, row.get::<_, bool>("batched")?, row.get::<_, u32>("rescues")?))
+        })
+        .optional()?;
+    let Some((claim, batched, rescues)) = found else { return Ok(None) };
+    attempts::insert(tx, now, &claim, AttemptOutcome::Lost, Some(why))?;
+    let given_back = batched || (in_company && !claim.suspect);
+    if !given_back && claim.attempt >= claim.max_attempts {
+        give_up(tx, now, &claim, why)?;
+        return Ok(Some((claim.job_type, AfterFailure::GivenUp)));
+    }
+    // At once the first time, for most crashes are not the job's fault; a job that goes on losing its workers rests longer.
+    let rest = if rescues == 0 { Duration::ZERO } else { backoff::after_attempt(rescues) };
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', attempts = attempts - :given_back, rescues = rescues + 1, error = :error,
+             scheduled_at = iif(:rest_ms = 0, min(scheduled_at, :now), :now + :rest_ms), scheduled_from = :now,
+             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let params = named_params! {
+        ":given_back": given_back,
+        ":error": why,
+        ":rest_ms": delta(rest).num_milliseconds(),
+        ":now": Millis(now),
+        ":id": claim.id,
+        ":claim": claim.number,
+    };
+    expect_one(statement.execute(params)?, "queue::jobs::rescue")?;
+    tx.announce();
+    Ok(Some((claim.job_type, AfterFailure::Retry(rest))))
+}
+
+fn give_up(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, error: &str) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'failed', processed_at = :now, error = :error, rescues = 0,
+             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+         WHERE id = :id AND claim = :claim AND status = 'processing'",
+    )?;
+    let params = named_params! { ":now": Millis(now), ":error": error, ":id": claim.id, ":claim": claim.number };
+    expect_one(statement.execute(params)?, "queue::jobs::give_up")
+}
+
+/// Renews the leases of all claims of `worker`. Returns how many there were.
+pub(super) fn renew_leases(tx: &Tx<'_>, now: DateTime<Utc>, worker: &str, lease: Duration) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET lease_expires_at = :lease_expires_at
+         WHERE status = 'processing' AND claimed_by = :worker",
+    )?;
+    Ok(statement.execute(named_params! { ":lease_expires_at": Millis(now + delta(lease)), ":worker": worker })?)
+}
+
+/// Moves waiting jobs whose time was reckoned by a clock that has since stepped back: each keeps its distance. Times that a
+/// caller gave are left alone. At most `limit` jobs; returns how many were moved.
+pub(super) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET scheduled_at = :now + (scheduled_at - scheduled_from), scheduled_from = :now
+         WHERE status = 'pending' AND id IN (
+             SELECT id FROM job_queue
+             WHERE status = 'pending' AND scheduled_at > :now AND scheduled_from > :now
+             ORDER BY scheduled_at, id LIMIT :limit)",
+    )?;
+    let moved = statement.execute(named_params! { ":now": Millis(now), ":limit": limit })?;
+    if moved > 0 {
+        tx.announce();
+    }
+    Ok(moved)
+}
+
+/// Whether any waiting job was reckoned by a clock that has since stepped back.
+pub(super) fn is_ahead_of_clock(connection: &Connection, now: DateTime<Utc>) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM job_queue
+         WHERE status = 'pending' AND scheduled_at > :now AND scheduled_from > :now
+         LIMIT 1",
+    )?;
+    Ok(statement.exists(named_params! { ":now": Millis(now) })?)
+}
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those that stand here.
+    pub status: Option<Status>,
+    /// Only those of this type.
+    pub job_type: Option<String>,
+    /// Only those enqueued before this one: the last of the page before.
+    pub before: Option<JobId>,
+    /// At most this many; 0: none.
+    pub limit: usize,
+}
+
+const JOB_COLUMNS: &str =
+    "id, type, payload, status, attempts, max_attempts, scheduled_at, processed_at, error, created_at";
+
+/// The job with this id.
+///
+/// # Errors
+/// The database's.
+pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM job_queue WHERE id = :id"))?;
+    Ok(statement.query_row(named_params! { ":id": id }, job_from_row).optional()?)
+}
+
+/// The jobs that match, newest first.
+///
+/// # Errors
+/// The database's.
+pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue
+         WHERE (:status IS NULL OR status = :status)
+           AND (:type IS NULL OR type = :type)
+           AND (:before IS NULL OR id < :before)
+         ORDER BY id DESC LIMIT :limit"
+    ))?;
+    let jobs = statement.query_map(
+        named_params! {
+            ":status": filter.status.map(Status::as_str),
+            ":type": filter.job_type,
+            ":before": filter.before,
+            ":limit": filter.limit,
+        },
+        job_from_row,
+    )?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many jobs of these types were given up.
+///
+/// # Errors
+/// The database's.
+pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM job_queue WHERE status = 'failed' AND type = :type")?;
+    let mut failed = 0;
+    for job_type in types {
+        failed += statement.query_row(named_params! { ":type": job_type }, |row| row.get::<_, u64>(0))?;
+    }
+    Ok(failed)
+}
+
+/// How many jobs stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting.
+    pub pending: u64,
+    /// Claimed.
+    pub processing: u64,
+    /// Done.
+    pub completed: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Called off.
+    pub cancelled: u64,
+}
+
+/// How many jobs stand where.
+///
+/// # Errors
+/// The database's.
+pub fn counts(connection: &Connection) -> db::Result<Counts> {
+    // One count an index: each of these conditions is that of a partial index or its first column.
+    let mut statement = connection.prepare_cached(
+        "SELECT
+             (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
+             (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
+             (SELECT count(*) FROM job_queue WHERE status = 'completed') AS completed,
+             (SELECT count(*) FROM job_queue WHERE status = 'failed') AS failed,
+             (SELECT count(*) FROM job_queue WHERE status = 'cancelled') AS cancelled",
+    )?;
+    Ok(statement.query_row((), |row| {
+        Ok(Counts {
+            pending: row.get("pending")?,
+            processing: row.get("processing")?,
+            completed: row.get("completed")?,
+            failed: row.get("failed")?,
+            cancelled: row.get("cancelled")?,
+        })
+    })?)
+}
+
+/// Makes every job about `subject` but `except` forget it: finished ones lose payload and errors, unfinished ones keep only the
+/// payload member `keep`, and those that have none are cancelled. Returns how many jobs there were.
+///
+/// # Errors
+/// The database's.
+pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, except: JobId, keep: &str) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "SELECT id, status, payload FROM job_queue
+         WHERE subject = :subject AND id <> :except",
+    )?;
+    let jobs = statement.query_map(named_params! { ":subject": subject, ":except": except }, |row| {
+        Ok((row.get::<_, JobId>("id")?, row.get::<_, Status>("status")?, row.get::<_, Value>("payload")?))
+    })?;
+    let jobs: Vec<_> = jobs.collect::<rusqlite::Result<_>>()?;
+    for (id, status, payload) in &jobs {
+        let unfinished = matches!(status, Status::Pending | Status::Processing);
+        let kept = payload.get(keep).filter(|_| unfinished);
+        let payload = kept.map_or_else(
+            || Value::Object(Map::new()),
+            |value| Value::Object(Map::from_iter([(keep.to_owned(), value.clone())])),
+        );
+        // A running job whose payload is gone is cancelled under its worker: its fence no longer holds.
+        let status = if unfinished && kept.is_none() { Status::Cancelled } else { *status };
+        let mut statement = tx.prepare_cached(
+            "UPDATE job_queue
+             SET payload = :payload, error = NULL, status = :status,
+                 processed_at = iif(:ends, :now, processed_at),
+                 claimed_by = iif(:ends, NULL, claimed_by),
+                 claimed_at = iif(:ends, NULL, claimed_at),
+                 lease_expires_at = iif(:ends, NULL, lease_expires_at)
+             WHERE id = :id",
+        )?;
+        let params = named_params! {
+            ":payload": payload.to_string(),
+            ":status": status.as_str(),
+            ":ends": status == Status::Cancelled && unfinished,
+            ":now": Millis(now),
+            ":id": id,
+        };
+        expect_one(statement.execute(params)?, "queue::jobs::forget")?;
+        attempts::forget_errors(tx, *id)?;
+    }
+    Ok(jobs.len())
+}
+
+/// Calls `look` with the texts of every finished job: its payload and, where there is one, its error.
+///
+/// # Errors
+/// The database's, and those of `look`.
+pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str) -> db::Result<()>) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT status, payload || ' ' || coalesce(error, '') AS text FROM job_queue
+         WHERE status IN ('completed', 'failed', 'cancelled')",
+    )?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        look(row.get("status")?, row.get_ref("text")?.as_str().map_err(rusqlite::Error::from)?)?;
+    }
+    Ok(())
+}
+
+fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        id: row.get("id")?,
+        number: row.get("claim")?,
+        job_type: row.get("type")?,
+        payload: row.get("payload")?,
+        attempt: row.get("attempts")?,
+        max_attempts: row.get("max_attempts")?,
+        claimed_at: row.get::<_, Millis>("claimed_at")?.0,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+        suspect: row.get::<_, i64>("rescues")? > 0,
+    })
+}
+
+fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: row.get("id")?,
+        job_type: row.get("type")?,
+        payload: row.get("payload")?,
+        status: row.get("status")?,
+        attempts: row.get("attempts")?,
+        max_attempts: row.get("max_attempts")?,
+        scheduled_at: row.get::<_, Millis>("scheduled_at")?.0,
+        processed_at: row.get::<_, Option<Millis>>("processed_at")?.map(|at| at.0),
+        error: row.get("error")?,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+    })
+}
+
+impl rusqlite::types::FromSql for Status {
+    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+        value.as_str()?.parse().map_err(|error: String| rusqlite::types::FromSqlError::Other(error.into()))
+    }
+}
+
+/// A duration as chrono has it; one that is too long is the longest there is.
+fn delta(duration: Duration) -> TimeDelta {
+    TimeDelta::from_std(duration).unwrap_or(TimeDelta::MAX)
+}
+
+fn cut(error: &str) -> &str {
+    let mut end = ERROR_MAX.min(error.len());
+    while !error.is_char_boundary(end) {
+        end -= 1;
+    }
+    &error[..end]
+}

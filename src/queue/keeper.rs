@@ -1,0 +1,144 @@
+//! What goes on beside the running jobs: leases are renewed, the claims of dead and hung workers freed, a clock that was set is
+//! noticed, other processes' commits are heard. All of it costs an idle process a few microseconds a look, and no write.
+
+use super::jobs::{self, Held};
+use super::worker::Worker;
+use crate::db::{self, ChangeWatch, Tx};
+use chrono::{DateTime, Utc};
+use log::{info, warn};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How often the commits of other processes are looked for.
+const LISTEN: Duration = Duration::from_millis(50);
+
+/// How often orphans and leases are looked at: after a crash elsewhere, jobs run again within about this.
+const ROUND: Duration = Duration::from_millis(500);
+
+/// The wall clock may drift from time passed by this much between two rounds before it counts as set.
+const DRIFT: Duration = Duration::from_secs(2);
+
+/// Jobs moved in one transaction after the clock was set back.
+const FOLLOW_BATCH: usize = 500;
+
+pub(super) struct Keeper<'a> {
+    worker: &'a Worker,
+    /// When the leases were last renewed, or nothing was held; `None`: renew at the next round.
+    renewed_at: Option<Duration>,
+    last_look: (DateTime<Utc>, Duration),
+    /// Until then nobody's lease is held against them: the clock was set, and they have not renewed since.
+    trust_until: Duration,
+}
+
+impl<'a> Keeper<'a> {
+    pub(super) fn new(worker: &'a Worker) -> Self {
+        let uptime = worker.clock.uptime();
+        Self { worker, renewed_at: Some(uptime), last_look: (worker.clock.now(), uptime), trust_until: Duration::ZERO }
+    }
+
+    /// The keeper thread: until the worker stops and nothing is held any more.
+    pub(super) fn run(mut self, worker: &Arc<Worker>, mut watch: ChangeWatch) {
+        let mut rounds_at = Duration::ZERO;
+        while !worker.is_stopping() || worker.holds_any() {
+            std::thread::sleep(LISTEN);
+            match watch.changed() {
+                Ok(true) => worker.db.news().spread(),
+                Ok(false) => {}
+                Err(error) => warn!("other processes' commits could not be looked for: {error}"),
+            }
+            rounds_at += LISTEN;
+            if rounds_at >= ROUND {
+                rounds_at = Duration::ZERO;
+                worker.record_again();
+                if let Err(error) = self.round() {
+                    warn!("claims could not be looked after: {error}");
+                }
+            }
+        }
+    }
+
+    fn round(&mut self) -> db::Result<()> {
+        self.notice_clock()?;
+        self.renew()?;
+        self.rescue()
+    }
+
+    /// Tells a clock that was set from time that has passed, and acts on it.
+    fn notice_clock(&mut self) -> db::Result<()> {
+        let (now, uptime) = (self.worker.clock.now(), self.worker.clock.uptime());
+        let (now_before, uptime_before) = std::mem::replace(&mut self.last_look, (now, uptime));
+        let passed = i64::try_from((uptime.saturating_sub(uptime_before)).as_millis()).unwrap_or(i64::MAX);
+        let leap = (now - now_before).num_milliseconds().saturating_sub(passed);
+        if leap.unsigned_abs() <= u64::try_from(DRIFT.as_millis()).unwrap_or(u64::MAX) {
+            return Ok(());
+        }
+        info!("the clock was set by {leap} ms");
+        // Leases end by the wall clock, so a leap forward would make every living worker look hung.
+        self.trust_until = uptime + self.worker.options.lease;
+        self.renewed_at = None;
+        self.worker.db.news().spread();
+        self.follow_clock()
+    }
+
+    /// Has jobs that wait by a clock since set back keep their distance from now.
+    pub(super) fn follow_clock(&mut self) -> db::Result<()> {
+        let now = self.worker.clock.now();
+        // A look without a write first: there is hardly ever anything to move.
+        while self.worker.db.read(|connection| jobs::is_ahead_of_clock(connection, now))? {
+            let moved = self.worker.db.write(move |tx| jobs::follow_clock(tx, now, FOLLOW_BATCH))?;
+            info!("{moved} waiting jobs follow the clock, which was set back");
+            if moved == 0 {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn renew(&mut self) -> db::Result<()> {
+        let uptime = self.worker.clock.uptime();
+        if !self.worker.holds_any() {
+            // A claim brings its own lease; only one that lasts needs more.
+            self.renewed_at = Some(uptime);
+            return Ok(());
+        }
+        let lease = self.worker.options.lease;
+        if self.renewed_at.is_some_and(|at| uptime.saturating_sub(at) < lease / 3) {
+            return Ok(());
+        }
+        let (clock, name) = (self.worker.clock.clone(), self.worker.identity.name().to_owned());
+        self.worker.db.write(move |tx| jobs::renew_leases(tx, clock.now(), &name, lease))?;
+        self.renewed_at = Some(uptime);
+        Ok(())
+    }
+
+    /// Frees the claims of workers that are dead, and of those that have let their lease end.
+    pub(super) fn rescue(&mut self) -> db::Result<()> {
+        let (now, uptime) = (self.worker.clock.now(), self.worker.clock.uptime());
+        let held = self.worker.db.read(jobs::list_held)?;
+        let mut alive: HashMap<&str, bool> = HashMap::new();
+        let mut claims_of: HashMap<&str, usize> = HashMap::new();
+        for claim in &held {
+            *claims_of.entry(&claim.worker).or_default() += 1;
+        }
+        let mut lost: Vec<(Held, &'static str)> = Vec::new();
+        for claim in &held {
+            if claim.worker == self.worker.identity.name() && self.worker.holds(claim.id, claim.number) {
+                continue;
+            }
+            if !*alive.entry(&claim.worker).or_insert_with(|| self.worker.census.is_alive(&claim.worker)) {
+                lost.push((claim.clone(), "the worker's process ended while it ran the job"));
+            } else if claim.lease_expires_at <= now && uptime >= self.trust_until {
+                lost.push((claim.clone(), "the worker stopped renewing its claim"));
+            }
+        }
+        for (claim, why) in lost {
+            let (rescued, in_company) = (claim.clone(), claims_of[claim.worker.as_str()] > 1);
+            let rescue = move |tx: &Tx<'_>| jobs::rescue(tx, now, &rescued, in_company, why);
+            if let Some((job_type, after)) = self.worker.db.write(rescue)? {
+                self.worker.tell_lost(&claim, &job_type, after, why);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,300 @@
+//! A durable job queue in SQLite that runs each job exactly once in effect. Knows nothing of what the jobs are about.
+//!
+//! ```text
+//!               claim                    finish: effects + completed, in one transaction
+//!   pending ───────────────▶ processing ─────────────────────────────▶ completed
+//!      ▲                      │  │  │
+//!      │   failed, attempts   │  │  └─ failed, none left, or permanent ─▶ failed
+//!      ├── left: now + 2^n s ─┘  │
+//!      └── given back, snoozed, ─┘          pending ── cancelled by a person ──▶ cancelled
+//!          or its worker was lost
+//! ```
+//!
+//! - [`Queue::enqueue`] writes a job inside the caller's transaction: it exists if and only if the caller's change does.
+//! - A **claim** counts the attempt and takes the next claim number in one commit. `(id, claim number)` is the fence: every
+//!   statement that finishes a claim names it and must change exactly one row, so a worker that lost its claim changes nothing.
+//! - A [`Handler`] runs outside any transaction and returns the job's closing effects; they commit together with `completed`.
+//! - A claim is lost when its process is dead (at once, by its lock file) or has stopped renewing its lease; see `lease.rs`.
+//!
+//! Read on in `handler.rs` (what a job type implements), `worker.rs` (who runs jobs), `jobs.rs` (the SQL).
+
+mod attempts;
+pub mod backoff;
+mod handler;
+mod jobs;
+mod keeper;
+mod lease;
+mod worker;
+
+pub use attempts::list as list_attempts;
+pub use handler::{Context, Finish, Handler, JobError, Registry};
+pub use jobs::{Counts, Filter, count_failed, counts, each_finished, find, forget, list, next_due_at};
+pub use worker::{Options, Running, Step, Worker};
+
+use crate::db::Tx;
+use crate::domain::ids::JobId;
+use crate::entropy::Entropy;
+use crate::error::{Error, Kind};
+use chrono::{DateTime, Utc};
+use log::info;
+use serde_json::Value;
+use std::sync::Arc;
+
+/// How often a job is tried when neither its type nor its enqueuer says otherwise.
+pub const MAX_ATTEMPTS: u32 = 3;
+
+/// More attempts than anyone means: at the longest rest, ten months of them.
+const MAX_ATTEMPTS_LIMIT: u32 = 1_000;
+
+/// A job's payload, in bytes of JSON: ids and options, not documents.
+const PAYLOAD_MAX: usize = 1 << 20;
+
+/// A type's name, a dedupe key and a subject are names, not texts.
+const NAME_MAX: usize = 200;
+
+/// A job to be enqueued.
+#[derive(Debug, Clone)]
+pub struct NewJob {
+    job_type: String,
+    payload: Value,
+    max_attempts: Option<u32>,
+    scheduled_at: Option<DateTime<Utc>>,
+    dedupe_key: Option<String>,
+    subject: Option<String>,
+}
+
+impl NewJob {
+    /// A job of `job_type`, due at once. The type need not be known: a later binary may know it.
+    pub fn new(job_type: impl Into<String>, payload: Value) -> Self {
+        Self {
+            job_type: job_type.into(),
+            payload,
+            max_attempts: None,
+            scheduled_at: None,
+            dedupe_key: None,
+            subject: None,
+        }
+    }
+
+    /// The same job with its own number of attempts instead of its type's.
+    #[must_use]
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        self.max_attempts = Some(attempts);
+        self
+    }
+
+    /// The same job, due at `at` by the wall clock.
+    #[must_use]
+    pub fn scheduled_at(mut self, at: DateTime<Utc>) -> Self {
+        self.scheduled_at = Some(at);
+        self
+    }
+
+    /// The same job, unless an unfinished one of its type has the same key already.
+    #[must_use]
+    pub fn dedupe_key(mut self, key: impl Into<String>) -> Self {
+        self.dedupe_key = Some(key.into());
+        self
+    }
+
+    /// The same job with an opaque name of what it is about, by which [`forget`] finds it.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    /// What its handler will be given.
+    pub fn payload(&self) -> &Value {
+        &self.payload
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let mut error = Error::new(Kind::Invalid, "the job cannot be enqueued");
+        let name =
+            |text: &str| (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !name(&self.job_type) {
+            error = error.with_fault("type", format!("must be 1 to {NAME_MAX} visible ASCII characters, no blanks"));
+        }
+        if self.max_attempts.is_some_and(|attempts| !(1..=MAX_ATTEMPTS_LIMIT).contains(&attempts)) {
+            error = error.with_fault("maxAttempts", format!("must be from 1 to {MAX_ATTEMPTS_LIMIT}"));
+        }
+        if self.dedupe_key.as_deref().is_some_and(|key| !(1..=NAME_MAX).contains(&key.len())) {
+            error = error.with_fault("dedupeKey", format!("must be 1 to {NAME_MAX} bytes"));
+        }
+        if error.faults().is_empty() { Ok(()) } else { Err(error) }
+    }
+}
+
+/// Where a job stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Status {
+    /// Waits for its time and a worker.
+    Pending,
+    /// A worker has claimed it.
+    Processing,
+    /// Done; its effects are committed.
+    Completed,
+    /// Given up; a person must look at it.
+    Failed,
+    /// Called off by a person before it ran.
+    Cancelled,
+}
+
+impl Status {
+    /// Every status, in the order of a job's life.
+    pub const ALL: [Self; 5] = [Self::Pending, Self::Processing, Self::Completed, Self::Failed, Self::Cancelled];
+
+    /// Its name in the database, in commands and in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Processing => "processing",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl std::str::FromStr for Status {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
+        found.ok_or_else(|| "must be pending, processing, completed, failed or cancelled".to_owned())
+    }
+}
+
+/// A job as it stands.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Its id.
+    pub id: JobId,
+    /// Its type: which handler runs it.
+    pub job_type: String,
+    /// What the handler is given. Reduced once the job is done.
+    pub payload: Value,
+    /// Where it stands.
+    pub status: Status,
+    /// Attempts counted so far, the running one included.
+    pub attempts: u32,
+    /// Attempts after which it is given up.
+    pub max_attempts: u32,
+    /// When it is, or was, due.
+    pub scheduled_at: DateTime<Utc>,
+    /// When it was completed, given up or cancelled.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// The last attempt's error, if it failed.
+    pub error: Option<String>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A job that a worker has claimed: what it is given to run, and the fence it must pass to finish.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// The job's id.
+    pub id: JobId,
+    /// The claim number; it only grows.
+    pub number: i64,
+    /// The job's type.
+    pub job_type: String,
+    /// The job's payload.
+    pub payload: Value,
+    /// The number of this attempt, from 1.
+    pub attempt: u32,
+    /// Attempts after which it is given up.
+    pub max_attempts: u32,
+    /// When it was claimed.
+    pub claimed_at: DateTime<Utc>,
+    /// When it was enqueued.
+    pub created_at: DateTime<Utc>,
+    /// Whether its last claim was lost: it may be the job that kills its worker.
+    suspect: bool,
+}
+
+/// One claim of a job that has ended, and how.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// Its number; an attempt that was given back is used again.
+    pub attempt: u32,
+    /// When it was claimed.
+    pub started_at: DateTime<Utc>,
+    /// When it ended.
+    pub ended_at: DateTime<Utc>,
+    /// How: completed, retried, failed, snoozed, given_back or lost.
+    pub outcome: String,
+    /// Its error, if it had one.
+    pub error: Option<String>,
+}
+
+/// How a claim ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AttemptOutcome {
+    Completed,
+    Retried,
+    Failed,
+    Snoozed,
+    GivenBack,
+    Lost,
+}
+
+impl AttemptOutcome {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::Retried => "retried",
+            Self::Failed => "failed",
+            Self::Snoozed => "snoozed",
+            Self::GivenBack => "given_back",
+            Self::Lost => "lost",
+        }
+    }
+}
+
+/// The queue: what enqueuers and lookers need. Clones share it.
+#[derive(Clone)]
+pub struct Queue {
+    entropy: Arc<dyn Entropy>,
+    registry: Arc<Registry>,
+}
+
+impl Queue {
+    /// A queue whose job types are those of `registry`.
+    pub fn new(entropy: Arc<dyn Entropy>, registry: Registry) -> Self {
+        Self { entropy, registry: Arc::new(registry) }
+    }
+
+    /// Writes a job inside the caller's transaction and returns its id; where `job` has a dedupe key that an unfinished job of
+    /// its type holds, nothing is written and that job's id is returned.
+    ///
+    /// # Errors
+    /// `Invalid` for a type, key or number out of bounds, `TooLarge` for a payload over 1 MiB.
+    pub fn enqueue(&self, tx: &Tx<'_>, now: DateTime<Utc>, job: NewJob) -> Result<JobId, Error> {
+        job.check()?;
+        let payload = job.payload.to_string();
+        if payload.len() > PAYLOAD_MAX {
+            return Err(Error::new(Kind::TooLarge, format!("the payload is over {PAYLOAD_MAX} bytes")));
+        }
+        let id = JobId::new(now, self.entropy.array());
+        let max_attempts = job.max_attempts.unwrap_or_else(|| self.registry.max_attempts(&job.job_type));
+        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts)? {
+            return Ok(existing);
+        }
+        tx.announce();
+        let job_type = job.job_type;
+        tx.after_commit(move || info!("job enqueued id={id} type={job_type}"));
+        Ok(id)
+    }
+
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("registry", &self.registry).finish_non_exhaustive()
+    }
+}

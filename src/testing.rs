@@ -1,0 +1,150 @@
+//! The app in a test: a real database file in a directory of its own, a clock that stands still until it is moved, and nothing in
+//! the background. For this project's tests, and for those of programs that embed it.
+//!
+//! ```
+//! use quotegrid::testing::Fixture;
+//! use serde_json::json;
+//!
+//! let fixture = Fixture::new();
+//! let demo = fixture.demo_store();
+//! fixture.enqueue("shop_redact", json!({ "shop": demo.shop.as_str() }));
+//! assert_eq!(fixture.run_jobs(), 1);
+//! assert_eq!(fixture.count("stores"), 0);
+//! ```
+
+use crate::app::{App, Options};
+use crate::clock::{Clock, ManualClock};
+use crate::demo::{self, DemoStore};
+use crate::domain::ids::JobId;
+use crate::entropy::SeededEntropy;
+use crate::queue::{self, Job, NewJob, Registry, Step};
+use chrono::{DateTime, Utc};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// More jobs than any test means to run at once: a job that enqueues itself for ever is told.
+const RUN_MAX: usize = 100_000;
+
+/// An app on a database that vanishes with it. Its methods panic when something does not work: that is what a test wants.
+#[derive(Debug)]
+pub struct Fixture {
+    /// The app.
+    pub app: Arc<App>,
+    /// Its clock.
+    pub clock: Arc<ManualClock>,
+    directory: TempDir,
+}
+
+impl Default for Fixture {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Fixture {
+    /// An app with an empty database, at 2026-01-01 00:00 UTC.
+    pub fn new() -> Self {
+        Self::with_handlers(Registry::new())
+    }
+
+    /// The same with the job types of the embedding program.
+    ///
+    /// # Panics
+    /// When no temporary directory or database can be made.
+    pub fn with_handlers(handlers: Registry) -> Self {
+        let directory = tempfile::Builder::new().prefix("quotegrid-").tempdir().expect("a temporary directory");
+        let clock = Arc::new(ManualClock::default());
+        let mut options = Options::new(directory.path().join("quotegrid.db"));
+        options.clock = clock.clone();
+        options.entropy = Arc::new(SeededEntropy::new(1));
+        options.handlers = handlers;
+        let app = Arc::new(App::open(options).expect("a new database"));
+        Self { app, clock, directory }
+    }
+
+    /// The directory of the database.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.app.db.path().to_path_buf()
+    }
+
+    /// The present time.
+    pub fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// Lets time pass.
+    pub fn advance(&self, by: Duration) -> DateTime<Utc> {
+        let now = self.clock.advance(by);
+        // Background threads, where a test has started them, wait by the machine's clock.
+        self.app.db.news().spread();
+        now
+    }
+
+    /// The demo store, filled.
+    ///
+    /// # Panics
+    /// When it cannot be loaded.
+    pub fn demo_store(&self) -> DemoStore {
+        demo::load(&self.app).expect("the demo store loads")
+    }
+
+    /// Enqueues a job.
+    ///
+    /// # Panics
+    /// When it is refused.
+    pub fn enqueue(&self, job_type: &str, payload: Value) -> JobId {
+        self.app.enqueue(NewJob::new(job_type, payload)).expect("enqueued")
+    }
+
+    /// Works off the oldest due job, if there is one.
+    ///
+    /// # Panics
+    /// When the database does not work.
+    pub fn run_next(&self) -> Step {
+        self.app.process_next_job().expect("a working database")
+    }
+
+    /// Works off everything that is due and returns how many jobs were run.
+    ///
+    /// # Panics
+    /// When the database does not work, or there is no end to it.
+    pub fn run_jobs(&self) -> usize {
+        (0..RUN_MAX).find(|_| self.run_next() == Step::Idle).expect("jobs come to an end")
+    }
+
+    /// The job with this id.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub fn job(&self, id: JobId) -> Job {
+        self.app.db.read(|connection| queue::find(connection, id)).expect("readable").expect("the job exists")
+    }
+
+    /// The rows of a table.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    pub fn count(&self, table: &str) -> u64 {
+        self.query(&format!("SELECT count(*) FROM {table}"))
+    }
+
+    /// The one value that a query answers.
+    ///
+    /// # Panics
+    /// When the query fails or answers none.
+    pub fn query<T: rusqlite::types::FromSql>(&self, sql: &str) -> T {
+        let value = self
+            .app
+            .db
+            .read(|connection| -> crate::db::Result<T> { Ok(connection.query_row(sql, (), |row| row.get(0))?) });
+        value.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}

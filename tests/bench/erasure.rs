@@ -1,0 +1,184 @@
+//! `cargo bench --bench erasure`: a shop of a million rows is erased while others enqueue. Prints how long the erasure takes beside
+//! one plain cascading delete of the same rows, and how long an enqueue waits with and without it; afterwards no byte of the shop
+//! may be left. `ROWS=100000` makes it smaller.
+
+use quotegrid::app::{App, Options};
+use quotegrid::catalog::matrices::{self, NewMatrix};
+use quotegrid::catalog::stores;
+use quotegrid::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
+use quotegrid::erasure::verify;
+use quotegrid::error::Error;
+use quotegrid::orders::records::{self, NewRecord};
+use quotegrid::queue::NewJob;
+use serde_json::json;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Breakpoints an axis: the largest matrix there is.
+const SIDE: usize = 50;
+
+/// Threads that enqueue all the time.
+const PRODUCERS: usize = 4;
+
+fn main() {
+    let rows: usize = std::env::var("ROWS").ok().and_then(|rows| rows.parse().ok()).unwrap_or(1_000_000);
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let app = Arc::new(App::open(Options::new(directory.path().join("bench.db"))).expect("a new database"));
+    let shop: ShopDomain = "a-large-shop.myshopify.com".parse().expect("a shop domain");
+
+    println!("filling two shops with {rows} rows each …");
+    let plain: ShopDomain = "the-reference.myshopify.com".parse().expect("a shop domain");
+    let store = fill(&app, &plain, rows);
+    let started = Instant::now();
+    let deleted: quotegrid::db::Result<usize> =
+        app.db.write(move |tx| Ok(tx.execute("DELETE FROM stores WHERE id = ?1", [store.to_string()])?));
+    deleted.expect("deleted");
+    let cascade = started.elapsed();
+    fill(&app, &shop, rows);
+
+    let idle = enqueue_while(&app, || std::thread::sleep(Duration::from_secs(3)));
+    let background = app.start(2).expect("threads");
+    let mut erased_in = Duration::ZERO;
+    let busy = enqueue_while(&app, || {
+        let started = Instant::now();
+        app.enqueue(NewJob::new("shop_redact", json!({ "shop": shop.as_str() }))).expect("enqueued");
+        while scrubbed(&app) == 0 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        erased_in = started.elapsed();
+    });
+    background.stop(Duration::from_secs(60));
+
+    let deleted: String = app
+        .db
+        .read(|connection| -> quotegrid::db::Result<_> {
+            Ok(connection.query_row("SELECT deleted FROM gdpr_requests", (), |row| row.get(0))?)
+        })
+        .expect("readable");
+    println!("deleted: {deleted}");
+    println!("one cascading delete:       {:>8.1} ms", millis(cascade));
+    println!(
+        "erased in steps, scrubbed:  {:>8.1} ms  ({:.2} of the cascade, with {PRODUCERS} threads enqueuing)",
+        millis(erased_in),
+        cascade.as_secs_f64() / erased_in.as_secs_f64()
+    );
+    println!("an enqueue waits            p50       p99     p99.9   longest   a second");
+    print_waits("  before                ", &idle);
+    print_waits("  while it is erased    ", &busy);
+
+    let program = Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let verification = verify::verify(&app.db, &app.hasher, program).expect("verifiable");
+    assert!(verification.is_ok(), "{verification:?}");
+    println!("no byte of the shop is left in {} bytes of file", app.db.path().metadata().expect("it exists").len());
+}
+
+/// Waits of enqueues while `meanwhile` runs, and how long that was.
+fn enqueue_while(app: &Arc<App>, meanwhile: impl FnOnce()) -> (Vec<Duration>, Duration) {
+    let stop = AtomicBool::new(false);
+    let started = Instant::now();
+    let waits = std::thread::scope(|scope| {
+        let producers: Vec<_> = (0..PRODUCERS)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut waits = Vec::new();
+                    while !stop.load(Ordering::Relaxed) {
+                        let begun = Instant::now();
+                        let later = app.clock.now() + chrono::TimeDelta::days(1);
+                        let job = NewJob::new("later", json!({ "n": 1 })).scheduled_at(later);
+                        app.enqueue(job).expect("enqueued");
+                        waits.push(begun.elapsed());
+                    }
+                    waits
+                })
+            })
+            .collect();
+        meanwhile();
+        stop.store(true, Ordering::Relaxed);
+        producers.into_iter().flat_map(|producer| producer.join().expect("no panic")).collect()
+    });
+    (waits, started.elapsed())
+}
+
+fn print_waits(name: &str, (waits, took): &(Vec<Duration>, Duration)) {
+    let mut sorted = waits.clone();
+    sorted.sort_unstable();
+    let at = |part: f64| millis(sorted[((sorted.len() - 1) as f64 * part) as usize]);
+    println!(
+        "{name}{:>6.2} ms {:>6.2} ms {:>6.2} ms {:>6.2} ms {:>8.0}",
+        at(0.5),
+        at(0.99),
+        at(0.999),
+        at(1.0),
+        sorted.len() as f64 / took.as_secs_f64()
+    );
+}
+
+fn scrubbed(app: &App) -> u64 {
+    app.db
+        .read(|connection| -> quotegrid::db::Result<_> {
+            let sql = "SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL";
+            Ok(connection.query_row(sql, (), |row| row.get(0))?)
+        })
+        .expect("readable")
+}
+
+/// A store whose rows are nine parts cells and one part orders.
+fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
+    let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
+    let store = app
+        .db
+        .write(move |tx| -> Result<_, Error> {
+            Ok(stores::install(tx, now, entropy.as_ref(), &wanted, "EUR", "mm")?.id())
+        })
+        .expect("installed");
+    let axis: Vec<i64> = (1..=SIDE as i64).map(|step| step * 50_000).collect();
+    let prices = vec![vec![Some(1_999); SIDE]; SIDE];
+    let mut last = None;
+    for _ in 0..rows * 9 / 10 / (SIDE * SIDE) {
+        let (entropy, axis, prices) = (app.entropy.clone(), axis.clone(), prices.clone());
+        let id = MatrixId::new(now, entropy.array());
+        let name = format!("matrix of {shop}");
+        let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
+            let matrix = NewMatrix { name: &name, widths: &axis, heights: &axis, prices: &prices };
+            matrices::insert(tx, now, id, store, &matrix)
+        });
+        written.expect("written");
+        last = Some(id);
+    }
+    let matrix = last.expect("a matrix");
+    for _ in 0..rows / 10 / 500 {
+        let (app_, title) = (app.clone(), format!("made for {shop}"));
+        let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
+            for number in 0..500 {
+                // Orders come one after another, and so do their ids and tokens.
+                let now = now + chrono::TimeDelta::milliseconds(number);
+                let id = DraftOrderId::new(now, app_.entropy.array());
+                let record = NewRecord {
+                    matrix,
+                    matrix_name: "matrix",
+                    product_id: "gid://shopify/Product/1",
+                    product_title: &title,
+                    width: 1,
+                    height: 1,
+                    unit: "mm",
+                    quantity: 1,
+                    currency: "EUR",
+                    base_price_minor: 1,
+                    unit_price_minor: 1,
+                    total_price_minor: 1,
+                    selections: &json!([]),
+                };
+                records::insert(tx, now, id, &records::new_token(now, app_.entropy.as_ref()), store, &record)?;
+            }
+            Ok(())
+        });
+        written.expect("written");
+    }
+    store
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1_000.0
+}
