@@ -1,11 +1,13 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod backup;
 mod failpoints;
 mod gdpr;
 mod jobs;
 mod migrate;
 mod output;
+mod restore;
 mod serve;
 mod signals;
 mod stores;
@@ -13,6 +15,7 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
+use crate::backup::BackupError;
 use crate::config::{ConfigError, DatabaseSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
@@ -77,6 +80,10 @@ enum Command {
     /// Add and look at stores
     #[command(subcommand)]
     Stores(stores::Command),
+    /// Copy the database to a file, while others serve from it
+    Backup(backup::Args),
+    /// Put a backup in the place of the database, without bringing back anyone who was erased
+    Restore(restore::Args),
     /// Play Shopify
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -89,6 +96,8 @@ enum Failure {
     Open(#[from] app::OpenError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("{0}")]
     Failed(#[from] Error),
     #[error("{0}")]
@@ -106,7 +115,8 @@ impl Failure {
             Self::Open(_) => Exit::Database,
             Self::Config(_) => Exit::Config,
             Self::Failed(error) if matches!(error.kind(), Kind::Malformed | Kind::Invalid) => Exit::Usage,
-            Self::Failed(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
+            Self::Backup(BackupError::Open(_)) => Exit::Database,
+            Self::Failed(_) | Self::Backup(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
         }
     }
 
@@ -168,6 +178,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Backup(args) => backup::run(&database, &args, output),
+        Command::Restore(args) => restore::run(&database, args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }

@@ -5,7 +5,7 @@ use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, NewRequest, Outcome, RequestKind};
 use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
 use crate::catalog::{self, stores, stores::Erasing};
-use crate::db::{RowCounts, Tx};
+use crate::db::{Db, RowCounts, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -98,6 +98,29 @@ impl Handler for ShopRedact {
     fn alarm(&self) -> Option<&'static str> {
         Some(DUTY_ALARM)
     }
+}
+
+/// Erases a store at once, without a job and whenever it was installed: in a copy of the database in which it has come back. Its
+/// requests, receipts and jobs are seen to as by the job.
+///
+/// # Errors
+/// The database's.
+pub fn erase_again(
+    db: &Db,
+    now: DateTime<Utc>,
+    hasher: &KeyedHasher,
+    entropy: &Arc<dyn Entropy>,
+    shop: &ShopDomain,
+) -> Result<(), Error> {
+    let wanted = shop.clone();
+    let target = db.write(move |tx| stores::begin_erasure(tx, now, &wanted, DateTime::<Utc>::MAX_UTC))?;
+    if let Erasing::Store(store) = target {
+        while db.write(move |tx| delete_step(tx, store))? {}
+    }
+    let job = JobId::new(now, entropy.array());
+    let (hasher, entropy, shop) = (hasher.clone(), entropy.clone(), shop.clone());
+    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target };
+    db.write(move |tx| closing.commit(tx, now, None))
 }
 
 /// Deletes one step's worth of rows and notes how many; `false` when nothing was left.

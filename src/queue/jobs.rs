@@ -536,6 +536,22 @@ pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str)
     Ok(())
 }
 
+/// Calls `look` with the payload of every unfinished job of these types.
+///
+/// # Errors
+/// The database's.
+pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&Value)) -> db::Result<()> {
+    let mut statement =
+        connection.prepare_cached("SELECT type, payload FROM job_queue WHERE status IN ('pending', 'processing')")?;
+    let mut rows = statement.query(())?;
+    while let Some(row) = rows.next()? {
+        if types.contains(&row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?) {
+            look(&row.get("payload")?);
+        }
+    }
+    Ok(())
+}
+
 fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
     Ok(Claim {
         id: row.get("id")?,

@@ -28,7 +28,10 @@ mod worker;
 
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
-pub use jobs::{Counts, Filter, count_failed, counts, each_finished, find, forget, forget_finished, list, next_due_at};
+pub use jobs::{
+    Counts, Filter, count_failed, counts, each_finished, each_unfinished, find, forget, forget_finished, list,
+    next_due_at,
+};
 pub use worker::{Options, Running, Step, Worker};
 
 use crate::db::Tx;

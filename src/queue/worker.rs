@@ -146,17 +146,18 @@ impl Worker {
             }
             Err(error) => Some(error),
         };
-        let text = error.as_ref().map(ToString::to_string);
+        let mut text = error.as_ref().map(ToString::to_string);
         if let Some(verdict) = error.and_then(verdict_on) {
             let ended = claim.clone();
             let clock = self.clock.clone();
             let recorded = self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict));
+            // Whatever comes of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
             self.release(&claim);
             match recorded {
                 Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
-                // Another worker has the job, and records how it ends there.
-                Err(db::Error::LostRow { .. }) => warn!("job lost id={id} type={job_type}: another worker has it"),
-                Err(error) => return Err(error),
+                // Another worker has the job by now: what this run came to counts no more, and the database works.
+                Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
+                Err(fault) => return Err(fault),
             }
         }
         self.release(&claim);
