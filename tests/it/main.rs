@@ -1,5 +1,6 @@
 //! One test binary, a module per behaviour.
 
+mod admin;
 mod database;
 mod edge;
 mod gdpr;
