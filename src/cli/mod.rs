@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod doctor;
 mod gdpr;
 mod jobs;
 mod migrate;
@@ -12,7 +13,7 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
-use crate::config::{ConfigError, DatabaseSettings, log_filter};
+use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
@@ -75,7 +76,9 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
-    /// Play Shopify
+    /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
+    Doctor(doctor::Args),
+    /// Play Shopify, and set it up
     #[command(subcommand)]
     Webhook(webhook::Command),
 }
@@ -166,6 +169,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }
@@ -181,4 +185,12 @@ fn options(database: &DatabaseSettings, schema: Schema) -> app::Options {
 /// Opens the app for a command.
 fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
     Ok(App::open(options(database, schema))?)
+}
+
+/// The same for a command that works jobs off or keeps house.
+fn open_with(database: &DatabaseSettings, upkeep: &UpkeepSettings, schema: Schema) -> Result<App, Failure> {
+    let mut options = options(database, schema);
+    options.retention = upkeep.retention();
+    options.alerts = upkeep.alerts()?;
+    Ok(App::open(options)?)
 }

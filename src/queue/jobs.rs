@@ -232,6 +232,14 @@ pub(super) fn list_held(connection: &Connection) -> db::Result<Vec<Held>> {
     Ok(held.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether any job is being run.
+///
+/// # Errors
+/// The database's.
+pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
+}
+
 /// Frees a job whose worker was lost. One that was claimed with others gets its attempt back, for it may never have been
 /// begun; next time it is claimed alone, and then a lost worker costs it an attempt. `None`: the claim has ended meanwhile.
 pub(super) fn rescue(
