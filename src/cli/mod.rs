@@ -2,6 +2,7 @@
 //! code that says what kind of thing went wrong ([`Exit`]).
 
 mod doctor;
+mod failpoints;
 mod gdpr;
 mod jobs;
 mod migrate;
@@ -17,6 +18,7 @@ use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
 use output::Output;
 use std::process::ExitCode;
 

@@ -105,7 +105,6 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
 
     let app = Arc::new(App::open(options)?);
     let demo = if makes_up { load_demo(&app)? } else { None };
-    let background = app.start(workers.into())?;
     let secret_texts = secrets.iter().map(Secret::expose);
     let metrics = Arc::new(Metrics::default());
     let mut site = Site::new(app.clone(), Secrets::new(secret_texts)).with_metrics(metrics.clone());
@@ -120,6 +119,9 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
     let server = Server::start(server_options, Arc::new(Router::new(Arc::new(site)))).map_err(std::io::Error::other)?;
+
+    // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
+    let background = app.start(workers.into())?;
 
     let url = format!("http://{}", server.address());
     announce(&url, &app, &generated, demo.as_ref(), output)?;

@@ -5,6 +5,8 @@ mod architecture;
 mod database;
 mod edge;
 mod gdpr;
+mod operators;
 mod pricing_properties;
+mod process;
 mod queue;
 mod webhooks;
