@@ -115,15 +115,16 @@ fn a_deadline_that_nears_is_told_at_each_share_and_silence_after_a_day() {
     fixture.advance(Duration::from_millis(1));
     assert_eq!((look(), last()["alert"].clone()), (1, json!("no_webhook")));
     assert_eq!(look(), 0, "one silence is one alert");
-    for (day, share) in [(15, 50), (24, 80), (29, 95)] {
-        let target = fixture.now().date_naive();
-        while fixture.now() < quotegrid::clock::ManualClock::default().now() + chrono::TimeDelta::days(day) {
+    let start = ManualClock::default().now();
+    for (hour, share) in [(360, 50), (576, 80), (684, 95)] {
+        loop {
             fixture.advance(DAY / 4);
-            if fixture.now() < quotegrid::clock::ManualClock::default().now() + chrono::TimeDelta::days(day) {
-                assert_eq!(look(), 0, "nothing new between {target} and day {day}");
+            if fixture.now() >= start + chrono::TimeDelta::hours(hour) {
+                break;
             }
+            assert_eq!(look(), 0, "nothing new before hour {hour}");
         }
-        assert_eq!(look(), 1, "day {day}");
+        assert_eq!(look(), 1, "hour {hour}");
         let told = last();
         assert_eq!((&told["alert"], &told["requests"][0]["timeUsedPercent"]), (&json!("deadline_near"), &json!(share)));
         assert!(!told.to_string().contains("myshopify"), "an alert names no shop");
