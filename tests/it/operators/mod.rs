@@ -4,6 +4,7 @@ mod alerts;
 mod commands;
 mod ephemeral;
 mod metrics;
+mod readme;
 mod retention;
 
 use quotegrid::testing::Fixture;
