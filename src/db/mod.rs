@@ -5,7 +5,9 @@
 
 mod checkpoint;
 mod connection;
+pub(crate) mod copy;
 mod error;
+pub(crate) mod exclusive;
 mod inspect;
 pub mod lock;
 mod migrate;

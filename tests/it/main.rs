@@ -2,9 +2,11 @@
 
 mod admin;
 mod architecture;
+mod backup;
 mod database;
 mod edge;
 mod gdpr;
+mod model;
 mod operators;
 mod pricing_properties;
 mod process;
