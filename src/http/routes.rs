@@ -177,11 +177,15 @@ impl Service for Router {
     fn call(&self, request: Request, reply: Reply) {
         let id = request.id.clone();
         let site = &self.0;
-        if admin::owns(&request.path)
-            && let Err(error) = admin::guard(site, &request)
-        {
-            return reply.send(admin::refusal(&error, &id));
-        }
+        let reply = if admin::owns(&request.path) {
+            let reply = admin::unkept(reply);
+            if let Err(error) = admin::guard(site, &request) {
+                return reply.send(admin::refusal(&error, &id));
+            }
+            reply
+        } else {
+            reply
+        };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -201,6 +205,11 @@ impl Service for Router {
         if answered.is_err() {
             error!("request handler panicked id={id}");
         }
+    }
+
+    fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        let mut routes = SURFACES.iter().copied().flatten();
+        routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
 }
 

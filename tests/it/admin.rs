@@ -104,6 +104,8 @@ fn a_store_is_installed_once_and_again_after_an_uninstall() {
         post(&fixture, "/admin/api/stores", json!({ "shop": "Panes.myshopify.com", "currency": "EUR", "unit": "cm" }));
     assert_eq!((status, &made["shop"]), (201, &json!(SHOP)));
     assert!(made["apiKey"].as_str().is_some_and(|key| key.starts_with("pm_")), "{made}");
+    let listed = fixture.admin("GET", "/admin/api/stores", None);
+    assert_eq!(listed.header("cache-control"), Some("no-store"));
     let (status, problem) = post(&fixture, "/admin/api/stores", json!({ "shop": SHOP }));
     assert_eq!((status, &problem["detail"]), (409, &json!("store panes.myshopify.com exists already")));
     let (status, store) = get(&fixture, "/admin/api/stores/panes.myshopify.com");
