@@ -2,6 +2,8 @@
 
 use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{ShopDomain, StoreId};
+use crate::domain::length::Unit;
+use crate::domain::money::Currency;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
@@ -48,6 +50,37 @@ impl Installed {
     }
 }
 
+/// A store to be installed.
+#[derive(Debug, Clone)]
+pub struct NewStore {
+    /// Its domain.
+    pub shop: ShopDomain,
+    /// Its money.
+    pub currency: Currency,
+    /// The unit of its sizes.
+    pub unit: Unit,
+}
+
+impl NewStore {
+    /// A store that prices millimetres in US dollars.
+    pub fn new(shop: ShopDomain) -> Self {
+        Self { shop, currency: Currency::USD, unit: Unit::Mm }
+    }
+}
+
+/// As [`install`], from checked values.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_new(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    store: &NewStore,
+) -> Result<Installed, Error> {
+    install(tx, now, entropy, &store.shop, store.currency.code(), store.unit.as_str())
+}
+
 /// Installs the app for a shop: a new store, or an uninstalled one made live again.
 ///
 /// # Errors
@@ -74,10 +107,7 @@ pub fn install(
         Err(error) => return Err(error.into()),
     }
     let store = find(tx, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
-    if store.erasing_since.is_some() {
-        return Err(Error::new(Kind::Conflict, format!("store {shop} is being erased, try again in a moment"))
-            .with_retry_after(ERASING_PAUSE));
-    }
+    refuse_erasing(&store)?;
     if store.uninstalled_at.is_none() {
         return Err(Error::new(Kind::Conflict, format!("store {shop} exists already")));
     }
@@ -97,6 +127,28 @@ const COLUMNS: &str = "id, shop, currency, unit, installed_at, uninstalled_at, e
 pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Store>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE shop = :shop"))?;
     Ok(statement.query_row(named_params! { ":shop": shop }, store_from_row).optional()?)
+}
+
+/// The store of a shop that is neither uninstalled nor being erased.
+///
+/// # Errors
+/// `NotFound`, `Conflict` where it is one of both, and the database's.
+pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
+    let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
+    refuse_erasing(&store)?;
+    if store.uninstalled_at.is_some() {
+        return Err(Error::new(Kind::Conflict, format!("store {shop} is uninstalled")));
+    }
+    Ok(store)
+}
+
+/// Nothing new may be written below a store that is being erased: it would go with the rest, or outlive it.
+fn refuse_erasing(store: &Store) -> Result<(), Error> {
+    if store.erasing_since.is_none() {
+        return Ok(());
+    }
+    let message = format!("store {} is being erased, try again in a moment", store.shop);
+    Err(Error::new(Kind::Conflict, message).with_retry_after(ERASING_PAUSE))
 }
 
 /// All stores after `after`, in the order of their domains.

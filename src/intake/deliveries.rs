@@ -42,6 +42,31 @@ pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<O
     Ok(statement.query_row(params, |row| row.get("job_id")).optional()?)
 }
 
+/// When the last delivery came in that was taken.
+///
+/// # Errors
+/// The database's.
+pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM webhook_deliveries")?;
+    Ok(statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
+}
+
+/// Forgets up to `limit` deliveries from before `before`, and returns how many it were. A repetition of one of them would be taken
+/// as new.
+///
+/// # Errors
+/// The database's.
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM webhook_deliveries
+         WHERE (topic, webhook_id) IN (
+             SELECT topic, webhook_id FROM webhook_deliveries
+             WHERE received_at < :before
+             ORDER BY received_at LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
+}
+
 /// A delivery's row as it stands, to be taken over by another copy of this database.
 #[derive(Debug)]
 pub struct Row {
