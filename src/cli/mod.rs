@@ -66,13 +66,13 @@ enum Command {
     Work(work::Args),
     /// Bring the database's schema up to date and report
     Migrate,
-    /// Enqueue, look at and run jobs
+    /// Enqueue, look at, run, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
     /// Look at privacy requests and verify that what was erased is gone
     #[command(subcommand)]
     Gdpr(gdpr::Command),
-    /// Add and look at stores
+    /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
     /// Play Shopify
