@@ -106,10 +106,11 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
 /// # Errors
 /// The database's.
 pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize) -> db::Result<usize> {
+    // The plus keeps the look-up to the matrix's index: the store's would walk all its orders.
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records SET matrix_id = NULL
          WHERE rowid IN (SELECT rowid FROM draft_order_records
-                         WHERE matrix_id = :matrix_id AND store_id = :store_id LIMIT :limit)",
+                         WHERE matrix_id = :matrix_id AND +store_id = :store_id LIMIT :limit)",
     )?;
     Ok(statement.execute(named_params! { ":matrix_id": matrix, ":store_id": store, ":limit": limit })?)
 }
