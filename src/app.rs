@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -10,6 +11,7 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::ShopRedact;
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
+use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
 use serde_json::json;
@@ -31,6 +33,10 @@ pub struct Options {
     pub handlers: Registry,
     /// How workers work.
     pub worker: queue::Options,
+    /// How long finished things are kept.
+    pub retention: Retention,
+    /// Whom to tell what a person must know of.
+    pub alerts: alerts::Options,
 }
 
 impl Options {
@@ -42,6 +48,8 @@ impl Options {
             entropy: Arc::new(OsEntropy),
             handlers: Registry::new(),
             worker: queue::Options::default(),
+            retention: Retention::default(),
+            alerts: alerts::Options::default(),
         }
     }
 }
@@ -76,6 +84,8 @@ pub struct App {
     /// Names shops without naming them.
     pub hasher: KeyedHasher,
     worker: queue::Options,
+    retention: Retention,
+    alerts: alerts::Options,
 }
 
 impl App {
@@ -84,15 +94,16 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let registry = handlers
             .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
-            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest);
+            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
+            .with(ALERT, Poster::new(alerts.url.clone()));
         let queue = Queue::new(entropy.clone(), registry);
-        Ok(Self { db, clock, entropy, queue, hasher, worker })
+        Ok(Self { db, clock, entropy, queue, hasher, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -159,6 +170,17 @@ impl App {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
     }
 
+    /// A housekeeper of this database.
+    pub fn housekeeper(&self) -> Housekeeper {
+        let alerts = self.alerts.url.is_some().then(|| self.alerts());
+        Housekeeper::new(self.db.clone(), self.clock.clone(), self.retention, alerts)
+    }
+
+    /// Raises alerts as jobs.
+    pub fn alerts(&self) -> Alerts {
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+    }
+
     /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
     ///
     /// # Errors
@@ -169,7 +191,7 @@ impl App {
         Ok(step)
     }
 
-    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), and the scrub.
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, and the housekeeping.
     ///
     /// # Errors
     /// When a thread cannot be had.
@@ -178,7 +200,11 @@ impl App {
         let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
         let (scrubber, until) = (self.scrubber(), stopping.clone());
         let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
-        Ok(Background { db: self.db.clone(), running, scrub, stopping })
+        let (housekeeper, stop) = (self.housekeeper(), Arc::new(Stop::default()));
+        let until = stop.clone();
+        let housekeeping =
+            std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeper.run(&until))?;
+        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, stop })
     }
 }
 
@@ -207,16 +233,20 @@ pub struct Background {
     running: Option<Running>,
     scrub: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
+    housekeeping: JoinHandle<()>,
+    stop: Arc<Stop>,
 }
 
 impl Background {
     /// Stops: running jobs get `grace` to end and are given back otherwise.
     pub fn stop(self, grace: Duration) {
+        self.stop.ask();
         if let Some(running) = self.running {
             running.stop(grace);
         }
         self.stopping.store(true, Ordering::Relaxed);
         self.db.news().spread();
         let _panicked = self.scrub.join();
+        let _panicked = self.housekeeping.join();
     }
 }

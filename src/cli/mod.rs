@@ -128,7 +128,13 @@ impl Failure {
 
 /// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
 pub fn start_logger() {
-    env_logger::Builder::new().parse_filters(&log_filter()).format_timestamp_millis().format_target(false).init();
+    env_logger::Builder::new()
+        .parse_filters(&log_filter())
+        // It tells each migration in four lines; we tell all of them in one.
+        .filter_module("refinery_core", log::LevelFilter::Warn)
+        .format_timestamp_millis()
+        .format_target(false)
+        .init();
 }
 
 /// Runs the command line of this process.

@@ -188,7 +188,10 @@ impl Worker {
             let seen = self.db.news().seen();
             match self.next() {
                 Ok(Some(claim)) => self.run(claim),
-                Ok(None) => self.rest(seen),
+                Ok(None) => {
+                    debug!("no jobs available");
+                    self.rest(seen);
+                }
                 Err(error) => {
                     warn!("no work could be fetched: {error}");
                     self.db.news().wait(seen, FAULT_PAUSE);
@@ -378,7 +381,7 @@ impl Worker {
         self.state().held.get(&id).is_some_and(|claim| claim.number == number)
     }
 
-    /// When the oldest claim that has not ended was made.
+    /// Whether any claim of this worker has not ended.
     pub(super) fn holds_any(&self) -> bool {
         !self.state().held.is_empty()
     }

@@ -1,6 +1,7 @@
 //! One test binary, a module per behaviour.
 
 mod admin;
+mod architecture;
 mod catalog;
 mod database;
 mod edge;
