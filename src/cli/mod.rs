@@ -3,6 +3,7 @@
 
 mod gdpr;
 mod jobs;
+mod matrices;
 mod migrate;
 mod output;
 mod serve;
@@ -75,6 +76,8 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
+    /// List, import, export and assign price matrices
+    Matrices(matrices::Matrices),
     /// Play Shopify
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -166,6 +169,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod catalog;
 pub mod gdpr;
+pub mod holdings;
 pub mod jobs;
 pub mod stores;
 
