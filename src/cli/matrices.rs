@@ -193,8 +193,8 @@ fn import(app: &App, scope: Scope, args: ImportArgs, output: Output) -> std::res
 
 /// The name of a list's file, without what comes after the point.
 fn name_of(file: &Path) -> Result<Name> {
-    let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-    stem.parse().map_err(|_fault| {
+    let stem = file.file_stem().filter(|stem| *stem != "-").map(|stem| stem.to_string_lossy().into_owned());
+    stem.unwrap_or_default().parse().map_err(|_fault| {
         Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "say it with --name")
     })
 }

@@ -112,7 +112,11 @@ impl Export<'_> {
             Ok(store) => Ok(Some(store)),
             Err(error) if error.kind() == Kind::NotFound => {
                 let held = !self.privacy_requests(None)?.0.is_empty() || !self.deliveries(None)?.0.is_empty();
-                if held { Ok(None) } else { Err(Error::not_found(format!("anything about {}", self.shop))) }
+                if held {
+                    Ok(None)
+                } else {
+                    Err(Error::new(Kind::NotFound, format!("nothing is held about {}", self.shop)))
+                }
             }
             Err(error) => Err(error),
         }

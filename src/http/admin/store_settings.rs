@@ -1,5 +1,6 @@
 //! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
 
+use super::edits::store_of;
 use super::{load_store, shop, take_time};
 use crate::catalog::settings::{self, Change};
 use crate::documents::holdings::{self, ExportError};
@@ -29,7 +30,7 @@ const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 const TRIES: usize = 5;
 
 fn change(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let wanted = || -> Result<_> { Ok((shop(&params)?, read(&request)?)) };
+    let wanted = || -> Result<_> { Ok((store_of(site, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
         Ok((shop, change)) => take_time(site, answer, move |site| carry_out(site, &shop, change)),
