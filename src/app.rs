@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How to open the app.
 pub struct Options {
@@ -137,15 +137,20 @@ impl App {
     }
 
     /// Works off what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
-    /// files. Jobs that fall due meanwhile count as due.
+    /// files. Jobs that fall due meanwhile count as due; those that others are running now are waited for, for a while, so that
+    /// whoever asked finds everything done.
     ///
     /// # Errors
     /// When the database does not work. A job that fails is no error.
     pub fn run_due(&self, limit: usize) -> std::io::Result<Ran> {
         let worker = self.worker()?;
         let mut ran = Ran::default();
+        let until = Instant::now() + OTHERS_PATIENCE;
         while ran.processed < limit {
             match worker.step().map_err(std::io::Error::other)? {
+                Step::Idle if Instant::now() < until && self.is_anything_running()? => {
+                    std::thread::sleep(OTHERS_PAUSE);
+                }
                 Step::Idle => break,
                 Step::Ran { error, .. } => {
                     ran.processed += 1;
@@ -168,6 +173,10 @@ impl App {
     /// A scrubber of this database.
     pub fn scrubber(&self) -> Scrubber {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
+    }
+
+    fn is_anything_running(&self) -> std::io::Result<bool> {
+        self.db.read(queue::is_any_running).map_err(std::io::Error::other)
     }
 
     /// A housekeeper of this database.
@@ -216,6 +225,12 @@ impl std::fmt::Debug for App {
 
 /// Jobs that one call works off at the most: more come from a job that enqueues itself for ever.
 pub const RUN_MAX: usize = 100_000;
+
+/// How long [`App::run_due`] waits for jobs that others are running.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks whether they are done.
+const OTHERS_PAUSE: Duration = Duration::from_millis(5);
 
 /// What [`App::run_due`] did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -1,13 +1,14 @@
-//! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, count.
+//! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
 use super::output::{Output, table};
-use super::{Failure, open};
-use crate::config::DatabaseSettings;
+use super::{Failure, open, open_with};
+use crate::config::{DatabaseSettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::documents::{instant, jobs as documents};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind};
+use crate::housekeeping::Stop;
 use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, Step};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
@@ -57,7 +58,15 @@ pub(super) enum Command {
         id: JobId,
     },
     /// Run the oldest due job now, in this process; exit code 0 also when it fails
-    RunNext,
+    RunNext {
+        #[command(flatten)]
+        upkeep: UpkeepSettings,
+    },
+    /// Delete finished jobs that are older than they are kept, with their attempts; a server does so by itself every hour
+    Prune {
+        #[command(flatten)]
+        upkeep: UpkeepSettings,
+    },
     /// Try a failed or cancelled job again, with a fresh set of attempts
     Retry {
         /// Its id
@@ -106,8 +115,13 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             })?;
             output.print(&documents::job_in_full(&job, &attempts), || job_text(&job, &attempts))?;
         }
-        Command::RunNext => {
-            let step = open(database, Schema::MakeIfMissing)?.process_next_job()?;
+        Command::Prune { upkeep } => {
+            let app = open_with(database, &upkeep, Schema::MustBeCurrent)?;
+            let pruned = app.housekeeper().prune_jobs(&Stop::default())?;
+            output.print(&json!({ "jobs": pruned }), || format!("{pruned} jobs pruned"))?;
+        }
+        Command::RunNext { upkeep } => {
+            let step = open_with(database, &upkeep, Schema::MakeIfMissing)?.process_next_job()?;
             let document = match &step {
                 Step::Idle => json!({ "processed": false }),
                 Step::Ran { id, job_type, error } => {

@@ -1,6 +1,8 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod doctor;
+mod failpoints;
 mod gdpr;
 mod jobs;
 mod matrices;
@@ -13,10 +15,11 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
-use crate::config::{ConfigError, DatabaseSettings, log_filter};
+use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
 use output::Output;
 use std::process::ExitCode;
 
@@ -78,7 +81,9 @@ enum Command {
     Stores(stores::Command),
     /// List, import, export and assign price matrices
     Matrices(matrices::Matrices),
-    /// Play Shopify
+    /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
+    Doctor(doctor::Args),
+    /// Play Shopify, and set it up
     #[command(subcommand)]
     Webhook(webhook::Command),
 }
@@ -170,6 +175,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
+        Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }
@@ -185,4 +191,12 @@ fn options(database: &DatabaseSettings, schema: Schema) -> app::Options {
 /// Opens the app for a command.
 fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
     Ok(App::open(options(database, schema))?)
+}
+
+/// The same for a command that works jobs off or keeps house.
+fn open_with(database: &DatabaseSettings, upkeep: &UpkeepSettings, schema: Schema) -> Result<App, Failure> {
+    let mut options = options(database, schema);
+    options.retention = upkeep.retention();
+    options.alerts = upkeep.alerts()?;
+    Ok(App::open(options)?)
 }

@@ -12,8 +12,8 @@ mod migrate;
 mod news;
 mod readers;
 mod row_counts;
+mod space;
 mod types;
-mod vacuum;
 pub(crate) mod writer;
 
 pub use connection::Synchronous;
@@ -22,8 +22,8 @@ pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, News};
 pub use row_counts::RowCounts;
+pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
-pub use vacuum::{Space, space};
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;

@@ -11,6 +11,7 @@ use crate::clock::ManualClock;
 use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
+use crate::metrics::Metrics;
 use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
@@ -47,6 +48,10 @@ pub struct Site {
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
     pub refusals: webhooks::Refusals,
+    /// The figures that /metrics shows.
+    pub metrics: Arc<Metrics>,
+    /// What whoever asks for the figures must bear; the admin token where unset.
+    pub metrics_token: Option<BearerToken>,
     /// What callers of the admin API must bear; without one there is no admin API.
     pub admin_token: Option<BearerToken>,
     /// The clock, where it stands still until it is told to move.
@@ -66,6 +71,8 @@ impl Site {
             intake,
             secrets,
             refusals: webhooks::Refusals::default(),
+            metrics: Arc::default(),
+            metrics_token: None,
             admin_token: None,
             frozen_clock: None,
             program: None,
@@ -77,6 +84,20 @@ impl Site {
     #[must_use]
     pub fn with_admin_token(mut self, token: &Secret) -> Self {
         self.admin_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site, showing these figures.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
+    #[must_use]
+    pub fn with_metrics_token(mut self, token: &Secret) -> Self {
+        self.metrics_token = Some(BearerToken::new(token));
         self
     }
 

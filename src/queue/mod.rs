@@ -30,7 +30,8 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, counts, each_finished, find, forget, list, list_failed_since, next_due_at,
+    Counts, Filter, count_failed, counts, each_finished, find, forget, is_any_running, list, list_failed_since,
+    next_due_at,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};
@@ -214,6 +215,8 @@ pub struct Claim {
     pub claimed_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// Whether its last claim was lost: it may be the job that kills its worker.
+    suspect: bool,
 }
 
 /// One claim of a job that has ended, and how.

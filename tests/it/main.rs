@@ -6,6 +6,8 @@ mod catalog;
 mod database;
 mod edge;
 mod gdpr;
+mod operators;
 mod pricing_properties;
+mod process;
 mod queue;
 mod webhooks;

@@ -70,10 +70,18 @@ pub(super) fn owns(path: &str) -> bool {
 /// `NotFound` where there is no token to bear, `Unauthorized` without it.
 pub(super) fn guard(site: &Site, request: &Request) -> Result<()> {
     let Some(token) = &site.admin_token else { return Err(Error::not_found("path")) };
+    demand(token, request)
+}
+
+/// Lets only those pass who bear `token`.
+///
+/// # Errors
+/// `Unauthorized`.
+pub(super) fn demand(token: &BearerToken, request: &Request) -> Result<()> {
     if token.is_borne_by(request) {
         return Ok(());
     }
-    Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <admin token>"))
+    Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <token>"))
 }
 
 /// The answer to whom [`guard`] does not let in.
