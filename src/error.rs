@@ -46,6 +46,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     faults: BTreeMap<String, Vec<String>>,
+    code: Option<&'static str>,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -54,7 +55,7 @@ pub struct Error {
 impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), faults: BTreeMap::new(), retry_after: None, source: None }
+        Self { kind, message: message.into(), faults: BTreeMap::new(), code: None, retry_after: None, source: None }
     }
 
     /// `thing` does not exist, or is not the caller's.
@@ -66,6 +67,13 @@ impl Error {
     #[must_use]
     pub fn with_fault(mut self, field: impl Into<String>, text: impl Into<String>) -> Self {
         self.faults.entry(field.into()).or_default().push(text.into());
+        self
+    }
+
+    /// The same error with a name that a program can tell it by, where its kind alone does not say what to do about it.
+    #[must_use]
+    pub fn with_code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
         self
     }
 
@@ -91,6 +99,11 @@ impl Error {
     /// Faults by field, in the order of the fields' names.
     pub fn faults(&self) -> &BTreeMap<String, Vec<String>> {
         &self.faults
+    }
+
+    /// The name that a program can tell it by.
+    pub fn code(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// When to try again, where that is known.

@@ -1,7 +1,11 @@
 //! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in [`SURFACES`].
 //!
-//! A path pattern has literal segments, `{name}` for one segment, and `{*name}` at its end for whatever follows. The first match
-//! wins, so literal segments go before parameters. HEAD is answered wherever GET is.
+//! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
+//! slashes, and storefronts send them as they are. The first match wins, so literal segments go before parameters. HEAD is
+//! answered wherever GET is.
+//!
+//! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
+//! (`guard/cors.rs`).
 
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, ops, webhooks};
@@ -166,31 +170,46 @@ fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
         return (pattern == path).then(Params::default);
     }
     let mut params = Params::default();
-    let mut rest = path.strip_prefix('/')?;
-    let mut segments = pattern.trim_start_matches('/').split('/').peekable();
+    let mut rest = Some(path.strip_prefix('/')?);
+    let mut segments = pattern.trim_start_matches('/').split('/');
     while let Some(segment) = segments.next() {
-        let parameter = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
-        if let Some(name) = parameter.and_then(|name| name.strip_prefix('*')) {
-            params.0.push((name, percent_decoded(rest)?));
-            return Some(params);
+        let unmatched = rest?;
+        if let Some(name) = parameter(segment).and_then(|name| name.strip_prefix('*')) {
+            // It takes what the segments after it leave over.
+            let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
+            params.0.push((name, percent_decoded(taken)?));
+            rest = after;
+            continue;
         }
-        let (found, after) = match rest.split_once('/') {
+        let (found, after) = match unmatched.split_once('/') {
             Some((found, after)) => (found, Some(after)),
-            None => (rest, None),
+            None => (unmatched, None),
         };
-        match parameter {
+        match parameter(segment) {
             Some(_) if found.is_empty() => return None,
             Some(name) => params.0.push((name, percent_decoded(found)?)),
             None if found == segment => {}
             None => return None,
         }
-        match (after, segments.peek()) {
-            (Some(after), Some(_)) => rest = after,
-            (None, None) => return Some(params),
-            _ => return None,
+        rest = after;
+    }
+    rest.is_none().then_some(params)
+}
+
+/// The name in `{name}`.
+fn parameter(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'))
+}
+
+/// `path` without its last `count` segments, and those.
+fn split_before_last(path: &str, count: usize) -> Option<(&str, Option<&str>)> {
+    match count.checked_sub(1) {
+        None => Some((path, None)),
+        Some(before) => {
+            let (slash, _) = path.rmatch_indices('/').nth(before)?;
+            Some((&path[..slash], Some(&path[slash + 1..])))
         }
     }
-    None
 }
 
 /// `text` with its `%XX` decoded, where that is UTF-8.
@@ -233,6 +252,17 @@ mod tests {
         assert_eq!(params("/webhooks/{*rest}", "/webhooks/shop/redact"), values(&["shop/redact"]));
         assert_eq!(params("/webhooks/{*rest}", "/webhooks/"), values(&[""]));
         assert_eq!(params("/webhooks/{*rest}", "/webhooks"), None);
+        let price = "/products/{*id}/price";
+        assert_eq!(params(price, "/products/7/price"), values(&["7"]));
+        assert_eq!(params(price, "/products/gid://x/7/price"), values(&["gid://x/7"]));
+        assert_eq!(params(price, "/products/price/price"), values(&["price"]));
+        assert_eq!(params(price, "/products//price"), values(&[""]));
+        for path in ["/products/price", "/products", "/products/7/prices", "/products/7/price/", "/products/%/price"] {
+            assert_eq!(params(price, path), None, "{path}");
+        }
+        let group = "/{shop}/products/{*id}/groups/{group}";
+        assert_eq!(params(group, "/s/products/a/groups/b/groups/g"), values(&["s", "a/groups/b", "g"]));
+        assert_eq!(params(group, "/s/products/a/groups/"), None);
     }
 
     #[test]
