@@ -11,12 +11,19 @@ use crate::erasure::shop::ShopRedact;
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::KeyedHasher;
+use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
+use log::debug;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+
+/// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
+/// only bounds how long memory remembers a store that nobody asks for any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -74,6 +81,8 @@ pub struct App {
     pub queue: Queue,
     /// Names shops without naming them.
     pub hasher: KeyedHasher,
+    /// Prices, and what is kept in memory to give them quickly.
+    pub pricing: Arc<Pricing>,
     worker: queue::Options,
 }
 
@@ -91,7 +100,8 @@ impl App {
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest);
         let queue = Queue::new(entropy.clone(), registry);
-        Ok(Self { db, clock, entropy, queue, hasher, worker })
+        let pricing = Arc::new(Pricing::new(&db)?);
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -133,7 +143,7 @@ impl App {
         Ok(step)
     }
 
-    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), and the scrub.
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, and the sweep of the price cache.
     ///
     /// # Errors
     /// When a thread cannot be had.
@@ -142,7 +152,21 @@ impl App {
         let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
         let (scrubber, until) = (self.scrubber(), stopping.clone());
         let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
-        Ok(Background { db: self.db.clone(), running, scrub, stopping })
+        let (stop_sweep, sweep) = self.start_sweep()?;
+        Ok(Background { db: self.db.clone(), running, scrub, sweep, stop_sweep, stopping })
+    }
+
+    fn start_sweep(&self) -> std::io::Result<(Sender<()>, JoinHandle<()>)> {
+        let (stop, stopped) = channel();
+        let (pricing, db) = (self.pricing.clone(), self.db.clone());
+        let sweep = move || {
+            while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+                if let Err(error) = pricing.sweep(&db) {
+                    debug!("the price cache was not swept: {error}");
+                }
+            }
+        };
+        Ok((stop, std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)?))
     }
 }
 
@@ -158,6 +182,8 @@ pub struct Background {
     db: Db,
     running: Option<Running>,
     scrub: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+    stop_sweep: Sender<()>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -169,6 +195,8 @@ impl Background {
         }
         self.stopping.store(true, Ordering::Relaxed);
         self.db.news().spread();
+        drop(self.stop_sweep);
         let _panicked = self.scrub.join();
+        let _panicked = self.sweep.join();
     }
 }

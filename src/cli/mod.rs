@@ -5,6 +5,7 @@ mod gdpr;
 mod jobs;
 mod migrate;
 mod output;
+mod quote;
 mod serve;
 mod signals;
 mod stores;
@@ -75,6 +76,8 @@ enum Command {
     /// Add and look at stores
     #[command(subcommand)]
     Stores(stores::Command),
+    /// Price a size and say why it costs that
+    Quote(quote::Args),
     /// Play Shopify
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -160,6 +163,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }

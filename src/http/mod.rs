@@ -4,10 +4,14 @@
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
 pub mod gate;
+pub mod guard;
+pub mod openapi;
 pub mod ops;
+mod query;
 pub mod respond;
 pub mod routes;
 pub mod server;
+pub mod storefront;
 pub mod webhooks;
 
 pub use routes::{Router, Site};

@@ -8,7 +8,8 @@
 //! (`guard/cors.rs`).
 
 use super::respond::{self, Answer};
-use super::{Method, Reply, Request, Response, Service, ops, webhooks};
+use super::guard::{Guard, cors};
+use super::{Method, Reply, Request, Response, Service, openapi, ops, storefront, webhooks};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
@@ -20,7 +21,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 /// Every surface.
-const SURFACES: &[&[Route]] = &[webhooks::ROUTES, ops::ROUTES];
+const SURFACES: &[&[Route]] = &[storefront::ROUTES, webhooks::ROUTES, ops::ROUTES, openapi::ROUTES];
 
 /// What handlers work on.
 #[derive(Debug)]
@@ -33,13 +34,22 @@ pub struct Site {
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
     pub refusals: webhooks::Refusals,
+    /// The storefront's keys and limits.
+    pub guard: Guard,
 }
 
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let intake = Intake::new(&app);
-        Self { app, intake, secrets, refusals: webhooks::Refusals::default() }
+        let refusals = webhooks::Refusals::default();
+        Self { app, intake, secrets, refusals, guard: Guard::default() }
+    }
+
+    /// The same with another limit of storefront requests; see [`Guard::new`].
+    #[must_use]
+    pub fn with_rate_limit(self, rate_limit: u32) -> Self {
+        Self { guard: Guard::new(rate_limit), ..self }
     }
 }
 
@@ -116,6 +126,15 @@ impl Service for Router {
     fn call(&self, request: Request, reply: Reply) {
         let id = request.id.clone();
         let site = &self.0;
+        let reply = if cors::applies(&request.path) {
+            if request.method == Method::Options {
+                return reply.send(cors::mark(cors::preflight(), &request.path));
+            }
+            let path = request.path.clone();
+            Reply::new(move |response| reply.send(cors::mark(response, &path)))
+        } else {
+            reply
+        };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -138,6 +157,17 @@ impl Service for Router {
     }
 }
 
+/// Method and pattern of every line, for those who compare the table with something.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
+}
+
+/// The methods that the table has for `path`.
+pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
+    let matching = SURFACES.iter().copied().flatten().filter(move |route| match_path(route.pattern, path).is_some());
+    matching.map(|route| route.method.as_str())
+}
+
 /// What the table says about a request.
 enum Found {
     Route(Handler, Params),
@@ -157,6 +187,9 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
         if route.method == Method::Get {
             allow.push(Method::Head.as_str());
         }
+    }
+    if !allow.is_empty() && cors::applies(path) {
+        allow.push(Method::Options.as_str());
     }
     allow.sort_unstable();
     allow.dedup();
