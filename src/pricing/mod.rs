@@ -150,10 +150,12 @@ impl Pricing {
         if digests.is_empty() && lock(&self.products).len() == 0 {
             return Ok(());
         }
-        let live: Vec<(KeyDigest, LiveKey)> = db.read(|connection| {
-            let found = digests.into_iter().map(|digest| Ok((digest, keys::find_live(connection, digest)?)));
-            let found = found.collect::<db::Result<Vec<_>>>()?;
-            Ok(found.into_iter().filter_map(|(digest, key)| Some((digest, key?))).collect())
+        let live = db.read(|connection| -> db::Result<Vec<(KeyDigest, LiveKey)>> {
+            let mut live = Vec::with_capacity(digests.len());
+            for digest in digests {
+                live.extend(keys::find_live(connection, digest)?.map(|key| (digest, key)));
+            }
+            Ok(live)
         })?;
         let digests: HashSet<KeyDigest> = live.iter().map(|(digest, _)| *digest).collect();
         let versions: HashSet<(StoreId, i64)> = live.iter().map(|(_, key)| (key.store, key.catalog_version)).collect();

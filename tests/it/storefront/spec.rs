@@ -1,0 +1,200 @@
+//! Answers against `/openapi.json`: each status, media type and field that comes must be written down there, and the table of routes
+//! and the document must name the same things. Knows as much of JSON Schema as the document uses.
+
+use super::harness::{Server, ask, body, request};
+use quotegrid::http::{Request, Response, Router, routes};
+use serde_json::{Map, Value};
+use std::collections::BTreeSet;
+use std::sync::OnceLock;
+
+fn document(router: &Router) -> &'static Value {
+    static DOCUMENT: OnceLock<Value> = OnceLock::new();
+    DOCUMENT.get_or_init(|| body(&ask(router, request("GET", "/openapi.json", &[]))))
+}
+
+/// Holds an answer against the document, where its path and method are in it.
+pub(crate) fn check(router: &Router, request: &Request, response: &Response) {
+    let document = document(router);
+    let method = request.method.as_str().to_ascii_lowercase().replace("head", "get");
+    let operation = document["paths"].as_object().and_then(|paths| {
+        let matching = paths.iter().filter(|(template, _)| matches(template, &request.path));
+        matching.map(|(_, item)| &item[&method]).find(|operation| operation.is_object())
+    });
+    let at = format!("{} {} -> {}", request.method.as_str(), request.path, response.status);
+    let Some(operation) = operation else {
+        assert!(matches!(response.status, 404 | 405 | 204), "{at} is not in the document");
+        if response.status != 204 {
+            assert_eq!(validate(document, &document["components"]["schemas"]["Problem"], &body(response), &at), Ok(()));
+        }
+        return;
+    };
+    let documented = resolve(document, &operation["responses"][response.status.to_string()]);
+    assert!(documented.is_object(), "{at} is not in the document");
+    let media = response.header("content-type").unwrap_or_else(|| panic!("{at} has no media type"));
+    let content = &documented["content"][media];
+    assert!(content.is_object(), "{at}: {media} is not in the document");
+    assert_eq!(validate(document, &content["schema"], &body(response), &at), Ok(()));
+    for name in documented["headers"].as_object().into_iter().flat_map(Map::keys) {
+        // Limits may be off.
+        let present = response.header(name).is_some() || name.starts_with("X-RateLimit");
+        assert!(present, "{at}: {name} is in the document and not in the answer");
+    }
+}
+
+/// Whether a path is one of a template; a parameter may have slashes.
+fn matches(template: &str, path: &str) -> bool {
+    let mut rest = path;
+    let mut pieces = template.split('{');
+    let Some(after_start) = pieces.next().and_then(|start| rest.strip_prefix(start)) else { return false };
+    rest = after_start;
+    let mut open = false;
+    for piece in pieces {
+        let literal = piece.split_once('}').map_or("", |(_, literal)| literal);
+        match rest.rfind(literal) {
+            Some(position) if !literal.is_empty() => rest = &rest[position + literal.len()..],
+            Some(_) => open = true,
+            None => return false,
+        }
+    }
+    open || rest.is_empty()
+}
+
+fn resolve<'a>(document: &'a Value, value: &'a Value) -> &'a Value {
+    match value["$ref"].as_str() {
+        Some(name) => {
+            let target = document.pointer(name.trim_start_matches('#'));
+            resolve(document, target.unwrap_or_else(|| panic!("{name} is not in the document")))
+        }
+        None => value,
+    }
+}
+
+/// What is wrong with `value`, if anything. An object whose fields are listed has no others.
+pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str) -> Result<(), String> {
+    let schema = resolve(document, schema);
+    let fault = |text: &str| Err(format!("{at}: {text}: {value}"));
+    if let Some(parts) = schema["allOf"].as_array() {
+        let mut properties = Map::new();
+        for part in parts {
+            let part = resolve(document, part);
+            properties.extend(part["properties"].as_object().cloned().unwrap_or_default());
+        }
+        return validate(document, &serde_json::json!({ "type": "object", "properties": properties }), value, at);
+    }
+    let is = |kind: &str| match kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "number" => value.is_number(),
+        "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        _ => false,
+    };
+    let fits = match &schema["type"] {
+        Value::String(kind) => is(kind),
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).any(is),
+        _ => true,
+    };
+    if !fits {
+        return fault(&format!("must be {}", schema["type"]));
+    }
+    if schema.get("const").is_some_and(|wanted| wanted != value) {
+        return fault("is not the constant");
+    }
+    if schema["enum"].as_array().is_some_and(|allowed| !allowed.contains(value)) {
+        return fault("is not in the list");
+    }
+    if schema["minimum"].as_f64().zip(value.as_f64()).is_some_and(|(least, found)| found < least) {
+        return fault("is too small");
+    }
+    if value.as_str().is_some_and(|text| text.is_empty() && schema["minLength"] == 1) {
+        return fault("is empty");
+    }
+    if let Some(list) = value.as_array() {
+        if list.is_empty() && schema["minItems"] == 1 {
+            return fault("is empty");
+        }
+        return list.iter().enumerate().try_for_each(|(index, item)| {
+            validate(document, &schema["items"], item, &format!("{at}/{index}"))
+        });
+    }
+    let Some(object) = value.as_object() else { return Ok(()) };
+    for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        if !object.contains_key(name) {
+            return fault(&format!("has no {name}"));
+        }
+    }
+    object.iter().try_for_each(|(name, member)| {
+        let at = format!("{at}/{name}");
+        match (&schema["properties"][name], &schema["additionalProperties"]) {
+            (Value::Null, Value::Null) if schema["properties"].is_object() => Err(format!("{at} is not in the document")),
+            (Value::Null, Value::Null | Value::Bool(true)) => Ok(()),
+            (Value::Null, others) => validate(document, others, member, &at),
+            (known, _) => validate(document, known, member, &at),
+        }
+    })
+}
+
+#[test]
+fn the_document_and_the_table_of_routes_name_the_same_things() {
+    let server = Server::new();
+    let documented: BTreeSet<(String, String)> = document(&server.router)["paths"]
+        .as_object()
+        .expect("paths")
+        .iter()
+        .flat_map(|(path, item)| {
+            let methods = item.as_object().expect("an item").keys().filter(|key| *key != "parameters");
+            methods.map(|method| (method.to_ascii_uppercase(), path.clone()))
+        })
+        .collect();
+    let routed: BTreeSet<(String, String)> =
+        routes::all().map(|(method, pattern)| (method.to_owned(), pattern.replace("{*", "{"))).collect();
+    assert_eq!(documented, routed);
+}
+
+#[test]
+fn every_reference_in_the_document_leads_somewhere_and_every_parameter_of_a_path_is_described() {
+    fn walk(document: &Value, value: &Value) {
+        resolve(document, value);
+        match value {
+            Value::Object(members) => members.values().for_each(|member| walk(document, member)),
+            Value::Array(items) => items.iter().for_each(|item| walk(document, item)),
+            _ => {}
+        }
+    }
+    let server = Server::new();
+    let document = document(&server.router);
+    walk(document, document);
+    let mut operations = BTreeSet::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        let described = |name: &str| {
+            let list = item["parameters"].as_array().into_iter().flatten();
+            list.map(|parameter| resolve(document, parameter)).any(|parameter| parameter["name"] == name)
+        };
+        for name in path.split('{').skip(1).filter_map(|piece| piece.split_once('}')).map(|(name, _)| name) {
+            assert!(described(name), "{path}: {name}");
+        }
+        for (method, operation) in item.as_object().expect("an item").iter().filter(|(key, _)| *key != "parameters") {
+            let id = operation["operationId"].as_str().unwrap_or_else(|| panic!("{method} {path} has no id"));
+            assert!(operations.insert(id), "{id} twice");
+        }
+    }
+}
+
+#[test]
+fn the_document_is_served_to_anybody() {
+    let server = Server::new();
+    let response = server.ask(request("GET", "/openapi.json", &[]));
+    assert_eq!((response.status, response.header("content-type")), (200, Some("application/json")));
+    assert_eq!(response.header("access-control-allow-origin"), Some("*"));
+    assert_eq!(body(&response)["info"]["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn health_and_readiness_are_as_documented() {
+    let server = Server::new();
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(server.ask(request("GET", path, &[])).status, 200, "{path}");
+    }
+}
