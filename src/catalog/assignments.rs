@@ -1,60 +1,122 @@
-//! Which product has which matrix and which option groups.
+//! Which product has which matrix and which option groups. Neither is needed for the other: a product keeps its options when it
+//! changes its matrix, or has none for a while.
 
-use crate::db::{self, Millis, RowCounts, Tx};
-use crate::domain::ids::{MatrixId, OptionGroupId, StoreId};
+use super::stores::{self, Scope};
+use crate::db::{self, Constraint, Millis, RowCounts, Tx};
+use crate::domain::ids::{MatrixId, OptionGroupId, ProductId, StoreId};
+use crate::domain::options::GROUPS_MAX;
+use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// Has a product priced by a matrix of the same store.
+/// What prices a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The matrix.
+    pub matrix: MatrixId,
+    /// The product's title, as it was when the matrix was assigned.
+    pub title: String,
+}
+
+/// The matrix of a product, if the store has assigned one.
 ///
 /// # Errors
 /// The database's.
-pub fn insert_matrix(
+pub fn find_matrix(connection: &Connection, store: StoreId, product: &ProductId) -> db::Result<Option<Assignment>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT matrix_id, product_title FROM product_matrices WHERE store_id = :store_id AND product_id = :product_id",
+    )?;
+    let found = statement.query_row(named_params! { ":store_id": store, ":product_id": product }, |row| {
+        Ok(Assignment { matrix: row.get("matrix_id")?, title: row.get("product_title")? })
+    });
+    Ok(found.optional()?)
+}
+
+/// Has a product priced by a matrix of the same store, whatever priced it before.
+///
+/// # Errors
+/// `NotFound` when the store has no such matrix; `Conflict` when it takes no change; and the database's.
+pub fn set_matrix(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
-    store: StoreId,
-    product: &str,
+    scope: Scope,
+    product: &ProductId,
     title: &str,
     matrix: MatrixId,
-) -> db::Result<()> {
+) -> Result<()> {
+    stores::begin_change(tx, now, scope)?;
     let mut statement = tx.prepare_cached(
         "INSERT INTO product_matrices (store_id, product_id, matrix_id, product_title, assigned_at)
-         VALUES (:store_id, :product_id, :matrix_id, :title, :now)",
+         VALUES (:store_id, :product_id, :matrix_id, :title, :now)
+         ON CONFLICT (store_id, product_id)
+         DO UPDATE SET matrix_id = excluded.matrix_id, product_title = excluded.product_title, assigned_at = :now",
     )?;
-    statement.execute(named_params! {
-        ":store_id": store,
+    let written = statement.execute(named_params! {
+        ":store_id": scope.store,
         ":product_id": product,
         ":matrix_id": matrix,
         ":title": title,
         ":now": Millis(now),
-    })?;
-    Ok(())
+    });
+    match written.map_err(db::Error::from) {
+        Ok(_one) => Ok(()),
+        // The key of both columns: the matrix of another store is as unknown as one that never was.
+        Err(error) if error.constraint() == Some(Constraint::ForeignKey) => {
+            Err(Error::not_found(format!("price matrix {matrix}")))
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
-/// Offers an option group of the same store with a product, in the `sort_order`th place.
+/// Offers an option group of the same store with a product, after those it offers already. Doing so twice does no harm.
 ///
 /// # Errors
-/// The database's.
-pub fn insert_group(
+/// `NotFound` when the store has no such group; `Conflict` when the product has [`GROUPS_MAX`] others, or the store takes no change;
+/// and the database's.
+pub fn add_group(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
-    store: StoreId,
-    product: &str,
+    scope: Scope,
+    product: &ProductId,
     group: OptionGroupId,
-    sort_order: usize,
-) -> db::Result<()> {
+) -> Result<()> {
+    stores::begin_change(tx, now, scope)?;
+    // Counted and inserted in one statement: however many arrive at once, no sixth gets in.
     let mut statement = tx.prepare_cached(
         "INSERT INTO product_option_groups (store_id, product_id, option_group_id, sort_order, assigned_at)
-         VALUES (:store_id, :product_id, :group_id, :sort_order, :now)",
+         SELECT :store_id, :product_id, :group_id, coalesce(max(sort_order) + 1, 0), :now
+         FROM product_option_groups
+         WHERE store_id = :store_id AND product_id = :product_id
+         HAVING count(*) < :max AND count(*) FILTER (WHERE option_group_id = :group_id) = 0",
     )?;
-    statement.execute(named_params! {
-        ":store_id": store,
+    let written = statement.execute(named_params! {
+        ":store_id": scope.store,
         ":product_id": product,
         ":group_id": group,
-        ":sort_order": sort_order,
         ":now": Millis(now),
-    })?;
-    Ok(())
+        ":max": GROUPS_MAX,
+    });
+    match written.map_err(db::Error::from) {
+        Ok(1) => Ok(()),
+        Ok(_none) if has_group(tx, scope.store, product, group)? => Ok(()),
+        Ok(_none) if super::options::exists(tx, scope.store, group)? => {
+            Err(Error::new(Kind::Conflict, format!("product {product} has {GROUPS_MAX} option groups already")))
+        }
+        Ok(_none) => Err(Error::not_found(format!("option group {group}"))),
+        Err(error) if error.constraint() == Some(Constraint::ForeignKey) => {
+            Err(Error::not_found(format!("option group {group}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn has_group(connection: &Connection, store: StoreId, product: &ProductId, group: OptionGroupId) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT EXISTS (SELECT 1 FROM product_option_groups
+                        WHERE store_id = :store_id AND product_id = :product_id AND option_group_id = :group_id)",
+    )?;
+    let params = named_params! { ":store_id": store, ":product_id": product, ":group_id": group };
+    Ok(statement.query_row(params, |row| row.get(0))?)
 }
 
 /// Deletes assignments of products.

@@ -2,14 +2,17 @@
 
 use super::output::{Output, instant, optional_instant, table};
 use super::{Failure, open};
+use crate::catalog;
+use crate::catalog::keys::{self, Origins};
 use crate::catalog::stores::{self, Store};
-use crate::catalog::{self, keys};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
 use crate::domain::ids::ShopDomain;
-use crate::error::{Error, Kind};
+use crate::domain::length::Unit;
+use crate::domain::money::Currency;
+use crate::error::Error;
 use crate::orders;
-use clap::{Subcommand, ValueEnum};
+use clap::Subcommand;
 use serde_json::{Value, json};
 
 #[derive(Debug, Subcommand)]
@@ -20,9 +23,9 @@ pub(super) enum Command {
         shop: ShopDomain,
         /// ISO 4217 code of the shop's money
         #[arg(long, default_value = "USD")]
-        currency: String,
+        currency: Currency,
         /// The unit that sizes are given in
-        #[arg(long, default_value = "mm")]
+        #[arg(long, default_value = "mm", value_name = "mm|cm")]
         unit: Unit,
     },
     /// List stores
@@ -41,37 +44,14 @@ pub(super) enum Command {
     },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Unit {
-    /// Millimetres
-    Mm,
-    /// Centimetres
-    Cm,
-}
-
-impl Unit {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Mm => "mm",
-            Self::Cm => "cm",
-        }
-    }
-}
-
 pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Add { shop, currency, unit } => {
-            if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                let fault = "must be three capital letters, such as EUR";
-                return Err(Error::new(Kind::Invalid, "the store cannot be added")
-                    .with_fault("currency", fault)
-                    .into());
-            }
             let app = open(database, Schema::MakeIfMissing)?;
             let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
             let key = app.db.write(move |tx| -> Result<_, Error> {
-                let store = stores::install(tx, now, entropy.as_ref(), &wanted, &currency, unit.as_str())?;
-                Ok(keys::issue(tx, now, entropy.as_ref(), store.id(), None)?)
+                let store = stores::install(tx, now, entropy.as_ref(), &wanted, currency, unit)?;
+                keys::issue(tx, now, entropy.as_ref(), store.id(), None, &Origins::any())
             })?;
             output.print(&json!({ "shop": shop.as_str(), "apiKey": key.key }), || {
                 format!("{shop} is ready\nAPI key (shown only now): {}", key.key)
@@ -127,8 +107,8 @@ impl Counted {
 fn store_document(store: &Store, counted: &Counted) -> Value {
     json!({
         "shop": store.shop.as_str(),
-        "currency": store.currency,
-        "unit": store.unit,
+        "currency": store.currency.code(),
+        "unit": store.unit.as_str(),
         "installedAt": instant(store.installed_at),
         "uninstalledAt": optional_instant(store.uninstalled_at),
         "erasingSince": optional_instant(store.erasing_since),

@@ -1,5 +1,6 @@
 //! One test binary, a module per behaviour.
 
+mod catalog;
 mod database;
 mod edge;
 mod gdpr;

@@ -1,0 +1,3 @@
+//! The catalog: what merchants keep, and that nobody reaches another's.
+
+mod reading;
