@@ -56,14 +56,18 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
 
 /// The selection that `GROUP=CHOICE` means.
 fn select(shelf: &Shelf, text: &str) -> Result<Selection, Error> {
-    let unclear = |sentence: String| Error::new(Kind::Invalid, "the option cannot be selected").with_fault(text, sentence);
+    let unclear =
+        |sentence: String| Error::new(Kind::Invalid, "the option cannot be selected").with_fault(text, sentence);
     let (group, choice) =
         text.split_once('=').ok_or_else(|| unclear("must be a group and a choice, GROUP=CHOICE".to_owned()))?;
-    let group = the_one(&shelf.groups, group, |found| (found.id.to_string(), found.name.as_str()))
-        .ok_or_else(|| unclear(format!("there must be one such group: {}", names(shelf.groups.iter().map(|g| g.name.as_str())))))?;
-    let choice = the_one(&group.choices, choice, |found| (found.id.to_string(), found.label.as_str())).ok_or_else(|| {
-        unclear(format!("there must be one such choice: {}", names(group.choices.iter().map(|c| c.label.as_str()))))
-    })?;
+    let group =
+        the_one(&shelf.groups, group, |found| (found.id.to_string(), found.name.as_str())).ok_or_else(|| {
+            unclear(format!("there must be one such group: {}", names(shelf.groups.iter().map(|g| g.name.as_str()))))
+        })?;
+    let choice =
+        the_one(&group.choices, choice, |found| (found.id.to_string(), found.label.as_str())).ok_or_else(|| {
+            unclear(format!("there must be one such choice: {}", names(group.choices.iter().map(|c| c.label.as_str()))))
+        })?;
     Ok(Selection { option_group_id: group.id.to_string(), choice_id: choice.id.to_string() })
 }
 
@@ -133,7 +137,8 @@ fn document(args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
 }
 
 fn text(shelf: &Shelf, quote: &Quote) -> String {
-    let mut lines: Vec<String> = vec![format!("{} {}", shelf.currency.format(quote.total), shelf.currency), String::new()];
+    let mut lines: Vec<String> =
+        vec![format!("{} {}", shelf.currency.format(quote.total), shelf.currency), String::new()];
     lines.extend(quote.explain(shelf.currency, shelf.unit).into_iter().map(|step| format!("  {}", step.text)));
     for group in missing(shelf, quote) {
         let choices = names(group.choices.iter().map(|choice| choice.label.as_str()));

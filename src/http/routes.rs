@@ -7,8 +7,8 @@
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::respond::{self, Answer};
 use super::guard::{Guard, cors};
+use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, openapi, ops, storefront, webhooks};
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -210,7 +210,8 @@ fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
         if let Some(name) = parameter(segment).and_then(|name| name.strip_prefix('*')) {
             // It takes what the segments after it leave over.
             let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
-            params.0.push((name, percent_decoded(taken)?));
+            // What cannot be decoded is kept as it is: the handler knows what to say about it, and to whom.
+            params.0.push((name, percent_decoded(taken).unwrap_or_else(|| taken.to_owned())));
             rest = after;
             continue;
         }
@@ -290,7 +291,8 @@ mod tests {
         assert_eq!(params(price, "/products/gid://x/7/price"), values(&["gid://x/7"]));
         assert_eq!(params(price, "/products/price/price"), values(&["price"]));
         assert_eq!(params(price, "/products//price"), values(&[""]));
-        for path in ["/products/price", "/products", "/products/7/prices", "/products/7/price/", "/products/%/price"] {
+        assert_eq!(params(price, "/products/%/price"), values(&["%"]));
+        for path in ["/products/price", "/products", "/products/7/prices", "/products/7/price/"] {
             assert_eq!(params(price, path), None, "{path}");
         }
         let group = "/{shop}/products/{*id}/groups/{group}";

@@ -148,7 +148,9 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
     if list.len() > SELECTIONS_MAX {
         return Err(misshapen(format!("must have at most {SELECTIONS_MAX} selections")));
     }
-    let id = |entry: &Value, name: &str| entry.get(name).and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned);
+    let id = |entry: &Value, name: &str| {
+        entry.get(name).and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
+    };
     let read = list.iter().map(|entry| {
         Some(Selection { option_group_id: id(entry, "optionGroupId")?, choice_id: id(entry, "choiceId")? })
     });

@@ -189,12 +189,7 @@ impl std::fmt::Debug for Pricing {
 ///
 /// # Errors
 /// The database's.
-pub fn read_shelf(
-    connection: &Connection,
-    scope: Scope,
-    catalog_version: i64,
-    product: &ProductId,
-) -> Result<Shelf> {
+pub fn read_shelf(connection: &Connection, scope: Scope, catalog_version: i64, product: &ProductId) -> Result<Shelf> {
     let matrix = match assignments::find_matrix(connection, scope.store, product)? {
         Some(assigned) => matrices::find(connection, scope.store, assigned.matrix)?,
         None => None,
@@ -230,7 +225,8 @@ impl Shelf {
                 Error::new(Kind::Conflict, "this product is not priced yet").with_code(codes::NOT_PRICED_YET)
             }
             LookupError::OutsideTheGrid { axis, asked, min, max } => {
-                let text = format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}");
+                let text =
+                    format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}");
                 Error::new(Kind::Invalid, text).with_code(codes::SIZE_OUTSIDE)
             }
             LookupError::NotOffered { width, height } => {
@@ -264,7 +260,8 @@ impl Shelf {
             let (width, height) = (matrix.widths().len(), matrix.heights().len());
             name.as_str().len() + (width + height) * 8 + width * height * 16
         });
-        let choices = |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();
+        let choices =
+            |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();
         matrix + self.groups.iter().map(|group| group.name.as_str().len() + 80 + choices(group)).sum::<usize>()
     }
 }

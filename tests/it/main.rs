@@ -6,4 +6,5 @@ mod edge;
 mod gdpr;
 mod pricing_properties;
 mod queue;
+mod storefront;
 mod webhooks;

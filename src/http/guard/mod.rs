@@ -129,7 +129,9 @@ impl Guard {
 
     fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
         match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
-            Some(pause) => Error::new(Kind::Limited, "too many requests without a valid API key").with_retry_after(pause),
+            Some(pause) => {
+                Error::new(Kind::Limited, "too many requests without a valid API key").with_retry_after(pause)
+            }
             None => Error::new(Kind::Unauthorized, NOT_A_KEY),
         }
     }

@@ -76,8 +76,7 @@ impl Server {
     pub(crate) fn shop_in(&self, domain: &str, currency: &str, unit: Unit) -> Shop {
         let (now, domain) = (self.fixture.now(), domain.parse::<ShopDomain>().expect("a shop"));
         let currency = currency.parse().expect("a currency");
-        let scope =
-            self.write(move |tx| Ok(stores::install(tx, now, entropy(), &domain, currency, unit)?.scope()));
+        let scope = self.write(move |tx| Ok(stores::install(tx, now, entropy(), &domain, currency, unit)?.scope()));
         Shop { scope, key: self.key(scope, &Origins::any()) }
     }
 
@@ -136,15 +135,7 @@ impl Server {
         let choices = [fixed(0), Modifier::from_parts("PERCENTAGE", 1_500).expect("a modifier")];
         let (required, of_required) = self.group(scope, PRODUCT, "Edge", Requirement::Required, &choices);
         let (optional, of_optional) = self.group(scope, PRODUCT, "Holes", Requirement::Optional, &[fixed(500)]);
-        Example {
-            shop,
-            matrix,
-            required,
-            free: of_required[0],
-            share: of_required[1],
-            optional,
-            fixed: of_optional[0],
-        }
+        Example { shop, matrix, required, free: of_required[0], share: of_required[1], optional, fixed: of_optional[0] }
     }
 
     /// Asks as a browser with `key` does, and holds the answer against all that is promised for every answer.
@@ -222,7 +213,9 @@ pub(crate) fn selections(pairs: &[(impl ToString, impl ToString)]) -> String {
 }
 
 pub(crate) fn encoded(text: &str) -> String {
-    text.bytes().map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 pub(crate) fn fixed(minor: i64) -> Modifier {

@@ -115,9 +115,10 @@ pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str
         if list.is_empty() && schema["minItems"] == 1 {
             return fault("is empty");
         }
-        return list.iter().enumerate().try_for_each(|(index, item)| {
-            validate(document, &schema["items"], item, &format!("{at}/{index}"))
-        });
+        return list
+            .iter()
+            .enumerate()
+            .try_for_each(|(index, item)| validate(document, &schema["items"], item, &format!("{at}/{index}")));
     }
     let Some(object) = value.as_object() else { return Ok(()) };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
@@ -128,7 +129,9 @@ pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str
     object.iter().try_for_each(|(name, member)| {
         let at = format!("{at}/{name}");
         match (&schema["properties"][name], &schema["additionalProperties"]) {
-            (Value::Null, Value::Null) if schema["properties"].is_object() => Err(format!("{at} is not in the document")),
+            (Value::Null, Value::Null) if schema["properties"].is_object() => {
+                Err(format!("{at} is not in the document"))
+            }
             (Value::Null, Value::Null | Value::Bool(true)) => Ok(()),
             (Value::Null, others) => validate(document, others, member, &at),
             (known, _) => validate(document, known, member, &at),

@@ -52,8 +52,14 @@ fn grid_vectors() {
         let response = server.price(&shop.key, &format!("width={}&height={}", vector["width"], vector["height"]));
         let found = body(&response);
         assert_eq!((response.status, &found["price"]), (200, &dollars(&vector["unitCents"])), "{vector} {found}");
-        assert_eq!((&found["dimensions"]["width"], &found["dimensions"]["height"]), (&vector["width"], &vector["height"]));
-        assert_eq!(found["dimensionRange"], json!({"minWidth": 300, "maxWidth": 900, "minHeight": 200, "maxHeight": 600}));
+        assert_eq!(
+            (&found["dimensions"]["width"], &found["dimensions"]["height"]),
+            (&vector["width"], &vector["height"])
+        );
+        assert_eq!(
+            found["dimensionRange"],
+            json!({"minWidth": 300, "maxWidth": 900, "minHeight": 200, "maxHeight": 600})
+        );
     }
 }
 
