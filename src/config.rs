@@ -17,6 +17,16 @@ pub fn log_filter() -> String {
     std::env::var("QUOTEGRID_LOG").unwrap_or_else(|_unset| "info".to_owned())
 }
 
+/// For tests of crashes: `QUOTEGRID_KILL_AT`, a failpoint's name and, after `=`, at which of its passings the process is killed.
+///
+/// # Panics
+/// When the number is none.
+pub fn kill_point() -> Option<(String, usize)> {
+    let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
+    let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
+    Some((point.to_owned(), times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number")))
+}
+
 /// A value that must not be seen. `Debug` and `Display` show `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);

@@ -3,11 +3,12 @@
 use super::output::{Output, instant, optional_instant, table};
 use super::{Failure, open};
 use crate::config::DatabaseSettings;
-use crate::db::Schema;
+use crate::db::{Db, Schema};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::erasure::receipts::{self, Receipt};
 use crate::erasure::requests::{self, Filter, Request};
+use crate::erasure::scan;
 use crate::erasure::verify::{self, Verification};
-use crate::erasure::{receipts, scan};
 use crate::error::Error;
 use crate::keyed_hash::hex;
 use clap::Subcommand;
@@ -39,7 +40,7 @@ pub(super) enum Command {
     },
     /// Check the chain of receipts and look for anything that should be gone; exit code 1 when there is
     Verify,
-    /// Print the receipts of all erasures, one JSON document a line
+    /// Print the receipts of all erasures, oldest first
     Receipts,
     /// Print every shop domain in the files' bytes, for `verify`
     #[command(hide = true)]
@@ -98,29 +99,42 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
 /// Receipts read at once while they are printed.
 const RECEIPTS_PAGE: usize = 500;
 
-fn print_receipts(db: &crate::db::Db, output: Output) -> Result<(), Failure> {
+/// Prints receipts as they are read: there may be more than fit into memory.
+fn print_receipts(db: &Db, output: Output) -> Result<(), Failure> {
     let mut after = 0;
+    output.begin_list("receipts")?;
     loop {
         let page = db.read(|connection| receipts::list_after(connection, after, RECEIPTS_PAGE))?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { break };
+        let first = after == 0;
         after = last.sequence;
-        for receipt in page {
-            let document = json!({
-                "sequence": receipt.sequence,
-                "previousHash": hex(&receipt.previous_hash),
-                "kind": receipt.kind,
-                "requestId": receipt.request_id,
-                "type": receipt.request_type,
-                "subjectHash": hex(&receipt.subject_hash),
-                "outcome": receipt.outcome,
-                "counts": receipt.counts,
-                "createdAt": instant(receipt.created_at),
-                "version": receipt.version,
-                "hash": hex(&receipt.hash),
-            });
-            output.line(&document.to_string())?;
+        for (number, receipt) in page.iter().enumerate() {
+            output.item(first && number == 0, &receipt_document(receipt), || {
+                let Receipt { sequence, kind, request_type, outcome, counts, created_at, hash, .. } = receipt;
+                let (at, hash) = (instant(*created_at), hex(hash));
+                format!("{sequence} {at} {kind} {request_type} {outcome} {counts} {hash}")
+            })?;
         }
     }
+    output.end_list()?;
+    Ok(())
+}
+
+/// Every field that goes into the receipt's hash, and the hash.
+fn receipt_document(receipt: &Receipt) -> Value {
+    json!({
+        "sequence": receipt.sequence,
+        "previousHash": hex(&receipt.previous_hash),
+        "kind": receipt.kind,
+        "requestId": receipt.request_id,
+        "type": receipt.request_type,
+        "subjectHash": hex(&receipt.subject_hash),
+        "outcome": receipt.outcome,
+        "counts": receipt.counts,
+        "createdAt": instant(receipt.created_at),
+        "version": receipt.version,
+        "hash": hex(&receipt.hash),
+    })
 }
 
 fn request_document(request: &Request) -> Value {

@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod failpoints;
 mod gdpr;
 mod jobs;
 mod migrate;
@@ -17,6 +18,7 @@ use crate::config::{ConfigError, DatabaseSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
 use output::Output;
 use std::process::ExitCode;
 
@@ -131,7 +133,13 @@ impl Failure {
 
 /// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
 pub fn start_logger() {
-    env_logger::Builder::new().parse_filters(&log_filter()).format_timestamp_millis().format_target(false).init();
+    env_logger::Builder::new()
+        .parse_filters(&log_filter())
+        // It tells each migration in four lines; we tell all of them in one.
+        .filter_module("refinery_core", log::LevelFilter::Warn)
+        .format_timestamp_millis()
+        .format_target(false)
+        .init();
 }
 
 /// Runs the command line of this process.

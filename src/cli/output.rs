@@ -20,6 +20,25 @@ impl Output {
         self.line(&if self.json { document.to_string() } else { text() })
     }
 
+    /// Begins a list that is printed as it is read; its one document is `{"name":[…]}`.
+    pub(super) fn begin_list(self, name: &str) -> io::Result<()> {
+        if self.json { self.line(&format!("{{\"{name}\":[")) } else { Ok(()) }
+    }
+
+    /// Prints an item of the list, a line each.
+    pub(super) fn item(self, first: bool, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
+        match (self.json, first) {
+            (false, _) => self.line(&text()),
+            (true, true) => self.line(&document.to_string()),
+            (true, false) => self.line(&format!(",{document}")),
+        }
+    }
+
+    /// Ends the list.
+    pub(super) fn end_list(self) -> io::Result<()> {
+        if self.json { self.line("]}") } else { Ok(()) }
+    }
+
     /// Prints a line at once, however stdout is buffered.
     pub(super) fn line(self, line: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();

@@ -67,12 +67,14 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     let app = Arc::new(App::open(options)?);
     let demo = if args.dev { load_demo(&app)? } else { None };
-    let background = app.start(args.workers.workers.into())?;
     let secret_texts = secrets.iter().map(Secret::expose);
     let site = Arc::new(Site::new(app.clone(), Secrets::new(secret_texts)).with_rate_limit(args.server.rate_limit));
     let metrics = Arc::new(Metrics::default());
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
     let server = Server::start(server_options, Arc::new(Router::new(site))).map_err(std::io::Error::other)?;
+
+    // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
+    let background = app.start(args.workers.workers.into())?;
 
     let url = format!("http://{}", server.address());
     announce(&url, &app, &generated, demo.as_ref(), output)?;

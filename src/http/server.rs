@@ -11,8 +11,10 @@ use crate::db::writer::panic_message;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::metrics::Metrics;
 use log::{debug, error, warn};
-use std::io::{self, Cursor, Read, Write};
+use std::fs::Permissions;
+use std::io::{self, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -102,10 +104,9 @@ impl Server {
         gate::fit(&mut limits);
         let entropy: &dyn Entropy = &OsEntropy;
         let secret = hex(&entropy.array::<16>());
-        let answering = Answering { slow, metrics: metrics.clone(), large: large_answers()? };
+        let answering = Answering { slow, metrics: metrics.clone() };
         let inside = Arc::new(Inside {
-            // 0700, and a name that nobody can guess.
-            directory: tempfile::Builder::new().prefix("quotegrid-").tempdir()?,
+            directory: private_directory()?,
             secret: secret.clone(),
             service,
             answering: Arc::new(answering),
@@ -390,15 +391,10 @@ struct Asked {
 struct Answering {
     slow: Duration,
     metrics: Arc<Metrics>,
-    /// Large answers are written by threads of their own: the gate takes them only as fast as the client does, and neither a handler
-    /// nor the thread that answers after a commit may wait for that.
-    large: Sender<(tiny_http::Request, Vec<u8>)>,
 }
 
 /// An answer up to this size fits into the lane's socket buffer whole, so that writing it never waits.
 const SMALL_ANSWER_MAX: usize = 64 * 1024;
-/// Threads that write large answers.
-const LARGE_WRITERS: usize = 4;
 
 impl Answering {
     fn answer(&self, asked: Asked, response: Response) {
@@ -411,35 +407,32 @@ impl Answering {
             debug!("request id={id} method={method} path={path} status={status} took_us={}", took.as_micros());
         }
         self.metrics.count_request(route, status, took);
-        let bytes = render(&incoming, response, &id);
-        if bytes.len() <= SMALL_ANSWER_MAX {
-            write_answer(incoming, &bytes);
-        } else if let Err(unsent) = self.large.send((incoming, bytes)) {
-            let (incoming, bytes) = unsent.0;
-            write_answer(incoming, &bytes);
+        let (mut head, body) = render(&incoming, response, &id);
+        if head.len() + body.len() <= SMALL_ANSWER_MAX {
+            head.extend_from_slice(&body);
+            return write_answer(incoming, &head, &[]);
+        }
+        // A large answer is taken only as fast as the client takes it, and neither a handler nor the thread that answers after a
+        // commit may wait for that. There is one for each lane at the most, and seldom any.
+        let large = Arc::new(Mutex::new(Some((incoming, head, body))));
+        let write = {
+            let large = large.clone();
+            move || {
+                if let Some((incoming, head, body)) = large.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                    write_answer(incoming, &head, &body);
+                }
+            }
+        };
+        if let Err(error) = std::thread::Builder::new().name("http-large-answer".to_owned()).spawn(write.clone()) {
+            warn!("no thread for a large answer, writing it here: {error}");
+            write();
         }
     }
 }
 
-/// Starts the threads that write large answers. They end when the last one that could send them one is gone.
-fn large_answers() -> io::Result<Sender<(tiny_http::Request, Vec<u8>)>> {
-    let (sender, receiver) = channel();
-    let receiver = Arc::new(Mutex::new(receiver));
-    for number in 0..LARGE_WRITERS {
-        let receiver: Arc<Mutex<Receiver<(tiny_http::Request, Vec<u8>)>>> = receiver.clone();
-        std::thread::Builder::new().name(format!("http-large-{number}")).spawn(move || {
-            loop {
-                let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok((incoming, bytes)) = next else { return };
-                write_answer(incoming, &bytes);
-            }
-        })?;
-    }
-    Ok(sender)
-}
-
-/// The whole answer as tiny_http writes it, in one piece: one write instead of one for each 8 KiB.
-fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> Vec<u8> {
+/// The head of the answer as tiny_http writes it, and the body that belongs behind it. In two, because tiny_http would copy the body
+/// out 8 KiB at a time, each with a system call and a wake-up of the gate.
+fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u8>, Vec<u8>) {
     let Response { status, headers, body } = response;
     let status = if (200..=599).contains(&status) {
         status
@@ -463,25 +456,99 @@ fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> Vec<u8
             Err(()) => error!("the answer's field {name} is malformed and left out id={id}"),
         }
     }
-    let length = body.len();
-    let mut bytes = Vec::with_capacity(length + 512);
-    let answer = tiny_http::Response::new(status.into(), fields, Cursor::new(body), Some(length), None)
+    let mut head = Vec::with_capacity(512);
+    let answer = tiny_http::Response::new(status.into(), fields, io::empty(), Some(body.len()), None)
         // The gate wants lengths, never chunks.
         .with_chunked_threshold(usize::MAX);
-    let is_head = *incoming.method() == tiny_http::Method::Head;
-    let written = answer.raw_print(&mut bytes, incoming.http_version().clone(), incoming.headers(), is_head, None);
+    let written = answer.raw_print(&mut head, incoming.http_version().clone(), incoming.headers(), true, None);
     written.expect("writing to a Vec does not fail");
-    bytes
+    let is_bodiless = *incoming.method() == tiny_http::Method::Head || status == 204 || status == 304;
+    (head, if is_bodiless { Vec::new() } else { body })
 }
 
-fn write_answer(incoming: tiny_http::Request, bytes: &[u8]) {
+fn write_answer(incoming: tiny_http::Request, head: &[u8], body: &[u8]) {
     let mut lane = incoming.into_writer();
-    if let Err(error) = lane.write_all(bytes).and_then(|()| lane.flush()) {
+    if let Err(error) = lane.write_all(head).and_then(|()| lane.write_all(body)).and_then(|()| lane.flush()) {
         // The gate has given up on this lane, as in a stop whose grace is over.
         debug!("an answer was not taken: {error}");
     }
 }
 
+/// A directory that nobody else may enter; its default mode would follow the umask.
+fn private_directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
+}
+
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Service for Nothing {
+        fn call(&self, _request: Request, reply: Reply) {
+            reply.send(Response::empty(204));
+        }
+    }
+
+    fn inside() -> Arc<Inside> {
+        let answering = Answering { slow: Duration::from_secs(1), metrics: Arc::new(Metrics::default()) };
+        let inside = Arc::new(Inside {
+            directory: private_directory().expect("a directory"),
+            secret: "right".to_owned(),
+            service: Arc::new(Nothing),
+            answering: Arc::new(answering),
+            handlers: 1,
+            stopping: AtomicBool::new(false),
+            generations: Mutex::new(Vec::new()),
+        });
+        inside.clone().start_generation().expect("a server");
+        inside
+    }
+
+    #[test]
+    fn nobody_but_the_gate_can_use_the_private_side() {
+        let inside = inside();
+        let mode = std::fs::metadata(inside.directory.path()).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+        for field in [
+            "",
+            "Gate: wrong 127.0.0.1 id\r\n",
+            "Gate: right\r\nGate: x\r\n",
+            "Host: x\r\nGate: right 127.0.0.1 id\r\n",
+        ] {
+            let path = inside.generations.lock().expect("no panic")[0].path.clone();
+            let mut lane = UnixStream::connect(path).expect("it listens");
+            write!(lane, "GET / HTTP/1.1\r\n{field}Connection: close\r\n\r\n").expect("it reads");
+            let mut answer = String::new();
+            lane.read_to_string(&mut answer).expect("it answers");
+            let expected = if field.starts_with("Gate: right") { "HTTP/1.1 204 " } else { "HTTP/1.1 403 " };
+            assert!(answer.starts_with(expected), "{field:?}: {answer}");
+        }
+        inside.stop();
+    }
+
+    #[test]
+    fn when_the_private_side_takes_no_more_connections_another_is_started() {
+        let inside = inside();
+        let mut old = inside.open_lane().expect("a lane");
+        let path = inside.generations.lock().expect("no panic")[0].path.clone();
+        // What is seen when its accept thread has died.
+        std::fs::remove_file(path).expect("it is there");
+        let mut new = inside.clone().reopen_lane().expect("a lane of another server");
+        for lane in [&mut old, &mut new] {
+            lane.write_all(b"GET / HTTP/1.1\r\nGate: right 127.0.0.1 id\r\n\r\n").expect("it reads");
+            let mut start = [0; 13];
+            lane.read_exact(&mut start).expect("it answers");
+            assert_eq!(&start, b"HTTP/1.1 204 ");
+        }
+        assert_eq!(inside.generations.lock().expect("no panic").len(), 2);
+        // So that the first one's accept thread is found by its end.
+        drop(std::os::unix::net::UnixListener::bind(inside.directory.path().join("0")));
+        inside.stop();
+    }
 }

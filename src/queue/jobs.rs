@@ -62,22 +62,36 @@ pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>>
     Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
 }
 
+/// The same for a worker that may not claim suspects now.
+pub(super) fn next_claimable_at(connection: &Connection, suspects: bool) -> db::Result<Option<DateTime<Utc>>> {
+    if suspects {
+        return next_due_at(connection);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending' AND rescues = 0
+         ORDER BY scheduled_at, id LIMIT 1",
+    )?;
+    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+}
+
 /// Which due jobs to claim, in order. Kept apart so that a test can look at its plan.
 pub(super) const DUE: &str = "SELECT id, rescues FROM job_queue
-     WHERE status = 'pending' AND scheduled_at <= :now
+     WHERE status = 'pending' AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
      ORDER BY scheduled_at, id LIMIT :limit";
 
-/// Claims up to `limit` due jobs for `worker`, oldest first. A job whose last claim was lost comes alone: should it be the one
-/// that kills its worker, it takes nobody with it.
+/// Claims up to `limit` due jobs for `worker`, oldest first. A suspect, a job whose last claim was lost, comes alone, and only
+/// when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
 pub(super) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     worker: &str,
     lease: Duration,
     limit: usize,
+    suspects: bool,
 ) -> db::Result<Vec<Claim>> {
     let mut due = tx.prepare_cached(DUE)?;
-    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit }, |row| {
+    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, |row| {
         Ok((row.get::<_, JobId>("id")?, row.get::<_, i64>("rescues")? > 0))
     })?;
     let mut chosen = Vec::new();
@@ -96,7 +110,7 @@ pub(super) fn claim(
          SET status = 'processing', attempts = attempts + 1, claim = claim + 1, batched = :batched,
              claimed_by = :worker, claimed_at = :now, lease_expires_at = :lease_expires_at
          WHERE id = :id AND status = 'pending'
-         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at",
+         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at, rescues",
     )?;
     let mut claims = Vec::with_capacity(chosen.len());
     for id in &chosen {
@@ -233,11 +247,14 @@ pub(super) fn list_held(connection: &Connection) -> db::Result<Vec<Held>> {
 }
 
 /// Frees a job whose worker was lost. One that was claimed with others gets its attempt back, for it may never have been
-/// begun; next time it is claimed alone, and then a lost worker costs it an attempt. `None`: the claim has ended meanwhile.
+/// begun, and so does one that the worker held `in_company`, for the other may have killed it. Both are suspects from now on: a
+/// suspect is claimed alone, beside no other suspect, and a lost worker costs it an attempt. `None`: the claim has ended
+/// meanwhile.
 pub(super) fn rescue(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     held: &Held,
+    in_company: bool,
     why: &str,
 ) -> db::Result<Option<(String, AfterFailure)>> {
     let mut statement = tx.prepare_cached(
@@ -252,7 +269,8 @@ pub(super) fn rescue(
         .optional()?;
     let Some((claim, batched, rescues)) = found else { return Ok(None) };
     attempts::insert(tx, now, &claim, AttemptOutcome::Lost, Some(why))?;
-    if !batched && claim.attempt >= claim.max_attempts {
+    let given_back = batched || (in_company && !claim.suspect);
+    if !given_back && claim.attempt >= claim.max_attempts {
         give_up(tx, now, &claim, why)?;
         return Ok(Some((claim.job_type, AfterFailure::GivenUp)));
     }
@@ -266,7 +284,7 @@ pub(super) fn rescue(
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
     let params = named_params! {
-        ":given_back": batched,
+        ":given_back": given_back,
         ":error": why,
         ":rest_ms": delta(rest).num_milliseconds(),
         ":now": Millis(now),
@@ -500,6 +518,7 @@ fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
         max_attempts: row.get("max_attempts")?,
         claimed_at: row.get::<_, Millis>("claimed_at")?.0,
         created_at: row.get::<_, Millis>("created_at")?.0,
+        suspect: row.get::<_, i64>("rescues")? > 0,
     })
 }
 

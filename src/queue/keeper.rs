@@ -3,7 +3,7 @@
 
 use super::jobs::{self, Held};
 use super::worker::Worker;
-use crate::db::{self, ChangeWatch};
+use crate::db::{self, ChangeWatch, Tx};
 use chrono::{DateTime, Utc};
 use log::{info, warn};
 use std::collections::HashMap;
@@ -117,6 +117,10 @@ impl<'a> Keeper<'a> {
         let (now, uptime) = (self.worker.clock.now(), self.worker.clock.uptime());
         let held = self.worker.db.read(jobs::list_held)?;
         let mut alive: HashMap<&str, bool> = HashMap::new();
+        let mut claims_of: HashMap<&str, usize> = HashMap::new();
+        for claim in &held {
+            *claims_of.entry(&claim.worker).or_default() += 1;
+        }
         let mut lost: Vec<(Held, &'static str)> = Vec::new();
         for claim in &held {
             if claim.worker == self.worker.identity.name() && self.worker.holds(claim.id, claim.number) {
@@ -129,8 +133,9 @@ impl<'a> Keeper<'a> {
             }
         }
         for (claim, why) in lost {
-            let rescued = claim.clone();
-            if let Some((job_type, after)) = self.worker.db.write(move |tx| jobs::rescue(tx, now, &rescued, why))? {
+            let (rescued, in_company) = (claim.clone(), claims_of[claim.worker.as_str()] > 1);
+            let rescue = move |tx: &Tx<'_>| jobs::rescue(tx, now, &rescued, in_company, why);
+            if let Some((job_type, after)) = self.worker.db.write(rescue)? {
                 self.worker.tell_lost(&claim, &job_type, after, why);
             }
         }

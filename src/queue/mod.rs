@@ -210,6 +210,8 @@ pub struct Claim {
     pub claimed_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// Whether its last claim was lost: it may be the job that kills its worker.
+    suspect: bool,
 }
 
 /// One claim of a job that has ended, and how.

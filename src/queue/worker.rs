@@ -188,7 +188,10 @@ impl Worker {
             let seen = self.db.news().seen();
             match self.next() {
                 Ok(Some(claim)) => self.run(claim),
-                Ok(None) => self.rest(seen),
+                Ok(None) => {
+                    debug!("no jobs available");
+                    self.rest(seen);
+                }
                 Err(error) => {
                     warn!("no work could be fetched: {error}");
                     self.db.news().wait(seen, FAULT_PAUSE);
@@ -198,7 +201,7 @@ impl Worker {
     }
 
     /// The next claim: one that waits here, or the first of a new catch.
-    fn next(&self) -> db::Result<Option<Claim>> {
+    fn next(self: &Arc<Self>) -> db::Result<Option<Claim>> {
         let mut state = self.state();
         loop {
             if self.is_stopping() {
@@ -219,19 +222,35 @@ impl Worker {
         state.claiming = false;
         self.released.notify_all();
         let mut claims = VecDeque::from(claimed?);
+        if self.is_stopping() {
+            // The stop came during the claim and has given back what waited then; nobody else will look at these.
+            drop(state);
+            for claim in claims {
+                self.end(claim, JobError::Stopped);
+            }
+            return Ok(None);
+        }
         let first = claims.pop_front();
         state.waiting.append(&mut claims);
         Ok(first)
     }
 
+    /// Whether no suspect runs here: jobs whose last claim was lost run one at a time in a process, so that of two that were lost
+    /// together only the one that kills its worker is charged for it.
+    fn may_claim_suspects(&self) -> bool {
+        !self.state().held.values().any(|claim| claim.suspect)
+    }
+
     /// A look that writes nothing: an idle worker leaves the disk alone.
     fn is_due(&self) -> db::Result<bool> {
-        let next = self.db.read(jobs::next_due_at)?;
+        let suspects = self.may_claim_suspects();
+        let next = self.db.read(|connection| jobs::next_claimable_at(connection, suspects))?;
         Ok(next.is_some_and(|at| at <= self.clock.now()))
     }
 
     fn rest(&self, seen: u64) {
-        let until_due = match self.db.read(jobs::next_due_at) {
+        let suspects = self.may_claim_suspects();
+        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, suspects)) {
             Ok(Some(at)) => (at - self.clock.now()).to_std().unwrap_or(Duration::ZERO),
             Ok(None) => IDLE,
             Err(_told_when_claiming) => FAULT_PAUSE,
@@ -242,7 +261,8 @@ impl Worker {
 
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
-        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit))?;
+        let suspects = self.may_claim_suspects();
+        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
         fail::fail_point!("queue::claimed");
         let mut state = self.state();
         for claim in &claims {
@@ -272,6 +292,7 @@ impl Worker {
 
     fn run_handler(&self, claim: &Claim) -> Result<Finish, JobError> {
         fail::fail_point!("queue::run");
+        fail::fail_point!(&format!("queue::run::{}", claim.job_type));
         let Some(handler) = self.queue.registry().find(&claim.job_type) else {
             return Err(JobError::Retry(format!("Unknown job type: {}", claim.job_type)));
         };
@@ -370,6 +391,10 @@ impl Worker {
         let mut state = self.state();
         if state.held.get(&claim.id).is_some_and(|held| held.number == claim.number) {
             state.held.remove(&claim.id);
+            if claim.suspect {
+                // The next suspect may be claimed; nothing else would tell those who rest.
+                self.db.news().spread();
+            }
         }
         self.released.notify_all();
     }
@@ -378,7 +403,7 @@ impl Worker {
         self.state().held.get(&id).is_some_and(|claim| claim.number == number)
     }
 
-    /// When the oldest claim that has not ended was made.
+    /// Whether any claim of this worker has not ended.
     pub(super) fn holds_any(&self) -> bool {
         !self.state().held.is_empty()
     }

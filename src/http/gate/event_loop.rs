@@ -33,12 +33,13 @@ const LANES_FROM: usize = 2;
 const CLIENT_READ: usize = 16 * 1024;
 /// Read from a lane at once.
 const LANE_READ: usize = 64 * 1024;
-/// While a client has this much to take, no more is read from its lane.
-const OUTPUT_HIGH: usize = 64 * 1024;
-/// A slow but honest client takes this much of an answer in a second.
-const WRITE_PACE: usize = 16 * 1024;
+/// A client may always have this much to take. While it has more, and all together have as much as they may, no more is read
+/// from its lane.
+const OUTPUT_FREE: usize = 64 * 1024;
 /// Reads from one client before the others get their turn.
 const STEPS_AT_ONCE: usize = 32;
+/// Connections that the kernel holds for us until we accept them.
+const ACCEPT_QUEUE: i32 = 4096;
 /// Connections accepted before the others get their turn.
 const ACCEPTS_AT_ONCE: usize = 64;
 /// How long accepting rests when it fails, such as for want of descriptors.
@@ -47,7 +48,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// How long and how much a connection is listened to after its last answer, so that no reset overtakes that.
 const LINGER: Duration = Duration::from_secs(1);
-/// Connections beyond the limit that are told so; more are only closed.
+/// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
 const TURNED_AWAY_MAX: usize = 64;
 
 /// The state of the gate.
@@ -61,6 +62,8 @@ pub(crate) struct EventLoop {
     clients: Slab<Client>,
     serials: u64,
     turned_away: usize,
+    /// Bytes of answers that clients have not taken yet.
+    output_bytes: usize,
     per_address: HashMap<IpAddr, usize>,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
@@ -89,6 +92,10 @@ impl EventLoop {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         listener.set_nonblocking(true)?;
+        // The library's default is 128 connections; while that is full, the kernel drops new ones and they try again a second later.
+        rustix::net::listen(&listener, ACCEPT_QUEUE)?;
+        // Accepted sockets inherit it: answers go out whole, and waiting to fill a packet would only delay a large one's end.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (opener, opened) = channel();
@@ -103,6 +110,7 @@ impl EventLoop {
             clients: Slab::new(),
             serials: 0,
             turned_away: 0,
+            output_bytes: 0,
             per_address: HashMap::new(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
@@ -256,14 +264,12 @@ impl EventLoop {
         }
         let head_time = self.rules.limits.head_time;
         if let Some(key) = self.add_client(socket, peer, counted, now) {
+            // epoll tells at once of what has come already.
             self.set_deadline(key, now + head_time);
-            self.advance(key);
         }
     }
 
     fn add_client(&mut self, socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, now: Instant) -> Option<usize> {
-        // Answers go out in one piece each; waiting to fill a packet would only delay the second of two.
-        let _best_effort = socket.set_nodelay(true);
         self.serials += 1;
         let key = self.clients.insert(Client::new(socket, peer, counted, self.serials, now));
         let token = self.client_token(key);
@@ -283,7 +289,7 @@ impl EventLoop {
     /// Says no to a connection, where that costs next to nothing.
     fn turn_away(&mut self, socket: TcpStream, peer: IpAddr, refusal: Refusal, now: Instant) {
         self.metrics.count_refusal(refusal.reason());
-        if self.turned_away >= TURNED_AWAY_MAX {
+        if self.turned_away >= TURNED_AWAY_MAX.min(self.rules.limits.connections / 4) {
             return;
         }
         if let Some(key) = self.add_client(socket, peer, None, now) {
@@ -313,6 +319,7 @@ impl EventLoop {
     fn close(&mut self, key: usize) {
         // Closing its socket also ends the watch on it.
         let Some(client) = self.clients.remove(key) else { return };
+        self.output_bytes -= client.counted_output;
         if let Some(address) = client.counted
             && let Some(count) = self.per_address.get_mut(&address)
         {
@@ -549,6 +556,7 @@ impl EventLoop {
         }
         if event.is_readable() || event.is_read_closed() {
             lane.readable = true;
+            lane.read_closed |= event.is_read_closed();
             self.read_lane(place);
         }
     }
@@ -562,12 +570,14 @@ impl EventLoop {
             }
             let client = lane.serving.as_ref().and_then(|serving| serving.client);
             if let Some(key) = client
-                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_HIGH)
+                && self.output_bytes > self.rules.limits.answers_bytes
+                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
             {
                 // Read on when the client has taken some of it.
-                return;
+                return self.pause_lane(place, key);
             }
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return };
+            lane.is_paused = false;
             match lane.read(&mut self.scratch) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => {
@@ -577,6 +587,18 @@ impl EventLoop {
                 }
                 Err(error) => return self.lose_lane(place, &error),
             }
+        }
+    }
+
+    /// Leaves an answer on its lane until its client takes more. When half of the lanes wait so, this client's is one too many.
+    fn pause_lane(&mut self, place: usize, key: usize) {
+        let Some(lane) = self.lane_mut(place) else { return };
+        lane.is_paused = true;
+        let paused = self.lanes.iter().flatten().filter(|lane| lane.is_paused).count();
+        if paused > self.lanes.len() / 2 {
+            debug!("too many clients do not take their answers, one of them is cut off");
+            self.metrics.count_refusal("answer_not_taken");
+            self.close(key);
         }
     }
 
@@ -634,7 +656,7 @@ impl EventLoop {
         }
         let Some(key) = key else { return Ok(()) };
         if !was_started {
-            let slow = Duration::from_secs((left / WRITE_PACE) as u64);
+            let slow = Duration::from_secs((left / self.rules.limits.write_bytes_per_second.max(1)) as u64);
             // Set before the first write: no client can put it off by taking a byte now and then.
             self.set_deadline(key, Instant::now() + self.rules.limits.write_time + slow);
         }
@@ -646,13 +668,16 @@ impl EventLoop {
     fn flush(&mut self, key: usize) {
         let token = self.client_token(key);
         let Some(client) = self.clients.get_mut(key) else { return };
-        let done = match client.flush(self.poll.registry(), token) {
+        let flushed = client.flush(self.poll.registry(), token);
+        self.output_bytes = self.output_bytes + client.pending() - client.counted_output;
+        client.counted_output = client.pending();
+        let done = match flushed {
             Ok(done) => done,
             Err(_gone) => return self.close(key),
         };
         if let Phase::OnLane(place) = client.phase {
             // More of the answer may wait on the lane.
-            if done && self.lane_mut(place).is_some_and(|lane| lane.readable) {
+            if (done || client.pending() <= OUTPUT_FREE) && self.lane_mut(place).is_some_and(|lane| lane.is_paused) {
                 self.unpaused.push(place);
             }
             return;

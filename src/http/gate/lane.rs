@@ -21,6 +21,10 @@ pub(crate) struct Lane {
     pub(crate) serving: Option<Serving>,
     /// There may be more to read.
     pub(crate) readable: bool,
+    /// The server has hung up: a short read does not mean that all is read.
+    pub(crate) read_closed: bool,
+    /// Its client does not take the answer.
+    pub(crate) is_paused: bool,
     waits_to_write: bool,
 }
 
@@ -33,6 +37,8 @@ impl Lane {
             input: Vec::new(),
             serving: None,
             readable: false,
+            read_closed: false,
+            is_paused: false,
             waits_to_write: false,
         }
     }
@@ -99,7 +105,7 @@ impl Lane {
             match self.socket.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => {
-                    self.readable = bytes == scratch.len();
+                    self.readable = bytes == scratch.len() || self.read_closed;
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

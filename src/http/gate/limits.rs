@@ -32,8 +32,12 @@ pub struct Limits {
     pub answer_time: Duration,
     /// How much of that may pass before a private connection is free.
     pub queue_time: Duration,
-    /// For the client to take the answer, beside a second for each 16 KiB.
+    /// For the client to take the answer, beside the time that its length takes at `write_bytes_per_second`.
     pub write_time: Duration,
+    /// The pace of a slow but honest client.
+    pub write_bytes_per_second: usize,
+    /// Bytes of answers that the gate holds for all slow clients together. What is more waits in the server.
+    pub answers_bytes: usize,
     /// Between two requests of a connection.
     pub idle_time: Duration,
     /// Private connections to the server.
@@ -62,6 +66,8 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             queue_time: Duration::from_secs(4),
             write_time: Duration::from_secs(30),
+            write_bytes_per_second: 16 * 1024,
+            answers_bytes: 16 * 1024 * 1024,
             idle_time: Duration::from_secs(60),
             lanes: 64,
             urgent_lanes: 2,

@@ -125,7 +125,11 @@ impl Service for Playground {
 
 /// Bytes in which a lost or doubled piece shows.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| b'a' + u8::try_from((at / 7 + at / 1000) % 26).expect("below 26")).collect()
+    let period: Vec<u8> =
+        (0..19_997).map(|at| b'a' + u8::try_from((at / 7 + at / 1000) % 26).expect("below 26")).collect();
+    let mut bytes = period.repeat(length / period.len() + 1);
+    bytes.truncate(length);
+    bytes
 }
 
 /// A connection to write bytes on.
