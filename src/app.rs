@@ -14,6 +14,7 @@ use crate::keyed_hash::KeyedHasher;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
 use log::debug;
+use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -110,14 +111,49 @@ impl App {
     /// # Errors
     /// As [`Queue::enqueue`], and the database's.
     pub fn enqueue(&self, job: NewJob) -> Result<JobId, Error> {
+        let (queue, now, job) = (self.queue.clone(), self.clock.now(), self.about_its_shop(job));
+        self.db.write(move |tx| queue.enqueue(tx, now, job))
+    }
+
+    /// The same job, about the shop that its payload names, where it names one.
+    pub fn about_its_shop(&self, job: NewJob) -> NewJob {
         let shop: Option<ShopDomain> =
             job.payload().get("shop").and_then(|shop| shop.as_str()).and_then(|shop| shop.parse().ok());
-        let job = match shop {
+        match shop {
             Some(shop) => job.about(erasure::subject(&self.hasher, &shop)),
             None => job,
-        };
-        let (queue, now) = (self.queue.clone(), self.clock.now());
-        self.db.write(move |tx| queue.enqueue(tx, now, job))
+        }
+    }
+
+    /// The job that erases a store because its operator wants it: the same as Shopify's `shop/redact` asks for, and the same
+    /// job again while it is unfinished.
+    pub fn erasure_of(&self, shop: &ShopDomain) -> NewJob {
+        let subject = erasure::subject(&self.hasher, shop);
+        // The key stays with the job's row, so it too names the shop without naming it.
+        NewJob::new(SHOP_REDACT, json!({ "shop": shop.as_str() }))
+            .dedupe_key(format!("operator:{subject}"))
+            .about(subject)
+    }
+
+    /// Works off what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
+    /// files. Jobs that fall due meanwhile count as due.
+    ///
+    /// # Errors
+    /// When the database does not work. A job that fails is no error.
+    pub fn run_due(&self, limit: usize) -> std::io::Result<Ran> {
+        let worker = self.worker()?;
+        let mut ran = Ran::default();
+        while ran.processed < limit {
+            match worker.step().map_err(std::io::Error::other)? {
+                Step::Idle => break,
+                Step::Ran { error, .. } => {
+                    ran.processed += 1;
+                    ran.errors += usize::from(error.is_some());
+                }
+            }
+        }
+        self.scrubber().scrub_all().map_err(std::io::Error::other)?;
+        Ok(ran)
     }
 
     /// A worker that works jobs off one at a time, for commands and tests.
@@ -174,6 +210,18 @@ impl std::fmt::Debug for App {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("App").field("db", &self.db).finish_non_exhaustive()
     }
+}
+
+/// Jobs that one call works off at the most: more come from a job that enqueues itself for ever.
+pub const RUN_MAX: usize = 100_000;
+
+/// What [`App::run_due`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Jobs run.
+    pub processed: usize,
+    /// Those of them that did not succeed.
+    pub errors: usize,
 }
 
 /// What goes on in the background.

@@ -3,7 +3,7 @@
 
 use crate::app::App;
 use crate::catalog::assignments;
-use crate::catalog::keys::{self, IssuedKey, Origins};
+use crate::catalog::keys::{self, IssuedKey};
 use crate::catalog::matrices;
 use crate::catalog::options::{self, NewChoice, NewGroup};
 use crate::catalog::stores::{self, Installed, Scope};
@@ -122,7 +122,7 @@ pub fn load(app: &App) -> Result<DemoStore, Error> {
         };
         // Every start issues a key: those of long ago make room.
         keys::revoke_labelled(tx, now, scope.store, LABEL, KEYS_KEPT)?;
-        let key = keys::issue(tx, now, entropy.as_ref(), scope.store, Some(LABEL), &Origins::any())?;
+        let key = keys::issue(tx, now, entropy.as_ref(), scope.store, Some(LABEL))?;
         Ok(DemoStore { shop, key })
     })
 }

@@ -5,6 +5,7 @@ use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{KeyId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::name::Name;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::hex;
@@ -25,9 +26,6 @@ const SHOWN: usize = 8;
 
 /// Live keys of a store: enough for a theme, its copies and a rotation, few enough to be read in one list.
 pub const KEYS_MAX: usize = 100;
-
-/// Characters of a label.
-pub const LABEL_MAX: usize = 100;
 
 /// How exactly the last use of a key is known. A write per request would cost more than the price it asks for.
 const USE_PRECISION: TimeDelta = TimeDelta::minutes(10);
@@ -135,24 +133,80 @@ impl std::fmt::Debug for IssuedKey {
     }
 }
 
-/// Makes a key for a live store.
+/// A key as it stands, without the key.
+#[derive(Debug, Clone)]
+pub struct ApiKey {
+    /// Its id.
+    pub id: KeyId,
+    /// Its first characters.
+    pub prefix: String,
+    /// What people call it.
+    pub label: Option<String>,
+    /// The origins it is for.
+    pub origins: Origins,
+    /// When it was issued.
+    pub created_at: DateTime<Utc>,
+    /// When it was last used, within about ten minutes.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked, if it was.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// A key to be issued.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewKey {
+    label: Option<Name>,
+    origins: Origins,
+}
+
+impl NewKey {
+    /// A key with a label for people, for web pages of these origins only; without origins, for any.
+    ///
+    /// # Errors
+    /// `Invalid`, with a fault for each that is none.
+    pub fn new(label: Option<String>, origins: Option<Vec<String>>) -> Result<Self> {
+        let mut error = Error::new(Kind::Invalid, "the key cannot be issued");
+        let label = label.map(|label| label.parse::<Name>()).transpose();
+        if let Err(fault) = &label {
+            error = error.with_fault("label", fault.to_string());
+        }
+        let origins = Origins::only(&origins.unwrap_or_default());
+        for fault in origins.as_ref().err().into_iter().flatten() {
+            error = error.with_fault("origins", fault.to_string());
+        }
+        match (label, origins) {
+            (Ok(label), Ok(origins)) => Ok(Self { label, origins }),
+            _ => Err(error),
+        }
+    }
+}
+
+/// Makes a key for a live store, for any origin.
 ///
 /// # Errors
-/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys; `Invalid` for a
-/// label that is too long; and the database's.
+/// As [`issue_new`], and `Invalid` for a label that is none.
 pub fn issue(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     entropy: &dyn Entropy,
     store: StoreId,
     label: Option<&str>,
-    origins: &Origins,
 ) -> Result<IssuedKey> {
-    let label = label.map(str::trim).filter(|label| !label.is_empty());
-    if label.is_some_and(|label| label.chars().count() > LABEL_MAX || label.chars().any(char::is_control)) {
-        return Err(Error::new(Kind::Invalid, "the key cannot be issued")
-            .with_fault("label", format!("must have at most {LABEL_MAX} characters and no control characters")));
-    }
+    issue_new(tx, now, entropy, store, &NewKey::new(label.map(str::to_owned), None)?)
+}
+
+/// Makes a key for a live store.
+///
+/// # Errors
+/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys; and the
+/// database's.
+pub fn issue_new(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    store: StoreId,
+    new: &NewKey,
+) -> Result<IssuedKey> {
     stores::check_live(tx, store)?;
     let id = KeyId::new(now, entropy.array());
     let key = format!("{PREFIX}{}", hex(&entropy.array::<32>()));
@@ -166,8 +220,8 @@ pub fn issue(
         ":store_id": store,
         ":digest": KeyDigest::of(&key),
         ":prefix": &key[..SHOWN],
-        ":label": label,
-        ":origins": origins,
+        ":label": new.label,
+        ":origins": new.origins,
         ":created_at": Millis(now),
         ":max": KEYS_MAX,
     })?;
@@ -177,51 +231,45 @@ pub fn issue(
     Ok(IssuedKey { id, key })
 }
 
-/// A key as a list shows it: never the key itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ListedKey {
-    /// Its id.
-    pub id: KeyId,
-    /// Its first characters.
-    pub prefix: String,
-    /// What the merchant calls it.
-    pub label: Option<String>,
-    /// Where pages that use it may come from.
-    pub origins: Origins,
-    /// When it was issued.
-    pub created_at: DateTime<Utc>,
-    /// When it was last used, within about ten minutes.
-    pub last_used_at: Option<DateTime<Utc>>,
-    /// Since when it is dead.
-    pub revoked_at: Option<DateTime<Utc>>,
-}
+const COLUMNS: &str = "id, prefix, label, origins, created_at, last_used_at, revoked_at";
 
-/// A store's keys after `after`, oldest first, revoked ones too.
+/// A store's keys, the revoked ones too, newest first; `before`: only those issued before that one.
 ///
 /// # Errors
 /// The database's.
-pub fn list(connection: &Connection, store: StoreId, after: Option<KeyId>, limit: usize) -> db::Result<Vec<ListedKey>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, prefix, label, origins, created_at, last_used_at, revoked_at FROM api_keys
-         WHERE store_id = :store_id AND id > coalesce(:after, '')
-         ORDER BY id LIMIT :limit",
-    )?;
-    let params = named_params! { ":store_id": store, ":after": after, ":limit": limit };
-    let keys = statement.query_map(params, listed_from_row)?;
+pub fn list(connection: &Connection, store: StoreId, before: Option<KeyId>, limit: usize) -> db::Result<Vec<ApiKey>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM api_keys
+         WHERE store_id = :store_id AND (:before IS NULL OR id < :before)
+         ORDER BY id DESC LIMIT :limit"
+    ))?;
+    let params = named_params! { ":store_id": store, ":before": before, ":limit": limit };
+    let keys = statement.query_map(params, key_from_row)?;
     Ok(keys.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Revokes a key of a store at once. Revoking it twice does no harm.
+/// A store's key with this id.
 ///
 /// # Errors
-/// `NotFound` when the store has no such key, and the database's.
+/// The database's.
+pub fn find(connection: &Connection, store: StoreId, id: KeyId) -> db::Result<Option<ApiKey>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE id = :id AND store_id = :store_id"))?;
+    Ok(statement.query_row(named_params! { ":id": id, ":store_id": store }, key_from_row).optional()?)
+}
+
+/// Revokes a store's key: from this commit on it opens nothing. Doing so twice does no harm.
+///
+/// # Errors
+/// `NotFound`, and the database's.
 pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Result<()> {
     let mut statement = tx.prepare_cached(
-        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now) WHERE id = :id AND store_id = :store_id",
+        "UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now)
+         WHERE id = :id AND store_id = :store_id",
     )?;
     match statement.execute(named_params! { ":now": Millis(now), ":id": id, ":store_id": store })? {
         0 => Err(Error::not_found(format!("key {id}"))),
-        _ => Ok(()),
+        _one => Ok(()),
     }
 }
 
@@ -241,8 +289,8 @@ pub fn revoke_labelled(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, label: &
     Ok(())
 }
 
-fn listed_from_row(row: &Row<'_>) -> rusqlite::Result<ListedKey> {
-    Ok(ListedKey {
+fn key_from_row(row: &Row<'_>) -> rusqlite::Result<ApiKey> {
+    Ok(ApiKey {
         id: row.get("id")?,
         prefix: row.get("prefix")?,
         label: row.get("label")?,
@@ -265,7 +313,7 @@ impl FromSql for Origins {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let Some(text) = value.as_str_or_null()? else { return Ok(Self::any()) };
         let origins: Vec<String> = serde_json::from_str(text).map_err(FromSqlError::other)?;
-        Self::only(&origins).map_err(FromSqlError::other)
+        Self::only(&origins).map_err(|_faults| FromSqlError::InvalidType)
     }
 }
 

@@ -78,6 +78,37 @@ impl Installed {
     }
 }
 
+/// A store to be installed.
+#[derive(Debug, Clone)]
+pub struct NewStore {
+    /// Its domain.
+    pub shop: ShopDomain,
+    /// Its money.
+    pub currency: Currency,
+    /// The unit of its sizes.
+    pub unit: Unit,
+}
+
+impl NewStore {
+    /// A store that prices millimetres in US dollars.
+    pub fn new(shop: ShopDomain) -> Self {
+        Self { shop, currency: Currency::USD, unit: Unit::Mm }
+    }
+}
+
+/// As [`install`], from checked values.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_new(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    store: &NewStore,
+) -> Result<Installed, Error> {
+    install(tx, now, entropy, &store.shop, store.currency, store.unit)
+}
+
 /// Installs the app for a shop: a new store, or an uninstalled one made live again.
 ///
 /// # Errors
@@ -104,9 +135,7 @@ pub fn install(
         Err(error) => return Err(error.into()),
     }
     let store = find(tx, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
-    if store.erasing_since.is_some() {
-        return Err(being_erased(shop));
-    }
+    refuse_erasing(&store)?;
     if store.uninstalled_at.is_none() {
         return Err(Error::new(Kind::Conflict, format!("store {shop} exists already")));
     }
@@ -117,11 +146,6 @@ pub fn install(
     )?;
     expect_one(statement.execute(named_params! { ":now": Millis(now), ":id": store.id })?, "catalog::stores::install")?;
     Ok(Installed::Again(store.scope()))
-}
-
-fn being_erased(shop: &ShopDomain) -> Error {
-    Error::new(Kind::Conflict, format!("store {shop} is being erased, try again in a moment"))
-        .with_retry_after(ERASING_PAUSE)
 }
 
 const COLUMNS: &str = "id, shop, currency, unit, catalog_version, installed_at, uninstalled_at, erasing_since";
@@ -141,7 +165,8 @@ pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Sto
 /// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and the database's.
 pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
-    if store.erasing_since.is_some() { Err(being_erased(shop)) } else { Ok(store) }
+    refuse_erasing(&store)?;
+    Ok(store)
 }
 
 /// Announces a change below a store, first thing in the change's transaction: whoever caches what hangs below the store learns of
@@ -160,17 +185,10 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
     if changed == 1 {
         return Ok(());
     }
-    let mut statement = tx.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE id = :id"))?;
-    let found = statement.query_row(named_params! { ":id": store }, store_from_row).optional()?;
-    Err(match found {
-        None => Error::not_found("store"),
-        Some(store) if store.erasing_since.is_some() => being_erased(&store.shop),
-        Some(store) => Error::new(
-            Kind::Conflict,
-            format!("the unit or currency of store {} was changed in this moment, try again", store.shop),
-        )
-        .with_retry_after(SETTINGS_PAUSE),
-    })
+    let store = load_by_id(tx, store)?;
+    refuse_erasing(&store)?;
+    let message = format!("the unit or currency of store {} was changed in this moment, try again", store.shop);
+    Err(Error::new(Kind::Conflict, message).with_retry_after(SETTINGS_PAUSE))
 }
 
 /// Makes sure that a store is live.
@@ -178,16 +196,40 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
 /// # Errors
 /// `NotFound`; `Conflict` when it is uninstalled or being erased; and the database's.
 pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
+    refuse_dead(&load_by_id(connection, store)?)
+}
+
+fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE id = :id"))?;
-    let found = statement.query_row(named_params! { ":id": store }, store_from_row).optional()?;
-    match found {
-        None => Err(Error::not_found("store")),
-        Some(store) if store.erasing_since.is_some() => Err(being_erased(&store.shop)),
-        Some(store) if store.uninstalled_at.is_some() => {
-            Err(Error::new(Kind::Conflict, format!("store {} is uninstalled, install it again first", store.shop)))
-        }
-        Some(_live) => Ok(()),
+    let found = statement.query_row(named_params! { ":id": id }, store_from_row).optional()?;
+    found.ok_or_else(|| Error::not_found("store"))
+}
+
+/// The store of a shop that is neither uninstalled nor being erased.
+///
+/// # Errors
+/// `NotFound`, `Conflict` where it is one of both, and the database's.
+pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
+    let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
+    refuse_dead(&store)?;
+    Ok(store)
+}
+
+fn refuse_dead(store: &Store) -> Result<(), Error> {
+    refuse_erasing(store)?;
+    if store.uninstalled_at.is_none() {
+        return Ok(());
     }
+    Err(Error::new(Kind::Conflict, format!("store {} is uninstalled, install it again first", store.shop)))
+}
+
+/// Nothing new may be written below a store that is being erased: it would go with the rest, or outlive it.
+fn refuse_erasing(store: &Store) -> Result<(), Error> {
+    if store.erasing_since.is_none() {
+        return Ok(());
+    }
+    let message = format!("store {} is being erased, try again in a moment", store.shop);
+    Err(Error::new(Kind::Conflict, message).with_retry_after(ERASING_PAUSE))
 }
 
 /// All stores after `after`, in the order of their domains.

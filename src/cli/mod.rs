@@ -69,13 +69,13 @@ enum Command {
     Work(work::Args),
     /// Bring the database's schema up to date and report
     Migrate,
-    /// Enqueue, look at and run jobs
+    /// Enqueue, look at, run, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
     /// Look at privacy requests and verify that what was erased is gone
     #[command(subcommand)]
     Gdpr(gdpr::Command),
-    /// Add and look at stores
+    /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
     /// Price a size and say why it costs that

@@ -68,7 +68,11 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     let app = Arc::new(App::open(options)?);
     let demo = if args.dev { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
-    let site = Arc::new(Site::new(app.clone(), Secrets::new(secret_texts)).with_rate_limit(args.server.rate_limit));
+    let mut site = Site::new(app.clone(), Secrets::new(secret_texts)).with_rate_limit(args.server.rate_limit);
+    if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
+        site = site.with_admin_token(token);
+    }
+    let site = Arc::new(site);
     let metrics = Arc::new(Metrics::default());
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
     let server = Server::start(server_options, Arc::new(Router::new(site))).map_err(std::io::Error::other)?;

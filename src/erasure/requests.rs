@@ -3,6 +3,7 @@
 use super::DUTY;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
@@ -151,6 +152,29 @@ const COLUMNS: &str =
 pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE id = :id"))?;
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
+}
+
+/// The request with this id.
+///
+/// # Errors
+/// `NotFound`, and the database's.
+pub fn load(connection: &Connection, id: RequestId) -> Result<Request, Error> {
+    find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
+}
+
+/// The report of the data request with this id.
+///
+/// # Errors
+/// `NotFound`, saying why there is none, and the database's.
+pub fn load_report(connection: &Connection, id: RequestId) -> Result<Value, Error> {
+    let request = load(connection, id)?;
+    find_report(connection, id)?.ok_or_else(|| {
+        let why = match request.processed_at {
+            None => "it has not been worked off yet",
+            Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
+        };
+        Error::new(Kind::NotFound, format!("privacy request {id} has no report: {why}"))
+    })
 }
 
 /// Which requests to list.

@@ -7,21 +7,36 @@
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
+use super::admin::{self, BearerToken};
 use super::guard::{Guard, cors};
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, openapi, ops, storefront, webhooks};
 use crate::app::App;
+use crate::clock::ManualClock;
+use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
 use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// Every surface.
-const SURFACES: &[&[Route]] = &[storefront::ROUTES, webhooks::ROUTES, ops::ROUTES, openapi::ROUTES];
+const SURFACES: &[&[Route]] = &[
+    storefront::ROUTES,
+    webhooks::ROUTES,
+    ops::ROUTES,
+    openapi::ROUTES,
+    admin::jobs::ROUTES,
+    admin::gdpr::ROUTES,
+    admin::stores::ROUTES,
+    admin::keys::ROUTES,
+    admin::clock::ROUTES,
+];
 
 /// What handlers work on.
 #[derive(Debug)]
@@ -36,20 +51,51 @@ pub struct Site {
     pub refusals: webhooks::Refusals,
     /// The storefront's keys and limits.
     pub guard: Guard,
+    /// What callers of the admin API must bear; without one there is no admin API.
+    pub admin_token: Option<BearerToken>,
+    /// The clock, where it stands still until it is told to move.
+    pub frozen_clock: Option<Arc<ManualClock>>,
+    /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
+    pub program: Option<PathBuf>,
+    /// Calls that run on threads of their own now.
+    pub(super) long_calls: Arc<AtomicUsize>,
 }
 
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let intake = Intake::new(&app);
-        let refusals = webhooks::Refusals::default();
-        Self { app, intake, secrets, refusals, guard: Guard::default() }
+        Self {
+            app,
+            intake,
+            secrets,
+            refusals: webhooks::Refusals::default(),
+            guard: Guard::default(),
+            admin_token: None,
+            frozen_clock: None,
+            program: None,
+            long_calls: Arc::default(),
+        }
     }
 
     /// The same with another limit of storefront requests; see [`Guard::new`].
     #[must_use]
     pub fn with_rate_limit(self, rate_limit: u32) -> Self {
         Self { guard: Guard::new(rate_limit), ..self }
+    }
+
+    /// The same site with an admin API for those who bear `token`.
+    #[must_use]
+    pub fn with_admin_token(mut self, token: &Secret) -> Self {
+        self.admin_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site whose app was opened with this clock, to be moved through the admin API.
+    #[must_use]
+    pub fn with_frozen_clock(mut self, clock: Arc<ManualClock>) -> Self {
+        self.frozen_clock = Some(clock);
+        self
     }
 }
 
@@ -135,6 +181,11 @@ impl Service for Router {
         } else {
             reply
         };
+        if admin::owns(&request.path)
+            && let Err(error) = admin::guard(site, &request)
+        {
+            return reply.send(admin::refusal(&error, &id));
+        }
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -247,7 +298,7 @@ fn split_before_last(path: &str, count: usize) -> Option<(&str, Option<&str>)> {
 }
 
 /// `text` with its `%XX` decoded, where that is UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -45,7 +45,7 @@ fn small_store(fixture: &Fixture, name: &str) -> ShopDomain {
     let wanted = shop.clone();
     let done: Result<(), Error> = fixture.app.db.write(move |tx| {
         let scope = stores::install(tx, now, entropy.as_ref(), &wanted, euro(), Unit::Mm)?.scope();
-        keys::issue(tx, now, entropy.as_ref(), scope.store, None, &keys::Origins::any())?;
+        keys::issue(tx, now, entropy.as_ref(), scope.store, None)?;
         let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
         let matrix = PriceMatrix::new(
             &[step(100_000)],

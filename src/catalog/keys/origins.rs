@@ -6,6 +6,9 @@ pub const ORIGINS_MAX: usize = 50;
 /// The longest origin: a scheme, a DNS name of 253 characters, a port.
 const ORIGIN_LENGTH_MAX: usize = 270;
 
+/// Characters of a bad entry that its fault shows.
+const SHOWN: usize = 100;
+
 /// The web origins that a key is for; any, unless the merchant lists some.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origins(Option<Vec<String>>);
@@ -30,24 +33,24 @@ impl Origins {
     /// Only these: `scheme://host[:port]` without a path, as browsers send it. An empty list means any.
     ///
     /// # Errors
-    /// The first entry that is no origin.
-    pub fn only(origins: &[impl AsRef<str>]) -> Result<Self, NotAnOrigin> {
+    /// Every entry that is no origin.
+    pub fn only(origins: &[impl AsRef<str>]) -> Result<Self, Vec<NotAnOrigin>> {
         if origins.len() > ORIGINS_MAX {
-            return Err(NotAnOrigin::TooMany);
+            return Err(vec![NotAnOrigin::TooMany]);
         }
         let mut kept: Vec<String> = Vec::with_capacity(origins.len());
+        let mut faults = Vec::new();
         for origin in origins {
             let origin = origin.as_ref();
             // Browsers send scheme and host in lower case; people do not always write them so, and many add a slash.
             let normal = origin.trim().trim_end_matches('/').to_ascii_lowercase();
             if !is_origin(&normal) {
-                return Err(NotAnOrigin::Entry(origin.chars().filter(|c| !c.is_control()).take(100).collect()));
-            }
-            if !kept.contains(&normal) {
+                faults.push(NotAnOrigin::Entry(origin.chars().filter(|c| !c.is_control()).take(SHOWN).collect()));
+            } else if !kept.contains(&normal) {
                 kept.push(normal);
             }
         }
-        Ok(Self((!kept.is_empty()).then_some(kept)))
+        if faults.is_empty() { Ok(Self((!kept.is_empty()).then_some(kept))) } else { Err(faults) }
     }
 
     /// Whether a page of `origin`, as its browser names it, may use the key.
@@ -102,8 +105,8 @@ mod tests {
         for text in
             ["", "*", "null", "shop.example", "https://", "https://a/b", "https://a b", "https://a:0", "https://a:x"]
         {
-            assert!(matches!(Origins::only(&[text]), Err(NotAnOrigin::Entry(_))), "{text:?}");
+            assert!(Origins::only(&["https://a", text]).is_err_and(|faults| faults.len() == 1), "{text:?}");
         }
-        assert_eq!(Origins::only(&vec!["https://a"; ORIGINS_MAX + 1]), Err(NotAnOrigin::TooMany));
+        assert_eq!(Origins::only(&vec!["https://a"; ORIGINS_MAX + 1]), Err(vec![NotAnOrigin::TooMany]));
     }
 }

@@ -1,6 +1,6 @@
 //! What the storefront reads: by index, from one store, and never stale.
 
-use quotegrid::catalog::keys::{self, KeyDigest, LiveKey, Origins};
+use quotegrid::catalog::keys::{self, KeyDigest, LiveKey};
 use quotegrid::catalog::{assignments, matrices, options, stores};
 use quotegrid::db;
 use quotegrid::domain::ids::ProductId;
@@ -23,7 +23,7 @@ fn second_store(fixture: &Fixture) {
     let written = fixture.app.db.write(move |tx| -> Result<(), Error> {
         let shop = "second.myshopify.com".parse().expect("a shop");
         let scope = stores::install(tx, now, entropy.as_ref(), &shop, Currency::USD, Unit::Mm)?.scope();
-        keys::issue(tx, now, entropy.as_ref(), scope.store, None, &Origins::any())?;
+        keys::issue(tx, now, entropy.as_ref(), scope.store, None)?;
         Ok(())
     });
     written.expect("written");
@@ -196,7 +196,7 @@ fn a_key_belongs_to_a_live_store_and_there_are_not_too_many() {
         fixture
             .app
             .db
-            .write(move |tx| keys::issue(tx, now, entropy.as_ref(), store, Some(label), &Origins::any()))
+            .write(move |tx| keys::issue(tx, now, entropy.as_ref(), store, Some(label)))
             .map_err(|error: Error| error.kind())
     };
     for _ in 1..keys::KEYS_MAX {
@@ -206,7 +206,7 @@ fn a_key_belongs_to_a_live_store_and_there_are_not_too_many() {
     let (shop, now) = (demo.shop.clone(), fixture.advance(Duration::from_secs(1)));
     fixture.app.db.write(move |tx| stores::mark_uninstalled(tx, &shop, now, now)).expect("written");
     assert_eq!(issue(&fixture, "late").map(|_| ()), Err(quotegrid::error::Kind::Conflict));
-    let found: Vec<keys::ListedKey> = fixture
+    let found: Vec<keys::ApiKey> = fixture
         .app
         .db
         .read(|connection| -> db::Result<_> { keys::list(connection, store, None, 200) })

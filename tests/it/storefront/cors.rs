@@ -1,7 +1,6 @@
 //! What browsers need to let a page read an answer. The harness looks for the fields in every answer; here is who may read.
 
 use super::harness::{Example, PRODUCT, Server, body, request};
-use quotegrid::catalog::keys::Origins;
 use serde_json::json;
 
 const HOME: &str = "https://shop.example";
@@ -44,8 +43,7 @@ fn paths_that_are_not_there_can_be_read_too() {
 fn a_key_with_a_list_of_origins_answers_only_their_pages() {
     let server = Server::with_rate_limit(3);
     let Example { shop, .. } = server.example();
-    let origins = Origins::only(&["https://Shop.example/", "http://localhost:3000"]).expect("origins");
-    let key = server.key(shop.scope, &origins).key;
+    let key = server.key(shop.scope, &["https://Shop.example/", "http://localhost:3000"]).key;
     let target = format!("/api/v1/products/{PRODUCT}/price?width=450&height=350");
     let from =
         |origin: &str, target: &str| server.ask(request("GET", target, &[("X-API-Key", &key), ("Origin", origin)]));

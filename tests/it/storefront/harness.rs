@@ -1,7 +1,7 @@
 //! A server in process with a store to price, and a client that holds every answer against the document and the promises of CORS.
 
 use super::spec;
-use quotegrid::catalog::keys::{self, IssuedKey, Origins};
+use quotegrid::catalog::keys::{self, IssuedKey, NewKey};
 use quotegrid::catalog::options::{NewChoice, NewGroup};
 use quotegrid::catalog::stores::{self, Scope};
 use quotegrid::catalog::{assignments, matrices, options};
@@ -77,12 +77,14 @@ impl Server {
         let (now, domain) = (self.fixture.now(), domain.parse::<ShopDomain>().expect("a shop"));
         let currency = currency.parse().expect("a currency");
         let scope = self.write(move |tx| Ok(stores::install(tx, now, entropy(), &domain, currency, unit)?.scope()));
-        Shop { scope, key: self.key(scope, &Origins::any()) }
+        Shop { scope, key: self.key(scope, &[]) }
     }
 
-    pub(crate) fn key(&self, scope: Scope, origins: &Origins) -> IssuedKey {
-        let (now, origins) = (self.fixture.now(), origins.clone());
-        self.write(move |tx| keys::issue(tx, now, entropy(), scope.store, None, &origins))
+    /// A key for pages of these origins; of any, where there are none.
+    pub(crate) fn key(&self, scope: Scope, origins: &[&str]) -> IssuedKey {
+        let origins = (!origins.is_empty()).then(|| origins.iter().map(ToString::to_string).collect());
+        let (now, new) = (self.fixture.now(), NewKey::new(None, origins).expect("origins"));
+        self.write(move |tx| keys::issue_new(tx, now, entropy(), scope.store, &new))
     }
 
     pub(crate) fn matrix(&self, scope: Scope, name: &str, matrix: PriceMatrix) -> MatrixId {

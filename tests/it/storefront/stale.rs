@@ -96,7 +96,7 @@ fn a_price_of_nothing_is_not_remembered_either() {
 fn a_revoked_key_is_dead_at_once_and_the_other_lives() {
     let server = Server::new();
     let example = server.example();
-    let second = server.key(example.shop.scope, &keys::Origins::any());
+    let second = server.key(example.shop.scope, &[]);
     assert_eq!(status(&server, &example), 200);
     let (now, store, id) = (server.fixture.now(), example.shop.scope.store, example.shop.key.id);
     write(&other_app(&server), move |tx| keys::revoke(tx, now, store, id));

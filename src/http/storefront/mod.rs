@@ -1,8 +1,9 @@
 //! `/api/v1`: what a shop's pages ask. An existing widget calls it unchanged, so every name, status and header here is a promise
 //! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
 
+mod query;
+
 use super::guard::Guard;
-use super::query::Query;
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
@@ -13,6 +14,7 @@ use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Select
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use crate::pricing::{Shelf, Visitor};
+use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
 use std::fmt::Display;
