@@ -16,15 +16,19 @@ const PARTS: &[&str] = &[
     include_str!("storefront.json"),
     include_str!("webhooks.json"),
     include_str!("ops.json"),
+    include_str!("operators.json"),
 ];
 
-/// Put together once: it never changes while the program runs.
-static TEXT: OnceLock<String> = OnceLock::new();
+/// The document as it is served.
+pub fn text() -> &'static str {
+    // Put together once: it never changes while the program runs.
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| whole().to_string())
+}
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
 fn document(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
-    let text = TEXT.get_or_init(|| whole().to_string());
-    let response = Response::new(200, "application/json", text.clone())
+    let response = Response::new(200, "application/json", text())
         // Nothing in it is secret, and viewers of such documents are pages of other sites.
         .with_header("Access-Control-Allow-Origin", "*")
         .with_header("Cache-Control", "public, max-age=300");

@@ -8,7 +8,7 @@ mod limits;
 mod options;
 mod prices;
 mod socket;
-mod spec;
+pub(crate) mod spec;
 mod stale;
 mod tenancy;
 mod vectors;
