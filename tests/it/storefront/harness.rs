@@ -210,7 +210,7 @@ pub(crate) fn selections(pairs: &[(impl ToString, impl ToString)]) -> String {
         let (group, choice): (String, String) = (ToString::to_string(group), ToString::to_string(choice));
         serde_json::json!({ "optionGroupId": group, "choiceId": choice })
     };
-    let entries: Vec<Value> = pairs.iter().map(|pair| entry(pair)).collect();
+    let entries: Vec<Value> = pairs.iter().map(entry).collect();
     encoded(&serde_json::json!({ "selections": entries }).to_string())
 }
 
