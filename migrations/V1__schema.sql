@@ -263,3 +263,10 @@ CREATE TRIGGER erasure_receipts_are_never_deleted BEFORE DELETE ON erasure_recei
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
+
+-- Operators: what a person has been told of, so that nobody is told twice. ------------------------------------------------
+
+CREATE TABLE raised_alerts (
+    name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
+    raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

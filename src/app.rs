@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -10,6 +11,7 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::ShopRedact;
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
+use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
@@ -18,7 +20,6 @@ use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,6 +39,10 @@ pub struct Options {
     pub handlers: Registry,
     /// How workers work.
     pub worker: queue::Options,
+    /// How long finished things are kept.
+    pub retention: Retention,
+    /// Whom to tell what a person must know of.
+    pub alerts: alerts::Options,
 }
 
 impl Options {
@@ -49,6 +54,8 @@ impl Options {
             entropy: Arc::new(OsEntropy),
             handlers: Registry::new(),
             worker: queue::Options::default(),
+            retention: Retention::default(),
+            alerts: alerts::Options::default(),
         }
     }
 }
@@ -85,6 +92,8 @@ pub struct App {
     /// Prices, and what is kept in memory to give them quickly.
     pub pricing: Arc<Pricing>,
     worker: queue::Options,
+    retention: Retention,
+    alerts: alerts::Options,
 }
 
 impl App {
@@ -93,16 +102,17 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let registry = handlers
             .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
-            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest);
+            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
+            .with(ALERT, Poster::new(alerts.url.clone()));
         let queue = Queue::new(entropy.clone(), registry);
         let pricing = Arc::new(Pricing::new(&db)?);
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker })
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -169,6 +179,17 @@ impl App {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
     }
 
+    /// A housekeeper of this database.
+    pub fn housekeeper(&self) -> Housekeeper {
+        let alerts = self.alerts.url.is_some().then(|| self.alerts());
+        Housekeeper::new(self.db.clone(), self.clock.clone(), self.retention, alerts)
+    }
+
+    /// Raises alerts as jobs.
+    pub fn alerts(&self) -> Alerts {
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+    }
+
     /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
     ///
     /// # Errors
@@ -179,7 +200,8 @@ impl App {
         Ok(step)
     }
 
-    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, and the sweep of the price cache.
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, the housekeeping, and the sweep
+    /// of the price cache.
     ///
     /// # Errors
     /// When a thread cannot be had.
@@ -188,21 +210,24 @@ impl App {
         let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
         let (scrubber, until) = (self.scrubber(), stopping.clone());
         let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
-        let (stop_sweep, sweep) = self.start_sweep()?;
-        Ok(Background { db: self.db.clone(), running, scrub, sweep, stop_sweep, stopping })
+        let (housekeeper, stop) = (self.housekeeper(), Arc::new(Stop::default()));
+        let until = stop.clone();
+        let housekeeping =
+            std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeper.run(&until))?;
+        let sweep = self.start_sweep(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, sweep, stop })
     }
 
-    fn start_sweep(&self) -> std::io::Result<(Sender<()>, JoinHandle<()>)> {
-        let (stop, stopped) = channel();
+    fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
         let (pricing, db) = (self.pricing.clone(), self.db.clone());
         let sweep = move || {
-            while stopped.recv_timeout(SWEEP_EVERY) == Err(RecvTimeoutError::Timeout) {
+            while !stop.rest(SWEEP_EVERY) {
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
                 }
             }
         };
-        Ok((stop, std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)?))
+        std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)
     }
 }
 
@@ -230,21 +255,23 @@ pub struct Background {
     db: Db,
     running: Option<Running>,
     scrub: JoinHandle<()>,
-    sweep: JoinHandle<()>,
-    stop_sweep: Sender<()>,
     stopping: Arc<AtomicBool>,
+    housekeeping: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+    stop: Arc<Stop>,
 }
 
 impl Background {
     /// Stops: running jobs get `grace` to end and are given back otherwise.
     pub fn stop(self, grace: Duration) {
+        self.stop.ask();
         if let Some(running) = self.running {
             running.stop(grace);
         }
         self.stopping.store(true, Ordering::Relaxed);
         self.db.news().spread();
-        drop(self.stop_sweep);
         let _panicked = self.scrub.join();
+        let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
     }
 }

@@ -184,7 +184,8 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
     }
     for product in &demo.products {
         let id: ProductId = product.product_id.parse().expect("the demo store's products have ids");
-        assignments::set_matrix(tx, now, scope, &id, &product.title, matrix_ids[product.matrix])?;
+        let title = product.title.parse().expect("the demo store's products have titles");
+        assignments::set_matrix(tx, now, scope, &id, &title, matrix_ids[product.matrix])?;
         for group in &product.option_groups {
             assignments::add_group(tx, now, scope, &id, group_ids[*group])?;
         }

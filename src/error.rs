@@ -4,6 +4,7 @@
 //! and exit code are one match each on [`Kind`], at the surface.
 
 use crate::db;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     faults: BTreeMap<String, Vec<String>>,
-    code: Option<&'static str>,
+    members: Map<String, Value>,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -55,7 +56,14 @@ pub struct Error {
 impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), faults: BTreeMap::new(), code: None, retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            faults: BTreeMap::new(),
+            members: Map::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// `thing` does not exist, or is not the caller's.
@@ -70,10 +78,10 @@ impl Error {
         self
     }
 
-    /// The same error with a name that a program can tell it by, where its kind alone does not say what to do about it.
+    /// The same error with one more member for programs to read, such as what stands in the way.
     #[must_use]
-    pub fn with_code(mut self, code: &'static str) -> Self {
-        self.code = Some(code);
+    pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.members.insert(name.into(), value.into());
         self
     }
 
@@ -101,9 +109,9 @@ impl Error {
         &self.faults
     }
 
-    /// The name that a program can tell it by.
-    pub fn code(&self) -> Option<&'static str> {
-        self.code
+    /// What it tells programs beside its kind and faults.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
     }
 
     /// When to try again, where that is known.

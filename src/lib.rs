@@ -1,5 +1,6 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+pub mod alerts;
 pub mod app;
 pub mod catalog;
 pub mod cli;
@@ -12,6 +13,7 @@ pub mod domain;
 pub mod entropy;
 pub mod erasure;
 pub mod error;
+pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;

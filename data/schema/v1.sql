@@ -170,6 +170,10 @@ CREATE TABLE product_option_groups (
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE raised_alerts (
+    name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
+    raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE refinery_schema_history(
              version int4 PRIMARY KEY,
              name VARCHAR(255),

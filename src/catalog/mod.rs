@@ -11,7 +11,11 @@ pub mod assignments;
 pub mod keys;
 pub mod matrices;
 pub mod options;
+pub mod settings;
 pub mod stores;
+mod version;
+
+pub use version::Expected;
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;

@@ -13,6 +13,7 @@ mod news;
 mod readers;
 mod row_counts;
 mod types;
+mod vacuum;
 pub(crate) mod writer;
 
 pub use connection::Synchronous;
@@ -22,6 +23,7 @@ pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, Generations, News};
 pub use row_counts::RowCounts;
 pub use types::Millis;
+pub use vacuum::{Space, space};
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;

@@ -325,6 +325,41 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
     })?)
 }
 
+/// How many requests [`list_due_before`] lists at the most.
+const DUE_LISTED: usize = 1_000;
+
+/// The open requests that are due before `at`, the most urgent first.
+///
+/// # Errors
+/// The database's.
+pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<Request>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests
+         WHERE processed_at IS NULL AND due_at < :at
+         ORDER BY due_at LIMIT :limit"
+    ))?;
+    let requests = statement.query_map(named_params! { ":at": Millis(at), ":limit": DUE_LISTED }, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Which requests came in and were settled before a time. Ids are made of times, so their index finds the old ones; what is open, or
+/// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
+pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
+     WHERE id < :before_id AND processed_at < :before
+       AND (erased_at IS NOT NULL OR outcome IN ('reported', 'superseded_by_reinstall'))
+     ORDER BY id LIMIT :limit";
+
+/// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns how many it were.
+/// Their receipts stay.
+///
+/// # Errors
+/// The database's.
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
+    let first_after = RequestId::new(before, [0; 10]);
+    Ok(statement.execute(named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit })?)
+}
+
 fn request_from_row(row: &Row<'_>) -> rusqlite::Result<Request> {
     Ok(Request {
         id: row.get("id")?,

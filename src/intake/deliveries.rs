@@ -4,7 +4,7 @@ use crate::db::{self, Millis, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::shopify::Topic;
 use chrono::{DateTime, Utc};
-use rusqlite::{OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// A delivery that is being taken.
 pub(super) struct Delivery<'a> {
@@ -41,4 +41,29 @@ pub(super) fn find_job(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Opti
     )?;
     let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
     Ok(statement.query_row(params, |row| row.get("job_id")).optional()?.flatten())
+}
+
+/// When the last delivery came in that was taken.
+///
+/// # Errors
+/// The database's.
+pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM webhook_deliveries")?;
+    Ok(statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
+}
+
+/// Forgets up to `limit` deliveries from before `before`, and returns how many it were. A repetition of one of them would be taken
+/// as new.
+///
+/// # Errors
+/// The database's.
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM webhook_deliveries
+         WHERE (topic, webhook_id) IN (
+             SELECT topic, webhook_id FROM webhook_deliveries
+             WHERE received_at < :before
+             ORDER BY received_at LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
 }

@@ -6,6 +6,8 @@
 
 mod deliveries;
 
+pub use deliveries::{last_received_at, prune as prune_deliveries};
+
 use crate::app::App;
 use crate::catalog::stores;
 use crate::clock::Clock;

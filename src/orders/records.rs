@@ -101,6 +101,20 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
 }
 
+/// Takes up to `limit` of a store's orders from the matrix that priced them; returns how many. They keep their snapshot.
+///
+/// # Errors
+/// The database's.
+pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize) -> db::Result<usize> {
+    // The plus keeps the look-up to the matrix's index: the store's would walk all its orders.
+    let mut statement = tx.prepare_cached(
+        "UPDATE draft_order_records SET matrix_id = NULL
+         WHERE rowid IN (SELECT rowid FROM draft_order_records
+                         WHERE matrix_id = :matrix_id AND +store_id = :store_id LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":matrix_id": matrix, ":store_id": store, ":limit": limit })?)
+}
+
 /// An order's row stands in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
 const COST: usize = 10;
 

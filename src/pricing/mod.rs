@@ -22,6 +22,7 @@ use crate::error::{Error, Kind, Result};
 use cache::Cache;
 use rusqlite::Connection;
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of keys that are kept: thousands.
@@ -56,6 +57,8 @@ pub struct Pricing {
     generations: Generations,
     keys: Mutex<Cache<KeyDigest, (u64, Arc<Visitor>)>>,
     products: Mutex<Cache<(StoreId, ProductId), Arc<Shelf>>>,
+    /// The generation at the last sweep.
+    swept: AtomicU64,
 }
 
 /// Whoever came with a valid key.
@@ -91,6 +94,7 @@ impl Pricing {
             generations: db.generations()?,
             keys: Mutex::new(Cache::new(KEYS_BYTES)),
             products: Mutex::new(Cache::new(PRODUCTS_BYTES)),
+            swept: AtomicU64::new(0),
         })
     }
 
@@ -146,6 +150,10 @@ impl Pricing {
     /// # Errors
     /// The database's.
     pub fn sweep(&self, db: &Db) -> db::Result<()> {
+        let generation = self.generations.current()?;
+        if self.swept.load(Ordering::Relaxed) == generation {
+            return Ok(());
+        }
         let digests = lock(&self.keys).keys();
         if digests.is_empty() && lock(&self.products).len() == 0 {
             return Ok(());
@@ -161,6 +169,7 @@ impl Pricing {
         let versions: HashSet<(StoreId, i64)> = live.iter().map(|(_, key)| (key.store, key.catalog_version)).collect();
         lock(&self.keys).retain(|digest, _| digests.contains(digest));
         lock(&self.products).retain(|(store, _), shelf| versions.contains(&(*store, shelf.catalog_version)));
+        self.swept.store(generation, Ordering::Relaxed);
         Ok(())
     }
 
@@ -207,13 +216,14 @@ impl Shelf {
     /// `Invalid` for a size that has no price. Each has one of the [`codes`], and a sentence for shoppers.
     pub fn quote(&self, request: &QuoteRequest<'_>) -> Result<Quote> {
         let Some((_, matrix)) = &self.matrix else {
-            return Err(Error::new(Kind::NotFound, "there are no prices for this product").with_code(codes::NO_MATRIX));
+            return Err(Error::new(Kind::NotFound, "there are no prices for this product")
+                .with_member("code", codes::NO_MATRIX));
         };
         quote::quote(matrix, &self.groups, request).map_err(|error| match error {
             QuoteError::Selections(faults) => self.selections(&faults),
             QuoteError::Lookup(error) => self.lookup(error),
             QuoteError::TooLarge => {
-                Error::new(Kind::Invalid, "this price is too large").with_code(codes::PRICE_TOO_LARGE)
+                Error::new(Kind::Invalid, "this price is too large").with_member("code", codes::PRICE_TOO_LARGE)
             }
         })
     }
@@ -222,16 +232,16 @@ impl Shelf {
         let unit = self.unit;
         match error {
             LookupError::NotPricedYet => {
-                Error::new(Kind::Conflict, "this product is not priced yet").with_code(codes::NOT_PRICED_YET)
+                Error::new(Kind::Conflict, "this product is not priced yet").with_member("code", codes::NOT_PRICED_YET)
             }
             LookupError::OutsideTheGrid { axis, asked, min, max } => {
                 let text =
                     format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}");
-                Error::new(Kind::Invalid, text).with_code(codes::SIZE_OUTSIDE)
+                Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
             }
             LookupError::NotOffered { width, height } => {
                 Error::new(Kind::Invalid, format!("the size {width} x {height} {unit} is not offered"))
-                    .with_code(codes::SIZE_NOT_OFFERED)
+                    .with_member("code", codes::SIZE_NOT_OFFERED)
             }
         }
     }
@@ -250,7 +260,7 @@ impl Shelf {
             })
             .collect();
         let code = if faults.is_stale() { codes::STALE_OPTIONS } else { codes::OPTIONS_NOT_ALLOWED };
-        let error = Error::new(Kind::Malformed, sentences.join("; ")).with_code(code);
+        let error = Error::new(Kind::Malformed, sentences.join("; ")).with_member("code", code);
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 

@@ -438,6 +438,23 @@ pub(super) fn list_sql(filter: &Filter) -> String {
     )
 }
 
+/// How many jobs [`list_failed_since`] lists at the most.
+const FAILED_LISTED: usize = 1_000;
+
+/// The jobs that were given up after `since`, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue
+         WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'failed' AND processed_at > :since
+         ORDER BY processed_at LIMIT :limit"
+    ))?;
+    let jobs = statement.query_map(named_params! { ":since": Millis(since), ":limit": FAILED_LISTED }, job_from_row)?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many jobs of these types were given up.
 ///
 /// # Errors

@@ -24,11 +24,15 @@ mod handler;
 mod jobs;
 mod keeper;
 mod lease;
+mod retention;
 mod worker;
 
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
-pub use jobs::{Counts, Filter, count_failed, counts, each_finished, find, forget, list, next_due_at};
+pub use jobs::{
+    Counts, Filter, count_failed, counts, each_finished, find, forget, list, list_failed_since, next_due_at,
+};
+pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};
 
 use crate::db::{Constraint, Tx};

@@ -107,6 +107,7 @@ fn the_direction_is_one_way() {
     assert_imports_none(&["src/erasure", "src/catalog", "src/orders"], &["http", "app", "cli", "intake"]);
     assert_imports_none(&["src/intake"], &["http", "cli"]);
     assert_imports_none(&["src/http", "src/app.rs"], &["cli"]);
+    assert_imports_none(&["src/documents"], &["http", "app", "cli"]);
     assert_absent(&["src/http", "src/intake", "src/erasure", "src/catalog", "src/orders", "src/queue"], &["clap"]);
 }
 
@@ -160,7 +161,10 @@ fn what_stands_in_one_place_only() {
     assert_only_in("now_v7", &[]);
     // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own.
     assert_only_in("File::open", &["src/erasure/scan.rs", "src/queue/lease.rs", "src/http/gate/descriptors.rs"]);
-    assert_only_in("erasure", &["src/erasure", "src/intake", "src/app.rs", "src/http", "src/cli", "src/lib.rs"]);
+    assert_only_in(
+        "erasure",
+        &["src/erasure", "src/intake", "src/app.rs", "src/documents", "src/http", "src/cli", "src/lib.rs"],
+    );
 }
 
 #[test]

@@ -12,6 +12,11 @@ pub struct Measures {
 }
 
 impl Measures {
+    /// Whether there is nothing to convert.
+    pub(super) fn is_identity(&self) -> bool {
+        self.unit.0 == self.unit.1 && self.currency.0 == self.currency.1
+    }
+
     /// The same length in the store's unit.
     ///
     /// # Errors

@@ -9,8 +9,10 @@ mod write;
 
 pub use measures::Measures;
 pub(super) use measures::relabel;
-pub use read::{MatrixSummary, find, list, load};
-pub use write::insert;
+pub use read::{MatrixSummary, find, find_by_name, list, load};
+pub(super) use read::{each_price, each_size, exists, find_name};
+pub(super) use write::move_versions;
+pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{MatrixId, StoreId};

@@ -4,9 +4,10 @@
 mod read;
 mod write;
 
-pub(super) use read::exists;
+pub(super) use read::{each_fixed_amount, exists};
 pub use read::{find, list, list_of_product, load};
-pub use write::{NewChoice, NewGroup, insert};
+pub(super) use write::move_versions;
+pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, insert, replace};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{OptionGroupId, StoreId};

@@ -4,7 +4,8 @@ use super::StoredGroup;
 use crate::catalog::matrices::relabel;
 use crate::db::Millis;
 use crate::domain::ids::{OptionGroupId, ProductId, StoreId};
-use crate::domain::money::Currency;
+use crate::domain::money::{Currency, Minor};
+use crate::domain::name::Name;
 use crate::domain::options::{Choice, Modifier, OptionGroup};
 use crate::error::{Error, Kind, Result};
 use rusqlite::{Connection, Row, Rows, named_params};
@@ -59,26 +60,26 @@ pub fn load(connection: &Connection, store: StoreId, id: OptionGroupId) -> Resul
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("option group {id}")))
 }
 
-/// A store's option groups after `after`, oldest first, with their choices.
+/// A store's option groups with their choices, newest first; `before`: only those made before that one.
 ///
 /// # Errors
 /// The database's.
 pub fn list(
     connection: &Connection,
     store: StoreId,
-    after: Option<OptionGroupId>,
+    before: Option<OptionGroupId>,
     limit: usize,
 ) -> Result<Vec<StoredGroup>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}
          FROM (SELECT * FROM option_groups
-               WHERE store_id = :store_id AND id > coalesce(:after, '')
-               ORDER BY id LIMIT :limit) AS g
+               WHERE store_id = :store_id AND id < coalesce(:before, 'z')
+               ORDER BY id DESC LIMIT :limit) AS g
          JOIN stores AS s ON s.id = g.store_id
          JOIN option_choices AS c ON c.option_group_id = g.id
-         ORDER BY g.id, c.sort_order, c.id"
+         ORDER BY g.id DESC, c.sort_order, c.id"
     ))?;
-    let params = named_params! { ":store_id": store, ":after": after, ":limit": limit };
+    let params = named_params! { ":store_id": store, ":before": before, ":limit": limit };
     let mut found = read_groups(statement.query(params)?)?;
     for stored in &mut found {
         stored.products = count_products(connection, store, stored.group.id)?;
@@ -95,6 +96,24 @@ pub(in crate::catalog) fn exists(
     let mut statement = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM option_groups WHERE store_id = :store_id AND id = :id)")?;
     Ok(statement.query_row(named_params! { ":store_id": store, ":id": id }, |row| row.get(0))?)
+}
+
+/// Calls `look` with every fixed amount of a store's groups, and the currency that it is stored in.
+pub(in crate::catalog) fn each_fixed_amount(
+    connection: &Connection,
+    store: StoreId,
+    mut look: impl FnMut(&Name, Currency, Minor) -> Result<()>,
+) -> Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT g.name, g.currency, c.modifier_value
+         FROM option_groups AS g JOIN option_choices AS c ON c.option_group_id = g.id
+         WHERE g.store_id = :store_id AND c.modifier_type = 'FIXED'",
+    )?;
+    let mut rows = statement.query(named_params! { ":store_id": store })?;
+    while let Some(row) = rows.next()? {
+        look(&row.get("name")?, row.get("currency")?, row.get("modifier_value")?)?;
+    }
+    Ok(())
 }
 
 /// How many products offer a group.
