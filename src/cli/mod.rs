@@ -4,6 +4,7 @@
 mod failpoints;
 mod gdpr;
 mod jobs;
+mod matrices;
 mod migrate;
 mod output;
 mod quote;
@@ -78,6 +79,8 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
+    /// List, import, export and assign price matrices
+    Matrices(matrices::Matrices),
     /// Price a size and say why it costs that
     Quote(quote::Args),
     /// Play Shopify
@@ -171,6 +174,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }

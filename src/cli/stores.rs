@@ -6,6 +6,7 @@ use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::stores::{self, NewStore, Store};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
+use crate::documents::holdings::{self, ExportError};
 use crate::documents::stores::{self as documents, Counted};
 use crate::documents::{instant, optional_instant};
 use crate::domain::ids::{KeyId, ShopDomain};
@@ -51,6 +52,11 @@ pub(super) enum Command {
         /// Only show how many rows would go
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Print everything that is held about a shop as one JSON document
+    Export {
+        /// The shop's domain
+        shop: ShopDomain,
     },
     /// Issue, list and revoke a store's API keys
     Keys {
@@ -126,6 +132,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             output.print(&document, || store_text(&store, &rows))?;
         }
         Command::Erase { shop, dry_run } => erase(database, &shop, dry_run, output)?,
+        Command::Export { shop } => export(database, &shop)?,
         Command::Keys { shop, command } => run_keys(database, shop, command, output)?,
     }
     Ok(())
@@ -157,6 +164,19 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
         format!("job {id} erases {shop}: a running server works it off, or `quotegrid jobs run-next` does")
     })?;
     Ok(())
+}
+
+/// One document with or without `--json`: there is no other way to show it.
+fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    match holdings::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(ExportError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(ExportError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ExportError::Write(error)) => Err(error.into()),
+    }
 }
 
 fn run_keys(

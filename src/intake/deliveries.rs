@@ -43,6 +43,50 @@ pub(super) fn find_job(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Opti
     Ok(statement.query_row(params, |row| row.get("job_id")).optional()?.flatten())
 }
 
+/// A delivery that was taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taken {
+    /// What it was about.
+    pub topic: String,
+    /// Shopify's id of the webhook, or what stands for it.
+    pub webhook_id: String,
+    /// Shopify's id of the event.
+    pub event_id: Option<String>,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// The job that it led to.
+    pub job: Option<JobId>,
+}
+
+/// The deliveries of a shop after `after` (topic and webhook id). Walks the table: they are kept for repetitions, not for look-ups.
+///
+/// # Errors
+/// The database's.
+pub fn list_of_shop(
+    connection: &Connection,
+    shop: &ShopDomain,
+    after: Option<&(String, String)>,
+    limit: usize,
+) -> db::Result<Vec<Taken>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT topic, webhook_id, event_id, received_at, job_id FROM webhook_deliveries
+         WHERE shop = :shop AND (topic, webhook_id) > (:topic, :webhook_id)
+         ORDER BY topic, webhook_id LIMIT :limit",
+    )?;
+    let (topic, webhook_id) = after.map_or(("", ""), |(topic, webhook_id)| (topic.as_str(), webhook_id.as_str()));
+    let params = named_params! { ":shop": shop, ":topic": topic, ":webhook_id": webhook_id, ":limit": limit };
+    let found = statement.query_map(params, |row| {
+        Ok(Taken {
+            topic: row.get("topic")?,
+            webhook_id: row.get("webhook_id")?,
+            event_id: row.get("event_id")?,
+            received_at: row.get::<_, Millis>("received_at")?.0,
+            job: row.get("job_id")?,
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// When the last delivery came in that was taken.
 ///
 /// # Errors

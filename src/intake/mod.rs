@@ -4,7 +4,7 @@
 //! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
 //! `shopify`; what a request leads to is done in `erasure`.
 
-mod deliveries;
+pub mod deliveries;
 
 pub use deliveries::{last_received_at, prune as prune_deliveries};
 

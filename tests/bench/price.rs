@@ -95,7 +95,14 @@ fn in_process(app: &App, router: &Router, scope: Scope, key: &str) {
         let (product, now) = (product.clone(), app.clock.now());
         let edited = app.db.write(move |tx| -> Result<(), Error> {
             let assigned = assignments::find_matrix(tx, scope.store, &product)?.expect("it has a matrix");
-            assignments::set_matrix(tx, now, scope, &product, &assigned.title, assigned.matrix)
+            assignments::set_matrix(
+                tx,
+                now,
+                scope,
+                &product,
+                &assigned.title.parse().expect("a title"),
+                assigned.matrix,
+            )
         });
         edited.expect("edited");
     };

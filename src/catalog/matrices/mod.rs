@@ -4,11 +4,13 @@
 //! ([`Measures`]): a change of the store's unit or currency is only allowed where that is exact, and rewrites no cells.
 
 mod measures;
+mod price_list;
 mod read;
 mod write;
 
 pub use measures::Measures;
 pub(super) use measures::relabel;
+pub use price_list::{accept, import_options};
 pub use read::{MatrixSummary, find, find_by_name, list, load};
 pub(super) use read::{each_price, each_size, exists, find_name};
 pub(super) use write::move_versions;

@@ -17,6 +17,7 @@ const PARTS: &[&str] = &[
     include_str!("webhooks.json"),
     include_str!("ops.json"),
     include_str!("operators.json"),
+    include_str!("catalog.json"),
 ];
 
 /// The document as it is served.

@@ -96,7 +96,9 @@ impl Server {
 
     pub(crate) fn assign(&self, scope: Scope, product: &str, matrix: MatrixId) {
         let (now, product) = (self.fixture.now(), product.parse::<ProductId>().expect("a product"));
-        self.write(move |tx| assignments::set_matrix(tx, now, scope, &product, "a pane", matrix));
+        self.write(move |tx| {
+            assignments::set_matrix(tx, now, scope, &product, &"a pane".parse().expect("a title"), matrix)
+        });
     }
 
     /// A group that the product offers, and the ids of its choices.

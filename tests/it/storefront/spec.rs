@@ -83,6 +83,10 @@ pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str
         }
         return validate(document, &serde_json::json!({ "type": "object", "properties": properties }), value, at);
     }
+    if let Some(choices) = schema["oneOf"].as_array() {
+        let faults: Vec<_> = choices.iter().map(|one| validate(document, one, value, at)).collect();
+        return if faults.iter().any(Result::is_ok) { Ok(()) } else { Err(format!("{faults:?}")) };
+    }
     let is = |kind: &str| match kind {
         "object" => value.is_object(),
         "array" => value.is_array(),
@@ -141,6 +145,14 @@ pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str
     })
 }
 
+/// The admin API finds out by itself where a product's id ends.
+fn routed_as(path: &str) -> String {
+    match path.split_once("/products/{productId}") {
+        Some((before, _)) if before.starts_with("/admin/api/") => format!("{before}/products/{{rest}}"),
+        _ => path.to_owned(),
+    }
+}
+
 #[test]
 fn the_document_and_the_table_of_routes_name_the_same_things() {
     let documented: BTreeSet<(String, String)> = document()["paths"]
@@ -149,7 +161,8 @@ fn the_document_and_the_table_of_routes_name_the_same_things() {
         .iter()
         .flat_map(|(path, item)| {
             let methods = item.as_object().expect("an item").keys().filter(|key| *key != "parameters");
-            methods.map(|method| (method.to_ascii_uppercase(), path.clone()))
+            let path = routed_as(path);
+            methods.map(move |method| (method.to_ascii_uppercase(), path.clone()))
         })
         .collect();
     let routed: BTreeSet<(String, String)> =

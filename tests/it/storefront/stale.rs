@@ -62,7 +62,7 @@ fn an_edit_counts_from_its_commit_whoever_makes_it() {
         let flat = matrix(&[1_000], &[1_000], &[vec![Some(round * 100)]], Outside::Clamp);
         write(app, move |tx| {
             matrices::insert(tx, now, id, scope, &"flat".parse().expect("a name"), &flat)?;
-            assignments::set_matrix(tx, now, scope, &product, "a pane", id)
+            assignments::set_matrix(tx, now, scope, &product, &"a pane".parse().expect("a title"), id)
         });
         for _from_memory_too in 0..3 {
             assert_eq!(price(&server, &example), json!(round));
@@ -166,7 +166,7 @@ fn memory_is_bounded_however_many_products_are_asked_for() {
     server.write(move |tx| {
         for product in 0..400 {
             let product: ProductId = product.to_string().parse().expect("a product");
-            assignments::set_matrix(tx, now, scope, &product, "a pane", id)?;
+            assignments::set_matrix(tx, now, scope, &product, &"a pane".parse().expect("a title"), id)?;
         }
         Ok(())
     });
@@ -197,7 +197,9 @@ fn readers_never_see_a_price_that_never_was() {
         let writer = threads.spawn(|| {
             for round in 0..60 {
                 let (id, product) = (if round % 2 == 0 { cheap } else { dear }, product.clone());
-                write(&other, move |tx| assignments::set_matrix(tx, now, scope, &product, "a pane", id));
+                write(&other, move |tx| {
+                    assignments::set_matrix(tx, now, scope, &product, &"a pane".parse().expect("a title"), id)
+                });
             }
         });
         let mut answers = 0;
