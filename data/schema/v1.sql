@@ -218,6 +218,7 @@ CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged');
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status IN ('completed', 'failed', 'cancelled');
 CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
@@ -226,7 +227,7 @@ CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T21:59:35.662197414Z', '12071348490688065363');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:25:29.784024194Z', '12076911724781521294');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

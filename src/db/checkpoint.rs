@@ -8,7 +8,7 @@ use rusqlite::Connection;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
@@ -53,6 +53,8 @@ pub(super) struct Checkpointer {
     pub(super) connection: Mutex<Connection>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
+    /// The writer's own checkpoint is due and has found the background's in its way.
+    writer_wants: AtomicBool,
     dirty: AtomicBool,
     /// Who wants the writer to empty the WAL between two batches.
     asked: Mutex<Option<SyncSender<Result<bool>>>>,
@@ -66,6 +68,7 @@ impl Checkpointer {
         Self {
             connection: Mutex::new(connection),
             writer_due: AtomicUsize::new(WRITER_PAGES),
+            writer_wants: AtomicBool::new(false),
             dirty: AtomicBool::new(true),
             asked: Mutex::new(None),
             is_asked: AtomicBool::new(false),
@@ -104,11 +107,20 @@ impl Checkpointer {
             self.writer_due.store(WRITER_PAGES, Ordering::Relaxed);
         }
         if pages >= self.writer_due.load(Ordering::Relaxed) {
-            match checkpoint(writer, "PASSIVE") {
-                Ok(report) => debug!("writer's own checkpoint: {report:?}"),
-                Err(error) => error!("checkpoint failed: {error}"),
+            // Two at once cannot be: the background's is waited for, batch by batch, and it does not begin another.
+            let is_free = match self.connection.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
+            if is_free.is_some() {
+                match checkpoint(writer, "PASSIVE") {
+                    Ok(report) => debug!("writer's own checkpoint: {report:?}"),
+                    Err(error) => error!("checkpoint failed: {error}"),
+                }
+                self.writer_due.store(pages + WRITER_PAGES_MORE, Ordering::Relaxed);
             }
-            self.writer_due.store(pages + WRITER_PAGES_MORE, Ordering::Relaxed);
         }
     }
 
@@ -117,8 +129,10 @@ impl Checkpointer {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         let mut is_failing = false;
         while !*stop {
-            stop = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner).0;
-            if *stop || !self.dirty.swap(false, Ordering::Relaxed) {
+            let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
+            stop = waited;
+            let writer_does_it = self.writer_wants.load(Ordering::Relaxed) && !quiet.timed_out();
+            if *stop || writer_does_it || !self.dirty.swap(false, Ordering::Relaxed) {
                 continue;
             }
             drop(stop);

@@ -91,12 +91,12 @@ pub(super) fn open(path: &Path, role: Role, synchronous: Synchronous) -> Result<
 }
 
 /// Opens the writer's connection to a file that may be anything: `check` looks at it before a single byte is changed, and a
-/// file that it refuses stays as it is.
+/// file that it refuses, or wants no connection to yet (`None`), stays as it is.
 pub(super) fn open_checked<T>(
     path: &Path,
     synchronous: Synchronous,
-    check: impl FnOnce(&Connection) -> Result<T, OpenError>,
-) -> Result<(Connection, T), OpenError> {
+    check: impl FnOnce(&Connection) -> Result<Option<T>, OpenError>,
+) -> Result<Option<(Connection, T)>, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
     if connection.is_readonly("main").map_err(sqlite)? {
@@ -111,12 +111,12 @@ pub(super) fn open_checked<T>(
     if left_as_is {
         keep_wal(true)?;
     }
-    let checked = check(&connection)?;
+    let Some(checked) = check(&connection)? else { return Ok(None) };
     if left_as_is {
         keep_wal(false)?;
     }
     set_up(&connection, path, Role::Writer, synchronous)?;
-    Ok((connection, checked))
+    Ok(Some((connection, checked)))
 }
 
 /// The file beside `path` whose name has `suffix` more.
@@ -138,10 +138,7 @@ fn set_up(connection: &Connection, path: &Path, role: Role, synchronous: Synchro
     let sqlite = |error| OpenError::from_sqlite(path, error);
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // First of all: already the next statements need locks.
-    match role {
-        Role::Checkpointer => connection.busy_timeout(Duration::ZERO).map_err(sqlite)?,
-        Role::Writer | Role::Reader => connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?,
-    }
+    connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?;
     let set = |pragma: &'static str, value: &str, reads_back: &str| -> Result<(), OpenError> {
         connection.pragma_update(None, pragma, value).map_err(sqlite)?;
         expect_setting(connection, path, pragma, reads_back)
@@ -171,6 +168,9 @@ fn set_up(connection: &Connection, path: &Path, role: Role, synchronous: Synchro
     set("wal_autocheckpoint", "0", "0")?;
     if role == Role::Reader {
         set("query_only", "ON", "1")?;
+    }
+    if role == Role::Checkpointer {
+        connection.busy_timeout(Duration::ZERO).map_err(sqlite)?;
     }
     Ok(())
 }

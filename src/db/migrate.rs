@@ -62,15 +62,18 @@ pub(super) fn open_current(
     synchronous: Synchronous,
 ) -> Result<(Connection, Migrated), OpenError> {
     connection::check_sqlite()?;
-    open_with(&embedded::migrations::runner().set_grouped(true), path, schema, synchronous)
+    open_with(embedded::migrations::runner(), path, schema, synchronous)
 }
 
 fn open_with(
-    runner: &Runner,
+    runner: Runner,
     path: &Path,
     schema: Schema,
     synchronous: Synchronous,
 ) -> Result<(Connection, Migrated), OpenError> {
+    // All in one transaction, each with its line in the history: on its own refinery commits them one after the other, and
+    // what dies between a migration and its line can never be opened again.
+    let runner = &runner.set_grouped(true);
     let known = newest_of(runner);
     let not_migrated = |found| OpenError::NotMigrated { path: path.to_path_buf(), found, known };
     let unchanged = |connection| Ok((connection, Migrated { from: known, to: known }));
@@ -82,13 +85,16 @@ fn open_with(
             return Err(OpenError::NotADatabase { path: path.to_path_buf() });
         }
         Ok(_) => {
-            let allowed = |found| match (schema, found) {
-                (Schema::BringUpToDate, _) | (Schema::MakeIfMissing, 0) => Ok(()),
-                _ => Err(not_migrated(found)),
-            };
-            match open_ours(runner, path, synchronous, allowed)? {
-                (connection, found) if found == known => return unchanged(connection),
-                _older => {}
+            let current =
+                connection::open_checked(path, synchronous, |connection| match version_of(connection, path)? {
+                    found if found == known => Ok(Some(())),
+                    found if found > known => Err(OpenError::Newer { path: path.to_path_buf(), found, known }),
+                    0 if schema != Schema::MustBeCurrent => Ok(None),
+                    found if schema != Schema::BringUpToDate => Err(not_migrated(found)),
+                    _older => Ok(None),
+                })?;
+            if let Some((connection, ())) = current {
+                return unchanged(connection);
             }
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -103,11 +109,14 @@ fn open_with(
     }
     let only_one = OnlyOne::take(path)?;
     let is_new = connection::create_file(path)?;
-    let allowed = |found| match schema {
-        Schema::MakeIfMissing if found > 0 => Err(not_migrated(found)),
-        _ => Ok(()),
-    };
-    let brought = open_ours(runner, path, synchronous, allowed).and_then(|(mut connection, from)| {
+    // Another process may have been here since.
+    let opened = connection::open_checked(path, synchronous, |connection| match version_of(connection, path)? {
+        found if found > known => Err(OpenError::Newer { path: path.to_path_buf(), found, known }),
+        found if 0 < found && found < known && schema != Schema::BringUpToDate => Err(not_migrated(found)),
+        found => Ok(Some(found)),
+    });
+    let brought = opened.and_then(|opened| {
+        let (mut connection, from) = opened.expect("the look above always wants the connection");
         if from == known {
             return unchanged(connection);
         }
@@ -126,26 +135,6 @@ fn open_with(
         only_one.remove();
     }
     brought
-}
-
-/// Opens the file if it is ours, of a version that we know and that is `allowed`, and returns that version.
-fn open_ours(
-    runner: &Runner,
-    path: &Path,
-    synchronous: Synchronous,
-    allowed: impl FnOnce(u32) -> Result<(), OpenError>,
-) -> Result<(Connection, u32), OpenError> {
-    let known = newest_of(runner);
-    connection::open_checked(path, synchronous, |connection| {
-        let found = version_of(connection, path)?;
-        if found > known {
-            return Err(OpenError::Newer { path: path.to_path_buf(), found, known });
-        }
-        if found < known {
-            allowed(found)?;
-        }
-        Ok(found)
-    })
 }
 
 /// The schema version, or a refusal of what another program made. 0: an empty file, or one whose making was cut off.
@@ -269,7 +258,7 @@ impl Fault {
     }
 }
 
-/// Runs what is due, all of it in one transaction: half an upgrade would suit neither binary.
+/// Runs what is due.
 fn run(runner: &Runner, connection: &mut Connection) -> Result<(), Fault> {
     connection.pragma_update(None, "foreign_keys", "OFF").map_err(Fault::Sqlite)?;
     let ran = run_with_foreign_keys_off(runner, connection);
@@ -301,10 +290,10 @@ mod tests {
         for (version, sql) in (newest + 1..).zip(sql) {
             migrations.push(Migration::unapplied(&format!("V{version}__next"), sql).expect("a migration"));
         }
-        Runner::new(&migrations).set_grouped(true)
+        Runner::new(&migrations)
     }
 
-    fn bring(runner: &Runner, path: &Path) -> Result<Migrated, OpenError> {
+    fn bring(runner: Runner, path: &Path) -> Result<Migrated, OpenError> {
         open_with(runner, path, Schema::BringUpToDate, Synchronous::Full).map(|(_connection, migrated)| migrated)
     }
 
@@ -320,7 +309,7 @@ mod tests {
     fn old_database() -> (tempfile::TempDir, std::path::PathBuf) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("test.db");
-        bring(&with(&[]), &path).expect("made");
+        bring(with(&[]), &path).expect("made");
         let connection = rusqlite::Connection::open(&path).expect("opened");
         connection
             .execute_batch(
@@ -340,14 +329,14 @@ mod tests {
         let rebuild = "CREATE TABLE stores_new AS SELECT * FROM stores; DROP TABLE stores;
                        CREATE TABLE stores (id TEXT PRIMARY KEY, shop TEXT); INSERT INTO stores SELECT id, shop FROM stores_new;
                        DROP TABLE stores_new";
-        let migrated = bring(&with(&[rebuild, "CREATE TABLE added (a)"]), &path).expect("migrated");
+        let migrated = bring(with(&[rebuild, "CREATE TABLE added (a)"]), &path).expect("migrated");
         assert_eq!(migrated, Migrated { from: newest, to: newest + 2 });
         assert_eq!(names_in(directory.path()), ["test.db", "test.db.locks"]);
         let connection = rusqlite::Connection::open(&path).expect("opened");
         let keys: i64 = connection.query_row("SELECT count(*) FROM api_keys", (), |row| row.get(0)).expect("read");
         assert_eq!(keys, 1, "the children of the rebuilt table are still there");
         // Whoever knows less refuses it now.
-        assert!(matches!(bring(&with(&[]), &path), Err(OpenError::Newer { .. })));
+        assert!(matches!(bring(with(&[]), &path), Err(OpenError::Newer { .. })));
     }
 
     #[test]
@@ -364,18 +353,18 @@ mod tests {
             // Left by an upgrade that was cut off.
             fs::write(directory.path().join("test.db.upgrading-from-v1"), "half").expect("written");
             let before = fs::read(&path).expect("read");
-            let refused = bring(&with(sql), &path);
+            let refused = bring(with(sql), &path);
             let Err(OpenError::Migration { .. }) = &refused else { panic!("{refused:?}") };
             assert!(before == fs::read(&path).expect("read"), "{sql:?}");
             assert_eq!(names_in(directory.path()), ["test.db", "test.db.locks"], "{sql:?}");
-            bring(&with(&[]), &path).expect("the old binary goes on");
+            bring(with(&[]), &path).expect("the old binary goes on");
         }
     }
 
     #[test]
     fn a_file_that_could_not_be_made_leaves_nothing_behind() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let refused = bring(&with(&["INSERT INTO nowhere VALUES (1)"]), &directory.path().join("test.db"));
+        let refused = bring(with(&["INSERT INTO nowhere VALUES (1)"]), &directory.path().join("test.db"));
         assert!(matches!(refused, Err(OpenError::Migration { .. })), "{refused:?}");
         assert!(names_in(directory.path()).is_empty());
     }
@@ -385,7 +374,7 @@ mod tests {
         let (_directory, path) = old_database();
         let before = fs::read(&path).expect("read");
         for schema in [Schema::MakeIfMissing, Schema::MustBeCurrent] {
-            let refused = open_with(&with(&["CREATE TABLE added (a)"]), &path, schema, Synchronous::Full);
+            let refused = open_with(with(&["CREATE TABLE added (a)"]), &path, schema, Synchronous::Full);
             assert!(matches!(refused, Err(OpenError::NotMigrated { .. })), "{schema:?}");
             assert!(before == fs::read(&path).expect("read"), "{schema:?}");
         }
@@ -404,6 +393,6 @@ mod tests {
             )
             .expect("made");
         drop(connection);
-        assert_eq!(bring(&with(&[]), &path).expect("made").from, 0);
+        assert_eq!(bring(with(&[]), &path).expect("made").from, 0);
     }
 }

@@ -23,6 +23,9 @@ use std::sync::Arc;
 /// fewer, commits dominate; with more, webhooks feel it.
 const STEP_ROWS: usize = 2_500;
 
+/// Jobs that forget in one step: each is a row, its indexes and its attempts.
+const FORGET_STEP: usize = 200;
+
 /// Erases a store.
 pub struct ShopRedact {
     hasher: KeyedHasher,
@@ -61,6 +64,19 @@ impl Handler for ShopRedact {
                     return Err(JobError::Stopped);
                 }
                 if !context.write(move |tx| delete_step(tx, store))? {
+                    break;
+                }
+            }
+        }
+        if target != Erasing::InstalledAgain {
+            // A busy shop has had thousands of jobs, too many for the closing transaction to take them all.
+            let about = subject(&self.hasher, &shop);
+            loop {
+                if context.is_stopping() {
+                    return Err(JobError::Stopped);
+                }
+                let about = about.clone();
+                if context.write(move |tx| Ok(queue::forget_finished(tx, &about, FORGET_STEP)?))? < FORGET_STEP {
                     break;
                 }
             }

@@ -30,7 +30,8 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, counts, each_finished, find, forget, list, list_failed_since, next_due_at,
+    Counts, Filter, count_failed, counts, each_finished, find, forget, forget_finished, list, list_failed_since,
+    next_due_at,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};

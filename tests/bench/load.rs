@@ -70,8 +70,8 @@ fn main() {
             }
         }
     }
-    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | to tiny_http | to checked |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | to tiny_http | to checked |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (which_load, load) in loads.iter().enumerate() {
         let median = |which: usize, figure: fn(&Run) -> f64| {
             let mut figures: Vec<f64> = runs[&(which_load, which)].iter().map(figure).collect();
@@ -85,11 +85,12 @@ fn main() {
                 other.map_or_else(|| "–".to_owned(), |other| format!("{:.2}", rate / median(other, Run::rate)))
             };
             println!(
-                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |",
+                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
                 target.name,
                 median(which, |run| run.quantile_ms(0.5)),
                 median(which, |run| run.quantile_ms(0.99)),
                 median(which, |run| run.quantile_ms(0.999)),
+                median(which, Run::micros_each),
                 ratio("tiny_http"),
                 ratio("checked"),
             );

@@ -28,6 +28,8 @@ impl fmt::Display for Load {
 /// What a run has shown.
 pub(crate) struct Run {
     took: Duration,
+    /// What all threads of this process have computed meanwhile, the load generator's included.
+    computed: Duration,
     /// Latencies in microseconds, in order.
     micros: Vec<u32>,
 }
@@ -35,6 +37,11 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn rate(&self) -> f64 {
         self.micros.len() as f64 / self.took.as_secs_f64()
+    }
+
+    /// Processor time for each request, which hardly depends on what else the machine does.
+    pub(crate) fn micros_each(&self) -> f64 {
+        self.computed.as_secs_f64() * 1e6 / self.micros.len().max(1) as f64
     }
 
     pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
@@ -79,6 +86,7 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
     let start = Instant::now() + time / 4;
     let end = start + time;
     let mut micros = Vec::new();
+    let mut computed_before = None;
     let mut scratch = vec![0; 64 * 1024];
     loop {
         poll.poll(&mut events, Some(Duration::from_secs(10))).expect("epoll");
@@ -86,6 +94,9 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
         let now = Instant::now();
         if now >= end {
             break;
+        }
+        if now >= start && computed_before.is_none() {
+            computed_before = Some(computed());
         }
         for event in &events {
             let number = event.token().0;
@@ -105,8 +116,19 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
             ask(&mut connections[number], requests, close);
         }
     }
+    let computed = computed() - computed_before.unwrap_or_default();
     micros.sort_unstable();
-    Run { took: time, micros }
+    Run { took: time, computed, micros }
+}
+
+/// Processor time of this process so far; zero where the system does not tell.
+fn computed() -> Duration {
+    /// Linux tells in hundredths of a second.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u32 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    TICK * ticks
 }
 
 fn open(poll: &Poll, address: SocketAddr, number: usize) -> Connection {

@@ -82,7 +82,8 @@ fn what_a_change_does_after_its_transaction_was_rolled_back_is_not_committed() {
         let _refused = note(tx, "stray");
         Ok(())
     });
-    assert!(matches!(outcome, Err(Error::NotCommitted { .. })), "{outcome:?}");
+    let Err(error @ Error::NotCommitted { .. }) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains("SQLite rolled the whole transaction back"), "{error}");
     assert!(names(&fixture.db).is_empty());
     fixture.db.write(|tx| note(tx, "after")).expect("writes go on");
 }

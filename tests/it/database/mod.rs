@@ -48,7 +48,7 @@ impl Fixture {
     fn block_writer(&self) -> Sender<()> {
         let (release, released) = channel::<()>();
         let (begun, has_begun) = channel();
-        self.db.write_then(
+        self.db.write_patiently(
             move |_tx| -> db::Result<()> {
                 begun.send(()).expect("the test waits");
                 let _dropped = released.recv();

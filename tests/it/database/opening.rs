@@ -77,7 +77,7 @@ fn a_text_file_is_refused() {
     for length in [1, 20, 100, 600, 5_000, 100_000] {
         let directory = directory();
         let path = directory.path().join("notes.txt");
-        fs::write(&path, "Buy milk. ".repeat(length / 10 + 1).as_bytes()[..length].to_vec()).expect("written");
+        fs::write(&path, &"Buy milk. ".repeat(length / 10 + 1)[..length]).expect("written");
         assert_refused(&path, &COMMANDS, &["notes.txt is not a database", "--database"]);
     }
 }
