@@ -1,12 +1,16 @@
 //! No answer comes from what is no longer true: not after an edit, not after the end of a key or a store, whoever wrote it.
 
-use super::harness::{Example, PRODUCT, SHOP, Server, body, entropy, grid, matrix};
+use super::harness::{Example, PRODUCT, SHOP, Server, body, entropy, fixed, grid, matrix, selections};
 use quotegrid::app::{App, Options};
-use quotegrid::catalog::{assignments, keys, matrices, stores};
+use quotegrid::catalog::options::{EditedChoice, GroupEdit, NewChoice};
+use quotegrid::catalog::settings::Change;
+use quotegrid::catalog::stores::Scope;
+use quotegrid::catalog::{Expected, assignments, keys, matrices, options, settings, stores};
 use quotegrid::db::Tx;
 use quotegrid::domain::ids::{MatrixId, ProductId, ShopDomain};
 use quotegrid::domain::matrix::Outside;
 use quotegrid::error::Error;
+use quotegrid::orders::deletion::delete_matrix;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::sync::Arc;
@@ -68,6 +72,60 @@ fn an_edit_counts_from_its_commit_whoever_makes_it() {
             assert_eq!(price(&server, &example), json!(round));
         }
     }
+}
+
+#[test]
+fn every_kind_of_edit_counts_at_once() {
+    let server = Server::new();
+    let example = server.example();
+    let other = other_app(&server);
+    let (scope, now, product) =
+        (example.shop.scope, server.fixture.now(), PRODUCT.parse::<ProductId>().expect("a product"));
+    let (matrix_id, optional, fixed_id) = (example.matrix, example.optional, example.fixed);
+    let with_option = format!("{SIZE}&options={}", selections(&[(optional, fixed_id)]));
+    // Status, price and currency without options, and status and price with one, each asked twice: once from memory.
+    let look = || {
+        let plain = server.price(&example.shop.key, SIZE);
+        let with = server.price(&example.shop.key, &with_option);
+        let found = (plain.status, body(&plain)["price"].clone(), with.status, body(&with)["price"].clone());
+        assert_eq!(server.price(&example.shop.key, SIZE).body, plain.body);
+        found
+    };
+    assert_eq!(look(), (200, json!(30), 200, json!(35)));
+
+    let doubled = matrix(&[600], &[400], &[vec![Some(6_000)]], Outside::Reject);
+    let grid_edit = matrices::Edit { grid: Some(doubled), ..matrices::Edit::default() };
+    write(&other, move |tx| matrices::edit(tx, now, scope, matrix_id, Some(Expected::Any), &grid_edit));
+    assert_eq!(look(), (422, Value::Null, 422, Value::Null), "450 is below the only step");
+    let policy = matrices::PolicyEdit { outside: Some(Outside::Clamp), ..matrices::PolicyEdit::default() };
+    let clamp = matrices::Edit { policy, ..matrices::Edit::default() };
+    write(&other, move |tx| matrices::edit(tx, now, scope, matrix_id, Some(Expected::Any), &clamp));
+    assert_eq!(look(), (200, json!(60), 200, json!(65)));
+
+    let choice =
+        NewChoice { id: fixed_id, label: "Two".parse().expect("a name"), modifier: fixed(700), is_default: false };
+    let choices = Some(vec![EditedChoice { choice, is_known: true }]);
+    let edit = GroupEdit { name: Some("Holes".parse().expect("a name")), requirement: None, choices };
+    write(&other, move |tx| options::replace(tx, now, scope, optional, Some(Expected::Any), edit));
+    assert_eq!(look(), (200, json!(60), 200, json!(67)));
+
+    let shop_domain = shop();
+    let dinar = Change { currency: Some("KWD".parse().expect("a currency")), unit: None, convert: true };
+    let checked = other.db.read(|connection| settings::check(connection, &shop_domain, dinar)).expect("exact");
+    assert!(write(&other, move |tx| settings::apply(tx, now, &checked)));
+    assert_eq!(body(&server.price(&example.shop.key, SIZE))["currency"], json!("KWD"));
+    assert_eq!(look(), (200, json!(60), 200, json!(67)));
+    let scope = Scope { currency: "KWD".parse().expect("a currency"), ..scope };
+
+    let gone = product.clone();
+    write(&other, move |tx| assignments::remove_group(tx, now, scope, &gone, optional));
+    assert_eq!(look(), (200, json!(60), 400, Value::Null));
+    write(&other, move |tx| assignments::remove_matrix(tx, now, scope, &product));
+    assert_eq!(look(), (404, Value::Null, 404, Value::Null));
+    server.assign(scope, PRODUCT, matrix_id);
+    assert_eq!(look().0, 200);
+    write(&other, move |tx| delete_matrix(tx, now, scope, matrix_id, Some(Expected::Any)));
+    assert_eq!(look().0, 404);
 }
 
 #[test]
