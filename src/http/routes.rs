@@ -181,8 +181,7 @@ impl Service for Router {
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
             }
-            let path = request.path.clone();
-            Reply::new(move |response| reply.send(cors::mark(response, &path)))
+            for_other_sites(reply, request.path.clone())
         } else {
             reply
         };
@@ -213,15 +212,20 @@ impl Service for Router {
     }
 }
 
+/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped.
+fn for_other_sites(reply: Reply, path: String) -> Reply {
+    Reply::new(move |response| reply.send(cors::mark(response, &path)))
+}
+
 /// Method and pattern of every line, for those who compare the table with something.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
 }
 
-/// The methods that the table has for `path`.
+/// The methods that the table has for `path`, which is below `/api/`.
 pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
-    let matching = SURFACES.iter().copied().flatten().filter(move |route| match_path(route.pattern, path).is_some());
-    matching.map(|route| route.method.as_str())
+    let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
+    below.filter(move |route| match_path(route.pattern, path).is_some()).map(|route| route.method.as_str())
 }
 
 /// What the table says about a request.
@@ -372,6 +376,16 @@ mod tests {
         assert_eq!(allow("DELETE", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("put", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("GET", "/b"), "nothing");
+    }
+
+    #[test]
+    fn pages_can_read_that_a_handler_panicked() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = Reply::new(move |response: Response| sender.send(response).expect("awaited"));
+        drop(for_other_sites(reply, "/api/v1/products/1/price".to_owned()));
+        let response = receiver.recv().expect("answered");
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
+        assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));
     }
 
     #[test]

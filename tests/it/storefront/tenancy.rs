@@ -1,8 +1,10 @@
 //! A key opens its own store and no other: not its prices, not its options, not even whether it sells something.
 
-use super::harness::{Example, OTHER_SHOP, PRODUCT, Server, body, fixed, matrix, selections};
+use super::harness::{Example, OTHER_SHOP, PRODUCT, SHOP, Server, body, fixed, matrix, selections};
+use quotegrid::catalog::keys;
 use quotegrid::domain::matrix::Outside;
 use quotegrid::domain::options::Requirement;
+use quotegrid::entropy::Entropy;
 use serde_json::json;
 
 #[test]
@@ -47,4 +49,34 @@ fn two_stores_sell_the_same_product_each_at_its_own_price() {
     let text =
         String::from_utf8(server.get(&shop.key, &format!("/api/v1/products/{PRODUCT}/options")).body).expect("text");
     assert!(text.contains("Edge") && !text.contains("Theirs"), "{text}");
+}
+
+/// Keys that differ in their last byte only.
+struct Alike(u8);
+
+impl Entropy for Alike {
+    fn fill(&self, bytes: &mut [u8]) {
+        bytes.fill(7);
+        if let Some(last) = bytes.last_mut() {
+            *last = self.0;
+        }
+    }
+}
+
+#[test]
+fn two_stores_whose_keys_begin_alike_both_work() {
+    let server = Server::new();
+    let stores = [(SHOP, 1_i64), (OTHER_SHOP, 2)].map(|(domain, dollars)| {
+        let shop = server.shop(domain);
+        let cell = matrix(&[900], &[600], &[vec![Some(dollars * 100)]], Outside::Clamp);
+        server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "one", cell));
+        let (now, store) = (server.fixture.now(), shop.scope.store);
+        let alike = Alike(u8::try_from(dollars).expect("small"));
+        let key = server.write(move |tx| keys::issue(tx, now, &alike as &dyn Entropy, store, None));
+        (key, dollars)
+    });
+    assert_eq!(stores[0].0.key[..60], stores[1].0.key[..60]);
+    for (key, dollars) in &stores {
+        assert_eq!(body(&server.price(key, "width=450&height=350"))["price"], json!(dollars));
+    }
 }
