@@ -93,12 +93,13 @@ mod tests {
     }
 
     #[test]
-    fn a_value_larger_than_all_is_kept_alone() {
+    fn a_value_larger_than_all_is_kept_and_goes_like_any_other() {
         let mut cache = Cache::new(10);
-        cache.insert("small", 1, 1);
-        cache.insert("large", 2, 1_000);
-        cache.insert("next", 3, 1);
-        cache.insert("last", 4, 1);
-        assert_eq!((cache.get(&"large"), cache.get(&"next"), cache.get(&"last")), (None, Some(3), Some(4)));
+        cache.insert("large", 0, 1_000);
+        assert_eq!(cache.get(&"large"), Some(0));
+        for (number, name) in ["a", "b", "c", "d", "e", "f"].into_iter().enumerate() {
+            cache.insert(name, number, 1);
+        }
+        assert_eq!((cache.get(&"large"), cache.get(&"f"), cache.len()), (None, Some(5), 6));
     }
 }

@@ -69,9 +69,16 @@ mod tests {
         for part in PARTS {
             let part: Value = serde_json::from_str(part).expect("JSON");
             for place in ["/paths", "/components/schemas", "/components/responses", "/components/parameters"] {
-                for name in part.pointer(place).and_then(Value::as_object).into_iter().flat_map(Map::keys) {
-                    count += 1;
-                    names.insert(format!("{place}/{name}"));
+                for (name, item) in part.pointer(place).and_then(Value::as_object).into_iter().flatten() {
+                    // Two parts may each have methods of a path.
+                    let members: Vec<&str> = match item.as_object().filter(|_| place == "/paths") {
+                        Some(item) => item.keys().map(String::as_str).collect(),
+                        None => vec![""],
+                    };
+                    for member in members {
+                        count += 1;
+                        names.insert(format!("{place}/{name}/{member}"));
+                    }
                 }
             }
         }
