@@ -9,6 +9,7 @@ mod jobs;
 mod matrices;
 mod migrate;
 mod output;
+mod quote;
 mod restore;
 mod serve;
 mod signals;
@@ -90,6 +91,8 @@ enum Command {
     Backup(backup::Args),
     /// Put a backup in the place of the database, without bringing back anyone who was erased
     Restore(restore::Args),
+    /// Price a size and say why it costs that
+    Quote(quote::Args),
     /// Play Shopify, and set it up
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -188,6 +191,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
         Command::Restore(args) => restore::run(&database, args, output),
+        Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }

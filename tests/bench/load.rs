@@ -16,6 +16,8 @@
 mod client;
 #[path = "load/servers.rs"]
 mod servers;
+#[path = "load/webhooks.rs"]
+mod webhooks;
 
 use client::{Load, Run};
 use servers::Target;
@@ -58,11 +60,12 @@ fn main() {
         .filter(|name| arguments.only.as_deref().is_none_or(|only| only == *name))
         .map(Target::start)
         .collect();
+    let webhooks = webhooks::Webhooks::new();
     let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
     for _ in 0..arguments.rounds {
         for (which_load, load) in loads.iter().enumerate() {
             for (which, target) in targets.iter().enumerate() {
-                let run = client::run(target.address, *load, Duration::from_secs_f64(arguments.seconds));
+                let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds));
                 runs.entry((which_load, which)).or_default().push(run);
             }
         }

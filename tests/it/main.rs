@@ -12,4 +12,5 @@ mod operators;
 mod pricing_properties;
 mod process;
 mod queue;
+mod storefront;
 mod webhooks;

@@ -151,12 +151,15 @@ impl Refusal {
         let date = http_date();
         let answer = format!(
             "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: application/problem+json\r\n\
-             Content-Length: {}\r\n{retry}{id}Connection: close\r\n\r\n{body}",
+             Content-Length: {}\r\n{retry}{id}{FOR_PAGES}Connection: close\r\n\r\n{body}",
             body.len()
         );
         out.extend_from_slice(answer.as_bytes());
     }
 }
+
+/// Nothing in a refusal is anybody's, and the pages of shops must be able to read it: it may well be a price that was asked for.
+const FOR_PAGES: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n";
 
 /// The present time, as HTTP writes it.
 pub(crate) fn http_date() -> String {
