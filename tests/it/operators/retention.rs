@@ -229,7 +229,7 @@ fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
         assert!(answers.iter().take(WEBHOOKS % 64).all(|status| status == 200));
         app.run_due(usize::MAX).expect("a working database");
         app.housekeeper().prune(&Stop::default()).expect("a working database");
-        files.push(app.db.read(quotegrid::db::space).expect("readable").pages * 8_192 >> 10);
+        files.push(app.db.read(quotegrid::db::space).expect("readable").pages * 8);
         wals.push(wal >> 10);
         clock.advance(DAY);
     }
