@@ -6,6 +6,7 @@ mod doctor;
 mod failpoints;
 mod gdpr;
 mod jobs;
+mod matrices;
 mod migrate;
 mod output;
 mod restore;
@@ -81,6 +82,8 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
+    /// List, import, export and assign price matrices
+    Matrices(matrices::Matrices),
     /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
     Doctor(doctor::Args),
     /// Copy the database to a file, while others serve from it
@@ -181,6 +184,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
         Command::Restore(args) => restore::run(&database, args, output),

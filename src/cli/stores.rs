@@ -6,6 +6,7 @@ use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::stores::{self, NewStore, Store};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
+use crate::documents::holdings::{self, ExportError};
 use crate::documents::stores::{self as documents, Counted};
 use crate::documents::{instant, optional_instant};
 use crate::domain::ids::{KeyId, ShopDomain};
@@ -52,6 +53,11 @@ pub(super) enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Print everything that is held about a shop as one JSON document
+    Export {
+        /// The shop's domain
+        shop: ShopDomain,
+    },
     /// Issue, list and revoke a store's API keys
     Keys {
         /// The shop's domain
@@ -96,7 +102,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let new = NewStore { shop: shop.clone(), currency, unit };
             let key = app.db.write(move |tx| -> Result<_, Error> {
                 let store = stores::install_new(tx, now, entropy.as_ref(), &new)?;
-                Ok(keys::issue(tx, now, entropy.as_ref(), store.id(), None)?)
+                keys::issue(tx, now, entropy.as_ref(), store.id(), None)
             })?;
             output.print(&json!({ "shop": shop.as_str(), "apiKey": key.key }), || {
                 format!("{shop} is ready\nAPI key (shown only now): {}", key.key)
@@ -126,6 +132,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             output.print(&document, || store_text(&store, &rows))?;
         }
         Command::Erase { shop, dry_run } => erase(database, &shop, dry_run, output)?,
+        Command::Export { shop } => export(database, &shop)?,
         Command::Keys { shop, command } => run_keys(database, shop, command, output)?,
     }
     Ok(())
@@ -159,6 +166,19 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
     Ok(())
 }
 
+/// One document with or without `--json`: there is no other way to show it.
+fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    match holdings::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(ExportError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(ExportError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ExportError::Write(error)) => Err(error.into()),
+    }
+}
+
 fn run_keys(
     database: &DatabaseSettings,
     shop: ShopDomain,
@@ -172,7 +192,7 @@ fn run_keys(
             let (new, entropy) = (NewKey::new(label, Some(origins))?, app.entropy.clone());
             let key = app.db.write(move |tx| -> Result<_, Error> {
                 let store = stores::load_live(tx, &shop)?;
-                Ok(keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)?)
+                keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
             })?;
             output.print(&json!({ "id": key.id.to_string(), "apiKey": key.key }), || {
                 format!("key {}\nAPI key (shown only now): {}", key.id, key.key)

@@ -48,8 +48,8 @@ pub fn rows(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
 pub fn store(store: &Store, counted: &Counted) -> Value {
     json!({
         "shop": store.shop.as_str(),
-        "currency": store.currency,
-        "unit": store.unit,
+        "currency": store.currency.code(),
+        "unit": store.unit.as_str(),
         "installedAt": instant(store.installed_at),
         "uninstalledAt": optional_instant(store.uninstalled_at),
         "erasingSince": optional_instant(store.erasing_since),
@@ -72,7 +72,7 @@ pub fn key(key: &ApiKey) -> Value {
         "id": key.id.to_string(),
         "prefix": key.prefix,
         "label": key.label,
-        "origins": key.origins,
+        "origins": key.origins.listed(),
         "createdAt": instant(key.created_at),
         "lastUsedAt": optional_instant(key.last_used_at),
         "revokedAt": optional_instant(key.revoked_at),

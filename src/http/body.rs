@@ -52,6 +52,29 @@ impl Fields {
         }
     }
 
+    /// The member `name` where null means something too: `Some(None)` says that it is null.
+    pub(super) fn nullable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> std::result::Result<T, String>,
+    ) -> Option<Option<T>> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.read.push(name);
+            return Some(None);
+        }
+        self.optional(name, read).map(Some)
+    }
+
+    /// Whether there is such a member, null aside.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Takes note of members that an answer of ours has and that nobody needs to leave out when it is sent back.
+    pub(super) fn ignore(&mut self, names: &[&'static str]) {
+        self.read.extend(names);
+    }
+
     /// The same for a member that must be there.
     pub(super) fn required<T>(
         &mut self,
@@ -120,6 +143,11 @@ pub(super) fn whole(from: u64, to: u64) -> impl FnOnce(&Value) -> std::result::R
         let number = value.as_u64().filter(|number| (from..=to).contains(number));
         number.ok_or_else(|| format!("must be a whole number from {from} to {to}"))
     }
+}
+
+/// Reads `true` or `false`.
+pub(super) fn flag(value: &Value) -> std::result::Result<bool, String> {
+    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
 }
 
 /// Takes any JSON.

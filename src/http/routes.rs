@@ -29,6 +29,11 @@ const SURFACES: &[&[Route]] = &[
     admin::gdpr::ROUTES,
     admin::stores::ROUTES,
     admin::keys::ROUTES,
+    admin::store_settings::ROUTES,
+    admin::matrices::PRICE_LIST_ROUTES,
+    admin::matrices::ROUTES,
+    admin::products::ROUTES,
+    admin::options::ROUTES,
     admin::clock::ROUTES,
 ];
 

@@ -3,6 +3,7 @@
 mod admin;
 mod architecture;
 mod backup;
+mod catalog;
 mod database;
 mod edge;
 mod gdpr;

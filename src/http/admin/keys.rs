@@ -54,7 +54,7 @@ fn issue(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
         answer,
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
-            Ok(keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)?)
+            keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
         |key| Response::json(201, &json!({ "id": key.id.to_string(), "apiKey": key.key })),
     );

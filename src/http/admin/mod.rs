@@ -3,9 +3,14 @@
 //! (`crate::documents`).
 
 pub(super) mod clock;
+mod edits;
 pub(super) mod gdpr;
 pub(super) mod jobs;
 pub(super) mod keys;
+pub(super) mod matrices;
+pub(super) mod options;
+pub(super) mod products;
+pub(super) mod store_settings;
 pub(super) mod stores;
 
 use super::respond::{self, Answer};
