@@ -157,7 +157,8 @@ fn under_steady_load_the_file_stops_growing() {
     }
     let jobs = app.db.read(queue::counts).expect("readable");
     assert_eq!((jobs.completed, jobs.pending), (50 * (u64::try_from(KEPT).expect("few") + 1), 0));
-    assert_eq!(sizes[ROUNDS - 1], sizes[ROUNDS * 2 / 3], "{sizes:?}");
+    // A page or two more or less: where rows come to lie is left to chance.
+    assert!(sizes[ROUNDS - 1] <= sizes[ROUNDS / 2] * 21 / 20, "{sizes:?}");
 }
 
 #[test]
