@@ -170,6 +170,10 @@ CREATE TABLE product_option_groups (
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE raised_alerts (
+    name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
+    raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE refinery_schema_history(
              version int4 PRIMARY KEY,
              name VARCHAR(255),
@@ -223,7 +227,7 @@ CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:25:29.784024194Z', '12076911724781521294');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:36:35.657786689Z', '13760132997666531342');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -1,6 +1,5 @@
 //! What commands print: one JSON document, or lines for people.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -48,16 +47,6 @@ impl Output {
             written => written,
         }
     }
-}
-
-/// An instant as every output shows it: RFC 3339, UTC, milliseconds.
-pub(super) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// An instant that may be absent.
-pub(super) fn optional_instant(at: Option<DateTime<Utc>>) -> Option<String> {
-    at.map(instant)
 }
 
 /// Rows in columns as wide as their longest cell, under `heads`; `nothing` where there are none.

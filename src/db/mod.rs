@@ -14,6 +14,7 @@ mod migrate;
 mod news;
 mod readers;
 mod row_counts;
+mod space;
 mod types;
 pub(crate) mod writer;
 
@@ -23,6 +24,7 @@ pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, News};
 pub use row_counts::RowCounts;
+pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
 pub use writer::WriterFigures;
 

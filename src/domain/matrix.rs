@@ -61,6 +61,12 @@ impl Outside {
     }
 }
 
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
 impl FromStr for Outside {
     type Err = UnknownOutside;
 

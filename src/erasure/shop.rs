@@ -4,8 +4,9 @@
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, NewRequest, Outcome, RequestKind};
 use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
-use crate::catalog::{self, stores, stores::Erasing};
-use crate::db::{Db, RowCounts, Tx};
+use crate::catalog;
+use crate::catalog::stores::{self, Erasing, Store};
+use crate::db::{self, Db, RowCounts, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -14,6 +15,7 @@ use crate::orders;
 use crate::queue::{self, Claim, Context, Finish, Handler, JobError};
 use chrono::{DateTime, Utc};
 use log::info;
+use rusqlite::Connection;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -98,6 +100,17 @@ impl Handler for ShopRedact {
     fn alarm(&self) -> Option<&'static str> {
         Some(DUTY_ALARM)
     }
+}
+
+/// The rows that erasing `store` would delete now, by table.
+///
+/// # Errors
+/// The database's.
+pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
+    let mut rows = catalog::count_rows(connection, store.id)?;
+    rows.merge(&orders::records::count_rows(connection, store.id)?);
+    rows.add("stores", 1);
+    Ok(rows)
 }
 
 /// Erases a store at once, without a job and whenever it was installed: in a copy of the database in which it has come back. Its

@@ -64,7 +64,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
         Kind::Overloaded => warn!("request put off id={request_id}: {}", with_causes(error)),
         _ => {}
     }
-    let mut members = Map::new();
+    let mut members = error.members().clone();
     if !error.faults().is_empty() {
         members.insert("title".to_owned(), json!("Validation Failed"));
         members.insert("errors".to_owned(), json!(error.faults()));

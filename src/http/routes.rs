@@ -3,20 +3,39 @@
 //! A path pattern has literal segments, `{name}` for one segment, and `{*name}` at its end for whatever follows. The first match
 //! wins, so literal segments go before parameters. HEAD is answered wherever GET is.
 
+use super::admin::{self, BearerToken};
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, ops, webhooks};
 use crate::app::App;
+use crate::clock::ManualClock;
+use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
+use crate::metrics::Metrics;
 use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// Every surface.
-const SURFACES: &[&[Route]] = &[webhooks::ROUTES, ops::ROUTES];
+const SURFACES: &[&[Route]] = &[
+    webhooks::ROUTES,
+    ops::ROUTES,
+    admin::jobs::ROUTES,
+    admin::gdpr::ROUTES,
+    admin::stores::ROUTES,
+    admin::keys::ROUTES,
+    admin::store_settings::ROUTES,
+    admin::matrices::PRICE_LIST_ROUTES,
+    admin::matrices::ROUTES,
+    admin::products::ROUTES,
+    admin::options::ROUTES,
+    admin::clock::ROUTES,
+];
 
 /// What handlers work on.
 #[derive(Debug)]
@@ -29,13 +48,64 @@ pub struct Site {
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
     pub refusals: webhooks::Refusals,
+    /// The figures that /metrics shows.
+    pub metrics: Arc<Metrics>,
+    /// What whoever asks for the figures must bear; the admin token where unset.
+    pub metrics_token: Option<BearerToken>,
+    /// What callers of the admin API must bear; without one there is no admin API.
+    pub admin_token: Option<BearerToken>,
+    /// The clock, where it stands still until it is told to move.
+    pub frozen_clock: Option<Arc<ManualClock>>,
+    /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
+    pub program: Option<PathBuf>,
+    /// Calls that run on threads of their own now.
+    pub(super) long_calls: Arc<AtomicUsize>,
 }
 
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let intake = Intake::new(&app);
-        Self { app, intake, secrets, refusals: webhooks::Refusals::default() }
+        Self {
+            app,
+            intake,
+            secrets,
+            refusals: webhooks::Refusals::default(),
+            metrics: Arc::default(),
+            metrics_token: None,
+            admin_token: None,
+            frozen_clock: None,
+            program: None,
+            long_calls: Arc::default(),
+        }
+    }
+
+    /// The same site with an admin API for those who bear `token`.
+    #[must_use]
+    pub fn with_admin_token(mut self, token: &Secret) -> Self {
+        self.admin_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site, showing these figures.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
+    #[must_use]
+    pub fn with_metrics_token(mut self, token: &Secret) -> Self {
+        self.metrics_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site whose app was opened with this clock, to be moved through the admin API.
+    #[must_use]
+    pub fn with_frozen_clock(mut self, clock: Arc<ManualClock>) -> Self {
+        self.frozen_clock = Some(clock);
+        self
     }
 }
 
@@ -112,6 +182,15 @@ impl Service for Router {
     fn call(&self, request: Request, reply: Reply) {
         let id = request.id.clone();
         let site = &self.0;
+        let reply = if admin::owns(&request.path) {
+            let reply = admin::unkept(reply);
+            if let Err(error) = admin::guard(site, &request) {
+                return reply.send(admin::refusal(&error, &id));
+            }
+            reply
+        } else {
+            reply
+        };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -131,6 +210,11 @@ impl Service for Router {
         if answered.is_err() {
             error!("request handler panicked id={id}");
         }
+    }
+
+    fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        let mut routes = SURFACES.iter().copied().flatten();
+        routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
 }
 
@@ -194,7 +278,7 @@ fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
 }
 
 /// `text` with its `%XX` decoded, where that is UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {

@@ -6,7 +6,7 @@
 
 use super::gate::{self, Burst, GATE_FIELD, Gate, Limits, Sent, Told};
 use super::{Headers, Method, Reply, Request, Response, Service};
-use crate::config::{EdgeSettings, ServerSettings};
+use crate::config::{EdgeSettings, LISTEN, ServerSettings};
 use crate::db::writer::panic_message;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::metrics::Metrics;
@@ -56,7 +56,7 @@ impl ServerOptions {
     /// As the settings say.
     pub fn from_settings(server: &ServerSettings, edge: &EdgeSettings, metrics: Arc<Metrics>) -> Self {
         Self {
-            listen: server.listen,
+            listen: server.listen.unwrap_or(LISTEN),
             handlers: usize::from(server.handlers),
             limits: edge.limits(),
             slow: Duration::from_millis(u64::from(edge.slow_request_ms)),

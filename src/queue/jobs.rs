@@ -246,6 +246,14 @@ pub(super) fn list_held(connection: &Connection) -> db::Result<Vec<Held>> {
     Ok(held.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether any job is being run.
+///
+/// # Errors
+/// The database's.
+pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
+}
+
 /// Frees a job whose worker was lost. One that was claimed with others gets its attempt back, for it may never have been
 /// begun, and so does one that the worker held `in_company`, for the other may have killed it. Both are suspects from now on: a
 /// suspect is claimed alone, beside no other suspect, and a lost worker costs it an attempt. `None`: the claim has ended
@@ -307,6 +315,26 @@ fn give_up(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, error: &str) -> db::R
     expect_one(statement.execute(params)?, "queue::jobs::give_up")
 }
 
+/// Puts a job that was given up or called off back with a fresh set of attempts; its history stays. `false`: it stands elsewhere.
+/// Fails with a broken unique constraint when another unfinished job has its dedupe key.
+pub(super) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', attempts = 0, rescues = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
+         WHERE id = :id AND status IN ('failed', 'cancelled')",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
+/// Calls off a job that waits. `false`: it stands elsewhere.
+pub(super) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET status = 'cancelled', processed_at = :now
+         WHERE id = :id AND status = 'pending'",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
 /// Renews the leases of all claims of `worker`. Returns how many there were.
 pub(super) fn renew_leases(tx: &Tx<'_>, now: DateTime<Utc>, worker: &str, lease: Duration) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
@@ -351,6 +379,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only those of this type.
     pub job_type: Option<String>,
+    /// Only those about this subject.
+    pub subject: Option<String>,
     /// Only those enqueued before this one: the last of the page before.
     pub before: Option<JobId>,
     /// At most this many; 0: none.
@@ -374,22 +404,62 @@ pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
 /// # Errors
 /// The database's.
 pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {JOB_COLUMNS} FROM job_queue
-         WHERE (:status IS NULL OR status = :status)
-           AND (:type IS NULL OR type = :type)
-           AND (:before IS NULL OR id < :before)
-         ORDER BY id DESC LIMIT :limit"
-    ))?;
+    let mut statement = connection.prepare_cached(&list_sql(filter))?;
     let jobs = statement.query_map(
         named_params! {
-            ":status": filter.status.map(Status::as_str),
             ":type": filter.job_type,
+            ":subject": filter.subject,
             ":before": filter.before,
             ":limit": filter.limit,
         },
         job_from_row,
     )?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The listing that `filter` asks for. Jobs that are few among many are found by their index and sorted; otherwise the rows are
+/// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so it is told.
+pub(super) fn list_sql(filter: &Filter) -> String {
+    let by = match filter {
+        Filter { subject: Some(_), .. } => "INDEXED BY job_queue_subject",
+        Filter { status: Some(Status::Failed), .. } => "INDEXED BY job_queue_failed",
+        Filter { status: Some(Status::Processing), .. } => "INDEXED BY job_queue_processing",
+        Filter { status: Some(Status::Cancelled), .. } => "INDEXED BY job_queue_finished",
+        _ => "",
+    };
+    // A partial index needs its condition word by word.
+    let status = filter.status.map_or("", |status| match status {
+        Status::Pending => "AND status = 'pending'",
+        Status::Processing => "AND status = 'processing'",
+        Status::Completed => "AND +status = 'completed'",
+        Status::Failed => "AND status = 'failed'",
+        // SQLite does not see by itself that this one condition is among those of the index.
+        Status::Cancelled => "AND status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled'",
+    });
+    let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
+    let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
+    let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
+    format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue {by}
+         WHERE {subject} AND {job_type} AND {before} {status}
+         ORDER BY id DESC LIMIT :limit"
+    )
+}
+
+/// How many jobs [`list_failed_since`] lists at the most.
+const FAILED_LISTED: usize = 1_000;
+
+/// The jobs that were given up after `since`, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue
+         WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'failed' AND processed_at > :since
+         ORDER BY processed_at LIMIT :limit"
+    ))?;
+    let jobs = statement.query_map(named_params! { ":since": Millis(since), ":limit": FAILED_LISTED }, job_from_row)?;
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -427,14 +497,17 @@ pub struct Counts {
 /// # Errors
 /// The database's.
 pub fn counts(connection: &Connection) -> db::Result<Counts> {
-    // One count an index: each of these conditions is that of a partial index or its first column.
+    // One count an index. A partial one is used only where its condition is found word by word: `status = 'completed'` alone
+    // would walk the whole table.
     let mut statement = connection.prepare_cached(
         "SELECT
              (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
              (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
-             (SELECT count(*) FROM job_queue WHERE status = 'completed') AS completed,
+             (SELECT count(*) FROM job_queue
+              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'completed') AS completed,
              (SELECT count(*) FROM job_queue WHERE status = 'failed') AS failed,
-             (SELECT count(*) FROM job_queue WHERE status = 'cancelled') AS cancelled",
+             (SELECT count(*) FROM job_queue
+              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled') AS cancelled",
     )?;
     Ok(statement.query_row((), |row| {
         Ok(Counts {

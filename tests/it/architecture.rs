@@ -99,7 +99,7 @@ fn assert_imports_none(places: &[&str], names: &[&str]) {
 
 #[test]
 fn the_direction_is_one_way() {
-    let features = ["intake", "erasure", "catalog", "orders"];
+    let features = ["intake", "erasure", "catalog", "orders", "alerts", "housekeeping"];
     assert_imports_none(&["src/db"], &["queue", "shopify", "http", "app", "cli"]);
     assert_imports_none(&["src/db"], &features);
     assert_imports_none(&["src/queue"], &["shopify", "http", "app", "cli"]);
@@ -107,6 +107,7 @@ fn the_direction_is_one_way() {
     assert_imports_none(&["src/erasure", "src/catalog", "src/orders"], &["http", "app", "cli", "intake"]);
     assert_imports_none(&["src/intake"], &["http", "cli"]);
     assert_imports_none(&["src/http", "src/app.rs"], &["cli"]);
+    assert_imports_none(&["src/documents"], &["http", "app", "cli"]);
     assert_absent(&["src/http", "src/intake", "src/erasure", "src/catalog", "src/orders", "src/queue"], &["clap"]);
 }
 
@@ -140,6 +141,7 @@ fn each_table_is_written_by_one_feature() {
         ("product_option_groups", "src/catalog"),
         ("draft_order_records", "src/orders"),
         ("meta", "src/keyed_hash.rs"),
+        ("raised_alerts", "src/alerts"),
     ] {
         for (path, code) in code_below("src") {
             let statements = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].map(|verb| format!("{verb}{table}"));
@@ -158,9 +160,24 @@ fn what_stands_in_one_place_only() {
     assert_only_in("SystemTime::now", &["src/clock.rs"]);
     assert_only_in("getrandom", &["src/entropy.rs"]);
     assert_only_in("now_v7", &[]);
-    // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own.
-    assert_only_in("File::open", &["src/erasure/scan.rs", "src/queue/lease.rs", "src/http/gate/descriptors.rs"]);
-    assert_only_in("erasure", &["src/erasure", "src/intake", "src/app.rs", "src/http", "src/cli", "src/lib.rs"]);
+    // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open
+    // lock files, a directory to make its names durable, and /dev/null.
+    let openers = ["src/erasure/scan.rs", "src/queue/lease.rs", "src/db/exclusive.rs", "src/http/gate/descriptors.rs"];
+    assert_only_in("File::open", &openers);
+    assert_only_in(
+        "erasure",
+        &[
+            "src/erasure",
+            "src/intake",
+            "src/app.rs",
+            "src/housekeeping.rs",
+            "src/alerts",
+            "src/documents",
+            "src/http",
+            "src/cli",
+            "src/lib.rs",
+        ],
+    );
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! One test binary, a module per behaviour.
 
+mod admin;
 mod architecture;
 mod backup;
+mod catalog;
 mod database;
 mod edge;
 mod gdpr;
 mod model;
+mod operators;
 mod pricing_properties;
 mod process;
 mod queue;
