@@ -5,12 +5,14 @@
 //! - `tiny_http`: its empty 200, without the gate: the reference. Its connections are opened one by one, because it leaves all but four
 //!   of those that come at once without an answer;
 //! - `checked`: this server, signature checked, nothing stored;
-//! - `durable`: this server, answered after the commit of delivery, request and job, with `synchronous=FULL`.
+//! - `durable`: this server as `serve` runs it, answered after the commit of delivery, request and job, with `synchronous=FULL`;
+//! - `erasing`: the same while a store of a million rows is being erased (over 32 connections only).
 //!
 //! All run in this process, load generator included, so on two cores everything shares those. Rounds are interleaved, and the median of
 //! each figure is shown, so that what else the machine does falls on all alike. Absolute figures say little; compare the ratios.
 //!
-//! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down.
+//! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down, `--rows 100000` makes the
+//! store smaller.
 
 #[path = "load/client.rs"]
 mod client;
@@ -29,10 +31,11 @@ struct Arguments {
     rounds: usize,
     only: Option<String>,
     connections: Option<usize>,
+    rows: usize,
 }
 
 fn arguments() -> Option<Arguments> {
-    let mut arguments = Arguments { seconds: 1.5, rounds: 3, only: None, connections: None };
+    let mut arguments = Arguments { seconds: 1.5, rounds: 3, only: None, connections: None, rows: 1_000_000 };
     let mut given = std::env::args().skip(1);
     let mut is_bench = false;
     while let Some(argument) = given.next() {
@@ -43,6 +46,7 @@ fn arguments() -> Option<Arguments> {
             "--rounds" => arguments.rounds = value().parse().expect("--rounds is a number"),
             "--only" => arguments.only = Some(value()),
             "--connections" => arguments.connections = Some(value().parse().expect("--connections is a number")),
+            "--rows" => arguments.rows = value().parse().expect("--rows is a number"),
             _ => {}
         }
     }
@@ -55,7 +59,7 @@ fn main() {
     let loads = [Load::Kept(1), Load::Kept(32), Load::Kept(256), Load::EachItsOwn(32)];
     let loads = loads.into_iter().filter(|load| arguments.connections.is_none_or(|count| *load == Load::Kept(count)));
     let loads: Vec<Load> = loads.collect();
-    let targets: Vec<Target> = ["tiny_http", "checked", "durable"]
+    let targets: Vec<Target> = ["tiny_http", "checked", "durable", "erasing"]
         .into_iter()
         .filter(|name| arguments.only.as_deref().is_none_or(|only| only == *name))
         .map(Target::start)
@@ -65,7 +69,15 @@ fn main() {
     for _ in 0..arguments.rounds {
         for (which_load, load) in loads.iter().enumerate() {
             for (which, target) in targets.iter().enumerate() {
+                let erasure = match target.name {
+                    "erasing" if *load != Load::Kept(32) => continue,
+                    "erasing" => Some(target.begin_erasure(arguments.rows)),
+                    _ => None,
+                };
                 let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds));
+                if erasure.is_some_and(|erasure| !erasure.finish()) {
+                    eprintln!("the erasure ended before the run did: give it more --rows, or less --seconds");
+                }
                 runs.entry((which_load, which)).or_default().push(run);
             }
         }
@@ -79,6 +91,9 @@ fn main() {
             figures[figures.len() / 2]
         };
         for (which, target) in targets.iter().enumerate() {
+            if !runs.contains_key(&(which_load, which)) {
+                continue;
+            }
             let rate = median(which, Run::rate);
             let ratio = |name: &str| {
                 let other = targets.iter().position(|target| target.name == name);

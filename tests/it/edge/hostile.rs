@@ -6,6 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 /// What the server may take in memory, whatever is done to it.
 const MEMORY_MAX_KIB: u64 = 150 * 1024;
@@ -304,7 +305,7 @@ fn without_descriptors_it_waits_quietly_and_serves_again_when_they_return() {
         }
         let failures = |child: &mut Child| child.order("failures", "failures").parse::<u64>().expect("a number");
         wait_until("accepting has failed", || failures(&mut child) > 0);
-        let (before, since) = (failures(&mut child), std::time::Instant::now());
+        let (before, since) = (failures(&mut child), Instant::now());
         // Who is connected is served on.
         for _ in 0..20 {
             kept.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -334,4 +335,68 @@ fn more_connections_than_descriptors_are_no_trouble() {
         }
         child.assert_serves();
     }
+}
+
+/// Minutes of everything at once: `QUOTEGRID_TEST_SOAK_SECONDS=600 cargo test --test it edge::hostile::soak -- --ignored`.
+#[test]
+#[ignore = "takes a minute or more"]
+fn soak() {
+    let seconds = std::env::var("QUOTEGRID_TEST_SOAK_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(60);
+    let child = Child::start(1024, None);
+    let descriptors =
+        || std::fs::read_dir(format!("/proc/{}/fd", child.process.id())).expect("the child lives").count();
+    let idle = || child.figure("Threads") as usize + descriptors();
+    let round = |time: Duration| {
+        let until = Instant::now() + time;
+        std::thread::scope(|scope| {
+            for client in 0..8 {
+                let (child, until) = (&child, until);
+                scope.spawn(move || {
+                    let mut number = 0;
+                    let mut wire = child.connect();
+                    while Instant::now() < until {
+                        number += 1;
+                        match client {
+                            // Honest ones.
+                            0..4 => {
+                                wire.send("POST /webhooks/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
+                                assert_eq!(wire.answer().status, 200);
+                            }
+                            4 => {
+                                let length = number * 7919 % 1_000_000;
+                                wire.send(format!(
+                                    "POST /big?{length} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n"
+                                ));
+                                wire.send(pattern(length));
+                                assert_eq!(wire.answer().body.len(), length);
+                            }
+                            // Those that leave in the middle, that are refused, and whose handler panics.
+                            5 => child
+                                .connect()
+                                .send("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\nabc"),
+                            6 => {
+                                let mut wire = child.connect();
+                                wire.send("GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n");
+                                assert_eq!(wire.answer().status, 400);
+                            }
+                            _ => {
+                                wire.send("GET /panic HTTP/1.1\r\nHost: x\r\n\r\n");
+                                assert_eq!(wire.answer().status, 500);
+                            }
+                        }
+                    }
+                });
+            }
+        });
+    };
+    let rest = || wait_until("all clients are forgotten", || idle() < 400);
+    round(Duration::from_secs(seconds / 6));
+    rest();
+    let (memory, things) = (child.figure("VmRSS"), idle());
+    round(Duration::from_secs(seconds - seconds / 6));
+    wait_until("no thread or descriptor is left over", || idle() <= things);
+    let now = child.figure("VmRSS");
+    println!("memory {memory} KiB, then {now} KiB; threads and descriptors {things}, then {}", idle());
+    assert!(now < memory + memory / 4 + 4096, "{memory} KiB have become {now} KiB");
+    child.assert_modest();
 }
