@@ -13,13 +13,19 @@ use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT}
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
+use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
+use log::debug;
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+
+/// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
+/// only bounds how long memory remembers a store that nobody asks for any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -83,6 +89,8 @@ pub struct App {
     pub queue: Queue,
     /// Names shops without naming them.
     pub hasher: KeyedHasher,
+    /// Prices, and what is kept in memory to give them quickly.
+    pub pricing: Arc<Pricing>,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
@@ -103,7 +111,8 @@ impl App {
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()));
         let queue = Queue::new(entropy.clone(), registry);
-        Ok(Self { db, clock, entropy, queue, hasher, worker, retention, alerts })
+        let pricing = Arc::new(Pricing::new(&db)?);
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -200,7 +209,8 @@ impl App {
         Ok(step)
     }
 
-    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, and the housekeeping.
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, the housekeeping, and the sweep
+    /// of the price cache.
     ///
     /// # Errors
     /// When a thread cannot be had.
@@ -213,7 +223,20 @@ impl App {
         let until = stop.clone();
         let housekeeping =
             std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeper.run(&until))?;
-        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, stop })
+        let sweep = self.start_sweep(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, sweep, stop })
+    }
+
+    fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (pricing, db) = (self.pricing.clone(), self.db.clone());
+        let sweep = move || {
+            while !stop.rest(SWEEP_EVERY) {
+                if let Err(error) = pricing.sweep(&db) {
+                    debug!("the price cache was not swept: {error}");
+                }
+            }
+        };
+        std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)
     }
 }
 
@@ -249,6 +272,7 @@ pub struct Background {
     scrub: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
+    sweep: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -263,5 +287,6 @@ impl Background {
         self.db.news().spread();
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
+        let _panicked = self.sweep.join();
     }
 }

@@ -5,6 +5,7 @@ use crate::alerts;
 use crate::db::Synchronous;
 use crate::housekeeping::Retention;
 use crate::http::gate::{Limits, Network};
+use crate::http::guard::RATE_LIMIT;
 use crate::queue;
 use chrono::TimeDelta;
 use std::fmt;
@@ -135,6 +136,10 @@ pub struct ServerSettings {
     /// How people reach this server from outside, such as https://quotes.example.com; the listen address where unset
     #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all
+    #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub rate_limit: u32,
     /// Threads that answer requests; none of them ever waits for a commit
     #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]

@@ -86,7 +86,7 @@ impl Stop {
     }
 
     /// Rests for `pause`, or until it is asked to stop; returns whether it is.
-    fn rest(&self, pause: Duration) -> bool {
+    pub fn rest(&self, pause: Duration) -> bool {
         let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         let rested = self.wake.wait_timeout_while(asked, pause, |asked| !*asked);
         *rested.unwrap_or_else(PoisonError::into_inner).0

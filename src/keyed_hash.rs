@@ -4,14 +4,14 @@
 use crate::db::{self, Db};
 use crate::entropy::Entropy;
 use hmac::{Hmac, KeyInit, Mac};
-use rusqlite::named_params;
+use rusqlite::{Connection, OptionalExtension, named_params};
 use sha2::Sha256;
 
 /// The key's row in `meta`.
 const KEY_NAME: &str = "keyed_hash_key";
 
 /// Hashes with this database's key.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct KeyedHasher([u8; 32]);
 
 impl KeyedHasher {
@@ -33,6 +33,12 @@ impl KeyedHasher {
             )?;
             Ok(Self(key))
         })
+    }
+
+    /// The key of the database behind `connection`, if it has one.
+    pub(crate) fn find(connection: &Connection) -> db::Result<Option<Self>> {
+        let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE name = :name")?;
+        Ok(statement.query_row(named_params! { ":name": KEY_NAME }, |row| Ok(Self(row.get("value")?))).optional()?)
     }
 
     /// The hash of `parts` for the purpose `label`. Parts are told apart: `["ab", "c"]` and `["a", "bc"]` differ.

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod app;
+pub mod backup;
 pub mod catalog;
 pub mod cli;
 pub mod clock;
@@ -19,6 +20,7 @@ pub mod intake;
 pub mod keyed_hash;
 pub mod metrics;
 pub mod orders;
+pub mod pricing;
 pub mod queue;
 pub mod shopify;
 pub mod testing;

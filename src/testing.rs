@@ -81,7 +81,9 @@ impl Fixture {
         options.entropy = Arc::new(SeededEntropy::new(1));
         options.handlers = handlers;
         let app = Arc::new(App::open(options).expect("a new database"));
+        // Without limits of requests: a clock that stands still gives none back.
         let site = Site::new(app.clone(), Secrets::new([Self::SECRET]))
+            .with_rate_limit(0)
             .with_admin_token(&Secret::new(Self::ADMIN_TOKEN))
             .with_frozen_clock(clock.clone());
         Self { app, clock, router: Router::new(Arc::new(site)), directory }

@@ -324,3 +324,24 @@ pub(super) fn count_rows(connection: &Connection, store: StoreId, counts: &mut R
     counts.add("api_keys", rows);
     Ok(())
 }
+
+/// Keys that were revoked, and when: they must not work again when an old copy of the database takes the place of this one.
+///
+/// # Errors
+/// The database's.
+pub fn list_revoked(connection: &Connection) -> db::Result<Vec<(KeyId, i64)>> {
+    let mut statement =
+        connection.prepare_cached("SELECT id, revoked_at FROM api_keys WHERE revoked_at IS NOT NULL ORDER BY id")?;
+    let keys = statement.query_map((), |row| Ok((row.get("id")?, row.get("revoked_at")?)))?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Revokes a key as another copy of this database has it. Returns whether it was alive.
+///
+/// # Errors
+/// The database's.
+pub fn adopt_revocation(tx: &Tx<'_>, (id, revoked_at): (KeyId, i64)) -> db::Result<bool> {
+    let mut statement =
+        tx.prepare_cached("UPDATE api_keys SET revoked_at = :revoked_at WHERE id = :id AND revoked_at IS NULL")?;
+    Ok(statement.execute(named_params! { ":revoked_at": revoked_at, ":id": id })? == 1)
+}

@@ -262,6 +262,34 @@ pub fn mark_uninstalled(
     Ok(statement.execute(params)? == 1)
 }
 
+/// What must not come back when an old copy of the database takes the place of this one: a store's uninstallation.
+///
+/// # Errors
+/// The database's.
+pub fn list_uninstalled(connection: &Connection) -> db::Result<Vec<Store>> {
+    let mut statement = connection
+        .prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE uninstalled_at IS NOT NULL ORDER BY shop"))?;
+    let stores = statement.query_map((), store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Marks a store as uninstalled as another copy of this database has it, if it is the same installation. Returns whether it was.
+///
+/// # Errors
+/// The database's.
+pub fn adopt_uninstallation(tx: &Tx<'_>, store: &Store) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET uninstalled_at = :uninstalled_at
+         WHERE id = :id AND installed_at <= :installed_at AND uninstalled_at IS NULL",
+    )?;
+    let params = named_params! {
+        ":uninstalled_at": store.uninstalled_at.map(Millis),
+        ":id": store.id,
+        ":installed_at": Millis(store.installed_at),
+    };
+    Ok(statement.execute(params)? == 1)
+}
+
 /// Takes the next number of a store's own sequence of orders.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod backup;
 mod doctor;
 mod failpoints;
 mod gdpr;
@@ -8,6 +9,8 @@ mod jobs;
 mod matrices;
 mod migrate;
 mod output;
+mod quote;
+mod restore;
 mod serve;
 mod signals;
 mod stores;
@@ -15,6 +18,7 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
+use crate::backup::BackupError;
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
@@ -83,6 +87,12 @@ enum Command {
     Matrices(matrices::Matrices),
     /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
     Doctor(doctor::Args),
+    /// Copy the database to a file, while others serve from it
+    Backup(backup::Args),
+    /// Put a backup in the place of the database, without bringing back anyone who was erased
+    Restore(restore::Args),
+    /// Price a size and say why it costs that
+    Quote(quote::Args),
     /// Play Shopify, and set it up
     #[command(subcommand)]
     Webhook(webhook::Command),
@@ -95,6 +105,8 @@ enum Failure {
     Open(#[from] app::OpenError),
     #[error(transparent)]
     Config(#[from] ConfigError),
+    #[error(transparent)]
+    Backup(#[from] BackupError),
     #[error("{0}")]
     Failed(#[from] Error),
     #[error("{0}")]
@@ -112,7 +124,8 @@ impl Failure {
             Self::Open(_) => Exit::Database,
             Self::Config(_) => Exit::Config,
             Self::Failed(error) if matches!(error.kind(), Kind::Malformed | Kind::Invalid) => Exit::Usage,
-            Self::Failed(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
+            Self::Backup(BackupError::Open(_)) => Exit::Database,
+            Self::Failed(_) | Self::Backup(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
         }
     }
 
@@ -176,6 +189,9 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
+        Command::Backup(args) => backup::run(&database, &args, output),
+        Command::Restore(args) => restore::run(&database, args, output),
+        Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }

@@ -107,7 +107,9 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
     let metrics = Arc::new(Metrics::default());
-    let mut site = Site::new(app.clone(), Secrets::new(secret_texts)).with_metrics(metrics.clone());
+    let mut site = Site::new(app.clone(), Secrets::new(secret_texts))
+        .with_metrics(metrics.clone())
+        .with_rate_limit(args.server.rate_limit);
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         site = site.with_admin_token(token);
     }

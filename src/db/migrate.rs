@@ -137,6 +137,14 @@ fn open_with(
     brought
 }
 
+/// The schema version of a database of this program, or a refusal: of another program's, and of a later version's.
+pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
+    match (version_of(connection, path)?, newest_version()) {
+        (found, known) if found > known => Err(OpenError::Newer { path: path.to_path_buf(), found, known }),
+        (found, _known) => Ok(found),
+    }
+}
+
 /// The schema version, or a refusal of what another program made. 0: an empty file, or one whose making was cut off.
 fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);

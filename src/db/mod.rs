@@ -5,7 +5,9 @@
 
 mod checkpoint;
 mod connection;
+pub(crate) mod copy;
 mod error;
+pub(crate) mod exclusive;
 mod inspect;
 pub mod lock;
 mod migrate;
@@ -20,7 +22,7 @@ pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
-pub use news::{ChangeWatch, News};
+pub use news::{ChangeWatch, Generations, News};
 pub use row_counts::RowCounts;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
@@ -268,6 +270,14 @@ impl Db {
     pub fn watch(&self) -> std::result::Result<ChangeWatch, OpenError> {
         let connection = connection::open(&self.shared.path, Role::Reader, self.shared.synchronous)?;
         ChangeWatch::new(connection).map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
+    }
+
+    /// Numbers of the database's states, for caches, on a connection of its own.
+    ///
+    /// # Errors
+    /// When the connection cannot be opened.
+    pub fn generations(&self) -> std::result::Result<Generations, OpenError> {
+        Ok(Generations::new(self.watch()?))
     }
 
     /// Empties the WAL of everything committed before the call; `false` when readers kept it busy for all of `patience`.

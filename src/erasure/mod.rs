@@ -24,9 +24,12 @@ pub mod verify;
 use crate::db;
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{self, Claim, JobError};
+use crate::queue::{self, Claim, JobError, NewJob};
 use chrono::TimeDelta;
+use requests::{Request, RequestKind};
 use rusqlite::Connection;
+use serde_json::json;
+use std::collections::HashSet;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
 pub const SHOP_REDACT: &str = "shop_redact";
@@ -57,6 +60,29 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 /// What a shop's jobs are about, for the queue: the same hash as text, so that no job row names the shop for longer than needed.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
     hex(&subject_hash(hasher, shop))
+}
+
+/// The job that fulfils a request.
+pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
+    let job_type = match kind {
+        RequestKind::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
+        RequestKind::CustomersRedact => CUSTOMER_REDACT,
+        RequestKind::ShopRedact => SHOP_REDACT,
+    };
+    NewJob::new(job_type, json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() })).about(subject(hasher, shop))
+}
+
+/// The open requests that no unfinished job sees to, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
+    let mut seen_to: HashSet<RequestId> = HashSet::new();
+    queue::each_unfinished(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST], |payload| {
+        seen_to.extend(payload.get(REQUEST_ID).and_then(|id| id.as_str()?.parse::<RequestId>().ok()));
+    })?;
+    let open = requests::list_all_open(connection)?;
+    Ok(open.into_iter().filter(|request| !seen_to.contains(&request.id)).collect())
 }
 
 /// How many jobs of legal duties were given up: each means that a person must act.

@@ -117,6 +117,15 @@ pub(super) fn append(tx: &Tx<'_>, now: DateTime<Utc>, new: NewReceipt) -> db::Re
         hash: [0; 32],
     };
     receipt.hash = receipt.compute_hash();
+    insert(tx, &receipt)?;
+    tx.after_commit(move || {
+        let Receipt { sequence, kind, hash, .. } = receipt;
+        info!("erasure receipt sequence={sequence} kind={kind} head={}", hex(&hash));
+    });
+    Ok(())
+}
+
+fn insert(tx: &Tx<'_>, receipt: &Receipt) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO erasure_receipts
              (sequence, previous_hash, kind, request_id, type, subject_hash, outcome, counts, created_at, version, hash)
@@ -136,11 +145,53 @@ pub(super) fn append(tx: &Tx<'_>, now: DateTime<Utc>, new: NewReceipt) -> db::Re
         ":version": receipt.version,
         ":hash": receipt.hash,
     })?;
-    tx.after_commit(move || {
-        let Receipt { sequence, kind, hash, .. } = receipt;
-        info!("erasure receipt sequence={sequence} kind={kind} head={}", hex(&hash));
-    });
     Ok(())
+}
+
+/// Takes receipts of the same chain over from another copy of this database, as they stand. They must follow the last one here.
+///
+/// # Errors
+/// `LostRow` when they do not follow, and the database's.
+pub fn adopt(tx: &Tx<'_>, receipts: &[Receipt]) -> db::Result<()> {
+    for receipt in receipts {
+        let follows = hash_at(tx, receipt.sequence - 1)? == Some(receipt.previous_hash);
+        db::expect_one(usize::from(follows && receipt.compute_hash() == receipt.hash), "erasure::receipts::adopt")?;
+        insert(tx, receipt)?;
+    }
+    Ok(())
+}
+
+/// The sequence number of the last receipt; 0: there is none.
+///
+/// # Errors
+/// The database's.
+pub fn last(connection: &Connection) -> db::Result<i64> {
+    let mut statement = connection.prepare_cached("SELECT coalesce(max(sequence), 0) FROM erasure_receipts")?;
+    Ok(statement.query_row((), |row| row.get(0))?)
+}
+
+/// The hash of the receipt with this number; of number 0, what stands before the first.
+///
+/// # Errors
+/// The database's.
+pub fn hash_at(connection: &Connection, sequence: i64) -> db::Result<Option<[u8; 32]>> {
+    if sequence == 0 {
+        return Ok(Some(GENESIS));
+    }
+    let mut statement = connection.prepare_cached("SELECT hash FROM erasure_receipts WHERE sequence = :sequence")?;
+    Ok(statement.query_row(named_params! { ":sequence": sequence }, |row| row.get("hash")).optional()?)
+}
+
+/// Whether a receipt after the one with this number proves the erasure of a shop.
+///
+/// # Errors
+/// The database's.
+pub fn is_shop_erased_after(connection: &Connection, subject_hash: &[u8; 32], sequence: i64) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM erasure_receipts
+         WHERE subject_hash = :subject_hash AND type = 'SHOP_REDACT' AND kind = 'erased' AND sequence > :sequence",
+    )?;
+    Ok(statement.exists(named_params! { ":subject_hash": subject_hash, ":sequence": sequence })?)
 }
 
 /// Receipts after the one with this sequence number, in order.

@@ -5,9 +5,9 @@ use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde_json::Value;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
+use rusqlite::{Connection, OptionalExtension, named_params, params_from_iter};
+use serde_json::Value as Json;
 
 /// What is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +86,7 @@ pub struct NewRequest {
     /// What is asked.
     pub kind: RequestKind,
     /// The ids needed to fulfil it, and nothing else of a person.
-    pub payload: Value,
+    pub payload: Json,
     /// Shopify's id of the delivery.
     pub webhook_id: Option<String>,
     /// When Shopify says it happened; a later instant than receipt counts as receipt.
@@ -166,7 +166,7 @@ pub fn load(connection: &Connection, id: RequestId) -> Result<Request, Error> {
 ///
 /// # Errors
 /// `NotFound`, saying why there is none, and the database's.
-pub fn load_report(connection: &Connection, id: RequestId) -> Result<Value, Error> {
+pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
         let why = match request.processed_at {
@@ -218,15 +218,70 @@ pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: Reques
 ///
 /// # Errors
 /// The database's.
-pub fn find_report(connection: &Connection, id: RequestId) -> db::Result<Option<Value>> {
+pub fn find_report(connection: &Connection, id: RequestId) -> db::Result<Option<Json>> {
     let mut statement = connection.prepare_cached("SELECT report FROM gdpr_requests WHERE id = :id")?;
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("report")).optional()?.flatten())
 }
 
 /// The ids that came with an open request.
-pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result<Value> {
+pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result<Json> {
     let mut statement = connection.prepare_cached("SELECT payload FROM gdpr_requests WHERE id = :id")?;
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
+}
+
+/// A request's row as it stands, to be taken over by another copy of this database.
+#[derive(Debug)]
+pub struct Row([Value; 13]);
+
+const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, processed_at, outcome, \
+                           deleted, report, erased_at";
+
+/// The rows of all requests after `after`, in the order of their ids.
+///
+/// # Errors
+/// The database's.
+pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {ALL_COLUMNS} FROM gdpr_requests WHERE id > :after ORDER BY id LIMIT :limit"
+    ))?;
+    let after = after.map_or(Value::Text(String::new()), |row| row.0[0].clone());
+    let rows = statement.query_map(named_params! { ":after": after, ":limit": limit }, |row| {
+        let mut values = [const { Value::Null }; 13];
+        for (index, value) in values.iter_mut().enumerate() {
+            *value = row.get(index)?;
+        }
+        Ok(Row(values))
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Takes a request over from another copy of this database, unless it is known here and as far along. Returns whether it was.
+///
+/// # Errors
+/// The database's.
+pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(&format!(
+        "INSERT INTO gdpr_requests ({ALL_COLUMNS})
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         ON CONFLICT (id) DO UPDATE
+         SET payload = excluded.payload, processed_at = excluded.processed_at, outcome = excluded.outcome,
+             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at
+         WHERE excluded.processed_at IS NOT NULL
+           AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
+    ))?;
+    Ok(statement.execute(params_from_iter(&row.0))? == 1)
+}
+
+/// Every open request, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_all_open(connection: &Connection) -> db::Result<Vec<Request>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests WHERE processed_at IS NULL ORDER BY due_at, id"
+    ))?;
+    let requests = statement.query_map((), request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Marks an open request as fulfilled. The ids that came with it are forgotten.
@@ -236,7 +291,7 @@ pub(super) fn stamp(
     id: RequestId,
     outcome: Outcome,
     deleted: &RowCounts,
-    report: Option<&Value>,
+    report: Option<&Json>,
 ) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE gdpr_requests
@@ -360,7 +415,7 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
     Ok(statement.execute(named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit })?)
 }
 
-fn request_from_row(row: &Row<'_>) -> rusqlite::Result<Request> {
+fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
     Ok(Request {
         id: row.get("id")?,
         shop: row.get("shop")?,

@@ -6,7 +6,7 @@ use super::requests::{self, NewRequest, Outcome, RequestKind};
 use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
 use crate::catalog;
 use crate::catalog::stores::{self, Erasing, Store};
-use crate::db::{self, RowCounts, Tx};
+use crate::db::{self, Db, RowCounts, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -22,6 +22,9 @@ use std::sync::Arc;
 /// Rows of the cheap, clustered kind that one step deletes: about the cells of the largest matrix, and a few milliseconds. With
 /// fewer, commits dominate; with more, webhooks feel it.
 const STEP_ROWS: usize = 2_500;
+
+/// Jobs that forget in one step: each is a row, its indexes and its attempts.
+const FORGET_STEP: usize = 200;
 
 /// Erases a store.
 pub struct ShopRedact {
@@ -65,6 +68,19 @@ impl Handler for ShopRedact {
                 }
             }
         }
+        if target != Erasing::InstalledAgain {
+            // A busy shop has had thousands of jobs, too many for the closing transaction to take them all.
+            let about = subject(&self.hasher, &shop);
+            loop {
+                if context.is_stopping() {
+                    return Err(JobError::Stopped);
+                }
+                let about = about.clone();
+                if context.write(move |tx| Ok(queue::forget_finished(tx, &about, FORGET_STEP)?))? < FORGET_STEP {
+                    break;
+                }
+            }
+        }
         let closing = Closing {
             hasher: self.hasher.clone(),
             entropy: self.entropy.clone(),
@@ -95,6 +111,29 @@ pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> 
     rows.merge(&orders::records::count_rows(connection, store.id)?);
     rows.add("stores", 1);
     Ok(rows)
+}
+
+/// Erases a store at once, without a job and whenever it was installed: in a copy of the database in which it has come back. Its
+/// requests, receipts and jobs are seen to as by the job.
+///
+/// # Errors
+/// The database's.
+pub fn erase_again(
+    db: &Db,
+    now: DateTime<Utc>,
+    hasher: &KeyedHasher,
+    entropy: &Arc<dyn Entropy>,
+    shop: &ShopDomain,
+) -> Result<(), Error> {
+    let wanted = shop.clone();
+    let target = db.write(move |tx| stores::begin_erasure(tx, now, &wanted, DateTime::<Utc>::MAX_UTC))?;
+    if let Erasing::Store(store) = target {
+        while db.write(move |tx| delete_step(tx, store))? {}
+    }
+    let job = JobId::new(now, entropy.array());
+    let (hasher, entropy, shop) = (hasher.clone(), entropy.clone(), shop.clone());
+    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target };
+    db.write(move |tx| closing.commit(tx, now, None))
 }
 
 /// Deletes one step's worth of rows and notes how many; `false` when nothing was left.

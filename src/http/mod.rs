@@ -6,11 +6,14 @@
 pub mod admin;
 mod body;
 pub mod gate;
+pub mod guard;
+pub mod openapi;
 pub mod ops;
 mod query;
 pub mod respond;
 pub mod routes;
 pub mod server;
+pub mod storefront;
 pub mod webhooks;
 
 pub use routes::{Router, Site};

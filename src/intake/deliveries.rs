@@ -15,14 +15,13 @@ pub(super) struct Delivery<'a> {
     pub(super) job: Option<JobId>,
 }
 
-/// Notes a delivery; `false` when it was taken before, and then nothing is changed.
-pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<bool> {
+/// Notes a delivery that [`find`] does not know.
+pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
-         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
-         ON CONFLICT (topic, webhook_id) DO NOTHING",
+         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)",
     )?;
-    let inserted = statement.execute(named_params! {
+    statement.execute(named_params! {
         ":topic": delivery.topic.as_str(),
         ":webhook_id": delivery.key,
         ":event_id": delivery.event_id,
@@ -30,17 +29,17 @@ pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -
         ":received_at": Millis(now),
         ":job_id": delivery.job,
     })?;
-    Ok(inserted == 1)
+    Ok(())
 }
 
-/// The job that a delivery led to.
-pub(super) fn find_job(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<JobId>> {
+/// Whether a delivery was taken before (the outer option), and the job that it led to.
+pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<Option<JobId>>> {
     let mut statement = tx.prepare_cached(
         "SELECT job_id FROM webhook_deliveries
          WHERE topic = :topic AND webhook_id = :webhook_id",
     )?;
     let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
-    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?.flatten())
+    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?)
 }
 
 /// A delivery that was taken.
@@ -110,4 +109,61 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
              ORDER BY received_at LIMIT :limit)",
     )?;
     Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
+}
+
+/// A delivery's row as it stands, to be taken over by another copy of this database.
+#[derive(Debug)]
+pub struct Row {
+    topic: String,
+    webhook_id: String,
+    event_id: Option<String>,
+    shop: String,
+    received_at: i64,
+    job_id: Option<String>,
+}
+
+/// The rows of all deliveries after `after`, in the order of their keys.
+///
+/// # Errors
+/// The database's.
+pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
+         WHERE (topic, webhook_id) > (:topic, :webhook_id)
+         ORDER BY topic, webhook_id LIMIT :limit",
+    )?;
+    let (topic, key) = after.map_or(("", ""), |row| (&row.topic, &row.webhook_id));
+    let params = named_params! { ":topic": topic, ":webhook_id": key, ":limit": limit };
+    let rows = statement.query_map(params, |row| {
+        Ok(Row {
+            topic: row.get("topic")?,
+            webhook_id: row.get("webhook_id")?,
+            event_id: row.get("event_id")?,
+            shop: row.get("shop")?,
+            received_at: row.get("received_at")?,
+            job_id: row.get("job_id")?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Takes a delivery over from another copy of this database, unless it is known here. Returns whether it was.
+///
+/// # Errors
+/// The database's.
+pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+         VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
+         ON CONFLICT (topic, webhook_id) DO NOTHING",
+    )?;
+    let inserted = statement.execute(named_params! {
+        ":topic": row.topic,
+        ":webhook_id": row.webhook_id,
+        ":event_id": row.event_id,
+        ":shop": row.shop,
+        ":received_at": row.received_at,
+        ":job_id": row.job_id,
+    })?;
+    Ok(inserted == 1)
 }

@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -135,8 +136,7 @@ impl Worker {
             return Ok(Step::Idle);
         };
         let (id, job_type) = (claim.id, claim.job_type.clone());
-        let outcome = self.run_handler(&claim);
-        let error = match outcome {
+        let error = match self.run_kept_alive(&claim) {
             Ok(finish) => {
                 let closing = claim.clone();
                 let clock = self.clock.clone();
@@ -146,12 +146,19 @@ impl Worker {
             }
             Err(error) => Some(error),
         };
-        let text = error.as_ref().map(ToString::to_string);
+        let mut text = error.as_ref().map(ToString::to_string);
         if let Some(verdict) = error.and_then(verdict_on) {
             let ended = claim.clone();
             let clock = self.clock.clone();
-            let recorded = self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict))?;
-            self.tell(&claim, recorded, text.as_deref().unwrap_or_default());
+            let recorded = self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict));
+            // Whatever comes of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
+            self.release(&claim);
+            match recorded {
+                Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
+                // Another worker has the job by now: what this run came to counts no more, and the database works.
+                Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
+                Err(fault) => return Err(fault),
+            }
         }
         self.release(&claim);
         Ok(Step::Ran { id, job_type, error: text })
@@ -288,6 +295,22 @@ impl Worker {
             }
             Err(error) => self.end(claim, error),
         }
+    }
+
+    /// Runs a claim in a process that has no keeper thread: its lease is renewed as long as the run lasts.
+    fn run_kept_alive(&self, claim: &Claim) -> Result<Finish, JobError> {
+        std::thread::scope(|scope| {
+            let (running, ended) = channel();
+            // Made here: by the time the thread runs, time may have passed since the claim.
+            let keeper = Keeper::new(self);
+            let thread = std::thread::Builder::new().name("jobs-keeper".to_owned());
+            if let Err(error) = thread.spawn_scoped(scope, move || keeper.keep_alive(&ended)) {
+                warn!("the claim of job id={} will not be renewed: {error}", claim.id);
+            }
+            let outcome = self.run_handler(claim);
+            drop::<Sender<()>>(running);
+            outcome
+        })
     }
 
     fn run_handler(&self, claim: &Claim) -> Result<Finish, JobError> {

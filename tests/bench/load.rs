@@ -16,6 +16,8 @@
 mod client;
 #[path = "load/servers.rs"]
 mod servers;
+#[path = "load/webhooks.rs"]
+mod webhooks;
 
 use client::{Load, Run};
 use servers::Target;
@@ -58,17 +60,18 @@ fn main() {
         .filter(|name| arguments.only.as_deref().is_none_or(|only| only == *name))
         .map(Target::start)
         .collect();
+    let webhooks = webhooks::Webhooks::new();
     let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
     for _ in 0..arguments.rounds {
         for (which_load, load) in loads.iter().enumerate() {
             for (which, target) in targets.iter().enumerate() {
-                let run = client::run(target.address, *load, Duration::from_secs_f64(arguments.seconds));
+                let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds));
                 runs.entry((which_load, which)).or_default().push(run);
             }
         }
     }
-    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | to tiny_http | to checked |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | to tiny_http | to checked |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (which_load, load) in loads.iter().enumerate() {
         let median = |which: usize, figure: fn(&Run) -> f64| {
             let mut figures: Vec<f64> = runs[&(which_load, which)].iter().map(figure).collect();
@@ -82,11 +85,12 @@ fn main() {
                 other.map_or_else(|| "–".to_owned(), |other| format!("{:.2}", rate / median(other, Run::rate)))
             };
             println!(
-                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {} | {} |",
+                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
                 target.name,
                 median(which, |run| run.quantile_ms(0.5)),
                 median(which, |run| run.quantile_ms(0.99)),
                 median(which, |run| run.quantile_ms(0.999)),
+                median(which, Run::micros_each),
                 ratio("tiny_http"),
                 ratio("checked"),
             );

@@ -10,14 +10,15 @@ use std::time::Duration;
 const SHOP: &str = "panes.myshopify.com";
 
 fn get(fixture: &Fixture, path: &str) -> (u16, Value) {
-    answer(&fixture.admin("GET", path, None))
+    answer("GET", path, &fixture.admin("GET", path, None))
 }
 
 fn post(fixture: &Fixture, path: &str, body: Value) -> (u16, Value) {
-    answer(&fixture.admin("POST", path, Some(&body)))
+    answer("POST", path, &fixture.admin("POST", path, Some(&body)))
 }
 
-fn answer(response: &Response) -> (u16, Value) {
+fn answer(method: &str, target: &str, response: &Response) -> (u16, Value) {
+    crate::storefront::spec::check(method, target.split('?').next().unwrap_or_default(), response);
     let content_type = response.header("content-type");
     if response.status >= 400 {
         assert_eq!(content_type, Some("application/problem+json"), "{response:?}");
@@ -104,6 +105,8 @@ fn a_store_is_installed_once_and_again_after_an_uninstall() {
         post(&fixture, "/admin/api/stores", json!({ "shop": "Panes.myshopify.com", "currency": "EUR", "unit": "cm" }));
     assert_eq!((status, &made["shop"]), (201, &json!(SHOP)));
     assert!(made["apiKey"].as_str().is_some_and(|key| key.starts_with("pm_")), "{made}");
+    let listed = fixture.admin("GET", "/admin/api/stores", None);
+    assert_eq!(listed.header("cache-control"), Some("no-store"));
     let (status, problem) = post(&fixture, "/admin/api/stores", json!({ "shop": SHOP }));
     assert_eq!((status, &problem["detail"]), (409, &json!("store panes.myshopify.com exists already")));
     let (status, store) = get(&fixture, "/admin/api/stores/panes.myshopify.com");
@@ -193,25 +196,25 @@ fn erasing_a_store_must_be_confirmed_and_is_the_same_as_a_shop_redact() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
     let path = format!("/admin/api/stores/{}", demo.shop);
-    let (status, rehearsal) = answer(&fixture.admin("DELETE", &format!("{path}?dryRun=true"), None));
+    let (status, rehearsal) = answer("DELETE", &path, &fixture.admin("DELETE", &format!("{path}?dryRun=true"), None));
     assert_eq!(status, 200);
     assert_eq!((&rehearsal["rows"]["matrix_cells"], &rehearsal["rows"]["stores"]), (&json!(1_390), &json!(1)));
     for body in [None, Some(json!({})), Some(json!({ "confirm": "other.myshopify.com" }))] {
-        let (status, problem) = answer(&fixture.admin("DELETE", &path, body.as_ref()));
+        let (status, problem) = answer("DELETE", &path, &fixture.admin("DELETE", &path, body.as_ref()));
         assert_eq!((status, faults(&problem)), (422, vec!["confirm"]));
     }
     assert_eq!((fixture.count("job_queue"), fixture.count("stores")), (0, 1));
     let confirmed = json!({ "confirm": demo.shop.as_str() });
-    let (status, accepted) = answer(&fixture.admin("DELETE", &path, Some(&confirmed)));
+    let (status, accepted) = answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&confirmed)));
     assert_eq!(status, 202);
     // Asked twice it is erased once.
-    let (_, again) = answer(&fixture.admin("DELETE", &path, Some(&confirmed)));
+    let (_, again) = answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&confirmed)));
     assert_eq!(again, accepted);
     let job = format!("/admin/api/jobs/{}", accepted["jobId"].as_str().expect("an id"));
     assert_eq!(get(&fixture, &job).1["type"], "shop_redact");
     assert_eq!(post(&fixture, "/admin/api/jobs/run", json!({})), (200, json!({ "processed": 1, "errors": 0 })));
     assert_eq!(get(&fixture, &path).0, 404);
-    assert_eq!(answer(&fixture.admin("DELETE", &path, Some(&confirmed))).0, 404);
+    assert_eq!(answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&confirmed))).0, 404);
     let (_, requests) = get(&fixture, "/admin/api/gdpr/requests");
     let request = &requests["requests"][0];
     assert_eq!((&request["outcome"], &request["deleted"]), (&json!("erased"), &rehearsal["rows"]));

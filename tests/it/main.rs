@@ -2,12 +2,15 @@
 
 mod admin;
 mod architecture;
+mod backup;
 mod catalog;
 mod database;
 mod edge;
 mod gdpr;
+mod model;
 mod operators;
 mod pricing_properties;
 mod process;
 mod queue;
+mod storefront;
 mod webhooks;

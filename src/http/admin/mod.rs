@@ -15,7 +15,7 @@ pub(super) mod stores;
 
 use super::respond::{self, Answer};
 use super::routes::{Params, Site};
-use super::{Request, Response};
+use super::{Reply, Request, Response};
 use crate::catalog::stores::Store;
 use crate::config::Secret;
 use crate::db::Tx;
@@ -82,6 +82,11 @@ pub(super) fn demand(token: &BearerToken, request: &Request) -> Result<()> {
         return Ok(());
     }
     Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <token>"))
+}
+
+/// The same way back for answers that no cache may keep: there are keys among them.
+pub(super) fn unkept(reply: Reply) -> Reply {
+    Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
 /// The answer to whom [`guard`] does not let in.

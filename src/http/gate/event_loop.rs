@@ -1,12 +1,12 @@
 //! The one thread of the gate: waits for sockets and deadlines, and moves each connection on as far as it goes without waiting.
 
-use super::client::{Client, Got, Phase, Then};
+use super::client::{Client, Got, Phase, Serving, Then};
 use super::lane::Lane;
 use super::limits::Purse;
 use super::origin;
-use super::private::{self, Broken};
-use super::receive::{Awaited, Rules, Step};
-use super::refusal::Refusal;
+use super::private::{self, Broken, Burst};
+use super::receive::{Awaited, Rules, Step, Whole};
+use super::refusal::{Refusal, http_date};
 use super::slab::Slab;
 use super::timers::Timers;
 use super::{OpenLane, Parts, StopSignal};
@@ -51,6 +51,23 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
 const TURNED_AWAY_MAX: usize = 64;
 
+/// The text of the Date field, made anew once a second.
+#[derive(Default)]
+struct Date {
+    text: String,
+    made: Option<Instant>,
+}
+
+impl Date {
+    fn text(&mut self, now: Instant) -> &str {
+        if self.made.is_none_or(|made| now >= made + Duration::from_secs(1)) {
+            self.text = http_date();
+            self.made = Some(now);
+        }
+        &self.text
+    }
+}
+
 /// The state of the gate.
 pub(crate) struct EventLoop {
     poll: Poll,
@@ -69,7 +86,11 @@ pub(crate) struct EventLoop {
     free_lanes: Vec<usize>,
     queue: VecDeque<(usize, u64)>,
     urgent: VecDeque<(usize, u64)>,
+    bursts: u64,
+    date: Date,
     timers: Timers,
+    /// Clients that have just been given some of their answers; kept for its memory.
+    answered: Vec<usize>,
     /// Clients to move on, and lanes to read on, once the present step is done.
     resumed: Vec<usize>,
     unpaused: Vec<usize>,
@@ -116,7 +137,10 @@ impl EventLoop {
             free_lanes: Vec::new(),
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
+            bursts: 0,
+            date: Date::default(),
             timers: Timers::default(),
+            answered: Vec::new(),
             resumed: Vec::new(),
             unpaused: Vec::new(),
             later: Vec::new(),
@@ -337,9 +361,7 @@ impl EventLoop {
             }
             Phase::OnLane(place) => {
                 // The lane is not closed: opening one is the dear and dangerous part. Its answer is read and thrown away.
-                if let Some(lane) = self.lane_mut(place)
-                    && let Some(serving) = lane.serving.as_mut()
-                {
+                if let Some(serving) = self.serving_mut(place, key) {
                     serving.client = None;
                     self.unpaused.push(place);
                 }
@@ -476,11 +498,9 @@ impl EventLoop {
                     self.metrics.requests_waiting.dec();
                     self.refuse(key, Refusal::Overloaded, &id);
                 }
-                Phase::OnLane(lane) => {
-                    let lane = *lane;
-                    let serving =
-                        self.lanes.get_mut(lane).and_then(Option::as_mut).and_then(|lane| lane.serving.as_mut());
-                    match serving {
+                Phase::OnLane(place) => {
+                    let place = *place;
+                    match self.serving_mut(place, key) {
                         Some(serving) if serving.body_left.is_none() => {
                             serving.client = None;
                             let id = serving.asked.id.clone();
@@ -517,33 +537,74 @@ impl EventLoop {
         Ok(())
     }
 
+    /// What the lane at `place` keeps of the client `key`.
+    fn serving_mut(&mut self, place: usize, key: usize) -> Option<&mut Serving> {
+        self.lane_mut(place)?.serving.iter_mut().find(|serving| serving.client == Some(key))
+    }
+
     /// Gives waiting requests to free lanes. The last few lanes are for urgent ones.
     fn dispatch(&mut self, now: Instant) {
-        loop {
-            let next = if self.free_lanes.is_empty() {
-                return;
-            } else if let Some(next) = self.urgent.pop_front() {
-                next
-            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes {
-                let Some(next) = self.queue.pop_front() else { return };
-                next
+        while let Some(place) = self.free_lanes.last().copied() {
+            let mut burst = Vec::new();
+            if let Some(urgent) = self.take_waiting(place, true, |_| true, now) {
+                burst.push(urgent);
+            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes
+                && let Some(first) = self.take_waiting(place, false, |_| true, now)
+            {
+                let may_share = first.1.may_share;
+                burst.push(first);
+                while may_share
+                    && burst.len() < self.rules.limits.burst
+                    && let Some(next) = self.take_waiting(place, false, |next| next.may_share, now)
+                {
+                    burst.push(next);
+                }
             } else {
                 return;
-            };
-            let (key, serial) = next;
-            let Some(client) = self.clients.get_mut(key).filter(|client| client.serial == serial) else { continue };
-            if !matches!(client.phase, Phase::Queued(_)) {
-                continue;
             }
-            let Some(place) = self.free_lanes.pop() else { return };
-            let Phase::Queued(whole) = std::mem::replace(&mut client.phase, Phase::OnLane(place)) else { continue };
-            self.metrics.requests_waiting.dec();
-            self.set_deadline(key, now + self.rules.limits.answer_time);
+            self.free_lanes.pop();
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { continue };
-            lane.take(*whole, key);
+            let size = burst.len();
+            self.bursts += 1;
+            for (in_burst, (key, whole)) in burst.into_iter().enumerate() {
+                let burst = (size > 1).then_some(Burst { number: self.bursts, place: in_burst, size });
+                lane.take(whole, key, &self.rules.secret, burst);
+            }
             if let Err(error) = lane.flush(self.poll.registry(), Token(LANES_FROM + place)) {
                 self.lose_lane(place, &error);
             }
+        }
+    }
+
+    /// Takes the next request from its queue for the lane at `place`, where there is one that `fits`.
+    fn take_waiting(
+        &mut self,
+        place: usize,
+        is_urgent: bool,
+        fits: impl Fn(&Whole) -> bool,
+        now: Instant,
+    ) -> Option<(usize, Whole)> {
+        loop {
+            let queue = if is_urgent { &mut self.urgent } else { &mut self.queue };
+            let (key, serial) = *queue.front()?;
+            let client = self.clients.get_mut(key).filter(|client| client.serial == serial);
+            let waiting = client.and_then(|client| match &client.phase {
+                Phase::Queued(whole) => Some((fits(whole), client)),
+                _ => None,
+            });
+            let Some((fits, client)) = waiting else {
+                // It has gone, or was refused for having waited too long.
+                queue.pop_front();
+                continue;
+            };
+            if !fits {
+                return None;
+            }
+            queue.pop_front();
+            let Phase::Queued(whole) = std::mem::replace(&mut client.phase, Phase::OnLane(place)) else { continue };
+            self.metrics.requests_waiting.dec();
+            self.timers.set(&mut client.deadline, now + self.rules.limits.answer_time, key, serial);
+            return Some((key, *whole));
         }
     }
 
@@ -568,7 +629,7 @@ impl EventLoop {
             if !lane.readable {
                 return;
             }
-            let client = lane.serving.as_ref().and_then(|serving| serving.client);
+            let client = lane.serving.front().and_then(|serving| serving.client);
             if let Some(key) = client
                 && self.output_bytes > self.rules.limits.answers_bytes
                 && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
@@ -604,12 +665,22 @@ impl EventLoop {
 
     /// Hands on what has just been read into the scratch space.
     fn take_answer(&mut self, place: usize, bytes: usize) -> Result<(), Broken> {
-        let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return Ok(()) };
-        let Some(serving) = &mut lane.serving else { return Err(Broken) };
-        let client = serving.client.and_then(|key| self.clients.get_mut(key));
-        let mut nobody = Vec::new();
+        let mut answered = std::mem::take(&mut self.answered);
+        let outcome = self.split_answers(place, bytes, &mut answered);
+        for key in answered.drain(..) {
+            self.flush(key);
+        }
+        self.answered = answered;
+        outcome
+    }
+
+    /// Gives each client of a lane its part of what has been read, and notes in `answered` who got some.
+    fn split_answers(&mut self, place: usize, bytes: usize, answered: &mut Vec<usize>) -> Result<(), Broken> {
+        let now = Instant::now();
         let is_stopping = self.stopping.is_some();
-        let was_started = serving.body_left.is_some();
+        let limits = &self.rules.limits;
+        let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return Ok(()) };
+        let mut nobody = Vec::new();
         // The start of an answer that came before, where its head was not all there.
         let mut early = std::mem::take(&mut lane.input);
         let mut fresh = &self.scratch[..bytes];
@@ -617,50 +688,46 @@ impl EventLoop {
             early.extend_from_slice(fresh);
             fresh = &early;
         }
-        let output = match client {
-            Some(client) => client.output(),
-            None => &mut nobody,
-        };
-        let left = match serving.body_left {
-            Some(left) => left,
-            None => {
+        while !fresh.is_empty() {
+            let serving = lane.serving.front_mut().ok_or(Broken)?;
+            let mut client = serving.client.and_then(|key| self.clients.get_mut(key));
+            let output = client.as_mut().map_or(&mut nobody, |client| client.output());
+            let (left, is_new) = if let Some(left) = serving.body_left {
+                (left, false)
+            } else {
                 let keep_alive = serving.asked.keep_alive && !is_stopping;
-                match private::write_answer_head(fresh, &serving.asked, keep_alive, output)? {
-                    None => {
-                        lane.input = fresh.to_vec();
-                        return Ok(());
-                    }
-                    Some(head) => {
-                        fresh = &fresh[head.length..];
-                        serving.asked.keep_alive = keep_alive;
-                        serving.body_left = Some(head.body);
-                        head.body
-                    }
+                let Some(head) =
+                    private::write_answer_head(fresh, &serving.asked, keep_alive, self.date.text(now), output)?
+                else {
+                    lane.input = fresh.to_vec();
+                    return Ok(());
+                };
+                fresh = &fresh[head.length..];
+                serving.asked.keep_alive = keep_alive;
+                (head.body, true)
+            };
+            let here = left.min(fresh.len());
+            output.extend_from_slice(&fresh[..here]);
+            fresh = &fresh[here..];
+            serving.body_left = Some(left - here);
+            if let (Some(client), Some(key)) = (client, serving.client) {
+                if is_new {
+                    // Set before the first write: no client can put it off by taking a byte now and then.
+                    let pace = Duration::from_secs((left / limits.write_bytes_per_second.max(1)) as u64);
+                    self.timers.set(&mut client.deadline, now + limits.write_time + pace, key, client.serial);
                 }
+                if left == here {
+                    client.phase = Phase::Answering(if serving.asked.keep_alive { Then::Next } else { Then::Close });
+                }
+                answered.push(key);
             }
-        };
-        if fresh.len() > left {
-            return Err(Broken);
+            if left == here {
+                lane.serving.pop_front();
+            }
         }
-        output.extend_from_slice(fresh);
-        let left = left - fresh.len();
-        serving.body_left = Some(left);
-        let key = serving.client;
-        if left == 0 {
-            let keep_alive = serving.asked.keep_alive;
-            lane.serving = None;
+        if lane.serving.is_empty() {
             self.free_lanes.push(place);
-            if let Some(client) = key.and_then(|key| self.clients.get_mut(key)) {
-                client.phase = Phase::Answering(if keep_alive { Then::Next } else { Then::Close });
-            }
         }
-        let Some(key) = key else { return Ok(()) };
-        if !was_started {
-            let slow = Duration::from_secs((left / self.rules.limits.write_bytes_per_second.max(1)) as u64);
-            // Set before the first write: no client can put it off by taking a byte now and then.
-            self.set_deadline(key, Instant::now() + self.rules.limits.write_time + slow);
-        }
-        self.flush(key);
         Ok(())
     }
 
@@ -721,14 +788,12 @@ impl EventLoop {
         let Some(mut lane) = self.lanes.get_mut(place).and_then(Option::take) else { return };
         lane.deregister(self.poll.registry());
         self.free_lanes.retain(|free| *free != place);
-        if let Some(serving) = lane.serving.take()
-            && let Some(key) = serving.client
-        {
-            if serving.body_left.is_some() {
+        for serving in lane.serving.drain(..) {
+            match serving.client {
                 // Half an answer is out: cutting the connection is the only way to say so.
-                self.close(key);
-            } else {
-                self.refuse(key, Refusal::NoAnswer, &serving.asked.id);
+                Some(key) if serving.body_left.is_some() => self.close(key),
+                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id),
+                None => {}
             }
         }
         self.reopen_lane();

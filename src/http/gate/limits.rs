@@ -46,6 +46,11 @@ pub struct Limits {
     pub urgent_lanes: usize,
     /// Paths that must be answered through any overload.
     pub urgent_paths: Vec<&'static str>,
+    /// Where webhooks come in: small ones share lanes with each other. Their answers must not be long in coming, because the answers
+    /// of a burst come together.
+    pub shared_paths: Vec<&'static str>,
+    /// Requests that may share a lane at once.
+    pub burst: usize,
     /// Proxies whose X-Forwarded-… fields are believed.
     pub trusted_proxies: Vec<Network>,
 }
@@ -72,8 +77,19 @@ impl Default for Limits {
             lanes: 64,
             urgent_lanes: 2,
             urgent_paths: vec!["/healthz", "/readyz", "/metrics"],
+            shared_paths: vec!["/webhooks"],
+            burst: 16,
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl Limits {
+    /// Whether requests to `path` may share a lane.
+    pub(crate) fn is_shared(&self, path: &str) -> bool {
+        self.shared_paths
+            .iter()
+            .any(|shared| path.strip_prefix(shared).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 }
 

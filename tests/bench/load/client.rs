@@ -1,12 +1,10 @@
 //! The load generator: one thread, one epoll, every connection asks again as soon as it is answered.
 
-use crate::servers::{SECRET, sign};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::fmt;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// How the requests come.
@@ -30,6 +28,8 @@ impl fmt::Display for Load {
 /// What a run has shown.
 pub(crate) struct Run {
     took: Duration,
+    /// What all threads of this process have computed meanwhile, the load generator's included.
+    computed: Duration,
     /// Latencies in microseconds, in order.
     micros: Vec<u32>,
 }
@@ -39,51 +39,22 @@ impl Run {
         self.micros.len() as f64 / self.took.as_secs_f64()
     }
 
+    /// Processor time for each request, which hardly depends on what else the machine does.
+    pub(crate) fn micros_each(&self) -> f64 {
+        self.computed.as_secs_f64() * 1e6 / self.micros.len().max(1) as f64
+    }
+
     pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
         let at = ((self.micros.len() as f64 * quantile) as usize).min(self.micros.len().saturating_sub(1));
         f64::from(self.micros.get(at).copied().unwrap_or_default()) / 1000.0
     }
 }
 
-/// A webhook as Shopify sends it: these many header fields, this size.
-struct Webhooks {
-    body: Vec<u8>,
-    head: String,
-    close: bool,
+/// What is asked.
+pub(crate) trait Requests {
+    /// Writes the next request, with `Connection: close` where it is to be the only one of its connection.
+    fn write(&self, out: &mut Vec<u8>, close: bool);
 }
-
-impl Webhooks {
-    fn new(close: bool) -> Self {
-        let body = serde_json::json!({
-            "shop_id": 954_889,
-            "shop_domain": "bench-shop.myshopify.com",
-        });
-        let body = body.to_string().into_bytes();
-        let head = format!(
-            "POST /webhooks HTTP/1.1\r\nHost: quotes.example.com\r\nUser-Agent: Shopify-Captain-Hook\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\nAccept: */*\r\n\
-             Accept-Encoding: gzip;q=1.0,deflate;q=0.6,identity;q=0.3\r\nX-Shopify-Api-Version: 2026-01\r\n\
-             X-Shopify-Hmac-Sha256: {}\r\nX-Shopify-Shop-Domain: bench-shop.myshopify.com\r\n\
-             X-Shopify-Topic: shop/redact\r\nX-Shopify-Triggered-At: 2026-01-01T00:00:00.000000000Z\r\n{}",
-            body.len(),
-            sign(SECRET, &body),
-            if close { "Connection: close\r\n" } else { "" },
-        );
-        Self { body, head, close }
-    }
-
-    /// Writes the next one, with a webhook id of its own.
-    fn write(&self, out: &mut Vec<u8>) {
-        out.clear();
-        out.extend_from_slice(self.head.as_bytes());
-        let number = SENT.fetch_add(1, Ordering::Relaxed);
-        let _infallible = write!(out, "X-Shopify-Webhook-Id: b54557e4-bdd9-4b37-8a5f-{number:012x}\r\n\r\n");
-        out.extend_from_slice(&self.body);
-    }
-}
-
-/// Webhooks of all runs, so that none is taken for another.
-static SENT: AtomicU64 = AtomicU64::new(0);
 
 struct Connection {
     socket: TcpStream,
@@ -94,28 +65,28 @@ struct Connection {
 }
 
 /// Asks `address` for `time` after a quarter of it to warm up.
-pub(crate) fn run(address: SocketAddr, load: Load, time: Duration) -> Run {
+pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time: Duration) -> Run {
     let (count, close) = match load {
         Load::Kept(count) => (count, false),
         Load::EachItsOwn(count) => (count, true),
     };
     let mut poll = Poll::new().expect("epoll");
     let mut events = Events::with_capacity(1024);
-    let webhooks = Webhooks::new(close);
     let mut connections: Vec<Connection> = Vec::new();
     for number in 0..count {
         connections.push(if close {
             open(&poll, address, number)
         } else {
-            open_answered(&poll, address, number, &webhooks)
+            open_answered(&poll, address, number, requests)
         });
     }
     for connection in &mut connections {
-        ask(connection, &webhooks);
+        ask(connection, requests, close);
     }
     let start = Instant::now() + time / 4;
     let end = start + time;
     let mut micros = Vec::new();
+    let mut computed_before = None;
     let mut scratch = vec![0; 64 * 1024];
     loop {
         poll.poll(&mut events, Some(Duration::from_secs(10))).expect("epoll");
@@ -123,6 +94,9 @@ pub(crate) fn run(address: SocketAddr, load: Load, time: Duration) -> Run {
         let now = Instant::now();
         if now >= end {
             break;
+        }
+        if now >= start && computed_before.is_none() {
+            computed_before = Some(computed());
         }
         for event in &events {
             let number = event.token().0;
@@ -139,11 +113,22 @@ pub(crate) fn run(address: SocketAddr, load: Load, time: Duration) -> Run {
             if close {
                 *connection = open(&poll, address, number);
             }
-            ask(&mut connections[number], &webhooks);
+            ask(&mut connections[number], requests, close);
         }
     }
+    let computed = computed() - computed_before.unwrap_or_default();
     micros.sort_unstable();
-    Run { took: time, micros }
+    Run { took: time, computed, micros }
+}
+
+/// Processor time of this process so far; zero where the system does not tell.
+fn computed() -> Duration {
+    /// Linux tells in hundredths of a second.
+    const TICK: Duration = Duration::from_millis(10);
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let after_name = stat.rsplit(')').next().unwrap_or_default();
+    let ticks: u32 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
+    TICK * ticks
 }
 
 fn open(poll: &Poll, address: SocketAddr, number: usize) -> Connection {
@@ -158,12 +143,12 @@ fn watched(poll: &Poll, mut socket: TcpStream, number: usize) -> Connection {
 }
 
 /// Opens a connection and waits until its first request is answered.
-fn open_answered(poll: &Poll, address: SocketAddr, number: usize, webhooks: &Webhooks) -> Connection {
+fn open_answered(poll: &Poll, address: SocketAddr, number: usize, requests: &dyn Requests) -> Connection {
     let mut socket = std::net::TcpStream::connect(address).expect("the server listens");
     socket.set_nodelay(true).expect("nodelay");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
     let mut request = Vec::new();
-    webhooks.write(&mut request);
+    requests.write(&mut request, false);
     socket.write_all(&request).expect("the server reads");
     let mut input = Vec::new();
     while answer_length(&input).is_none_or(|length| input.len() < length) {
@@ -176,11 +161,11 @@ fn open_answered(poll: &Poll, address: SocketAddr, number: usize, webhooks: &Web
     watched(poll, TcpStream::from_std(socket), number)
 }
 
-fn ask(connection: &mut Connection, webhooks: &Webhooks) {
-    webhooks.write(&mut connection.output);
+fn ask(connection: &mut Connection, requests: &dyn Requests, close: bool) {
+    requests.write(&mut connection.output, close);
     connection.written = 0;
     connection.asked = Instant::now();
-    if !webhooks.close {
+    if !close {
         write(connection);
     }
 }

@@ -148,3 +148,16 @@ fn a_client_that_goes_away_costs_no_lane() {
     }
     assert_eq!(edge.metrics.lanes_reopened.get(), 0);
 }
+
+#[test]
+fn pages_are_told_to_load_nothing_from_elsewhere_and_the_api_is_left_as_it_is() {
+    let edge = Edge::start();
+    let page = edge.ask("GET /page HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert!(page.field("Content-Security-Policy").is_some_and(|policy| policy.contains("default-src 'self'")));
+    assert!(page.field("Referrer-Policy").is_some());
+    let api = edge.ask("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(api.field("Content-Security-Policy"), None);
+    for answer in [page, api] {
+        assert_eq!(answer.field("X-Content-Type-Options"), Some("nosniff"));
+    }
+}

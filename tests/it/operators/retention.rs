@@ -157,7 +157,8 @@ fn under_steady_load_the_file_stops_growing() {
     }
     let jobs = app.db.read(queue::counts).expect("readable");
     assert_eq!((jobs.completed, jobs.pending), (50 * (u64::try_from(KEPT).expect("few") + 1), 0));
-    assert_eq!(sizes[ROUNDS - 1], sizes[ROUNDS * 2 / 3], "{sizes:?}");
+    // A page or two more or less: where rows come to lie is left to chance.
+    assert!(sizes[ROUNDS - 1] <= sizes[ROUNDS / 2] * 21 / 20, "{sizes:?}");
 }
 
 #[test]
@@ -191,5 +192,73 @@ fn pruning_finds_its_rows_by_index() {
     ] {
         let plan = plan(&fixture, sql);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
+    }
+}
+
+/// Takes minutes: by `cargo test -- --ignored`. Prints what it measures with `--nocapture`.
+#[test]
+#[ignore = "takes minutes"]
+fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
+    const ROUNDS: usize = 12;
+    const WEBHOOKS: usize = 5_000;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let clock = std::sync::Arc::new(ManualClock::default());
+    let mut options = Options::new(directory.path().join("test.db"));
+    options.clock = clock.clone();
+    let days = TimeDelta::days(3);
+    options.retention =
+        Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
+    let app = std::sync::Arc::new(App::open(options).expect("a new database"));
+    let secrets = quotegrid::shopify::Secrets::new(["hush"]);
+    let router = quotegrid::http::Router::new(std::sync::Arc::new(quotegrid::http::Site::new(app.clone(), secrets)));
+    let background = app.start(2).expect("threads");
+    let (mut files, mut wals) = (Vec::new(), Vec::new());
+    for round in 0..ROUNDS {
+        let (answer, answers) = std::sync::mpsc::channel();
+        let mut wal = 0;
+        for number in 0..WEBHOOKS {
+            let request = data_request(round * WEBHOOKS + number);
+            let answer = answer.clone();
+            let reply = quotegrid::http::Reply::new(move |response| answer.send(response.status).expect("awaited"));
+            quotegrid::http::Service::call(&router, request, reply);
+            // As many at once as a busy shop's server would have.
+            if number % 64 == 63 {
+                assert!(answers.iter().take(64).all(|status| status == 200));
+                wal = wal.max(app.db.file_sizes().wal);
+            }
+        }
+        assert!(answers.iter().take(WEBHOOKS % 64).all(|status| status == 200));
+        app.run_due(usize::MAX).expect("a working database");
+        app.housekeeper().prune(&Stop::default()).expect("a working database");
+        files.push(app.db.read(quotegrid::db::space).expect("readable").pages * 8);
+        wals.push(wal >> 10);
+        clock.advance(DAY);
+    }
+    background.stop(Duration::from_secs(60));
+    println!("file, KiB after each {WEBHOOKS} webhooks: {files:?}\nWAL, KiB at the most: {wals:?}");
+    assert!(files[ROUNDS - 1] <= files[ROUNDS / 2] * 21 / 20, "{files:?}");
+    assert!(wals.iter().all(|wal| *wal < 64 << 10), "{wals:?}");
+}
+
+fn data_request(number: usize) -> quotegrid::http::Request {
+    let shop = format!("s-{}.myshopify.com", number % 1_000);
+    let body = json!({
+        "shop_id": 1, "shop_domain": shop, "orders_requested": [],
+        "customer": { "id": 7, "email": "jo@example.invalid", "phone": "555-0100" }, "data_request": { "id": number },
+    });
+    let body = body.to_string();
+    let mut headers = quotegrid::http::Headers::default();
+    headers.push("X-Shopify-Topic", "customers/data_request");
+    headers.push("X-Shopify-Shop-Domain", shop);
+    headers.push("X-Shopify-Webhook-Id", format!("w-{number}"));
+    headers.push("X-Shopify-Hmac-Sha256", quotegrid::shopify::sample::sign("hush", body.as_bytes()));
+    quotegrid::http::Request {
+        method: quotegrid::http::Method::Post,
+        path: "/webhooks".to_owned(),
+        query: String::new(),
+        headers,
+        body: body.into_bytes(),
+        client: std::net::IpAddr::from([127, 0, 0, 1]),
+        id: "r".to_owned(),
     }
 }

@@ -132,3 +132,22 @@ fn an_erasure_that_was_killed_half_way_leaves_nothing_in_the_bytes_after_the_res
         assert_gone(&machine, MARK, kill_at);
     }
 }
+
+#[test]
+fn a_repeated_delivery_writes_nothing_for_what_is_rolled_back_may_stay_in_free_pages() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]).ready();
+    let hook = Hook::new(Topic::ShopRedact, "again.myshopify.com");
+    let mut client = server.client();
+    assert_eq!(client.post(&hook).status, 200);
+    machine.settle();
+    // By size, not opened: this process has the database open in SQLite.
+    let mut wal = machine.database.clone().into_os_string();
+    wal.push("-wal");
+    let size = || std::fs::metadata(&wal).expect("it is there while the server runs").len();
+    let before = size();
+    for _ in 0..20 {
+        assert_eq!(client.post(&hook).body["status"], "duplicate");
+    }
+    assert_eq!(size(), before, "duplicates write");
+}

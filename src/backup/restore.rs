@@ -1,0 +1,244 @@
+//! The way back from a backup: all work is done on a copy of it beside the database, which then takes the database's name. Until that
+//! one rename everything is as it was, whatever happens.
+//!
+//! Which erasures the backup does not know is told by the receipts: those that the present database has beyond the backup's last
+//! one. No clock is asked. A store that was installed again before the backup was taken is behind that last receipt, and stays.
+
+use super::BackupError;
+use super::create::{Partial, refuse_itself, remove_companions};
+use crate::app::{App, OpenError as AppError, Options};
+use crate::catalog::{keys, stores};
+use crate::clock::Clock;
+use crate::db::copy;
+use crate::db::exclusive::Exclusive;
+use crate::db::{self, OpenError};
+use crate::domain::ids::ShopDomain;
+use crate::entropy::Entropy;
+use crate::erasure::{self, receipts, requests, shop, subject_hash};
+use crate::error::Error;
+use crate::intake::deliveries;
+use crate::keyed_hash::KeyedHasher;
+use log::info;
+use rusqlite::Connection;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Rows taken over in one transaction.
+const BATCH: usize = 500;
+
+/// What to restore, and how.
+pub struct Restore {
+    /// The backup.
+    pub backup: PathBuf,
+    /// The database that it replaces.
+    pub database: PathBuf,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+    /// The source of ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Go on although the present database cannot be read: nobody knows then what was erased since the backup.
+    pub without_replay: bool,
+}
+
+impl std::fmt::Debug for Restore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Restore")
+            .field("backup", &self.backup)
+            .field("database", &self.database)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a restore did beside copying.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Stores that were erased again: the backup had them, and the present database knew their erasure.
+    pub erased_again: usize,
+    /// Receipts taken over.
+    pub receipts: usize,
+    /// Privacy requests taken over.
+    pub requests: usize,
+    /// Webhook deliveries taken over.
+    pub deliveries: usize,
+    /// Jobs enqueued for open privacy requests that had none.
+    pub jobs: usize,
+    /// Uninstallations and revoked keys taken over.
+    pub withdrawals: usize,
+}
+
+/// Replaces the database by a backup; see the module. `told` hears what is going on.
+///
+/// The present file is not kept: a file set aside would outlive every later erasure. Who may want it back takes a backup first.
+///
+/// # Errors
+/// When the backup cannot be used or the database is in use; the database is as it was then.
+pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, BackupError> {
+    let Restore { backup, database, .. } = what;
+    if !backup.exists() {
+        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
+        return Err(BackupError::Io { path: backup.clone(), source });
+    }
+    refuse_itself(database, backup)?;
+    let exclusive = take(what)?;
+    let partial = Partial::make(database, ".restoring")?;
+    copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
+    told("the backup is copied");
+    fail::fail_point!("restore::copied");
+    copy::check(partial.path()).map_err(BackupError::Unusable)?;
+    told("the copy is sound");
+    let report = carry_over(what, partial.path(), exclusive.current())?;
+    told("what it did not know is carried over");
+    fail::fail_point!("restore::carried_over");
+    copy::fold_wal(partial.path())?;
+    copy::check(partial.path())?;
+    remove_companions(partial.path()).map_err(|source| BackupError::Io { path: database.clone(), source })?;
+    told("the result is sound");
+    fail::fail_point!("restore::ready");
+    exclusive.replace_by(partial.path())?;
+    told("it is in place");
+    fail::fail_point!("restore::replaced");
+    partial.was_named();
+    Ok(report)
+}
+
+fn take(what: &Restore) -> Result<Exclusive, BackupError> {
+    match Exclusive::take(&what.database, false) {
+        Ok(exclusive) => Ok(exclusive),
+        Err(OpenError::Locked { path }) => Err(BackupError::InUse { path }),
+        Err(
+            unreadable @ (OpenError::NotADatabase { .. }
+            | OpenError::Corrupt { .. }
+            | OpenError::Foreign { .. }
+            | OpenError::Sqlite { .. }),
+        ) => {
+            if !what.without_replay {
+                return Err(BackupError::NoReplay(unreadable));
+            }
+            Ok(Exclusive::take(&what.database, true)?)
+        }
+        Err(other) => Err(other.into()),
+    }
+}
+
+/// Brings the copy up to date with what must not be undone.
+fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Result<Report, BackupError> {
+    let mut options = Options::new(copy);
+    options.clock = what.clock.clone();
+    options.entropy = what.entropy.clone();
+    // Also brings an older schema up to date.
+    let app = App::open(options).map_err(|error| match error {
+        AppError::Database(error) => BackupError::Unusable(error),
+        AppError::Fault(error) => error.into(),
+    })?;
+    let mut report = Report::default();
+    if let Some(current) = current {
+        let known = app.db.read(receipts::last)?;
+        refuse_other_chain(&app, current, known, &what.database)?;
+        report.receipts = adopt_receipts(&app, current, known)?;
+        report.requests = adopt_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::adopt)?;
+        report.deliveries = adopt_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::adopt)?;
+        report.withdrawals = adopt_withdrawals(&app, current)?;
+        for shop in come_back(&app, current, known)? {
+            info!("[GDPR] the backup holds a store that has been erased since, it is erased again");
+            shop::erase_again(&app.db, app.clock.now(), &app.hasher, &app.entropy, &shop)?;
+            report.erased_again += 1;
+        }
+    }
+    report.jobs = enqueue_missing(&app)?;
+    // So that the proof is whole before anyone sees the file.
+    app.scrubber().scrub_all()?;
+    Ok(report)
+}
+
+/// Both chains must begin alike, or one of them would be lost.
+fn refuse_other_chain(app: &App, current: &Connection, known: i64, database: &Path) -> Result<(), BackupError> {
+    let last = receipts::last(current)?;
+    let common = last.min(known);
+    let same_key = KeyedHasher::find(current)?.is_none_or(|key| key == app.hasher);
+    let (here, there) =
+        (receipts::hash_at(current, common)?, app.db.read(|connection| receipts::hash_at(connection, common))?);
+    // Without a receipt the present key has named nobody, and the backup's is as good.
+    if last > 0 && (!same_key || here != there) {
+        return Err(BackupError::OtherChain { path: database.to_path_buf(), receipts: last });
+    }
+    Ok(())
+}
+
+fn adopt_receipts(app: &App, current: &Connection, known: i64) -> Result<usize, BackupError> {
+    let (mut after, mut adopted) = (known, 0);
+    loop {
+        let page = receipts::list_after(current, after, BATCH)?;
+        let Some(last) = page.last() else { return Ok(adopted) };
+        after = last.sequence;
+        adopted += page.len();
+        app.db.write(move |tx| receipts::adopt(tx, &page))?;
+    }
+}
+
+fn adopt_rows<R: Send + Sync + 'static>(
+    app: &App,
+    list: impl Fn(Option<&R>) -> db::Result<Vec<R>>,
+    adopt: impl Fn(&db::Tx<'_>, &R) -> db::Result<bool> + Copy + Send + 'static,
+) -> Result<usize, BackupError> {
+    let (mut last, mut adopted) = (None, 0);
+    loop {
+        let page = list(last.as_ref())?;
+        if page.is_empty() {
+            return Ok(adopted);
+        }
+        let (count, mut page) = app.db.write(move |tx| -> db::Result<_> {
+            let mut count = 0;
+            for row in &page {
+                count += usize::from(adopt(tx, row)?);
+            }
+            Ok((count, page))
+        })?;
+        adopted += count;
+        last = page.pop();
+    }
+}
+
+/// What was withdrawn stays so: a store's permission, a key's.
+fn adopt_withdrawals(app: &App, current: &Connection) -> Result<usize, BackupError> {
+    let (uninstalled, revoked) = (stores::list_uninstalled(current)?, keys::list_revoked(current)?);
+    let adopted = app.db.write(move |tx| -> db::Result<usize> {
+        let mut adopted = 0;
+        for store in &uninstalled {
+            adopted += usize::from(stores::adopt_uninstallation(tx, store)?);
+        }
+        for key in revoked {
+            adopted += usize::from(keys::adopt_revocation(tx, key)?);
+        }
+        Ok(adopted)
+    })?;
+    Ok(adopted)
+}
+
+/// The shops that the backup has and whose erasure it does not know.
+fn come_back(app: &App, current: &Connection, known: i64) -> Result<Vec<ShopDomain>, BackupError> {
+    let mut found = Vec::new();
+    let mut after = None;
+    loop {
+        let page = app.db.read(|connection| stores::list(connection, after.as_ref(), BATCH))?;
+        let Some(last) = page.last() else { return Ok(found) };
+        after = Some(last.shop.clone());
+        for store in page {
+            if receipts::is_shop_erased_after(current, &subject_hash(&app.hasher, &store.shop), known)? {
+                found.push(store.shop);
+            }
+        }
+    }
+}
+
+/// A duty that was taken over has no job in the copy.
+fn enqueue_missing(app: &App) -> Result<usize, BackupError> {
+    let missing = app.db.read(erasure::list_without_job)?;
+    let (queue, hasher, now, count) = (app.queue.clone(), app.hasher.clone(), app.clock.now(), missing.len());
+    app.db.write(move |tx| -> Result<(), Error> {
+        for request in missing {
+            queue.enqueue(tx, now, erasure::job_for(&hasher, request.kind, request.id, &request.shop))?;
+        }
+        Ok(())
+    })?;
+    Ok(count)
+}

@@ -1,0 +1,89 @@
+//! A whole copy of a database, taken while others write to it, and the check that a copy is sound.
+
+use super::error::OpenError;
+use super::migrate;
+use rusqlite::backup::{Backup, StepResult};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::path::Path;
+use std::time::Duration;
+
+/// Pages copied between two reports of progress: 8 MiB.
+const STEP_PAGES: i32 = 1024;
+
+/// How long to wait for a lock, which others hold only for moments.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Copies the database `source` into the empty file `target`, page by page, and tells how far it is (pages done, pages in all).
+/// The caller puts the copy on the disk.
+///
+/// All of it is one snapshot: without the transaction around the steps, SQLite would begin again whenever another process has
+/// written, and under load never end. While it is held, the WAL of the source grows and cannot start over; pages are copied as
+/// they lie, several hundred MiB a second, so that this stays short. `VACUUM INTO` holds the same snapshot ten times as long.
+pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+    let of_source = |error| OpenError::from_sqlite(source, error);
+    let of_target = |error| OpenError::from_sqlite(target, error);
+    let from = open(source).map_err(of_source)?;
+    from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
+    let mut to = open(target).map_err(of_target)?;
+    // Nothing to roll back to, and one fsync at the end.
+    to.pragma_update(None, "journal_mode", "OFF").map_err(of_target)?;
+    to.pragma_update(None, "synchronous", "OFF").map_err(of_target)?;
+    let snapshot = from.unchecked_transaction().map_err(of_source)?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_schema", (), |_row| Ok(())).map_err(of_source)?;
+    let backup = Backup::new(&snapshot, &mut to).map_err(of_target)?;
+    loop {
+        let step = backup.step(STEP_PAGES).map_err(of_target)?;
+        let progress = backup.progress();
+        let (all, left) = (progress.pagecount.unsigned_abs(), progress.remaining.unsigned_abs());
+        told(u64::from(all.saturating_sub(left)), u64::from(all));
+        match step {
+            StepResult::Done => return Ok(()),
+            // Nobody else has the target, and readers wait for no one: this does not last.
+            StepResult::Busy | StepResult::Locked => std::thread::sleep(Duration::from_millis(5)),
+            _more => {}
+        }
+    }
+}
+
+/// Checks every page, index and reference of a database that nobody else has open. Returns its schema version.
+pub(crate) fn check(path: &Path) -> Result<u32, OpenError> {
+    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let connection = open(path).map_err(sqlite)?;
+    let version = migrate::check_owner(&connection, path)?;
+    if version == 0 {
+        return Err(OpenError::Foreign { path: path.to_path_buf() });
+    }
+    let damage = |message: String| OpenError::Corrupt { path: path.to_path_buf(), message };
+    let integrity: String = connection.query_row("PRAGMA integrity_check(1)", (), |row| row.get(0)).map_err(sqlite)?;
+    if integrity != "ok" {
+        return Err(damage(integrity));
+    }
+    let orphan: Option<String> = connection
+        .query_row("SELECT \"table\" FROM pragma_foreign_key_check LIMIT 1", (), |row| row.get(0))
+        .optional()
+        .map_err(sqlite)?;
+    match orphan {
+        Some(table) => Err(damage(format!("a row of {table} has lost its parent"))),
+        None => Ok(version),
+    }
+}
+
+/// Brings everything of a database that nobody else has open into its one file, and removes its WAL.
+pub(crate) fn fold_wal(path: &Path) -> Result<(), OpenError> {
+    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let connection = open(path).map_err(sqlite)?;
+    // What the WAL holds may be what an erasure has just deleted; the pages themselves were overwritten by it.
+    connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0)).map_err(sqlite)?;
+    if mode == "delete" { Ok(()) } else { Err(OpenError::Locked { path: path.to_path_buf() }) }
+}
+
+/// A connection without the settings of ours: the file may be anything.
+pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    Ok(connection)
+}

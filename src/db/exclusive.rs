@@ -1,0 +1,89 @@
+//! A database that nobody else has open, and that nobody can open: for replacing the file.
+
+use super::error::OpenError;
+use super::{copy, lock, migrate};
+use rusqlite::Connection;
+use std::fs::{self, File, OpenOptions};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long another process gets to close the database.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The database at a path, there or not, held against everybody else.
+#[derive(Debug)]
+pub(crate) struct Exclusive {
+    path: PathBuf,
+    current: Option<Connection>,
+    /// Closed after SQLite has closed the file: so its locks hold until then.
+    file: Option<File>,
+    /// Whoever may make or migrate the database waits for this before it opens the file.
+    _only_one: File,
+}
+
+impl Exclusive {
+    /// Takes the database at `path`, which must be current, readable and open nowhere; `unread`: the file may be anything and
+    /// is not looked at.
+    pub(crate) fn take(path: &Path, unread: bool) -> Result<Self, OpenError> {
+        if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+            fs::create_dir_all(parent).map_err(|error| OpenError::from_io(parent, error))?;
+        }
+        let directory = lock::make_directory(path).map_err(|error| OpenError::from_io(path, error))?;
+        let only_one = lock::open(&directory, "migrate").map_err(|error| OpenError::from_io(&directory, error))?;
+        if !lock::take(&only_one, PATIENCE).map_err(|error| OpenError::from_io(&directory, error))? {
+            return Err(OpenError::Locked { path: path.to_path_buf() });
+        }
+        let mut exclusive = Self { path: path.to_path_buf(), current: None, file: None, _only_one: only_one };
+        if path.exists() {
+            if !unread {
+                exclusive.current = Some(lock_file(path)?);
+            }
+            // Only now that nobody in this process has it open either: closing a file drops SQLite's locks on it.
+            let file = OpenOptions::new().read(true).write(true).open(path);
+            exclusive.file = Some(file.map_err(|error| OpenError::from_io(path, error))?);
+        }
+        Ok(exclusive)
+    }
+
+    /// The present database, for reading; `None` when there is none, or it was not to be looked at.
+    pub(crate) fn current(&self) -> Option<&Connection> {
+        self.current.as_ref()
+    }
+
+    /// Puts the file `new`, which nobody has open, in the place of the database. The old one is gone then: from its name, and
+    /// for a process that had opened it in just this moment.
+    pub(crate) fn replace_by(self, new: &Path) -> Result<(), OpenError> {
+        let io = |error| OpenError::from_io(&self.path, error);
+        File::open(new).and_then(|file| file.sync_all()).map_err(io)?;
+        fs::rename(new, &self.path).map_err(io)?;
+        sync_directory_of(&self.path).map_err(io)?;
+        if let Some(old) = &self.file {
+            // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
+            old.set_len(0).map_err(io)?;
+        }
+        Ok(())
+    }
+}
+
+/// Makes the names in a file's directory durable.
+pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+fn lock_file(path: &Path) -> Result<Connection, OpenError> {
+    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let connection = copy::open(path).map_err(sqlite)?;
+    connection.busy_timeout(PATIENCE).map_err(sqlite)?;
+    let found = migrate::check_owner(&connection, path)?;
+    if found < migrate::newest_version() {
+        return Err(OpenError::NotMigrated { path: path.to_path_buf(), found, known: migrate::newest_version() });
+    }
+    // Leaving the WAL mode needs the file for oneself alone: every other connection, of any program, holds a shared lock on it.
+    connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
+    connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_row| Ok(())).map_err(sqlite)?;
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0)).map_err(sqlite)?;
+    connection.execute_batch("BEGIN EXCLUSIVE").map_err(sqlite)?;
+    if mode == "delete" { Ok(connection) } else { Err(OpenError::Locked { path: path.to_path_buf() }) }
+}

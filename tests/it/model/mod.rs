@@ -1,0 +1,52 @@
+//! Queue, intake, erasure and receipts against a reference model, over generated histories: two processes on one file, crashes,
+//! clocks that are set, leases that end, late finishers, deliveries that come twice, stores that are installed again. After every
+//! step every row that matters must be what the model says.
+//!
+//! `MODEL_CASES=5000 cargo test --test it model` runs more histories; the default keeps a debug build under 20 s.
+
+mod reference;
+mod system;
+
+use proptest::test_runner::Config;
+use proptest_state_machine::{StateMachineTest, prop_state_machine};
+use reference::{Act, Model, Op, PauseAt};
+use system::System;
+
+/// Histories by default.
+const CASES: u32 = 128;
+
+fn config() -> Config {
+    let cases = std::env::var("MODEL_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(CASES);
+    Config { cases, max_shrink_iters: 2_000, failure_persistence: None, ..Config::default() }
+}
+
+prop_state_machine! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn every_history_leaves_the_rows_that_the_model_says(sequential 1..60 => System);
+}
+
+/// Replays a history that once went wrong.
+fn replay(history: &[Op]) {
+    use proptest_state_machine::ReferenceStateMachine;
+    let mut model = Model::new();
+    let mut system = System::init_test(&model);
+    for op in history {
+        model = Model::apply(model, op);
+        system = System::apply(system, &model, op.clone());
+        System::check_invariants(&system, &model);
+    }
+    System::teardown(system, model);
+}
+
+#[test]
+fn a_job_that_fails_after_its_claim_was_lost_is_no_fault_of_the_database() {
+    replay(&[
+        Op::Enqueue { act: Act::Permanent, shop: None, key: None, at: None, max_attempts: 3 },
+        Op::Begin { process: 0, pause: PauseAt::Before },
+        Op::Pass { ms: 31_000 },
+        Op::Run { process: 1 },
+        Op::Resume { process: 0 },
+    ]);
+}
