@@ -486,7 +486,7 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
     );
     let group = new_id();
     run(
-        "INSERT INTO option_groups (id, store_id, name, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        "INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES (?1, ?2, ?3, 'EUR', ?4, ?4)",
         &[&group, &store, &format!("{mark} glass"), &now],
     );
     for number in 0..3 {
