@@ -18,6 +18,7 @@ CREATE TABLE stores (
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
     erasing_since       INTEGER,                               -- set by the first step of shop_redact, gone with the row
@@ -37,7 +38,7 @@ CREATE TABLE api_keys (
     last_used_at INTEGER,
     revoked_at   INTEGER
 ) STRICT;
-CREATE INDEX api_keys_store_id ON api_keys (store_id);
+CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 
 -- Price matrices ------------------------------------------------------------------------------------------------------
 
@@ -50,6 +51,10 @@ CREATE TABLE price_matrices (
     max_width  INTEGER CHECK (max_width > 0),
     min_height INTEGER CHECK (min_height > 0),
     max_height INTEGER CHECK (max_height > 0),
+    -- What this matrix's sizes and prices are in. The store may have changed since: a matrix is converted as it is read, so that
+    -- a change of unit or currency rewrites no cells.
+    unit       TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency   TEXT NOT NULL CHECK (length(currency) = 3),
     version    INTEGER NOT NULL DEFAULT 1,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -93,7 +98,7 @@ CREATE TABLE option_groups (
     store_id    TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
     requirement TEXT NOT NULL DEFAULT 'OPTIONAL' CHECK (requirement IN ('REQUIRED', 'OPTIONAL')),
-    sort_order  INTEGER NOT NULL DEFAULT 0,
+    currency    TEXT NOT NULL CHECK (length(currency) = 3),    -- what fixed amounts of its choices are in; converted as they are read
     version     INTEGER NOT NULL DEFAULT 1,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -117,7 +122,7 @@ CREATE TABLE product_option_groups (
     store_id        TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     product_id      TEXT NOT NULL,
     option_group_id TEXT NOT NULL,
-    sort_order      INTEGER NOT NULL DEFAULT 0,
+    sort_order      INTEGER NOT NULL DEFAULT 0,                -- in the order of assignment
     assigned_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
@@ -258,3 +263,10 @@ CREATE TRIGGER erasure_receipts_are_never_deleted BEFORE DELETE ON erasure_recei
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
+
+-- Operators: what a person has been told of, so that nobody is told twice. ------------------------------------------------
+
+CREATE TABLE raised_alerts (
+    name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
+    raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -10,13 +11,21 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::ShopRedact;
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
+use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
+use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
+use log::debug;
+use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
+/// only bounds how long memory remembers a store that nobody asks for any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -30,6 +39,10 @@ pub struct Options {
     pub handlers: Registry,
     /// How workers work.
     pub worker: queue::Options,
+    /// How long finished things are kept.
+    pub retention: Retention,
+    /// Whom to tell what a person must know of.
+    pub alerts: alerts::Options,
 }
 
 impl Options {
@@ -41,6 +54,8 @@ impl Options {
             entropy: Arc::new(OsEntropy),
             handlers: Registry::new(),
             worker: queue::Options::default(),
+            retention: Retention::default(),
+            alerts: alerts::Options::default(),
         }
     }
 }
@@ -74,7 +89,11 @@ pub struct App {
     pub queue: Queue,
     /// Names shops without naming them.
     pub hasher: KeyedHasher,
+    /// Prices, and what is kept in memory to give them quickly.
+    pub pricing: Arc<Pricing>,
     worker: queue::Options,
+    retention: Retention,
+    alerts: alerts::Options,
 }
 
 impl App {
@@ -83,15 +102,17 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let registry = handlers
             .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
-            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest);
+            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
+            .with(ALERT, Poster::new(alerts.url.clone()));
         let queue = Queue::new(entropy.clone(), registry);
-        Ok(Self { db, clock, entropy, queue, hasher, worker })
+        let pricing = Arc::new(Pricing::new(&db)?);
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -100,14 +121,54 @@ impl App {
     /// # Errors
     /// As [`Queue::enqueue`], and the database's.
     pub fn enqueue(&self, job: NewJob) -> Result<JobId, Error> {
+        let (queue, now, job) = (self.queue.clone(), self.clock.now(), self.about_its_shop(job));
+        self.db.write(move |tx| queue.enqueue(tx, now, job))
+    }
+
+    /// The same job, about the shop that its payload names, where it names one.
+    pub fn about_its_shop(&self, job: NewJob) -> NewJob {
         let shop: Option<ShopDomain> =
             job.payload().get("shop").and_then(|shop| shop.as_str()).and_then(|shop| shop.parse().ok());
-        let job = match shop {
+        match shop {
             Some(shop) => job.about(erasure::subject(&self.hasher, &shop)),
             None => job,
-        };
-        let (queue, now) = (self.queue.clone(), self.clock.now());
-        self.db.write(move |tx| queue.enqueue(tx, now, job))
+        }
+    }
+
+    /// The job that erases a store because its operator wants it: the same as Shopify's `shop/redact` asks for, and the same
+    /// job again while it is unfinished.
+    pub fn erasure_of(&self, shop: &ShopDomain) -> NewJob {
+        let subject = erasure::subject(&self.hasher, shop);
+        // The key stays with the job's row, so it too names the shop without naming it.
+        NewJob::new(SHOP_REDACT, json!({ "shop": shop.as_str() }))
+            .dedupe_key(format!("operator:{subject}"))
+            .about(subject)
+    }
+
+    /// Works off what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
+    /// files. Jobs that fall due meanwhile count as due; those that others are running now are waited for, for a while, so that
+    /// whoever asked finds everything done.
+    ///
+    /// # Errors
+    /// When the database does not work. A job that fails is no error.
+    pub fn run_due(&self, limit: usize) -> std::io::Result<Ran> {
+        let worker = self.worker()?;
+        let mut ran = Ran::default();
+        let until = Instant::now() + OTHERS_PATIENCE;
+        while ran.processed < limit {
+            match worker.step().map_err(std::io::Error::other)? {
+                Step::Idle if Instant::now() < until && self.is_anything_running()? => {
+                    std::thread::sleep(OTHERS_PAUSE);
+                }
+                Step::Idle => break,
+                Step::Ran { error, .. } => {
+                    ran.processed += 1;
+                    ran.errors += usize::from(error.is_some());
+                }
+            }
+        }
+        self.scrubber().scrub_all().map_err(std::io::Error::other)?;
+        Ok(ran)
     }
 
     /// A worker that works jobs off one at a time, for commands and tests.
@@ -123,6 +184,21 @@ impl App {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
     }
 
+    fn is_anything_running(&self) -> std::io::Result<bool> {
+        self.db.read(queue::is_any_running).map_err(std::io::Error::other)
+    }
+
+    /// A housekeeper of this database.
+    pub fn housekeeper(&self) -> Housekeeper {
+        let alerts = self.alerts.url.is_some().then(|| self.alerts());
+        Housekeeper::new(self.db.clone(), self.clock.clone(), self.retention, alerts)
+    }
+
+    /// Raises alerts as jobs.
+    pub fn alerts(&self) -> Alerts {
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+    }
+
     /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
     ///
     /// # Errors
@@ -133,7 +209,8 @@ impl App {
         Ok(step)
     }
 
-    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), and the scrub.
+    /// Starts what goes on in the background: `workers` threads for jobs (0: none at all), the scrub, the housekeeping, and the sweep
+    /// of the price cache.
     ///
     /// # Errors
     /// When a thread cannot be had.
@@ -142,7 +219,24 @@ impl App {
         let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
         let (scrubber, until) = (self.scrubber(), stopping.clone());
         let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
-        Ok(Background { db: self.db.clone(), running, scrub, stopping })
+        let (housekeeper, stop) = (self.housekeeper(), Arc::new(Stop::default()));
+        let until = stop.clone();
+        let housekeeping =
+            std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeper.run(&until))?;
+        let sweep = self.start_sweep(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, sweep, stop })
+    }
+
+    fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (pricing, db) = (self.pricing.clone(), self.db.clone());
+        let sweep = move || {
+            while !stop.rest(SWEEP_EVERY) {
+                if let Err(error) = pricing.sweep(&db) {
+                    debug!("the price cache was not swept: {error}");
+                }
+            }
+        };
+        std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)
     }
 }
 
@@ -152,6 +246,24 @@ impl std::fmt::Debug for App {
     }
 }
 
+/// Jobs that one call works off at the most: more come from a job that enqueues itself for ever.
+pub const RUN_MAX: usize = 100_000;
+
+/// How long [`App::run_due`] waits for jobs that others are running.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(10);
+
+/// How often it looks whether they are done.
+const OTHERS_PAUSE: Duration = Duration::from_millis(5);
+
+/// What [`App::run_due`] did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Ran {
+    /// Jobs run.
+    pub processed: usize,
+    /// Those of them that did not succeed.
+    pub errors: usize,
+}
+
 /// What goes on in the background.
 #[derive(Debug)]
 pub struct Background {
@@ -159,16 +271,22 @@ pub struct Background {
     running: Option<Running>,
     scrub: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
+    housekeeping: JoinHandle<()>,
+    sweep: JoinHandle<()>,
+    stop: Arc<Stop>,
 }
 
 impl Background {
     /// Stops: running jobs get `grace` to end and are given back otherwise.
     pub fn stop(self, grace: Duration) {
+        self.stop.ask();
         if let Some(running) = self.running {
             running.stop(grace);
         }
         self.stopping.store(true, Ordering::Relaxed);
         self.db.news().spread();
         let _panicked = self.scrub.join();
+        let _panicked = self.housekeeping.join();
+        let _panicked = self.sweep.join();
     }
 }

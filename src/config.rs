@@ -1,10 +1,15 @@
-//! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; [`Settings::check`] turns
-//! them into a checked [`Config`] or a sentence that says what to mend. Secrets print as `***`.
+//! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; each group of settings
+//! turns its own into checked values, or a sentence that says what to mend. Secrets print as `***`.
 
+use crate::alerts;
 use crate::db::Synchronous;
+use crate::housekeeping::Retention;
 use crate::http::gate::{Limits, Network};
+use crate::http::guard::RATE_LIMIT;
+use crate::queue;
+use chrono::TimeDelta;
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,6 +19,16 @@ const SECRET_MIN: usize = 8;
 /// The level of the log, by `QUOTEGRID_LOG`; info where that is unset.
 pub fn log_filter() -> String {
     std::env::var("QUOTEGRID_LOG").unwrap_or_else(|_unset| "info".to_owned())
+}
+
+/// For tests of crashes: `QUOTEGRID_KILL_AT`, a failpoint's name and, after `=`, at which of its passings the process is killed.
+///
+/// # Panics
+/// When the number is none.
+pub fn kill_point() -> Option<(String, usize)> {
+    let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
+    let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
+    Some((point.to_owned(), times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number")))
 }
 
 /// A value that must not be seen. `Debug` and `Display` show `***`.
@@ -73,10 +88,10 @@ pub struct DatabaseSettings {
 /// How many jobs run beside each other, and how long they may take to end: for `serve` and `work`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct WorkerSettings {
-    /// Threads that work jobs off; 0: none
-    #[arg(long, env = "QUOTEGRID_WORKERS", value_name = "THREADS", default_value_t = 2,
+    /// Threads that work jobs off; 0: none. [default: 2, with --clock-at 0]
+    #[arg(long, env = "QUOTEGRID_WORKERS", value_name = "THREADS",
           value_parser = clap::value_parser!(u16).range(0..=64))]
-    pub workers: u16,
+    pub workers: Option<u16>,
     /// Milliseconds after which a job is taken from a worker that has stopped renewing its claim
     #[arg(long, env = "QUOTEGRID_LEASE_MS", value_name = "MS", default_value_t = 30_000,
           value_parser = clap::value_parser!(u32).range(1_000..=3_600_000))]
@@ -87,12 +102,19 @@ pub struct WorkerSettings {
     pub grace_ms: u32,
 }
 
+/// Where the server listens where nothing is said.
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+/// Threads that work jobs off where nothing is said.
+pub const WORKERS: u16 = 2;
+
 /// Where and for whom the server listens: for `serve`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerSettings {
-    /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job
-    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", default_value = "127.0.0.1:8080")]
-    pub listen: SocketAddr,
+    /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job. [default: 127.0.0.1:8080, with
+    /// --ephemeral 127.0.0.1:0]
+    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
     /// The app's client secret, which signs webhooks; several with commas while one is being rotated
     #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub shopify_api_secret: Option<Secret>,
@@ -105,9 +127,19 @@ pub struct ServerSettings {
     /// A file that holds the admin token
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// How people reach this server from outside, such as https://quotes.example.com; the listen address where unset
+    /// The bearer token of /metrics; the admin token where unset, and without either there is no /metrics
+    #[arg(long, env = "QUOTEGRID_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, hide_short_help = true)]
+    pub metrics_token: Option<Secret>,
+    /// A file that holds the metrics token
+    #[arg(long, env = "QUOTEGRID_METRICS_TOKEN_FILE", value_name = "FILE", hide_short_help = true)]
+    pub metrics_token_file: Option<PathBuf>,
+    /// How people reach this server from outside, such as `https://quotes.example.com`; the listen address where unset
     #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all
+    #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub rate_limit: u32,
     /// Threads that answer requests; none of them ever waits for a commit
     #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -167,6 +199,67 @@ impl EdgeSettings {
     }
 }
 
+/// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpkeepSettings {
+    /// Days after which completed and cancelled jobs are pruned
+    #[arg(long, env = "QUOTEGRID_JOB_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30, hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(1..=36_500))]
+    pub job_retention_days: u16,
+    /// Days for which a repeated webhook is known as one; Shopify can be days late
+    #[arg(long, env = "QUOTEGRID_DELIVERY_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
+          hide_short_help = true, value_parser = clap::value_parser!(u16).range(3..=36_500))]
+    pub delivery_retention_days: u16,
+    /// Days after which privacy requests that are done, and jobs that failed for good, are pruned; receipts are kept for ever
+    #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
+          hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
+    pub gdpr_retention_days: u16,
+    /// Where to post what a person must know of, as small JSON documents: a job failed for good, a legal deadline nears, no webhook
+    /// has come for long
+    #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
+    pub alert_url: Option<Secret>,
+    /// A file that holds the address for alerts
+    #[arg(long, env = "QUOTEGRID_ALERT_URL_FILE", value_name = "FILE")]
+    pub alert_url_file: Option<PathBuf>,
+    /// Hours without a webhook that are worth an alert; 0: none are
+    #[arg(long, env = "QUOTEGRID_SILENCE_HOURS", value_name = "HOURS", default_value_t = 24, hide_short_help = true)]
+    pub silence_hours: u16,
+}
+
+impl UpkeepSettings {
+    /// What is kept how long.
+    pub fn retention(&self) -> Retention {
+        let days = |days: u16| TimeDelta::days(days.into());
+        let requests = days(self.gdpr_retention_days);
+        // A failed job is something that a person has yet to look at.
+        let failed = requests.max(days(self.job_retention_days));
+        Retention {
+            jobs: queue::Retention { finished: days(self.job_retention_days), failed },
+            deliveries: days(self.delivery_retention_days),
+            requests,
+        }
+    }
+
+    /// After how long a silence of Shopify's is worth telling.
+    pub fn silence(&self) -> Option<TimeDelta> {
+        (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
+    }
+
+    /// Whom to tell of what.
+    ///
+    /// # Errors
+    /// When the address is given twice, cannot be read, or is none.
+    pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
+        let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
+        let url = text.trim();
+        if !url.is_empty() && !is_http_address(url) {
+            return Err(ConfigError::AlertUrl);
+        }
+        let url = (!url.is_empty()).then(|| Secret::new(url));
+        Ok(alerts::Options { url, silence: self.silence() })
+    }
+}
+
 /// What is wrong with a setting, and how to mend it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -197,6 +290,9 @@ pub enum ConfigError {
         /// The variable.
         name: &'static str,
     },
+    /// Not a URL to post to. It is not repeated: such addresses are secrets.
+    #[error("QUOTEGRID_ALERT_URL must look like https://alerts.example.com/hook")]
+    AlertUrl,
     /// Not a URL to put in front of a path.
     #[error("QUOTEGRID_PUBLIC_URL must look like https://quotes.example.com, without a query or a fragment")]
     PublicUrl,
@@ -204,6 +300,10 @@ pub enum ConfigError {
 
 /// The variable of the webhook secret, for messages.
 const SHOPIFY_SECRET: &str = "QUOTEGRID_SHOPIFY_API_SECRET";
+/// The variable of the address for alerts, for messages.
+const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
+/// The variable of the metrics token, for messages.
+const METRICS_TOKEN: &str = "QUOTEGRID_METRICS_TOKEN";
 /// The variable of the admin token, for messages.
 const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
 
@@ -227,13 +327,15 @@ impl ServerSettings {
     /// # Errors
     /// As [`ServerSettings::shopify_secrets`].
     pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
-        let text = one_of(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())?;
-        let token = text.trim();
-        match token.len() {
-            0 => Ok(None),
-            length if length < SECRET_MIN => Err(ConfigError::ShortSecret { name: ADMIN_TOKEN }),
-            _ => Ok(Some(Secret::new(token))),
-        }
+        token(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
+    }
+
+    /// The token for /metrics, where one is configured.
+    ///
+    /// # Errors
+    /// As [`ServerSettings::shopify_secrets`].
+    pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
+        token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
 
     /// The public address without a slash at its end, where one is configured.
@@ -241,16 +343,40 @@ impl ServerSettings {
     /// # Errors
     /// When it is not an http or https address.
     pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
-        let Some(url) = self.public_url.as_deref().map(str::trim).filter(|url| !url.is_empty()) else {
-            return Ok(None);
-        };
-        let host =
-            url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(ConfigError::PublicUrl)?;
-        if host.is_empty() || host.starts_with('/') || host.contains(['?', '#', ' ', '"', '<', '>']) {
-            return Err(ConfigError::PublicUrl);
-        }
-        Ok(Some(url.trim_end_matches('/').to_owned()))
+        checked_public_url(self.public_url.as_deref().unwrap_or_default())
     }
+}
+
+/// An address for people without a slash at its end; `None` where it is empty.
+///
+/// # Errors
+/// When it is not an http or https address.
+pub fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
+    let url = url.trim();
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(ConfigError::PublicUrl)?;
+    if host.is_empty() || host.starts_with('/') || host.contains(['?', '#', ' ', '"', '<', '>']) {
+        return Err(ConfigError::PublicUrl);
+    }
+    Ok(Some(url.trim_end_matches('/').to_owned()))
+}
+
+/// A bearer token that is given by value or by file.
+fn token(name: &'static str, value: Option<&Secret>, file: Option<&Path>) -> Result<Option<Secret>, ConfigError> {
+    let text = one_of(name, value, file)?;
+    let token = text.trim();
+    match token.len() {
+        0 => Ok(None),
+        length if length < SECRET_MIN => Err(ConfigError::ShortSecret { name }),
+        _ => Ok(Some(Secret::new(token))),
+    }
+}
+
+fn is_http_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 /// The text of a secret that is given by value or by file; empty when by neither.

@@ -4,11 +4,16 @@
 use crate::app::App;
 use crate::catalog::assignments;
 use crate::catalog::keys::{self, IssuedKey};
-use crate::catalog::matrices::{self, NewMatrix};
+use crate::catalog::matrices;
 use crate::catalog::options::{self, NewChoice, NewGroup};
-use crate::catalog::stores::{self, Installed};
+use crate::catalog::stores::{self, Installed, Scope};
 use crate::db::Tx;
-use crate::domain::ids::{ChoiceId, DraftOrderId, MatrixId, OptionGroupId, ShopDomain};
+use crate::domain::ids::{ChoiceId, DraftOrderId, MatrixId, OptionGroupId, ProductId, ShopDomain};
+use crate::domain::length::{Length, Unit};
+use crate::domain::matrix::{Limits, Outside, PriceMatrix};
+use crate::domain::money::{Currency, Minor};
+use crate::domain::name::Name;
+use crate::domain::options::{Modifier, Requirement};
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use crate::orders::records::{self, NewRecord};
@@ -17,6 +22,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 const DATA: &str = include_str!("../data/demo-store.json");
+
+/// What the demo store's keys are called.
+const LABEL: &str = "demo";
+
+/// How many of its older keys stay alive beside a new one: a browser tab of yesterday should go on working.
+const KEYS_KEPT: usize = 9;
 
 /// Thousandths in a unit of length.
 const THOUSANDTHS: i64 = 1_000;
@@ -98,60 +109,85 @@ pub fn load(app: &App) -> Result<DemoStore, Error> {
     app.db.write(move |tx| {
         let demo: Demo = serde_json::from_str(DATA).expect("the embedded demo store is valid");
         let shop: ShopDomain = demo.shop.parse().expect("the demo store has a shop domain");
-        let store = match stores::install(tx, now, entropy.as_ref(), &shop, &demo.currency, &demo.unit) {
-            Ok(Installed::New(store)) => {
-                fill(tx, now, entropy.as_ref(), store, &demo)?;
-                store
+        let scope = match stores::install(tx, now, entropy.as_ref(), &shop, demo.currency(), demo.unit()) {
+            Ok(Installed::New(scope)) => {
+                fill(tx, now, entropy.as_ref(), scope, &demo)?;
+                scope
             }
-            Ok(Installed::Again(store)) => store,
+            Ok(Installed::Again(scope)) => scope,
             Err(error) if error.kind() == Kind::Conflict && error.retry_after().is_none() => {
-                stores::find(tx, &shop)?.ok_or(error)?.id
+                stores::find(tx, &shop)?.ok_or(error)?.scope()
             }
             Err(error) => return Err(error),
         };
-        let key = keys::issue(tx, now, entropy.as_ref(), store, Some("demo"))?;
+        // Every start issues a key: those of long ago make room.
+        keys::revoke_labelled(tx, now, scope.store, LABEL, KEYS_KEPT)?;
+        let key = keys::issue(tx, now, entropy.as_ref(), scope.store, Some(LABEL))?;
         Ok(DemoStore { shop, key })
     })
 }
 
-fn fill(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    entropy: &dyn Entropy,
-    store: crate::domain::ids::StoreId,
-    demo: &Demo,
-) -> Result<(), Error> {
+impl Demo {
+    fn currency(&self) -> Currency {
+        self.currency.parse().expect("the demo store has a currency")
+    }
+
+    fn unit(&self) -> Unit {
+        self.unit.parse().expect("the demo store has a unit")
+    }
+}
+
+impl Matrix {
+    fn build(&self) -> PriceMatrix {
+        let steps = |values: &[i64]| -> Vec<Length> {
+            let steps = values.iter().map(|value| Length::from_thousandths(value * THOUSANDTHS));
+            steps.collect::<Result<_, _>>().expect("the demo store's steps are lengths")
+        };
+        let prices: Vec<Vec<Option<Minor>>> =
+            self.prices_minor.iter().map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
+        PriceMatrix::new(&steps(&self.widths), &steps(&self.heights), &prices, Outside::Reject, Limits::default())
+            .expect("the demo store's matrices are sound")
+    }
+}
+
+impl Group {
+    fn build(&self, now: DateTime<Utc>, entropy: &dyn Entropy) -> NewGroup {
+        let choices = self.choices.iter().map(|choice| NewChoice {
+            id: ChoiceId::new(now, entropy.array()),
+            label: name(&choice.label),
+            modifier: Modifier::from_parts(&choice.modifier_type, choice.modifier_value)
+                .expect("the demo store's modifiers are sound"),
+            is_default: choice.is_default,
+        });
+        let requirement: Requirement =
+            self.requirement.parse().expect("the demo store's groups say if they are required");
+        NewGroup { name: name(&self.name), requirement, choices: choices.collect() }
+    }
+}
+
+fn name(text: &str) -> Name {
+    text.parse().expect("the demo store's names are names")
+}
+
+fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, demo: &Demo) -> Result<(), Error> {
     let mut matrix_ids = Vec::new();
     for matrix in &demo.matrices {
         let id = MatrixId::new(now, entropy.array());
-        let thousandths = |values: &[i64]| values.iter().map(|value| value * THOUSANDTHS).collect::<Vec<_>>();
-        let (widths, heights) = (thousandths(&matrix.widths), thousandths(&matrix.heights));
-        let new = NewMatrix { name: &matrix.name, widths: &widths, heights: &heights, prices: &matrix.prices_minor };
-        matrices::insert(tx, now, id, store, &new)?;
+        matrices::insert(tx, now, id, scope, &name(&matrix.name), &matrix.build())?;
         matrix_ids.push(id);
     }
     let mut group_ids = Vec::new();
-    for (place, group) in demo.option_groups.iter().enumerate() {
+    for group in &demo.option_groups {
         let id = OptionGroupId::new(now, entropy.array());
-        let new = NewGroup { name: &group.name, requirement: &group.requirement, sort_order: place };
-        options::insert_group(tx, now, id, store, new)?;
-        for (place, choice) in group.choices.iter().enumerate() {
-            let new = NewChoice {
-                label: &choice.label,
-                modifier_type: &choice.modifier_type,
-                modifier_value: choice.modifier_value,
-                is_default: choice.is_default,
-                sort_order: place,
-            };
-            options::insert_choice(tx, now, ChoiceId::new(now, entropy.array()), id, new)?;
-        }
+        options::insert(tx, now, id, scope, &group.build(now, entropy))?;
         group_ids.push(id);
     }
     for product in &demo.products {
-        let id = &product.product_id;
-        assignments::insert_matrix(tx, now, store, id, &product.title, matrix_ids[product.matrix])?;
-        for (place, group) in product.option_groups.iter().enumerate() {
-            assignments::insert_group(tx, now, store, id, group_ids[*group], place)?;
+        let id: ProductId = product.product_id.parse().expect("the demo store's products have ids");
+        let title = product.title.parse().expect("the demo store's products have titles");
+        assignments::set_matrix(tx, now, scope, &id, &title, matrix_ids[product.matrix])?;
+        for group in &product.option_groups {
+            assignments::add_group(tx, now, scope, &id, group_ids[*group])?;
         }
     }
     for order in &demo.draft_orders {
@@ -172,7 +208,7 @@ fn fill(
             selections: &order.selections,
         };
         let id = DraftOrderId::new(now, entropy.array());
-        records::insert(tx, now, id, &records::new_token(now, entropy), store, &record)?;
+        records::insert(tx, now, id, &records::new_token(now, entropy), scope.store, &record)?;
     }
     Ok(())
 }

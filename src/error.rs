@@ -4,6 +4,7 @@
 //! and exit code are one match each on [`Kind`], at the surface.
 
 use crate::db;
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -46,6 +47,7 @@ pub struct Error {
     kind: Kind,
     message: String,
     faults: BTreeMap<String, Vec<String>>,
+    members: Map<String, Value>,
     retry_after: Option<Duration>,
     #[source]
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
@@ -54,7 +56,14 @@ pub struct Error {
 impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), faults: BTreeMap::new(), retry_after: None, source: None }
+        Self {
+            kind,
+            message: message.into(),
+            faults: BTreeMap::new(),
+            members: Map::new(),
+            retry_after: None,
+            source: None,
+        }
     }
 
     /// `thing` does not exist, or is not the caller's.
@@ -66,6 +75,13 @@ impl Error {
     #[must_use]
     pub fn with_fault(mut self, field: impl Into<String>, text: impl Into<String>) -> Self {
         self.faults.entry(field.into()).or_default().push(text.into());
+        self
+    }
+
+    /// The same error with one more member for programs to read, such as what stands in the way.
+    #[must_use]
+    pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
+        self.members.insert(name.into(), value.into());
         self
     }
 
@@ -91,6 +107,11 @@ impl Error {
     /// Faults by field, in the order of the fields' names.
     pub fn faults(&self) -> &BTreeMap<String, Vec<String>> {
         &self.faults
+    }
+
+    /// What it tells programs beside its kind and faults.
+    pub fn members(&self) -> &Map<String, Value> {
+        &self.members
     }
 
     /// When to try again, where that is known.

@@ -1,5 +1,6 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+pub mod alerts;
 pub mod app;
 pub mod backup;
 pub mod catalog;
@@ -8,15 +9,18 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod documents;
 pub mod domain;
 pub mod entropy;
 pub mod erasure;
 pub mod error;
+pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
 pub mod metrics;
 pub mod orders;
+pub mod pricing;
 pub mod queue;
 pub mod shopify;
 pub mod testing;

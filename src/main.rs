@@ -4,7 +4,6 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     quotegrid::cli::start_logger();
-    // Failpoints exist only in builds for tests.
-    let _failpoints = fail::has_failpoints().then(fail::FailScenario::setup);
+    let _armed = quotegrid::cli::arm_failpoints();
     quotegrid::cli::run().into()
 }

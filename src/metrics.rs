@@ -8,6 +8,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,141 @@ pub struct RouteLabels {
     pub route: &'static str,
 }
 
+/// The label of things that are counted by where they stand.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StatusLabels {
+    /// Where.
+    pub status: &'static str,
+}
+
+/// The label of webhooks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OutcomeLabels {
+    /// What became of it.
+    pub outcome: &'static str,
+}
+
+/// Figures that are read from the database and from counters kept elsewhere, at the time of asking.
+#[derive(Debug, Clone)]
+pub struct Figures {
+    /// Jobs by status.
+    pub jobs: [(&'static str, u64); 5],
+    /// For how long the oldest due job has been due.
+    pub oldest_due_seconds: f64,
+    /// Jobs of legal duties that were given up.
+    pub failed_duty_jobs: u64,
+    /// Privacy requests by where they stand.
+    pub duties: [(&'static str, u64); 3],
+    /// Until the nearest deadline of an open one; negative when it is past, `None` when none is open.
+    pub next_deadline_seconds: Option<f64>,
+    /// Since the last webhook was taken; `None` when none is known.
+    pub last_webhook_seconds: Option<f64>,
+    /// Webhooks by what became of them, since the start.
+    pub webhooks: [(&'static str, u64); 7],
+    /// Changes that wait for the writer now.
+    pub writer_waiting: u64,
+    /// Transactions committed.
+    pub writer_commits: u64,
+    /// Changes committed.
+    pub writer_changes: u64,
+    /// Changes refused or lost.
+    pub writer_refused: u64,
+    /// Time spent in transactions.
+    pub writer_busy_seconds: f64,
+    /// Bytes of the database file.
+    pub database_bytes: u64,
+    /// Bytes of its WAL.
+    pub wal_bytes: u64,
+    /// Bytes of the file's free pages.
+    pub free_bytes: u64,
+}
+
+/// Where [`Figures`] are shown.
+#[derive(Debug, Default, Clone)]
+struct Shown {
+    jobs: Family<StatusLabels, Gauge>,
+    oldest_due_seconds: Gauge<f64, AtomicU64>,
+    failed_duty_jobs: Gauge,
+    duties: Family<StatusLabels, Gauge>,
+    next_deadline_seconds: Gauge<f64, AtomicU64>,
+    last_webhook_seconds: Gauge<f64, AtomicU64>,
+    webhooks: Family<OutcomeLabels, Counter>,
+    writer_waiting: Gauge,
+    writer_commits: Counter,
+    writer_changes: Counter,
+    writer_refused: Counter,
+    writer_busy_seconds: Counter<f64, AtomicU64>,
+    database_bytes: Gauge,
+    wal_bytes: Gauge,
+    free_bytes: Gauge,
+}
+
+impl Shown {
+    fn register(&self, registry: &mut Registry) {
+        registry.register("jobs", "Jobs by status", self.jobs.clone());
+        registry.register(
+            "jobs_oldest_due_seconds",
+            "For how long the oldest due job has been due; 0 when none is",
+            self.oldest_due_seconds.clone(),
+        );
+        registry.register(
+            "jobs_failed_duties",
+            "Jobs of legal duties that were given up: a person must act",
+            self.failed_duty_jobs.clone(),
+        );
+        registry.register("privacy_requests", "Privacy requests that are not settled", self.duties.clone());
+        registry.register(
+            "privacy_next_deadline_seconds",
+            "Until the nearest deadline of an open privacy request; NaN when none is open",
+            self.next_deadline_seconds.clone(),
+        );
+        registry.register(
+            "webhooks_last_accepted_seconds",
+            "Since the last webhook was accepted; NaN when none is known",
+            self.last_webhook_seconds.clone(),
+        );
+        registry.register("webhooks", "Webhooks by what became of them", self.webhooks.clone());
+        registry.register("writer_waiting", "Changes that wait for the writer now", self.writer_waiting.clone());
+        registry.register("writer_commits", "Transactions committed", self.writer_commits.clone());
+        registry.register("writer_changes", "Changes committed", self.writer_changes.clone());
+        registry.register("writer_refused", "Changes refused or lost", self.writer_refused.clone());
+        registry.register("writer_busy_seconds", "Time spent in transactions", self.writer_busy_seconds.clone());
+        registry.register("database_bytes", "Bytes of the database file", self.database_bytes.clone());
+        registry.register("wal_bytes", "Bytes of the write-ahead log", self.wal_bytes.clone());
+        registry.register("database_free_bytes", "Bytes of the file's free pages", self.free_bytes.clone());
+    }
+
+    fn show(&self, figures: &Figures) {
+        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        for (status, count) in figures.jobs {
+            self.jobs.get_or_create(&StatusLabels { status }).set(signed(count));
+        }
+        for (status, count) in figures.duties {
+            self.duties.get_or_create(&StatusLabels { status }).set(signed(count));
+        }
+        for (outcome, count) in figures.webhooks {
+            self.webhooks.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        self.oldest_due_seconds.set(figures.oldest_due_seconds);
+        self.failed_duty_jobs.set(signed(figures.failed_duty_jobs));
+        // A comparison with NaN is false: what is not known alarms nobody.
+        self.next_deadline_seconds.set(figures.next_deadline_seconds.unwrap_or(f64::NAN));
+        self.last_webhook_seconds.set(figures.last_webhook_seconds.unwrap_or(f64::NAN));
+        self.writer_waiting.set(signed(figures.writer_waiting));
+        for (counter, count) in [
+            (&self.writer_commits, figures.writer_commits),
+            (&self.writer_changes, figures.writer_changes),
+            (&self.writer_refused, figures.writer_refused),
+        ] {
+            counter.inner().store(count, Ordering::Relaxed);
+        }
+        self.writer_busy_seconds.inner().store(figures.writer_busy_seconds.to_bits(), Ordering::Relaxed);
+        self.database_bytes.set(signed(figures.database_bytes));
+        self.wal_bytes.set(signed(figures.wal_bytes));
+        self.free_bytes.set(signed(figures.free_bytes));
+    }
+}
+
 /// The program's figures, and the registry that writes them out. Parts with figures of their own add them by
 /// [`Metrics::register`].
 #[derive(Debug)]
@@ -76,6 +212,7 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Time from a whole request to its answer, by route.
     pub latency: Family<RouteLabels, Histogram>,
+    shown: Shown,
 }
 
 impl Default for Metrics {
@@ -92,7 +229,9 @@ impl Default for Metrics {
             panics: Counter::default(),
             requests: Family::default(),
             latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
+            shown: Shown::default(),
         };
+        metrics.register(|registry| metrics.shown.register(registry));
         metrics.register(|registry| {
             registry.register("http_connections", "Connections open now", metrics.connections.clone());
             registry.register(
@@ -145,6 +284,11 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         text::encode(&mut page, &registry).expect("writing to a String does not fail");
         page
+    }
+
+    /// Shows these figures until others are shown.
+    pub fn show(&self, figures: &Figures) {
+        self.shown.show(figures);
     }
 
     /// Counts one refusal.

@@ -7,26 +7,37 @@
 //!
 //! let fixture = Fixture::new();
 //! let demo = fixture.demo_store();
-//! fixture.enqueue("shop_redact", json!({ "shop": demo.shop.as_str() }));
+//! let body = json!({ "shop_id": 1, "shop_domain": demo.shop.as_str() });
+//! assert_eq!(fixture.post_webhook("shop/redact", &body).status, 200);
 //! assert_eq!(fixture.run_jobs(), 1);
 //! assert_eq!(fixture.count("stores"), 0);
+//! assert_eq!(fixture.admin("GET", "/admin/api/gdpr/requests", None).json_body()["requests"][0]["outcome"], "erased");
 //! ```
 
 use crate::app::{App, Options};
 use crate::clock::{Clock, ManualClock};
+use crate::config::Secret;
 use crate::demo::{self, DemoStore};
-use crate::domain::ids::JobId;
-use crate::entropy::SeededEntropy;
+use crate::domain::ids::{JobId, uuid_v7};
+use crate::entropy::{Entropy, SeededEntropy};
+use crate::http::{Headers, Method, Reply, Request, Response, Router, Service, Site};
 use crate::queue::{self, Job, NewJob, Registry, Step};
+use crate::shopify::Secrets;
+use crate::shopify::sample::sign;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// More jobs than any test means to run at once: a job that enqueues itself for ever is told.
 const RUN_MAX: usize = 100_000;
+
+/// How long an answer is waited for. None takes this long unless it hangs.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(120);
 
 /// An app on a database that vanishes with it. Its methods panic when something does not work: that is what a test wants.
 #[derive(Debug)]
@@ -35,6 +46,8 @@ pub struct Fixture {
     pub app: Arc<App>,
     /// Its clock.
     pub clock: Arc<ManualClock>,
+    /// What answers requests, without a socket.
+    pub router: Router,
     directory: TempDir,
 }
 
@@ -45,6 +58,12 @@ impl Default for Fixture {
 }
 
 impl Fixture {
+    /// The secret that signs its webhooks.
+    pub const SECRET: &'static str = "fixture-secret";
+
+    /// The token of its admin API.
+    pub const ADMIN_TOKEN: &'static str = "fixture-admin-token";
+
     /// An app with an empty database, at 2026-01-01 00:00 UTC.
     pub fn new() -> Self {
         Self::with_handlers(Registry::new())
@@ -62,7 +81,12 @@ impl Fixture {
         options.entropy = Arc::new(SeededEntropy::new(1));
         options.handlers = handlers;
         let app = Arc::new(App::open(options).expect("a new database"));
-        Self { app, clock, directory }
+        // Without limits of requests: a clock that stands still gives none back.
+        let site = Site::new(app.clone(), Secrets::new([Self::SECRET]))
+            .with_rate_limit(0)
+            .with_admin_token(&Secret::new(Self::ADMIN_TOKEN))
+            .with_frozen_clock(clock.clone());
+        Self { app, clock, router: Router::new(Arc::new(site)), directory }
     }
 
     /// The directory of the database.
@@ -86,6 +110,47 @@ impl Fixture {
         // Background threads, where a test has started them, wait by the machine's clock.
         self.app.db.news().spread();
         now
+    }
+
+    /// Asks the router and waits for its answer.
+    ///
+    /// # Panics
+    /// When none comes.
+    pub fn call(&self, request: Request) -> Response {
+        let (sender, answer) = channel();
+        self.router.call(
+            request,
+            Reply::new(move |response| {
+                let _nobody_waits = sender.send(response);
+            }),
+        );
+        answer.recv_timeout(ANSWER_PATIENCE).expect("an answer")
+    }
+
+    /// Posts a webhook as Shopify would: signed, with a delivery id of its own, about the shop that its body names, triggered now.
+    pub fn post_webhook(&self, topic: &str, body: &Value) -> Response {
+        let named = ["shop_domain", "myshopify_domain"].iter().find_map(|name| body.get(name)?.as_str());
+        let entropy: &dyn Entropy = self.app.entropy.as_ref();
+        let id = uuid_v7(self.now(), entropy.array()).to_string();
+        let text = body.to_string();
+        let mut request = request("POST", "/webhooks", text.clone().into_bytes());
+        for (name, value) in [
+            ("X-Shopify-Topic", topic),
+            ("X-Shopify-Shop-Domain", named.unwrap_or("fixture.myshopify.com")),
+            ("X-Shopify-Webhook-Id", &id),
+            ("X-Shopify-Triggered-At", &self.now().to_rfc3339()),
+            ("X-Shopify-Hmac-Sha256", &sign(Self::SECRET, text.as_bytes())),
+        ] {
+            request.headers.push(name, value);
+        }
+        self.call(request)
+    }
+
+    /// Asks the admin API, bearing its token. `path` may have a query.
+    pub fn admin(&self, method: &str, path: &str, body: Option<&Value>) -> Response {
+        let mut request = request(method, path, body.map(|body| body.to_string().into_bytes()).unwrap_or_default());
+        request.headers.push("Authorization", format!("Bearer {}", Self::ADMIN_TOKEN));
+        self.call(request)
     }
 
     /// The demo store, filled.
@@ -146,5 +211,18 @@ impl Fixture {
             .db
             .read(|connection| -> crate::db::Result<T> { Ok(connection.query_row(sql, (), |row| row.get(0))?) });
         value.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+}
+
+fn request(method: &str, path: &str, body: Vec<u8>) -> Request {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    Request {
+        method: Method::from(method),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers: Headers::default(),
+        body,
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        id: "fixture".to_owned(),
     }
 }

@@ -135,13 +135,8 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         let known = app.db.read(receipts::last)?;
         refuse_other_chain(&app, current, known, &what.database)?;
         report.receipts = adopt_receipts(&app, current, known)?;
-        report.requests =
-            adopt_rows(&app, |after| requests::list_rows(current, after, BATCH), |tx, row| requests::adopt(tx, row))?;
-        report.deliveries = adopt_rows(
-            &app,
-            |after| deliveries::list_rows(current, after, BATCH),
-            |tx, row| deliveries::adopt(tx, row),
-        )?;
+        report.requests = adopt_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::adopt)?;
+        report.deliveries = adopt_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::adopt)?;
         report.withdrawals = adopt_withdrawals(&app, current)?;
         for shop in come_back(&app, current, known)? {
             info!("[GDPR] the backup holds a store that has been erased since, it is erased again");

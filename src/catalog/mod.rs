@@ -1,11 +1,21 @@
 //! What merchants keep here: stores, keys, price matrices, options and what is assigned to which product. Each file holds a thing's
 //! rules and its SQL side by side; everything is scoped by store.
+//!
+//! **Caches** go by a store's `catalog_version`. It grows in the transaction of every change that could change an answer of the
+//! storefront: of matrices, options and assignments, of unit and currency, when the store is uninstalled, installed again or begins
+//! to be erased. [`keys::find_live`] reads it together with the key, in one indexed look: what was loaded in the snapshot that showed
+//! a version is right for as long as a snapshot shows the same one, whichever process writes. A store that is erased and made anew
+//! has a new id, so versions never meet again.
 
 pub mod assignments;
 pub mod keys;
 pub mod matrices;
 pub mod options;
+pub mod settings;
 pub mod stores;
+mod version;
+
+pub use version::Expected;
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;

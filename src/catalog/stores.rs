@@ -2,6 +2,8 @@
 
 use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{ShopDomain, StoreId};
+use crate::domain::length::Unit;
+use crate::domain::money::Currency;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
@@ -11,6 +13,9 @@ use std::time::Duration;
 /// How long an installer should wait while the shop's old data is being erased: a million rows take a few seconds.
 const ERASING_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long a client should wait whose change met a change of the store's unit or currency: that one is committed already.
+const SETTINGS_PAUSE: Duration = Duration::from_secs(1);
+
 /// A store as it stands.
 #[derive(Debug, Clone)]
 pub struct Store {
@@ -18,10 +23,12 @@ pub struct Store {
     pub id: StoreId,
     /// Its domain.
     pub shop: ShopDomain,
-    /// ISO 4217 code of its money.
-    pub currency: String,
-    /// `mm` or `cm`.
-    pub unit: String,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// What its sizes are in.
+    pub unit: Unit,
+    /// Grows with every change below it; see [`crate::catalog`].
+    pub catalog_version: i64,
     /// When the running installation began.
     pub installed_at: DateTime<Utc>,
     /// When the app was uninstalled, if it is.
@@ -30,22 +37,76 @@ pub struct Store {
     pub erasing_since: Option<DateTime<Utc>>,
 }
 
+/// The store that a change is made below, and what the sizes and prices of the change are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scope {
+    /// The store.
+    pub store: StoreId,
+    /// What prices are in.
+    pub currency: Currency,
+    /// What sizes are in.
+    pub unit: Unit,
+}
+
+impl Store {
+    /// What a change below this store needs to know of it.
+    pub fn scope(&self) -> Scope {
+        Scope { store: self.id, currency: self.currency, unit: self.unit }
+    }
+}
+
 /// What installing a store did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Installed {
     /// A new store was made.
-    New(StoreId),
+    New(Scope),
     /// An uninstalled store is live again, with all it had.
-    Again(StoreId),
+    Again(Scope),
 }
 
 impl Installed {
     /// The store.
     pub fn id(self) -> StoreId {
+        self.scope().store
+    }
+
+    /// What a change below the store needs to know of it.
+    pub fn scope(self) -> Scope {
         match self {
-            Self::New(id) | Self::Again(id) => id,
+            Self::New(scope) | Self::Again(scope) => scope,
         }
     }
+}
+
+/// A store to be installed.
+#[derive(Debug, Clone)]
+pub struct NewStore {
+    /// Its domain.
+    pub shop: ShopDomain,
+    /// Its money.
+    pub currency: Currency,
+    /// The unit of its sizes.
+    pub unit: Unit,
+}
+
+impl NewStore {
+    /// A store that prices millimetres in US dollars.
+    pub fn new(shop: ShopDomain) -> Self {
+        Self { shop, currency: Currency::USD, unit: Unit::Mm }
+    }
+}
+
+/// As [`install`], from checked values.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_new(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    store: &NewStore,
+) -> Result<Installed, Error> {
+    install(tx, now, entropy, &store.shop, store.currency, store.unit)
 }
 
 /// Installs the app for a shop: a new store, or an uninstalled one made live again.
@@ -57,8 +118,8 @@ pub fn install(
     now: DateTime<Utc>,
     entropy: &dyn Entropy,
     shop: &ShopDomain,
-    currency: &str,
-    unit: &str,
+    currency: Currency,
+    unit: Unit,
 ) -> Result<Installed, Error> {
     let id = StoreId::new(now, entropy.array());
     let inserted = tx
@@ -69,26 +130,25 @@ pub fn install(
         .execute(named_params! { ":id": id, ":shop": shop, ":currency": currency, ":unit": unit, ":now": Millis(now) })
         .map_err(db::Error::from);
     match inserted {
-        Ok(_one) => return Ok(Installed::New(id)),
+        Ok(_one) => return Ok(Installed::New(Scope { store: id, currency, unit })),
         Err(error) if error.constraint() == Some(Constraint::Unique) => {}
         Err(error) => return Err(error.into()),
     }
     let store = find(tx, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
-    if store.erasing_since.is_some() {
-        return Err(Error::new(Kind::Conflict, format!("store {shop} is being erased, try again in a moment"))
-            .with_retry_after(ERASING_PAUSE));
-    }
+    refuse_erasing(&store)?;
     if store.uninstalled_at.is_none() {
         return Err(Error::new(Kind::Conflict, format!("store {shop} exists already")));
     }
     let mut statement = tx.prepare_cached(
-        "UPDATE stores SET installed_at = :now, uninstalled_at = NULL, updated_at = :now WHERE id = :id",
+        "UPDATE stores
+         SET installed_at = :now, uninstalled_at = NULL, catalog_version = catalog_version + 1, updated_at = :now
+         WHERE id = :id",
     )?;
     expect_one(statement.execute(named_params! { ":now": Millis(now), ":id": store.id })?, "catalog::stores::install")?;
-    Ok(Installed::Again(store.id))
+    Ok(Installed::Again(store.scope()))
 }
 
-const COLUMNS: &str = "id, shop, currency, unit, installed_at, uninstalled_at, erasing_since";
+const COLUMNS: &str = "id, shop, currency, unit, catalog_version, installed_at, uninstalled_at, erasing_since";
 
 /// The store of this shop.
 ///
@@ -97,6 +157,79 @@ const COLUMNS: &str = "id, shop, currency, unit, installed_at, uninstalled_at, e
 pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Store>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE shop = :shop"))?;
     Ok(statement.query_row(named_params! { ":shop": shop }, store_from_row).optional()?)
+}
+
+/// The store of this shop, for a look at or a change of what hangs below it. An uninstalled one counts: its data is kept.
+///
+/// # Errors
+/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and the database's.
+pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
+    let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
+    refuse_erasing(&store)?;
+    Ok(store)
+}
+
+/// Announces a change below a store, first thing in the change's transaction: whoever caches what hangs below the store learns of
+/// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
+///
+/// # Errors
+/// `NotFound`, `Conflict` (with a hint when to try again), and the database's.
+pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Result<(), Error> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores SET catalog_version = catalog_version + 1, updated_at = :now
+         WHERE id = :id AND erasing_since IS NULL AND currency = :currency AND unit = :unit",
+    )?;
+    let Scope { store, currency, unit } = scope;
+    let changed =
+        statement.execute(named_params! { ":now": Millis(now), ":id": store, ":currency": currency, ":unit": unit })?;
+    if changed == 1 {
+        return Ok(());
+    }
+    let store = load_by_id(tx, store)?;
+    refuse_erasing(&store)?;
+    let message = format!("the unit or currency of store {} was changed in this moment, try again", store.shop);
+    Err(Error::new(Kind::Conflict, message).with_retry_after(SETTINGS_PAUSE))
+}
+
+/// Makes sure that a store is live.
+///
+/// # Errors
+/// `NotFound`; `Conflict` when it is uninstalled or being erased; and the database's.
+pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
+    refuse_dead(&load_by_id(connection, store)?)
+}
+
+fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE id = :id"))?;
+    let found = statement.query_row(named_params! { ":id": id }, store_from_row).optional()?;
+    found.ok_or_else(|| Error::not_found("store"))
+}
+
+/// The store of a shop that is neither uninstalled nor being erased.
+///
+/// # Errors
+/// `NotFound`, `Conflict` where it is one of both, and the database's.
+pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
+    let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
+    refuse_dead(&store)?;
+    Ok(store)
+}
+
+fn refuse_dead(store: &Store) -> Result<(), Error> {
+    refuse_erasing(store)?;
+    if store.uninstalled_at.is_none() {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Conflict, format!("store {} is uninstalled, install it again first", store.shop)))
+}
+
+/// Nothing new may be written below a store that is being erased: it would go with the rest, or outlive it.
+fn refuse_erasing(store: &Store) -> Result<(), Error> {
+    if store.erasing_since.is_none() {
+        return Ok(());
+    }
+    let message = format!("store {} is being erased, try again in a moment", store.shop);
+    Err(Error::new(Kind::Conflict, message).with_retry_after(ERASING_PAUSE))
 }
 
 /// All stores after `after`, in the order of their domains.
@@ -122,7 +255,7 @@ pub fn mark_uninstalled(
     now: DateTime<Utc>,
 ) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
-        "UPDATE stores SET uninstalled_at = :now, updated_at = :now
+        "UPDATE stores SET uninstalled_at = :now, catalog_version = catalog_version + 1, updated_at = :now
          WHERE shop = :shop AND uninstalled_at IS NULL AND installed_at <= :triggered_at",
     )?;
     let params = named_params! { ":now": Millis(now), ":shop": shop, ":triggered_at": Millis(triggered_at) };
@@ -195,8 +328,10 @@ pub fn begin_erasure(
         if store.installed_at > triggered_at {
             return Ok(Erasing::InstalledAgain);
         }
-        let mut statement =
-            tx.prepare_cached("UPDATE stores SET erasing_since = :now, updated_at = :now WHERE id = :id")?;
+        let mut statement = tx.prepare_cached(
+            "UPDATE stores SET erasing_since = :now, catalog_version = catalog_version + 1, updated_at = :now
+             WHERE id = :id",
+        )?;
         let changed = statement.execute(named_params! { ":now": Millis(now), ":id": store.id })?;
         expect_one(changed, "catalog::stores::begin_erasure")?;
     }
@@ -243,6 +378,7 @@ fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
         shop: row.get("shop")?,
         currency: row.get("currency")?,
         unit: row.get("unit")?,
+        catalog_version: row.get("catalog_version")?,
         installed_at: row.get::<_, Millis>("installed_at")?.0,
         uninstalled_at: row.get::<_, Option<Millis>>("uninstalled_at")?.map(|at| at.0),
         erasing_since: row.get::<_, Option<Millis>>("erasing_since")?.map(|at| at.0),

@@ -1,17 +1,18 @@
 //! `quotegrid gdpr`: the duties, their reports, and the proof that what was erased is gone.
 
-use super::output::{Output, instant, optional_instant, table};
+use super::output::{Output, table};
 use super::{Failure, open};
 use crate::config::DatabaseSettings;
-use crate::db::Schema;
+use crate::db::{Db, Schema};
+use crate::documents::{gdpr, instant, optional_instant};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::erasure::receipts::{self, Receipt};
 use crate::erasure::requests::{self, Filter, Request};
+use crate::erasure::scan;
 use crate::erasure::verify::{self, Verification};
-use crate::erasure::{receipts, scan};
-use crate::error::Error;
 use crate::keyed_hash::hex;
 use clap::Subcommand;
-use serde_json::{Value, json};
+use serde_json::json;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -39,7 +40,7 @@ pub(super) enum Command {
     },
     /// Check the chain of receipts and look for anything that should be gone; exit code 1 when there is
     Verify,
-    /// Print the receipts of all erasures, one JSON document a line
+    /// Print the receipts of all erasures, oldest first
     Receipts,
     /// Print every shop domain in the files' bytes, for `verify`
     #[command(hide = true)]
@@ -54,37 +55,26 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         return Ok(());
     }
     let app = open(database, Schema::MustBeCurrent)?;
-    let find = |id: RequestId| -> Result<Request, Failure> {
-        let found = app.db.read(|connection| requests::find(connection, id))?;
-        Ok(found.ok_or_else(|| Error::not_found(format!("privacy request {id}")))?)
-    };
     match command {
         Command::List { shop, before, limit } => {
             let filter = Filter { shop, before, limit };
             let found = app.db.read(|connection| requests::list(connection, &filter))?;
-            let document = json!({ "requests": found.iter().map(request_document).collect::<Vec<_>>() });
+            let document = json!({ "requests": found.iter().map(gdpr::request).collect::<Vec<_>>() });
             output.print(&document, || requests_text(&found))?;
         }
         Command::Show { id } => {
-            let request = find(id)?;
-            output.print(&request_document(&request), || request_text(&request))?;
+            let request = app.db.read(|connection| requests::load(connection, id))?;
+            output.print(&gdpr::request(&request), || request_text(&request))?;
         }
         Command::Report { id } => {
-            let request = find(id)?;
-            let report = app.db.read(|connection| requests::find_report(connection, id))?.ok_or_else(|| {
-                let why = match request.processed_at {
-                    None => "it has not been worked off yet",
-                    Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
-                };
-                Error::not_found(format!("report of privacy request {id}: {why};"))
-            })?;
+            let report = app.db.read(|connection| requests::load_report(connection, id))?;
             // The report is a JSON document for the merchant either way.
             output.print(&report, || format!("{report:#}"))?;
         }
         Command::Verify => {
             let program = std::env::current_exe()?;
             let verification = verify::verify(&app.db, &app.hasher, &program)?;
-            output.print(&verification_document(&verification), || verification_text(&verification))?;
+            output.print(&gdpr::verification(&verification), || verification_text(&verification))?;
             if !verification.is_ok() {
                 return Err(Failure::Told);
             }
@@ -98,45 +88,25 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
 /// Receipts read at once while they are printed.
 const RECEIPTS_PAGE: usize = 500;
 
-fn print_receipts(db: &crate::db::Db, output: Output) -> Result<(), Failure> {
+/// Prints receipts as they are read: there may be more than fit into memory.
+fn print_receipts(db: &Db, output: Output) -> Result<(), Failure> {
     let mut after = 0;
+    output.begin_list("receipts")?;
     loop {
         let page = db.read(|connection| receipts::list_after(connection, after, RECEIPTS_PAGE))?;
-        let Some(last) = page.last() else { return Ok(()) };
+        let Some(last) = page.last() else { break };
+        let first = after == 0;
         after = last.sequence;
-        for receipt in page {
-            let document = json!({
-                "sequence": receipt.sequence,
-                "previousHash": hex(&receipt.previous_hash),
-                "kind": receipt.kind,
-                "requestId": receipt.request_id,
-                "type": receipt.request_type,
-                "subjectHash": hex(&receipt.subject_hash),
-                "outcome": receipt.outcome,
-                "counts": receipt.counts,
-                "createdAt": instant(receipt.created_at),
-                "version": receipt.version,
-                "hash": hex(&receipt.hash),
-            });
-            output.line(&document.to_string())?;
+        for (number, receipt) in page.iter().enumerate() {
+            output.item(first && number == 0, &gdpr::receipt(receipt), || {
+                let Receipt { sequence, kind, request_type, outcome, counts, created_at, hash, .. } = receipt;
+                let (at, hash) = (instant(*created_at), hex(hash));
+                format!("{sequence} {at} {kind} {request_type} {outcome} {counts} {hash}")
+            })?;
         }
     }
-}
-
-fn request_document(request: &Request) -> Value {
-    json!({
-        "id": request.id.to_string(),
-        "shop": request.shop.as_str(),
-        "type": request.kind.as_str(),
-        "webhookId": request.webhook_id,
-        "triggeredAt": instant(request.triggered_at),
-        "createdAt": instant(request.created_at),
-        "dueAt": instant(request.due_at),
-        "processedAt": optional_instant(request.processed_at),
-        "erasedAt": optional_instant(request.erased_at),
-        "outcome": request.outcome.map(requests::Outcome::as_str),
-        "deleted": request.deleted,
-    })
+    output.end_list()?;
+    Ok(())
 }
 
 fn requests_text(found: &[Request]) -> String {
@@ -172,17 +142,6 @@ fn request_text(request: &Request) -> String {
     ];
     lines.extend(request.deleted.iter().map(|(table, rows)| format!("deleted       {rows} {table}")));
     lines.join("\n")
-}
-
-fn verification_document(verification: &Verification) -> Value {
-    json!({
-        "ok": verification.is_ok(),
-        "receipts": verification.chain.receipts,
-        "head": hex(&verification.chain.head),
-        "broken": verification.chain.broken_at.map(|(sequence, why)| json!({ "sequence": sequence, "why": why })),
-        "leftovers": verification.leftovers,
-        "toScrub": verification.to_scrub,
-    })
 }
 
 fn verification_text(verification: &Verification) -> String {

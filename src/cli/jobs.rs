@@ -1,12 +1,15 @@
-//! `quotegrid jobs`: enqueue, list, show, run the next, count.
+//! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
-use super::output::{Output, instant, optional_instant, table};
-use super::{Failure, open};
-use crate::config::DatabaseSettings;
-use crate::db::Schema;
-use crate::domain::ids::JobId;
+use super::output::{Output, table};
+use super::{Failure, open, open_with};
+use crate::config::{DatabaseSettings, UpkeepSettings};
+use crate::db::{Schema, Tx};
+use crate::documents::{instant, jobs as documents};
+use crate::domain::ids::{JobId, ShopDomain};
+use crate::erasure;
 use crate::error::{Error, Kind};
-use crate::queue::{self, Attempt, Filter, Job, NewJob, Status, Step};
+use crate::housekeeping::Stop;
+use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, Step};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -39,6 +42,9 @@ pub(super) enum Command {
         /// Only those of this type
         #[arg(long = "type", value_name = "TYPE")]
         job_type: Option<String>,
+        /// Only those about this shop
+        #[arg(long)]
+        shop: Option<ShopDomain>,
         /// Only those enqueued before this one: the last of the page before
         #[arg(long, value_name = "ID")]
         before: Option<JobId>,
@@ -52,7 +58,25 @@ pub(super) enum Command {
         id: JobId,
     },
     /// Run the oldest due job now, in this process; exit code 0 also when it fails
-    RunNext,
+    RunNext {
+        #[command(flatten)]
+        upkeep: UpkeepSettings,
+    },
+    /// Delete finished jobs that are older than they are kept, with their attempts; a server does so by itself every hour
+    Prune {
+        #[command(flatten)]
+        upkeep: UpkeepSettings,
+    },
+    /// Try a failed or cancelled job again, with a fresh set of attempts
+    Retry {
+        /// Its id
+        id: JobId,
+    },
+    /// Call off a job that has not begun
+    Cancel {
+        /// Its id
+        id: JobId,
+    },
     /// Count the jobs by where they stand
     Stats,
 }
@@ -75,11 +99,12 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let id = open(database, Schema::MakeIfMissing)?.enqueue(job)?;
             output.print(&json!({ "jobId": id.to_string() }), || id.to_string())?;
         }
-        Command::List { status, job_type, before, limit } => {
+        Command::List { status, job_type, shop, before, limit } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let filter = Filter { status, job_type, before, limit };
+            let subject = shop.map(|shop| erasure::subject(&app.hasher, &shop));
+            let filter = Filter { status, job_type, subject, before, limit };
             let jobs = app.db.read(|connection| queue::list(connection, &filter))?;
-            let document = json!({ "jobs": jobs.iter().map(job_document).collect::<Vec<_>>() });
+            let document = json!({ "jobs": jobs.iter().map(documents::job).collect::<Vec<_>>() });
             output.print(&document, || jobs_text(&jobs))?;
         }
         Command::Show { id } => {
@@ -88,13 +113,15 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                 let job = queue::find(connection, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))?;
                 Ok((job, queue::list_attempts(connection, id)?))
             })?;
-            let mut document = job_document(&job);
-            document["payload"] = job.payload.clone();
-            document["attemptHistory"] = attempts.iter().map(attempt_document).collect();
-            output.print(&document, || job_text(&job, &attempts))?;
+            output.print(&documents::job_in_full(&job, &attempts), || job_text(&job, &attempts))?;
         }
-        Command::RunNext => {
-            let step = open(database, Schema::MakeIfMissing)?.process_next_job()?;
+        Command::Prune { upkeep } => {
+            let app = open_with(database, &upkeep, Schema::MustBeCurrent)?;
+            let pruned = app.housekeeper().prune_jobs(&Stop::default())?;
+            output.print(&json!({ "jobs": pruned }), || format!("{pruned} jobs pruned"))?;
+        }
+        Command::RunNext { upkeep } => {
+            let step = open_with(database, &upkeep, Schema::MakeIfMissing)?.process_next_job()?;
             let document = match &step {
                 Step::Idle => json!({ "processed": false }),
                 Step::Ran { id, job_type, error } => {
@@ -107,45 +134,43 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                 Step::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
             })?;
         }
+        Command::Retry { id } => change(database, id, Queue::retry, "is due again", output)?,
+        Command::Cancel { id } => change(database, id, Queue::cancel, "is cancelled", output)?,
         Command::Stats => {
             let app = open(database, Schema::MustBeCurrent)?;
             let counts = app.db.read(queue::counts)?;
-            let rows = [
-                ("pending", counts.pending),
-                ("processing", counts.processing),
-                ("completed", counts.completed),
-                ("failed", counts.failed),
-                ("cancelled", counts.cancelled),
-            ];
-            let document = Value::from_iter(rows.map(|(status, count)| (status, json!(count))));
-            output.print(&document, || rows.map(|(status, count)| format!("{status:<12}{count}")).join("\n"))?;
+            output.print(&documents::counts(&counts), || counts_text(&counts))?;
         }
     }
     Ok(())
 }
 
-fn job_document(job: &Job) -> Value {
-    json!({
-        "id": job.id.to_string(),
-        "type": job.job_type,
-        "status": job.status.as_str(),
-        "attempts": job.attempts,
-        "maxAttempts": job.max_attempts,
-        "scheduledAt": instant(job.scheduled_at),
-        "processedAt": optional_instant(job.processed_at),
-        "error": job.error,
-        "createdAt": instant(job.created_at),
-    })
+/// Changes where a job stands and prints it as it stands then.
+fn change(
+    database: &DatabaseSettings,
+    id: JobId,
+    change: fn(&Queue, &Tx<'_>, DateTime<Utc>, JobId) -> crate::error::Result<()>,
+    done: &str,
+    output: Output,
+) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    let (queue, now) = (app.queue.clone(), app.clock.now());
+    app.db.write(move |tx| change(&queue, tx, now, id))?;
+    let job = app.db.read(|connection| queue::find(connection, id))?;
+    let job = job.ok_or_else(|| Error::not_found(format!("job {id}")))?;
+    output.print(&documents::job(&job), || format!("{} {id} {done}", job.job_type))?;
+    Ok(())
 }
 
-fn attempt_document(attempt: &Attempt) -> Value {
-    json!({
-        "attempt": attempt.attempt,
-        "startedAt": instant(attempt.started_at),
-        "endedAt": instant(attempt.ended_at),
-        "outcome": attempt.outcome,
-        "error": attempt.error,
-    })
+fn counts_text(counts: &Counts) -> String {
+    let rows = [
+        ("pending", counts.pending),
+        ("processing", counts.processing),
+        ("completed", counts.completed),
+        ("failed", counts.failed),
+        ("cancelled", counts.cancelled),
+    ];
+    rows.map(|(status, count)| format!("{status:<12}{count}")).join("\n")
 }
 
 fn jobs_text(jobs: &[Job]) -> String {

@@ -2,10 +2,14 @@
 //! code that says what kind of thing went wrong ([`Exit`]).
 
 mod backup;
+mod doctor;
+mod failpoints;
 mod gdpr;
 mod jobs;
+mod matrices;
 mod migrate;
 mod output;
+mod quote;
 mod restore;
 mod serve;
 mod signals;
@@ -15,10 +19,11 @@ mod work;
 
 use crate::app::{self, App};
 use crate::backup::BackupError;
-use crate::config::{ConfigError, DatabaseSettings, log_filter};
+use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
+pub use failpoints::arm_failpoints;
 use output::Output;
 use std::process::ExitCode;
 
@@ -69,20 +74,26 @@ enum Command {
     Work(work::Args),
     /// Bring the database's schema up to date and report
     Migrate,
-    /// Enqueue, look at and run jobs
+    /// Enqueue, look at, run, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
     /// Look at privacy requests and verify that what was erased is gone
     #[command(subcommand)]
     Gdpr(gdpr::Command),
-    /// Add and look at stores
+    /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
+    /// List, import, export and assign price matrices
+    Matrices(matrices::Matrices),
+    /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
+    Doctor(doctor::Args),
     /// Copy the database to a file, while others serve from it
     Backup(backup::Args),
     /// Put a backup in the place of the database, without bringing back anyone who was erased
     Restore(restore::Args),
-    /// Play Shopify
+    /// Price a size and say why it costs that
+    Quote(quote::Args),
+    /// Play Shopify, and set it up
     #[command(subcommand)]
     Webhook(webhook::Command),
 }
@@ -138,7 +149,13 @@ impl Failure {
 
 /// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
 pub fn start_logger() {
-    env_logger::Builder::new().parse_filters(&log_filter()).format_timestamp_millis().format_target(false).init();
+    env_logger::Builder::new()
+        .parse_filters(&log_filter())
+        // It tells each migration in four lines; we tell all of them in one.
+        .filter_module("refinery_core", log::LevelFilter::Warn)
+        .format_timestamp_millis()
+        .format_target(false)
+        .init();
 }
 
 /// Runs the command line of this process.
@@ -170,8 +187,11 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Jobs(command) => jobs::run(&database, command, output),
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
+        Command::Matrices(command) => matrices::run(&database, command, output),
+        Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
         Command::Restore(args) => restore::run(&database, args, output),
+        Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
 }
@@ -187,4 +207,12 @@ fn options(database: &DatabaseSettings, schema: Schema) -> app::Options {
 /// Opens the app for a command.
 fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
     Ok(App::open(options(database, schema))?)
+}
+
+/// The same for a command that works jobs off or keeps house.
+fn open_with(database: &DatabaseSettings, upkeep: &UpkeepSettings, schema: Schema) -> Result<App, Failure> {
+    let mut options = options(database, schema);
+    options.retention = upkeep.retention();
+    options.alerts = upkeep.alerts()?;
+    Ok(App::open(options)?)
 }

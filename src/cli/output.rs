@@ -1,6 +1,5 @@
 //! What commands print: one JSON document, or lines for people.
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -20,6 +19,25 @@ impl Output {
         self.line(&if self.json { document.to_string() } else { text() })
     }
 
+    /// Begins a list that is printed as it is read; its one document is `{"name":[…]}`.
+    pub(super) fn begin_list(self, name: &str) -> io::Result<()> {
+        if self.json { self.line(&format!("{{\"{name}\":[")) } else { Ok(()) }
+    }
+
+    /// Prints an item of the list, a line each.
+    pub(super) fn item(self, first: bool, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
+        match (self.json, first) {
+            (false, _) => self.line(&text()),
+            (true, true) => self.line(&document.to_string()),
+            (true, false) => self.line(&format!(",{document}")),
+        }
+    }
+
+    /// Ends the list.
+    pub(super) fn end_list(self) -> io::Result<()> {
+        if self.json { self.line("]}") } else { Ok(()) }
+    }
+
     /// Prints a line at once, however stdout is buffered.
     pub(super) fn line(self, line: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
@@ -29,16 +47,6 @@ impl Output {
             written => written,
         }
     }
-}
-
-/// An instant as every output shows it: RFC 3339, UTC, milliseconds.
-pub(super) fn instant(at: DateTime<Utc>) -> String {
-    at.to_rfc3339_opts(SecondsFormat::Millis, true)
-}
-
-/// An instant that may be absent.
-pub(super) fn optional_instant(at: Option<DateTime<Utc>>) -> Option<String> {
-    at.map(instant)
 }
 
 /// Rows in columns as wide as their longest cell, under `heads`; `nothing` where there are none.

@@ -1,10 +1,13 @@
 //! `quotegrid serve`: the server, workers and the scrub in one process, until SIGTERM or SIGINT.
 
 use super::output::Output;
-use super::signals::StopSignals;
+use super::signals::{self, StopSignals};
 use super::{Failure, options};
 use crate::app::App;
-use crate::config::{ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, WorkerSettings};
+use crate::clock::ManualClock;
+use crate::config::{
+    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, UpkeepSettings, WORKERS, WorkerSettings,
+};
 use crate::db::Schema;
 use crate::demo::{self, DemoStore};
 use crate::domain::ids::ShopDomain;
@@ -15,11 +18,13 @@ use crate::http::{Router, Site};
 use crate::keyed_hash::hex;
 use crate::metrics::Metrics;
 use crate::shopify::Secrets;
+use chrono::{DateTime, Utc};
 use log::{info, warn};
 use serde_json::json;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -29,13 +34,26 @@ pub(super) struct Args {
     edge: EdgeSettings,
     #[command(flatten)]
     workers: WorkerSettings,
+    #[command(flatten)]
+    upkeep: UpkeepSettings,
     /// For a laptop: make up secrets that are not configured, load a demo store, and print commands to try
     #[arg(long)]
     dev: bool,
+    /// For test suites: a database in a temporary directory that goes with the process, a free port, made-up secrets and a demo store,
+    /// all named in the line printed with --json. Ends when its standard input, where that is a pipe, is closed
+    #[arg(long)]
+    ephemeral: bool,
+    /// With --ephemeral: a clock that shows this time (RFC 3339) and stands still until POST /admin/api/clock moves it. Jobs run when
+    /// POST /admin/api/jobs/run asks for it, unless --workers says otherwise
+    #[arg(long, value_name = "TIME", requires = "ephemeral")]
+    clock_at: Option<DateTime<Utc>>,
 }
 
 /// How long the last emptying of the WAL may take; whatever is left then is no loss.
 const LAST_CHECKPOINT: Duration = Duration::from_secs(2);
+
+/// Where an ephemeral server listens where nothing is said: on a port that is free.
+const ANY_PORT: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0));
 
 /// What was made up for this run.
 #[derive(Debug, Default)]
@@ -44,43 +62,79 @@ struct Generated {
     admin_token: Option<Secret>,
 }
 
-pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Result<(), Failure> {
+pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -> Result<(), Failure> {
     // Every setting is checked before anything is touched.
     let mut secrets = args.server.shopify_secrets()?;
     let admin_token = args.server.admin_token()?;
+    let metrics_token = args.server.metrics_token()?;
     let public_url = args.server.public_url()?;
+    let alerts = args.upkeep.alerts()?;
+    let makes_up = args.dev || args.ephemeral;
     let mut generated = Generated::default();
     if secrets.is_empty() {
-        if !args.dev {
+        if !makes_up {
             return Err(ConfigError::NoShopifySecret.into());
         }
         let secret = made_up();
         secrets.push(secret.clone());
         generated.shopify_api_secret = Some(secret);
     }
-    if args.dev && admin_token.is_none() {
+    if makes_up && admin_token.is_none() {
         generated.admin_token = Some(made_up());
     }
 
     let signals = StopSignals::catch()?;
-    let mut options = options(database, Schema::BringUpToDate);
+    // Dropped last: the directory goes when everything that uses it is closed.
+    let directory = if args.ephemeral { Some(temporary_directory()?) } else { None };
+    let mut database = database.clone();
+    if let Some(directory) = &directory {
+        // Whatever is configured: a database that goes with the process must be nobody's.
+        database.database = directory.path().join("quotegrid.db");
+        args.server.listen = args.server.listen.or(Some(ANY_PORT));
+    }
+    let mut options = options(&database, Schema::BringUpToDate);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
+    options.retention = args.upkeep.retention();
+    options.alerts = alerts;
+    let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
+    if let Some(clock) = &frozen_clock {
+        options.clock = clock.clone();
+    }
+    // With a clock that stands still, a test wants to say what happens when.
+    let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
+
     let app = Arc::new(App::open(options)?);
-    let demo = if args.dev { load_demo(&app)? } else { None };
-    let background = app.start(args.workers.workers.into())?;
+    let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
-    let site = Arc::new(Site::new(app.clone(), Secrets::new(secret_texts)));
     let metrics = Arc::new(Metrics::default());
+    let mut site = Site::new(app.clone(), Secrets::new(secret_texts))
+        .with_metrics(metrics.clone())
+        .with_rate_limit(args.server.rate_limit);
+    if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
+        site = site.with_admin_token(token);
+    }
+    if let Some(token) = &metrics_token {
+        site = site.with_metrics_token(token);
+    }
+    if let Some(clock) = frozen_clock {
+        site = site.with_frozen_clock(clock);
+    }
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
-    let server = Server::start(server_options, Arc::new(Router::new(site))).map_err(std::io::Error::other)?;
+    let server = Server::start(server_options, Arc::new(Router::new(Arc::new(site)))).map_err(std::io::Error::other)?;
+
+    // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
+    let background = app.start(workers.into())?;
 
     let url = format!("http://{}", server.address());
     announce(&url, &app, &generated, demo.as_ref(), output)?;
     if args.dev {
         let shop = demo.as_ref().map(|demo| &demo.shop);
-        print_hints(database, server.address(), &secrets[0], shop);
+        print_hints(&database, server.address(), &secrets[0], shop);
     }
     warn_of_exposure(server.address(), public_url.as_deref());
+    if args.ephemeral {
+        signals::stop_when_stdin_closes()?;
+    }
 
     signals.wait();
     let grace = Duration::from_millis(args.workers.grace_ms.into());
@@ -89,8 +143,17 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
+    drop((server, app));
+    if let Some(directory) = directory {
+        directory.close()?;
+    }
     info!("stopped");
     Ok(())
+}
+
+fn temporary_directory() -> std::io::Result<TempDir> {
+    // 0700, and a name that nobody can guess.
+    tempfile::Builder::new().prefix("quotegrid-ephemeral-").tempdir()
 }
 
 /// The demo store; none while an erasure that an earlier run began has yet to end.

@@ -2,9 +2,26 @@
 
 use super::Exit;
 use log::{info, warn};
+use rustix::fs::FileType;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io;
+
+/// Asks this process to stop once whoever holds the other end of its standard input closes it, most likely by ending. Only where it is
+/// a pipe: what a shell puts in the background reads from /dev/null, which is at its end from the start.
+pub(super) fn stop_when_stdin_closes() -> io::Result<()> {
+    let kind = rustix::fs::fstat(io::stdin()).map(|stdin| FileType::from_raw_mode(stdin.st_mode));
+    if !matches!(kind, Ok(FileType::Fifo | FileType::Socket)) {
+        return Ok(());
+    }
+    std::thread::Builder::new().name("stdin".to_owned()).spawn(|| {
+        // What is written to it means nothing; only its end does.
+        let _ended = io::copy(&mut io::stdin().lock(), &mut io::sink());
+        info!("standard input was closed");
+        let _stops = signal_hook::low_level::raise(SIGTERM);
+    })?;
+    Ok(())
+}
 
 /// Signals that have been caught since this was made.
 pub(super) struct StopSignals(Signals);

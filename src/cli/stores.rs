@@ -1,15 +1,21 @@
-//! `quotegrid stores`: add, list, show.
+//! `quotegrid stores`: add, list, show, erase, and their keys.
 
-use super::output::{Output, instant, optional_instant, table};
+use super::output::{Output, table};
 use super::{Failure, open};
-use crate::catalog::stores::{self, Store};
-use crate::catalog::{self, keys};
+use crate::catalog::keys::{self, ApiKey, NewKey};
+use crate::catalog::stores::{self, NewStore, Store};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
-use crate::domain::ids::ShopDomain;
-use crate::error::{Error, Kind};
-use crate::orders;
-use clap::{Subcommand, ValueEnum};
+use crate::documents::holdings::{self, ExportError};
+use crate::documents::stores::{self as documents, Counted};
+use crate::documents::{instant, optional_instant};
+use crate::domain::ids::{KeyId, ShopDomain};
+use crate::domain::length::Unit;
+use crate::domain::money::Currency;
+use crate::erasure;
+use crate::error::Error;
+use clap::Subcommand;
+use rusqlite::Connection;
 use serde_json::{Value, json};
 
 #[derive(Debug, Subcommand)]
@@ -19,10 +25,10 @@ pub(super) enum Command {
         /// The shop's domain, name.myshopify.com
         shop: ShopDomain,
         /// ISO 4217 code of the shop's money
-        #[arg(long, default_value = "USD")]
-        currency: String,
+        #[arg(long, default_value_t = Currency::USD)]
+        currency: Currency,
         /// The unit that sizes are given in
-        #[arg(long, default_value = "mm")]
+        #[arg(long, value_name = "mm|cm", default_value_t = Unit::Mm)]
         unit: Unit,
     },
     /// List stores
@@ -39,39 +45,64 @@ pub(super) enum Command {
         /// The shop's domain
         shop: ShopDomain,
     },
+    /// Erase a store for good, by the same job as Shopify's shop/redact
+    Erase {
+        /// The shop's domain
+        shop: ShopDomain,
+        /// Only show how many rows would go
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Print everything that is held about a shop as one JSON document
+    Export {
+        /// The shop's domain
+        shop: ShopDomain,
+    },
+    /// Issue, list and revoke a store's API keys
+    Keys {
+        /// The shop's domain
+        shop: ShopDomain,
+        #[command(subcommand)]
+        command: KeysCommand,
+    },
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Unit {
-    /// Millimetres
-    Mm,
-    /// Centimetres
-    Cm,
-}
-
-impl Unit {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Mm => "mm",
-            Self::Cm => "cm",
-        }
-    }
+#[derive(Debug, Subcommand)]
+pub(super) enum KeysCommand {
+    /// Issue another key and print it: it is shown only this once. Others go on working
+    Issue {
+        /// What it is for
+        #[arg(long)]
+        label: Option<String>,
+        /// An origin that may use it from web pages, such as https://shop.example.com; may be repeated. Any where unset
+        #[arg(long = "origin", value_name = "ORIGIN")]
+        origins: Vec<String>,
+    },
+    /// List keys, newest first
+    List {
+        /// Only those issued before this one: the last of the page before
+        #[arg(long, value_name = "ID")]
+        before: Option<KeyId>,
+        /// At most this many
+        #[arg(long, value_name = "COUNT", default_value_t = 50)]
+        limit: usize,
+    },
+    /// Revoke a key: it stops working at once
+    Revoke {
+        /// Its id
+        id: KeyId,
+    },
 }
 
 pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
     match command {
         Command::Add { shop, currency, unit } => {
-            if currency.len() != 3 || !currency.bytes().all(|byte| byte.is_ascii_uppercase()) {
-                let fault = "must be three capital letters, such as EUR";
-                return Err(Error::new(Kind::Invalid, "the store cannot be added")
-                    .with_fault("currency", fault)
-                    .into());
-            }
             let app = open(database, Schema::MakeIfMissing)?;
-            let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
+            let (entropy, now) = (app.entropy.clone(), app.clock.now());
+            let new = NewStore { shop: shop.clone(), currency, unit };
             let key = app.db.write(move |tx| -> Result<_, Error> {
-                let store = stores::install(tx, now, entropy.as_ref(), &wanted, &currency, unit.as_str())?;
-                Ok(keys::issue(tx, now, entropy.as_ref(), store.id(), None)?)
+                let store = stores::install_new(tx, now, entropy.as_ref(), &new)?;
+                keys::issue(tx, now, entropy.as_ref(), store.id(), None)
             })?;
             output.print(&json!({ "shop": shop.as_str(), "apiKey": key.key }), || {
                 format!("{shop} is ready\nAPI key (shown only now): {}", key.key)
@@ -86,56 +117,119 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                     .map(|store| Ok((Counted::load(connection, &store)?, store)))
                     .collect::<Result<Vec<_>, Failure>>()
             })?;
-            let documents: Vec<Value> = found.iter().map(|(counted, store)| store_document(store, counted)).collect();
-            output.print(&json!({ "stores": documents }), || stores_text(&found))?;
+            let stores: Vec<Value> = found.iter().map(|(counted, store)| documents::store(store, counted)).collect();
+            output.print(&json!({ "stores": stores }), || stores_text(&found))?;
         }
         Command::Show { shop } => {
             let app = open(database, Schema::MustBeCurrent)?;
             let (store, counted, rows) = app.db.read(|connection| -> Result<_, Failure> {
-                let store =
-                    stores::find(connection, &shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
-                let mut rows = catalog::count_rows(connection, store.id)?;
-                rows.merge(&orders::records::count_rows(connection, store.id)?);
+                let store = load(connection, &shop)?;
+                let rows = documents::rows(connection, &store)?;
                 let counted = Counted::load(connection, &store)?;
                 Ok((store, counted, rows))
             })?;
-            let mut document = store_document(&store, &counted);
-            document["rows"] = json!(rows);
+            let document = documents::store_in_full(&store, &counted, &rows);
             output.print(&document, || store_text(&store, &rows))?;
+        }
+        Command::Erase { shop, dry_run } => erase(database, &shop, dry_run, output)?,
+        Command::Export { shop } => export(database, &shop)?,
+        Command::Keys { shop, command } => run_keys(database, shop, command, output)?,
+    }
+    Ok(())
+}
+
+fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
+    stores::find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))
+}
+
+fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: Output) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    if dry_run {
+        let rows = app.db.read(|connection| -> Result<_, Error> {
+            Ok(erasure::shop::preview(connection, &load(connection, shop)?)?)
+        })?;
+        output.print(&json!({ "shop": shop.as_str(), "rows": rows }), || {
+            let mut lines = vec![format!("erasing {shop} would delete")];
+            lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
+            lines.join("\n")
+        })?;
+        return Ok(());
+    }
+    let (queue, now, job, wanted) = (app.queue.clone(), app.clock.now(), app.erasure_of(shop), shop.clone());
+    let id = app.db.write(move |tx| {
+        load(tx, &wanted)?;
+        queue.enqueue(tx, now, job)
+    })?;
+    output.print(&json!({ "jobId": id.to_string() }), || {
+        format!("job {id} erases {shop}: a running server works it off, or `quotegrid jobs run-next` does")
+    })?;
+    Ok(())
+}
+
+/// One document with or without `--json`: there is no other way to show it.
+fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    match holdings::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(ExportError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(ExportError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(ExportError::Write(error)) => Err(error.into()),
+    }
+}
+
+fn run_keys(
+    database: &DatabaseSettings,
+    shop: ShopDomain,
+    command: KeysCommand,
+    output: Output,
+) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    let now = app.clock.now();
+    match command {
+        KeysCommand::Issue { label, origins } => {
+            let (new, entropy) = (NewKey::new(label, Some(origins))?, app.entropy.clone());
+            let key = app.db.write(move |tx| -> Result<_, Error> {
+                let store = stores::load_live(tx, &shop)?;
+                keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
+            })?;
+            output.print(&json!({ "id": key.id.to_string(), "apiKey": key.key }), || {
+                format!("key {}\nAPI key (shown only now): {}", key.id, key.key)
+            })?;
+        }
+        KeysCommand::List { before, limit } => {
+            let found = app.db.read(|connection| -> Result<_, Error> {
+                Ok(keys::list(connection, load(connection, &shop)?.id, before, limit)?)
+            })?;
+            let document = json!({ "keys": found.iter().map(documents::key).collect::<Vec<_>>() });
+            output.print(&document, || keys_text(&found))?;
+        }
+        KeysCommand::Revoke { id } => {
+            app.db.write(move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
+            output.print(&json!({ "id": id.to_string(), "revokedAt": instant(now) }), || {
+                format!("key {id} is revoked")
+            })?;
         }
     }
     Ok(())
 }
 
-/// What a store has that a list should say; cells and the like are many, and counted only for one store.
-struct Counted {
-    matrices: u64,
-    option_groups: u64,
-    draft_orders: u64,
-}
-
-impl Counted {
-    fn load(connection: &rusqlite::Connection, store: &Store) -> Result<Self, Failure> {
-        Ok(Self {
-            matrices: catalog::matrices::count(connection, store.id)?,
-            option_groups: catalog::options::count(connection, store.id)?,
-            draft_orders: orders::records::count(connection, store.id)?,
+fn keys_text(found: &[ApiKey]) -> String {
+    let rows: Vec<Vec<String>> = found
+        .iter()
+        .map(|key| {
+            vec![
+                key.id.to_string(),
+                format!("{}…", key.prefix),
+                key.label.clone().unwrap_or_default(),
+                instant(key.created_at),
+                optional_instant(key.last_used_at).unwrap_or_else(|| "never".to_owned()),
+                optional_instant(key.revoked_at).unwrap_or_else(|| "-".to_owned()),
+            ]
         })
-    }
-}
-
-fn store_document(store: &Store, counted: &Counted) -> Value {
-    json!({
-        "shop": store.shop.as_str(),
-        "currency": store.currency,
-        "unit": store.unit,
-        "installedAt": instant(store.installed_at),
-        "uninstalledAt": optional_instant(store.uninstalled_at),
-        "erasingSince": optional_instant(store.erasing_since),
-        "matrices": counted.matrices,
-        "optionGroups": counted.option_groups,
-        "draftOrders": counted.draft_orders,
-    })
+        .collect();
+    table(&["ID", "KEY", "LABEL", "CREATED AT", "LAST USED AT", "REVOKED AT"], &rows, "no keys")
 }
 
 fn state(store: &Store) -> String {

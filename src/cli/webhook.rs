@@ -1,14 +1,15 @@
-//! `quotegrid webhook send`: plays Shopify. Signs a sample or a file, posts it with Shopify's headers, and shows the answer.
+//! `quotegrid webhook`: `setup` shows what to enter at Shopify, `send` plays Shopify. Signs a sample or a file, posts it with Shopify's headers, and shows the answer.
 
 use super::Failure;
 use super::output::Output;
 use crate::clock::{Clock, SystemClock};
-use crate::config::Secret;
+use crate::config::{ConfigError, Secret, checked_public_url};
 use crate::domain::ids::{ShopDomain, uuid_v7};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
 use crate::shopify::Topic;
 use crate::shopify::sample::{sample_body, sign};
+use crate::shopify::setup::{self, API_VERSION};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 use std::io::{Read, Write};
@@ -22,13 +23,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// An answer to a webhook is a line; a longer one comes from something else than quotegrid.
 const ANSWER_MAX: u64 = 1 << 20;
 
-/// The version that Shopify's headers name.
-const API_VERSION: &str = "2026-10";
-
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
     /// Sign a webhook and post it, as Shopify would; fails when the answer is not 2xx
-    Send(SendArgs),
+    Send(Box<SendArgs>),
+    /// Show what to enter at Shopify so that webhooks come: the block of shopify.app.toml, and the steps
+    Setup {
+        /// How Shopify reaches this server, such as https://quotes.example.com
+        #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
+        public_url: String,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -81,10 +85,29 @@ impl HeaderFamily {
 }
 
 pub(super) fn run(command: Command, output: Output) -> std::result::Result<(), Failure> {
-    let Command::Send(args) = command;
+    let args = match command {
+        Command::Send(args) => args,
+        Command::Setup { public_url } => return show_setup(&public_url, output),
+    };
     let sent = send(&args, SystemClock.now(), &OsEntropy)?;
     output.print(&sent.document(), || sent.text())?;
     if (200..300).contains(&sent.answer.status) { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// Shows what to enter at Shopify.
+fn show_setup(public_url: &str, output: Output) -> std::result::Result<(), Failure> {
+    let address = checked_public_url(public_url)?.ok_or(ConfigError::PublicUrl)?;
+    if !address.starts_with("https://") {
+        return Err(invalid("Shopify posts to https addresses only".to_owned()).into());
+    }
+    let url = format!("{address}/webhooks");
+    let (block, steps) = (setup::toml_block(&url), setup::steps(&url));
+    output.print(&json!({ "url": url, "shopifyAppToml": block, "steps": steps }), || {
+        let steps: Vec<String> =
+            steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect();
+        format!("{block}\n{}", steps.join("\n"))
+    })?;
+    Ok(())
 }
 
 /// A webhook that was sent, and what came back.

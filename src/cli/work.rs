@@ -4,7 +4,7 @@ use super::output::Output;
 use super::signals::StopSignals;
 use super::{Failure, options};
 use crate::app::App;
-use crate::config::{DatabaseSettings, WorkerSettings};
+use crate::config::{DatabaseSettings, UpkeepSettings, WORKERS, WorkerSettings};
 use crate::db::Schema;
 use log::info;
 use serde_json::json;
@@ -14,16 +14,21 @@ use std::time::Duration;
 pub(super) struct Args {
     #[command(flatten)]
     workers: WorkerSettings,
+    #[command(flatten)]
+    upkeep: UpkeepSettings,
 }
 
 pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Result<(), Failure> {
     let signals = StopSignals::catch()?;
     let mut options = options(database, Schema::MakeIfMissing);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
+    options.retention = args.upkeep.retention();
+    options.alerts = args.upkeep.alerts()?;
     let app = App::open(options)?;
-    let background = app.start(args.workers.workers.into())?;
+    let workers = args.workers.workers.unwrap_or(WORKERS);
+    let background = app.start(workers.into())?;
     let path = app.db.path().display().to_string();
-    output.print(&json!({ "event": "working", "database": path, "workers": args.workers.workers }), || {
+    output.print(&json!({ "event": "working", "database": path, "workers": workers }), || {
         format!("quotegrid working on {path}")
     })?;
     signals.wait();

@@ -1,12 +1,14 @@
 //! Moves pages from the WAL into the database file: in the background while others write, and wholly for the scrub.
 //! Nobody waits for either.
 
+use super::connection::with_patience;
 use super::error::{Error, Result};
 use log::{debug, error};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
@@ -21,15 +23,21 @@ const WRITER_PAGES_MORE: usize = 1024;
 /// How often the background thread looks for a few pages to move when nobody wakes it.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// Pages still in the WAL with which emptying it holds the write lock only for a moment.
-const FEW_PAGES: i64 = 64;
+/// Pages that readers still hold up with which emptying the WAL holds the write lock only for a moment (4 MiB).
+const FEW_PAGES: i64 = 512;
 
-/// Pause between two attempts at emptying the WAL: readers end within it.
-const EMPTYING_PAUSE: Duration = Duration::from_millis(20);
+/// Pauses between two attempts at emptying the WAL, the first and the longest: readers end within them.
+const EMPTYING_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(160));
+
+/// How long the writer, asked to empty the WAL, may wait for readers and other processes, in total: all changes wait with it.
+const EMPTYING_WAIT: Duration = Duration::from_millis(5);
+
+/// How long to wait for the writer to come round at least: for a whole batch and the pages that it moves.
+const ASKING_WAIT: Duration = Duration::from_millis(500);
 
 thread_local! {
-    /// Pages in the WAL after the last commit of this thread's connection: a hook can carry no state of its own.
-    static WAL_PAGES: Cell<usize> = const { Cell::new(0) };
+    /// Pages in the WAL after the last commit of this thread's connection, until they are noted: a hook can carry no state.
+    static WAL_PAGES: Cell<Option<usize>> = const { Cell::new(None) };
 }
 
 /// What a checkpoint did.
@@ -42,11 +50,15 @@ struct Report {
 
 /// The connection kept for checkpoints, and what wakes its thread.
 pub(super) struct Checkpointer {
-    connection: Mutex<Connection>,
-    wal_pages: AtomicUsize,
+    pub(super) connection: Mutex<Connection>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
+    /// The writer's own checkpoint is due and has found the background's in its way.
+    writer_wants: AtomicBool,
     dirty: AtomicBool,
+    /// Who wants the writer to empty the WAL between two batches.
+    asked: Mutex<Option<SyncSender<Result<bool>>>>,
+    is_asked: AtomicBool,
     stop: Mutex<bool>,
     wake: Condvar,
 }
@@ -55,9 +67,11 @@ impl Checkpointer {
     pub(super) fn new(connection: Connection) -> Self {
         Self {
             connection: Mutex::new(connection),
-            wal_pages: AtomicUsize::new(0),
             writer_due: AtomicUsize::new(WRITER_PAGES),
+            writer_wants: AtomicBool::new(false),
             dirty: AtomicBool::new(true),
+            asked: Mutex::new(None),
+            is_asked: AtomicBool::new(false),
             stop: Mutex::new(false),
             wake: Condvar::new(),
         }
@@ -66,17 +80,26 @@ impl Checkpointer {
     /// Has the size of the WAL noted at each commit of the writer. Called on the writer's thread.
     pub(super) fn watch(&self, writer: &Connection) {
         writer.wal_hook(Some(|_wal, pages| {
-            WAL_PAGES.set(usize::try_from(pages).unwrap_or(0));
+            WAL_PAGES.set(Some(usize::try_from(pages).unwrap_or(0)));
             Ok(())
         }));
     }
 
-    /// Called by the writer after each batch: notes the WAL's size, wakes the thread, and past 32 MiB moves pages itself.
+    /// Called by the writer after each batch: notes the WAL's size, wakes the thread, past 32 MiB moves pages itself, and
+    /// empties the WAL when asked to.
     pub(super) fn between_batches(&self, writer: &Connection) {
-        let pages = WAL_PAGES.get();
-        if self.wal_pages.swap(pages, Ordering::Relaxed) == pages {
-            return;
+        if let Some(pages) = WAL_PAGES.take() {
+            self.note(writer, pages);
         }
+        if self.is_asked.swap(false, Ordering::Acquire)
+            && let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+        {
+            let emptied = with_patience(EMPTYING_WAIT, || checkpoint(writer, "TRUNCATE"));
+            let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
+        }
+    }
+
+    fn note(&self, writer: &Connection, pages: usize) {
         self.dirty.store(true, Ordering::Relaxed);
         if pages >= BACKGROUND_PAGES {
             self.wake.notify_one();
@@ -84,30 +107,49 @@ impl Checkpointer {
             self.writer_due.store(WRITER_PAGES, Ordering::Relaxed);
         }
         if pages >= self.writer_due.load(Ordering::Relaxed) {
-            match checkpoint(writer, "PASSIVE") {
-                Ok(report) => debug!("writer's own checkpoint: {report:?}"),
-                Err(error) => error!("checkpoint failed: {error}"),
+            // Two at once cannot be: the background's is waited for, batch by batch, and it does not begin another.
+            let is_free = match self.connection.try_lock() {
+                Ok(guard) => Some(guard),
+                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => None,
+            };
+            self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
+            if is_free.is_some() {
+                match checkpoint(writer, "PASSIVE") {
+                    Ok(report) => debug!("writer's own checkpoint: {report:?}"),
+                    Err(error) => error!("checkpoint failed: {error}"),
+                }
+                self.writer_due.store(pages + WRITER_PAGES_MORE, Ordering::Relaxed);
             }
-            self.writer_due.store(pages + WRITER_PAGES_MORE, Ordering::Relaxed);
         }
     }
 
     /// The background thread: PASSIVE checkpoints until [`Checkpointer::stop`].
     pub(super) fn run(&self) {
         let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut is_failing = false;
         while !*stop {
-            stop = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner).0;
-            if *stop || !self.dirty.swap(false, Ordering::Relaxed) {
+            let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
+            stop = waited;
+            let writer_does_it = self.writer_wants.load(Ordering::Relaxed) && !quiet.timed_out();
+            if *stop || writer_does_it || !self.dirty.swap(false, Ordering::Relaxed) {
                 continue;
             }
             drop(stop);
             let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            match checkpoint(&connection, "PASSIVE") {
-                Ok(report) if report.moved < report.in_wal => self.dirty.store(true, Ordering::Relaxed),
-                Ok(_) => {}
-                Err(error) => error!("checkpoint failed: {error}"),
-            }
+            let moved = checkpoint(&connection, "PASSIVE");
             drop(connection);
+            match &moved {
+                Ok(report) if report.moved == report.in_wal => {}
+                Ok(_readers_hold_some) => self.dirty.store(true, Ordering::Relaxed),
+                Err(error) => {
+                    self.dirty.store(true, Ordering::Relaxed);
+                    if !is_failing {
+                        error!("checkpoint failed, trying again every second: {error}");
+                    }
+                }
+            }
+            is_failing = moved.is_err();
             stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -119,21 +161,42 @@ impl Checkpointer {
 
     /// Empties the WAL file, trying for at most `patience`; returns whether it is empty of all that was committed before.
     ///
-    /// PASSIVE first, which waits for nobody, then TRUNCATE when little is left. TRUNCATE runs without a busy time-out: with
-    /// one it waits for readers while it holds the write lock (an enqueue waited 1.5 s; 4 ms without, measured).
-    pub(super) fn empty_wal(&self, patience: Duration) -> Result<bool> {
+    /// PASSIVE first, which waits for nobody, then TRUNCATE when readers hold up little. The writer's thread runs that one,
+    /// between two batches: any other would hardly ever find it outside a transaction. It waits for a few milliseconds at the
+    /// most: with a busy time-out it would wait for readers while it holds the write lock (an enqueue waited 1.5 s, measured).
+    pub(super) fn empty_wal(&self, patience: Duration, wake_writer: impl Fn()) -> Result<bool> {
         let until = Instant::now() + patience;
+        let (mut pause, longest) = EMPTYING_PAUSE;
         loop {
+            // Held while the writer is asked: its TRUNCATE finds no checkpoint of ours in its way.
             let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
             let passive = checkpoint(&connection, "PASSIVE")?;
-            if passive.in_wal - passive.moved <= FEW_PAGES && !checkpoint(&connection, "TRUNCATE")?.busy {
-                return Ok(true);
+            if passive.in_wal - passive.moved <= FEW_PAGES {
+                match self.ask_writer(until, &wake_writer) {
+                    Ok(true) => return Ok(true),
+                    // A reader of the newest state: each try costs the writer its wait, so they become rare.
+                    Ok(false) => pause = (pause * 2).min(longest),
+                    Err(error) => return Err(error),
+                }
             }
             drop(connection);
             if Instant::now() >= until {
                 return Ok(false);
             }
-            std::thread::sleep(EMPTYING_PAUSE);
+            std::thread::sleep(pause);
+        }
+    }
+
+    fn ask_writer(&self, until: Instant, wake_writer: impl Fn()) -> Result<bool> {
+        let (answer, answered) = sync_channel(1);
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        self.is_asked.store(true, Ordering::Release);
+        wake_writer();
+        let patience = until.saturating_duration_since(Instant::now()).max(ASKING_WAIT);
+        match answered.recv_timeout(patience) {
+            Ok(emptied) => emptied,
+            Err(RecvTimeoutError::Timeout) => Ok(false),
+            Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! How each connection is set up. Every setting is read back: SQLite ignores what it does not know or cannot do, silently.
 
 use super::error::OpenError;
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// The oldest SQLite that does not damage a WAL file under two connections (the "WAL reset" fault, sqlite.org/changes.html).
@@ -68,25 +69,61 @@ pub(super) fn check_sqlite() -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Makes an empty file with mode 0600 unless there is one. SQLite gives the WAL the same mode.
-pub(super) fn create_file(path: &Path) -> Result<(), OpenError> {
+/// Makes an empty file with mode 0600 unless there is one; returns whether it did. SQLite gives the WAL the same mode.
+pub(super) fn create_file(path: &Path) -> Result<bool, OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(OpenError::from_io(path, error)),
     }
 }
 
-/// Opens and sets up a connection to an existing file.
+/// How every connection is opened: to an existing file only, each one used by one thread at a time.
+pub(super) fn flags() -> OpenFlags {
+    OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+/// Opens and sets up a connection to an existing file that is known to be ours.
 pub(super) fn open(path: &Path, role: Role, synchronous: Synchronous) -> Result<Connection, OpenError> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(|error| OpenError::from_sqlite(path, error))?;
-    if role == Role::Writer && connection.is_readonly("main").map_err(|error| OpenError::from_sqlite(path, error))? {
+    let connection = Connection::open_with_flags(path, flags()).map_err(|error| OpenError::from_sqlite(path, error))?;
+    set_up(&connection, path, role, synchronous)?;
+    Ok(connection)
+}
+
+/// Opens the writer's connection to a file that may be anything: `check` looks at it before a single byte is changed, and a
+/// file that it refuses, or wants no connection to yet (`None`), stays as it is.
+pub(super) fn open_checked<T>(
+    path: &Path,
+    synchronous: Synchronous,
+    check: impl FnOnce(&Connection) -> Result<Option<T>, OpenError>,
+) -> Result<Option<(Connection, T)>, OpenError> {
+    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
+    if connection.is_readonly("main").map_err(sqlite)? {
         // SQLite falls back to read-only without a word when it may not write.
         return Err(OpenError::ReadOnly { path: path.to_path_buf() });
     }
-    set_up(&connection, path, role, synchronous)?;
-    Ok(connection)
+    connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?;
+    // Another program's WAL must stay what it is: closing the last connection would move it into the file. An empty one has
+    // nothing to move, and is only tidied away again.
+    let left_as_is = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let keep_wal = |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(sqlite);
+    if left_as_is {
+        keep_wal(true)?;
+    }
+    let Some(checked) = check(&connection)? else { return Ok(None) };
+    if left_as_is {
+        keep_wal(false)?;
+    }
+    set_up(&connection, path, Role::Writer, synchronous)?;
+    Ok(Some((connection, checked)))
+}
+
+/// The file beside `path` whose name has `suffix` more.
+pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(suffix);
+    path.with_file_name(name)
 }
 
 /// Sets up a reader that the pool has opened.
@@ -101,10 +138,7 @@ fn set_up(connection: &Connection, path: &Path, role: Role, synchronous: Synchro
     let sqlite = |error| OpenError::from_sqlite(path, error);
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     // First of all: already the next statements need locks.
-    match role {
-        Role::Checkpointer => connection.busy_timeout(Duration::ZERO).map_err(sqlite)?,
-        Role::Writer | Role::Reader => connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?,
-    }
+    connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?;
     let set = |pragma: &'static str, value: &str, reads_back: &str| -> Result<(), OpenError> {
         connection.pragma_update(None, pragma, value).map_err(sqlite)?;
         expect_setting(connection, path, pragma, reads_back)
@@ -135,6 +169,9 @@ fn set_up(connection: &Connection, path: &Path, role: Role, synchronous: Synchro
     if role == Role::Reader {
         set("query_only", "ON", "1")?;
     }
+    if role == Role::Checkpointer {
+        connection.busy_timeout(Duration::ZERO).map_err(sqlite)?;
+    }
     Ok(())
 }
 
@@ -156,19 +193,27 @@ fn expect_setting(connection: &Connection, path: &Path, pragma: &'static str, wa
 
 thread_local! {
     static WAITING_SINCE: Cell<Option<Instant>> = const { Cell::new(None) };
+    /// Until when to wait instead, where [`with_patience`] says so.
+    static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
-/// The busy handler: polls often, gives up after [`BUSY_LIMIT`].
+/// Runs `work` with its waits for locks cut to `patience` in total, however many it meets.
+pub(super) fn with_patience<T>(patience: Duration, work: impl FnOnce() -> T) -> T {
+    DEADLINE.set(Some(Instant::now() + patience));
+    let done = work();
+    DEADLINE.set(None);
+    done
+}
+
+/// The busy handler: polls often, gives up after [`BUSY_LIMIT`] or at the deadline of [`with_patience`].
 fn wait_while_busy(calls_before: i32) -> bool {
-    let since = match WAITING_SINCE.get() {
-        Some(since) if calls_before > 0 => since,
-        _ => {
-            let now = Instant::now();
-            WAITING_SINCE.set(Some(now));
-            now
-        }
-    };
-    if since.elapsed() >= BUSY_LIMIT {
+    let now = Instant::now();
+    let until = DEADLINE.get().unwrap_or_else(|| {
+        let since = WAITING_SINCE.get().filter(|_since| calls_before > 0).unwrap_or(now);
+        WAITING_SINCE.set(Some(since));
+        since + BUSY_LIMIT
+    });
+    if now >= until {
         return false;
     }
     std::thread::sleep(BUSY_POLL);

@@ -103,6 +103,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// A directory, a pipe or a device.
+    #[error("{path} is not a file: name the database file itself with --database")]
+    NotAFile {
+        /// What is there.
+        path: PathBuf,
+    },
     /// A database of some other program.
     #[error("{path} is a database of another program: choose another file with --database")]
     Foreign {
@@ -192,14 +198,14 @@ pub enum OpenError {
         found: String,
     },
     /// A schema change failed; the file is as it was before.
-    #[error("{path} could not be migrated ({message}); it is as it was before{}", copy.as_ref().map(|copy| format!(", and a copy is at {}", copy.display())).unwrap_or_default())]
+    #[error(
+        "{path} could not be migrated ({message}): it is as it was before, go on with the quotegrid that it is from"
+    )]
     Migration {
         /// The file.
         path: PathBuf,
         /// What went wrong.
         message: String,
-        /// The copy made before the change, kept.
-        copy: Option<PathBuf>,
     },
     /// The operating system refused.
     #[error("{path}: {source}")]
@@ -223,6 +229,10 @@ impl OpenError {
     /// Sorts an error of SQLite, met while opening `path`, into what a person can act on.
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
+        if source.sqlite_error().is_some_and(|error| error.extended_code == rusqlite::ffi::SQLITE_IOERR_SHMSIZE) {
+            // The index of the WAL could not be given its 32 KiB.
+            return Self::DiskFull { path };
+        }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
             Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly { path },

@@ -12,7 +12,9 @@ mod inspect;
 pub mod lock;
 mod migrate;
 mod news;
+mod readers;
 mod row_counts;
+mod space;
 mod types;
 pub(crate) mod writer;
 
@@ -20,20 +22,21 @@ pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
-pub use news::{ChangeWatch, News};
+pub use news::{ChangeWatch, Generations, News};
 pub use row_counts::RowCounts;
+pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;
 use connection::Role;
-use r2d2_sqlite::SqliteConnectionManager;
+use readers::Readers;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use writer::{Closure, Writer};
@@ -51,6 +54,11 @@ pub struct Options {
     pub readers: u32,
     /// Changes that may wait for the writer; more are refused as overload.
     pub write_queue: usize,
+    /// How long a change of [`Db::write_then`] waits for its turn before it is refused, and how long any change waits for the
+    /// write lock that another process holds.
+    pub write_wait: Duration,
+    /// How long a read may take.
+    pub read_limit: Duration,
 }
 
 impl Options {
@@ -64,14 +72,15 @@ impl Options {
             readers: 4,
             // At 10,000 changes a second, four tenths of a second of waiting.
             write_queue: 4096,
+            // Shopify hangs up after 5 s and would not see the answer.
+            write_wait: Duration::from_secs(4),
+            // Longer ones would keep the WAL from starting over.
+            read_limit: Duration::from_secs(10),
         }
     }
 }
 
-/// A read may take this long: longer ones would keep the WAL from starting over.
-const READ_LIMIT: Duration = Duration::from_secs(10);
-
-/// How many virtual-machine steps of SQLite lie between two looks at [`READ_LIMIT`]: about every 0.1 ms.
+/// How many virtual-machine steps of SQLite lie between two looks at the limit of a read: about every 0.1 ms.
 const READ_LIMIT_STEPS: i32 = 20_000;
 
 /// How long to wait for a free reader: what a pool on a broken file would otherwise hide for half a minute.
@@ -86,12 +95,59 @@ pub struct Db {
 struct Shared {
     path: PathBuf,
     synchronous: Synchronous,
+    read_limit: Duration,
     migrated: Migrated,
-    writer: Writer,
-    readers: r2d2::Pool<SqliteConnectionManager>,
     news: Arc<News>,
+    /// `None` only while it is dropped.
+    open: Option<Open>,
+}
+
+impl Shared {
+    fn open(&self) -> &Open {
+        self.open.as_ref().expect("it is taken only when the last owner is dropped")
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        let Some(open) = self.open.take() else { return };
+        if writer::is_own_thread() {
+            // The last owner was a change or an answer: the threads cannot wait for their own end.
+            let _closed_unordered = std::thread::Builder::new().name("db-close".to_owned()).spawn(move || drop(open));
+        }
+    }
+}
+
+/// What runs and what is open, in the order in which it is closed. The last connection to be closed moves what is left in the
+/// WAL into the file and removes it.
+struct Open {
+    writer: Writer,
+    _checkpoints: Checkpoints,
+    readers: Readers,
     checkpointer: Arc<Checkpointer>,
-    checkpoints: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// The background thread of the checkpoints.
+struct Checkpoints {
+    checkpointer: Arc<Checkpointer>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Checkpoints {
+    fn start(checkpointer: Arc<Checkpointer>) -> std::io::Result<Self> {
+        let background = checkpointer.clone();
+        let thread = std::thread::Builder::new().name("db-checkpoints".to_owned()).spawn(move || background.run())?;
+        Ok(Self { checkpointer, thread: Some(thread) })
+    }
+}
+
+impl Drop for Checkpoints {
+    fn drop(&mut self) {
+        self.checkpointer.stop();
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
 }
 
 impl Db {
@@ -100,30 +156,24 @@ impl Db {
     /// # Errors
     /// Whatever keeps the file from being used safely, within about a second; the file is not changed then.
     pub fn open(options: &Options) -> std::result::Result<Self, OpenError> {
-        let Options { path, synchronous, schema, readers, write_queue } = options;
+        let Options { path, synchronous, schema, readers, write_queue, write_wait, read_limit } = options;
         let io = |source| OpenError::Io { path: path.clone(), source };
         // The writer first: a pool on something that is no database would report it only after its time-out.
         let (writer, migrated) = migrate::open_current(path, *schema, *synchronous)?;
         prove_writable(&writer, path)?;
         let news = Arc::new(News::default());
         let checkpointer = Arc::new(Checkpointer::new(connection::open(path, Role::Checkpointer, *synchronous)?));
-        let readers = reader_pool(path, *synchronous, *readers)?;
-        let writer = Writer::start(writer, *write_queue, news.clone(), checkpointer.clone()).map_err(io)?;
-        let background = checkpointer.clone();
-        let checkpoints = std::thread::Builder::new()
-            .name("db-checkpoints".to_owned())
-            .spawn(move || background.run())
-            .map_err(io)?;
-        let checkpoints = Mutex::new(Some(checkpoints));
+        let readers = Readers::new(path, *synchronous, *readers).map_err(|error| io(std::io::Error::other(error)))?;
+        let writer =
+            Writer::start(writer, *write_queue, *write_wait, news.clone(), checkpointer.clone()).map_err(io)?;
+        let checkpoints = Checkpoints::start(checkpointer.clone()).map_err(io)?;
         let shared = Shared {
             path: path.clone(),
             synchronous: *synchronous,
+            read_limit: *read_limit,
             migrated,
-            writer,
-            readers,
             news,
-            checkpointer,
-            checkpoints,
+            open: Some(Open { writer, _checkpoints: checkpoints, readers, checkpointer }),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -135,14 +185,18 @@ impl Db {
     ///
     /// # Errors
     /// The change's own, or [`Error::NotCommitted`] and its kin as `E`; in either case nothing of it was written.
+    ///
+    /// # Panics
+    /// Within a change or an answer, which must not wait for another change: it would wait for its own thread.
     pub fn write<T, E, F>(&self, change: F) -> std::result::Result<T, E>
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send + 'static,
     {
+        writer::assert_may_wait();
         let (answer, answered) = sync_channel(1);
-        self.shared.writer.submit_waiting(Box::new(Closure {
+        self.shared.open().writer.submit_waiting(Box::new(Closure {
             change: Some(change),
             outcome: None,
             answer: move |outcome| {
@@ -155,7 +209,7 @@ impl Db {
     }
 
     /// Hands `change` to the writer and returns at once; `answer` runs after the commit, on another thread, or at once with
-    /// [`Error::Overloaded`] when too many changes wait already. A change that has waited 4 s is refused too.
+    /// [`Error::Overloaded`] when too many changes wait already. A change that has waited [`Options::write_wait`] is refused too.
     pub fn write_then<T, E, F, A>(&self, change: F, answer: A)
     where
         T: Send + 'static,
@@ -164,11 +218,14 @@ impl Db {
         A: FnOnce(std::result::Result<T, E>) + Send + 'static,
     {
         let change = Closure { change: Some(change), outcome: None, answer, quick: false, gives_up: true };
-        self.shared.writer.submit(Box::new(change));
+        self.shared.open().writer.submit(Box::new(change));
     }
 
     /// As [`Db::write_then`], but waits for a place and is never refused for having waited: for work that is half done
     /// already, such as a worker's completions.
+    ///
+    /// # Panics
+    /// Within a change: the writer would wait for itself.
     pub fn write_patiently<T, E, F, A>(&self, change: F, answer: A)
     where
         T: Send + 'static,
@@ -177,10 +234,11 @@ impl Db {
         A: FnOnce(std::result::Result<T, E>) + Send + 'static,
     {
         let change = Closure { change: Some(change), outcome: None, answer, quick: false, gives_up: false };
-        self.shared.writer.submit_waiting(Box::new(change));
+        self.shared.open().writer.submit_waiting(Box::new(change));
     }
 
-    /// Runs `look` on a query-only connection, in one snapshot: everything it reads agrees. Bounded to 10 s.
+    /// Runs `look` on a query-only connection, in one snapshot: everything it reads agrees. Bounded to
+    /// [`Options::read_limit`].
     ///
     /// # Errors
     /// Its own, or [`Error::NoReader`] as `E`.
@@ -188,8 +246,9 @@ impl Db {
     where
         E: From<Error>,
     {
-        let connection = self.shared.readers.get().map_err(Error::NoReader)?;
-        let until = Instant::now() + READ_LIMIT;
+        let reader = self.shared.open().readers.get().map_err(Error::NoReader)?;
+        let connection = &reader.connection;
+        let until = Instant::now() + self.shared.read_limit;
         let bounded = connection.progress_handler(READ_LIMIT_STEPS, Some(move || Instant::now() >= until));
         bounded.map_err(Error::from)?;
         let snapshot = connection.unchecked_transaction().map_err(Error::from)?;
@@ -213,12 +272,25 @@ impl Db {
         ChangeWatch::new(connection).map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
     }
 
+    /// Numbers of the database's states, for caches, on a connection of its own.
+    ///
+    /// # Errors
+    /// When the connection cannot be opened.
+    pub fn generations(&self) -> std::result::Result<Generations, OpenError> {
+        Ok(Generations::new(self.watch()?))
+    }
+
     /// Empties the WAL of everything committed before the call; `false` when readers kept it busy for all of `patience`.
     ///
     /// # Errors
     /// SQLite's, such as a full disk.
+    ///
+    /// # Panics
+    /// Within a change or an answer.
     pub fn empty_wal(&self, patience: Duration) -> Result<bool> {
-        self.shared.checkpointer.empty_wal(patience)
+        writer::assert_may_wait();
+        let Open { writer, checkpointer, .. } = self.shared.open();
+        checkpointer.empty_wal(patience, || writer.wake())
     }
 
     /// The file.
@@ -233,23 +305,13 @@ impl Db {
 
     /// The writer's figures.
     pub fn writer_figures(&self) -> &WriterFigures {
-        self.shared.writer.figures()
+        self.shared.open().writer.figures()
     }
 }
 
 impl std::fmt::Debug for Db {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Db").field("path", &self.shared.path).finish_non_exhaustive()
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.writer.stop();
-        self.checkpointer.stop();
-        if let Some(thread) = self.checkpoints.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            let _panicked = thread.join();
-        }
     }
 }
 
@@ -308,27 +370,89 @@ pub fn expect_one(changed: usize, operation: &'static str) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(Error::LostRow { operation, changed }) }
 }
 
-fn reader_pool(
-    path: &Path,
-    synchronous: Synchronous,
-    readers: u32,
-) -> std::result::Result<r2d2::Pool<SqliteConnectionManager>, OpenError> {
-    // The first reader is opened by hand, so that a fault has its own clear error and not the pool's time-out.
-    drop(connection::open(path, Role::Reader, synchronous)?);
-    let manager = SqliteConnectionManager::file(path)
-        .with_flags(rusqlite::OpenFlags::SQLITE_OPEN_READ_WRITE | rusqlite::OpenFlags::SQLITE_OPEN_NO_MUTEX)
-        .with_init(move |reader| connection::set_up_reader(reader, synchronous));
-    r2d2::Pool::builder()
-        .max_size(readers)
-        .min_idle(Some(1))
-        .test_on_check_out(false)
-        .connection_timeout(READER_WAIT)
-        .error_handler(Box::new(r2d2::LoggingErrorHandler))
-        .build(manager)
-        .map_err(|error| OpenError::Io { path: path.to_path_buf(), source: std::io::Error::other(error) })
-}
-
 /// Takes the write lock once, so that a read-only or full place is told at the start and not by the first webhook.
 fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
     writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| OpenError::from_sqlite(path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Connection, Db, Options, Result, Role, Synchronous, connection};
+    use std::sync::PoisonError;
+
+    fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
+        [
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "secure_delete",
+            "temp_store",
+            "trusted_schema",
+            "journal_size_limit",
+            "wal_autocheckpoint",
+            "query_only",
+            "page_size",
+            "auto_vacuum",
+        ]
+        .map(|pragma| {
+            let value = connection
+                .pragma_query_value(None, pragma, |row| row.get::<_, rusqlite::types::Value>(0))
+                .expect("a setting");
+            let text = match value {
+                rusqlite::types::Value::Text(text) => text,
+                rusqlite::types::Value::Integer(number) => number.to_string(),
+                other => format!("{other:?}"),
+            };
+            (pragma, text)
+        })
+        .to_vec()
+    }
+
+    fn expected(synchronous: &'static str, query_only: &'static str) -> Vec<(&'static str, String)> {
+        [
+            ("journal_mode", "wal"),
+            ("synchronous", synchronous),
+            ("foreign_keys", "1"),
+            ("secure_delete", "1"),
+            ("temp_store", "2"),
+            ("trusted_schema", "0"),
+            ("journal_size_limit", "33554432"),
+            ("wal_autocheckpoint", "0"),
+            ("query_only", query_only),
+            ("page_size", "8192"),
+            ("auto_vacuum", "2"),
+        ]
+        .map(|(pragma, value)| (pragma, value.to_owned()))
+        .to_vec()
+    }
+
+    #[test]
+    fn every_connection_of_a_running_database_has_its_settings() {
+        for (synchronous, level) in [(Synchronous::Full, "2"), (Synchronous::Normal, "1")] {
+            let directory = tempfile::tempdir().expect("a temporary directory");
+            let mut options = Options::new(directory.path().join("test.db"));
+            options.synchronous = synchronous;
+            let db = Db::open(&options).expect("opened");
+            let writer = db.write(|tx| -> Result<_> { Ok(settings(tx)) }).expect("read");
+            assert_eq!(writer, expected(level, "0"), "the writer");
+            // All readers that there may be, at the same time.
+            fn of_each(db: &Db, left: u32, level: &'static str) {
+                db.read(|reader| -> Result<()> {
+                    assert_eq!(settings(reader), expected(level, "1"), "a reader");
+                    if left > 1 {
+                        of_each(db, left - 1, level);
+                    }
+                    Ok(())
+                })
+                .expect("read");
+            }
+            of_each(&db, options.readers, level);
+            let checkpointer = db.shared.open().checkpointer.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            assert_eq!(settings(&checkpointer), expected(level, "0"), "the checkpointer");
+            drop(checkpointer);
+            // The one of the watch, and of an inspection.
+            let reader = connection::open(&options.path, Role::Reader, synchronous).expect("opened");
+            assert_eq!(settings(&reader), expected(level, "1"));
+        }
+    }
 }

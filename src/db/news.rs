@@ -57,3 +57,26 @@ impl ChangeWatch {
 fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
 }
+
+/// Numbers the states of a database: as long as [`Generations::current`] answers the same, nobody has committed anything, neither
+/// this process nor another. What a cache holds of an older generation has to be looked at again.
+#[derive(Debug)]
+pub struct Generations(Mutex<(ChangeWatch, u64)>);
+
+impl Generations {
+    pub(super) fn new(watch: ChangeWatch) -> Self {
+        Self(Mutex::new((watch, 0)))
+    }
+
+    /// The present generation. Ask **before** reading what is to be kept: a commit in between makes the next answer differ.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn current(&self) -> super::Result<u64> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.0.changed()? {
+            state.1 += 1;
+        }
+        Ok(state.1)
+    }
+}

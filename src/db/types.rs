@@ -1,8 +1,13 @@
-//! Instants and ids as SQL values.
+//! Instants, ids and the domain's plain values as SQL values.
 
 use crate::domain::ids::{
-    ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, RequestId, ShopDomain, StoreId,
+    ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId,
 };
+use crate::domain::length::{Length, Unit};
+use crate::domain::matrix::Outside;
+use crate::domain::money::{Currency, Minor};
+use crate::domain::name::Name;
+use crate::domain::options::Requirement;
 use chrono::{DateTime, Utc};
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -40,4 +45,31 @@ macro_rules! text_sql {
     )+};
 }
 
-text_sql!(ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, RequestId, ShopDomain, StoreId);
+text_sql!(ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId);
+text_sql!(Currency, Name, Outside, Requirement, Unit);
+
+/// INTEGER thousandths.
+impl ToSql for Length {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.thousandths()))
+    }
+}
+
+impl FromSql for Length {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Self::from_thousandths(value.as_i64()?).map_err(FromSqlError::other)
+    }
+}
+
+/// INTEGER minor units.
+impl ToSql for Minor {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::from(self.get()))
+    }
+}
+
+impl FromSql for Minor {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(Self::new(value.as_i64()?))
+    }
+}

@@ -2,6 +2,7 @@
 //! all of them answered. One fsync so serves many callers, and nobody fights for the write lock.
 
 use super::checkpoint::Checkpointer;
+use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::news::News;
 use super::{AfterCommit, Tx};
@@ -10,6 +11,7 @@ use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::any::Any;
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
@@ -23,8 +25,8 @@ const BATCH_MAX: usize = 512;
 /// How long a batch may take changes in before it commits: nobody waits much longer than this plus one fsync.
 const BATCH_TIME: Duration = Duration::from_millis(10);
 
-/// A webhook that has waited this long for its turn is refused: Shopify hangs up after 5 s and would not see the answer.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(4);
+/// While another process holds the write lock, how often to look for changes that have waited too long.
+const LOCK_SLICE: Duration = Duration::from_millis(100);
 
 /// Threads that give answers after a commit: two, so that one slow receiver does not hold up all others.
 const ANSWERERS: usize = 2;
@@ -35,6 +37,7 @@ pub(super) enum Fate {
     Committed,
     Lost { code: ErrorCode, message: Arc<str> },
     Refused,
+    Closed,
 }
 
 impl Fate {
@@ -50,6 +53,7 @@ impl Fate {
             Self::Committed => Ok(value),
             Self::Lost { code, message } => Err(Error::NotCommitted { code, message }),
             Self::Refused => Err(Error::Overloaded),
+            Self::Closed => Err(Error::Closed),
         }
     }
 }
@@ -62,7 +66,7 @@ pub(super) trait Change: Send {
     fn answer(self: Box<Self>, fate: Fate);
     /// Whether the answer only wakes a thread, so that the writer itself may give it.
     fn answers_quickly(&self) -> bool;
-    /// Whether it would rather be refused than wait longer than [`WAIT_MAX`].
+    /// Whether it would rather be refused than wait longer than the limit.
     fn gives_up(&self) -> bool;
 }
 
@@ -126,7 +130,50 @@ struct Waiting {
 
 enum Message {
     Change(Waiting),
-    Stop,
+    /// Nothing to run: the checkpointer wants something.
+    Look,
+}
+
+/// The changes that wait, in their order.
+struct Line {
+    inbox: Receiver<Message>,
+    /// Taken from the inbox while no transaction could be begun.
+    early: VecDeque<Waiting>,
+}
+
+impl Line {
+    /// Waits for something to do; `None` when there is nothing left and nobody can send more.
+    fn wait(&mut self) -> Option<Message> {
+        self.early.pop_front().map(Message::Change).or_else(|| self.inbox.recv().ok())
+    }
+
+    /// The next change, if one waits.
+    fn next(&mut self) -> Option<Waiting> {
+        self.early.pop_front().or_else(|| self.next_in_inbox())
+    }
+
+    fn next_in_inbox(&self) -> Option<Waiting> {
+        loop {
+            match self.inbox.try_recv() {
+                Ok(Message::Change(waiting)) => return Some(waiting),
+                // Batches are short, and it is looked at after each.
+                Ok(Message::Look) => {}
+                Err(_empty) => return None,
+            }
+        }
+    }
+
+    /// Takes out those that `is_over` says, at most `room` being looked at beside the inbox.
+    fn take_out(&mut self, room: usize, is_over: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+        while self.early.len() < room
+            && let Some(waiting) = self.next_in_inbox()
+        {
+            self.early.push_back(waiting);
+        }
+        let (over, early) = std::mem::take(&mut self.early).into_iter().partition(|waiting| is_over(waiting));
+        self.early = early;
+        Vec::from(over)
+    }
 }
 
 /// Figures of the writer, for metrics.
@@ -146,20 +193,38 @@ pub struct WriterFigures {
 
 /// The way in to the writer thread, and the handle to stop it.
 pub(super) struct Writer {
-    queue: SyncSender<Message>,
+    /// `None` once it is being stopped: the thread ends when all that was sent is done.
+    queue: Option<SyncSender<Message>>,
     figures: Arc<WriterFigures>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// What the threads of a writer do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    RunsChanges,
+    GivesAnswers,
 }
 
 thread_local! {
-    static IS_WRITER: Cell<bool> = const { Cell::new(false) };
+    /// Which part this thread plays, if it is one of a writer.
+    static PART: Cell<Option<Part>> = const { Cell::new(None) };
+    /// Whether the commit that happens now is the writer's own.
+    static COMMITTING: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether this is the thread of a writer or of its answers: they must not wait for each other.
+pub(super) fn is_own_thread() -> bool {
+    PART.get().is_some()
 }
 
 impl Writer {
-    /// Starts the threads on `connection`. At most `capacity` changes wait; more are refused.
+    /// Starts the threads on `connection`. At most `capacity` changes wait; more are refused. A change that gives up does so
+    /// after `wait_limit`; so does every one when another process holds the lock.
     pub(super) fn start(
         connection: Connection,
         capacity: usize,
+        wait_limit: Duration,
         news: Arc<News>,
         checkpointer: Arc<Checkpointer>,
     ) -> std::io::Result<Self> {
@@ -168,8 +233,9 @@ impl Writer {
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
-        let worker = Thread { connection, inbox, answers, news, checkpointer, figures: figures.clone() };
-        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || worker.run())?);
+        let thread = Thread { connection, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
+        let line = Line { inbox, early: VecDeque::new() };
+        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.run(line))?);
         for number in 0..ANSWERERS {
             let outbox = outbox.clone();
             threads.push(
@@ -178,50 +244,80 @@ impl Writer {
                     .spawn(move || give_answers(&outbox))?,
             );
         }
-        Ok(Self { queue, figures, threads: Mutex::new(threads) })
+        Ok(Self { queue: Some(queue), figures, threads })
     }
 
     pub(super) fn figures(&self) -> &WriterFigures {
         &self.figures
     }
 
+    fn queue(&self) -> &SyncSender<Message> {
+        self.queue.as_ref().expect("it is taken only while the writer is dropped")
+    }
+
+    /// Has an idle writer look at what the checkpointer wants; a busy one looks after each batch anyway.
+    pub(super) fn wake(&self) {
+        let _busy = self.queue().try_send(Message::Look);
+    }
+
     /// Hands a change over, or has it answered with "overloaded" at once when too many wait.
     pub(super) fn submit(&self, change: Box<dyn Change>) {
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue.try_send(Message::Change(Waiting { change, since: Instant::now() })) {
+        match self.queue().try_send(Message::Change(Waiting { change, since: Instant::now() })) {
             Ok(()) => {}
-            Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => {
-                self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
-                self.figures.refused.fetch_add(1, Ordering::Relaxed);
-                if let Message::Change(waiting) = message {
-                    waiting.change.answer(Fate::Refused);
-                }
-            }
+            Err(TrySendError::Full(message)) => self.turn_away(message, Fate::Refused),
+            Err(TrySendError::Disconnected(message)) => self.turn_away(message, Fate::Closed),
         }
     }
 
     /// Hands a change over, waiting for a place when too many wait.
+    ///
+    /// # Panics
+    /// Within another change: the writer would wait for itself.
     pub(super) fn submit_waiting(&self, change: Box<dyn Change>) {
-        assert!(!IS_WRITER.get(), "a change must not wait for another change: the writer would wait for itself");
+        assert!(
+            PART.get() != Some(Part::RunsChanges),
+            "a change must not wait for another change: the writer would wait for itself"
+        );
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
         let message = Message::Change(Waiting { change, since: Instant::now() });
-        if let Err(gone) = self.queue.send(message) {
-            self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
-            if let Message::Change(waiting) = gone.0 {
-                waiting.change.answer(Fate::Refused);
-            }
+        if let Err(gone) = self.queue().send(message) {
+            self.turn_away(gone.0, Fate::Closed);
         }
     }
 
+    fn turn_away(&self, message: Message, fate: Fate) {
+        self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.figures.refused.fetch_add(1, Ordering::Relaxed);
+        if let Message::Change(waiting) = message {
+            waiting.change.answer(fate);
+        }
+    }
+}
+
+/// Panics where waiting for a commit, or for the writer, would wait for this very thread.
+pub(super) fn assert_may_wait() {
+    match PART.get() {
+        None => {}
+        Some(Part::RunsChanges) => {
+            panic!("a change must not wait for another change: the writer would wait for itself")
+        }
+        // Two of them waiting would leave nobody to give the answers that they wait for.
+        Some(Part::GivesAnswers) => {
+            panic!("an answer must not wait for another change: hand it over with write_then or write_patiently")
+        }
+    }
+}
+
+impl Drop for Writer {
     /// Commits what waits, answers it, and ends the threads.
-    pub(super) fn stop(&self) {
-        let _gone_already = self.queue.send(Message::Stop);
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
-            // The last owner may be one of these threads itself: an answer that held the database.
-            if thread.thread().id() != std::thread::current().id() {
-                let _panicked = thread.join();
-            }
+    fn drop(&mut self) {
+        self.queue = None;
+        if is_own_thread() {
+            return;
+        }
+        for thread in self.threads.drain(..) {
+            let _panicked = thread.join();
         }
     }
 }
@@ -252,6 +348,7 @@ impl Answers {
 }
 
 fn give_answers(outbox: &Mutex<Receiver<Answers>>) {
+    PART.set(Some(Part::GivesAnswers));
     loop {
         let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(answers) = received else { return };
@@ -267,7 +364,8 @@ fn give_answer(change: Box<dyn Change>, fate: Fate) {
 
 struct Thread {
     connection: Connection,
-    inbox: Receiver<Message>,
+    capacity: usize,
+    wait_limit: Duration,
     answers: Sender<Answers>,
     news: Arc<News>,
     checkpointer: Arc<Checkpointer>,
@@ -275,80 +373,94 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self) {
-        IS_WRITER.set(true);
+    fn run(self, mut line: Line) {
+        PART.set(Some(Part::RunsChanges));
         self.checkpointer.watch(&self.connection);
-        while let Ok(Message::Change(first)) = self.inbox.recv() {
-            let stop = self.batch(first);
-            self.checkpointer.between_batches(&self.connection);
-            if stop {
-                return;
+        // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
+        // its caller is told that nothing was; and a change must not commit for its batch mates. Both are undone instead.
+        if let Err(error) = self.connection.commit_hook(Some(|| !COMMITTING.get())) {
+            error!("stray commits cannot be kept out: {error}");
+        }
+        while let Some(message) = line.wait() {
+            if let Message::Change(first) = message {
+                self.batch(first, &mut line);
             }
+            self.checkpointer.between_batches(&self.connection);
         }
     }
 
-    /// Runs `first` and what else waits in one transaction. Returns whether the end was asked for meanwhile.
-    fn batch(&self, first: Waiting) -> bool {
-        let mut started = Instant::now();
+    /// Runs `first` and what else waits in one transaction.
+    fn batch(&self, first: Waiting, line: &mut Line) {
+        if let Err(error) = self.begin(&first, line) {
+            warn!("no transaction could be begun: {error}");
+            self.turn_away(first, &error, line);
+            return;
+        }
+        // Only now: a wait for another process's lock would make batches of one when they are needed least.
+        let started = Instant::now();
         let mut done: Vec<Box<dyn Change>> = Vec::new();
         let mut refused: Vec<Box<dyn Change>> = Vec::new();
-        let mut stop = false;
         let tx = Tx::new(&self.connection);
         let mut next = Some(first);
-        let fate = match self.execute("BEGIN IMMEDIATE") {
-            Err(error) => {
-                // Whoever holds the lock has held it for seconds: only the first is answered here, the others get
-                // their own try, and those that have waited too long are refused there.
-                warn!("no transaction could be begun: {error}");
-                done.extend(next.take().map(|waiting| waiting.change));
-                Fate::lost(&error)
+        let fate = loop {
+            let Some(mut waiting) = next.take() else { break self.commit() };
+            if waiting.change.gives_up() && waiting.since.elapsed() > self.wait_limit {
+                refused.push(waiting.change);
+            } else {
+                let ran = self.run_in_savepoint(waiting.change.as_mut(), &tx);
+                done.push(waiting.change);
+                if let Err(error) = ran {
+                    self.roll_back();
+                    break Fate::lost(&error);
+                }
             }
-            Ok(()) => loop {
-                if done.is_empty() {
-                    // Not the wait for another process's lock: that would make batches of one when they are needed least.
-                    started = Instant::now();
-                }
-                if let Some(mut waiting) = next.take() {
-                    if waiting.change.gives_up() && waiting.since.elapsed() > WAIT_MAX {
-                        refused.push(waiting.change);
-                    } else {
-                        let ran = self.run_in_savepoint(waiting.change.as_mut(), &tx);
-                        done.push(waiting.change);
-                        if let Err(error) = ran {
-                            self.roll_back();
-                            break Fate::lost(&error);
-                        }
-                    }
-                }
-                if done.len() + refused.len() >= BATCH_MAX || started.elapsed() >= BATCH_TIME {
-                    break self.commit();
-                }
-                match self.inbox.try_recv() {
-                    Ok(Message::Change(waiting)) => next = Some(waiting),
-                    Ok(Message::Stop) => {
-                        stop = true;
-                        break self.commit();
-                    }
-                    Err(_empty) => break self.commit(),
-                }
-            },
+            if done.len() + refused.len() >= BATCH_MAX || started.elapsed() >= BATCH_TIME {
+                break self.commit();
+            }
+            next = line.next();
         };
-        if matches!(fate, Fate::Committed) {
+        let is_committed = matches!(fate, Fate::Committed);
+        if is_committed {
             self.figures.commits.fetch_add(1, Ordering::Relaxed);
             self.figures.changes.fetch_add(done.len(), Ordering::Relaxed);
             if tx.was_announced() {
                 self.news.spread();
             }
-        } else {
-            self.figures.refused.fetch_add(done.len(), Ordering::Relaxed);
         }
-        self.figures.refused.fetch_add(refused.len(), Ordering::Relaxed);
-        self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Relaxed);
         let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX);
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
-        let after_commit = if matches!(fate, Fate::Committed) { tx.after_commit.take() } else { Vec::new() };
+        let after_commit = if is_committed { tx.after_commit.take() } else { Vec::new() };
         self.answer(after_commit, done, refused, &fate);
-        stop
+    }
+
+    /// Begins a transaction. While another process holds the lock, those that have waited too long are refused meanwhile.
+    fn begin(&self, first: &Waiting, line: &mut Line) -> rusqlite::Result<()> {
+        let since = if first.change.gives_up() { first.since } else { Instant::now() };
+        let until = since + self.wait_limit;
+        loop {
+            let begun = with_patience(LOCK_SLICE.min(self.wait_limit), || self.execute("BEGIN IMMEDIATE"));
+            let Err(error) = begun else { return Ok(()) };
+            if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() >= until {
+                return Err(error);
+            }
+            let limit = self.wait_limit;
+            let over = line
+                .take_out(self.capacity, |waiting| waiting.change.gives_up() && waiting.since.elapsed() > limit)
+                .into_iter()
+                .map(|waiting| waiting.change)
+                .collect();
+            self.answer(Vec::new(), Vec::new(), over, &Fate::Refused);
+        }
+    }
+
+    /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
+    fn turn_away(&self, first: Waiting, error: &rusqlite::Error, line: &mut Line) {
+        let mut lost = vec![first.change];
+        if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
+            let over = line.take_out(self.capacity, |waiting| waiting.since.elapsed() >= self.wait_limit);
+            lost.extend(over.into_iter().map(|waiting| waiting.change));
+        }
+        self.answer(Vec::new(), lost, Vec::new(), &Fate::lost(error));
     }
 
     /// Runs one change. An error means that the whole transaction is lost.
@@ -375,7 +487,10 @@ impl Thread {
 
     fn commit(&self) -> Fate {
         fail::fail_point!("db::before_commit");
-        match self.execute("COMMIT") {
+        COMMITTING.set(true);
+        let committed = self.execute("COMMIT");
+        COMMITTING.set(false);
+        match committed {
             Ok(()) => {
                 fail::fail_point!("db::after_commit");
                 Fate::Committed
@@ -399,6 +514,7 @@ impl Thread {
         self.connection.prepare_cached(sql)?.execute(()).map(|_rows| ())
     }
 
+    /// Has `done` answered as `fate` says, and `refused` as refused.
     fn answer(
         &self,
         after_commit: Vec<AfterCommit>,
@@ -406,6 +522,12 @@ impl Thread {
         refused: Vec<Box<dyn Change>>,
         fate: &Fate,
     ) {
+        if done.is_empty() && refused.is_empty() {
+            return;
+        }
+        let lost = if matches!(fate, Fate::Committed) { 0 } else { done.len() };
+        self.figures.refused.fetch_add(lost + refused.len(), Ordering::Relaxed);
+        self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Relaxed);
         let alone = done.len() == 1 && refused.is_empty();
         let mut answers: Vec<Answer> = done.into_iter().map(|change| Answer { change, fate: fate.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| Answer { change, fate: Fate::Refused }));

@@ -109,6 +109,75 @@ id!(/// A job of the queue.
 id!(/// A privacy request (`gdpr_requests`).
     RequestId);
 
+/// A Shopify product, `gid://shopify/Product/` and digits. Leading zeros stay: `12` and `0012` are different products.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ProductId(String);
+
+/// What every product id begins with.
+pub const PRODUCT_PREFIX: &str = "gid://shopify/Product/";
+
+/// What proxies that merge slashes make of [`PRODUCT_PREFIX`].
+const MERGED_PRODUCT_PREFIX: &str = "gid:/shopify/Product/";
+
+/// The text is no product id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not a product id: digits, or {PRODUCT_PREFIX} and digits")]
+pub struct NotAProduct;
+
+impl ProductId {
+    /// The id as text, with its prefix.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads what stands in a path, percent-encoded or not: digits, `gid:%2F%2F…` in one segment, or the id with its slashes,
+    /// which the storefront widget sends as they are and some proxies merge.
+    ///
+    /// # Errors
+    /// [`NotAProduct`] for anything else.
+    pub fn from_path(path: &str) -> Result<Self, NotAProduct> {
+        let decoded = percent_decoded(path).ok_or(NotAProduct)?;
+        match decoded.strip_prefix(MERGED_PRODUCT_PREFIX) {
+            Some(number) => Self::from_number(number),
+            None => decoded.parse(),
+        }
+    }
+
+    fn from_number(number: &str) -> Result<Self, NotAProduct> {
+        let all_digits = !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit());
+        if all_digits { Ok(Self(format!("{PRODUCT_PREFIX}{number}"))) } else { Err(NotAProduct) }
+    }
+}
+
+impl FromStr for ProductId {
+    type Err = NotAProduct;
+
+    fn from_str(text: &str) -> Result<Self, NotAProduct> {
+        Self::from_number(text.strip_prefix(PRODUCT_PREFIX).unwrap_or(text))
+    }
+}
+
+impl fmt::Display for ProductId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The bytes that `%41` and the like stand for, or `None` when that is no text.
+fn percent_decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || char::from(bytes.next()?).to_digit(16);
+        decoded.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
+    }
+    String::from_utf8(decoded).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,5 +217,45 @@ mod tests {
         let late = DateTime::from_timestamp_millis(2_000).expect("in range");
         assert!(JobId::new(early, [255; 10]) < JobId::new(late, [0; 10]));
         assert!(JobId::new(early, [255; 10]).to_string() < JobId::new(late, [0; 10]).to_string());
+    }
+
+    #[test]
+    fn a_product_has_three_spellings_in_a_path() {
+        for path in [
+            "123",
+            "gid%3A%2F%2Fshopify%2FProduct%2F123",
+            "gid:%2f%2fshopify%2fProduct%2f123",
+            "gid://shopify/Product/123",
+            "gid:/shopify/Product/123",
+        ] {
+            let id = ProductId::from_path(path).expect("a product");
+            assert_eq!(id.as_str(), "gid://shopify/Product/123", "{path}");
+        }
+        assert_ne!("0012".parse::<ProductId>(), "12".parse::<ProductId>());
+    }
+
+    #[test]
+    fn what_is_no_product_id_is_refused() {
+        for text in [
+            "",
+            "abc",
+            "12 ",
+            "12\n",
+            "-1",
+            "1.0",
+            "١٢",
+            "gid://shopify/Variant/1",
+            "gid://shopify/Product/",
+            "gid://shopify/Product/1/2",
+            "GID://shopify/Product/1",
+            "gid://shopify/Product/gid://shopify/Product/1",
+        ] {
+            assert_eq!(text.parse::<ProductId>(), Err(NotAProduct), "{text:?}");
+            assert_eq!(ProductId::from_path(text), Err(NotAProduct), "{text:?}");
+        }
+        for path in ["%", "%1", "%zz", "12%20", "%ff", "12%0A", "%2531"] {
+            assert_eq!(ProductId::from_path(path), Err(NotAProduct), "{path:?}");
+        }
+        assert_eq!("gid:/shopify/Product/1".parse::<ProductId>(), Err(NotAProduct));
     }
 }

@@ -1,3 +1,16 @@
 //! What a shop sells and what it costs, as plain values and pure functions. Knows nothing of SQL, time, logs or HTTP.
+//!
+//! [`quote::quote`] is where they meet: a [`matrix`] gives the base price of a size, [`options`] say what may be added to it,
+//! and [`money`] holds the one rounding rule. There is no floating point anywhere in here.
 
+mod decimal;
 pub mod ids;
+pub mod length;
+pub mod matrix;
+pub mod matrix_csv;
+pub mod money;
+pub mod name;
+pub mod options;
+pub mod quote;
+
+pub use decimal::DecimalFault;

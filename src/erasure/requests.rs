@@ -3,6 +3,7 @@
 use super::DUTY;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
 use rusqlite::{Connection, OptionalExtension, named_params, params_from_iter};
@@ -151,6 +152,29 @@ const COLUMNS: &str =
 pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE id = :id"))?;
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
+}
+
+/// The request with this id.
+///
+/// # Errors
+/// `NotFound`, and the database's.
+pub fn load(connection: &Connection, id: RequestId) -> Result<Request, Error> {
+    find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
+}
+
+/// The report of the data request with this id.
+///
+/// # Errors
+/// `NotFound`, saying why there is none, and the database's.
+pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
+    let request = load(connection, id)?;
+    find_report(connection, id)?.ok_or_else(|| {
+        let why = match request.processed_at {
+            None => "it has not been worked off yet",
+            Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
+        };
+        Error::new(Kind::NotFound, format!("privacy request {id} has no report: {why}"))
+    })
 }
 
 /// Which requests to list.
@@ -354,6 +378,41 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
             next_due_at: row.get::<_, Option<Millis>>("next_due_at")?.map(|at| at.0),
         })
     })?)
+}
+
+/// How many requests [`list_due_before`] lists at the most.
+const DUE_LISTED: usize = 1_000;
+
+/// The open requests that are due before `at`, the most urgent first.
+///
+/// # Errors
+/// The database's.
+pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<Request>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests
+         WHERE processed_at IS NULL AND due_at < :at
+         ORDER BY due_at LIMIT :limit"
+    ))?;
+    let requests = statement.query_map(named_params! { ":at": Millis(at), ":limit": DUE_LISTED }, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Which requests came in and were settled before a time. Ids are made of times, so their index finds the old ones; what is open, or
+/// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
+pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
+     WHERE id < :before_id AND processed_at < :before
+       AND (erased_at IS NOT NULL OR outcome IN ('reported', 'superseded_by_reinstall'))
+     ORDER BY id LIMIT :limit";
+
+/// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns how many it were.
+/// Their receipts stay.
+///
+/// # Errors
+/// The database's.
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
+    let first_after = RequestId::new(before, [0; 10]);
+    Ok(statement.execute(named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit })?)
 }
 
 fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {

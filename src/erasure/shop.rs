@@ -4,8 +4,9 @@
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, NewRequest, Outcome, RequestKind};
 use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
-use crate::catalog::{self, stores, stores::Erasing};
-use crate::db::{Db, RowCounts, Tx};
+use crate::catalog;
+use crate::catalog::stores::{self, Erasing, Store};
+use crate::db::{self, Db, RowCounts, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -14,12 +15,16 @@ use crate::orders;
 use crate::queue::{self, Claim, Context, Finish, Handler, JobError};
 use chrono::{DateTime, Utc};
 use log::info;
+use rusqlite::Connection;
 use serde_json::json;
 use std::sync::Arc;
 
 /// Rows of the cheap, clustered kind that one step deletes: about the cells of the largest matrix, and a few milliseconds. With
 /// fewer, commits dominate; with more, webhooks feel it.
 const STEP_ROWS: usize = 2_500;
+
+/// Jobs that forget in one step: each is a row, its indexes and its attempts.
+const FORGET_STEP: usize = 200;
 
 /// Erases a store.
 pub struct ShopRedact {
@@ -63,6 +68,19 @@ impl Handler for ShopRedact {
                 }
             }
         }
+        if target != Erasing::InstalledAgain {
+            // A busy shop has had thousands of jobs, too many for the closing transaction to take them all.
+            let about = subject(&self.hasher, &shop);
+            loop {
+                if context.is_stopping() {
+                    return Err(JobError::Stopped);
+                }
+                let about = about.clone();
+                if context.write(move |tx| Ok(queue::forget_finished(tx, &about, FORGET_STEP)?))? < FORGET_STEP {
+                    break;
+                }
+            }
+        }
         let closing = Closing {
             hasher: self.hasher.clone(),
             entropy: self.entropy.clone(),
@@ -82,6 +100,17 @@ impl Handler for ShopRedact {
     fn alarm(&self) -> Option<&'static str> {
         Some(DUTY_ALARM)
     }
+}
+
+/// The rows that erasing `store` would delete now, by table.
+///
+/// # Errors
+/// The database's.
+pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
+    let mut rows = catalog::count_rows(connection, store.id)?;
+    rows.merge(&orders::records::count_rows(connection, store.id)?);
+    rows.add("stores", 1);
+    Ok(rows)
 }
 
 /// Erases a store at once, without a job and whenever it was installed: in a copy of the database in which it has come back. Its

@@ -3,11 +3,17 @@
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
+pub mod admin;
+mod body;
 pub mod gate;
+pub mod guard;
+pub mod openapi;
 pub mod ops;
+mod query;
 pub mod respond;
 pub mod routes;
 pub mod server;
+pub mod storefront;
 pub mod webhooks;
 
 pub use routes::{Router, Site};
@@ -143,6 +149,11 @@ impl Response {
     pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// The body as JSON; null where it is none.
+    pub fn json_body(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// The first field called `name`, in any case.

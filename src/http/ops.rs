@@ -1,20 +1,28 @@
-//! For those who watch the server: `/healthz` (the process is up) and `/readyz` (it can do its work, with details).
+//! For those who watch the server: `/healthz` (the process is up), `/readyz` (it can do its work, with details), and `/metrics`.
 
+use super::admin;
 use super::respond::{self, Answer};
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::db;
 use crate::erasure::{self, requests};
 use crate::error::{Error, Result};
+use crate::intake;
+use crate::metrics::{CONTENT_TYPE, Figures};
+use crate::queue;
 use chrono::{DateTime, SecondsFormat, Utc};
 use log::warn;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The table's lines.
-pub(super) const ROUTES: &[Route] =
-    &[Route::now(Method::Get, "/healthz", health), Route::later(Method::Get, "/readyz", ready)];
+pub(super) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/healthz", health),
+    Route::later(Method::Get, "/readyz", ready),
+    Route::later(Method::Get, "/metrics", metrics),
+];
 
 /// Touches nothing that could be busy: a process that is merely overloaded must not be restarted.
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
@@ -63,6 +71,69 @@ fn verdict(
             respond::problem(503, &detail, request_id, members).with_header("Retry-After", "2")
         }
     }
+}
+
+/// The figures, for Prometheus. They tell a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
+/// token it is.
+fn metrics(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+    let Some(token) = site.metrics_token.as_ref().or(site.admin_token.as_ref()) else {
+        return answer.send(Err(Error::not_found("path")));
+    };
+    if let Err(error) = admin::demand(token, &request) {
+        let response = admin::refusal(&error, answer.request_id());
+        return answer.send(Ok(response));
+    }
+    answer.send(figures(site).map(|figures| {
+        site.metrics.show(&figures);
+        Response::new(200, CONTENT_TYPE, site.metrics.render()).with_header("Cache-Control", "no-store")
+    }));
+}
+
+/// What is counted at the time of asking. Each look is at an index or a counter, whatever the tables hold.
+fn figures(site: &Site) -> Result<Figures> {
+    let (db, now) = (&site.app.db, site.app.clock.now());
+    let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64();
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let (writer, sizes) = (db.writer_figures(), db.file_sizes());
+    let written = |counter: &AtomicUsize| counter.load(Ordering::Relaxed) as u64;
+    let (taken, refused) = (site.intake.figures(), &site.refusals);
+    db.read(|connection| -> Result<Figures> {
+        let duties = requests::duties(connection, now)?;
+        let space = db::space(connection)?;
+        let jobs = queue::counts(connection)?;
+        let due = queue::next_due_at(connection)?;
+        Ok(Figures {
+            jobs: [
+                ("pending", jobs.pending),
+                ("processing", jobs.processing),
+                ("completed", jobs.completed),
+                ("failed", jobs.failed),
+                ("cancelled", jobs.cancelled),
+            ],
+            oldest_due_seconds: due.map_or(0.0, |due| seconds(due, now).max(0.0)),
+            failed_duty_jobs: erasure::count_failed_jobs(connection)?,
+            duties: [("open", duties.open), ("overdue", duties.overdue), ("to_scrub", duties.to_scrub)],
+            next_deadline_seconds: duties.next_due_at.map(|due| seconds(now, due)),
+            last_webhook_seconds: intake::last_received_at(connection)?.map(|last| seconds(last, now)),
+            webhooks: [
+                ("accepted", count(&taken.accepted)),
+                ("duplicate", count(&taken.duplicates)),
+                ("ignored", count(&taken.ignored)),
+                ("unsigned", count(&refused.unsigned)),
+                ("other_shop", count(&refused.other_shop)),
+                ("malformed", count(&refused.malformed)),
+                ("too_large", count(&refused.too_large)),
+            ],
+            writer_waiting: written(&writer.waiting),
+            writer_commits: written(&writer.commits),
+            writer_changes: written(&writer.changes),
+            writer_refused: written(&writer.refused),
+            writer_busy_seconds: written(&writer.busy_micros) as f64 / 1e6,
+            database_bytes: sizes.database,
+            wal_bytes: sizes.wal,
+            free_bytes: space.free * space.page_size,
+        })
+    })
 }
 
 /// How the privacy duties stand. A `failed` job means that a person must act before the duty is due.

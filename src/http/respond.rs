@@ -64,10 +64,13 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
         Kind::Overloaded => warn!("request put off id={request_id}: {}", with_causes(error)),
         _ => {}
     }
-    let mut members = Map::new();
+    let mut members = error.members().clone();
     if !error.faults().is_empty() {
-        members.insert("title".to_owned(), json!("Validation Failed"));
         members.insert("errors".to_owned(), json!(error.faults()));
+        // A code says more than that something is wrong with the fields.
+        if !members.contains_key("code") {
+            members.insert("title".to_owned(), json!("Validation Failed"));
+        }
     }
     let response = problem(status, &detail, request_id, members);
     let pause = error.retry_after().or_else(|| matches!(status, 429 | 503).then_some(PAUSE));
@@ -146,6 +149,15 @@ mod tests {
         assert_eq!(response.status, 422);
         assert_eq!(body(&response)["title"], "Validation Failed");
         assert_eq!(body(&response)["errors"], json!({"width": ["must be over 0"]}));
+    }
+
+    #[test]
+    fn what_a_program_can_act_on_has_a_code() {
+        let error =
+            Error::new(Kind::Malformed, "gone").with_fault("glass", "no longer offered").with_member("code", "stale");
+        let body = body(&failure(&error, "r-1"));
+        assert_eq!((&body["code"], &body["title"]), (&json!("stale"), &json!("Bad Request")));
+        assert_eq!(body["errors"], json!({"glass": ["no longer offered"]}));
     }
 
     #[test]

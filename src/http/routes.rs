@@ -1,22 +1,48 @@
-//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in [`SURFACES`].
+//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`.
 //!
-//! A path pattern has literal segments, `{name}` for one segment, and `{*name}` at its end for whatever follows. The first match
-//! wins, so literal segments go before parameters. HEAD is answered wherever GET is.
+//! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
+//! slashes, and storefronts send them as they are. The first match wins, so literal segments go before parameters. HEAD is
+//! answered wherever GET is.
+//!
+//! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
+//! (`guard/cors.rs`).
 
+use super::admin::{self, BearerToken};
+use super::guard::{Guard, cors};
 use super::respond::{self, Answer};
-use super::{Method, Reply, Request, Response, Service, ops, webhooks};
+use super::{Method, Reply, Request, Response, Service, openapi, ops, storefront, webhooks};
 use crate::app::App;
+use crate::clock::ManualClock;
+use crate::config::Secret;
 use crate::error::{Error, Result};
 use crate::intake::Intake;
+use crate::metrics::Metrics;
 use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 
 /// Every surface.
-const SURFACES: &[&[Route]] = &[webhooks::ROUTES, ops::ROUTES];
+const SURFACES: &[&[Route]] = &[
+    storefront::ROUTES,
+    webhooks::ROUTES,
+    ops::ROUTES,
+    openapi::ROUTES,
+    admin::jobs::ROUTES,
+    admin::gdpr::ROUTES,
+    admin::stores::ROUTES,
+    admin::keys::ROUTES,
+    admin::store_settings::ROUTES,
+    admin::matrices::PRICE_LIST_ROUTES,
+    admin::matrices::ROUTES,
+    admin::products::ROUTES,
+    admin::options::ROUTES,
+    admin::clock::ROUTES,
+];
 
 /// What handlers work on.
 #[derive(Debug)]
@@ -29,13 +55,73 @@ pub struct Site {
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
     pub refusals: webhooks::Refusals,
+    /// The figures that /metrics shows.
+    pub metrics: Arc<Metrics>,
+    /// What whoever asks for the figures must bear; the admin token where unset.
+    pub metrics_token: Option<BearerToken>,
+    /// The storefront's keys and limits.
+    pub guard: Guard,
+    /// What callers of the admin API must bear; without one there is no admin API.
+    pub admin_token: Option<BearerToken>,
+    /// The clock, where it stands still until it is told to move.
+    pub frozen_clock: Option<Arc<ManualClock>>,
+    /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
+    pub program: Option<PathBuf>,
+    /// Calls that run on threads of their own now.
+    pub(super) long_calls: Arc<AtomicUsize>,
 }
 
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let intake = Intake::new(&app);
-        Self { app, intake, secrets, refusals: webhooks::Refusals::default() }
+        Self {
+            app,
+            intake,
+            secrets,
+            refusals: webhooks::Refusals::default(),
+            metrics: Arc::default(),
+            metrics_token: None,
+            guard: Guard::default(),
+            admin_token: None,
+            frozen_clock: None,
+            program: None,
+            long_calls: Arc::default(),
+        }
+    }
+
+    /// The same with another limit of storefront requests; see [`Guard::new`].
+    #[must_use]
+    pub fn with_rate_limit(self, rate_limit: u32) -> Self {
+        Self { guard: Guard::new(rate_limit), ..self }
+    }
+
+    /// The same site with an admin API for those who bear `token`.
+    #[must_use]
+    pub fn with_admin_token(mut self, token: &Secret) -> Self {
+        self.admin_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site, showing these figures.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
+        self.metrics = metrics;
+        self
+    }
+
+    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
+    #[must_use]
+    pub fn with_metrics_token(mut self, token: &Secret) -> Self {
+        self.metrics_token = Some(BearerToken::new(token));
+        self
+    }
+
+    /// The same site whose app was opened with this clock, to be moved through the admin API.
+    #[must_use]
+    pub fn with_frozen_clock(mut self, clock: Arc<ManualClock>) -> Self {
+        self.frozen_clock = Some(clock);
+        self
     }
 }
 
@@ -112,6 +198,20 @@ impl Service for Router {
     fn call(&self, request: Request, reply: Reply) {
         let id = request.id.clone();
         let site = &self.0;
+        let reply = if cors::applies(&request.path) {
+            if request.method == Method::Options {
+                return reply.send(cors::mark(cors::preflight(), &request.path));
+            }
+            for_other_sites(reply, request.path.clone())
+        } else if admin::owns(&request.path) {
+            let reply = admin::unkept(reply);
+            if let Err(error) = admin::guard(site, &request) {
+                return reply.send(admin::refusal(&error, &id));
+            }
+            reply
+        } else {
+            reply
+        };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -132,6 +232,27 @@ impl Service for Router {
             error!("request handler panicked id={id}");
         }
     }
+
+    fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        let mut routes = SURFACES.iter().copied().flatten();
+        routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
+    }
+}
+
+/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped.
+fn for_other_sites(reply: Reply, path: String) -> Reply {
+    Reply::new(move |response| reply.send(cors::mark(response, &path)))
+}
+
+/// Method and pattern of every line, for those who compare the table with something.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
+}
+
+/// The methods that the table has for `path`, which is below `/api/`.
+pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
+    let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
+    below.filter(move |route| match_path(route.pattern, path).is_some()).map(|route| route.method.as_str())
 }
 
 /// What the table says about a request.
@@ -154,6 +275,9 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
             allow.push(Method::Head.as_str());
         }
     }
+    if !allow.is_empty() && cors::applies(path) {
+        allow.push(Method::Options.as_str());
+    }
     allow.sort_unstable();
     allow.dedup();
     if allow.is_empty() { Found::Nothing } else { Found::OtherMethods(allow.join(", ")) }
@@ -166,35 +290,51 @@ fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
         return (pattern == path).then(Params::default);
     }
     let mut params = Params::default();
-    let mut rest = path.strip_prefix('/')?;
-    let mut segments = pattern.trim_start_matches('/').split('/').peekable();
+    let mut rest = Some(path.strip_prefix('/')?);
+    let mut segments = pattern.trim_start_matches('/').split('/');
     while let Some(segment) = segments.next() {
-        let parameter = segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'));
-        if let Some(name) = parameter.and_then(|name| name.strip_prefix('*')) {
-            params.0.push((name, percent_decoded(rest)?));
-            return Some(params);
+        let unmatched = rest?;
+        if let Some(name) = parameter(segment).and_then(|name| name.strip_prefix('*')) {
+            // It takes what the segments after it leave over.
+            let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
+            // What cannot be decoded is kept as it is: the handler knows what to say about it, and to whom.
+            params.0.push((name, percent_decoded(taken).unwrap_or_else(|| taken.to_owned())));
+            rest = after;
+            continue;
         }
-        let (found, after) = match rest.split_once('/') {
+        let (found, after) = match unmatched.split_once('/') {
             Some((found, after)) => (found, Some(after)),
-            None => (rest, None),
+            None => (unmatched, None),
         };
-        match parameter {
+        match parameter(segment) {
             Some(_) if found.is_empty() => return None,
             Some(name) => params.0.push((name, percent_decoded(found)?)),
             None if found == segment => {}
             None => return None,
         }
-        match (after, segments.peek()) {
-            (Some(after), Some(_)) => rest = after,
-            (None, None) => return Some(params),
-            _ => return None,
+        rest = after;
+    }
+    rest.is_none().then_some(params)
+}
+
+/// The name in `{name}`.
+fn parameter(segment: &'static str) -> Option<&'static str> {
+    segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'))
+}
+
+/// `path` without its last `count` segments, and those.
+fn split_before_last(path: &str, count: usize) -> Option<(&str, Option<&str>)> {
+    match count.checked_sub(1) {
+        None => Some((path, None)),
+        Some(before) => {
+            let (slash, _) = path.rmatch_indices('/').nth(before)?;
+            Some((&path[..slash], Some(&path[slash + 1..])))
         }
     }
-    None
 }
 
 /// `text` with its `%XX` decoded, where that is UTF-8.
-fn percent_decoded(text: &str) -> Option<String> {
+pub(super) fn percent_decoded(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.bytes();
     while let Some(byte) = rest.next() {
@@ -233,6 +373,18 @@ mod tests {
         assert_eq!(params("/webhooks/{*rest}", "/webhooks/shop/redact"), values(&["shop/redact"]));
         assert_eq!(params("/webhooks/{*rest}", "/webhooks/"), values(&[""]));
         assert_eq!(params("/webhooks/{*rest}", "/webhooks"), None);
+        let price = "/products/{*id}/price";
+        assert_eq!(params(price, "/products/7/price"), values(&["7"]));
+        assert_eq!(params(price, "/products/gid://x/7/price"), values(&["gid://x/7"]));
+        assert_eq!(params(price, "/products/price/price"), values(&["price"]));
+        assert_eq!(params(price, "/products//price"), values(&[""]));
+        assert_eq!(params(price, "/products/%/price"), values(&["%"]));
+        for path in ["/products/price", "/products", "/products/7/prices", "/products/7/price/"] {
+            assert_eq!(params(price, path), None, "{path}");
+        }
+        let group = "/{shop}/products/{*id}/groups/{group}";
+        assert_eq!(params(group, "/s/products/a/groups/b/groups/g"), values(&["s", "a/groups/b", "g"]));
+        assert_eq!(params(group, "/s/products/a/groups/"), None);
     }
 
     #[test]
@@ -251,6 +403,16 @@ mod tests {
         assert_eq!(allow("DELETE", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("put", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("GET", "/b"), "nothing");
+    }
+
+    #[test]
+    fn pages_can_read_that_a_handler_panicked() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let reply = Reply::new(move |response: Response| sender.send(response).expect("awaited"));
+        drop(for_other_sites(reply, "/api/v1/products/1/price".to_owned()));
+        let response = receiver.recv().expect("answered");
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
+        assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));
     }
 
     #[test]

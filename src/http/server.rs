@@ -4,15 +4,18 @@
 //! What tiny_http does not survive (`design.md` section 9) never reaches it: the gate opens the connections one by one, sends only
 //! whole, checked requests, one at a time on each, and takes every answer at once.
 
-use super::gate::{self, GATE_FIELD, Gate, Limits};
+use super::gate::{self, Burst, GATE_FIELD, Gate, Limits, Sent, Told};
 use super::{Headers, Method, Reply, Request, Response, Service};
-use crate::config::{EdgeSettings, ServerSettings};
+use crate::config::{EdgeSettings, LISTEN, ServerSettings};
 use crate::db::writer::panic_message;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::metrics::Metrics;
 use log::{debug, error, warn};
-use std::io::{self, Cursor, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::collections::HashMap;
+use std::fs::Permissions;
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -21,7 +24,6 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use subtle::ConstantTimeEq;
 use tempfile::TempDir;
 
 /// How to run a server.
@@ -54,7 +56,7 @@ impl ServerOptions {
     /// As the settings say.
     pub fn from_settings(server: &ServerSettings, edge: &EdgeSettings, metrics: Arc<Metrics>) -> Self {
         Self {
-            listen: server.listen,
+            listen: server.listen.unwrap_or(LISTEN),
             handlers: usize::from(server.handlers),
             limits: edge.limits(),
             slow: Duration::from_millis(u64::from(edge.slow_request_ms)),
@@ -102,10 +104,9 @@ impl Server {
         gate::fit(&mut limits);
         let entropy: &dyn Entropy = &OsEntropy;
         let secret = hex(&entropy.array::<16>());
-        let answering = Answering { slow, metrics: metrics.clone(), large: large_answers()? };
+        let answering = Answering::new(slow, metrics.clone());
         let inside = Arc::new(Inside {
-            // 0700, and a name that nobody can guess.
-            directory: tempfile::Builder::new().prefix("quotegrid-").tempdir()?,
+            directory: private_directory()?,
             secret: secret.clone(),
             service,
             answering: Arc::new(answering),
@@ -300,18 +301,13 @@ impl Handler {
     }
 }
 
-/// What the gate's own field says.
-enum Sent {
-    /// A probe: is anybody there?
-    Probe,
-    /// A request of this client, with this id.
-    Request(IpAddr, String),
-}
-
 impl HandlerParts {
     fn handle(&self, mut incoming: tiny_http::Request) {
-        let sent = match self.sent_by_gate(&incoming) {
-            Some(Sent::Request(client, id)) => (client, id),
+        let started = Instant::now();
+        let sent = incoming.headers().iter().find(|header| header.field.equiv(GATE_FIELD));
+        let sent = sent.map(|header| header.value.to_string()).unwrap_or_default();
+        let told = match gate::read_gate_field(&sent, &self.secret) {
+            Some(Sent::Request(told)) => told,
             Some(Sent::Probe) => {
                 let _gone = incoming.respond(tiny_http::Response::empty(204));
                 return;
@@ -322,59 +318,44 @@ impl HandlerParts {
                 return;
             }
         };
-        let started = Instant::now();
-        let Some(request) = read_request(&mut incoming, sent) else { return };
+        let Some(request) = read_request(&mut incoming, &told) else { return };
         let asked = Asked {
             id: request.id.clone(),
             path: request.path.clone(),
             route: self.service.route_of(&request.method, &request.path),
             started,
+            burst: told.burst,
             incoming,
         };
         let answering = self.answering.clone();
-        let id = request.id.clone();
         // A panic drops the reply on its way out, and a dropped reply answers 500.
         let reply = Reply::new(move |response| answering.answer(asked, response));
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.service.call(request, reply))) {
             self.answering.metrics.panics.inc();
-            error!("a handler panicked id={id}: {}", panic_message(panic.as_ref()));
-        }
-    }
-
-    /// Reads the gate's own field: the first one, and only that. All others may be a client's.
-    fn sent_by_gate(&self, incoming: &tiny_http::Request) -> Option<Sent> {
-        let first = incoming.headers().first()?;
-        if !first.field.equiv(GATE_FIELD) {
-            return None;
-        }
-        let mut parts = first.value.as_str().split(' ');
-        let secret = parts.next()?;
-        if !bool::from(secret.as_bytes().ct_eq(self.secret.as_bytes())) {
-            return None;
-        }
-        match (parts.next(), parts.next()) {
-            (None, None) => Some(Sent::Probe),
-            (Some(client), Some(id)) => Some(Sent::Request(client.parse().ok()?, id.to_owned())),
-            _ => None,
+            error!("a handler panicked id={}: {}", told.id, panic_message(panic.as_ref()));
         }
     }
 }
 
-/// Our own request from tiny_http's; `None` when the gate hung up in the middle of it.
-fn read_request(incoming: &mut tiny_http::Request, (client, id): (IpAddr, String)) -> Option<Request> {
-    let method = Method::from(incoming.method().as_str());
-    let (path, query) = match incoming.url().split_once('?') {
-        Some((path, query)) => (path.to_owned(), query.to_owned()),
-        None => (incoming.url().to_owned(), String::new()),
-    };
-    let mut headers = Headers::default();
-    for header in incoming.headers().iter().skip(1) {
-        headers.push(header.field.as_str().as_str(), header.value.as_str());
-    }
+/// Our own request from tiny_http's and what the gate has told of it; `None` when the gate hung up in the middle.
+fn read_request(incoming: &mut tiny_http::Request, told: &Told<'_>) -> Option<Request> {
     // The gate has checked the length, so that much is wanted and comes.
     let mut body = vec![0; incoming.body_length().unwrap_or(0)];
     incoming.as_reader().read_exact(&mut body).ok()?;
-    Some(Request { method, path, query, headers, body, client, id })
+    let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
+    let mut headers = Headers::default();
+    for (name, value) in told.fields() {
+        headers.push(name, value);
+    }
+    Some(Request {
+        method: Method::from(incoming.method().as_str()),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+        client: told.client,
+        id: told.id.to_owned(),
+    })
 }
 
 /// A request that is being answered.
@@ -383,26 +364,31 @@ struct Asked {
     path: String,
     route: &'static str,
     started: Instant,
+    burst: Option<Burst>,
     incoming: tiny_http::Request,
 }
+
+/// An answer on its way: the request it belongs to, its head and its body.
+type Rendered = (tiny_http::Request, Vec<u8>, Vec<u8>);
 
 /// How answers are given.
 struct Answering {
     slow: Duration,
     metrics: Arc<Metrics>,
-    /// Large answers are written by threads of their own: the gate takes them only as fast as the client does, and neither a handler
-    /// nor the thread that answers after a commit may wait for that.
-    large: Sender<(tiny_http::Request, Vec<u8>)>,
+    /// The answers of bursts that are not all there, by the bursts' numbers.
+    bursts: Mutex<HashMap<u64, Vec<Option<Rendered>>>>,
 }
 
-/// An answer up to this size fits into the lane's socket buffer whole, so that writing it never waits.
+/// Answers up to this size fit into the lane's socket buffer whole, so that writing them never waits.
 const SMALL_ANSWER_MAX: usize = 64 * 1024;
-/// Threads that write large answers.
-const LARGE_WRITERS: usize = 4;
 
 impl Answering {
+    fn new(slow: Duration, metrics: Arc<Metrics>) -> Self {
+        Self { slow, metrics, bursts: Mutex::new(HashMap::new()) }
+    }
+
     fn answer(&self, asked: Asked, response: Response) {
-        let Asked { id, path, route, started, incoming } = asked;
+        let Asked { id, path, route, started, burst, incoming } = asked;
         let (status, took) = (response.status, started.elapsed());
         let method = incoming.method().as_str();
         if took >= self.slow {
@@ -411,35 +397,73 @@ impl Answering {
             debug!("request id={id} method={method} path={path} status={status} took_us={}", took.as_micros());
         }
         self.metrics.count_request(route, status, took);
-        let bytes = render(&incoming, response, &id);
-        if bytes.len() <= SMALL_ANSWER_MAX {
-            write_answer(incoming, &bytes);
-        } else if let Err(unsent) = self.large.send((incoming, bytes)) {
-            let (incoming, bytes) = unsent.0;
-            write_answer(incoming, &bytes);
+        let (head, body) = render(&incoming, response, &id);
+        match burst {
+            None => write_answers(vec![(incoming, head, body)]),
+            Some(burst) => {
+                if let Some(answers) = self.complete(burst, (incoming, head, body)) {
+                    write_answers(answers);
+                }
+            }
         }
     }
-}
 
-/// Starts the threads that write large answers. They end when the last one that could send them one is gone.
-fn large_answers() -> io::Result<Sender<(tiny_http::Request, Vec<u8>)>> {
-    let (sender, receiver) = channel();
-    let receiver = Arc::new(Mutex::new(receiver));
-    for number in 0..LARGE_WRITERS {
-        let receiver: Arc<Mutex<Receiver<(tiny_http::Request, Vec<u8>)>>> = receiver.clone();
-        std::thread::Builder::new().name(format!("http-large-{number}")).spawn(move || {
-            loop {
-                let next = receiver.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                let Ok((incoming, bytes)) = next else { return };
-                write_answer(incoming, &bytes);
-            }
-        })?;
+    /// Keeps an answer until its burst is complete: tiny_http would have the thread that is early wait for the others. Returns all
+    /// of them, in order, with the last.
+    fn complete(&self, burst: Burst, answer: Rendered) -> Option<Vec<Rendered>> {
+        let mut bursts = self.bursts.lock().unwrap_or_else(PoisonError::into_inner);
+        let answers = bursts.entry(burst.number).or_insert_with(|| (0..burst.size).map(|_| None).collect());
+        *answers.get_mut(burst.place)? = Some(answer);
+        if answers.iter().any(Option::is_none) {
+            return None;
+        }
+        bursts.remove(&burst.number).map(|answers| answers.into_iter().flatten().collect())
     }
-    Ok(sender)
 }
 
-/// The whole answer as tiny_http writes it, in one piece: one write instead of one for each 8 KiB.
-fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> Vec<u8> {
+/// Writes answers of one lane, in their order, with one write where they are small.
+fn write_answers(answers: Vec<Rendered>) {
+    let length: usize = answers.iter().map(|(_, head, body)| head.len() + body.len()).sum();
+    if length <= SMALL_ANSWER_MAX {
+        let mut bytes = Vec::with_capacity(length);
+        let mut lanes = Vec::with_capacity(answers.len());
+        for (incoming, head, body) in answers {
+            bytes.extend_from_slice(&head);
+            bytes.extend_from_slice(&body);
+            lanes.push(incoming.into_writer());
+        }
+        // All of them write to the same lane, each in its turn; the first has it.
+        let Some(first) = lanes.first_mut() else { return };
+        return log_loss(first.write_all(&bytes).and_then(|()| first.flush()));
+    }
+    // A large answer is taken only as fast as the client takes it, and neither a handler nor the thread that answers after a
+    // commit may wait for that. There is one for each lane at the most, and seldom any.
+    let answers = Arc::new(Mutex::new(answers));
+    let write = {
+        let answers = answers.clone();
+        move || {
+            for (incoming, head, body) in std::mem::take(&mut *answers.lock().unwrap_or_else(PoisonError::into_inner)) {
+                let mut lane = incoming.into_writer();
+                log_loss(lane.write_all(&head).and_then(|()| lane.write_all(&body)).and_then(|()| lane.flush()));
+            }
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("http-large-answer".to_owned()).spawn(write.clone()) {
+        warn!("no thread for a large answer, writing it here: {error}");
+        write();
+    }
+}
+
+fn log_loss(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
+        // The gate has given up on this lane, as in a stop whose grace is over.
+        debug!("an answer was not taken: {error}");
+    }
+}
+
+/// The head of the answer as it goes to the gate, and the body that belongs behind it. Not by tiny_http, which would take several
+/// allocations for each field, name itself and copy the body out 8 KiB at a time.
+fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u8>, Vec<u8>) {
     let Response { status, headers, body } = response;
     let status = if (200..=599).contains(&status) {
         status
@@ -447,41 +471,120 @@ fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> Vec<u8
         error!("no such status: {status}, answering 500 id={id}");
         500
     };
-    let mut fields = Vec::with_capacity(headers.len());
-    for (name, value) in headers {
-        if name.eq_ignore_ascii_case("content-length") {
-            // tiny_http would believe it instead of counting.
+    let mut head = Vec::with_capacity(256);
+    let reason = tiny_http::StatusCode(status).default_reason_phrase();
+    // Writing to a Vec does not fail.
+    let _infallible = write!(head, "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n", body.len());
+    let has = |name: &str| headers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name));
+    let is_page = headers.iter().any(|(name, value)| {
+        name.eq_ignore_ascii_case("content-type") && value.trim_start().to_ascii_lowercase().starts_with("text/html")
+    });
+    for (name, value) in PAGE_FIELDS {
+        if is_page && !has(name) {
+            let _infallible = write!(head, "{name}: {value}\r\n");
+        }
+    }
+    if !has("x-content-type-options") {
+        head.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+    }
+    for (name, value) in &headers {
+        if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
             continue;
         }
         // A line end in a value would be the start of another field, or of another answer.
-        if !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
-            error!("the answer's field {name} is not plain text and left out id={id}");
+        let is_name =
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+        if !is_name || !value.bytes().all(|byte| byte == b'\t' || (0x20..0x7f).contains(&byte)) {
+            error!("the answer's field {name:?} is not plain text and left out id={id}");
             continue;
         }
-        match tiny_http::Header::from_bytes(name, value) {
-            Ok(field) => fields.push(field),
-            Err(()) => error!("the answer's field {name} is malformed and left out id={id}"),
-        }
+        let _infallible = write!(head, "{name}: {value}\r\n");
     }
-    let length = body.len();
-    let mut bytes = Vec::with_capacity(length + 512);
-    let answer = tiny_http::Response::new(status.into(), fields, Cursor::new(body), Some(length), None)
-        // The gate wants lengths, never chunks.
-        .with_chunked_threshold(usize::MAX);
-    let is_head = *incoming.method() == tiny_http::Method::Head;
-    let written = answer.raw_print(&mut bytes, incoming.http_version().clone(), incoming.headers(), is_head, None);
-    written.expect("writing to a Vec does not fail");
-    bytes
+    head.extend_from_slice(b"\r\n");
+    let is_bodiless = *incoming.method() == tiny_http::Method::Head || status == 204 || status == 304;
+    (head, if is_bodiless { Vec::new() } else { body })
 }
 
-fn write_answer(incoming: tiny_http::Request, bytes: &[u8]) {
-    let mut lane = incoming.into_writer();
-    if let Err(error) = lane.write_all(bytes).and_then(|()| lane.flush()) {
-        // The gate has given up on this lane, as in a stop whose grace is over.
-        debug!("an answer was not taken: {error}");
-    }
+/// What every page gets that does not say otherwise: nothing from elsewhere, in nobody else's frame.
+const PAGE_FIELDS: [(&str, &str); 2] = [
+    (
+        "Content-Security-Policy",
+        "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+         object-src 'none'; base-uri 'none'; frame-ancestors 'self'",
+    ),
+    ("Referrer-Policy", "strict-origin-when-cross-origin"),
+];
+
+/// A directory that nobody else may enter; its default mode would follow the umask.
+fn private_directory() -> io::Result<TempDir> {
+    tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
 }
 
 fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nothing;
+
+    impl Service for Nothing {
+        fn call(&self, _request: Request, reply: Reply) {
+            reply.send(Response::empty(204));
+        }
+    }
+
+    fn inside() -> Arc<Inside> {
+        let answering = Answering::new(Duration::from_secs(1), Arc::new(Metrics::default()));
+        let inside = Arc::new(Inside {
+            directory: private_directory().expect("a directory"),
+            secret: "right".to_owned(),
+            service: Arc::new(Nothing),
+            answering: Arc::new(answering),
+            handlers: 2,
+            stopping: AtomicBool::new(false),
+            generations: Mutex::new(Vec::new()),
+        });
+        inside.clone().start_generation().expect("a server");
+        inside
+    }
+
+    #[test]
+    fn nobody_but_the_gate_can_use_the_private_side() {
+        let inside = inside();
+        let mode = std::fs::metadata(inside.directory.path()).expect("it is there").permissions().mode();
+        assert_eq!(mode & 0o077, 0, "{mode:o}");
+        for field in ["", "Gate: wrong 127.0.0.1 id\r\n", "Gate: right\r\n", "Host: x\r\n"] {
+            let path = inside.generations.lock().expect("no panic")[0].path.clone();
+            let mut lane = UnixStream::connect(path).expect("it listens");
+            write!(lane, "GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n").expect("it reads");
+            let mut answer = String::new();
+            lane.read_to_string(&mut answer).expect("it answers");
+            let expected = if field.ends_with("Gate: right\r\n") { "HTTP/1.1 204 " } else { "HTTP/1.1 403 " };
+            assert!(answer.starts_with(expected), "{field:?}: {answer}");
+        }
+        inside.stop();
+    }
+
+    #[test]
+    fn when_the_private_side_takes_no_more_connections_another_is_started() {
+        let inside = inside();
+        let mut old = inside.open_lane().expect("a lane");
+        let path = inside.generations.lock().expect("no panic")[0].path.clone();
+        // What is seen when its accept thread has died.
+        std::fs::remove_file(path).expect("it is there");
+        let mut new = inside.clone().reopen_lane().expect("a lane of another server");
+        for lane in [&mut old, &mut new] {
+            lane.write_all(b"GET / HTTP/1.1\r\nGate: right 127.0.0.1 id\r\n\r\n").expect("it reads");
+            let mut start = [0; 13];
+            lane.read_exact(&mut start).expect("it answers");
+            assert_eq!(&start, b"HTTP/1.1 204 ");
+        }
+        assert_eq!(inside.generations.lock().expect("no panic").len(), 2);
+        // So that the first one's accept thread is found by its end.
+        drop(std::os::unix::net::UnixListener::bind(inside.directory.path().join("0")));
+        inside.stop();
+    }
 }

@@ -3,10 +3,12 @@
 use crate::catalog::stores;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, MatrixId, StoreId};
+use crate::domain::length::{Length, Unit};
+use crate::domain::money::{Currency, Minor};
 use crate::entropy::Entropy;
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, Row, named_params};
 use serde_json::Value;
 
 /// An order to be written. Lengths are thousandths of `unit`, prices minor units of `currency`.
@@ -91,6 +93,94 @@ pub fn insert(
     Ok(number)
 }
 
+/// An order as it stands. Its page's token is left out: it opens that page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Record {
+    /// Its id.
+    pub id: DraftOrderId,
+    /// Its place in the store's own sequence.
+    pub number: i64,
+    /// `open`, or `sent` to Shopify.
+    pub status: String,
+    /// The matrix that priced it, while there is one.
+    pub matrix: Option<MatrixId>,
+    /// Its name then.
+    pub matrix_name: String,
+    /// The product, as `gid://shopify/Product/…`.
+    pub product_id: String,
+    /// Its title then.
+    pub product_title: String,
+    /// The width asked for.
+    pub width: Length,
+    /// The height asked for.
+    pub height: Length,
+    /// What both are in.
+    pub unit: Unit,
+    /// How many.
+    pub quantity: i64,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// The cell's price.
+    pub base_price: Minor,
+    /// A unit with its options.
+    pub unit_price: Minor,
+    /// All of them.
+    pub total_price: Minor,
+    /// What was chosen.
+    pub selections: Option<Value>,
+    /// Shopify's id, once it is there.
+    pub shopify_draft_order_id: Option<String>,
+    /// Shopify's name for it.
+    pub shopify_order_name: Option<String>,
+    /// Where it is paid.
+    pub checkout_url: Option<String>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+}
+
+/// A store's orders, newest first; `before`: only those with a smaller number.
+///
+/// # Errors
+/// The database's.
+pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit: usize) -> db::Result<Vec<Record>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, number, status, matrix_id, matrix_name, product_id, product_title, width, height, unit, quantity,
+             currency, base_price_minor, calculated_price_minor, total_price_minor, option_selections,
+             shopify_draft_order_id, shopify_order_name, checkout_url, created_at
+         FROM draft_order_records
+         WHERE store_id = :store_id AND number < coalesce(:before, 9223372036854775807)
+         ORDER BY number DESC LIMIT :limit",
+    )?;
+    let params = named_params! { ":store_id": store, ":before": before, ":limit": limit };
+    let records = statement.query_map(params, record_from_row)?;
+    Ok(records.collect::<rusqlite::Result<_>>()?)
+}
+
+fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
+    Ok(Record {
+        id: row.get("id")?,
+        number: row.get("number")?,
+        status: row.get("status")?,
+        matrix: row.get("matrix_id")?,
+        matrix_name: row.get("matrix_name")?,
+        product_id: row.get("product_id")?,
+        product_title: row.get("product_title")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        unit: row.get("unit")?,
+        quantity: row.get("quantity")?,
+        currency: row.get("currency")?,
+        base_price: row.get("base_price_minor")?,
+        unit_price: row.get("calculated_price_minor")?,
+        total_price: row.get("total_price_minor")?,
+        selections: row.get("option_selections")?,
+        shopify_draft_order_id: row.get("shopify_draft_order_id")?,
+        shopify_order_name: row.get("shopify_order_name")?,
+        checkout_url: row.get("checkout_url")?,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+    })
+}
+
 /// How many orders a store has.
 ///
 /// # Errors
@@ -99,6 +189,20 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM draft_order_records WHERE store_id = :store_id")?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
+}
+
+/// Takes up to `limit` of a store's orders from the matrix that priced them; returns how many. They keep their snapshot.
+///
+/// # Errors
+/// The database's.
+pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize) -> db::Result<usize> {
+    // The plus keeps the look-up to the matrix's index: the store's would walk all its orders.
+    let mut statement = tx.prepare_cached(
+        "UPDATE draft_order_records SET matrix_id = NULL
+         WHERE rowid IN (SELECT rowid FROM draft_order_records
+                         WHERE matrix_id = :matrix_id AND +store_id = :store_id LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":matrix_id": matrix, ":store_id": store, ":limit": limit })?)
 }
 
 /// An order's row stands in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.

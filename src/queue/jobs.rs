@@ -62,22 +62,36 @@ pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>>
     Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
 }
 
+/// The same for a worker that may not claim suspects now.
+pub(super) fn next_claimable_at(connection: &Connection, suspects: bool) -> db::Result<Option<DateTime<Utc>>> {
+    if suspects {
+        return next_due_at(connection);
+    }
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending' AND rescues = 0
+         ORDER BY scheduled_at, id LIMIT 1",
+    )?;
+    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+}
+
 /// Which due jobs to claim, in order. Kept apart so that a test can look at its plan.
 pub(super) const DUE: &str = "SELECT id, rescues FROM job_queue
-     WHERE status = 'pending' AND scheduled_at <= :now
+     WHERE status = 'pending' AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
      ORDER BY scheduled_at, id LIMIT :limit";
 
-/// Claims up to `limit` due jobs for `worker`, oldest first. A job whose last claim was lost comes alone: should it be the one
-/// that kills its worker, it takes nobody with it.
+/// Claims up to `limit` due jobs for `worker`, oldest first. A suspect, a job whose last claim was lost, comes alone, and only
+/// when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
 pub(super) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     worker: &str,
     lease: Duration,
     limit: usize,
+    suspects: bool,
 ) -> db::Result<Vec<Claim>> {
     let mut due = tx.prepare_cached(DUE)?;
-    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit }, |row| {
+    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, |row| {
         Ok((row.get::<_, JobId>("id")?, row.get::<_, i64>("rescues")? > 0))
     })?;
     let mut chosen = Vec::new();
@@ -96,7 +110,7 @@ pub(super) fn claim(
          SET status = 'processing', attempts = attempts + 1, claim = claim + 1, batched = :batched,
              claimed_by = :worker, claimed_at = :now, lease_expires_at = :lease_expires_at
          WHERE id = :id AND status = 'pending'
-         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at",
+         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at, rescues",
     )?;
     let mut claims = Vec::with_capacity(chosen.len());
     for id in &chosen {
@@ -232,12 +246,23 @@ pub(super) fn list_held(connection: &Connection) -> db::Result<Vec<Held>> {
     Ok(held.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether any job is being run.
+///
+/// # Errors
+/// The database's.
+pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
+}
+
 /// Frees a job whose worker was lost. One that was claimed with others gets its attempt back, for it may never have been
-/// begun; next time it is claimed alone, and then a lost worker costs it an attempt. `None`: the claim has ended meanwhile.
+/// begun, and so does one that the worker held `in_company`, for the other may have killed it. Both are suspects from now on: a
+/// suspect is claimed alone, beside no other suspect, and a lost worker costs it an attempt. `None`: the claim has ended
+/// meanwhile.
 pub(super) fn rescue(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     held: &Held,
+    in_company: bool,
     why: &str,
 ) -> db::Result<Option<(String, AfterFailure)>> {
     let mut statement = tx.prepare_cached(
@@ -252,7 +277,8 @@ pub(super) fn rescue(
         .optional()?;
     let Some((claim, batched, rescues)) = found else { return Ok(None) };
     attempts::insert(tx, now, &claim, AttemptOutcome::Lost, Some(why))?;
-    if !batched && claim.attempt >= claim.max_attempts {
+    let given_back = batched || (in_company && !claim.suspect);
+    if !given_back && claim.attempt >= claim.max_attempts {
         give_up(tx, now, &claim, why)?;
         return Ok(Some((claim.job_type, AfterFailure::GivenUp)));
     }
@@ -266,7 +292,7 @@ pub(super) fn rescue(
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
     let params = named_params! {
-        ":given_back": batched,
+        ":given_back": given_back,
         ":error": why,
         ":rest_ms": delta(rest).num_milliseconds(),
         ":now": Millis(now),
@@ -287,6 +313,26 @@ fn give_up(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, error: &str) -> db::R
     )?;
     let params = named_params! { ":now": Millis(now), ":error": error, ":id": claim.id, ":claim": claim.number };
     expect_one(statement.execute(params)?, "queue::jobs::give_up")
+}
+
+/// Puts a job that was given up or called off back with a fresh set of attempts; its history stays. `false`: it stands elsewhere.
+/// Fails with a broken unique constraint when another unfinished job has its dedupe key.
+pub(super) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', attempts = 0, rescues = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
+         WHERE id = :id AND status IN ('failed', 'cancelled')",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
+/// Calls off a job that waits. `false`: it stands elsewhere.
+pub(super) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET status = 'cancelled', processed_at = :now
+         WHERE id = :id AND status = 'pending'",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
 }
 
 /// Renews the leases of all claims of `worker`. Returns how many there were.
@@ -333,6 +379,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only those of this type.
     pub job_type: Option<String>,
+    /// Only those about this subject.
+    pub subject: Option<String>,
     /// Only those enqueued before this one: the last of the page before.
     pub before: Option<JobId>,
     /// At most this many; 0: none.
@@ -356,22 +404,62 @@ pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
 /// # Errors
 /// The database's.
 pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {JOB_COLUMNS} FROM job_queue
-         WHERE (:status IS NULL OR status = :status)
-           AND (:type IS NULL OR type = :type)
-           AND (:before IS NULL OR id < :before)
-         ORDER BY id DESC LIMIT :limit"
-    ))?;
+    let mut statement = connection.prepare_cached(&list_sql(filter))?;
     let jobs = statement.query_map(
         named_params! {
-            ":status": filter.status.map(Status::as_str),
             ":type": filter.job_type,
+            ":subject": filter.subject,
             ":before": filter.before,
             ":limit": filter.limit,
         },
         job_from_row,
     )?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The listing that `filter` asks for. Jobs that are few among many are found by their index and sorted; otherwise the rows are
+/// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so it is told.
+pub(super) fn list_sql(filter: &Filter) -> String {
+    let by = match filter {
+        Filter { subject: Some(_), .. } => "INDEXED BY job_queue_subject",
+        Filter { status: Some(Status::Failed), .. } => "INDEXED BY job_queue_failed",
+        Filter { status: Some(Status::Processing), .. } => "INDEXED BY job_queue_processing",
+        Filter { status: Some(Status::Cancelled), .. } => "INDEXED BY job_queue_finished",
+        _ => "",
+    };
+    // A partial index needs its condition word by word.
+    let status = filter.status.map_or("", |status| match status {
+        Status::Pending => "AND status = 'pending'",
+        Status::Processing => "AND status = 'processing'",
+        Status::Completed => "AND +status = 'completed'",
+        Status::Failed => "AND status = 'failed'",
+        // SQLite does not see by itself that this one condition is among those of the index.
+        Status::Cancelled => "AND status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled'",
+    });
+    let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
+    let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
+    let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
+    format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue {by}
+         WHERE {subject} AND {job_type} AND {before} {status}
+         ORDER BY id DESC LIMIT :limit"
+    )
+}
+
+/// How many jobs [`list_failed_since`] lists at the most.
+const FAILED_LISTED: usize = 1_000;
+
+/// The jobs that were given up after `since`, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue
+         WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'failed' AND processed_at > :since
+         ORDER BY processed_at LIMIT :limit"
+    ))?;
+    let jobs = statement.query_map(named_params! { ":since": Millis(since), ":limit": FAILED_LISTED }, job_from_row)?;
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -409,14 +497,17 @@ pub struct Counts {
 /// # Errors
 /// The database's.
 pub fn counts(connection: &Connection) -> db::Result<Counts> {
-    // One count an index: each of these conditions is that of a partial index or its first column.
+    // One count an index. A partial one is used only where its condition is found word by word: `status = 'completed'` alone
+    // would walk the whole table.
     let mut statement = connection.prepare_cached(
         "SELECT
              (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
              (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
-             (SELECT count(*) FROM job_queue WHERE status = 'completed') AS completed,
+             (SELECT count(*) FROM job_queue
+              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'completed') AS completed,
              (SELECT count(*) FROM job_queue WHERE status = 'failed') AS failed,
-             (SELECT count(*) FROM job_queue WHERE status = 'cancelled') AS cancelled",
+             (SELECT count(*) FROM job_queue
+              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled') AS cancelled",
     )?;
     Ok(statement.query_row((), |row| {
         Ok(Counts {
@@ -429,16 +520,44 @@ pub fn counts(connection: &Connection) -> db::Result<Counts> {
     })?)
 }
 
+/// What a finished job may still say of its subject.
+const SAYS_SOMETHING: &str = "payload <> '{}' OR error IS NOT NULL
+     OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL)";
+
+/// Makes up to `limit` finished jobs about `subject` forget payload and errors. Returns how many there were: fewer than `limit`
+/// means that no more are left. What [`forget`] has to do in one transaction becomes bounded by it.
+///
+/// # Errors
+/// The database's.
+pub fn forget_finished(tx: &Tx<'_>, subject: &str, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT id FROM job_queue
+         WHERE subject = :subject AND status IN ('completed', 'failed', 'cancelled') AND ({SAYS_SOMETHING})
+         LIMIT :limit"
+    ))?;
+    let finished = statement.query_map(named_params! { ":subject": subject, ":limit": limit }, |row| row.get("id"))?;
+    let finished: Vec<JobId> = finished.collect::<rusqlite::Result<_>>()?;
+    for id in &finished {
+        let mut statement = tx.prepare_cached(
+            "UPDATE job_queue SET payload = '{}', error = NULL
+             WHERE id = :id AND status IN ('completed', 'failed', 'cancelled')",
+        )?;
+        expect_one(statement.execute(named_params! { ":id": id })?, "queue::jobs::forget_finished")?;
+        attempts::forget_errors(tx, *id)?;
+    }
+    Ok(finished.len())
+}
+
 /// Makes every job about `subject` but `except` forget it: finished ones lose payload and errors, unfinished ones keep only the
-/// payload member `keep`, and those that have none are cancelled. Returns how many jobs there were.
+/// payload member `keep`, and those that have none are cancelled. Returns how many jobs had something to forget.
 ///
 /// # Errors
 /// The database's.
 pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, except: JobId, keep: &str) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(
+    let mut statement = tx.prepare_cached(&format!(
         "SELECT id, status, payload FROM job_queue
-         WHERE subject = :subject AND id <> :except",
-    )?;
+         WHERE subject = :subject AND id <> :except AND (status IN ('pending', 'processing') OR {SAYS_SOMETHING})"
+    ))?;
     let jobs = statement.query_map(named_params! { ":subject": subject, ":except": except }, |row| {
         Ok((row.get::<_, JobId>("id")?, row.get::<_, Status>("status")?, row.get::<_, Value>("payload")?))
     })?;
@@ -516,6 +635,7 @@ fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
         max_attempts: row.get("max_attempts")?,
         claimed_at: row.get::<_, Millis>("claimed_at")?.0,
         created_at: row.get::<_, Millis>("created_at")?.0,
+        suspect: row.get::<_, i64>("rescues")? > 0,
     })
 }
 

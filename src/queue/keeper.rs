@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use log::{info, warn};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 /// How often the commits of other processes are looked for.
@@ -18,6 +19,9 @@ const ROUND: Duration = Duration::from_millis(500);
 
 /// The wall clock may drift from time passed by this much between two rounds before it counts as set.
 const DRIFT: Duration = Duration::from_secs(2);
+
+/// Claims freed in one transaction: a crash may leave hundreds, and the next start waits until they are free.
+const RESCUE_BATCH: usize = 50;
 
 /// Jobs moved in one transaction after the clock was set back.
 const FOLLOW_BATCH: usize = 500;
@@ -54,6 +58,15 @@ impl<'a> Keeper<'a> {
                 if let Err(error) = self.round() {
                     warn!("claims could not be looked after: {error}");
                 }
+            }
+        }
+    }
+
+    /// Keeps claims alive until the other end of `ended` is dropped.
+    pub(super) fn keep_alive(mut self, ended: &Receiver<()>) {
+        while ended.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+            if let Err(error) = self.notice_clock().and_then(|()| self.renew()) {
+                warn!("claims could not be renewed: {error}");
             }
         }
     }
@@ -114,23 +127,38 @@ impl<'a> Keeper<'a> {
 
     /// Frees the claims of workers that are dead, and of those that have let their lease end.
     pub(super) fn rescue(&mut self) -> db::Result<()> {
-        let (now, uptime) = (self.worker.clock.now(), self.worker.clock.uptime());
+        // As it was looked at last: a clock that was set since then has not been noticed yet, and would make leases look ended.
+        let (now, uptime) = self.last_look;
         let held = self.worker.db.read(jobs::list_held)?;
         let mut alive: HashMap<&str, bool> = HashMap::new();
-        let mut lost: Vec<(Held, &'static str)> = Vec::new();
+        let mut claims_of: HashMap<&str, usize> = HashMap::new();
+        for claim in &held {
+            *claims_of.entry(&claim.worker).or_default() += 1;
+        }
+        let mut lost: Vec<(Held, bool, &'static str)> = Vec::new();
         for claim in &held {
             if claim.worker == self.worker.identity.name() && self.worker.holds(claim.id, claim.number) {
                 continue;
             }
+            let in_company = claims_of[claim.worker.as_str()] > 1;
             if !*alive.entry(&claim.worker).or_insert_with(|| self.worker.census.is_alive(&claim.worker)) {
-                lost.push((claim.clone(), "the worker's process ended while it ran the job"));
+                lost.push((claim.clone(), in_company, "the worker's process ended while it ran the job"));
             } else if claim.lease_expires_at <= now && uptime >= self.trust_until {
-                lost.push((claim.clone(), "the worker stopped renewing its claim"));
+                lost.push((claim.clone(), in_company, "the worker stopped renewing its claim"));
             }
         }
-        for (claim, why) in lost {
-            let rescued = claim.clone();
-            if let Some((job_type, after)) = self.worker.db.write(move |tx| jobs::rescue(tx, now, &rescued, why))? {
+        for batch in lost.chunks(RESCUE_BATCH) {
+            let batch = batch.to_vec();
+            let freed = self.worker.db.write(move |tx| -> db::Result<_> {
+                let mut freed = Vec::new();
+                for (claim, in_company, why) in batch {
+                    if let Some((job_type, after)) = jobs::rescue(tx, now, &claim, in_company, why)? {
+                        freed.push((claim, job_type, after, why));
+                    }
+                }
+                Ok(freed)
+            })?;
+            for (claim, job_type, after, why) in freed {
                 self.worker.tell_lost(&claim, &job_type, after, why);
             }
         }

@@ -7,7 +7,7 @@
 //!      │   failed, attempts   │  │  └─ failed, none left, or permanent ─▶ failed
 //!      ├── left: now + 2^n s ─┘  │
 //!      └── given back, snoozed, ─┘          pending ── cancelled by a person ──▶ cancelled
-//!          or its worker was lost
+//!          or its worker was lost            failed, cancelled ── retried by a person ──▶ pending
 //! ```
 //!
 //! - [`Queue::enqueue`] writes a job inside the caller's transaction: it exists if and only if the caller's change does.
@@ -24,19 +24,24 @@ mod handler;
 mod jobs;
 mod keeper;
 mod lease;
+mod retention;
 mod worker;
 
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
-pub use jobs::{Counts, Filter, count_failed, counts, each_finished, each_unfinished, find, forget, list, next_due_at};
+pub use jobs::{
+    Counts, Filter, count_failed, counts, each_finished, each_unfinished, find, forget, forget_finished,
+    is_any_running, list, list_failed_since, next_due_at,
+};
+pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};
 
-use crate::db::Tx;
+use crate::db::{Constraint, Tx};
 use crate::domain::ids::JobId;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
-use log::info;
+use log::{info, warn};
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -210,6 +215,8 @@ pub struct Claim {
     pub claimed_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
+    /// Whether its last claim was lost: it may be the job that kills its worker.
+    suspect: bool,
 }
 
 /// One claim of a job that has ended, and how.
@@ -284,6 +291,54 @@ impl Queue {
         let job_type = job.job_type;
         tx.after_commit(move || info!("job enqueued id={id} type={job_type}"));
         Ok(id)
+    }
+
+    /// Has a job that was given up or called off tried again at once, with a fresh set of attempts. Its history stays.
+    ///
+    /// # Errors
+    /// `NotFound`; `Conflict` when it stands elsewhere, or an unfinished job of its type has its dedupe key.
+    pub fn retry(&self, tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> Result<(), Error> {
+        match jobs::retry(tx, now, id) {
+            Ok(true) => {}
+            Ok(false) => return Err(Self::stands_elsewhere(tx, id, "retried: only failed and cancelled jobs can be")),
+            Err(error) if error.constraint() == Some(Constraint::Unique) => {
+                let message = format!("job {id} cannot be retried: an unfinished job of its type has its dedupe key");
+                return Err(Error::new(Kind::Conflict, message));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tx.announce();
+        tx.after_commit(move || info!("job retried id={id}"));
+        Ok(())
+    }
+
+    /// Calls off a job that waits.
+    ///
+    /// # Errors
+    /// `NotFound`, and `Conflict` when it does not wait.
+    pub fn cancel(&self, tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> Result<(), Error> {
+        if !jobs::cancel(tx, now, id)? {
+            return Err(Self::stands_elsewhere(tx, id, "cancelled: only pending jobs can be"));
+        }
+        let job = jobs::find(tx, id)?;
+        let alarm = job.and_then(|job| self.registry.find(&job.job_type)?.alarm());
+        tx.after_commit(move || match alarm {
+            Some(alarm) => warn!("job cancelled id={id} {alarm}"),
+            None => info!("job cancelled id={id}"),
+        });
+        Ok(())
+    }
+
+    /// Why a job could not be changed: there is none, or it stands where that makes no sense.
+    fn stands_elsewhere(tx: &Tx<'_>, id: JobId, change: &str) -> Error {
+        match jobs::find(tx, id) {
+            Ok(Some(job)) => {
+                let message = format!("job {id} is {} and cannot be {change}", job.status.as_str());
+                Error::new(Kind::Conflict, message)
+            }
+            Ok(None) => Error::not_found(format!("job {id}")),
+            Err(error) => error.into(),
+        }
     }
 
     pub(crate) fn registry(&self) -> &Registry {

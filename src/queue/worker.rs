@@ -18,6 +18,7 @@ use serde_json::Value;
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -135,8 +136,7 @@ impl Worker {
             return Ok(Step::Idle);
         };
         let (id, job_type) = (claim.id, claim.job_type.clone());
-        let outcome = self.run_handler(&claim);
-        let error = match outcome {
+        let error = match self.run_kept_alive(&claim) {
             Ok(finish) => {
                 let closing = claim.clone();
                 let clock = self.clock.clone();
@@ -195,7 +195,10 @@ impl Worker {
             let seen = self.db.news().seen();
             match self.next() {
                 Ok(Some(claim)) => self.run(claim),
-                Ok(None) => self.rest(seen),
+                Ok(None) => {
+                    debug!("no jobs available");
+                    self.rest(seen);
+                }
                 Err(error) => {
                     warn!("no work could be fetched: {error}");
                     self.db.news().wait(seen, FAULT_PAUSE);
@@ -205,7 +208,7 @@ impl Worker {
     }
 
     /// The next claim: one that waits here, or the first of a new catch.
-    fn next(&self) -> db::Result<Option<Claim>> {
+    fn next(self: &Arc<Self>) -> db::Result<Option<Claim>> {
         let mut state = self.state();
         loop {
             if self.is_stopping() {
@@ -226,19 +229,35 @@ impl Worker {
         state.claiming = false;
         self.released.notify_all();
         let mut claims = VecDeque::from(claimed?);
+        if self.is_stopping() {
+            // The stop came during the claim and has given back what waited then; nobody else will look at these.
+            drop(state);
+            for claim in claims {
+                self.end(claim, JobError::Stopped);
+            }
+            return Ok(None);
+        }
         let first = claims.pop_front();
         state.waiting.append(&mut claims);
         Ok(first)
     }
 
+    /// Whether no suspect runs here: jobs whose last claim was lost run one at a time in a process, so that of two that were lost
+    /// together only the one that kills its worker is charged for it.
+    fn may_claim_suspects(&self) -> bool {
+        !self.state().held.values().any(|claim| claim.suspect)
+    }
+
     /// A look that writes nothing: an idle worker leaves the disk alone.
     fn is_due(&self) -> db::Result<bool> {
-        let next = self.db.read(jobs::next_due_at)?;
+        let suspects = self.may_claim_suspects();
+        let next = self.db.read(|connection| jobs::next_claimable_at(connection, suspects))?;
         Ok(next.is_some_and(|at| at <= self.clock.now()))
     }
 
     fn rest(&self, seen: u64) {
-        let until_due = match self.db.read(jobs::next_due_at) {
+        let suspects = self.may_claim_suspects();
+        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, suspects)) {
             Ok(Some(at)) => (at - self.clock.now()).to_std().unwrap_or(Duration::ZERO),
             Ok(None) => IDLE,
             Err(_told_when_claiming) => FAULT_PAUSE,
@@ -249,7 +268,8 @@ impl Worker {
 
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
-        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit))?;
+        let suspects = self.may_claim_suspects();
+        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
         fail::fail_point!("queue::claimed");
         let mut state = self.state();
         for claim in &claims {
@@ -277,8 +297,25 @@ impl Worker {
         }
     }
 
+    /// Runs a claim in a process that has no keeper thread: its lease is renewed as long as the run lasts.
+    fn run_kept_alive(&self, claim: &Claim) -> Result<Finish, JobError> {
+        std::thread::scope(|scope| {
+            let (running, ended) = channel();
+            // Made here: by the time the thread runs, time may have passed since the claim.
+            let keeper = Keeper::new(self);
+            let thread = std::thread::Builder::new().name("jobs-keeper".to_owned());
+            if let Err(error) = thread.spawn_scoped(scope, move || keeper.keep_alive(&ended)) {
+                warn!("the claim of job id={} will not be renewed: {error}", claim.id);
+            }
+            let outcome = self.run_handler(claim);
+            drop::<Sender<()>>(running);
+            outcome
+        })
+    }
+
     fn run_handler(&self, claim: &Claim) -> Result<Finish, JobError> {
         fail::fail_point!("queue::run");
+        fail::fail_point!(&format!("queue::run::{}", claim.job_type));
         let Some(handler) = self.queue.registry().find(&claim.job_type) else {
             return Err(JobError::Retry(format!("Unknown job type: {}", claim.job_type)));
         };
@@ -377,6 +414,10 @@ impl Worker {
         let mut state = self.state();
         if state.held.get(&claim.id).is_some_and(|held| held.number == claim.number) {
             state.held.remove(&claim.id);
+            if claim.suspect {
+                // The next suspect may be claimed; nothing else would tell those who rest.
+                self.db.news().spread();
+            }
         }
         self.released.notify_all();
     }
@@ -385,7 +426,7 @@ impl Worker {
         self.state().held.get(&id).is_some_and(|claim| claim.number == number)
     }
 
-    /// When the oldest claim that has not ended was made.
+    /// Whether any claim of this worker has not ended.
     pub(super) fn holds_any(&self) -> bool {
         !self.state().held.is_empty()
     }
@@ -443,6 +484,8 @@ impl Running {
             for handle in self.handles {
                 let _panicked = handle.join();
             }
+            // What a thread claimed in the moment of the stop was not held yet when the wait began: it is being given back.
+            self.worker.wait_for_ends(grace);
             return;
         }
         warn!("{} jobs did not end within the grace period and are given back", left.len());

@@ -2,6 +2,7 @@
 //! log. What a webhook leads to is decided in `intake`.
 
 pub mod sample;
+pub mod setup;
 pub mod webhook;
 
 pub use webhook::{Notice, Refusal, Secrets, Topic, Webhook};

@@ -3,9 +3,12 @@
 //! may be left. `ROWS=100000` makes it smaller.
 
 use quotegrid::app::{App, Options};
-use quotegrid::catalog::matrices::{self, NewMatrix};
+use quotegrid::catalog::matrices;
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
+use quotegrid::domain::length::{Length, Unit};
+use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
 use quotegrid::orders::records::{self, NewRecord};
@@ -127,23 +130,25 @@ fn scrubbed(app: &App) -> u64 {
 /// A store whose rows are nine parts cells and one part orders.
 fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
-    let store = app
+    let euro: Currency = "EUR".parse().expect("a currency");
+    let scope = app
         .db
         .write(move |tx| -> Result<_, Error> {
-            Ok(stores::install(tx, now, entropy.as_ref(), &wanted, "EUR", "mm")?.id())
+            Ok(stores::install(tx, now, entropy.as_ref(), &wanted, euro, Unit::Mm)?.scope())
         })
         .expect("installed");
-    let axis: Vec<i64> = (1..=SIDE as i64).map(|step| step * 50_000).collect();
-    let prices = vec![vec![Some(1_999); SIDE]; SIDE];
+    let store = scope.store;
+    let axis: Vec<Length> =
+        (1..=SIDE as i64).map(|step| Length::from_thousandths(step * 50_000).expect("a length")).collect();
+    let prices = vec![vec![Some(Minor::new(1_999)); SIDE]; SIDE];
+    let matrix =
+        Arc::new(PriceMatrix::new(&axis, &axis, &prices, Outside::Reject, Limits::default()).expect("a sound matrix"));
     let mut last = None;
     for _ in 0..rows * 9 / 10 / (SIDE * SIDE) {
-        let (entropy, axis, prices) = (app.entropy.clone(), axis.clone(), prices.clone());
-        let id = MatrixId::new(now, entropy.array());
-        let name = format!("matrix of {shop}");
-        let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
-            let matrix = NewMatrix { name: &name, widths: &axis, heights: &axis, prices: &prices };
-            matrices::insert(tx, now, id, store, &matrix)
-        });
+        let matrix = matrix.clone();
+        let id = MatrixId::new(now, app.entropy.array());
+        let name = format!("matrix of {shop}").parse().expect("a name");
+        let written = app.db.write(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix));
         written.expect("written");
         last = Some(id);
     }

@@ -6,6 +6,9 @@ use quotegrid::catalog::{keys, matrices, stores};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db::{self, OpenError};
 use quotegrid::domain::ids::{MatrixId, ShopDomain};
+use quotegrid::domain::length::{Length, Unit};
+use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::money::Minor;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::erasure::{receipts, verify};
 use quotegrid::error::Error;
@@ -104,12 +107,15 @@ fn install(app: &App, name: &str) {
     let (now, entropy, wanted) = (app.clock.now(), app.entropy.clone(), shop(name));
     let title = format!("marked-{name}");
     let done: Result<(), Error> = app.db.write(move |tx| {
-        let store = stores::install(tx, now, entropy.as_ref(), &wanted, "EUR", "mm")?.id();
-        keys::issue(tx, now, entropy.as_ref(), store, None)?;
-        let prices = [vec![Some(1); 20]];
-        let widths: Vec<i64> = (1..=20).map(|width| width * 1_000).collect();
-        let matrix = matrices::NewMatrix { name: &title, widths: &widths, heights: &[1_000], prices: &prices };
-        matrices::insert(tx, now, MatrixId::new(now, entropy.array()), store, &matrix)?;
+        let currency = "EUR".parse().expect("a currency");
+        let scope = stores::install(tx, now, entropy.as_ref(), &wanted, currency, Unit::Mm)?.scope();
+        keys::issue(tx, now, entropy.as_ref(), scope.store, None)?;
+        let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
+        let widths: Vec<Length> = (1..=20).map(|width| step(width * 1_000)).collect();
+        let prices = [vec![Some(Minor::new(1)); 20]];
+        let matrix = PriceMatrix::new(&widths, &[step(1_000)], &prices, Outside::Reject, Limits::default());
+        let (name, matrix) = (title.parse().expect("a name"), matrix.expect("sound"));
+        matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
         Ok(())
     });
     done.expect("installed");

@@ -3,7 +3,11 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::catalog::{keys, matrices, options, stores};
 use quotegrid::db::RowCounts;
-use quotegrid::domain::ids::{JobId, MatrixId, RequestId, ShopDomain};
+use quotegrid::domain::ids::{ChoiceId, JobId, MatrixId, OptionGroupId, RequestId, ShopDomain};
+use quotegrid::domain::length::{Length, Unit};
+use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::money::{Currency, Minor};
+use quotegrid::domain::options::{Modifier, Requirement};
 use quotegrid::erasure::requests::{self, NewRequest, Outcome, Request, RequestKind};
 use quotegrid::erasure::scrub::Scrubbed;
 use quotegrid::erasure::{self, receipts, verify};
@@ -31,23 +35,39 @@ fn shop(name: &str) -> ShopDomain {
     format!("{name}.myshopify.com").parse().expect("a shop domain")
 }
 
+fn euro() -> Currency {
+    "EUR".parse().expect("a currency")
+}
+
 /// A store with one small matrix and one option group.
 fn small_store(fixture: &Fixture, name: &str) -> ShopDomain {
     let (entropy, now, shop) = (fixture.app.entropy.clone(), fixture.now(), shop(name));
     let wanted = shop.clone();
     let done: Result<(), Error> = fixture.app.db.write(move |tx| {
-        let store = stores::install(tx, now, entropy.as_ref(), &wanted, "EUR", "mm")?.id();
-        keys::issue(tx, now, entropy.as_ref(), store, None)?;
-        let matrix = matrices::NewMatrix {
-            name: "small",
-            widths: &[100_000],
-            heights: &[100_000, 200_000],
-            prices: &[vec![Some(100)], vec![None]],
+        let scope = stores::install(tx, now, entropy.as_ref(), &wanted, euro(), Unit::Mm)?.scope();
+        keys::issue(tx, now, entropy.as_ref(), scope.store, None)?;
+        let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
+        let matrix = PriceMatrix::new(
+            &[step(100_000)],
+            &[step(100_000), step(200_000)],
+            &[vec![Some(Minor::new(100))], vec![None]],
+            Outside::Reject,
+            Limits::default(),
+        );
+        let (name, matrix) = ("small".parse().expect("a name"), matrix.expect("sound"));
+        matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
+        let choice = options::NewChoice {
+            id: ChoiceId::new(now, entropy.array()),
+            label: "choice".parse().expect("a name"),
+            modifier: Modifier::Fixed(Minor::ZERO),
+            is_default: false,
         };
-        matrices::insert(tx, now, MatrixId::new(now, entropy.array()), store, &matrix)?;
-        let group = options::NewGroup { name: "group", requirement: "OPTIONAL", sort_order: 0 };
-        let id = quotegrid::domain::ids::OptionGroupId::new(now, entropy.array());
-        options::insert_group(tx, now, id, store, group)?;
+        let group = options::NewGroup {
+            name: "group".parse().expect("a name"),
+            requirement: Requirement::Optional,
+            choices: vec![choice],
+        };
+        options::insert(tx, now, OptionGroupId::new(now, entropy.array()), scope, &group)?;
         Ok(())
     });
     done.expect("writable");
@@ -244,7 +264,7 @@ fn a_store_installed_again_after_the_event_is_not_erased_by_it() {
 
 fn small_store_again(fixture: &Fixture, shop: &ShopDomain) {
     let (entropy, now, shop) = (fixture.app.entropy.clone(), fixture.now(), shop.clone());
-    let installed = fixture.app.db.write(move |tx| stores::install(tx, now, entropy.as_ref(), &shop, "EUR", "mm"));
+    let installed = fixture.app.db.write(move |tx| stores::install(tx, now, entropy.as_ref(), &shop, euro(), Unit::Mm));
     assert!(matches!(installed, Ok(stores::Installed::Again(_))));
 }
 
@@ -265,7 +285,7 @@ fn a_shop_cannot_be_installed_while_it_is_being_erased() {
     let (entropy, now) = (fixture.app.entropy.clone(), fixture.now());
     let refused = fixture.app.db.write(move |tx| -> Result<(), Error> {
         stores::begin_erasure(tx, now, &a, now)?;
-        let error = stores::install(tx, now, entropy.as_ref(), &a, "EUR", "mm").expect_err("it is being erased");
+        let error = stores::install(tx, now, entropy.as_ref(), &a, euro(), Unit::Mm).expect_err("it is being erased");
         assert_eq!(error.kind(), Kind::Conflict);
         assert!(error.retry_after().is_some());
         Err(error)

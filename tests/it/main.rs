@@ -1,9 +1,16 @@
 //! One test binary, a module per behaviour.
 
+mod admin;
+mod architecture;
 mod backup;
+mod catalog;
 mod database;
 mod edge;
 mod gdpr;
 mod model;
+mod operators;
+mod pricing_properties;
+mod process;
 mod queue;
+mod storefront;
 mod webhooks;

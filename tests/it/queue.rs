@@ -322,6 +322,49 @@ fn a_lease_that_is_renewed_is_not_taken_away() {
 }
 
 #[test]
+fn the_lease_of_a_job_that_is_run_by_hand_is_renewed_too() {
+    let (begun, has_begun) = channel();
+    let (let_go, go_on) = channel();
+    let fixture = fixture("slow", paused(begun, go_on));
+    let id = fixture.enqueue("slow", json!({}));
+    std::thread::scope(|scope| {
+        // Dropped when this fails, which ends the job.
+        let let_go = let_go;
+        let by_hand = scope.spawn(|| worker(&fixture).step());
+        has_begun.recv().expect("it begins");
+        for _ in 0..3 {
+            let until = fixture.advance(Duration::from_secs(11)) + chrono::TimeDelta::seconds(30);
+            let patience = std::time::Instant::now() + Duration::from_secs(60);
+            while fixture.query::<i64>("SELECT lease_expires_at FROM job_queue") < until.timestamp_millis() {
+                assert!(std::time::Instant::now() < patience, "the lease is not renewed");
+                std::thread::yield_now();
+            }
+            assert_eq!(worker(&fixture).step().expect("a working database"), Step::Idle);
+        }
+        let_go.send(()).expect("it waits");
+        assert!(matches!(by_hand.join().expect("no panic"), Ok(Step::Ran { error: None, .. })));
+    });
+    assert_eq!((fixture.job(id).status, fixture.job(id).attempts), (Status::Completed, 1));
+}
+
+#[test]
+fn a_job_run_by_hand_that_fails_after_it_was_lost_is_no_fault_of_the_database() {
+    let fixture = fixture("slow", |_job, context| {
+        let freed = context.db().write(|tx| -> quotegrid::db::Result<usize> {
+            Ok(tx.execute(
+                "UPDATE job_queue SET status = 'pending', claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL",
+                (),
+            )?)
+        });
+        assert_eq!(freed.expect("writable"), 1);
+        Err(JobError::Retry("too late".to_owned()))
+    });
+    let id = fixture.enqueue("slow", json!({}));
+    assert!(matches!(fixture.run_next(), Step::Ran { error: Some(_), .. }));
+    assert_eq!((fixture.job(id).status, fixture.job(id).error), (Status::Pending, None), "not ours to touch");
+}
+
+#[test]
 fn the_jobs_of_a_dead_worker_are_free_at_once() {
     let fixture = fixture("any", |_job, _context| Ok(Finish::done()));
     let id = fixture.enqueue("any", json!({}));
@@ -402,8 +445,8 @@ fn a_rescued_job_is_claimed_alone() {
     let (begun, has_begun) = channel();
     let (let_go, go_on) = channel::<()>();
     let (begun, go_on) = (Mutex::new(begun), Mutex::new(go_on));
-    let fixture = fixture("slow", move |_job, _context| {
-        begun.lock().expect("unpoisoned").send(()).expect("the test listens");
+    let fixture = fixture("slow", move |job, _context| {
+        begun.lock().expect("unpoisoned").send(job.payload.clone()).expect("the test listens");
         go_on.lock().expect("unpoisoned").recv().expect("the test lets go on");
         Ok(Finish::done())
     });
@@ -412,19 +455,18 @@ fn a_rescued_job_is_claimed_alone() {
     }
     claim_by(&fixture, "0:dead", 2);
     let running = worker(&fixture).start(1).expect("threads");
-    let claimed: Vec<u64> = (0..5)
-        .map(|_| {
-            has_begun.recv().expect("the next begins");
-            // The completion of the one before may wait for its commit still.
-            let sql = "SELECT count(*) FROM job_queue WHERE status = 'processing' AND batched";
-            let batched = fixture.query(sql);
-            let_go.send(()).expect("it waits");
-            batched
-        })
-        .collect();
+    let mut alone = 0;
+    for _ in 0..5 {
+        let number = has_begun.recv().expect("the next begins");
+        let of_job = format!("FROM job_queue WHERE status = 'processing' AND payload = '{number}'");
+        let batched = fixture.query::<bool>(&format!("SELECT batched {of_job}"));
+        let was_rescued = fixture.query::<bool>(&format!("SELECT rescues > 0 {of_job}"));
+        assert_ne!(batched, was_rescued, "the two that were rescued one by one, and the others together");
+        alone += usize::from(was_rescued);
+        let_go.send(()).expect("it waits");
+    }
     running.stop(Duration::from_secs(60));
-    assert_eq!(claimed[..2], [0, 0], "the two that were rescued, one by one");
-    assert_eq!(claimed[2], 3, "then the others together");
+    assert_eq!(alone, 2);
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'completed'"), 5);
 }
 
@@ -636,6 +678,24 @@ fn plan(fixture: &Fixture, sql: &str) -> String {
         Ok(lines)
     });
     lines.expect("a plan").join("\n")
+}
+
+#[test]
+fn finished_jobs_forget_in_steps_and_unfinished_ones_are_left_alone() {
+    let fixture = fixture("any", |_job, _context| Ok(Finish::done().keeping(json!({ "kept": 1 }))));
+    let about = |subject: &str| {
+        fixture.app.enqueue(NewJob::new("any", json!({ "name": "x" })).about(subject)).expect("enqueued");
+    };
+    for subject in ["s", "s", "s", "s", "s", "other"] {
+        about(subject);
+    }
+    fixture.run_jobs();
+    about("s");
+    let steps: Vec<usize> =
+        (0..4).map(|_| fixture.app.db.write(|tx| queue::forget_finished(tx, "s", 2)).expect("writable")).collect();
+    assert_eq!(steps, [2, 2, 1, 0]);
+    let left = "SELECT group_concat(subject || status || payload) FROM (SELECT * FROM job_queue WHERE payload <> '{}' ORDER BY id)";
+    assert_eq!(fixture.query::<String>(left), r#"othercompleted{"kept":1},spending{"name":"x"}"#);
 }
 
 #[test]

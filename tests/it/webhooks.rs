@@ -6,6 +6,8 @@ use quotegrid::catalog::stores;
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db;
 use quotegrid::domain::ids::ShopDomain;
+use quotegrid::domain::length::Unit;
+use quotegrid::domain::money::Currency;
 use quotegrid::entropy::{Entropy, SeededEntropy};
 use quotegrid::error::Error;
 use quotegrid::http::{Headers, Method, Reply, Request, Response, Router, Service, Site};
@@ -86,7 +88,8 @@ impl Server {
 
     fn install(&self) {
         let (now, entropy) = (self.clock.now(), SeededEntropy::new(now_seed(self.clock.now())));
-        let install = move |tx: &db::Tx<'_>| stores::install(tx, now, &entropy as &dyn Entropy, &shop(), "USD", "mm");
+        let install =
+            move |tx: &db::Tx<'_>| stores::install(tx, now, &entropy as &dyn Entropy, &shop(), Currency::USD, Unit::Mm);
         let _installed = self.app().db.write::<_, Error, _>(install).expect("installed");
     }
 

@@ -60,6 +60,8 @@ pub(crate) struct Client {
     /// The client has said that it sends no more: a short read does not mean that all is read.
     pub(crate) read_closed: bool,
     output: Output,
+    /// How much of its output is in the sum of all.
+    pub(crate) counted_output: usize,
     waits_to_write: bool,
 }
 
@@ -85,9 +87,10 @@ impl Client {
             idle_since: now,
             served: false,
             is_turned_away: false,
-            readable: true,
+            readable: false,
             read_closed: false,
             output: Output::default(),
+            counted_output: 0,
             waits_to_write: false,
         }
     }

@@ -1,12 +1,12 @@
 //! The one thread of the gate: waits for sockets and deadlines, and moves each connection on as far as it goes without waiting.
 
-use super::client::{Client, Got, Phase, Then};
+use super::client::{Client, Got, Phase, Serving, Then};
 use super::lane::Lane;
 use super::limits::Purse;
 use super::origin;
-use super::private::{self, Broken};
-use super::receive::{Awaited, Rules, Step};
-use super::refusal::Refusal;
+use super::private::{self, Broken, Burst};
+use super::receive::{Awaited, Rules, Step, Whole};
+use super::refusal::{Refusal, http_date};
 use super::slab::Slab;
 use super::timers::Timers;
 use super::{OpenLane, Parts, StopSignal};
@@ -33,12 +33,13 @@ const LANES_FROM: usize = 2;
 const CLIENT_READ: usize = 16 * 1024;
 /// Read from a lane at once.
 const LANE_READ: usize = 64 * 1024;
-/// While a client has this much to take, no more is read from its lane.
-const OUTPUT_HIGH: usize = 64 * 1024;
-/// A slow but honest client takes this much of an answer in a second.
-const WRITE_PACE: usize = 16 * 1024;
+/// A client may always have this much to take. While it has more, and all together have as much as they may, no more is read
+/// from its lane.
+const OUTPUT_FREE: usize = 64 * 1024;
 /// Reads from one client before the others get their turn.
 const STEPS_AT_ONCE: usize = 32;
+/// Connections that the kernel holds for us until we accept them.
+const ACCEPT_QUEUE: i32 = 4096;
 /// Connections accepted before the others get their turn.
 const ACCEPTS_AT_ONCE: usize = 64;
 /// How long accepting rests when it fails, such as for want of descriptors.
@@ -47,8 +48,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// How long and how much a connection is listened to after its last answer, so that no reset overtakes that.
 const LINGER: Duration = Duration::from_secs(1);
-/// Connections beyond the limit that are told so; more are only closed.
+/// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
 const TURNED_AWAY_MAX: usize = 64;
+
+/// The text of the Date field, made anew once a second.
+#[derive(Default)]
+struct Date {
+    text: String,
+    made: Option<Instant>,
+}
+
+impl Date {
+    fn text(&mut self, now: Instant) -> &str {
+        if self.made.is_none_or(|made| now >= made + Duration::from_secs(1)) {
+            self.text = http_date();
+            self.made = Some(now);
+        }
+        &self.text
+    }
+}
 
 /// The state of the gate.
 pub(crate) struct EventLoop {
@@ -61,12 +79,18 @@ pub(crate) struct EventLoop {
     clients: Slab<Client>,
     serials: u64,
     turned_away: usize,
+    /// Bytes of answers that clients have not taken yet.
+    output_bytes: usize,
     per_address: HashMap<IpAddr, usize>,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
     queue: VecDeque<(usize, u64)>,
     urgent: VecDeque<(usize, u64)>,
+    bursts: u64,
+    date: Date,
     timers: Timers,
+    /// Clients that have just been given some of their answers; kept for its memory.
+    answered: Vec<usize>,
     /// Clients to move on, and lanes to read on, once the present step is done.
     resumed: Vec<usize>,
     unpaused: Vec<usize>,
@@ -89,6 +113,10 @@ impl EventLoop {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         listener.set_nonblocking(true)?;
+        // The library's default is 128 connections; while that is full, the kernel drops new ones and they try again a second later.
+        rustix::net::listen(&listener, ACCEPT_QUEUE)?;
+        // Accepted sockets inherit it: answers go out whole, and waiting to fill a packet would only delay a large one's end.
+        rustix::net::sockopt::set_tcp_nodelay(&listener, true)?;
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (opener, opened) = channel();
@@ -103,12 +131,16 @@ impl EventLoop {
             clients: Slab::new(),
             serials: 0,
             turned_away: 0,
+            output_bytes: 0,
             per_address: HashMap::new(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
             queue: VecDeque::new(),
             urgent: VecDeque::new(),
+            bursts: 0,
+            date: Date::default(),
             timers: Timers::default(),
+            answered: Vec::new(),
             resumed: Vec::new(),
             unpaused: Vec::new(),
             later: Vec::new(),
@@ -256,14 +288,12 @@ impl EventLoop {
         }
         let head_time = self.rules.limits.head_time;
         if let Some(key) = self.add_client(socket, peer, counted, now) {
+            // epoll tells at once of what has come already.
             self.set_deadline(key, now + head_time);
-            self.advance(key);
         }
     }
 
     fn add_client(&mut self, socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, now: Instant) -> Option<usize> {
-        // Answers go out in one piece each; waiting to fill a packet would only delay the second of two.
-        let _best_effort = socket.set_nodelay(true);
         self.serials += 1;
         let key = self.clients.insert(Client::new(socket, peer, counted, self.serials, now));
         let token = self.client_token(key);
@@ -283,7 +313,7 @@ impl EventLoop {
     /// Says no to a connection, where that costs next to nothing.
     fn turn_away(&mut self, socket: TcpStream, peer: IpAddr, refusal: Refusal, now: Instant) {
         self.metrics.count_refusal(refusal.reason());
-        if self.turned_away >= TURNED_AWAY_MAX {
+        if self.turned_away >= TURNED_AWAY_MAX.min(self.rules.limits.connections / 4) {
             return;
         }
         if let Some(key) = self.add_client(socket, peer, None, now) {
@@ -313,6 +343,7 @@ impl EventLoop {
     fn close(&mut self, key: usize) {
         // Closing its socket also ends the watch on it.
         let Some(client) = self.clients.remove(key) else { return };
+        self.output_bytes -= client.counted_output;
         if let Some(address) = client.counted
             && let Some(count) = self.per_address.get_mut(&address)
         {
@@ -330,9 +361,7 @@ impl EventLoop {
             }
             Phase::OnLane(place) => {
                 // The lane is not closed: opening one is the dear and dangerous part. Its answer is read and thrown away.
-                if let Some(lane) = self.lane_mut(place)
-                    && let Some(serving) = lane.serving.as_mut()
-                {
+                if let Some(serving) = self.serving_mut(place, key) {
                     serving.client = None;
                     self.unpaused.push(place);
                 }
@@ -469,11 +498,9 @@ impl EventLoop {
                     self.metrics.requests_waiting.dec();
                     self.refuse(key, Refusal::Overloaded, &id);
                 }
-                Phase::OnLane(lane) => {
-                    let lane = *lane;
-                    let serving =
-                        self.lanes.get_mut(lane).and_then(Option::as_mut).and_then(|lane| lane.serving.as_mut());
-                    match serving {
+                Phase::OnLane(place) => {
+                    let place = *place;
+                    match self.serving_mut(place, key) {
                         Some(serving) if serving.body_left.is_none() => {
                             serving.client = None;
                             let id = serving.asked.id.clone();
@@ -510,33 +537,74 @@ impl EventLoop {
         Ok(())
     }
 
+    /// What the lane at `place` keeps of the client `key`.
+    fn serving_mut(&mut self, place: usize, key: usize) -> Option<&mut Serving> {
+        self.lane_mut(place)?.serving.iter_mut().find(|serving| serving.client == Some(key))
+    }
+
     /// Gives waiting requests to free lanes. The last few lanes are for urgent ones.
     fn dispatch(&mut self, now: Instant) {
-        loop {
-            let next = if self.free_lanes.is_empty() {
-                return;
-            } else if let Some(next) = self.urgent.pop_front() {
-                next
-            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes {
-                let Some(next) = self.queue.pop_front() else { return };
-                next
+        while let Some(place) = self.free_lanes.last().copied() {
+            let mut burst = Vec::new();
+            if let Some(urgent) = self.take_waiting(place, true, |_| true, now) {
+                burst.push(urgent);
+            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes
+                && let Some(first) = self.take_waiting(place, false, |_| true, now)
+            {
+                let may_share = first.1.may_share;
+                burst.push(first);
+                while may_share
+                    && burst.len() < self.rules.limits.burst
+                    && let Some(next) = self.take_waiting(place, false, |next| next.may_share, now)
+                {
+                    burst.push(next);
+                }
             } else {
                 return;
-            };
-            let (key, serial) = next;
-            let Some(client) = self.clients.get_mut(key).filter(|client| client.serial == serial) else { continue };
-            if !matches!(client.phase, Phase::Queued(_)) {
-                continue;
             }
-            let Some(place) = self.free_lanes.pop() else { return };
-            let Phase::Queued(whole) = std::mem::replace(&mut client.phase, Phase::OnLane(place)) else { continue };
-            self.metrics.requests_waiting.dec();
-            self.set_deadline(key, now + self.rules.limits.answer_time);
+            self.free_lanes.pop();
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { continue };
-            lane.take(*whole, key);
+            let size = burst.len();
+            self.bursts += 1;
+            for (in_burst, (key, whole)) in burst.into_iter().enumerate() {
+                let burst = (size > 1).then_some(Burst { number: self.bursts, place: in_burst, size });
+                lane.take(whole, key, &self.rules.secret, burst);
+            }
             if let Err(error) = lane.flush(self.poll.registry(), Token(LANES_FROM + place)) {
                 self.lose_lane(place, &error);
             }
+        }
+    }
+
+    /// Takes the next request from its queue for the lane at `place`, where there is one that `fits`.
+    fn take_waiting(
+        &mut self,
+        place: usize,
+        is_urgent: bool,
+        fits: impl Fn(&Whole) -> bool,
+        now: Instant,
+    ) -> Option<(usize, Whole)> {
+        loop {
+            let queue = if is_urgent { &mut self.urgent } else { &mut self.queue };
+            let (key, serial) = *queue.front()?;
+            let client = self.clients.get_mut(key).filter(|client| client.serial == serial);
+            let waiting = client.and_then(|client| match &client.phase {
+                Phase::Queued(whole) => Some((fits(whole), client)),
+                _ => None,
+            });
+            let Some((fits, client)) = waiting else {
+                // It has gone, or was refused for having waited too long.
+                queue.pop_front();
+                continue;
+            };
+            if !fits {
+                return None;
+            }
+            queue.pop_front();
+            let Phase::Queued(whole) = std::mem::replace(&mut client.phase, Phase::OnLane(place)) else { continue };
+            self.metrics.requests_waiting.dec();
+            self.timers.set(&mut client.deadline, now + self.rules.limits.answer_time, key, serial);
+            return Some((key, *whole));
         }
     }
 
@@ -549,6 +617,7 @@ impl EventLoop {
         }
         if event.is_readable() || event.is_read_closed() {
             lane.readable = true;
+            lane.read_closed |= event.is_read_closed();
             self.read_lane(place);
         }
     }
@@ -560,14 +629,16 @@ impl EventLoop {
             if !lane.readable {
                 return;
             }
-            let client = lane.serving.as_ref().and_then(|serving| serving.client);
+            let client = lane.serving.front().and_then(|serving| serving.client);
             if let Some(key) = client
-                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_HIGH)
+                && self.output_bytes > self.rules.limits.answers_bytes
+                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
             {
                 // Read on when the client has taken some of it.
-                return;
+                return self.pause_lane(place, key);
             }
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return };
+            lane.is_paused = false;
             match lane.read(&mut self.scratch) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => {
@@ -580,14 +651,36 @@ impl EventLoop {
         }
     }
 
+    /// Leaves an answer on its lane until its client takes more. When half of the lanes wait so, this client's is one too many.
+    fn pause_lane(&mut self, place: usize, key: usize) {
+        let Some(lane) = self.lane_mut(place) else { return };
+        lane.is_paused = true;
+        let paused = self.lanes.iter().flatten().filter(|lane| lane.is_paused).count();
+        if paused > self.lanes.len() / 2 {
+            debug!("too many clients do not take their answers, one of them is cut off");
+            self.metrics.count_refusal("answer_not_taken");
+            self.close(key);
+        }
+    }
+
     /// Hands on what has just been read into the scratch space.
     fn take_answer(&mut self, place: usize, bytes: usize) -> Result<(), Broken> {
-        let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return Ok(()) };
-        let Some(serving) = &mut lane.serving else { return Err(Broken) };
-        let client = serving.client.and_then(|key| self.clients.get_mut(key));
-        let mut nobody = Vec::new();
+        let mut answered = std::mem::take(&mut self.answered);
+        let outcome = self.split_answers(place, bytes, &mut answered);
+        for key in answered.drain(..) {
+            self.flush(key);
+        }
+        self.answered = answered;
+        outcome
+    }
+
+    /// Gives each client of a lane its part of what has been read, and notes in `answered` who got some.
+    fn split_answers(&mut self, place: usize, bytes: usize, answered: &mut Vec<usize>) -> Result<(), Broken> {
+        let now = Instant::now();
         let is_stopping = self.stopping.is_some();
-        let was_started = serving.body_left.is_some();
+        let limits = &self.rules.limits;
+        let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return Ok(()) };
+        let mut nobody = Vec::new();
         // The start of an answer that came before, where its head was not all there.
         let mut early = std::mem::take(&mut lane.input);
         let mut fresh = &self.scratch[..bytes];
@@ -595,50 +688,46 @@ impl EventLoop {
             early.extend_from_slice(fresh);
             fresh = &early;
         }
-        let output = match client {
-            Some(client) => client.output(),
-            None => &mut nobody,
-        };
-        let left = match serving.body_left {
-            Some(left) => left,
-            None => {
+        while !fresh.is_empty() {
+            let serving = lane.serving.front_mut().ok_or(Broken)?;
+            let mut client = serving.client.and_then(|key| self.clients.get_mut(key));
+            let output = client.as_mut().map_or(&mut nobody, |client| client.output());
+            let (left, is_new) = if let Some(left) = serving.body_left {
+                (left, false)
+            } else {
                 let keep_alive = serving.asked.keep_alive && !is_stopping;
-                match private::write_answer_head(fresh, &serving.asked, keep_alive, output)? {
-                    None => {
-                        lane.input = fresh.to_vec();
-                        return Ok(());
-                    }
-                    Some(head) => {
-                        fresh = &fresh[head.length..];
-                        serving.asked.keep_alive = keep_alive;
-                        serving.body_left = Some(head.body);
-                        head.body
-                    }
+                let Some(head) =
+                    private::write_answer_head(fresh, &serving.asked, keep_alive, self.date.text(now), output)?
+                else {
+                    lane.input = fresh.to_vec();
+                    return Ok(());
+                };
+                fresh = &fresh[head.length..];
+                serving.asked.keep_alive = keep_alive;
+                (head.body, true)
+            };
+            let here = left.min(fresh.len());
+            output.extend_from_slice(&fresh[..here]);
+            fresh = &fresh[here..];
+            serving.body_left = Some(left - here);
+            if let (Some(client), Some(key)) = (client, serving.client) {
+                if is_new {
+                    // Set before the first write: no client can put it off by taking a byte now and then.
+                    let pace = Duration::from_secs((left / limits.write_bytes_per_second.max(1)) as u64);
+                    self.timers.set(&mut client.deadline, now + limits.write_time + pace, key, client.serial);
                 }
+                if left == here {
+                    client.phase = Phase::Answering(if serving.asked.keep_alive { Then::Next } else { Then::Close });
+                }
+                answered.push(key);
             }
-        };
-        if fresh.len() > left {
-            return Err(Broken);
+            if left == here {
+                lane.serving.pop_front();
+            }
         }
-        output.extend_from_slice(fresh);
-        let left = left - fresh.len();
-        serving.body_left = Some(left);
-        let key = serving.client;
-        if left == 0 {
-            let keep_alive = serving.asked.keep_alive;
-            lane.serving = None;
+        if lane.serving.is_empty() {
             self.free_lanes.push(place);
-            if let Some(client) = key.and_then(|key| self.clients.get_mut(key)) {
-                client.phase = Phase::Answering(if keep_alive { Then::Next } else { Then::Close });
-            }
         }
-        let Some(key) = key else { return Ok(()) };
-        if !was_started {
-            let slow = Duration::from_secs((left / WRITE_PACE) as u64);
-            // Set before the first write: no client can put it off by taking a byte now and then.
-            self.set_deadline(key, Instant::now() + self.rules.limits.write_time + slow);
-        }
-        self.flush(key);
         Ok(())
     }
 
@@ -646,13 +735,16 @@ impl EventLoop {
     fn flush(&mut self, key: usize) {
         let token = self.client_token(key);
         let Some(client) = self.clients.get_mut(key) else { return };
-        let done = match client.flush(self.poll.registry(), token) {
+        let flushed = client.flush(self.poll.registry(), token);
+        self.output_bytes = self.output_bytes + client.pending() - client.counted_output;
+        client.counted_output = client.pending();
+        let done = match flushed {
             Ok(done) => done,
             Err(_gone) => return self.close(key),
         };
         if let Phase::OnLane(place) = client.phase {
             // More of the answer may wait on the lane.
-            if done && self.lane_mut(place).is_some_and(|lane| lane.readable) {
+            if (done || client.pending() <= OUTPUT_FREE) && self.lane_mut(place).is_some_and(|lane| lane.is_paused) {
                 self.unpaused.push(place);
             }
             return;
@@ -696,14 +788,12 @@ impl EventLoop {
         let Some(mut lane) = self.lanes.get_mut(place).and_then(Option::take) else { return };
         lane.deregister(self.poll.registry());
         self.free_lanes.retain(|free| *free != place);
-        if let Some(serving) = lane.serving.take()
-            && let Some(key) = serving.client
-        {
-            if serving.body_left.is_some() {
+        for serving in lane.serving.drain(..) {
+            match serving.client {
                 // Half an answer is out: cutting the connection is the only way to say so.
-                self.close(key);
-            } else {
-                self.refuse(key, Refusal::NoAnswer, &serving.asked.id);
+                Some(key) if serving.body_left.is_some() => self.close(key),
+                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id),
+                None => {}
             }
         }
         self.reopen_lane();

@@ -1,10 +1,13 @@
-//! One private connection to the server. It carries one request at a time, so that no answer waits for another's.
+//! One private connection to the server. It carries one request at a time, or one burst of small webhooks, so that no answer waits for
+//! another that may be long in coming.
 
 use super::client::{Output, Serving};
 use super::limits::Body;
+use super::private::Burst;
 use super::receive::Whole;
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 
 /// A body up to this size is copied behind its head, so that one plain write sends both.
@@ -18,9 +21,14 @@ pub(crate) struct Lane {
     body: Option<(Body, usize)>,
     /// The start of an answer whose head is not all there.
     pub(crate) input: Vec<u8>,
-    pub(crate) serving: Option<Serving>,
+    /// Whom it serves, in the order of their answers.
+    pub(crate) serving: VecDeque<Serving>,
     /// There may be more to read.
     pub(crate) readable: bool,
+    /// The server has hung up: a short read does not mean that all is read.
+    pub(crate) read_closed: bool,
+    /// Its client does not take the answer.
+    pub(crate) is_paused: bool,
     waits_to_write: bool,
 }
 
@@ -31,8 +39,10 @@ impl Lane {
             head: Output::default(),
             body: None,
             input: Vec::new(),
-            serving: None,
+            serving: VecDeque::new(),
             readable: false,
+            read_closed: false,
+            is_paused: false,
             waits_to_write: false,
         }
     }
@@ -45,16 +55,16 @@ impl Lane {
         let _closing_anyway = registry.deregister(&mut self.socket);
     }
 
-    /// Takes a request of the client `key`.
-    pub(crate) fn take(&mut self, whole: Whole, key: usize) {
+    /// Takes a request of the client `key`, alone or as one of a burst.
+    pub(crate) fn take(&mut self, whole: Whole, key: usize, secret: &str, burst: Option<Burst>) {
         let Whole { head, body, asked, .. } = whole;
-        self.head.bytes = head;
+        head.write(secret, &asked, body.bytes().len(), burst, &mut self.head.bytes);
         if body.bytes().len() <= COPIED_BODY_MAX {
             self.head.bytes.extend_from_slice(body.bytes());
         } else {
             self.body = Some((body, 0));
         }
-        self.serving = Some(Serving { client: Some(key), asked, body_left: None });
+        self.serving.push_back(Serving { client: Some(key), asked, body_left: None });
     }
 
     /// Writes what the socket takes.
@@ -99,7 +109,7 @@ impl Lane {
             match self.socket.read(scratch) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(bytes) => {
-                    self.readable = bytes == scratch.len();
+                    self.readable = bytes == scratch.len() || self.read_closed;
                     return Ok(Some(bytes));
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {

@@ -32,8 +32,12 @@ pub struct Limits {
     pub answer_time: Duration,
     /// How much of that may pass before a private connection is free.
     pub queue_time: Duration,
-    /// For the client to take the answer, beside a second for each 16 KiB.
+    /// For the client to take the answer, beside the time that its length takes at `write_bytes_per_second`.
     pub write_time: Duration,
+    /// The pace of a slow but honest client.
+    pub write_bytes_per_second: usize,
+    /// Bytes of answers that the gate holds for all slow clients together. What is more waits in the server.
+    pub answers_bytes: usize,
     /// Between two requests of a connection.
     pub idle_time: Duration,
     /// Private connections to the server.
@@ -42,6 +46,11 @@ pub struct Limits {
     pub urgent_lanes: usize,
     /// Paths that must be answered through any overload.
     pub urgent_paths: Vec<&'static str>,
+    /// Where webhooks come in: small ones share lanes with each other. Their answers must not be long in coming, because the answers
+    /// of a burst come together.
+    pub shared_paths: Vec<&'static str>,
+    /// Requests that may share a lane at once.
+    pub burst: usize,
     /// Proxies whose X-Forwarded-… fields are believed.
     pub trusted_proxies: Vec<Network>,
 }
@@ -62,12 +71,25 @@ impl Default for Limits {
             answer_time: Duration::from_secs(30),
             queue_time: Duration::from_secs(4),
             write_time: Duration::from_secs(30),
+            write_bytes_per_second: 16 * 1024,
+            answers_bytes: 16 * 1024 * 1024,
             idle_time: Duration::from_secs(60),
             lanes: 64,
             urgent_lanes: 2,
             urgent_paths: vec!["/healthz", "/readyz", "/metrics"],
+            shared_paths: vec!["/webhooks"],
+            burst: 16,
             trusted_proxies: Vec::new(),
         }
+    }
+}
+
+impl Limits {
+    /// Whether requests to `path` may share a lane.
+    pub(crate) fn is_shared(&self, path: &str) -> bool {
+        self.shared_paths
+            .iter()
+            .any(|shared| path.strip_prefix(shared).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
     }
 }
 

@@ -10,7 +10,7 @@
 //!                   lane.rs  ◀──Unix socket──▶ server.rs, tiny_http
 //! ```
 //!
-//! One thread runs [`event_loop`]. Everything it calls is pure or does one socket's work; nothing in it waits. The gate knows
+//! One thread runs `event_loop.rs`. Everything it calls is pure or does one socket's work; nothing in it waits. The gate knows
 //! nothing of routes, shops or the database, and not what the server behind it is made of.
 
 mod chunks;
@@ -31,7 +31,7 @@ pub use limits::Limits;
 pub use origin::Network;
 
 pub(crate) use descriptors::{fit, have_spare};
-pub(crate) use private::GATE_FIELD;
+pub(crate) use private::{Burst, GATE_FIELD, Sent, Told, read_gate_field};
 
 use crate::metrics::Metrics;
 use event_loop::EventLoop;
@@ -108,5 +108,122 @@ impl Gate {
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _panicked = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::TcpStream;
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    /// A gate whose lanes end in the test.
+    struct Rig {
+        gate: Gate,
+        lanes: Vec<UnixStream>,
+        /// Lanes that the gate asks for are taken from here.
+        offer: Sender<UnixStream>,
+        metrics: Arc<Metrics>,
+    }
+
+    impl Rig {
+        fn new(count: usize) -> Self {
+            let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                let (our, their) = UnixStream::pair().expect("a pair");
+                ours.push(our);
+                theirs.push(their);
+            }
+            let (offer, offered): (Sender<UnixStream>, Receiver<UnixStream>) = channel();
+            let offered = Mutex::new(offered);
+            let metrics = Arc::new(Metrics::default());
+            let gate = Gate::start(Parts {
+                listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
+                lanes: theirs,
+                open_lane: Arc::new(move || {
+                    offered.lock().expect("no panic").recv().map_err(|_| io::ErrorKind::NotConnected.into())
+                }),
+                secret: "secret".to_owned(),
+                id_prefix: "test".to_owned(),
+                limits: Limits { urgent_lanes: 0, ..Limits::default() },
+                metrics: metrics.clone(),
+            });
+            Self { gate: gate.expect("a gate"), lanes: ours, offer, metrics }
+        }
+
+        fn ask(&self) -> TcpStream {
+            let mut client = TcpStream::connect(self.gate.address()).expect("the gate is open");
+            client.write_all(b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").expect("the gate reads");
+            client
+        }
+    }
+
+    fn read_head(mut lane: &UnixStream) {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            lane.read_exact(&mut byte).expect("the gate writes");
+            head.push(byte[0]);
+        }
+    }
+
+    fn all(mut client: TcpStream) -> String {
+        let mut text = String::new();
+        client.read_to_string(&mut text).expect("text");
+        text
+    }
+
+    #[test]
+    fn a_lost_lane_costs_one_request_and_is_opened_again() {
+        let mut rig = Rig::new(1);
+        let client = rig.ask();
+        let lane = rig.lanes.pop().expect("a lane");
+        read_head(&lane);
+        drop(lane);
+        assert!(all(client).starts_with("HTTP/1.1 502 "));
+        // The next one waits for the lane.
+        let client = rig.ask();
+        let (our, their) = UnixStream::pair().expect("a pair");
+        rig.offer.send(their).expect("the gate wants a lane");
+        read_head(&our);
+        (&our).write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok").expect("the gate reads");
+        assert!(all(client).ends_with("\r\n\r\nok"));
+        assert_eq!(rig.metrics.lanes_reopened.get(), 1);
+        rig.gate.stop(Duration::ZERO);
+    }
+
+    #[test]
+    fn an_answer_that_breaks_off_never_looks_whole() {
+        for (answer, seen) in [
+            ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nab", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n"),
+            ("HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 502 Bad Gateway\r\n"),
+            ("nonsense\r\n\r\n", "HTTP/1.1 502 Bad Gateway\r\n"),
+        ] {
+            let mut rig = Rig::new(1);
+            let client = rig.ask();
+            let lane = rig.lanes.pop().expect("a lane");
+            read_head(&lane);
+            (&lane).write_all(answer.as_bytes()).expect("the gate reads");
+            drop(lane);
+            let text = all(client);
+            assert!(text.starts_with(seen) && !text.contains("\r\n\r\nabc"), "{text}");
+            drop(rig.offer);
+            rig.gate.stop(Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn an_answer_in_pieces_is_put_together() {
+        let rig = Rig::new(1);
+        let client = rig.ask();
+        let mut lane = &rig.lanes[0];
+        read_head(lane);
+        for byte in b"HTTP/1.1 200 OK\r\nA: b\r\nContent-Length: 3\r\n\r\nabc" {
+            lane.write_all(&[*byte]).expect("the gate reads");
+        }
+        let text = all(client);
+        assert!(text.contains("A: b\r\n") && text.ends_with("\r\n\r\nabc"), "{text}");
+        rig.gate.stop(Duration::ZERO);
     }
 }

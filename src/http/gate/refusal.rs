@@ -148,14 +148,22 @@ impl Refusal {
             format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
         let retry = self.retry_after().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
         let id = if id.is_empty() { String::new() } else { format!("X-Request-Id: {id}\r\n") };
-        let date = SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT");
+        let date = http_date();
         let answer = format!(
             "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: application/problem+json\r\n\
-             Content-Length: {}\r\n{retry}{id}Connection: close\r\n\r\n{body}",
+             Content-Length: {}\r\n{retry}{id}{FOR_PAGES}Connection: close\r\n\r\n{body}",
             body.len()
         );
         out.extend_from_slice(answer.as_bytes());
     }
+}
+
+/// Nothing in a refusal is anybody's, and the pages of shops must be able to read it: it may well be a price that was asked for.
+const FOR_PAGES: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n";
+
+/// The present time, as HTTP writes it.
+pub(crate) fn http_date() -> String {
+    SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 
 /// The standard phrase of each status that the gate itself answers with.

@@ -78,7 +78,9 @@ impl Playground {
 impl Service for Playground {
     fn call(&self, request: Request, reply: Reply) {
         let number = |default: usize| request.query.parse().unwrap_or(default);
-        match request.path.as_str() {
+        // Below /webhooks it is all the same, but that requests share lanes.
+        let path = request.path.strip_prefix("/webhooks").unwrap_or(&request.path).to_owned();
+        match path.as_str() {
             "/hold" => {
                 if let Err(nobody_waits) = self.hold.lock().expect("no panic").send((request, reply)) {
                     drop(nobody_waits);
@@ -87,6 +89,7 @@ impl Service for Playground {
             "/panic" => panic!("on purpose"),
             "/drop" => drop(reply),
             "/status" => reply.send(Response::new(u16::try_from(number(200)).unwrap_or(0), "text/plain", "body")),
+            "/page" => reply.send(Response::new(200, "text/html; charset=utf-8", "<p>")),
             "/big" => reply.send(Response::new(200, "text/plain", pattern(number(1)))),
             "/fields" => reply.send(
                 Response::empty(200)
@@ -125,7 +128,11 @@ impl Service for Playground {
 
 /// Bytes in which a lost or doubled piece shows.
 pub(crate) fn pattern(length: usize) -> Vec<u8> {
-    (0..length).map(|at| b'a' + u8::try_from((at / 7 + at / 1000) % 26).expect("below 26")).collect()
+    let period: Vec<u8> =
+        (0..19_997).map(|at| b'a' + u8::try_from((at / 7 + at / 1000) % 26).expect("below 26")).collect();
+    let mut bytes = period.repeat(length / period.len() + 1);
+    bytes.truncate(length);
+    bytes
 }
 
 /// A connection to write bytes on.

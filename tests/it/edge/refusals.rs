@@ -1,6 +1,7 @@
 //! Every refusal: its status, its problem JSON, and the end of the connection.
 
 use super::harness::Edge;
+use std::io::Write;
 use std::time::Duration;
 
 fn head(line: &str, fields: &str) -> String {
@@ -89,27 +90,27 @@ fn a_drip_defeats_no_deadline() {
         limits.head_time = Duration::from_millis(300);
         limits.body_time = Duration::from_millis(300);
     });
-    for (start, status) in [
-        ("GET / HTTP/1.1\r\nA: ", "408"),
-        ("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", "408"),
-        ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n", "408"),
-    ] {
-        let mut wire = edge.connect();
-        wire.send(start);
-        let mut dripping = wire.socket.try_clone().expect("a clone");
-        let chunks = start.contains("chunked");
-        let drip = std::thread::spawn(move || {
-            use std::io::Write;
-            // Until the server has had enough.
-            while dripping.write_all(if chunks { b"1\r\na\r\n" } else { b"a" }).is_ok() {
-                std::thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let answer = wire.answer();
-        assert_eq!(answer.status.to_string(), status, "{start}");
-        drop(wire);
-        drip.join().expect("no panic");
-    }
+    std::thread::scope(|scope| {
+        for start in [
+            "GET / HTTP/1.1\r\nA: ",
+            "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
+            "POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n",
+        ] {
+            let mut wire = edge.connect();
+            scope.spawn(move || {
+                wire.send(start);
+                let mut dripping = wire.socket.try_clone().expect("a clone");
+                let drip: &[u8] = if start.contains("chunked") { b"1\r\na\r\n" } else { b"a" };
+                scope.spawn(move || {
+                    // Until the server has had enough.
+                    while dripping.write_all(drip).is_ok() {
+                        std::thread::sleep(Duration::from_millis(20));
+                    }
+                });
+                assert_eq!(wire.answer().status, 408, "{start}");
+            });
+        }
+    });
     edge.assert_serves();
 }
 

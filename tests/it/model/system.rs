@@ -8,6 +8,9 @@ use quotegrid::catalog::{matrices, stores};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db::{self, Synchronous};
 use quotegrid::domain::ids::{JobId, MatrixId, RequestId, ShopDomain};
+use quotegrid::domain::length::{Length, Unit};
+use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::money::Minor;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use quotegrid::erasure::scrub::Scrubbed;
@@ -284,15 +287,19 @@ impl System {
     fn install(&self, shop_number: usize) -> Answer {
         let (now, entropy) = (self.clock.now(), self.app().entropy.clone());
         let installed = self.app().db.write(move |tx| -> Result<_, Error> {
-            let installed = stores::install(tx, now, entropy.as_ref(), &shop(shop_number), "EUR", "mm")?;
-            if let stores::Installed::New(store) = installed {
-                let matrix = matrices::NewMatrix {
-                    name: "matrix",
-                    widths: &[100_000],
-                    heights: &[100_000, 200_000],
-                    prices: &[vec![Some(1)], vec![None]],
-                };
-                matrices::insert(tx, now, MatrixId::new(now, entropy.array()), store, &matrix)?;
+            let currency = "EUR".parse().expect("a currency");
+            let installed = stores::install(tx, now, entropy.as_ref(), &shop(shop_number), currency, Unit::Mm)?;
+            if let stores::Installed::New(scope) = installed {
+                let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
+                let matrix = PriceMatrix::new(
+                    &[step(100_000)],
+                    &[step(100_000), step(200_000)],
+                    &[vec![Some(Minor::new(1))], vec![None]],
+                    Outside::Reject,
+                    Limits::default(),
+                );
+                let (name, matrix) = ("matrix".parse().expect("a name"), matrix.expect("sound"));
+                matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
             }
             Ok(installed)
         });
@@ -307,13 +314,15 @@ impl System {
     /// Leaves claims behind as a process does that was killed right after it had made them.
     fn crash_with_claims(&self, claimed: &[usize], now: i64) {
         let ids: Vec<String> = claimed.iter().map(|index| self.jobs[*index].to_string()).collect();
+        // Each crash is of another process: claims of one are taken for each other's company.
+        let dead = ids.first().map(|id| format!("0:dead-{id}"));
         let done: db::Result<()> = self.app().db.write(move |tx| {
             for id in &ids {
                 let changed = tx.execute(
                     "UPDATE job_queue SET status = 'processing', attempts = attempts + 1, claim = claim + 1,
-                         batched = ?1, claimed_by = '0:dead', claimed_at = ?2, lease_expires_at = ?2 + 30000
+                         batched = ?1, claimed_by = ?4, claimed_at = ?2, lease_expires_at = ?2 + 30000
                      WHERE id = ?3 AND status = 'pending' AND scheduled_at <= ?2",
-                    (ids.len() > 1, now, id),
+                    (ids.len() > 1, now, id, &dead),
                 )?;
                 assert_eq!(changed, 1);
             }

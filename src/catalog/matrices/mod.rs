@@ -1,54 +1,46 @@
 //! Price matrices: a grid of breakpoints and the price of each cell.
+//!
+//! A matrix is stored in the unit and currency that its store had when it was written, and read in those that the store has now
+//! ([`Measures`]): a change of the store's unit or currency is only allowed where that is exact, and rewrites no cells.
 
-use crate::db::{self, Millis, RowCounts, Tx};
+mod measures;
+mod price_list;
+mod read;
+mod write;
+
+pub use measures::Measures;
+pub(super) use measures::relabel;
+pub use price_list::{accept, import_options};
+pub use read::{MatrixSummary, find, find_by_name, list, load};
+pub(super) use read::{each_price, each_size, exists, find_name};
+pub(super) use write::move_versions;
+pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
+
+use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{MatrixId, StoreId};
+use crate::domain::matrix::PriceMatrix;
+use crate::domain::name::Name;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// A matrix to be written. Lengths are thousandths of the store's unit, ascending; prices are minor units, a row a height,
-/// `None` where a size is not offered.
-#[derive(Debug, Clone, Copy)]
-pub struct NewMatrix<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Breakpoints of the width.
-    pub widths: &'a [i64],
-    /// Breakpoints of the height.
-    pub heights: &'a [i64],
-    /// Prices by height, then width.
-    pub prices: &'a [Vec<Option<i64>>],
-}
+/// The most matrices of a store: more price lists than a shop has, and few enough that one statement may touch all their heads.
+pub const MATRICES_MAX: usize = 2_000;
 
-/// Writes a matrix with its breakpoints and cells.
-///
-/// # Errors
-/// The database's.
-pub fn insert(tx: &Tx<'_>, now: DateTime<Utc>, id: MatrixId, store: StoreId, matrix: &NewMatrix<'_>) -> db::Result<()> {
-    tx.prepare_cached(
-        "INSERT INTO price_matrices (id, store_id, name, created_at, updated_at)
-         VALUES (:id, :store_id, :name, :now, :now)",
-    )?
-    .execute(named_params! { ":id": id, ":store_id": store, ":name": matrix.name, ":now": Millis(now) })?;
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO breakpoints (matrix_id, axis, position, value) VALUES (:matrix_id, :axis, :position, :value)",
-    )?;
-    for (axis, values) in [("width", matrix.widths), ("height", matrix.heights)] {
-        for (position, value) in values.iter().enumerate() {
-            statement
-                .execute(named_params! { ":matrix_id": id, ":axis": axis, ":position": position, ":value": value })?;
-        }
-    }
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO matrix_cells (matrix_id, height_position, width_position, price_minor)
-         VALUES (:matrix_id, :height, :width, :price)",
-    )?;
-    for (height, row) in matrix.prices.iter().enumerate() {
-        for (width, price) in row.iter().enumerate() {
-            statement
-                .execute(named_params! { ":matrix_id": id, ":height": height, ":width": width, ":price": price })?;
-        }
-    }
-    Ok(())
+/// A matrix as it stands, in its store's unit and currency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredMatrix {
+    /// Its id.
+    pub id: MatrixId,
+    /// Its name.
+    pub name: Name,
+    /// Grows with every edit; what `If-Match` is about.
+    pub version: i64,
+    /// Its grid, policy and limits.
+    pub matrix: PriceMatrix,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it was last edited.
+    pub updated_at: DateTime<Utc>,
 }
 
 /// How many matrices a store has.

@@ -1,60 +1,38 @@
-//! Which product has which matrix and which option groups.
+//! Which product has which matrix and which option groups. Neither is needed for the other: a product keeps its options when it
+//! changes its matrix, or has none for a while.
 
-use crate::db::{self, Millis, RowCounts, Tx};
-use crate::domain::ids::{MatrixId, OptionGroupId, StoreId};
-use chrono::{DateTime, Utc};
-use rusqlite::{Connection, named_params};
+mod products;
+mod write;
 
-/// Has a product priced by a matrix of the same store.
-///
-/// # Errors
-/// The database's.
-pub fn insert_matrix(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    store: StoreId,
-    product: &str,
-    title: &str,
-    matrix: MatrixId,
-) -> db::Result<()> {
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO product_matrices (store_id, product_id, matrix_id, product_title, assigned_at)
-         VALUES (:store_id, :product_id, :matrix_id, :title, :now)",
-    )?;
-    statement.execute(named_params! {
-        ":store_id": store,
-        ":product_id": product,
-        ":matrix_id": matrix,
-        ":title": title,
-        ":now": Millis(now),
-    })?;
-    Ok(())
+pub use products::{Product, find_product, list_products};
+pub use write::{NotATitle, Title, add_group, assign_matrix, remove_group, remove_matrix, set_matrix};
+pub(super) use write::{clear_group, clear_matrix};
+
+use crate::db::{self, RowCounts, Tx};
+use crate::domain::ids::{MatrixId, ProductId, StoreId};
+use rusqlite::{Connection, OptionalExtension, named_params};
+
+/// What prices a product.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assignment {
+    /// The matrix.
+    pub matrix: MatrixId,
+    /// The product's title, as it was when the matrix was assigned.
+    pub title: String,
 }
 
-/// Offers an option group of the same store with a product, in the `sort_order`th place.
+/// The matrix of a product, if the store has assigned one.
 ///
 /// # Errors
 /// The database's.
-pub fn insert_group(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    store: StoreId,
-    product: &str,
-    group: OptionGroupId,
-    sort_order: usize,
-) -> db::Result<()> {
-    let mut statement = tx.prepare_cached(
-        "INSERT INTO product_option_groups (store_id, product_id, option_group_id, sort_order, assigned_at)
-         VALUES (:store_id, :product_id, :group_id, :sort_order, :now)",
+pub fn find_matrix(connection: &Connection, store: StoreId, product: &ProductId) -> db::Result<Option<Assignment>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT matrix_id, product_title FROM product_matrices WHERE store_id = :store_id AND product_id = :product_id",
     )?;
-    statement.execute(named_params! {
-        ":store_id": store,
-        ":product_id": product,
-        ":group_id": group,
-        ":sort_order": sort_order,
-        ":now": Millis(now),
-    })?;
-    Ok(())
+    let found = statement.query_row(named_params! { ":store_id": store, ":product_id": product }, |row| {
+        Ok(Assignment { matrix: row.get("matrix_id")?, title: row.get("product_title")? })
+    });
+    Ok(found.optional()?)
 }
 
 /// Deletes assignments of products.

@@ -1,0 +1,254 @@
+CREATE TABLE api_keys (
+    id           TEXT PRIMARY KEY,
+    store_id     TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the key; the key itself is never stored
+    prefix       TEXT NOT NULL,                                -- its first 8 characters, for people to tell keys apart
+    label        TEXT,
+    origins      TEXT CHECK (origins IS NULL OR json_valid(origins)), -- JSON list of allowed origins; NULL: any
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER,
+    revoked_at   INTEGER
+) STRICT;
+CREATE TABLE breakpoints (
+    matrix_id TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
+    axis      TEXT NOT NULL CHECK (axis IN ('width', 'height')),
+    position  INTEGER NOT NULL CHECK (position >= 0),          -- 0-based, ascending by value
+    value     INTEGER NOT NULL CHECK (value > 0),
+    PRIMARY KEY (matrix_id, axis, position),
+    UNIQUE (matrix_id, axis, value)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE draft_order_records (
+    id                     TEXT PRIMARY KEY,
+    store_id               TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    number                 INTEGER NOT NULL,                   -- the store's own sequence; shown as #D1, #D2, …
+    token                  TEXT NOT NULL UNIQUE,               -- unguessable, of the hosted page
+    status                 TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'sent')),
+    matrix_id              TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_name            TEXT NOT NULL,
+    product_id             TEXT NOT NULL,
+    product_title          TEXT NOT NULL,
+    width                  INTEGER NOT NULL,
+    height                 INTEGER NOT NULL,
+    unit                   TEXT NOT NULL,
+    quantity               INTEGER NOT NULL CHECK (quantity > 0),
+    currency               TEXT NOT NULL,
+    base_price_minor       INTEGER NOT NULL,
+    calculated_price_minor INTEGER NOT NULL,                   -- a unit with its options
+    total_price_minor      INTEGER NOT NULL,
+    option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    shopify_draft_order_id TEXT,
+    shopify_order_name     TEXT,
+    checkout_url           TEXT,
+    created_at             INTEGER NOT NULL,
+    UNIQUE (store_id, number)
+) STRICT;
+CREATE TABLE erasure_receipts (
+    sequence      INTEGER PRIMARY KEY,
+    previous_hash BLOB NOT NULL CHECK (length(previous_hash) = 32),
+    kind          TEXT NOT NULL CHECK (kind IN ('erased', 'verified')),
+    request_id    TEXT,                                        -- NULL: an erasure by hand, without a request
+    type          TEXT NOT NULL,
+    subject_hash  BLOB NOT NULL CHECK (length(subject_hash) = 32),     -- keyed: without meta's key it confirms no guess
+    outcome       TEXT NOT NULL,
+    counts        TEXT NOT NULL CHECK (json_valid(counts)),
+    created_at    INTEGER NOT NULL,
+    version       TEXT NOT NULL,                               -- of quotegrid and of SQLite
+    hash          BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE TABLE gdpr_requests (
+    id           TEXT PRIMARY KEY,
+    shop         TEXT NOT NULL,
+    type         TEXT NOT NULL CHECK (type IN ('CUSTOMERS_DATA_REQUEST', 'CUSTOMERS_REDACT', 'SHOP_REDACT')),
+    payload      TEXT NOT NULL CHECK (json_valid(payload)),    -- ids only, and only until the request is processed
+    webhook_id   TEXT,
+    triggered_at INTEGER NOT NULL,                             -- when Shopify says it happened; never later than created_at
+    due_at       INTEGER NOT NULL,
+    created_at   INTEGER NOT NULL,
+    processed_at INTEGER,
+    outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held', 'acknowledged', 'reported', 'superseded_by_reinstall')),
+    deleted      TEXT CHECK (deleted IS NULL OR json_valid(deleted)),  -- {table: rows}
+    report       TEXT CHECK (report IS NULL OR json_valid(report)),
+    erased_at    INTEGER,                                      -- when the bytes were gone from database file and WAL too
+    CHECK ((processed_at IS NULL) = (outcome IS NULL)),
+    CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
+) STRICT;
+CREATE TABLE job_attempts (
+    job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
+    claim      INTEGER NOT NULL,                               -- attempts are given back, claims are not: this is the key
+    attempt    INTEGER NOT NULL,
+    started_at INTEGER NOT NULL,
+    ended_at   INTEGER NOT NULL,
+    outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried', 'failed', 'snoozed', 'given_back', 'lost')),
+    error      TEXT,
+    PRIMARY KEY (job_id, claim)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_queue (
+    id               TEXT PRIMARY KEY,
+    type             TEXT NOT NULL,
+    payload          TEXT NOT NULL CHECK (json_valid(payload)),
+    status           TEXT NOT NULL DEFAULT 'pending'
+                     CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+    attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- counted at the claim, so that a crash costs one
+    max_attempts     INTEGER NOT NULL DEFAULT 3 CHECK (max_attempts > 0),
+    scheduled_at     INTEGER NOT NULL,
+    processed_at     INTEGER,
+    error            TEXT,
+    created_at       INTEGER NOT NULL,
+    scheduled_from   INTEGER,                                  -- when scheduled_at was reckoned; tells a clock that stepped back. NULL: given
+    claim            INTEGER NOT NULL DEFAULT 0,               -- only grows: with the id it is the fence of a running job
+    claimed_by       TEXT,
+    claimed_at       INTEGER,
+    lease_expires_at INTEGER,
+    batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
+    rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    dedupe_key       TEXT,
+    subject          TEXT,
+    CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
+    CHECK (status NOT IN ('completed', 'failed', 'cancelled') OR processed_at IS NOT NULL)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE matrix_cells (
+    matrix_id       TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
+    height_position INTEGER NOT NULL CHECK (height_position >= 0),
+    width_position  INTEGER NOT NULL CHECK (width_position >= 0),
+    price_minor     INTEGER CHECK (price_minor >= 0),          -- NULL: this size is not offered
+    PRIMARY KEY (matrix_id, height_position, width_position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE option_choices (
+    id              TEXT PRIMARY KEY,
+    option_group_id TEXT NOT NULL REFERENCES option_groups (id) ON DELETE CASCADE,
+    label           TEXT NOT NULL CHECK (length(label) BETWEEN 1 AND 100),
+    modifier_type   TEXT NOT NULL CHECK (modifier_type IN ('FIXED', 'PERCENTAGE')),
+    modifier_value  INTEGER NOT NULL,                          -- minor units, or basis points
+    is_default      INTEGER NOT NULL DEFAULT 0 CHECK (is_default IN (0, 1)),
+    sort_order      INTEGER NOT NULL DEFAULT 0,
+    created_at      INTEGER NOT NULL
+) STRICT;
+CREATE TABLE option_groups (
+    id          TEXT PRIMARY KEY,
+    store_id    TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    requirement TEXT NOT NULL DEFAULT 'OPTIONAL' CHECK (requirement IN ('REQUIRED', 'OPTIONAL')),
+    currency    TEXT NOT NULL CHECK (length(currency) = 3),    -- what fixed amounts of its choices are in; converted as they are read
+    version     INTEGER NOT NULL DEFAULT 1,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    UNIQUE (store_id, id)
+) STRICT;
+CREATE TABLE price_matrices (
+    id         TEXT PRIMARY KEY,
+    store_id   TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    name       TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
+    outside    TEXT NOT NULL DEFAULT 'reject' CHECK (outside IN ('reject', 'clamp')),
+    min_width  INTEGER CHECK (min_width > 0),
+    max_width  INTEGER CHECK (max_width > 0),
+    min_height INTEGER CHECK (min_height > 0),
+    max_height INTEGER CHECK (max_height > 0),
+    -- What this matrix's sizes and prices are in. The store may have changed since: a matrix is converted as it is read, so that
+    -- a change of unit or currency rewrites no cells.
+    unit       TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency   TEXT NOT NULL CHECK (length(currency) = 3),
+    version    INTEGER NOT NULL DEFAULT 1,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    UNIQUE (store_id, id)                                      -- so that children can name both: no row points into another store
+) STRICT;
+CREATE TABLE product_matrices (
+    store_id      TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id    TEXT NOT NULL,                               -- gid://shopify/Product/…
+    matrix_id     TEXT NOT NULL,
+    product_title TEXT NOT NULL,
+    assigned_at   INTEGER NOT NULL,
+    PRIMARY KEY (store_id, product_id),
+    FOREIGN KEY (store_id, matrix_id) REFERENCES price_matrices (store_id, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE TABLE product_option_groups (
+    store_id        TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id      TEXT NOT NULL,
+    option_group_id TEXT NOT NULL,
+    sort_order      INTEGER NOT NULL DEFAULT 0,                -- in the order of assignment
+    assigned_at     INTEGER NOT NULL,
+    PRIMARY KEY (store_id, product_id, option_group_id),
+    FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE TABLE raised_alerts (
+    name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
+    raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE refinery_schema_history(
+             version int4 PRIMARY KEY,
+             name VARCHAR(255),
+             applied_on VARCHAR(255),
+             checksum VARCHAR(255));
+CREATE TABLE stores (
+    id                  TEXT PRIMARY KEY,
+    shop                TEXT NOT NULL UNIQUE,                  -- name.myshopify.com, lower case
+    currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
+    unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
+    draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
+    installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
+    uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
+    erasing_since       INTEGER,                               -- set by the first step of shop_redact, gone with the row
+    erasing_counts      TEXT CHECK (erasing_counts IS NULL OR json_valid(erasing_counts)), -- rows its steps have deleted so far
+    created_at          INTEGER NOT NULL,
+    updated_at          INTEGER NOT NULL
+) STRICT;
+CREATE TABLE webhook_deliveries (
+    topic       TEXT NOT NULL,
+    webhook_id  TEXT NOT NULL,
+    event_id    TEXT,
+    shop        TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    job_id      TEXT,
+    PRIMARY KEY (topic, webhook_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
+CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
+BEGIN
+    SELECT RAISE(ABORT, 'erasure receipts are append-only');
+END;
+CREATE TRIGGER erasure_receipts_are_never_deleted BEFORE DELETE ON erasure_receipts
+BEGIN
+    SELECT RAISE(ABORT, 'erasure receipts are append-only');
+END;
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged');
+CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
+    WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
+CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
+CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
+CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
+CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
+CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:47:18.891079082Z', '11697455401619750017');
+
+    INSERT INTO meta VALUES ('frozen', x'0102');
+    INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
+    INSERT INTO api_keys (id, store_id, digest, prefix, created_at) VALUES ('k1', 's1', zeroblob(32), 'qg_12345', 1);
+    INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at) VALUES ('m1', 's1', 'Blinds', 'mm', 'USD', 1, 1);
+    INSERT INTO breakpoints VALUES ('m1', 'width', 0, 1000000), ('m1', 'width', 1, 2000000), ('m1', 'height', 0, 1000000);
+    INSERT INTO matrix_cells VALUES ('m1', 0, 0, 4900), ('m1', 0, 1, NULL);
+    INSERT INTO product_matrices VALUES ('s1', 'gid://shopify/Product/1', 'm1', 'Blind', 1);
+    INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
+    INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
+    INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
+    INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
+        quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
+        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 2, 'USD', 4900, 5400, 10800, 1);
+    INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
+    INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
+    INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
+    INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
+    INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));

@@ -1,0 +1,183 @@
+//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's. Each is raised once,
+//! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
+//! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
+
+mod post;
+mod raised;
+
+pub use post::Poster;
+
+use crate::config::Secret;
+use crate::db::{self, Db};
+use crate::documents::instant;
+use crate::erasure::{DUTY, requests};
+use crate::error::Error;
+use crate::intake;
+use crate::queue::{self, NewJob, Queue};
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+/// Posts an alert: job type; its payload is what is posted.
+pub const ALERT: &str = "alert";
+
+/// Shares of the time for a duty, in percent, at which its deadline counts as near.
+const DEADLINE_SHARES: [i32; 3] = [95, 80, 50];
+
+/// Jobs that were given up longer ago than this are no news: whoever sets an alert URL is not told of old ones.
+const FAILED_NEWS: TimeDelta = TimeDelta::days(1);
+
+/// Things told of in one alert at the most; more come with the next look.
+const NAMED_MAX: usize = 50;
+
+/// How long it is remembered that an alert was raised: longer than anything that could raise it again.
+const REMEMBERED: TimeDelta = TimeDelta::days(400);
+
+/// Where alerts go, and when silence is one.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// Where they are posted; nowhere: none are raised.
+    pub url: Option<Secret>,
+    /// After how long without a webhook one is raised; `None`: never.
+    pub silence: Option<TimeDelta>,
+}
+
+/// Raises alerts.
+pub struct Alerts {
+    db: Db,
+    queue: Queue,
+    silence: Option<TimeDelta>,
+}
+
+/// Something that may have to be raised.
+#[derive(Debug)]
+struct Cause {
+    /// Tells it from all others, for ever.
+    name: String,
+    kind: &'static str,
+    /// A member of the alert's list.
+    item: Value,
+}
+
+impl Alerts {
+    /// Raises alerts through `queue`.
+    pub fn new(db: Db, queue: Queue, options: &Options) -> Self {
+        Self { db, queue, silence: options.silence }
+    }
+
+    /// Raises what there is to raise and has not been yet; returns how many alerts that were.
+    ///
+    /// # Errors
+    /// The database's; nothing is raised then.
+    pub fn look(&self, now: DateTime<Utc>) -> Result<usize, Error> {
+        // A look without a write first: there is hardly ever anything to raise.
+        let causes = self.db.read(|connection| self.new_causes(connection, now))?;
+        if causes.is_empty() {
+            return Ok(0);
+        }
+        let queue = self.queue.clone();
+        self.db.write(move |tx| {
+            let mut fresh = Vec::new();
+            for cause in causes {
+                // Another process may have been faster.
+                if raised::note(tx, now, &cause.name)? {
+                    fresh.push(cause);
+                }
+            }
+            raised::prune(tx, now - REMEMBERED)?;
+            let mut raised = 0;
+            for kind in ["job_failed", "deadline_near", "no_webhook"] {
+                let items: Vec<Value> =
+                    fresh.iter().filter(|cause| cause.kind == kind).map(|cause| cause.item.clone()).collect();
+                if !items.is_empty() {
+                    queue.enqueue(tx, now, NewJob::new(ALERT, document(kind, now, items)))?;
+                    raised += 1;
+                }
+            }
+            Ok(raised)
+        })
+    }
+
+    fn new_causes(&self, connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
+        let mut causes = failed_jobs(connection, now)?;
+        causes.extend(near_deadlines(connection, now)?);
+        causes.extend(self.silence(connection, now)?);
+        let mut fresh = Vec::new();
+        for cause in causes {
+            if fresh.len() < NAMED_MAX && !raised::is_noted(connection, &cause.name)? {
+                fresh.push(cause);
+            }
+        }
+        Ok(fresh)
+    }
+
+    fn silence(&self, connection: &Connection, now: DateTime<Utc>) -> db::Result<Option<Cause>> {
+        let Some(silence) = self.silence else { return Ok(None) };
+        // Before the first webhook nobody expects one.
+        let last = intake::last_received_at(connection)?.filter(|last| now - *last > silence);
+        Ok(last.map(|last| Cause {
+            name: format!("no_webhook:{}", last.timestamp_millis()),
+            kind: "no_webhook",
+            item: json!({ "lastReceivedAt": instant(last) }),
+        }))
+    }
+}
+
+impl std::fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Alerts").field("silence", &self.silence).finish_non_exhaustive()
+    }
+}
+
+fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
+    let failed = queue::list_failed_since(connection, now - FAILED_NEWS)?;
+    // That an alert could not be posted is nothing to post about.
+    let failed = failed.into_iter().filter(|job| job.job_type != ALERT);
+    Ok(failed
+        .map(|job| Cause {
+            // A job that is retried and given up again is news again.
+            name: format!("job_failed:{}:{}", job.id, job.processed_at.map_or(0, |at| at.timestamp_millis())),
+            kind: "job_failed",
+            item: json!({ "jobId": job.id.to_string(), "type": job.job_type }),
+        })
+        .collect())
+}
+
+fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
+    let first = DEADLINE_SHARES.into_iter().min().unwrap_or(100);
+    let near = requests::list_due_before(connection, now + DUTY * (100 - first) / 100)?;
+    let cause = |request: requests::Request| {
+        let share = DEADLINE_SHARES.into_iter().find(|share| request.due_at - now <= DUTY * (100 - share) / 100)?;
+        Some(Cause {
+            name: format!("deadline_near:{}:{share}", request.id),
+            kind: "deadline_near",
+            item: json!({
+                "requestId": request.id.to_string(),
+                "type": request.kind.as_str(),
+                "dueAt": instant(request.due_at),
+                "timeUsedPercent": share,
+            }),
+        })
+    };
+    Ok(near.into_iter().filter_map(cause).collect())
+}
+
+/// What is posted. `text` is for people, and what chat services show of it.
+fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
+    let count = items.len();
+    let (text, list) = match kind {
+        "job_failed" => {
+            (format!("quotegrid: {count} jobs failed for good; see `quotegrid jobs list --status failed`"), "jobs")
+        }
+        "deadline_near" => (
+            format!("quotegrid: {count} privacy requests are open and near their deadline; see `quotegrid gdpr list`"),
+            "requests",
+        ),
+        _ => (
+            "quotegrid: no webhook has come for a while; is the server reachable, and the app's webhook address right?"
+                .to_owned(),
+            "webhooks",
+        ),
+    };
+    json!({ "alert": kind, "text": text, "at": instant(now), list: items })
+}

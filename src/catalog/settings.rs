@@ -1,0 +1,107 @@
+//! A store's unit and currency. Changing them rewrites no sizes and prices: what hangs below the store is converted as it is read, and
+//! the change is refused where that would not be exact.
+//!
+//! The look at everything ([`check`]) is a read of its own, for it may take long; [`apply`] then commits only if nothing has changed
+//! since, and is to be tried again from the look on otherwise.
+
+use super::stores::{self, Store};
+use crate::db::{Millis, Tx};
+use crate::domain::ids::ShopDomain;
+use crate::domain::length::{Length, Unit};
+use crate::domain::money::{Currency, Minor};
+use crate::domain::name::Name;
+use crate::error::{Error, Kind, Result};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, named_params};
+
+/// What becomes of a store. What is not mentioned stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Change {
+    /// What prices are in.
+    pub currency: Option<Currency>,
+    /// What sizes are in.
+    pub unit: Option<Unit>,
+    /// Whether sizes may be converted; otherwise a store with matrices keeps its unit.
+    pub convert: bool,
+}
+
+/// A change that was exact when it was looked at.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    store: Store,
+    currency: Currency,
+    unit: Unit,
+}
+
+/// Looks whether a change is exact for everything the store has.
+///
+/// # Errors
+/// `NotFound`; `Conflict` where a size or price has no exact counterpart, where sizes may not be converted, and while the store is being
+/// erased; and the database's.
+pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Result<Checked> {
+    let store = stores::load(connection, shop)?;
+    let currency = change.currency.unwrap_or(store.currency);
+    let unit = change.unit.unwrap_or(store.unit);
+    if unit != store.unit {
+        if !change.convert && super::matrices::count(connection, store.id)? > 0 {
+            let message = format!("store {shop} has price matrices in {}: their sizes must be converted", store.unit);
+            return Err(Error::new(Kind::Conflict, message));
+        }
+        super::matrices::each_size(connection, store.id, |name, stored, size| {
+            size.convert(stored, unit).map(|_exact| ()).ok_or_else(|| inexact_size(name, size, stored, unit))
+        })?;
+    }
+    if currency.exponent() != store.currency.exponent() {
+        let check = |name: &Name, stored: Currency, price: Minor| match stored.exponent() == currency.exponent() {
+            true => Ok(()),
+            false => stored
+                .relabel(price, currency)
+                .map(|_exact| ())
+                .ok_or_else(|| inexact_price(name, price, stored, currency)),
+        };
+        super::matrices::each_price(connection, store.id, check)?;
+        super::options::each_fixed_amount(connection, store.id, check)?;
+    }
+    Ok(Checked { store, currency, unit })
+}
+
+fn inexact_size(name: &Name, size: Length, from: Unit, to: Unit) -> Error {
+    Error::new(Kind::Conflict, format!("{size} {from} of \"{name}\" has no exact counterpart in {to}"))
+}
+
+fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Error {
+    let price = from.format(price);
+    Error::new(Kind::Conflict, format!("{price} {from} of \"{name}\" is not exact in {to}, which has other decimals"))
+}
+
+/// Commits a change that has been looked at; `false` when something below the store has changed meanwhile and it must be looked at
+/// again.
+///
+/// # Errors
+/// `NotFound`; `Conflict` while the store is being erased; and the database's.
+pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
+    let Checked { store, currency, unit } = checked;
+    if (*currency, *unit) == (store.currency, store.unit) {
+        return Ok(true);
+    }
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores
+         SET currency = :currency, unit = :unit, catalog_version = catalog_version + 1, updated_at = :now
+         WHERE id = :id AND erasing_since IS NULL AND catalog_version = :seen",
+    )?;
+    let changed = statement.execute(named_params! {
+        ":currency": currency,
+        ":unit": unit,
+        ":now": Millis(now),
+        ":id": store.id,
+        ":seen": store.catalog_version,
+    })?;
+    if changed == 0 {
+        stores::load(tx, &store.shop)?;
+        return Ok(false);
+    }
+    // Every size or price reads differently now: an edit that was made from how it read before must not be saved over it.
+    super::matrices::move_versions(tx, store.id)?;
+    super::options::move_versions(tx, store.id)?;
+    Ok(true)
+}

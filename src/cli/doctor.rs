@@ -1,0 +1,251 @@
+//! `quotegrid doctor`: looks at everything that could be wrong and says what is. Exit code 1 when something is, for a timer.
+
+use super::output::Output;
+use super::{Failure, options};
+use crate::app::App;
+use crate::config::{DatabaseSettings, UpkeepSettings};
+use crate::db::{self, FileSizes, Schema, Space};
+use crate::documents::{gdpr, instant, jobs, optional_instant};
+use crate::erasure::requests::{self, Duties};
+use crate::erasure::verify::{self, Verification};
+use crate::erasure::{self, DUTY};
+use crate::intake;
+use crate::queue::{self, Counts};
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Value, json};
+use std::io::Write;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    #[command(flatten)]
+    upkeep: UpkeepSettings,
+    /// First write the file anew, without free pages: what an own sqlite3 shell has deleted is gone then. Stop the server before;
+    /// needs as much disk and memory as the file is large
+    #[arg(long)]
+    vacuum: bool,
+}
+
+/// Writes that are timed: enough for a median.
+const PROBES: usize = 21;
+
+/// Bytes of each: about a small commit.
+const PROBE_BYTES: usize = 8 << 10;
+
+/// A job that has been due for this long is not being worked off.
+const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
+
+/// A request that waits for the scrub for this long is not being scrubbed.
+const DEADLINE_SHARE_LEFT: i32 = 5;
+
+/// Free bytes on the disk below which it is as good as full.
+const DISK_FREE_MIN: u64 = 100 << 20;
+
+pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
+    let mut options = options(database, Schema::MustBeCurrent);
+    options.retention = args.upkeep.retention();
+    if args.vacuum {
+        // Opened once before, so that a file which is not ours is told as such and not rewritten.
+        drop(App::open(super::options(database, Schema::MustBeCurrent))?);
+        db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
+    }
+    let app = App::open(options)?;
+    let report = Report::make(&app, args.upkeep.silence())?;
+    output.print(&report.document(), || report.text())?;
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+}
+
+/// What was looked at, and what is wrong with it.
+struct Report {
+    path: String,
+    schema: u32,
+    settings: Vec<(&'static str, String)>,
+    space: Space,
+    sizes: FileSizes,
+    disk_free: Option<u64>,
+    fsync: Option<Fsync>,
+    jobs: Counts,
+    oldest_due_at: Option<DateTime<Utc>>,
+    duties: Duties,
+    failed_duty_jobs: u64,
+    last_webhook_at: Option<DateTime<Utc>>,
+    verification: Verification,
+    problems: Vec<String>,
+}
+
+/// How long small durable writes take beside the database.
+struct Fsync {
+    median: Duration,
+    slowest: Duration,
+}
+
+impl Report {
+    fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
+        let now = app.clock.now();
+        let settings = app.db.write(|tx| db::settings(tx))?;
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at) =
+            app.db.read(|connection| -> db::Result<_> {
+                Ok((
+                    db::space(connection)?,
+                    queue::counts(connection)?,
+                    queue::next_due_at(connection)?.filter(|at| *at <= now),
+                    requests::duties(connection, now)?,
+                    erasure::count_failed_jobs(connection)?,
+                    intake::last_received_at(connection)?,
+                ))
+            })?;
+        let program = std::env::current_exe()?;
+        let mut report = Self {
+            path: app.db.path().display().to_string(),
+            schema: app.db.migrated().to,
+            settings,
+            space,
+            sizes: app.db.file_sizes(),
+            disk_free: free_bytes(app.db.path()),
+            fsync: time_fsync(app.db.path()).ok(),
+            jobs,
+            oldest_due_at,
+            duties,
+            failed_duty_jobs,
+            last_webhook_at,
+            verification: verify::verify(&app.db, &app.hasher, &program)?,
+            problems: Vec::new(),
+        };
+        report.judge(now, silence);
+        Ok(report)
+    }
+
+    fn judge(&mut self, now: DateTime<Utc>, silence: Option<TimeDelta>) {
+        let mut problems = Vec::new();
+        if self.duties.overdue > 0 {
+            problems.push(format!("{} privacy requests are overdue: see `quotegrid gdpr list`", self.duties.overdue));
+        } else if self.duties.next_due_at.is_some_and(|due| due - now < DUTY * DEADLINE_SHARE_LEFT / 100) {
+            problems.push("a privacy request is nearly due and not done: see `quotegrid gdpr list`".to_owned());
+        }
+        if self.failed_duty_jobs > 0 {
+            let count = self.failed_duty_jobs;
+            problems.push(format!(
+                "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
+            problems.push(
+                "jobs have been due for over an hour: is `quotegrid serve` or `quotegrid work` running?".to_owned(),
+            );
+        }
+        if let (Some(last), Some(silence)) = (self.last_webhook_at, silence)
+            && now - last > silence
+        {
+            problems.push(format!(
+                "no webhook has come since {}: is the server reachable, and the app's webhook address right? (`quotegrid webhook setup`)",
+                instant(last)
+            ));
+        }
+        if let Some((sequence, why)) = self.verification.chain.broken_at {
+            problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
+        }
+        for leftover in &self.verification.leftovers {
+            problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
+        }
+        if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
+            problems.push("the disk is nearly full".to_owned());
+        }
+        if self.settings.iter().any(|(name, value)| *name == "secure_delete" && value != "1") {
+            problems.push("secure_delete is off".to_owned());
+        }
+        self.problems = problems;
+    }
+
+    fn document(&self) -> Value {
+        let millis = |duration: Duration| (duration.as_secs_f64() * 100_000.0).round() / 100.0;
+        json!({
+            "ok": self.problems.is_empty(),
+            "problems": self.problems,
+            "database": self.path,
+            "versions": {
+                "quotegrid": env!("CARGO_PKG_VERSION"),
+                "sqlite": rusqlite::version(),
+                "schema": self.schema,
+            },
+            "settings": Value::from_iter(self.settings.iter().map(|(name, value)| (*name, json!(value)))),
+            "files": {
+                "databaseBytes": self.sizes.database,
+                "walBytes": self.sizes.wal,
+                "freeBytes": self.space.free * self.space.page_size,
+            },
+            "disk": {
+                "freeBytes": self.disk_free,
+                "fsyncMedianMs": self.fsync.as_ref().map(|fsync| millis(fsync.median)),
+                "fsyncSlowestMs": self.fsync.as_ref().map(|fsync| millis(fsync.slowest)),
+            },
+            "jobs": jobs::counts(&self.jobs),
+            "oldestDueAt": optional_instant(self.oldest_due_at),
+            "duties": {
+                "open": self.duties.open,
+                "overdue": self.duties.overdue,
+                "waitingForScrub": self.duties.to_scrub,
+                "nextDueAt": optional_instant(self.duties.next_due_at),
+                "failedJobs": self.failed_duty_jobs,
+            },
+            "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "verification": gdpr::verification(&self.verification),
+        })
+    }
+
+    fn text(&self) -> String {
+        let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
+        let mut lines = vec![
+            format!("quotegrid {}, SQLite {}, schema {}", env!("CARGO_PKG_VERSION"), rusqlite::version(), self.schema),
+            format!("database      {}", self.path),
+            format!("settings      {}", settings.join(" ")),
+            format!(
+                "files         {}, {} of it free; WAL {}",
+                mebibytes(self.sizes.database),
+                mebibytes(self.space.free * self.space.page_size),
+                mebibytes(self.sizes.wal)
+            ),
+        ];
+        lines.extend(self.disk_free.map(|free| format!("disk          {} free", mebibytes(free))));
+        lines.extend(self.fsync.as_ref().map(|Fsync { median, slowest }| {
+            format!("fsync         {median:.2?} in the middle, {slowest:.2?} at the slowest")
+        }));
+        let Counts { pending, processing, failed, .. } = self.jobs;
+        lines.push(format!("jobs          {pending} pending, {processing} processing, {failed} failed"));
+        let Duties { open, overdue, to_scrub, .. } = self.duties;
+        lines.push(format!("duties        {open} open, {overdue} overdue, {to_scrub} waiting for the scrub"));
+        let last = optional_instant(self.last_webhook_at).unwrap_or_else(|| "none known".to_owned());
+        lines.push(format!("last webhook  {last}"));
+        let chain = &self.verification.chain;
+        lines.push(format!("receipts      {}", chain.receipts));
+        if self.problems.is_empty() {
+            lines.push("all is well".to_owned());
+        }
+        lines.extend(self.problems.iter().map(|problem| format!("PROBLEM: {problem}")));
+        lines.join("\n")
+    }
+}
+
+/// Bytes that are free on the disk of the database.
+fn free_bytes(database: &Path) -> Option<u64> {
+    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let found = rustix::fs::statvfs(directory).ok()?;
+    Some(found.f_bavail * found.f_frsize)
+}
+
+/// Times small durable writes to a file of its own beside the database.
+fn time_fsync(database: &Path) -> std::io::Result<Fsync> {
+    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::tempfile_in(directory)?;
+    let block = [0; PROBE_BYTES];
+    let mut times = Vec::with_capacity(PROBES);
+    for _ in 0..PROBES {
+        let started = Instant::now();
+        file.write_all(&block)?;
+        file.sync_data()?;
+        times.push(started.elapsed());
+    }
+    times.sort_unstable();
+    Ok(Fsync { median: times[PROBES / 2], slowest: times[PROBES - 1] })
+}

@@ -1,0 +1,31 @@
+//! Failpoints, which exist only in builds for tests: elsewhere the macro expands to nothing, and so does this.
+
+use crate::config::kill_point;
+use fail::FailScenario;
+use rustix::process::{Signal, getpid, kill_process};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Arms the failpoints that the environment names, until the returned value is dropped.
+///
+/// # Panics
+/// When the environment names one wrongly: a test is written wrongly then.
+pub fn arm_failpoints() -> Option<FailScenario<'static>> {
+    let scenario = fail::has_failpoints().then(FailScenario::setup)?;
+    if let Some((point, times)) = kill_point() {
+        kill_at(&point, times);
+    }
+    Some(scenario)
+}
+
+/// Has this process killed, as by `kill -9`, when it comes to `point` for the `times`th time. The failpoints' own actions can only
+/// panic, which unwinds and cleans up.
+fn kill_at(point: &str, times: usize) {
+    let seen = AtomicUsize::new(0);
+    let kill = move || {
+        if seen.fetch_add(1, Ordering::Relaxed) + 1 == times {
+            let _not_permitted = kill_process(getpid(), Signal::KILL);
+            std::process::abort();
+        }
+    };
+    fail::cfg_callback(point, kill).expect("failpoints exist here");
+}

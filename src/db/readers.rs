@@ -1,0 +1,111 @@
+//! The pool of readers. It opens a connection when one is wanted and none is free, keeps it, and is closed only when all of
+//! them are: otherwise the process could end with one still open, and leave the WAL behind.
+
+use super::READER_WAIT;
+use super::connection::{self, Synchronous};
+use r2d2::ManageConnection;
+use r2d2_sqlite::SqliteConnectionManager;
+use rusqlite::Connection;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+/// The pool.
+pub(super) struct Readers {
+    /// `None` once it is being closed.
+    pool: Option<r2d2::Pool<Manager>>,
+    open: Arc<OpenCount>,
+}
+
+impl Readers {
+    /// A pool of at most `size` readers of the file at `path`, none of them open yet.
+    pub(super) fn new(path: &Path, synchronous: Synchronous, size: u32) -> Result<Self, r2d2::Error> {
+        let open = Arc::new(OpenCount::default());
+        let sqlite = SqliteConnectionManager::file(path)
+            .with_flags(connection::flags())
+            .with_init(move |reader| connection::set_up_reader(reader, synchronous));
+        let pool = r2d2::Pool::builder()
+            .max_size(size)
+            // One in reserve would be opened in the background at the first read, for nothing in most commands.
+            .min_idle(Some(0))
+            // A local file's connections do not go stale.
+            .max_lifetime(None)
+            .idle_timeout(None)
+            .test_on_check_out(false)
+            .connection_timeout(READER_WAIT)
+            .error_handler(Box::new(r2d2::LoggingErrorHandler))
+            .build(Manager { sqlite, open: open.clone() })?;
+        Ok(Self { pool: Some(pool), open })
+    }
+
+    /// A free reader, waiting for one for at most [`READER_WAIT`].
+    pub(super) fn get(&self) -> Result<r2d2::PooledConnection<Manager>, r2d2::Error> {
+        self.pool.as_ref().expect("it is taken only while it is dropped").get()
+    }
+}
+
+impl Drop for Readers {
+    fn drop(&mut self) {
+        self.pool = None;
+        // A thread of the pool may be opening one right now, and closes it when it sees that the pool is gone.
+        self.open.wait_for_none();
+    }
+}
+
+/// Opens readers for the pool.
+pub(super) struct Manager {
+    sqlite: SqliteConnectionManager,
+    open: Arc<OpenCount>,
+}
+
+impl ManageConnection for Manager {
+    type Connection = Reader;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> Result<Reader, rusqlite::Error> {
+        let counted = OpenCount::add(&self.open);
+        Ok(Reader { connection: self.sqlite.connect()?, _counted: counted })
+    }
+
+    fn is_valid(&self, reader: &mut Reader) -> Result<(), rusqlite::Error> {
+        self.sqlite.is_valid(&mut reader.connection)
+    }
+
+    fn has_broken(&self, reader: &mut Reader) -> bool {
+        self.sqlite.has_broken(&mut reader.connection)
+    }
+}
+
+/// A connection of the pool.
+pub(super) struct Reader {
+    pub(super) connection: Connection,
+    // After the connection: it is counted until it is closed.
+    _counted: Counted,
+}
+
+/// How many connections are open, or being opened.
+#[derive(Default)]
+struct OpenCount {
+    count: Mutex<usize>,
+    fewer: Condvar,
+}
+
+impl OpenCount {
+    fn add(open: &Arc<Self>) -> Counted {
+        *open.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        Counted(open.clone())
+    }
+
+    fn wait_for_none(&self) {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let _waited = self.fewer.wait_timeout_while(count, READER_WAIT, |count| *count > 0);
+    }
+}
+
+struct Counted(Arc<OpenCount>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        self.0.fewer.notify_all();
+    }
+}

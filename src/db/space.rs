@@ -1,0 +1,120 @@
+//! How much room the files take, and how it is given back: a few pages at a time beside everything else, or all at once while nobody
+//! else has the database open.
+
+use super::connection::{self, Role, Synchronous};
+use super::error::OpenError;
+use super::{Db, Result, Tx};
+use rusqlite::Connection;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How the file's space is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes a page.
+    pub page_size: u64,
+    /// Pages of the file.
+    pub pages: u64,
+    /// Those of them that hold nothing.
+    pub free: u64,
+}
+
+/// How the file's space is used now.
+///
+/// # Errors
+/// SQLite's.
+pub fn space(connection: &Connection) -> Result<Space> {
+    let figure = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
+    Ok(Space { page_size: figure("page_size")?, pages: figure("page_count")?, free: figure("freelist_count")? })
+}
+
+/// Bytes on the disk.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct FileSizes {
+    /// The database file.
+    pub database: u64,
+    /// Its WAL.
+    pub wal: u64,
+}
+
+impl Db {
+    /// What the files take on the disk now; a file that is not there takes nothing.
+    pub fn file_sizes(&self) -> FileSizes {
+        // Asked by name: opening and closing the file would drop SQLite's locks.
+        let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
+        FileSizes { database: length(self.path()), wal: length(&wal_path(self.path())) }
+    }
+}
+
+fn wal_path(database: &Path) -> PathBuf {
+    let mut name = database.file_name().unwrap_or_default().to_os_string();
+    name.push("-wal");
+    database.with_file_name(name)
+}
+
+impl Tx<'_> {
+    /// Takes up to `pages` free pages off the end of the file, moving what is in their way. The file itself shrinks with the next
+    /// checkpoint.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn vacuum_some(&self, pages: u32) -> Result<()> {
+        // Each step of the statement frees one page.
+        let mut statement = self.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
+        let mut rows = statement.query(())?;
+        while rows.next()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Writes the file at `path` anew, without free pages and without what other programs have left in them. Needs room for a second
+/// copy, and about as much memory.
+///
+/// # Errors
+/// `Locked` when anyone else has the database open, a running server above all; the file is as it was then.
+pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(), OpenError> {
+    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let connection = connection::open(path, Role::Writer, synchronous)?;
+    // A rewrite beside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
+    // nobody gets while another connection is open.
+    connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
+    connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(sqlite)?;
+    connection.execute_batch("VACUUM").map_err(sqlite)?;
+    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0)).map_err(sqlite)?;
+    if busy != 0 {
+        return Err(OpenError::Locked { path: path.to_path_buf() });
+    }
+    Ok(())
+}
+
+/// The settings that matter, as a writing connection reads them back.
+pub const SETTINGS: [&str; 10] = [
+    "journal_mode",
+    "synchronous",
+    "foreign_keys",
+    "secure_delete",
+    "auto_vacuum",
+    "page_size",
+    "temp_store",
+    "trusted_schema",
+    "journal_size_limit",
+    "wal_autocheckpoint",
+];
+
+/// Reads each of [`SETTINGS`] back.
+///
+/// # Errors
+/// SQLite's.
+pub fn settings(connection: &Connection) -> Result<Vec<(&'static str, String)>> {
+    use rusqlite::types::Value;
+    let read = |name| {
+        let value = connection.pragma_query_value(None, name, |row| row.get::<_, Value>(0))?;
+        let text = match value {
+            Value::Integer(number) => number.to_string(),
+            Value::Text(text) => text,
+            other => format!("{other:?}"),
+        };
+        Ok((name, text))
+    };
+    SETTINGS.into_iter().map(read).collect()
+}

@@ -1,0 +1,624 @@
+//! The grid that prices a size: which column and row a width and a height fall into, and what stands there.
+
+use super::length::{Length, LengthError, Unit};
+use super::money::Minor;
+use std::fmt;
+use std::str::FromStr;
+
+/// The most breakpoints of an axis.
+pub const BREAKPOINTS_MAX: usize = 50;
+
+/// The most cells of a matrix.
+pub const CELLS_MAX: usize = BREAKPOINTS_MAX * BREAKPOINTS_MAX;
+
+/// One of the two directions of a matrix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Axis {
+    /// Columns.
+    Width,
+    /// Rows.
+    Height,
+}
+
+impl Axis {
+    /// `width` or `height`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Width => "width",
+            Self::Height => "height",
+        }
+    }
+}
+
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What happens to a size below the first or above the last breakpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Outside {
+    /// It has no price: a pane of two metres must not sell for the price of one.
+    #[default]
+    Reject,
+    /// It costs what the nearest breakpoint costs.
+    Clamp,
+}
+
+/// The text names no policy.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be reject or clamp")]
+pub struct UnknownOutside;
+
+impl Outside {
+    /// `reject` or `clamp`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Reject => "reject",
+            Self::Clamp => "clamp",
+        }
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for Outside {
+    type Err = UnknownOutside;
+
+    fn from_str(text: &str) -> Result<Self, UnknownOutside> {
+        match text {
+            "reject" => Ok(Self::Reject),
+            "clamp" => Ok(Self::Clamp),
+            _ => Err(UnknownOutside),
+        }
+    }
+}
+
+/// A matrix's own smallest and largest sizes, checked beside its `outside` policy: both must let a size through. With
+/// [`Outside::Clamp`] they say how far the clamping goes; with [`Outside::Reject`] they can only narrow the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// The smallest width.
+    pub min_width: Option<Length>,
+    /// The largest width.
+    pub max_width: Option<Length>,
+    /// The smallest height.
+    pub min_height: Option<Length>,
+    /// The largest height.
+    pub max_height: Option<Length>,
+}
+
+impl Limits {
+    fn of(&self, axis: Axis) -> (Option<Length>, Option<Length>) {
+        match axis {
+            Axis::Width => (self.min_width, self.max_width),
+            Axis::Height => (self.min_height, self.max_height),
+        }
+    }
+}
+
+/// Why something is no matrix. A matrix has all its faults reported at once.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MatrixFault {
+    /// An axis has no breakpoint while the other has, or too many.
+    #[error("{axis}: 1 to {BREAKPOINTS_MAX} breakpoints, not {count}")]
+    Breakpoints {
+        /// Which axis.
+        axis: Axis,
+        /// How many it has.
+        count: usize,
+    },
+    /// Two breakpoints of an axis are the same.
+    #[error("{axis}: breakpoint {value} appears twice")]
+    Duplicate {
+        /// Which axis.
+        axis: Axis,
+        /// Which breakpoint.
+        value: Length,
+    },
+    /// There is not a row of prices for each height.
+    #[error("prices: {expected} rows expected, one for each height, not {found}")]
+    Rows {
+        /// Heights.
+        expected: usize,
+        /// Rows.
+        found: usize,
+    },
+    /// A row does not have a price, or "not offered", for each width.
+    #[error("prices: row {row} needs {expected} prices, one for each width, not {found}")]
+    Columns {
+        /// The row as it was sent, counted from 1.
+        row: usize,
+        /// Widths.
+        expected: usize,
+        /// Prices.
+        found: usize,
+    },
+    /// A price is below zero or beyond [`Minor::MAX`].
+    #[error("prices: row {row}, column {column} must be from 0 to {}", Minor::MAX.get())]
+    Price {
+        /// The row as it was sent, counted from 1.
+        row: usize,
+        /// The column as it was sent, counted from 1.
+        column: usize,
+    },
+    /// A lower limit is above the upper one.
+    #[error("limits: the smallest {axis} is more than the largest")]
+    Limits {
+        /// Which axis.
+        axis: Axis,
+    },
+}
+
+impl MatrixFault {
+    /// The field of a request body that it is about: `widths`, `heights`, `prices` or `limits`.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Breakpoints { axis: Axis::Width, .. } | Self::Duplicate { axis: Axis::Width, .. } => "widths",
+            Self::Breakpoints { axis: Axis::Height, .. } | Self::Duplicate { axis: Axis::Height, .. } => "heights",
+            Self::Rows { .. } | Self::Columns { .. } | Self::Price { .. } => "prices",
+            Self::Limits { .. } => "limits",
+        }
+    }
+}
+
+/// Why a size has no price.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LookupError {
+    /// The matrix has no breakpoints yet.
+    #[error("this product is not priced yet")]
+    NotPricedYet,
+    /// The size is outside the grid and the matrix rejects such, or it is beyond the matrix's own limits.
+    #[error("a {axis} of {asked} is not available: it must be from {min} to {max}")]
+    OutsideTheGrid {
+        /// The first axis that does not fit.
+        axis: Axis,
+        /// What was asked for.
+        asked: Length,
+        /// The smallest that is let through.
+        min: Length,
+        /// The largest that is let through.
+        max: Length,
+    },
+    /// The cell says so.
+    #[error("the size {width} x {height} is not offered")]
+    NotOffered {
+        /// The width asked for.
+        width: Length,
+        /// The height asked for.
+        height: Length,
+    },
+}
+
+/// The cell that prices a size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cell {
+    /// Its column, from 0.
+    pub width_position: usize,
+    /// Its row, from 0.
+    pub height_position: usize,
+    /// The breakpoint of its column.
+    pub width: Length,
+    /// The breakpoint of its row.
+    pub height: Length,
+    /// What it costs.
+    pub price: Minor,
+}
+
+/// The sizes a shopper may choose from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DimensionRange {
+    /// The smallest width.
+    pub min_width: Length,
+    /// The largest width.
+    pub max_width: Length,
+    /// The smallest height.
+    pub min_height: Length,
+    /// The largest height.
+    pub max_height: Length,
+}
+
+/// A price for each pair of a width and a height step, `None` where that size is not offered.
+///
+/// Its axes are sorted and without duplicates, its cells are complete, its limits make sense: there is no other way to get one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PriceMatrix {
+    widths: Vec<Length>,
+    heights: Vec<Length>,
+    /// Row by row: `cells[height_position * widths.len() + width_position]`.
+    cells: Vec<Option<Minor>>,
+    outside: Outside,
+    limits: Limits,
+}
+
+impl PriceMatrix {
+    /// A matrix from axes in any order and a row of prices (`None`: not offered) for each height in that same order. Axes are
+    /// sorted and their cells move with them. Both axes empty make a matrix that is not priced yet.
+    ///
+    /// # Errors
+    /// Every fault, in the order of the arguments.
+    pub fn new(
+        widths: &[Length],
+        heights: &[Length],
+        prices: &[Vec<Option<Minor>>],
+        outside: Outside,
+        limits: Limits,
+    ) -> Result<Self, Vec<MatrixFault>> {
+        let unpriced = widths.is_empty() && heights.is_empty();
+        let mut faults = Vec::new();
+        let width_order = sorted_order(Axis::Width, widths, unpriced, &mut faults);
+        let height_order = sorted_order(Axis::Height, heights, unpriced, &mut faults);
+        check_prices(widths.len(), heights.len(), prices, &mut faults);
+        check_limits(&limits, &mut faults);
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let cells = height_order.iter().flat_map(|&row| width_order.iter().map(move |&column| prices[row][column]));
+        Ok(Self {
+            cells: cells.collect(),
+            widths: width_order.iter().map(|&column| widths[column]).collect(),
+            heights: height_order.iter().map(|&row| heights[row]).collect(),
+            outside,
+            limits,
+        })
+    }
+
+    /// The same grid under another policy.
+    ///
+    /// # Errors
+    /// When a lower limit is above its upper one.
+    pub fn with_policy(self, outside: Outside, limits: Limits) -> Result<Self, Vec<MatrixFault>> {
+        let mut faults = Vec::new();
+        check_limits(&limits, &mut faults);
+        if faults.is_empty() { Ok(Self { outside, limits, ..self }) } else { Err(faults) }
+    }
+
+    /// The width steps, ascending.
+    pub fn widths(&self) -> &[Length] {
+        &self.widths
+    }
+
+    /// The height steps, ascending.
+    pub fn heights(&self) -> &[Length] {
+        &self.heights
+    }
+
+    /// A slice of prices for each height, ascending, with a price for each width.
+    pub fn rows(&self) -> impl Iterator<Item = &[Option<Minor>]> {
+        // An unpriced matrix has no cells, and a chunk of size 0 is not allowed.
+        self.cells.chunks(self.widths.len().max(1))
+    }
+
+    /// What happens outside the grid.
+    pub fn outside(&self) -> Outside {
+        self.outside
+    }
+
+    /// The matrix's own limits.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    /// The sizes a shopper may choose from: the grid's, narrowed (or, when it clamps, moved) by the matrix's own limits. `None`
+    /// for a matrix that is not priced yet.
+    pub fn dimension_range(&self) -> Option<DimensionRange> {
+        let (min_width, max_width) = self.range(Axis::Width)?;
+        let (min_height, max_height) = self.range(Axis::Height)?;
+        Some(DimensionRange { min_width, max_width, min_height, max_height })
+    }
+
+    /// The cell that prices `width` x `height`: on each axis the first breakpoint that is not smaller.
+    ///
+    /// # Errors
+    /// A [`LookupError`] that tells "not priced yet", "outside the grid" and "not offered" apart.
+    pub fn find_cell(&self, width: Length, height: Length) -> Result<Cell, LookupError> {
+        let width_position = self.position(Axis::Width, width)?;
+        let height_position = self.position(Axis::Height, height)?;
+        let price = self.cells[height_position * self.widths.len() + width_position];
+        Ok(Cell {
+            width_position,
+            height_position,
+            width: self.widths[width_position],
+            height: self.heights[height_position],
+            price: price.ok_or(LookupError::NotOffered { width, height })?,
+        })
+    }
+
+    /// What an import or edit would change: `self` is what stands now.
+    pub fn changes_to(&self, new: &Self) -> GridChanges {
+        let missing_in = |from: &[Length], other: &[Length]| -> Vec<Length> {
+            from.iter().copied().filter(|value| other.binary_search(value).is_err()).collect()
+        };
+        let mut prices = Vec::new();
+        for (row, &height) in new.rows().zip(&new.heights) {
+            for (&to, &width) in row.iter().zip(&new.widths) {
+                if let Some(from) = self.stored(width, height).filter(|&from| from != to) {
+                    prices.push(PriceChange { width, height, from, to });
+                }
+            }
+        }
+        GridChanges {
+            widths_added: missing_in(&new.widths, &self.widths),
+            widths_removed: missing_in(&self.widths, &new.widths),
+            heights_added: missing_in(&new.heights, &self.heights),
+            heights_removed: missing_in(&self.heights, &new.heights),
+            prices,
+        }
+    }
+
+    /// What stands at exactly these breakpoints.
+    fn stored(&self, width: Length, height: Length) -> Option<Option<Minor>> {
+        let column = self.widths.binary_search(&width).ok()?;
+        let row = self.heights.binary_search(&height).ok()?;
+        Some(self.cells[row * self.widths.len() + column])
+    }
+
+    fn steps(&self, axis: Axis) -> &[Length] {
+        match axis {
+            Axis::Width => &self.widths,
+            Axis::Height => &self.heights,
+        }
+    }
+
+    fn range(&self, axis: Axis) -> Option<(Length, Length)> {
+        let steps = self.steps(axis);
+        let (first, last) = (*steps.first()?, *steps.last()?);
+        let (min, max) = self.limits.of(axis);
+        Some(match self.outside {
+            Outside::Clamp => (min.unwrap_or(first), max.unwrap_or(last)),
+            Outside::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
+        })
+    }
+
+    fn position(&self, axis: Axis, asked: Length) -> Result<usize, LookupError> {
+        let steps = self.steps(axis);
+        let (first, last) = match (steps.first(), steps.last()) {
+            (Some(&first), Some(&last)) => (first, last),
+            _ => return Err(LookupError::NotPricedYet),
+        };
+        let (min, max) = self.limits.of(axis);
+        let within_limits = min.is_none_or(|min| asked >= min) && max.is_none_or(|max| asked <= max);
+        let within_grid = self.outside == Outside::Clamp || (first..=last).contains(&asked);
+        if !within_limits || !within_grid {
+            let (min, max) = self.range(axis).ok_or(LookupError::NotPricedYet)?;
+            return Err(LookupError::OutsideTheGrid { axis, asked, min, max });
+        }
+        let position = steps.partition_point(|&step| step < asked);
+        Ok(position.min(steps.len() - 1))
+    }
+}
+
+/// One price that another grid would change. `None`: not offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PriceChange {
+    /// The width step.
+    pub width: Length,
+    /// The height step.
+    pub height: Length,
+    /// The price now.
+    pub from: Option<Minor>,
+    /// The price then.
+    pub to: Option<Minor>,
+}
+
+/// What another grid would change: steps that come and go, and prices of the steps that both have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GridChanges {
+    /// Width steps that only the new grid has.
+    pub widths_added: Vec<Length>,
+    /// Width steps that only the old grid has.
+    pub widths_removed: Vec<Length>,
+    /// Height steps that only the new grid has.
+    pub heights_added: Vec<Length>,
+    /// Height steps that only the old grid has.
+    pub heights_removed: Vec<Length>,
+    /// Prices that differ at steps both have.
+    pub prices: Vec<PriceChange>,
+}
+
+/// A new matrix to start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Template {
+    /// 3 x 3: 300, 600, 900 mm.
+    Small,
+    /// 5 x 5: 200 to 1000 mm by 200.
+    Medium,
+    /// No breakpoints: not priced yet.
+    Custom,
+}
+
+/// The text names no template.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("must be small, medium or custom")]
+pub struct UnknownTemplate;
+
+impl FromStr for Template {
+    type Err = UnknownTemplate;
+
+    fn from_str(text: &str) -> Result<Self, UnknownTemplate> {
+        match text {
+            "small" => Ok(Self::Small),
+            "medium" => Ok(Self::Medium),
+            "custom" => Ok(Self::Custom),
+            _ => Err(UnknownTemplate),
+        }
+    }
+}
+
+impl Template {
+    /// A matrix to start from, its steps given in the store's unit, all cells 0.
+    ///
+    /// # Errors
+    /// When a lower limit is above its upper one.
+    pub fn build(self, unit: Unit, outside: Outside, limits: Limits) -> Result<PriceMatrix, Vec<MatrixFault>> {
+        let millimetres: &[i64] = match self {
+            Self::Small => &[300, 600, 900],
+            Self::Medium => &[200, 400, 600, 800, 1000],
+            Self::Custom => &[],
+        };
+        let scale = match unit {
+            Unit::Mm => 1_000,
+            Unit::Cm => 100,
+        };
+        let steps: Result<Vec<Length>, LengthError> =
+            millimetres.iter().map(|step| Length::from_thousandths(step * scale)).collect();
+        let steps = steps.expect("the templates' steps are lengths");
+        PriceMatrix::new(&steps, &steps, &vec![vec![Some(Minor::ZERO); steps.len()]; steps.len()], outside, limits)
+    }
+}
+
+/// The indexes of `steps` in ascending order of their values.
+fn sorted_order(axis: Axis, steps: &[Length], unpriced: bool, faults: &mut Vec<MatrixFault>) -> Vec<usize> {
+    if !unpriced && !(1..=BREAKPOINTS_MAX).contains(&steps.len()) {
+        faults.push(MatrixFault::Breakpoints { axis, count: steps.len() });
+        return Vec::new();
+    }
+    let mut order: Vec<usize> = (0..steps.len()).collect();
+    order.sort_by_key(|&index| steps[index]);
+    for pair in order.chunk_by(|&a, &b| steps[a] == steps[b]).filter(|same| same.len() > 1) {
+        faults.push(MatrixFault::Duplicate { axis, value: steps[pair[0]] });
+    }
+    order
+}
+
+fn check_prices(widths: usize, heights: usize, prices: &[Vec<Option<Minor>>], faults: &mut Vec<MatrixFault>) {
+    if prices.len() != heights {
+        faults.push(MatrixFault::Rows { expected: heights, found: prices.len() });
+        return;
+    }
+    for (row, cells) in prices.iter().enumerate() {
+        if cells.len() != widths {
+            faults.push(MatrixFault::Columns { row: row + 1, expected: widths, found: cells.len() });
+        }
+        for (column, cell) in cells.iter().enumerate() {
+            if cell.is_some_and(|price| !(Minor::ZERO..=Minor::MAX).contains(&price)) {
+                faults.push(MatrixFault::Price { row: row + 1, column: column + 1 });
+            }
+        }
+    }
+}
+
+fn check_limits(limits: &Limits, faults: &mut Vec<MatrixFault>) {
+    for axis in [Axis::Width, Axis::Height] {
+        if let (Some(min), Some(max)) = limits.of(axis)
+            && min > max
+        {
+            faults.push(MatrixFault::Limits { axis });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn length(text: &str) -> Length {
+        text.parse().expect("a length")
+    }
+
+    fn lengths(texts: &[&str]) -> Vec<Length> {
+        texts.iter().map(|text| length(text)).collect()
+    }
+
+    /// 300, 600 x 200, 400, with 600 x 400 not offered.
+    fn matrix(outside: Outside, limits: Limits) -> PriceMatrix {
+        let prices = vec![vec![Some(Minor::new(10)), Some(Minor::new(20))], vec![Some(Minor::new(30)), None]];
+        PriceMatrix::new(&lengths(&["300", "600"]), &lengths(&["200", "400"]), &prices, outside, limits).expect("valid")
+    }
+
+    #[test]
+    fn a_size_outside_the_grid_is_told_from_one_that_is_not_offered_and_from_a_matrix_without_prices() {
+        let matrix = matrix(Outside::Reject, Limits::default());
+        let error = matrix.find_cell(length("600.001"), length("200")).expect_err("outside");
+        assert_eq!(error.to_string(), "a width of 600.001 is not available: it must be from 300 to 600");
+        assert!(matches!(
+            matrix.find_cell(length("300"), length("199.999")),
+            Err(LookupError::OutsideTheGrid { axis: Axis::Height, .. })
+        ));
+        assert!(matches!(matrix.find_cell(length("301"), length("201")), Err(LookupError::NotOffered { .. })));
+        let unpriced = PriceMatrix::new(&[], &[], &[], Outside::Clamp, Limits::default()).expect("valid");
+        assert_eq!(unpriced.find_cell(length("1"), length("1")), Err(LookupError::NotPricedYet));
+        assert_eq!((unpriced.dimension_range(), unpriced.rows().count()), (None, 0));
+    }
+
+    #[test]
+    fn own_limits_bound_the_clamping() {
+        let limits = Limits { min_width: Some(length("100")), max_width: Some(length("700")), ..Limits::default() };
+        let clamp = matrix(Outside::Clamp, limits);
+        assert_eq!(clamp.find_cell(length("100"), length("1")).map(|cell| cell.price), Ok(Minor::new(10)));
+        assert_eq!(clamp.find_cell(length("700"), length("1")).map(|cell| cell.price), Ok(Minor::new(20)));
+        assert!(clamp.find_cell(length("99.999"), length("200")).is_err());
+        assert!(clamp.find_cell(length("700.001"), length("200")).is_err());
+        let range = clamp.dimension_range().expect("priced");
+        assert_eq!((range.min_width, range.max_width, range.max_height), (length("100"), length("700"), length("400")));
+    }
+
+    #[test]
+    fn own_limits_can_only_narrow_a_grid_that_rejects() {
+        let limits = Limits { min_width: Some(length("100")), max_width: Some(length("500")), ..Limits::default() };
+        let reject = matrix(Outside::Reject, limits);
+        assert!(reject.find_cell(length("200"), length("200")).is_err());
+        assert!(reject.find_cell(length("500.5"), length("200")).is_err());
+        assert_eq!(reject.find_cell(length("500"), length("200")).map(|cell| cell.price), Ok(Minor::new(20)));
+        let range = reject.dimension_range().expect("priced");
+        assert_eq!((range.min_width, range.max_width), (length("300"), length("500")));
+    }
+
+    #[test]
+    fn unsorted_axes_are_sorted_together_with_their_cells() {
+        let prices = vec![vec![None, Some(Minor::new(30))], vec![Some(Minor::new(20)), Some(Minor::new(10))]];
+        let axes = (lengths(&["600", "300"]), lengths(&["400", "200"]));
+        let sorted = PriceMatrix::new(&axes.0, &axes.1, &prices, Outside::Reject, Limits::default());
+        assert_eq!(sorted, Ok(matrix(Outside::Reject, Limits::default())));
+    }
+
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        let many: Vec<Length> = (1..=51).map(|value| Length::from_thousandths(value).expect("a length")).collect();
+        let limits = Limits { min_height: Some(length("2")), max_height: Some(length("1")), ..Limits::default() };
+        let prices = vec![vec![None; 50], vec![Some(Minor::new(-1)); 51]];
+        let faults = PriceMatrix::new(&many, &lengths(&["1", "1.0"]), &prices, Outside::Reject, limits);
+        let faults = faults.expect_err("faulty");
+        assert_eq!(faults[0], MatrixFault::Breakpoints { axis: Axis::Width, count: 51 });
+        assert_eq!(faults[1], MatrixFault::Duplicate { axis: Axis::Height, value: length("1") });
+        assert_eq!(faults[2], MatrixFault::Columns { row: 1, expected: 51, found: 50 });
+        assert_eq!(faults[3], MatrixFault::Price { row: 2, column: 1 });
+        assert_eq!(faults.last(), Some(&MatrixFault::Limits { axis: Axis::Height }));
+        let half = PriceMatrix::new(&lengths(&["1"]), &[], &[], Outside::Reject, Limits::default());
+        assert_eq!(half, Err(vec![MatrixFault::Breakpoints { axis: Axis::Height, count: 0 }]));
+    }
+
+    #[test]
+    fn templates_follow_the_unit() {
+        let build = |template: &str, unit| {
+            let template: Template = template.parse().expect("a template");
+            template.build(unit, Outside::Reject, Limits::default()).expect("valid")
+        };
+        assert_eq!(build("small", Unit::Mm).widths(), lengths(&["300", "600", "900"]));
+        assert_eq!(build("medium", Unit::Cm).heights(), lengths(&["20", "40", "60", "80", "100"]));
+        assert!(build("custom", Unit::Mm).widths().is_empty());
+    }
+
+    #[test]
+    fn changes_name_steps_and_prices() {
+        let old = matrix(Outside::Reject, Limits::default());
+        let prices = vec![vec![Some(Minor::new(10)), None], vec![Some(Minor::new(5)), Some(Minor::new(6))]];
+        let axes = (lengths(&["300", "900"]), lengths(&["200", "400"]));
+        let new = PriceMatrix::new(&axes.0, &axes.1, &prices, Outside::Reject, Limits::default()).expect("valid");
+        let changes = old.changes_to(&new);
+        assert_eq!((changes.widths_added, changes.widths_removed), (lengths(&["900"]), lengths(&["600"])));
+        let price = PriceChange {
+            width: length("300"),
+            height: length("400"),
+            from: Some(Minor::new(30)),
+            to: Some(Minor::new(5)),
+        };
+        assert_eq!(changes.prices, vec![price]);
+        assert_eq!(old.changes_to(&old), GridChanges::default());
+    }
+}

@@ -1,0 +1,243 @@
+//! The contract's table C, and what merchants' files look like beyond it.
+
+use super::*;
+
+fn read_with(text: &str, change: impl FnOnce(&mut ImportOptions)) -> Import {
+    let mut options = ImportOptions::new(Currency::USD);
+    change(&mut options);
+    import(text.as_bytes(), &options)
+}
+
+fn read(text: &str) -> Import {
+    read_with(text, |_| {})
+}
+
+fn skipping(text: &str) -> Import {
+    read_with(text, |options| options.skip_bad = true)
+}
+
+fn lengths(texts: &[&str]) -> Vec<Length> {
+    texts.iter().map(|text| text.parse().expect("a length")).collect()
+}
+
+/// Widths, heights and rows of prices in minor units (-1: not offered) of a file without fault.
+fn grid(text: &str) -> (Vec<String>, Vec<String>, Vec<Vec<i64>>) {
+    let import = read(text);
+    assert_eq!(import.faults, [], "{text:?}");
+    assert_eq!(import.total_rows, import.valid_rows);
+    let matrix = import.accept().expect("acceptable");
+    let texts = |axis: &[Length]| axis.iter().map(Length::to_string).collect();
+    let rows = matrix.rows().map(|row| row.iter().map(|cell| cell.map_or(-1, Minor::get)).collect()).collect();
+    (texts(matrix.widths()), texts(matrix.heights()), rows)
+}
+
+fn strings(texts: &[&str]) -> Vec<String> {
+    texts.iter().map(|&text| text.to_owned()).collect()
+}
+
+/// Line and message of each fault.
+fn faults(import: &Import) -> Vec<(usize, &str)> {
+    import.faults.iter().map(|fault| (fault.line, fault.message.as_str())).collect()
+}
+
+/// The only fault of a file that must not be used.
+fn fault(text: &str) -> (usize, String) {
+    let import = read(text);
+    assert_eq!(import.faults.len(), 1, "{:?}", import.faults);
+    let (line, message) = faults(&import)[0];
+    let found = (line, message.to_owned());
+    assert!(import.accept().is_err());
+    found
+}
+
+#[test]
+fn c1_c10_nine_sizes_in_any_order_make_three_by_three() {
+    let text =
+        "900,600,50\n300,200,10\n600,200,15\n900,200,20\n300,400,25\n600,400,30\n900,400,35\n300,600,40\n600,600,45\n";
+    let rows = vec![vec![1000, 1500, 2000], vec![2500, 3000, 3500], vec![4000, 4500, 5000]];
+    assert_eq!(grid(text), (strings(&["300", "600", "900"]), strings(&["200", "400", "600"]), rows));
+}
+
+#[test]
+fn c2_c18_a_header_is_skipped_and_obeyed() {
+    assert_eq!(grid("width,height,price\n100,200,10\n200,200,20"), grid("100,200,10\n200,200,20"));
+    assert_eq!(grid("height,width,price\n100,200,5"), grid("200,100,5"));
+    assert_eq!(grid("Price (USD),Height in mm,Width in mm\n5,100,200"), grid("200,100,5"));
+    assert_eq!(grid("H\u{f6}he;Breite;Preis\n100;200;5"), grid("200,100,5"));
+    assert_eq!(grid("a,b,c\n200,100,5"), grid("200,100,5"));
+    assert_eq!(grid("amount,height,width\n5,100,200"), grid("200,100,5"));
+    assert_eq!(fault("width,width,price\n1,2,3"), (1, "the header names a column twice".to_owned()));
+}
+
+#[test]
+fn c3_a_file_without_prices_is_a_fault_of_the_file() {
+    for text in
+        ["", "\u{feff}", " \n\r\n", "width,height,price", "width,height,price\n\n", ",,\n,,", "height/width,1,2\n"]
+    {
+        assert_eq!(fault(text), (0, "the file has no prices".to_owned()), "{text:?}");
+    }
+}
+
+#[test]
+fn c4_the_size_of_a_file_is_limited() {
+    let exactly = format!("1,2,3{}", "\n".repeat(BYTES_MAX - 5));
+    assert_eq!(exactly.len(), BYTES_MAX);
+    assert_eq!(grid(&exactly), grid("1,2,3"));
+    assert_eq!(fault(&(exactly + "\n")).0, 0);
+}
+
+#[test]
+fn c5_c6_c7_c8_each_bad_line_is_reported_with_its_reason() {
+    let import = read("100,200,10\nabc,300,20\n200,400,30");
+    assert_eq!((import.total_rows, import.valid_rows), (3, 2));
+    let message = "width \"abc\" is not a plain decimal number such as 450 or 450.5";
+    assert_eq!(faults(&import), [(2, message)]);
+    assert!(import.accept().is_err());
+    assert_eq!(fault("100,200,10\n200,-300,20"), (2, "height \"-300\" must be more than 0".to_owned()));
+    assert_eq!(fault("100,200,10\n200,200,-20"), (2, "price \"-20\" must not be negative".to_owned()));
+    assert_eq!(fault("1,2,3\n200,300").1, "3 columns expected (width, height, price), not 2");
+    assert_eq!(fault("1,2,3\n200,300,1,1").1, "3 columns expected (width, height, price), not 4");
+}
+
+#[test]
+fn a_typing_error_in_the_first_width_does_not_make_a_grid_of_it() {
+    assert_eq!(fault("abc,300,20\n100,200,10").0, 1);
+    assert_eq!(fault("300mm,300,20\n100,200,10").0, 1);
+}
+
+#[test]
+fn lines_are_real_ones() {
+    let import = read("width,height,price\r\n\r\n1,1,x\r\n\r\n\r\n\"1\r\n\",1,y\r\n1,1,z\r\n1,1,1");
+    assert_eq!(import.faults.iter().map(|fault| fault.line).collect::<Vec<_>>(), [3, 6, 8]);
+    assert_eq!((import.total_rows, import.valid_rows), (4, 1));
+}
+
+#[test]
+fn c9_the_last_line_of_a_size_counts() {
+    assert_eq!(grid("100,200,10\n100.0,200,99.99"), grid("100,200,99.99"));
+}
+
+#[test]
+fn c11_c12_quotes_blanks_and_marks_are_fine() {
+    assert_eq!(grid(" \"1\" , \"2\",\"3\" \n"), grid("1,2,3"));
+    assert_eq!(grid("\" 1 \",2,3"), grid("1,2,3"));
+    assert_eq!(grid("\u{feff}1,2,3"), grid("1,2,3"));
+    assert_eq!(grid("\u{feff}width,height,price\r\n1,2,3\r\n"), grid("1,2,3"));
+    assert_eq!(fault("1,2,\"3").0, 0);
+    assert_eq!(fault("1,2,3\"\"").0, 0);
+}
+
+#[test]
+fn c13_semicolons_and_tabs_are_read_and_decimal_commas_only_with_semicolons() {
+    assert_eq!(grid("1;2;3"), grid("1,2,3"));
+    assert_eq!(grid("1\t2\t3"), grid("1,2,3"));
+    assert_eq!(grid("1,5;2;3,50"), grid("1.5,2,3.50"));
+    assert_eq!(grid("1.5;2;3.50"), grid("1.5,2,3.50"));
+    assert_eq!(fault("1,5\t2\t3").0, 1);
+    // With decimal commas in the file, a point is for thousands, or a mistake.
+    assert_eq!(faults(&skipping("1,5;2;3\n1.234;2;3")).len(), 1);
+    assert_eq!(fault("1;2;1.234,50").0, 1);
+}
+
+#[test]
+fn c15_c20_a_price_is_there_and_exact() {
+    assert_eq!(fault("1,2,").0, 1);
+    assert_eq!(fault("100,100,10.005"), (1, "price \"10.005\" has too many decimals: 2 at most".to_owned()));
+    for price in ["Infinity", "0x10", "1e3", "$5", "5 USD", "1'000"] {
+        assert_eq!(fault(&format!("1,2,{price}")).0, 1, "{price}");
+    }
+    let yen = read_with("1,2,1.5", |options| options.currency = "JPY".parse().expect("a currency"));
+    assert_eq!(faults(&yen), [(1, "price \"1.5\" has too many decimals: 0 at most")]);
+}
+
+#[test]
+fn c17_a_first_line_with_a_number_is_no_header() {
+    assert_eq!(fault("100,200,price on request").0, 1);
+}
+
+#[test]
+fn c19_a_missing_size_is_a_fault_unless_it_is_written_as_not_offered() {
+    let (line, message) = fault("100,100,1\n200,200,2");
+    assert_eq!(line, 0);
+    assert_eq!(message, "no price for 200 x 100, 100 x 200; write - for a size that is not offered");
+    let rows = vec![vec![100, -1], vec![-1, 200]];
+    let expected = (strings(&["100", "200"]), strings(&["100", "200"]), rows);
+    assert_eq!(grid("100,100,1\n200,100,-\n100,200,-\n200,200,2"), expected);
+    assert_eq!(grid(",100,200\n100,1,\n200,,2"), expected);
+}
+
+#[test]
+fn skipping_bad_lines_never_makes_a_price_of_nothing() {
+    let import = skipping("100,100,1\n200,100,free\n100,200,3\n200,200,4");
+    assert_eq!((import.faults.len(), import.valid_rows), (1, 3));
+    let matrix = import.accept().expect("the rest is good");
+    assert_eq!(matrix.rows().next(), Some(&[Some(Minor::new(100)), None][..]));
+    assert!(skipping("1,2,x").accept().is_err());
+    assert!(skipping("1,2,\"3").accept().is_err());
+}
+
+#[test]
+fn a_suppliers_grid_is_read_in_its_usual_forms() {
+    let expected = grid("300,200,10\n600,200,15\n300,400,20.5\n600,400,30");
+    for text in [
+        ",300,600\n200,10,15\n400,20.5,30",
+        "height/width,300,600\n200,10,15\n400,20.5,30",
+        "mm;300;600;;\n200;10;15\n400;20,5;30;;\n;;;;",
+        "Height \\ Width\t300\t600\n400\t20.5\t30\n200\t10\t15",
+        "0,300,600\n200,10,15\n400,20.5,30",
+        ",600,300\n200,15,10\n400,30,20.5",
+    ] {
+        assert_eq!(grid(text), expected, "{text:?}");
+        assert_eq!(read(text).layout, Layout::Grid);
+    }
+    let forced = read_with("1,300,600\n200,10,15\n400,20.5,30", |options| options.layout = Some(Layout::Grid));
+    assert_eq!(forced.accept().map(|matrix| matrix.widths().to_vec()).ok(), Some(lengths(&["300", "600"])));
+}
+
+#[test]
+fn faults_of_a_grid_name_line_and_column() {
+    let import = read(",300,600\n200,10,x\n200,1,2\nabc,1,-5\n400,1\n400,1,2\n400,3,4");
+    let expected = [
+        (2, "width 600: price \"x\" is not a plain decimal number such as 450 or 450.5"),
+        (4, "height \"abc\" is not a plain decimal number such as 450 or 450.5"),
+        (4, "width 600: price \"-5\" must not be negative"),
+        (5, "3 columns expected, as in the first line, not 2"),
+        (7, "height \"400\" already stands in line 6"),
+    ];
+    assert_eq!(faults(&import), expected);
+    assert_eq!((import.total_rows, import.valid_rows), (6, 2));
+    let header = skipping(",300,wide,300\n200,1,2,3");
+    let expected = [
+        (1, "column 3: width \"wide\" is not a plain decimal number such as 450 or 450.5"),
+        (1, "width 300 appears twice"),
+    ];
+    assert_eq!(faults(&header), expected);
+    assert!(header.accept().is_err());
+}
+
+#[test]
+fn a_hostile_file_is_refused_before_its_cells_exist() {
+    let diagonal: String = (1..=60_000).map(|step| format!("{step},{step},1\n")).collect();
+    let import = skipping(&diagonal);
+    assert_eq!(import.faults.len(), 2);
+    assert!(import.matrix.is_none());
+    let tall: String =
+        std::iter::once("x/y,1\n".to_owned()).chain((1..=60_000).map(|step| format!("{step},1\n"))).collect();
+    assert!(skipping(&tall).accept().is_err());
+    let wide: String = std::iter::once("x/y".to_owned()).chain((1..=100_000).map(|step| format!(",{step}"))).collect();
+    assert!(skipping(&(wide + "\n1,1")).accept().is_err());
+    let nonsense = read(&"x1,1\n".repeat(200_000));
+    assert_eq!((nonsense.faults.len(), nonsense.more_faults), (FAULTS_MAX, 199_999 - FAULTS_MAX));
+    let small = read_with(",1,2\n1,1,1\n2,1,1", |options| options.cells_max = 3);
+    assert_eq!(faults(&small), [(0, "2 widths x 2 heights are more than 3 sizes")]);
+}
+
+#[test]
+fn both_exports_keep_what_is_not_offered() {
+    let text = "height/width,300,600.5\n200,10.00,\n400,,\n";
+    let matrix = read(text).accept().expect("acceptable");
+    assert_eq!(export(&matrix, Currency::USD, Layout::Grid), text);
+    let long = export(&matrix, Currency::USD, Layout::Long);
+    assert_eq!(long, "width,height,price\n300,200,10.00\n600.5,200,-\n300,400,-\n600.5,400,-\n");
+    assert_eq!(read(&long).accept().ok(), Some(matrix));
+}

@@ -1,0 +1,98 @@
+//! Names that merchants give to things.
+
+use std::fmt;
+use std::ops::Deref;
+use std::str::FromStr;
+
+/// The name of a matrix or group, or a choice's label: trimmed, 1 to 100 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Name(String);
+
+/// The most characters of a [`Name`].
+pub const NAME_MAX: usize = 100;
+
+/// Why a text is no name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NameFault {
+    /// Nothing, or nothing but blanks.
+    #[error("must not be empty")]
+    Empty,
+    /// Longer than [`NAME_MAX`] characters.
+    #[error("must have at most {NAME_MAX} characters")]
+    TooLong,
+    /// Line breaks, NUL and the like.
+    #[error("must not contain control characters")]
+    Control,
+}
+
+impl Name {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name of a copy: with ` (copy)`, shortened where that would be too long.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        const SUFFIX: &str = " (copy)";
+        let kept: String = self.0.chars().take(NAME_MAX - SUFFIX.len()).collect();
+        Self(format!("{}{SUFFIX}", kept.trim_end()))
+    }
+}
+
+impl FromStr for Name {
+    type Err = NameFault;
+
+    fn from_str(text: &str) -> Result<Self, NameFault> {
+        let text = text.trim();
+        if text.is_empty() {
+            return Err(NameFault::Empty);
+        }
+        if text.chars().count() > NAME_MAX {
+            return Err(NameFault::TooLong);
+        }
+        // A NUL would also end the text for SQLite's length(), and so slip past the schema's check.
+        if text.chars().any(char::is_control) {
+            return Err(NameFault::Control);
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl Deref for Name {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_trimmed_and_bounded() {
+        assert_eq!("  Roller blind ".parse::<Name>().as_deref(), Ok("Roller blind"));
+        assert_eq!("ä".repeat(100).parse::<Name>().map(|name| name.chars().count()), Ok(100));
+        assert_eq!("ä".repeat(101).parse::<Name>(), Err(NameFault::TooLong));
+        assert_eq!(" \t".parse::<Name>(), Err(NameFault::Empty));
+        assert_eq!("a\0b".parse::<Name>(), Err(NameFault::Control));
+    }
+
+    #[test]
+    fn a_copy_of_a_copy_stays_a_name() {
+        let mut name: Name = "x".repeat(100).parse().expect("a name");
+        for _ in 0..3 {
+            name = name.copied();
+            assert_eq!(name.as_str().parse(), Ok(name.clone()));
+            assert!(name.ends_with(" (copy)"));
+        }
+    }
+}

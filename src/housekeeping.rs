@@ -1,0 +1,207 @@
+//! What keeps a database that runs for years small and its operator informed: what is old enough is pruned, free pages go back to
+//! the file system while there is nothing else to do, and what a person must know of is raised as an alert. All of it in steps
+//! that keep the writer's budget, and with pauses as long as the steps.
+
+use crate::alerts::Alerts;
+use crate::clock::Clock;
+use crate::db::{self, Db, Tx};
+use crate::erasure::requests;
+use crate::intake;
+use crate::queue;
+use chrono::{DateTime, TimeDelta, Utc};
+use log::{debug, info, warn};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Rows deleted in one transaction: a few milliseconds, where each stands in several indexes.
+const BATCH: usize = 200;
+
+/// How often the loop looks round.
+const ROUND: Duration = Duration::from_secs(10);
+
+/// How often it prunes, by the wall clock.
+const PRUNE_EVERY: TimeDelta = TimeDelta::hours(1);
+
+/// Free pages that stay in the file (2 MiB): the next rows need them again.
+const FREE_KEPT: u64 = 256;
+
+/// Free pages given back in one transaction: half a megabyte, a few milliseconds.
+const VACUUM_STEP: u32 = 64;
+
+/// Between two such steps the writer must have had next to nothing to do for this long.
+const VACUUM_PAUSE: Duration = Duration::from_millis(50);
+
+/// Changes within [`VACUUM_PAUSE`] up to which the writer counts as idle.
+const IDLE_CHANGES: usize = 4;
+
+/// How long emptying the WAL after a pruning may be tried. What is left then, the next checkpoints overwrite.
+const SCRUB_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Rows that a person might ask for are kept this long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Jobs.
+    pub jobs: queue::Retention,
+    /// Webhook deliveries, which tell repetitions from new ones: Shopify can be days late.
+    pub deliveries: TimeDelta,
+    /// Privacy requests that are done: the proof, beside the receipts, that names the shop.
+    pub requests: TimeDelta,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        let requests = TimeDelta::days(1_095);
+        Self {
+            jobs: queue::Retention { finished: TimeDelta::days(30), failed: requests },
+            deliveries: TimeDelta::days(30),
+            requests,
+        }
+    }
+}
+
+/// What a pruning deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Pruned {
+    /// Jobs.
+    pub jobs: usize,
+    /// Webhook deliveries.
+    pub deliveries: usize,
+    /// Privacy requests.
+    pub requests: usize,
+}
+
+/// Asks a loop to stop, at once even where it rests.
+#[derive(Debug, Default)]
+pub struct Stop {
+    asked: Mutex<bool>,
+    wake: Condvar,
+}
+
+impl Stop {
+    /// Asks.
+    pub fn ask(&self) {
+        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        self.wake.notify_all();
+    }
+
+    /// Rests for `pause`, or until it is asked to stop; returns whether it is.
+    pub fn rest(&self, pause: Duration) -> bool {
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        let rested = self.wake.wait_timeout_while(asked, pause, |asked| !*asked);
+        *rested.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// Keeps house.
+pub struct Housekeeper {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    retention: Retention,
+    alerts: Option<Alerts>,
+}
+
+impl Housekeeper {
+    /// One for `db`; without `alerts` nobody is told anything.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, retention: Retention, alerts: Option<Alerts>) -> Self {
+        Self { db, clock, retention, alerts }
+    }
+
+    /// Deletes what is older than it is kept, until nothing is left of it or `stop` is asked for.
+    ///
+    /// # Errors
+    /// The database's; what was deleted before stays deleted.
+    pub fn prune(&self, stop: &Stop) -> db::Result<Pruned> {
+        let (now, retention) = (self.clock.now(), self.retention);
+        let pruned = Pruned {
+            jobs: self.prune_jobs(stop)?,
+            deliveries: self
+                .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
+            requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
+        };
+        if pruned.deliveries + pruned.requests > 0 {
+            // The WAL still holds the shops' domains; what is gone should be gone there too.
+            self.db.empty_wal(SCRUB_PATIENCE)?;
+        }
+        let Pruned { jobs, deliveries, requests } = pruned;
+        if pruned != Pruned::default() {
+            info!("pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests}");
+        }
+        Ok(pruned)
+    }
+
+    /// The same for jobs alone.
+    ///
+    /// # Errors
+    /// The database's; what was deleted before stays deleted.
+    pub fn prune_jobs(&self, stop: &Stop) -> db::Result<usize> {
+        let (now, retention) = (self.clock.now(), self.retention.jobs);
+        self.in_batches(stop, move |tx| queue::prune(tx, now, &retention, BATCH))
+    }
+
+    fn in_batches(
+        &self,
+        stop: &Stop,
+        delete: impl Fn(&Tx<'_>) -> db::Result<usize> + Clone + Send + 'static,
+    ) -> db::Result<usize> {
+        let mut total = 0;
+        loop {
+            let (started, delete) = (Instant::now(), delete.clone());
+            let deleted = self.db.write(move |tx| delete(tx))?;
+            total += deleted;
+            // At most half of the writer's time, however long a batch takes on this disk.
+            if deleted < BATCH || stop.rest(started.elapsed()) {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// Gives free pages back to the file system while the writer has nothing else to do. Returns whether all are given back that
+    /// should be.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn vacuum(&self, stop: &Stop) -> db::Result<bool> {
+        loop {
+            if self.db.read(db::space)?.free <= FREE_KEPT {
+                return Ok(true);
+            }
+            let changes = || self.db.writer_figures().changes.load(Ordering::Relaxed);
+            let before = changes();
+            if stop.rest(VACUUM_PAUSE) || changes() - before > IDLE_CHANGES {
+                return Ok(false);
+            }
+            self.db.write(|tx| tx.vacuum_some(VACUUM_STEP))?;
+        }
+    }
+
+    /// The loop, until `stop` is asked for.
+    pub fn run(&self, stop: &Stop) {
+        let mut pruned_at: Option<DateTime<Utc>> = None;
+        while !stop.rest(ROUND) {
+            let now = self.clock.now();
+            // A clock that was set back makes it due too: nobody knows when the last one was, then.
+            if pruned_at.is_none_or(|at| (now - at).abs() >= PRUNE_EVERY) {
+                pruned_at = Some(now);
+                if let Err(error) = self.prune(stop) {
+                    warn!("old rows could not be pruned, trying again in an hour: {error}");
+                }
+            }
+            match self.vacuum(stop) {
+                Ok(done) => debug!("free pages given back: {done}"),
+                Err(error) => warn!("free pages could not be given back: {error}"),
+            }
+            if let Some(alerts) = &self.alerts
+                && let Err(error) = alerts.look(now)
+            {
+                warn!("alerts could not be raised: {error}");
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Housekeeper {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Housekeeper").field("retention", &self.retention).finish_non_exhaustive()
+    }
+}

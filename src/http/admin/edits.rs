@@ -1,0 +1,113 @@
+//! What edits of the catalog share: the store they are below, `ETag` and `If-Match`, and deletions that take several steps.
+
+use crate::catalog::Expected;
+use crate::catalog::matrices::Deletion;
+use crate::catalog::stores::{self, Store};
+use crate::db::Tx;
+use crate::error::{Error, Kind, Result};
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Site};
+use crate::http::{Request, Response};
+use std::sync::Arc;
+
+/// The store of a path's shop, for work below it.
+///
+/// # Errors
+/// `NotFound`, `Conflict` while it is being erased, and the database's.
+pub(super) fn store_of(site: &Site, params: &Params) -> Result<Store> {
+    let shop = super::shop(params)?;
+    site.app.db.read(|connection| stores::load(connection, &shop))
+}
+
+/// The version that `If-Match` names; `None` where the field is absent. A tag that a proxy has marked as weak counts: ours say the same
+/// of every form of an answer.
+///
+/// # Errors
+/// `Malformed` for what is not one tag.
+pub(super) fn if_match(request: &Request) -> Result<Option<Expected>> {
+    let mut fields = request.headers.all("if-match");
+    let Some(field) = fields.next().map(str::trim) else { return Ok(None) };
+    if field == "*" {
+        return Ok(Some(Expected::Any));
+    }
+    let tag = field.strip_prefix("W/").unwrap_or(field);
+    let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
+    match tag {
+        Some(tag) if fields.next().is_none() && !tag.contains('"') => {
+            // No version is 0: a tag that is none of ours matches nothing.
+            Ok(Some(Expected::Version(tag.parse().unwrap_or(0))))
+        }
+        _ => Err(Error::new(Kind::Malformed, "If-Match must be one ETag as it was sent, such as \"3\", or *")),
+    }
+}
+
+/// The `ETag` of a version.
+pub(super) fn etag(version: i64) -> String {
+    format!("\"{version}\"")
+}
+
+/// Works on a store and a request before anything is committed; a fault of the request is answered at once.
+pub(super) fn prepared<T>(answer: Answer, prepared: Result<T>) -> Option<(Answer, T)> {
+    match prepared {
+        Ok(prepared) => Some((answer, prepared)),
+        Err(error) => {
+            answer.send(Err(error));
+            None
+        }
+    }
+}
+
+/// Commits steps of a deletion until it is done, each in a change of its own, and answers then. No thread waits between them.
+pub(super) fn delete_in_steps(
+    site: &Arc<Site>,
+    answer: Answer,
+    expected: Option<Expected>,
+    step: impl Fn(&Tx<'_>, Option<Expected>) -> Result<Deletion> + Clone + Send + 'static,
+) {
+    let (next, site_then) = (step.clone(), site.clone());
+    site.app.db.write_then(
+        move |tx| step(tx, expected),
+        move |outcome| match outcome {
+            Ok(Deletion::Continues(version)) => {
+                delete_in_steps(&site_then, answer, Some(Expected::Version(version)), next);
+            }
+            Ok(Deletion::Done) => answer.send(Ok(Response::empty(204))),
+            Err(error) => answer.send(Err(error)),
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Headers, Method};
+
+    fn read(fields: &[&str]) -> Result<Option<Expected>> {
+        let mut headers = Headers::default();
+        for field in fields {
+            headers.push("If-Match", *field);
+        }
+        if_match(&Request {
+            method: Method::Put,
+            path: "/".to_owned(),
+            query: String::new(),
+            headers,
+            body: Vec::new(),
+            client: std::net::IpAddr::from([127, 0, 0, 1]),
+            id: String::new(),
+        })
+    }
+
+    #[test]
+    fn if_match_is_one_tag_or_a_star() {
+        assert_eq!(read(&[]).expect("readable"), None);
+        assert_eq!(read(&["\"3\""]).expect("readable"), Some(Expected::Version(3)));
+        assert_eq!(read(&[" W/\"12\" "]).expect("readable"), Some(Expected::Version(12)));
+        assert_eq!(read(&["*"]).expect("readable"), Some(Expected::Any));
+        assert_eq!(read(&["\"other\""]).expect("readable"), Some(Expected::Version(0)));
+        for wrong in [&["3"][..], &[""], &["\"3"], &["\"3\", \"4\""], &["\"3\"", "\"4\""]] {
+            assert_eq!(read(wrong).expect_err("wrong").kind(), Kind::Malformed, "{wrong:?}");
+        }
+        assert_eq!(etag(3), "\"3\"");
+    }
+}

@@ -1,0 +1,86 @@
+//! `/admin/api/stores/{shop}/keys`: keys of the storefront API. A key is shown once; for an overlap the second is issued before
+//! the first is revoked.
+
+use super::{commit, load_store, shop};
+use crate::catalog::keys::{self, NewKey};
+use crate::catalog::stores;
+use crate::documents::stores as documents;
+use crate::domain::ids::{KeyId, ShopDomain};
+use crate::error::{Error, Result};
+use crate::http::body::{self, Fields};
+use crate::http::query::Query;
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Route, Site};
+use crate::http::{Method, Request, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The table's lines.
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/admin/api/stores/{shop}/keys", list),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/keys", issue),
+    Route::now(Method::Get, "/admin/api/stores/{shop}/keys/{id}", show),
+    Route::later(Method::Delete, "/admin/api/stores/{shop}/keys/{id}", revoke),
+];
+
+fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+    let shop = shop(params)?;
+    let page = Query::of(request, &["limit", "cursor"])?.page::<KeyId>()?;
+    let mut found = site.app.db.read(|connection| -> Result<_> {
+        Ok(keys::list(connection, load_store(connection, &shop)?.id, page.after, page.fetch())?)
+    })?;
+    let next = page.cut(&mut found, |key| key.id.to_string());
+    let found: Vec<Value> = found.iter().map(documents::key).collect();
+    Ok(Response::json(200, &json!({ "keys": found, "next": next })))
+}
+
+fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+    let (shop, id) = named(params)?;
+    let key = site.app.db.read(|connection| -> Result<_> {
+        let found = keys::find(connection, load_store(connection, &shop)?.id, id)?;
+        found.ok_or_else(|| Error::not_found(format!("key {id}")))
+    })?;
+    Ok(Response::json(200, &documents::key(&key)))
+}
+
+fn issue(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let (shop, new) = match shop(&params).and_then(|shop| Ok((shop, new_key(&request)?))) {
+        Ok(wanted) => wanted,
+        Err(error) => return answer.send(Err(error)),
+    };
+    let (entropy, now) = (site.app.entropy.clone(), site.app.clock.now());
+    commit(
+        site,
+        answer,
+        move |tx| {
+            let store = stores::load_live(tx, &shop)?;
+            keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
+        },
+        |key| Response::json(201, &json!({ "id": key.id.to_string(), "apiKey": key.key })),
+    );
+}
+
+fn new_key(request: &Request) -> Result<NewKey> {
+    let mut fields = Fields::of_optional(request)?;
+    let label = fields.optional("label", body::text);
+    let origins = fields.optional("origins", |value| {
+        let texts =
+            value.as_array().map(|origins| origins.iter().map(body::text).collect::<std::result::Result<_, _>>());
+        texts.unwrap_or_else(|| Err("must be a list of origins".to_owned()))
+    });
+    fields.finish("the key cannot be issued")?;
+    NewKey::new(label, origins)
+}
+
+fn revoke(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let (shop, id) = match named(&params) {
+        Ok(named) => named,
+        Err(error) => return answer.send(Err(error)),
+    };
+    let now = site.app.clock.now();
+    commit(site, answer, move |tx| keys::revoke(tx, now, load_store(tx, &shop)?.id, id), |()| Response::empty(204));
+}
+
+fn named(params: &Params) -> Result<(ShopDomain, KeyId)> {
+    Ok((shop(params)?, params.parse("id", "key")?))
+}

@@ -1,0 +1,118 @@
+//! `/admin/api/stores/{shop}/matrices`: price matrices and their price lists.
+
+mod grid;
+mod price_lists;
+
+pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
+
+use super::commit;
+use super::edits::{delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::matrices::{self, FIRST_VERSION};
+use crate::catalog::stores;
+use crate::documents::catalog as documents;
+use crate::domain::ids::MatrixId;
+use crate::error::Result;
+use crate::http::query::Query;
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Route, Site};
+use crate::http::{Method, Request, Response};
+use crate::orders::deletion;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The table's lines. Those of price lists go before: `import` is no id.
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/admin/api/stores/{shop}/matrices", list),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/matrices", create),
+    Route::now(Method::Get, "/admin/api/stores/{shop}/matrices/{id}", show),
+    Route::later(Method::Put, "/admin/api/stores/{shop}/matrices/{id}", replace),
+    Route::later(Method::Patch, "/admin/api/stores/{shop}/matrices/{id}", patch),
+    Route::later(Method::Delete, "/admin/api/stores/{shop}/matrices/{id}", delete),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/duplicate", duplicate),
+];
+
+fn id(params: &Params) -> Result<MatrixId> {
+    params.parse("id", "price matrix")
+}
+
+fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+    let store = store_of(site, params)?;
+    let page = Query::of(request, &["limit", "cursor"])?.page::<MatrixId>()?;
+    let mut found = site.app.db.read(|connection| matrices::list(connection, store.id, page.after, page.fetch()))?;
+    let next = page.cut(&mut found, |matrix| matrix.id.to_string());
+    let found: Vec<Value> = found.iter().map(documents::matrix_summary).collect();
+    Ok(Response::json(200, &json!({ "matrices": found, "next": next })))
+}
+
+fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+    let (shop, id) = (super::shop(params)?, id(params)?);
+    // In one snapshot: a grid must not be labelled with a unit that it is not in.
+    let (scope, matrix) = site.app.db.read(|connection| -> Result<_> {
+        let scope = stores::load(connection, &shop)?.scope();
+        Ok((scope, matrices::load(connection, scope.store, id)?))
+    })?;
+    Ok(Response::json(200, &documents::matrix(&matrix, scope)).with_header("ETag", etag(matrix.version)))
+}
+
+fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let read =
+        store_of(site, &params).and_then(|store| Ok((store.scope(), grid::new_matrix(&request, store.scope())?)));
+    let Some((answer, (scope, (name, matrix)))) = prepared(answer, read) else { return };
+    let now = site.app.clock.now();
+    let id = MatrixId::new(now, site.app.entropy.array());
+    commit(site, answer, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
+}
+
+fn created(id: MatrixId) -> Response {
+    changed(201, id, FIRST_VERSION)
+}
+
+/// The answer to a change: the id, and the version to name in the next one.
+fn changed(status: u16, id: MatrixId, version: i64) -> Response {
+    let body = json!({ "id": id.to_string(), "version": version });
+    Response::json(status, &body).with_header("ETag", etag(version))
+}
+
+fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    edit(site, &request, &params, answer, grid::replacement);
+}
+
+fn patch(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    edit(site, &request, &params, answer, grid::patch);
+}
+
+fn edit(
+    site: &Arc<Site>,
+    request: &Request,
+    params: &Params,
+    answer: Answer,
+    read: fn(&Request, stores::Scope) -> Result<matrices::Edit>,
+) {
+    let wanted = || -> Result<_> {
+        let (id, scope) = (id(params)?, store_of(site, params)?.scope());
+        Ok((id, scope, if_match(request)?, read(request, scope)?))
+    };
+    let Some((answer, (id, scope, expected, edit))) = prepared(answer, wanted()) else { return };
+    let now = site.app.clock.now();
+    commit(
+        site,
+        answer,
+        move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
+        move |version| changed(200, id, version),
+    );
+}
+
+fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(site, &params)?.scope(), if_match(&request)?)) };
+    let Some((answer, (id, scope, expected))) = prepared(answer, wanted()) else { return };
+    let now = site.app.clock.now();
+    delete_in_steps(site, answer, expected, move |tx, expected| deletion::delete_matrix(tx, now, scope, id, expected));
+}
+
+fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(site, &params)?.scope())) };
+    let Some((answer, (original, scope))) = prepared(answer, wanted()) else { return };
+    let now = site.app.clock.now();
+    let id = MatrixId::new(now, site.app.entropy.array());
+    commit(site, answer, move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id));
+}

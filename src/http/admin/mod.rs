@@ -1,0 +1,164 @@
+//! `/admin/api`: what operators and their scripts do, behind one bearer token. Without a configured token the whole tree does not
+//! exist. A surface is a file here with its `ROUTES` and a line in `routes.rs`; the shapes are those of the commands
+//! (`crate::documents`).
+
+pub(super) mod clock;
+mod edits;
+pub(super) mod gdpr;
+pub(super) mod jobs;
+pub(super) mod keys;
+pub(super) mod matrices;
+pub(super) mod options;
+pub(super) mod products;
+pub(super) mod store_settings;
+pub(super) mod stores;
+
+use super::respond::{self, Answer};
+use super::routes::{Params, Site};
+use super::{Reply, Request, Response};
+use crate::catalog::stores::Store;
+use crate::config::Secret;
+use crate::db::Tx;
+use crate::domain::ids::ShopDomain;
+use crate::error::{Error, Kind, Result};
+use rusqlite::Connection;
+use sha2::{Digest, Sha256};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use subtle::ConstantTimeEq;
+
+/// Where the tree begins.
+const ROOT: &str = "/admin/api";
+
+/// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
+const LONG_CALLS_MAX: usize = 4;
+
+/// The token that callers must bear. Kept as its hash: all comparisons take the same time, whatever the lengths are.
+pub struct BearerToken([u8; 32]);
+
+impl BearerToken {
+    /// The token `secret`.
+    pub fn new(secret: &Secret) -> Self {
+        Self(Sha256::digest(secret.expose()).into())
+    }
+
+    /// Whether `request` bears it.
+    pub fn is_borne_by(&self, request: &Request) -> bool {
+        let mut fields = request.headers.all("authorization");
+        // Two fields could be read as either; nobody honest sends them.
+        let (Some(field), None) = (fields.next(), fields.next()) else { return false };
+        let Some((scheme, token)) = field.split_once(' ') else { return false };
+        let given: [u8; 32] = Sha256::digest(token.trim()).into();
+        scheme.eq_ignore_ascii_case("bearer") & bool::from(self.0.ct_eq(&given))
+    }
+}
+
+impl std::fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BearerToken(***)")
+    }
+}
+
+/// Whether `path` lies in the tree.
+pub(super) fn owns(path: &str) -> bool {
+    path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
+///
+/// # Errors
+/// `NotFound` where there is no token to bear, `Unauthorized` without it.
+pub(super) fn guard(site: &Site, request: &Request) -> Result<()> {
+    let Some(token) = &site.admin_token else { return Err(Error::not_found("path")) };
+    demand(token, request)
+}
+
+/// Lets only those pass who bear `token`.
+///
+/// # Errors
+/// `Unauthorized`.
+pub(super) fn demand(token: &BearerToken, request: &Request) -> Result<()> {
+    if token.is_borne_by(request) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <token>"))
+}
+
+/// The same way back for answers that no cache may keep: there are keys among them.
+pub(super) fn unkept(reply: Reply) -> Reply {
+    Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
+}
+
+/// The answer to whom [`guard`] does not let in.
+pub(super) fn refusal(error: &Error, request_id: &str) -> Response {
+    let response = respond::failure(error, request_id);
+    match error.kind() {
+        // RFC 9110: a 401 names what would be accepted.
+        Kind::Unauthorized => response.with_header("WWW-Authenticate", "Bearer"),
+        _ => response,
+    }
+}
+
+/// Commits `change` and answers with what `response` makes of its outcome; no handler thread waits for it.
+pub(super) fn commit<T: Send + 'static>(
+    site: &Site,
+    answer: Answer,
+    change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    response: impl FnOnce(T) -> Response + Send + 'static,
+) {
+    site.app.db.write_then(change, move |outcome| answer.send(outcome.map(response)));
+}
+
+/// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.
+pub(super) fn take_time(
+    site: &Arc<Site>,
+    answer: Answer,
+    call: impl FnOnce(&Arc<Site>) -> Result<Response> + Send + 'static,
+) {
+    let place = Place::take(&site.long_calls);
+    let Some(place) = place else {
+        let error = Error::new(Kind::Overloaded, format!("{LONG_CALLS_MAX} long calls are running, try again later"));
+        return answer.send(Err(error));
+    };
+    let at_work = site.clone();
+    let thread = std::thread::Builder::new().name("admin-call".to_owned());
+    // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
+    let _no_thread = thread.spawn(move || {
+        let outcome = call(&at_work);
+        drop(place);
+        answer.send(outcome);
+    });
+}
+
+/// One of the places for long calls; given back when dropped.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
+        let place = Self(taken.clone());
+        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+/// The `{shop}` of a path. What is no shop's domain names no store.
+///
+/// # Errors
+/// `NotFound`.
+pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
+    params.parse("shop", "store")
+}
+
+/// The store of a path's shop.
+///
+/// # Errors
+/// `NotFound`, and the database's.
+pub(super) fn load_store(connection: &Connection, shop: &ShopDomain) -> Result<Store> {
+    let found = crate::catalog::stores::find(connection, shop)?;
+    found.ok_or_else(|| Error::not_found(format!("store {shop}")))
+}

@@ -1,0 +1,237 @@
+//! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
+
+use super::commit;
+use super::edits::{delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
+use crate::documents::catalog as documents;
+use crate::domain::ids::{ChoiceId, OptionGroupId};
+use crate::domain::name::Name;
+use crate::domain::options::{CHOICES_MAX, ChoiceDraft, Requirement, check_choices};
+use crate::error::{Error, Kind, Result};
+use crate::http::body::{self, Fields};
+use crate::http::query::Query;
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Route, Site};
+use crate::http::{Method, Request, Response};
+use crate::orders::deletion::STEP_ROWS;
+use chrono::{DateTime, Utc};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+/// The table's lines.
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups", list),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups", create),
+    Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
+    Route::later(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", replace),
+    Route::later(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", delete),
+];
+
+/// What is told of a group that is none.
+const CANNOT: &str = "the option group cannot be saved";
+
+/// Members of our own answers that mean nothing when they are sent back.
+const OUR_OWN: &[&str] = &["id", "version", "products", "createdAt", "updatedAt"];
+
+fn id(params: &Params) -> Result<OptionGroupId> {
+    params.parse("id", "option group")
+}
+
+fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+    let store = store_of(site, params)?;
+    let page = Query::of(request, &["limit", "cursor"])?.page::<OptionGroupId>()?;
+    let mut found = site.app.db.read(|connection| options::list(connection, store.id, page.after, page.fetch()))?;
+    let next = page.cut(&mut found, |stored| stored.group.id.to_string());
+    let found: Vec<Value> = found.iter().map(documents::option_group).collect();
+    Ok(Response::json(200, &json!({ "optionGroups": found, "next": next })))
+}
+
+fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+    let (store, id) = (store_of(site, params)?, id(params)?);
+    let stored = site.app.db.read(|connection| options::load(connection, store.id, id))?;
+    Ok(shown(200, &stored))
+}
+
+fn shown(status: u16, stored: &StoredGroup) -> Response {
+    Response::json(status, &documents::option_group(stored)).with_header("ETag", etag(stored.version))
+}
+
+fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let now = site.app.clock.now();
+    let read = || -> Result<_> {
+        let scope = store_of(site, &params)?.scope();
+        let GroupEdit { name, requirement, choices } = read_group(site, &request, now, Known::Never)?;
+        let (Some(name), Some(choices)) = (name, choices) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
+        let choices = choices.into_iter().map(|edited| edited.choice).collect();
+        Ok((scope, NewGroup { name, requirement: requirement.unwrap_or_default(), choices }))
+    };
+    let Some((answer, (scope, group))) = prepared(answer, read()) else { return };
+    let id = OptionGroupId::new(now, site.app.entropy.array());
+    commit(
+        site,
+        answer,
+        move |tx| {
+            options::insert(tx, now, id, scope, &group)?;
+            options::load(tx, scope.store, id)
+        },
+        |stored| shown(201, &stored),
+    );
+}
+
+fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let now = site.app.clock.now();
+    let read = || -> Result<_> {
+        let (scope, id) = (store_of(site, &params)?.scope(), id(&params)?);
+        Ok((scope, id, if_match(&request)?, read_group(site, &request, now, Known::ById)?))
+    };
+    let Some((answer, (scope, id, expected, edit))) = prepared(answer, read()) else { return };
+    commit(site, answer, move |tx| options::replace(tx, now, scope, id, expected, edit), |stored| shown(200, &stored));
+}
+
+fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?)) };
+    let Some((answer, (scope, id, expected))) = prepared(answer, read()) else { return };
+    let now = site.app.clock.now();
+    delete_in_steps(site, answer, expected, move |tx, expected| {
+        options::delete(tx, now, scope, id, expected, STEP_ROWS)
+    });
+}
+
+/// Whether choices may be known already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Known {
+    /// All are new; ids of another group that was copied are left aside.
+    Never,
+    /// Those with an id are.
+    ById,
+}
+
+fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, known: Known) -> Result<GroupEdit> {
+    let mut fields = Fields::of(request)?;
+    fields.ignore(OUR_OWN);
+    let name = fields.required("name", body::parsed::<Name>);
+    let requirement = fields.optional("requirement", body::parsed::<Requirement>);
+    let choices = match known {
+        Known::Never => fields.required("choices", body::any),
+        Known::ById => fields.optional("choices", body::any),
+    };
+    let mut strangers = Vec::new();
+    let choices = choices.and_then(|choices| {
+        let Value::Array(choices) = choices else {
+            fields.fault("choices", "must be a list");
+            return None;
+        };
+        if !(1..=CHOICES_MAX).contains(&choices.len()) {
+            fields.fault("choices", format!("must have 1 to {CHOICES_MAX} choices, not {}", choices.len()));
+            return None;
+        }
+        let new_id = || ChoiceId::new(now, site.app.entropy.array());
+        let read = choices
+            .into_iter()
+            .enumerate()
+            .map(|(place, choice)| read_choice(&mut fields, place, choice, known, new_id, &mut strangers));
+        read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+    });
+    for choices in choices.iter() {
+        check_together(&mut fields, choices);
+    }
+    fields.finish(CANNOT)?;
+    match strangers.first() {
+        Some(id) => Err(Error::not_found(format!("choice {id:?} of this option group"))),
+        None => Ok(GroupEdit { name, requirement, choices }),
+    }
+}
+
+/// What holds for the choices as a whole.
+fn check_together(fields: &mut Fields, choices: &[EditedChoice]) {
+    let defaults: Vec<bool> = choices.iter().map(|edited| edited.choice.is_default).collect();
+    for fault in check_choices(&defaults).err().into_iter().flatten() {
+        fields.fault("choices", fault.to_string());
+    }
+    let mut seen = BTreeSet::new();
+    for twice in choices.iter().filter(|edited| !seen.insert(edited.choice.id)) {
+        fields.fault("choices", format!("choice {} appears twice", twice.choice.id));
+    }
+}
+
+fn read_choice(
+    fields: &mut Fields,
+    place: usize,
+    choice: Value,
+    known: Known,
+    new_id: impl Fn() -> ChoiceId,
+    strangers: &mut Vec<String>,
+) -> Option<EditedChoice> {
+    let mut fault = |member: &str, text: String| fields.fault(format!("choices[{place}]{member}"), text);
+    let Value::Object(members) = choice else {
+        fault("", "must be an object".to_owned());
+        return None;
+    };
+    for name in members.keys() {
+        if !["id", "label", "modifierType", "modifierValue", "isDefault"].contains(&name.as_str()) {
+            fault(&format!(".{name}"), "is not a member that means anything here".to_owned());
+        }
+    }
+    let member = |name: &str| members.get(name).filter(|value| !value.is_null());
+    let is_default = member("isDefault").map_or(Ok(false), body::flag);
+    let sent_id = member("id").filter(|_| known == Known::ById).map(body::text).transpose();
+    let drafted = draft(&members);
+    for (name, text) in drafted.as_ref().err().into_iter().flatten() {
+        fault(&format!(".{name}"), text.clone());
+    }
+    if let Err(text) = &is_default {
+        fault(".isDefault", text.clone());
+    }
+    if let Err(text) = &sent_id {
+        fault(".id", text.clone());
+    }
+    let (Ok((label, modifier)), Ok(is_default), Ok(sent_id)) = (drafted, is_default, sent_id) else { return None };
+    let id = match &sent_id {
+        None => new_id(),
+        Some(text) => text.parse().unwrap_or_else(|_unreadable| {
+            strangers.push(text.clone());
+            new_id()
+        }),
+    };
+    Some(EditedChoice { choice: NewChoice { id, label, modifier, is_default }, is_known: sent_id.is_some() })
+}
+
+type Drafted = (Name, crate::domain::options::Modifier);
+
+fn draft(members: &Map<String, Value>) -> std::result::Result<Drafted, Vec<(&'static str, String)>> {
+    let mut faults = Vec::new();
+    let mut text = |name: &'static str| match members.get(name) {
+        None | Some(Value::Null) => {
+            faults.push((name, "is required".to_owned()));
+            ""
+        }
+        Some(Value::String(text)) => text.as_str(),
+        Some(_) => {
+            faults.push((name, "must be a text".to_owned()));
+            ""
+        }
+    };
+    let (label, modifier_type) = (text("label"), text("modifierType"));
+    let modifier_value = match members.get("modifierValue") {
+        None | Some(Value::Null) => Err("is required"),
+        Some(value) => value.as_i64().ok_or("must be a whole number: minor units, or basis points"),
+    };
+    if let Err(text) = modifier_value {
+        faults.push(("modifierValue", text.to_owned()));
+    }
+    let draft = ChoiceDraft { label, modifier_type, modifier_value: modifier_value.unwrap_or_default() };
+    match draft.check() {
+        Ok(checked) if faults.is_empty() => Ok(checked),
+        Ok(_) => Err(faults),
+        Err(found) => {
+            for (name, fault) in found {
+                // What is missing has been told already.
+                if faults.iter().all(|(told, _)| *told != name) {
+                    faults.push((name, fault.to_string()));
+                }
+            }
+            Err(faults)
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! `/admin/api/stores`: install, list, look, and erase, by the same job as Shopify's `shop/redact`.
+
+use super::{commit, load_store, shop};
+use crate::catalog::keys;
+use crate::catalog::stores::{self, Installed, NewStore};
+use crate::documents::stores as documents;
+use crate::domain::ids::ShopDomain;
+use crate::domain::length::Unit;
+use crate::domain::money::Currency;
+use crate::error::{Error, Kind, Result};
+use crate::http::body::{self, Fields};
+use crate::http::query::Query;
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Route, Site};
+use crate::http::{Method, Request, Response};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The table's lines.
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/admin/api/stores", list),
+    Route::later(Method::Post, "/admin/api/stores", install),
+    Route::now(Method::Get, "/admin/api/stores/{shop}", show),
+    Route::later(Method::Delete, "/admin/api/stores/{shop}", erase),
+];
+
+fn list(site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
+    let page = Query::of(request, &["limit", "cursor"])?.page::<ShopDomain>()?;
+    let mut next = None;
+    let found = site.app.db.read(|connection| -> Result<Vec<Value>> {
+        let mut found = stores::list(connection, page.after.as_ref(), page.fetch())?;
+        next = page.cut(&mut found, |store| store.shop.to_string());
+        let document = |store| Ok(documents::store(store, &documents::Counted::load(connection, store)?));
+        found.iter().map(document).collect()
+    })?;
+    Ok(Response::json(200, &json!({ "stores": found, "next": next })))
+}
+
+fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+    let shop = shop(params)?;
+    let document = site.app.db.read(|connection| -> Result<Value> {
+        let store = load_store(connection, &shop)?;
+        let counted = documents::Counted::load(connection, &store)?;
+        Ok(documents::store_in_full(&store, &counted, &documents::rows(connection, &store)?))
+    })?;
+    Ok(Response::json(200, &document))
+}
+
+fn install(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+    let new = match new_store(&request) {
+        Ok(new) => new,
+        Err(error) => return answer.send(Err(error)),
+    };
+    let (entropy, now, named) = (site.app.entropy.clone(), site.app.clock.now(), new.shop.clone());
+    commit(
+        site,
+        answer,
+        move |tx| {
+            let installed = stores::install_new(tx, now, entropy.as_ref(), &new)?;
+            Ok((installed, keys::issue(tx, now, entropy.as_ref(), installed.id(), None)?))
+        },
+        move |(installed, key)| {
+            let status = if matches!(installed, Installed::New(_)) { 201 } else { 200 };
+            Response::json(status, &json!({ "shop": named.as_str(), "apiKey": key.key }))
+        },
+    );
+}
+
+fn new_store(request: &Request) -> Result<NewStore> {
+    let mut fields = Fields::of(request)?;
+    let shop = fields.required("shop", body::parsed::<ShopDomain>);
+    let currency = fields.optional("currency", body::parsed::<Currency>);
+    let unit = fields.optional("unit", body::parsed::<Unit>);
+    fields.finish("the store cannot be added")?;
+    let shop = shop.ok_or_else(|| Error::new(Kind::Invalid, "the store cannot be added"))?;
+    let mut new = NewStore::new(shop);
+    new.currency = currency.unwrap_or(new.currency);
+    new.unit = unit.unwrap_or(new.unit);
+    Ok(new)
+}
+
+fn erase(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let (shop, dry_run) = match erasure_of(&request, &params) {
+        Ok(wanted) => wanted,
+        Err(error) => return answer.send(Err(error)),
+    };
+    if dry_run {
+        let document = site.app.db.read(|connection| -> Result<Value> {
+            let rows = crate::erasure::shop::preview(connection, &load_store(connection, &shop)?)?;
+            Ok(json!({ "shop": shop.as_str(), "rows": rows }))
+        });
+        return answer.send(document.map(|document| Response::json(200, &document)));
+    }
+    let (queue, now, job) = (site.app.queue.clone(), site.app.clock.now(), site.app.erasure_of(&shop));
+    commit(
+        site,
+        answer,
+        move |tx| {
+            load_store(tx, &shop)?;
+            queue.enqueue(tx, now, job)
+        },
+        |id| Response::json(202, &json!({ "jobId": id.to_string() })),
+    );
+}
+
+/// Which store is to be erased, and whether only in thought. Deeds are confirmed by naming the shop a second time.
+fn erasure_of(request: &Request, params: &Params) -> Result<(ShopDomain, bool)> {
+    let shop = shop(params)?;
+    if Query::of(request, &["dryRun"])?.flag("dryRun")? {
+        return Ok((shop, true));
+    }
+    let mut fields = Fields::of_optional(request)?;
+    let confirmed = fields.required("confirm", body::text);
+    if confirmed.is_some_and(|confirmed| confirmed != shop.as_str()) {
+        fields.fault("confirm", "must repeat the shop's domain");
+    }
+    fields.finish("the erasure is not confirmed")?;
+    Ok((shop, false))
+}

@@ -1,0 +1,185 @@
+//! A request's JSON body, read member by member: all faults are told at once, each under its member's name.
+
+use super::Request;
+use crate::error::{Error, Kind, Result};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+/// The members of a JSON object, and what is wrong with those that were read.
+#[derive(Debug)]
+pub(super) struct Fields {
+    members: Map<String, Value>,
+    read: Vec<&'static str>,
+    faults: BTreeMap<String, Vec<String>>,
+}
+
+impl Fields {
+    /// The members of a request's body.
+    ///
+    /// # Errors
+    /// `Malformed` when it is not a JSON object.
+    pub(super) fn of(request: &Request) -> Result<Self> {
+        match serde_json::from_slice(&request.body) {
+            Ok(Value::Object(members)) => Ok(Self::from(members)),
+            Ok(_) => Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
+            // serde_json's words name a line and a column, and quote nothing.
+            Err(error) => Err(Error::new(Kind::Malformed, format!("the body is not JSON: {error}"))),
+        }
+    }
+
+    /// The same, where a request without a body means one without members.
+    ///
+    /// # Errors
+    /// `Malformed` when there is a body and it is not a JSON object.
+    pub(super) fn of_optional(request: &Request) -> Result<Self> {
+        if request.body.iter().all(u8::is_ascii_whitespace) { Ok(Self::from(Map::new())) } else { Self::of(request) }
+    }
+
+    /// The member `name` as `read` understands it; `None` where it is absent, null or faulty.
+    pub(super) fn optional<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> std::result::Result<T, String>,
+    ) -> Option<T> {
+        self.read.push(name);
+        match self.members.get(name).filter(|value| !value.is_null()).map(read)? {
+            Ok(value) => Some(value),
+            Err(fault) => {
+                self.fault(name, fault);
+                None
+            }
+        }
+    }
+
+    /// The member `name` where null means something too: `Some(None)` says that it is null.
+    pub(super) fn nullable<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> std::result::Result<T, String>,
+    ) -> Option<Option<T>> {
+        if self.members.get(name).is_some_and(Value::is_null) {
+            self.read.push(name);
+            return Some(None);
+        }
+        self.optional(name, read).map(Some)
+    }
+
+    /// Whether there is such a member, null aside.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.members.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Takes note of members that an answer of ours has and that nobody needs to leave out when it is sent back.
+    pub(super) fn ignore(&mut self, names: &[&'static str]) {
+        self.read.extend(names);
+    }
+
+    /// The same for a member that must be there.
+    pub(super) fn required<T>(
+        &mut self,
+        name: &'static str,
+        read: impl FnOnce(&Value) -> std::result::Result<T, String>,
+    ) -> Option<T> {
+        if self.members.get(name).is_none_or(Value::is_null) {
+            self.read.push(name);
+            self.fault(name, "is required");
+            return None;
+        }
+        self.optional(name, read)
+    }
+
+    /// Notes a fault of the member `name`.
+    pub(super) fn fault(&mut self, name: impl Into<String>, fault: impl Into<String>) {
+        self.faults.entry(name.into()).or_default().push(fault.into());
+    }
+
+    /// Ends the reading.
+    ///
+    /// # Errors
+    /// `Invalid` with every fault; a member that nobody has read is one, for it is most likely misspelt.
+    pub(super) fn finish(mut self, message: &str) -> Result<()> {
+        let unread: Vec<String> =
+            self.members.keys().filter(|name| !self.read.contains(&name.as_str())).cloned().collect();
+        for name in unread {
+            self.fault(name, "is not a member that means anything here");
+        }
+        if self.faults.is_empty() {
+            return Ok(());
+        }
+        let mut error = Error::new(Kind::Invalid, message);
+        for (name, faults) in self.faults {
+            for fault in faults {
+                error = error.with_fault(&name, fault);
+            }
+        }
+        Err(error)
+    }
+}
+
+impl From<Map<String, Value>> for Fields {
+    fn from(members: Map<String, Value>) -> Self {
+        Self { members, read: Vec::new(), faults: BTreeMap::new() }
+    }
+}
+
+/// Reads a text.
+pub(super) fn text(value: &Value) -> std::result::Result<String, String> {
+    value.as_str().map(str::to_owned).ok_or_else(|| "must be a text".to_owned())
+}
+
+/// Reads a text that `T` can be parsed from; what does not parse says itself why.
+pub(super) fn parsed<T>(value: &Value) -> std::result::Result<T, String>
+where
+    T: FromStr,
+    T::Err: std::fmt::Display,
+{
+    text(value)?.parse().map_err(|fault: T::Err| fault.to_string())
+}
+
+/// Reads a whole number from `from` to `to`.
+pub(super) fn whole(from: u64, to: u64) -> impl FnOnce(&Value) -> std::result::Result<u64, String> {
+    move |value| {
+        let number = value.as_u64().filter(|number| (from..=to).contains(number));
+        number.ok_or_else(|| format!("must be a whole number from {from} to {to}"))
+    }
+}
+
+/// Reads `true` or `false`.
+pub(super) fn flag(value: &Value) -> std::result::Result<bool, String> {
+    value.as_bool().ok_or_else(|| "must be true or false".to_owned())
+}
+
+/// Takes any JSON.
+#[expect(clippy::unnecessary_wraps, reason = "all readers have one type")]
+pub(super) fn any(value: &Value) -> std::result::Result<Value, String> {
+    Ok(value.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn fields(value: Value) -> Fields {
+        match value {
+            Value::Object(members) => Fields::from(members),
+            _ => panic!("an object"),
+        }
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once_and_so_are_members_that_nobody_knows() {
+        let mut body = fields(json!({ "a": 1, "b": "x", "n": 11, "odd": true, "none": null }));
+        assert_eq!(body.required("a", text), None);
+        assert_eq!(body.required("b", text), Some("x".to_owned()));
+        assert_eq!(body.required("c", text), None);
+        assert_eq!(body.optional("n", whole(1, 10)), None);
+        assert_eq!(body.optional("none", text), None);
+        let error = body.finish("no").expect_err("faults");
+        assert_eq!(error.faults().keys().collect::<Vec<_>>(), ["a", "c", "n", "odd"]);
+        let mut good = fields(json!({ "n": 10 }));
+        assert_eq!(good.optional("n", whole(1, 10)), Some(10));
+        assert!(good.finish("no").is_ok());
+    }
+}

@@ -1,0 +1,95 @@
+//! What browsers ask for before a script may read an answer from another site. It is on every answer below `/api/`, errors and
+//! panics too: without it a widget can tell its shopper nothing but "network error".
+
+use super::super::{Request, Response, routes};
+use crate::catalog::keys::Origins;
+
+/// Header fields that scripts may send.
+const ALLOW_HEADERS: &str = "X-API-Key, Content-Type, Idempotency-Key";
+
+/// Header fields that scripts may read beside the few that they always may.
+const EXPOSE_HEADERS: &str = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
+
+/// Seconds for which a browser need not ask again; the most that Chromium keeps.
+const MAX_AGE: &str = "7200";
+
+/// Whether `path` is for scripts of other sites.
+pub(in super::super) fn applies(path: &str) -> bool {
+    path.starts_with("/api/") || path == "/api"
+}
+
+/// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
+/// ours, so that its 404 can be read.
+fn methods(path: &str) -> String {
+    let mut listed: Vec<&str> = routes::methods_of(path).collect();
+    if listed.is_empty() {
+        listed = vec!["GET", "POST"];
+    }
+    listed.push("OPTIONS");
+    listed.join(", ")
+}
+
+/// The answer to a preflight: yes, whatever the key will say, for it carries none.
+pub(in super::super) fn preflight() -> Response {
+    Response::empty(204).with_header("Access-Control-Max-Age", MAX_AGE)
+}
+
+/// Adds what browsers ask for. An answer that says already that it varies by origin has named the one that may read it, or none.
+pub(in super::super) fn mark(response: Response, path: &str) -> Response {
+    let varies = response.header("vary").is_some();
+    let marked = response
+        .with_header("Access-Control-Allow-Headers", ALLOW_HEADERS)
+        .with_header("Access-Control-Allow-Methods", methods(path))
+        .with_header("Access-Control-Expose-Headers", EXPOSE_HEADERS);
+    if varies { marked } else { marked.with_header("Access-Control-Allow-Origin", "*") }
+}
+
+/// Who may read an answer that a key with a list of origins was good for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Reader {
+    /// Anybody: the key has no list.
+    Anybody,
+    /// This origin, which is on the list.
+    Origin(String),
+    /// No script: the request came without an origin, as from a program.
+    NoScript,
+}
+
+/// Who may read the answer, or `None` for an origin that is not on the list.
+pub(super) fn reader(origins: &Origins, request: &Request) -> Option<Reader> {
+    if origins.listed().is_none() {
+        return Some(Reader::Anybody);
+    }
+    let Some(origin) = request.headers.get("origin") else { return Some(Reader::NoScript) };
+    origins.allow(origin).then(|| Reader::Origin(origin.to_owned()))
+}
+
+impl Reader {
+    pub(super) fn mark(self, response: Response) -> Response {
+        match self {
+            Self::Anybody => response,
+            Self::Origin(origin) => {
+                response.with_header("Vary", "Origin").with_header("Access-Control-Allow-Origin", origin)
+            }
+            Self::NoScript => response.with_header("Vary", "Origin"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_preflight_is_told_the_methods_of_the_path() {
+        assert_eq!(methods("/api/v1/products/gid://shopify/Product/1/price"), "GET, OPTIONS");
+        assert_eq!(methods("/api/v1/nothing"), "GET, POST, OPTIONS");
+    }
+
+    #[test]
+    fn only_what_is_below_api_is_for_other_sites() {
+        for (path, expected) in [("/api/v1/x", true), ("/api", true), ("/apis", false), ("/admin/api/x", false)] {
+            assert_eq!(applies(path), expected, "{path}");
+        }
+    }
+}

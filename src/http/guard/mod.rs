@@ -1,0 +1,192 @@
+//! What stands before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
+//!
+//! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
+//! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
+
+mod buckets;
+pub(super) mod cors;
+
+use super::respond;
+use super::{Request, Response};
+use crate::app::App;
+use crate::catalog::keys::{self, LiveKey};
+use crate::db;
+use crate::domain::ids::{KeyId, StoreId};
+use crate::error::{Error, Kind, Result};
+use crate::pricing::Visitor;
+use buckets::{Buckets, Level, Rate};
+use chrono::{DateTime, TimeDelta, Utc};
+use log::warn;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Requests that a client of a key may make at once unless the operator says otherwise: a shopper makes about ten a product.
+pub const RATE_LIMIT: u32 = 120;
+
+/// How long it takes until a client may make one more: two a second.
+const CLIENT_REFILL: Duration = Duration::from_millis(500);
+
+/// How many clients' worth of requests a whole store may make: shoppers behind fifty addresses at full speed all the time.
+const STORE_SHARE: u32 = 50;
+
+/// Requests without a valid key that an address may make a minute.
+const FAILURES_MAX: u32 = 30;
+
+/// How long it takes until an address may fail once more.
+const FAILURE_REFILL: Duration = Duration::from_secs(2);
+
+/// One sentence for every way in which a key can be wrong: nobody learns which.
+const NOT_A_KEY: &str = "the X-API-Key header does not hold a valid API key";
+
+/// Limits of the storefront API.
+#[derive(Debug)]
+pub struct Guard {
+    limits: Option<Limits>,
+}
+
+#[derive(Debug)]
+struct Limits {
+    rate_limit: u32,
+    clients: Buckets<(KeyId, Client)>,
+    stores: Buckets<StoreId>,
+    failures: Buckets<Client>,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self::new(RATE_LIMIT)
+    }
+}
+
+impl Guard {
+    /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, for test fixtures.
+    pub fn new(rate_limit: u32) -> Self {
+        let limits = (rate_limit > 0).then(|| Limits {
+            rate_limit,
+            clients: Buckets::new(Rate { tokens: rate_limit, refill: CLIENT_REFILL }),
+            stores: Buckets::new(Rate {
+                tokens: rate_limit.saturating_mul(STORE_SHARE),
+                refill: CLIENT_REFILL / STORE_SHARE,
+            }),
+            failures: Buckets::new(Rate { tokens: FAILURES_MAX, refill: FAILURE_REFILL }),
+        });
+        Self { limits }
+    }
+
+    /// Answers `request` with `handler` when its key is valid, may be used from where the request comes from, and has not been
+    /// used too often.
+    pub(super) fn admit(
+        &self,
+        app: &Arc<App>,
+        request: &Request,
+        handler: impl FnOnce(&Visitor) -> Result<Response>,
+    ) -> Result<Response> {
+        let (now, uptime) = (app.clock.now(), app.clock.uptime());
+        let client = Client::of(request.client);
+        let key = match request.headers.get("x-api-key") {
+            Some(key) => app.pricing.find_key(&app.db, key)?,
+            None => None,
+        };
+        let Some(visitor) = key else { return Err(self.unauthorized(client, uptime)) };
+        let key = &visitor.key;
+        let Some(reader) = cors::reader(&key.origins, request) else {
+            // Not counted: a page that may not use the key must not use up what the shop's own may ask.
+            let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.id, client), uptime));
+            let error = Error::new(Kind::Forbidden, "this API key may not be used from this site");
+            let refused = respond::failure(&error, &request.id).with_header("Vary", "Origin");
+            return Ok(self.with_level(refused, level, now));
+        };
+        note_use(app, key, now);
+        let (level, outcome) = match self.take(key, client, uptime) {
+            Ok(level) => (level, handler(&visitor)),
+            Err((level, pause)) => {
+                let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
+                (Some(level), Err(error.with_retry_after(pause)))
+            }
+        };
+        let response = outcome.unwrap_or_else(|error| respond::failure(&error, &request.id));
+        Ok(reader.mark(self.with_level(response, level, now)))
+    }
+
+    /// Takes a request from the client's bucket and the store's, or says how long there is none.
+    fn take(
+        &self,
+        key: &LiveKey,
+        client: Client,
+        uptime: Duration,
+    ) -> std::result::Result<Option<Level>, (Level, Duration)> {
+        let Some(limits) = &self.limits else { return Ok(None) };
+        let level = limits.clients.take((key.id, client), uptime);
+        if let Some(pause) = level.refused_for {
+            return Err((level, pause));
+        }
+        match limits.stores.take(key.store, uptime).refused_for {
+            Some(pause) => Err((level, pause)),
+            None => Ok(Some(level)),
+        }
+    }
+
+    fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
+        match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
+            Some(pause) => {
+                Error::new(Kind::Limited, "too many requests without a valid API key").with_retry_after(pause)
+            }
+            None => Error::new(Kind::Unauthorized, NOT_A_KEY),
+        }
+    }
+
+    fn with_level(&self, response: Response, level: Option<Level>, now: DateTime<Utc>) -> Response {
+        let (Some(limits), Some(level)) = (&self.limits, level) else { return response };
+        let full_at = now + TimeDelta::from_std(level.full_in).unwrap_or(TimeDelta::zero());
+        // Rounded up, as every hint when to come back.
+        let reset = full_at.timestamp_millis().div_euclid(1_000) + i64::from(full_at.timestamp_subsec_millis() > 0);
+        response
+            .with_header("X-RateLimit-Limit", limits.rate_limit.to_string())
+            .with_header("X-RateLimit-Remaining", level.remaining.to_string())
+            .with_header("X-RateLimit-Reset", reset.to_string())
+    }
+}
+
+/// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Client(u128);
+
+impl Client {
+    fn of(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self(address.to_bits().into()),
+            IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
+        }
+    }
+}
+
+/// Has the key's last use written down, some time, where that is news. Nobody waits for it, and it may fail.
+fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
+    if !key.use_is_news(now) {
+        return;
+    }
+    let id = key.id;
+    app.db.write_then(
+        move |tx| keys::note_used(tx, now, id),
+        move |noted: db::Result<()>| {
+            if let Err(error) = noted {
+                warn!("the use of key {id} was not noted: {error}");
+            }
+        },
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_is_an_address_or_a_network_of_one_machine() {
+        let client = |text: &str| Client::of(text.parse().expect("an address"));
+        assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
+        assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
+        assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:0:0:1"));
+        assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+    }
+}

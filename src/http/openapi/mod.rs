@@ -1,0 +1,88 @@
+//! `GET /openapi.json`: the whole HTTP interface as OpenAPI 3.1, for people, generators of clients, and our own tests, which hold each
+//! answer they get against it. A surface has a file here, as it has one beside it; without a line in it a route fails a test.
+
+use super::routes::{Params, Route, Site};
+use super::{Method, Request, Response};
+use crate::error::Result;
+use serde_json::{Map, Value, json};
+use std::sync::{Arc, OnceLock};
+
+/// The table's lines.
+pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/openapi.json", document)];
+
+/// What every document says, and then a part for each surface.
+const PARTS: &[&str] = &[
+    include_str!("base.json"),
+    include_str!("storefront.json"),
+    include_str!("webhooks.json"),
+    include_str!("ops.json"),
+    include_str!("operators.json"),
+    include_str!("catalog.json"),
+];
+
+/// The document as it is served.
+pub fn text() -> &'static str {
+    // Put together once: it never changes while the program runs.
+    static TEXT: OnceLock<String> = OnceLock::new();
+    TEXT.get_or_init(|| whole().to_string())
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
+fn document(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
+    let response = Response::new(200, "application/json", text())
+        // Nothing in it is secret, and viewers of such documents are pages of other sites.
+        .with_header("Access-Control-Allow-Origin", "*")
+        .with_header("Cache-Control", "public, max-age=300");
+    Ok(response)
+}
+
+/// The whole document.
+fn whole() -> Value {
+    let mut whole = Value::Object(Map::new());
+    for part in PARTS {
+        merge(&mut whole, serde_json::from_str(part).expect("the embedded parts are JSON"));
+    }
+    whole["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    whole
+}
+
+/// Adds what `part` has to `whole`, member by member, list by list.
+fn merge(whole: &mut Value, part: Value) {
+    match (whole, part) {
+        (Value::Object(whole), Value::Object(part)) => {
+            for (name, value) in part {
+                merge(whole.entry(name).or_insert(Value::Null), value);
+            }
+        }
+        (Value::Array(whole), Value::Array(part)) => whole.extend(part),
+        (whole, part) => *whole = part,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_put_together_and_never_name_the_same_thing_twice() {
+        let (mut names, mut count) = (std::collections::BTreeSet::new(), 0);
+        for part in PARTS {
+            let part: Value = serde_json::from_str(part).expect("JSON");
+            for place in ["/paths", "/components/schemas", "/components/responses", "/components/parameters"] {
+                for (name, item) in part.pointer(place).and_then(Value::as_object).into_iter().flatten() {
+                    // Two parts may each have methods of a path.
+                    let members: Vec<&str> = match item.as_object().filter(|_| place == "/paths") {
+                        Some(item) => item.keys().map(String::as_str).collect(),
+                        None => vec![""],
+                    };
+                    for member in members {
+                        count += 1;
+                        names.insert(format!("{place}/{name}/{member}"));
+                    }
+                }
+            }
+        }
+        assert_eq!(names.len(), count);
+        assert_eq!(whole()["openapi"], "3.1.0");
+    }
+}

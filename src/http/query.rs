@@ -1,0 +1,153 @@
+//! What stands behind a path's `?`: names and values as forms write them, and the paging that all lists share.
+
+use super::Request;
+use super::routes::percent_decoded;
+use crate::error::{Error, Kind, Result};
+use std::str::FromStr;
+
+/// Items a list answers with where the client does not say.
+const PAGE_DEFAULT: usize = 50;
+
+/// Items a list answers with at the most: more are another page, so that no answer grows with the database.
+const PAGE_MAX: usize = 200;
+
+/// The parameters of a request, decoded.
+#[derive(Debug)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// The parameters of `request`, which must be among `known`: a filter that is misspelt would otherwise list everything.
+    ///
+    /// # Errors
+    /// `Invalid`, with a fault for each parameter that is unknown, unreadable or given twice.
+    pub(super) fn of(request: &Request, known: &[&str]) -> Result<Self> {
+        let mut parameters: Vec<(String, String)> = Vec::new();
+        let mut error = faulty();
+        for pair in request.query.split('&').filter(|pair| !pair.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let decoded = |text: &str| percent_decoded(&text.replace('+', " "));
+            let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
+                return Err(Error::new(Kind::Malformed, "the query is not percent-encoded UTF-8"));
+            };
+            if !known.contains(&name.as_str()) {
+                error = error.with_fault(name, "is not a parameter of this path");
+            } else if parameters.iter().any(|(found, _)| *found == name) {
+                error = error.with_fault(name, "is given twice");
+            } else {
+                parameters.push((name, value));
+            }
+        }
+        if error.faults().is_empty() { Ok(Self(parameters)) } else { Err(error) }
+    }
+
+    /// The value of the parameter `name`; an empty one counts as none.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(found, _)| found == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// The value of the parameter `name`, parsed.
+    ///
+    /// # Errors
+    /// `Invalid` with `fault` for that parameter.
+    pub(super) fn parse<T: FromStr>(&self, name: &str, fault: &str) -> Result<Option<T>> {
+        let parsed = self.get(name).map(|value| value.parse().map_err(|_unreadable| faulty().with_fault(name, fault)));
+        parsed.transpose()
+    }
+
+    /// Whether the parameter `name` is `true`; `false` or absent, it is not.
+    ///
+    /// # Errors
+    /// `Invalid` for any other value.
+    pub(super) fn flag(&self, name: &str) -> Result<bool> {
+        Ok(self.parse(name, "must be true or false")?.unwrap_or(false))
+    }
+
+    /// The page that `limit` and `cursor` ask for; a cursor is what a list answered as `next`.
+    ///
+    /// # Errors
+    /// `Invalid`, with the fault.
+    pub(super) fn page<C: FromStr>(&self) -> Result<Page<C>> {
+        let limit =
+            self.parse("limit", &format!("must be a whole number from 1 to {PAGE_MAX}"))?.unwrap_or(PAGE_DEFAULT);
+        if !(1..=PAGE_MAX).contains(&limit) {
+            return Err(faulty().with_fault("limit", format!("must be from 1 to {PAGE_MAX}")));
+        }
+        Ok(Page { limit, after: self.parse("cursor", "must be the next of an earlier answer")? })
+    }
+}
+
+fn faulty() -> Error {
+    Error::new(Kind::Invalid, "the query's parameters are wrong")
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub(super) struct Page<C> {
+    limit: usize,
+    /// The last item of the page before.
+    pub(super) after: Option<C>,
+}
+
+impl<C> Page<C> {
+    /// How many items to fetch: one more than are shown tells whether there is another page.
+    pub(super) fn fetch(&self) -> usize {
+        self.limit + 1
+    }
+
+    /// Cuts `items` to the page, and names the cursor of the next one where there is one.
+    pub(super) fn cut<T>(&self, items: &mut Vec<T>, cursor: impl FnOnce(&T) -> String) -> Option<String> {
+        if items.len() <= self.limit {
+            return None;
+        }
+        items.truncate(self.limit);
+        items.last().map(cursor)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::{Headers, Method};
+
+    fn query(text: &str) -> Result<Query> {
+        let request = Request {
+            method: Method::Get,
+            path: "/".to_owned(),
+            query: text.to_owned(),
+            headers: Headers::default(),
+            body: Vec::new(),
+            client: std::net::IpAddr::from([127, 0, 0, 1]),
+            id: String::new(),
+        };
+        Query::of(&request, &["a", "limit", "cursor", "dry"])
+    }
+
+    #[test]
+    fn parameters_are_decoded_and_others_than_the_known_ones_refused() {
+        let found = query("a=x%2By+z&limit=&&dry=true").expect("readable");
+        assert_eq!((found.get("a"), found.get("limit"), found.get("cursor")), (Some("x+y z"), None, None));
+        assert!(found.flag("dry").expect("a flag"));
+        let faults = query("b=1&a=1&a=2").expect_err("wrong");
+        assert_eq!(faults.faults().keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(query("a=%zz").expect_err("unreadable").kind(), Kind::Malformed);
+        assert!(query("dry=yes").expect("readable").flag("dry").is_err());
+    }
+
+    #[test]
+    fn a_page_is_cut_where_there_is_more() {
+        let page = query("limit=2&cursor=7").expect("readable").page::<u32>().expect("a page");
+        assert_eq!((page.fetch(), page.after), (3, Some(7)));
+        let mut items = vec![8, 9, 10];
+        assert_eq!(page.cut(&mut items, u32::to_string), Some("9".to_owned()));
+        assert_eq!(items, [8, 9]);
+        assert_eq!(page.cut(&mut items, u32::to_string), None);
+        for wrong in ["limit=0", "limit=201", "limit=x", "limit=-1", "cursor=x"] {
+            assert!(query(wrong).expect("readable").page::<u32>().is_err(), "{wrong}");
+        }
+        assert_eq!(query("").expect("readable").page::<u32>().expect("a page").fetch(), PAGE_DEFAULT + 1);
+    }
+}

@@ -1,0 +1,326 @@
+//! `/api/v1`: what a shop's pages ask. An existing widget calls it unchanged, so every name, status and header here is a promise
+//! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
+
+mod query;
+
+use super::guard::Guard;
+use super::routes::{Params, Route, Site};
+use super::{Method, Request, Response};
+use crate::domain::ids::ProductId;
+use crate::domain::length::{Length, Unit};
+use crate::domain::matrix::PriceMatrix;
+use crate::domain::money::Currency;
+use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
+use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
+use crate::error::{Error, Kind, Result};
+use crate::pricing::{Shelf, Visitor};
+use query::Query;
+use serde::Serialize;
+use serde_json::{Number, Value};
+use std::fmt::Display;
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// The table's lines.
+pub(super) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/api/v1/products/{*productId}/price", price),
+    Route::now(Method::Get, "/api/v1/products/{*productId}/options", options),
+];
+
+fn price(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+    admit(site, request, params, |visitor, product| {
+        let asked = Asked::read(&Query::parse(&request.query))?;
+        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
+        let quote = shelf.quote(&asked.request())?;
+        Ok(answer(&PriceBody::new(&shelf, &quote, !asked.selections.is_empty(), asked.explain)))
+    })
+}
+
+fn options(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+    admit(site, request, params, |visitor, product| {
+        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
+        Ok(answer(&OptionsBody::new(&shelf)))
+    })
+}
+
+/// Key, limits and product id, in this order, before anything else is looked at.
+fn admit(
+    site: &Arc<Site>,
+    request: &Request,
+    params: &Params,
+    handler: impl FnOnce(&Visitor, &ProductId) -> Result<Response>,
+) -> Result<Response> {
+    let guard: &Guard = &site.guard;
+    guard.admit(&site.app, request, |visitor| {
+        let product = product_id(params.get("productId"))?;
+        handler(visitor, &product)
+    })
+}
+
+/// The product id of a path, which has been decoded once already.
+fn product_id(text: &str) -> Result<ProductId> {
+    let once_only = Some(text).filter(|text| !text.contains('%'));
+    once_only.and_then(|text| ProductId::from_path(text).ok()).ok_or_else(|| {
+        Error::new(Kind::Malformed, "the product id must be digits, or gid://shopify/Product/ and digits")
+    })
+}
+
+/// A price is for now: no cache on the way may keep it.
+fn answer(body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("text, numbers and lists are JSON");
+    Response::new(200, "application/json", body).with_header("Cache-Control", "no-store")
+}
+
+/// What a price is asked for.
+#[derive(Debug)]
+struct Asked {
+    width: Length,
+    height: Length,
+    quantity: Quantity,
+    selections: Vec<Selection>,
+    explain: bool,
+}
+
+impl Asked {
+    fn read(query: &Query) -> Result<Self> {
+        let mut faults = Faults::default();
+        let width = faults.take("width", required(query, "width"));
+        let height = faults.take("height", required(query, "height"));
+        let quantity = faults.take("quantity", quantity(query));
+        let options = faults.take("options", query.get("options").map_err(|fault| fault.to_string()));
+        let explain = matches!(query.get("explain"), Ok(Some("1" | "true")));
+        match (width, height, quantity, options) {
+            (Some(width), Some(height), Some(quantity), Some(options)) => {
+                Ok(Self { width, height, quantity, selections: selections(options.unwrap_or_default())?, explain })
+            }
+            _ => Err(faults.error()),
+        }
+    }
+
+    fn request(&self) -> QuoteRequest<'_> {
+        let Self { width, height, quantity, ref selections, explain: _ } = *self;
+        // A shopper sees a price before choosing anything; what is still missing is told beside it.
+        QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
+    }
+}
+
+fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
+    let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
+    text.parse().map_err(|fault: T::Err| fault.to_string())
+}
+
+fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
+    match query.get("quantity").map_err(|fault| fault.to_string())? {
+        Some(text) => Quantity::parse(text, QUANTITY_MAX).map_err(|fault| fault.to_string()),
+        None => Ok(Quantity::ONE),
+    }
+}
+
+/// The faults of all fields, told together.
+#[derive(Debug, Default)]
+struct Faults(Vec<(&'static str, String)>);
+
+impl Faults {
+    fn take<T>(&mut self, field: &'static str, read: std::result::Result<T, String>) -> Option<T> {
+        read.map_err(|text| self.0.push((field, text))).ok()
+    }
+
+    fn error(self) -> Error {
+        let sentences: Vec<String> = self.0.iter().map(|(field, text)| format!("{field} {text}")).collect();
+        let error = Error::new(Kind::Malformed, sentences.join("; "));
+        self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
+    }
+}
+
+/// Reads `{"selections":[{"optionGroupId","choiceId"}]}`; no text means no selections.
+fn selections(text: &str) -> Result<Vec<Selection>> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let value: Value = serde_json::from_str(text)
+        .map_err(|_fault| Error::new(Kind::Malformed, "options must be JSON, percent-encoded"))?;
+    let misshapen = |text: String| {
+        let mut faults = Faults::default();
+        let _none: Option<()> = faults.take("options", Err(text));
+        faults.error()
+    };
+    let Some(list) = value.get("selections").and_then(Value::as_array) else {
+        return Err(misshapen("must be an object with a list \"selections\"".to_owned()));
+    };
+    if list.len() > SELECTIONS_MAX {
+        return Err(misshapen(format!("must have at most {SELECTIONS_MAX} selections")));
+    }
+    let id = |entry: &Value, name: &str| {
+        entry.get(name).and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
+    };
+    let read = list.iter().map(|entry| {
+        Some(Selection { option_group_id: id(entry, "optionGroupId")?, choice_id: id(entry, "choiceId")? })
+    });
+    read.collect::<Option<Vec<Selection>>>()
+        .ok_or_else(|| misshapen("must have text for optionGroupId and choiceId in each selection".to_owned()))
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PriceBody<'a> {
+    price: Number,
+    currency: &'a str,
+    dimensions: Dimensions,
+    quantity: u32,
+    total: Number,
+    matrix: &'a str,
+    dimension_range: Range,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_price: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    option_modifiers: Option<Vec<AppliedBody<'a>>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    missing_required: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    explanation: Option<Vec<StepBody>>,
+}
+
+#[derive(Serialize)]
+struct Dimensions {
+    width: Number,
+    height: Number,
+    unit: &'static str,
+}
+
+/// The smallest and largest sizes; 0 where nothing is priced yet.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Range {
+    min_width: Number,
+    max_width: Number,
+    min_height: Number,
+    max_height: Number,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AppliedBody<'a> {
+    option_group: &'a str,
+    choice: &'a str,
+    modifier_type: &'static str,
+    modifier_value: i64,
+    applied_amount: Number,
+}
+
+/// A reason of the price. Amounts are decimal text: percentages have more decimals before they are rounded than a number keeps.
+#[derive(Serialize)]
+struct StepBody {
+    kind: &'static str,
+    text: String,
+    amount: String,
+    subtotal: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OptionsBody<'a> {
+    option_groups: Vec<GroupBody<'a>>,
+    currency: &'a str,
+    unit: &'static str,
+    dimension_range: Range,
+}
+
+#[derive(Serialize)]
+struct GroupBody<'a> {
+    id: String,
+    name: &'a str,
+    requirement: &'static str,
+    choices: Vec<ChoiceBody<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChoiceBody<'a> {
+    id: String,
+    label: &'a str,
+    modifier_type: &'static str,
+    modifier_value: i64,
+    is_default: bool,
+}
+
+impl<'a> PriceBody<'a> {
+    fn new(shelf: &'a Shelf, quote: &'a Quote, with_options: bool, explain: bool) -> Self {
+        let money = |amount| shelf.currency.to_number(amount);
+        let modifiers = quote.modifiers.iter().map(|modifier| AppliedBody {
+            option_group: modifier.option_group.as_str(),
+            choice: modifier.choice.as_str(),
+            modifier_type: modifier.modifier.kind(),
+            modifier_value: modifier.modifier.value(),
+            applied_amount: money(modifier.applied),
+        });
+        Self {
+            price: money(quote.unit_price),
+            currency: shelf.currency.code(),
+            dimensions: Dimensions {
+                width: quote.width.to_number(),
+                height: quote.height.to_number(),
+                unit: shelf.unit.as_str(),
+            },
+            quantity: quote.quantity.get(),
+            total: money(quote.total),
+            matrix: shelf.matrix.as_ref().map_or("", |(name, _)| name.as_str()),
+            dimension_range: Range::new(shelf),
+            base_price: with_options.then(|| money(quote.base_price())),
+            option_modifiers: with_options.then(|| modifiers.collect()),
+            missing_required: quote.missing_required.iter().map(ToString::to_string).collect(),
+            explanation: explain.then(|| steps(quote, shelf.currency, shelf.unit)),
+        }
+    }
+}
+
+fn steps(quote: &Quote, currency: Currency, unit: Unit) -> Vec<StepBody> {
+    let steps = quote.explain(currency, unit).into_iter().map(|step| StepBody {
+        kind: step.kind.as_str(),
+        text: step.text,
+        amount: step.amount.format(currency),
+        subtotal: step.subtotal.format(currency),
+    });
+    steps.collect()
+}
+
+impl Range {
+    fn new(shelf: &Shelf) -> Self {
+        let range = shelf.matrix.as_ref().and_then(|(_, matrix): &(_, PriceMatrix)| matrix.dimension_range());
+        let number = |length: Option<Length>| length.map_or_else(|| Number::from(0), Length::to_number);
+        Self {
+            min_width: number(range.map(|range| range.min_width)),
+            max_width: number(range.map(|range| range.max_width)),
+            min_height: number(range.map(|range| range.min_height)),
+            max_height: number(range.map(|range| range.max_height)),
+        }
+    }
+}
+
+impl<'a> OptionsBody<'a> {
+    fn new(shelf: &'a Shelf) -> Self {
+        Self {
+            option_groups: shelf.groups.iter().map(GroupBody::new).collect(),
+            currency: shelf.currency.code(),
+            unit: shelf.unit.as_str(),
+            dimension_range: Range::new(shelf),
+        }
+    }
+}
+
+impl<'a> GroupBody<'a> {
+    fn new(group: &'a OptionGroup) -> Self {
+        let choices = group.choices.iter().map(|choice| ChoiceBody {
+            id: choice.id.to_string(),
+            label: choice.label.as_str(),
+            modifier_type: choice.modifier.kind(),
+            modifier_value: choice.modifier.value(),
+            is_default: choice.is_default,
+        });
+        Self {
+            id: group.id.to_string(),
+            name: group.name.as_str(),
+            requirement: group.requirement.as_str(),
+            choices: choices.collect(),
+        }
+    }
+}

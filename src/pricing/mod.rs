@@ -1,0 +1,281 @@
+//! From a key and a product to a price: loads what it takes, keeps it, and never answers from what is no longer true.
+//!
+//! A request costs a look at the database's generation (about 3 µs) and two look-ups in memory as long as nobody has committed
+//! anything. After a commit of anybody, this process or another, the key is read again by its index: it is live and its store's
+//! `catalog_version` is what it was, or what is kept is of no use. So the end of a key, an edit, an uninstall and an erasure all count
+//! from the moment of their commit.
+
+mod cache;
+
+use crate::catalog::keys::{self, KeyDigest, LiveKey};
+use crate::catalog::stores::Scope;
+use crate::catalog::{assignments, matrices, options};
+use crate::db::{self, Db, Generations};
+use crate::domain::ids::{ProductId, StoreId};
+use crate::domain::length::Unit;
+use crate::domain::matrix::{LookupError, PriceMatrix};
+use crate::domain::money::Currency;
+use crate::domain::name::Name;
+use crate::domain::options::{OptionGroup, SelectionFaults};
+use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
+use crate::error::{Error, Kind, Result};
+use cache::Cache;
+use rusqlite::Connection;
+use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of keys that are kept: thousands.
+const KEYS_BYTES: usize = 1 << 20;
+
+/// Bytes of priced products that are kept: a hundred with the largest matrix there is, two thousand with a usual one.
+const PRODUCTS_BYTES: usize = 8 << 20;
+
+/// What an entry takes beside what is counted: the maps' own bookkeeping, ids, counters.
+const ENTRY_BYTES: usize = 256;
+
+/// The answers' codes for what a program can act on.
+pub mod codes {
+    /// Loading the options again will help.
+    pub const STALE_OPTIONS: &str = "stale_options";
+    /// The selected options are not allowed.
+    pub const OPTIONS_NOT_ALLOWED: &str = "options_not_allowed";
+    /// The size is outside the grid or its limits.
+    pub const SIZE_OUTSIDE: &str = "size_outside";
+    /// The size is not offered.
+    pub const SIZE_NOT_OFFERED: &str = "size_not_offered";
+    /// The product's matrix has no breakpoints yet.
+    pub const NOT_PRICED_YET: &str = "not_priced_yet";
+    /// The product has no matrix.
+    pub const NO_MATRIX: &str = "no_matrix";
+    /// An amount is larger than can be answered exactly.
+    pub const PRICE_TOO_LARGE: &str = "price_too_large";
+}
+
+/// Prices, and what is kept to give them quickly.
+pub struct Pricing {
+    generations: Generations,
+    keys: Mutex<Cache<KeyDigest, (u64, Arc<Visitor>)>>,
+    products: Mutex<Cache<(StoreId, ProductId), Arc<Shelf>>>,
+    /// The generation at the last sweep.
+    swept: AtomicU64,
+}
+
+/// Whoever came with a valid key.
+#[derive(Debug)]
+pub struct Visitor {
+    digest: KeyDigest,
+    /// The key and its store.
+    pub key: LiveKey,
+}
+
+/// All that the price of a product depends on, as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct Shelf {
+    /// Which state of the store's catalog it is.
+    pub catalog_version: i64,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// What its sizes are in.
+    pub unit: Unit,
+    /// The matrix and its name, where the product has one.
+    pub matrix: Option<(Name, PriceMatrix)>,
+    /// What may be added, in the order of display.
+    pub groups: Vec<OptionGroup>,
+}
+
+impl Pricing {
+    /// Prices from `db`.
+    ///
+    /// # Errors
+    /// When no connection can be had to watch it.
+    pub fn new(db: &Db) -> std::result::Result<Self, db::OpenError> {
+        Ok(Self {
+            generations: db.generations()?,
+            keys: Mutex::new(Cache::new(KEYS_BYTES)),
+            products: Mutex::new(Cache::new(PRODUCTS_BYTES)),
+            swept: AtomicU64::new(0),
+        })
+    }
+
+    /// Whose key this is, if it opens anything.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn find_key(&self, db: &Db, key: &str) -> db::Result<Option<Arc<Visitor>>> {
+        let digest = KeyDigest::of(key);
+        // Before anything is read, so that a commit meanwhile is seen by the next request.
+        let generation = self.generations.current()?;
+        match lock(&self.keys).get(&digest) {
+            Some((seen, visitor)) if seen == generation => return Ok(Some(visitor)),
+            _ => {}
+        }
+        let found = db.read(|connection| keys::find_live(connection, digest))?;
+        let Some(key) = found else {
+            self.forget(&digest);
+            return Ok(None);
+        };
+        let bytes = ENTRY_BYTES + key.origins.listed().map_or(0, |origins| origins.iter().map(String::len).sum());
+        let visitor = Arc::new(Visitor { digest, key });
+        lock(&self.keys).insert(digest, (generation, visitor.clone()), bytes);
+        Ok(Some(visitor))
+    }
+
+    /// What the price of a product depends on, as of now.
+    ///
+    /// # Errors
+    /// `Unauthorized` when the key has ended in this moment, and the database's.
+    pub fn load(&self, db: &Db, visitor: &Visitor, product: &ProductId) -> Result<Arc<Shelf>> {
+        let name = (visitor.key.store, product.clone());
+        match lock(&self.products).get(&name) {
+            Some(shelf) if shelf.catalog_version == visitor.key.catalog_version => return Ok(shelf),
+            _ => {}
+        }
+        // One snapshot for the version and all that belongs to it.
+        let shelf = db.read(|connection| {
+            let Some(key) = keys::find_live(connection, visitor.digest)? else {
+                return Err(Error::new(Kind::Unauthorized, "the API key is no longer valid"));
+            };
+            let scope = Scope { store: key.store, currency: key.currency, unit: key.unit };
+            read_shelf(connection, scope, key.catalog_version, product)
+        })?;
+        let shelf = Arc::new(shelf);
+        lock(&self.products).insert(name, shelf.clone(), ENTRY_BYTES + product.as_str().len() + shelf.bytes());
+        Ok(shelf)
+    }
+
+    /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
+    /// memory too, even if nobody asks for it again.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn sweep(&self, db: &Db) -> db::Result<()> {
+        let generation = self.generations.current()?;
+        if self.swept.load(Ordering::Relaxed) == generation {
+            return Ok(());
+        }
+        let digests = lock(&self.keys).keys();
+        if digests.is_empty() && lock(&self.products).len() == 0 {
+            return Ok(());
+        }
+        let live = db.read(|connection| -> db::Result<Vec<(KeyDigest, LiveKey)>> {
+            let mut live = Vec::with_capacity(digests.len());
+            for digest in digests {
+                live.extend(keys::find_live(connection, digest)?.map(|key| (digest, key)));
+            }
+            Ok(live)
+        })?;
+        let digests: HashSet<KeyDigest> = live.iter().map(|(digest, _)| *digest).collect();
+        let versions: HashSet<(StoreId, i64)> = live.iter().map(|(_, key)| (key.store, key.catalog_version)).collect();
+        lock(&self.keys).retain(|digest, _| digests.contains(digest));
+        lock(&self.products).retain(|(store, _), shelf| versions.contains(&(*store, shelf.catalog_version)));
+        self.swept.store(generation, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// How many keys and products are kept in memory.
+    pub fn kept(&self) -> (usize, usize) {
+        (lock(&self.keys).len(), lock(&self.products).len())
+    }
+
+    fn forget(&self, digest: &KeyDigest) {
+        let mut keys = lock(&self.keys);
+        let Some((_, visitor)) = keys.get(digest) else { return };
+        keys.remove(digest);
+        drop(keys);
+        lock(&self.products).retain(|(store, _), _| *store != visitor.key.store);
+    }
+}
+
+impl std::fmt::Debug for Pricing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (keys, products) = self.kept();
+        f.debug_struct("Pricing").field("keys", &keys).field("products", &products).finish_non_exhaustive()
+    }
+}
+
+/// Reads all that the price of a product depends on, in the snapshot of `connection`.
+///
+/// # Errors
+/// The database's.
+pub fn read_shelf(connection: &Connection, scope: Scope, catalog_version: i64, product: &ProductId) -> Result<Shelf> {
+    let matrix = match assignments::find_matrix(connection, scope.store, product)? {
+        Some(assigned) => matrices::find(connection, scope.store, assigned.matrix)?,
+        None => None,
+    };
+    let matrix = matrix.map(|stored| (stored.name, stored.matrix));
+    let groups = options::list_of_product(connection, scope.store, product)?;
+    Ok(Shelf { catalog_version, currency: scope.currency, unit: scope.unit, matrix, groups })
+}
+
+impl Shelf {
+    /// Prices `request`.
+    ///
+    /// # Errors
+    /// `NotFound` without a matrix, `Conflict` while that has no prices yet, `Malformed` for options that cannot be selected so,
+    /// `Invalid` for a size that has no price. Each has one of the [`codes`], and a sentence for shoppers.
+    pub fn quote(&self, request: &QuoteRequest<'_>) -> Result<Quote> {
+        let Some((_, matrix)) = &self.matrix else {
+            return Err(Error::new(Kind::NotFound, "there are no prices for this product")
+                .with_member("code", codes::NO_MATRIX));
+        };
+        quote::quote(matrix, &self.groups, request).map_err(|error| match error {
+            QuoteError::Selections(faults) => self.selections(&faults),
+            QuoteError::Lookup(error) => self.lookup(error),
+            QuoteError::TooLarge => {
+                Error::new(Kind::Invalid, "this price is too large").with_member("code", codes::PRICE_TOO_LARGE)
+            }
+        })
+    }
+
+    fn lookup(&self, error: LookupError) -> Error {
+        let unit = self.unit;
+        match error {
+            LookupError::NotPricedYet => {
+                Error::new(Kind::Conflict, "this product is not priced yet").with_member("code", codes::NOT_PRICED_YET)
+            }
+            LookupError::OutsideTheGrid { axis, asked, min, max } => {
+                let text =
+                    format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}");
+                Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
+            }
+            LookupError::NotOffered { width, height } => {
+                Error::new(Kind::Invalid, format!("the size {width} x {height} {unit} is not offered"))
+                    .with_member("code", codes::SIZE_NOT_OFFERED)
+            }
+        }
+    }
+
+    /// All faults: for shoppers by the groups' names, for programs by their ids.
+    fn selections(&self, faults: &SelectionFaults) -> Error {
+        let name = |id: &str| {
+            let group = self.groups.iter().find(|group| group.id.to_string() == id)?;
+            Some(group.name.as_str())
+        };
+        let sentences: Vec<String> = faults
+            .iter()
+            .map(|(group, fault)| match name(group) {
+                Some(name) => format!("{name}: {fault}"),
+                None => fault.to_string(),
+            })
+            .collect();
+        let code = if faults.is_stale() { codes::STALE_OPTIONS } else { codes::OPTIONS_NOT_ALLOWED };
+        let error = Error::new(Kind::Malformed, sentences.join("; ")).with_member("code", code);
+        faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
+    }
+
+    /// About how much memory it takes.
+    fn bytes(&self) -> usize {
+        let matrix = self.matrix.as_ref().map_or(0, |(name, matrix)| {
+            let (width, height) = (matrix.widths().len(), matrix.heights().len());
+            name.as_str().len() + (width + height) * 8 + width * height * 16
+        });
+        let choices =
+            |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();
+        matrix + self.groups.iter().map(|group| group.name.as_str().len() + 80 + choices(group)).sum::<usize>()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

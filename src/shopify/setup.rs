@@ -1,0 +1,54 @@
+//! What to enter at Shopify: the block of `shopify.app.toml`, and the same as steps in the Dev Dashboard. Compliance topics can be
+//! subscribed only there: the Admin API's list of topics does not have them.
+
+/// The version of Shopify's API whose shapes are read and played here.
+pub const API_VERSION: &str = "2026-10";
+
+/// The block of `shopify.app.toml` that sends all four topics to `url`.
+pub fn toml_block(url: &str) -> String {
+    // One subscription for the compliance topics: the Shopify CLI refuses a topic that is there twice. Of an uninstallation only what
+    // is read is asked for; updated_at besides, for Shopify drops a delivery whose fields are all the same as the last one's.
+    format!(
+        r#"[webhooks]
+api_version = "{API_VERSION}"
+
+  [[webhooks.subscriptions]]
+  compliance_topics = ["customers/data_request", "customers/redact", "shop/redact"]
+  uri = "{url}"
+
+  [[webhooks.subscriptions]]
+  topics = ["app/uninstalled"]
+  uri = "{url}"
+  include_fields = ["id", "myshopify_domain", "updated_at"]
+"#
+    )
+}
+
+/// The steps that a person takes, in order.
+pub fn steps(url: &str) -> Vec<String> {
+    vec![
+        "Put the block into your app's shopify.app.toml, in place of its [webhooks] section, and remove a [webhooks.privacy_compliance] section: both together are refused.".to_owned(),
+        "Run `shopify app deploy` in the app's directory and release the version.".to_owned(),
+        format!(
+            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks and for app/uninstalled, and release it."
+        ),
+        "Copy the app's client secret from its settings to QUOTEGRID_SHOPIFY_API_SECRET_FILE. Webhooks made by hand in a store's admin under Settings > Notifications are signed with another key and are refused.".to_owned(),
+        format!("Check from outside that {url} answers 401 to an unsigned request: curl -si -X POST {url}"),
+        "Do not subscribe app/uninstalled through the Admin API as well: it would be delivered twice.".to_owned(),
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shopify::Topic;
+
+    #[test]
+    fn every_known_topic_is_subscribed_once_at_the_address() {
+        let block = toml_block("https://quotes.example.com/webhooks");
+        for topic in Topic::KNOWN {
+            assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
+        }
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 2);
+    }
+}

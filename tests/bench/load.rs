@@ -1,0 +1,114 @@
+//! How many webhooks a second, and how long each takes: `cargo bench --bench load`.
+//!
+//! Signed `shop/redact` webhooks over 1, 32 and 256 keep-alive connections, and over a connection for each request, against
+//!
+//! - `tiny_http`: its empty 200, without the gate: the reference. Its connections are opened one by one, because it leaves all but four
+//!   of those that come at once without an answer;
+//! - `checked`: this server, signature checked, nothing stored;
+//! - `durable`: this server as `serve` runs it, answered after the commit of delivery, request and job, with `synchronous=FULL`;
+//! - `erasing`: the same while a store of a million rows is being erased (over 32 connections only).
+//!
+//! All run in this process, load generator included, so on two cores everything shares those. Rounds are interleaved, and the median of
+//! each figure is shown, so that what else the machine does falls on all alike. Absolute figures say little; compare the ratios.
+//!
+//! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down, `--rows 100000` makes the
+//! store smaller.
+
+#[path = "load/client.rs"]
+mod client;
+#[path = "load/servers.rs"]
+mod servers;
+#[path = "load/webhooks.rs"]
+mod webhooks;
+
+use client::{Load, Run};
+use servers::Target;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+struct Arguments {
+    seconds: f64,
+    rounds: usize,
+    only: Option<String>,
+    connections: Option<usize>,
+    rows: usize,
+}
+
+fn arguments() -> Option<Arguments> {
+    let mut arguments = Arguments { seconds: 1.5, rounds: 3, only: None, connections: None, rows: 1_000_000 };
+    let mut given = std::env::args().skip(1);
+    let mut is_bench = false;
+    while let Some(argument) = given.next() {
+        let mut value = || given.next().unwrap_or_else(|| panic!("{argument} needs a value"));
+        match argument.as_str() {
+            "--bench" => is_bench = true,
+            "--seconds" => arguments.seconds = value().parse().expect("--seconds is a number"),
+            "--rounds" => arguments.rounds = value().parse().expect("--rounds is a number"),
+            "--only" => arguments.only = Some(value()),
+            "--connections" => arguments.connections = Some(value().parse().expect("--connections is a number")),
+            "--rows" => arguments.rows = value().parse().expect("--rows is a number"),
+            _ => {}
+        }
+    }
+    // `cargo test --all-targets` runs this too, and wants no figures.
+    is_bench.then_some(arguments)
+}
+
+fn main() {
+    let Some(arguments) = arguments() else { return };
+    let loads = [Load::Kept(1), Load::Kept(32), Load::Kept(256), Load::EachItsOwn(32)];
+    let loads = loads.into_iter().filter(|load| arguments.connections.is_none_or(|count| *load == Load::Kept(count)));
+    let loads: Vec<Load> = loads.collect();
+    let targets: Vec<Target> = ["tiny_http", "checked", "durable", "erasing"]
+        .into_iter()
+        .filter(|name| arguments.only.as_deref().is_none_or(|only| only == *name))
+        .map(Target::start)
+        .collect();
+    let webhooks = webhooks::Webhooks::new();
+    let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
+    for _ in 0..arguments.rounds {
+        for (which_load, load) in loads.iter().enumerate() {
+            for (which, target) in targets.iter().enumerate() {
+                let erasure = match target.name {
+                    "erasing" if *load != Load::Kept(32) => continue,
+                    "erasing" => Some(target.begin_erasure(arguments.rows)),
+                    _ => None,
+                };
+                let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds));
+                if erasure.is_some_and(|erasure| !erasure.finish()) {
+                    eprintln!("the erasure ended before the run did: give it more --rows, or less --seconds");
+                }
+                runs.entry((which_load, which)).or_default().push(run);
+            }
+        }
+    }
+    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | to tiny_http | to checked |");
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    for (which_load, load) in loads.iter().enumerate() {
+        let median = |which: usize, figure: fn(&Run) -> f64| {
+            let mut figures: Vec<f64> = runs[&(which_load, which)].iter().map(figure).collect();
+            figures.sort_by(f64::total_cmp);
+            figures[figures.len() / 2]
+        };
+        for (which, target) in targets.iter().enumerate() {
+            if !runs.contains_key(&(which_load, which)) {
+                continue;
+            }
+            let rate = median(which, Run::rate);
+            let ratio = |name: &str| {
+                let other = targets.iter().position(|target| target.name == name);
+                other.map_or_else(|| "–".to_owned(), |other| format!("{:.2}", rate / median(other, Run::rate)))
+            };
+            println!(
+                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
+                target.name,
+                median(which, |run| run.quantile_ms(0.5)),
+                median(which, |run| run.quantile_ms(0.99)),
+                median(which, |run| run.quantile_ms(0.999)),
+                median(which, Run::micros_each),
+                ratio("tiny_http"),
+                ratio("checked"),
+            );
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is measured.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit, Mac};
+use quotegrid::app::{App, Background, Options};
+use quotegrid::catalog::stores;
+use quotegrid::domain::ids::{MatrixId, ShopDomain};
+use quotegrid::domain::length::Unit;
+use quotegrid::domain::money::Currency;
+use quotegrid::error::Error;
+use quotegrid::http::server::{Server, ServerOptions};
+use quotegrid::http::{Reply, Request, Response, Router, Service, Site};
+use quotegrid::queue::NewJob;
+use quotegrid::shopify::{Secrets, Webhook};
+use sha2::Sha256;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+pub(crate) const SECRET: &str = "bench-secret-bench-secret-bench-";
+/// Handler threads of plain tiny_http, as many as it was measured best with.
+const PLAIN_HANDLERS: usize = 4;
+
+pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length will do");
+    mac.update(body);
+    STANDARD.encode(mac.finalize().into_bytes())
+}
+
+/// A running server.
+pub(crate) struct Target {
+    pub(crate) name: &'static str,
+    pub(crate) address: SocketAddr,
+    _server: Option<Server>,
+    app: Option<(Arc<App>, TempDir)>,
+}
+
+impl Target {
+    pub(crate) fn start(name: &'static str) -> Self {
+        if name == "tiny_http" {
+            return Self { name, address: plain_tiny_http(), _server: None, app: None };
+        }
+        let secrets = Secrets::new([SECRET]);
+        let (service, app): (Arc<dyn Service>, _) = if name == "checked" {
+            (Arc::new(Checked(secrets)), None)
+        } else {
+            let directory = tempfile::tempdir().expect("a directory");
+            let app = App::open(Options::new(directory.path().join("bench.db"))).expect("a database");
+            let app = Arc::new(app);
+            (Arc::new(Router::new(Arc::new(Site::new(app.clone(), secrets)))), Some((app, directory)))
+        };
+        let server = Server::start(ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))), service);
+        let server = server.expect("a server");
+        Self { name, address: server.address(), _server: Some(server), app }
+    }
+
+    /// Begins to erase a store of `rows` rows, with one worker, which has no time for the webhooks' own jobs meanwhile.
+    pub(crate) fn begin_erasure(&self, rows: usize) -> Erasure {
+        let (app, _) = self.app.as_ref().expect("this server stores");
+        let shop: ShopDomain = "a-large-shop.myshopify.com".parse().expect("a shop domain");
+        fill(app, &shop, rows);
+        // Before whatever the webhooks of earlier runs have left.
+        let long_ago = app.clock.now() - chrono::TimeDelta::hours(1);
+        let job = NewJob::new("shop_redact", serde_json::json!({ "shop": shop.as_str() })).scheduled_at(long_ago);
+        app.enqueue(job).expect("enqueued");
+        Erasure { background: app.start(1).expect("a worker"), app: app.clone(), shop }
+    }
+}
+
+/// A million rows take some seconds.
+const ERASURE_PATIENCE: Duration = Duration::from_secs(120);
+
+/// An erasure that goes on.
+pub(crate) struct Erasure {
+    app: Arc<App>,
+    background: Background,
+    shop: ShopDomain,
+}
+
+impl Erasure {
+    /// Waits for its end. Returns whether it was still going on.
+    pub(crate) fn finish(self) -> bool {
+        let remains = || {
+            let shop = self.shop.clone();
+            let count: quotegrid::db::Result<bool> = self.app.db.read(move |connection| {
+                Ok(connection
+                    .query_row("SELECT count(*) > 0 FROM stores WHERE shop = ?1", [shop.as_str()], |row| row.get(0))?)
+            });
+            count.expect("readable")
+        };
+        let was_going_on = remains();
+        let begun = Instant::now();
+        while remains() {
+            assert!(begun.elapsed() < ERASURE_PATIENCE, "the erasure does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        self.background.stop(Duration::from_secs(60));
+        was_going_on
+    }
+}
+
+/// A store with matrices of 50 by 50 cells.
+fn fill(app: &App, shop: &ShopDomain, rows: usize) {
+    let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
+    let euro: Currency = "EUR".parse().expect("a currency");
+    let installed: Result<String, Error> = app.db.write(move |tx| {
+        let installed = stores::install(tx, now, entropy.as_ref(), &wanted, euro, Unit::Mm)?;
+        Ok(installed.scope().store.to_string())
+    });
+    let store = installed.expect("installed");
+    for _ in 0..rows.div_ceil(2500) {
+        let matrix = MatrixId::new(now, app.entropy.array()).to_string();
+        let (store, now) = (store.clone(), now.timestamp_millis());
+        let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
+            tx.execute(
+                "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
+                 VALUES (?1, ?2, 'bench', 'mm', 'EUR', ?3, ?3)",
+                (&matrix, &store, now),
+            )?;
+            tx.execute(
+                "WITH RECURSIVE side (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM side WHERE at < 49)
+                 INSERT INTO matrix_cells (matrix_id, height_position, width_position, price_minor)
+                 SELECT ?1, height.at, width.at, 1999 FROM side AS height, side AS width",
+                [&matrix],
+            )?;
+            Ok(())
+        });
+        written.expect("written");
+    }
+}
+
+fn plain_tiny_http() -> SocketAddr {
+    let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").expect("a server"));
+    for _ in 0..PLAIN_HANDLERS {
+        let server = server.clone();
+        std::thread::spawn(move || {
+            while let Ok(request) = server.recv() {
+                let _gone = request.respond(tiny_http::Response::empty(200));
+            }
+        });
+    }
+    server.server_addr().to_ip().expect("a TCP address")
+}
+
+/// Checks a webhook as the server does, and stores nothing.
+struct Checked(Secrets);
+
+impl Service for Checked {
+    fn call(&self, request: Request, reply: Reply) {
+        let status = match Webhook::receive(&self.0, request.headers.iter(), &request.body) {
+            Ok(_) => 200,
+            Err(_) => 401,
+        };
+        reply.send(Response::new(status, "application/json", r#"{"status":"checked"}"#));
+    }
+}

@@ -1,0 +1,219 @@
+//! The direction of the code, written as absences, and the documents held against the code. Each rule's reason is in
+//! ARCHITECTURE.md.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Every Rust file below `place`, as a path from the root with its code: comments and tests at the end of a file left out.
+fn code_below(place: &str) -> Vec<(String, String)> {
+    let place = root().join(place);
+    let files = if place.is_dir() { files_below(&place) } else { vec![place] };
+    let code = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("a readable file");
+        let text = text.split("\n#[cfg(test)]\n").next().unwrap_or_default();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        (relative(&path), lines.collect::<Vec<_>>().join("\n"))
+    };
+    files.into_iter().filter(|path| path.extension().is_some_and(|end| end == "rs")).map(code).collect()
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).expect("a readable directory") {
+        let path = entry.expect("a readable entry").path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root()).expect("below the root").to_string_lossy().into_owned()
+}
+
+/// Whether `word` stands in `code` with no letter, digit or underscore beside it.
+fn has_word(code: &str, word: &str) -> bool {
+    let is_part = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(is_part) && !code[at + word.len()..].starts_with(is_part))
+}
+
+#[track_caller]
+fn assert_absent(places: &[&str], words: &[&str]) {
+    for place in places {
+        for (path, code) in code_below(place) {
+            for word in words {
+                assert!(!has_word(&code, word), "{path} names {word}");
+            }
+        }
+    }
+}
+
+/// Files below `src/` other than `allowed` that name `word`.
+#[track_caller]
+fn assert_only_in(word: &str, allowed: &[&str]) {
+    for (path, code) in code_below("src") {
+        if !allowed.iter().any(|allowed| path.starts_with(allowed)) {
+            assert!(!has_word(&code, word), "{path} names {word}, which only {allowed:?} may");
+        }
+    }
+}
+
+#[test]
+fn domain_knows_nothing_of_sql_time_logs_or_http() {
+    assert_absent(
+        &["src/domain"],
+        &["rusqlite", "crate::db", "log", "crate::http", "crate::queue", "Utc::now", "Instant", "SystemTime"],
+    );
+}
+
+#[test]
+fn shopify_turns_wire_formats_into_values_and_knows_no_database() {
+    assert_absent(&["src/shopify"], &["rusqlite", "crate::db", "crate::queue", "crate::erasure", "crate::catalog"]);
+}
+
+#[test]
+fn the_queue_knows_nothing_of_what_its_jobs_are_about() {
+    // An atomic's `store` is none of those meant.
+    assert_absent(
+        &["src/queue"],
+        &["gdpr", "shop", "shops", "stores", "webhook", "webhooks", "erasure", "catalog", "orders", "crate::http"],
+    );
+}
+
+/// The modules named, as paths of this crate.
+fn modules(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| format!("crate::{name}")).collect()
+}
+
+#[track_caller]
+fn assert_imports_none(places: &[&str], names: &[&str]) {
+    let paths = modules(names);
+    assert_absent(places, &paths.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_direction_is_one_way() {
+    let features = ["intake", "erasure", "catalog", "orders", "alerts", "housekeeping"];
+    assert_imports_none(&["src/db"], &["queue", "shopify", "http", "app", "cli"]);
+    assert_imports_none(&["src/db"], &features);
+    assert_imports_none(&["src/queue"], &["shopify", "http", "app", "cli"]);
+    assert_imports_none(&["src/queue"], &features);
+    assert_imports_none(&["src/erasure", "src/catalog", "src/orders"], &["http", "app", "cli", "intake"]);
+    assert_imports_none(&["src/intake"], &["http", "cli"]);
+    assert_imports_none(&["src/http", "src/app.rs"], &["cli"]);
+    assert_imports_none(&["src/documents"], &["http", "app", "cli"]);
+    assert_absent(&["src/http", "src/intake", "src/erasure", "src/catalog", "src/orders", "src/queue"], &["clap"]);
+}
+
+#[test]
+fn there_is_no_sql_in_surfaces_and_rules() {
+    for place in ["src/http", "src/cli", "src/domain", "src/shopify"] {
+        for (path, code) in code_below(place) {
+            for verb in ["SELECT ", "INSERT INTO", "UPDATE ", "DELETE FROM", "PRAGMA "] {
+                assert!(!code.contains(verb), "{path} has SQL: {verb}");
+            }
+        }
+    }
+}
+
+#[test]
+fn each_table_is_written_by_one_feature() {
+    for (table, owner) in [
+        ("job_queue", "src/queue"),
+        ("job_attempts", "src/queue"),
+        ("gdpr_requests", "src/erasure"),
+        ("erasure_receipts", "src/erasure"),
+        ("webhook_deliveries", "src/intake"),
+        ("stores", "src/catalog"),
+        ("api_keys", "src/catalog"),
+        ("price_matrices", "src/catalog"),
+        ("breakpoints", "src/catalog"),
+        ("matrix_cells", "src/catalog"),
+        ("product_matrices", "src/catalog"),
+        ("option_groups", "src/catalog"),
+        ("option_choices", "src/catalog"),
+        ("product_option_groups", "src/catalog"),
+        ("draft_order_records", "src/orders"),
+        ("meta", "src/keyed_hash.rs"),
+        ("raised_alerts", "src/alerts"),
+    ] {
+        for (path, code) in code_below("src") {
+            let statements = ["INSERT INTO ", "UPDATE ", "DELETE FROM "].map(|verb| format!("{verb}{table}"));
+            let writes = statements.iter().any(|statement| has_word(&code, statement));
+            assert!(!writes || path.starts_with(owner), "{path} writes {table}, which is {owner}'s");
+        }
+    }
+}
+
+#[test]
+fn what_stands_in_one_place_only() {
+    assert_only_in("tiny_http", &["src/http/server.rs"]);
+    assert_only_in("env::var", &["src/config.rs"]);
+    assert_only_in("env::var_os", &["src/config.rs"]);
+    assert_only_in("Utc::now", &["src/clock.rs"]);
+    assert_only_in("SystemTime::now", &["src/clock.rs"]);
+    assert_only_in("getrandom", &["src/entropy.rs"]);
+    assert_only_in("now_v7", &[]);
+    // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open
+    // lock files, a directory to make its names durable, and /dev/null.
+    let openers = ["src/erasure/scan.rs", "src/queue/lease.rs", "src/db/exclusive.rs", "src/http/gate/descriptors.rs"];
+    assert_only_in("File::open", &openers);
+    assert_only_in(
+        "erasure",
+        &[
+            "src/erasure",
+            "src/intake",
+            "src/app.rs",
+            "src/backup",
+            "src/housekeeping.rs",
+            "src/alerts",
+            "src/documents",
+            "src/http",
+            "src/cli",
+            "src/lib.rs",
+        ],
+    );
+}
+
+#[test]
+fn the_map_in_the_architecture_page_is_the_source_tree() {
+    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
+    let map = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a map");
+    let mapped: BTreeSet<String> = map
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| word.starts_with("src/"))
+        .map(str::to_owned)
+        .collect();
+    let present: BTreeSet<String> = files_below(&root().join("src")).iter().map(|path| relative(path)).collect();
+    let missing: Vec<_> = present.difference(&mapped).collect();
+    let gone: Vec<_> = mapped.difference(&present).collect();
+    assert!(missing.is_empty() && gone.is_empty(), "not on the map: {missing:?}; on it and not there: {gone:?}");
+}
+
+#[test]
+fn the_readme_opens_with_the_two_commands_and_ci_runs_the_second() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).take(1).collect();
+    let commands: Vec<&str> =
+        blocks[0].lines().skip(1).map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
+    assert_eq!(commands[..2], ["cargo run --release -- serve --dev", "cargo test"]);
+    let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
+    assert!(ci.lines().any(|line| line.trim() == commands[1]), "the gate runs what the README says");
+}
+
+#[test]
+fn every_setting_is_in_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+    let config = fs::read_to_string(root().join("src/config.rs")).expect("src/config.rs");
+    let settings: BTreeSet<&str> = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    assert!(settings.len() > 5, "the test still finds settings");
+    let missing: Vec<_> = settings.into_iter().filter(|setting| !readme.contains(&format!("`{setting}`"))).collect();
+    assert!(missing.is_empty(), "not in the README: {missing:?}");
+}

@@ -1,0 +1,267 @@
+//! Price lists over the admin API and the command line.
+
+use super::{Shop, made};
+use quotegrid::testing::Fixture;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::{Command, Output, Stdio};
+
+fn import(shop: &Shop<'_>, query: &str, csv: &str) -> (u16, Value) {
+    let response = shop.send("POST", &format!("/matrices/import?{query}"), None, csv.as_bytes());
+    (response.status, response.json_body())
+}
+
+fn lines(faults: &Value) -> Vec<u64> {
+    faults.as_array().expect("a list").iter().map(|fault| fault["line"].as_u64().expect("a line")).collect()
+}
+
+/// The table of the contract's section 5: what a preview says of a file, and that an import does accordingly.
+#[test]
+fn the_contracts_table_of_price_lists() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let nine = "w,h,price\n1,1,1\n2,1,1\n3,1,1\n1,2,1\n2,2,1\n3,2,1\n1,3,1\n2,3,1\n3,3,1";
+    let ok: &[u64] = &[];
+    for (id, csv, widths, heights, faulty) in [
+        ("C1", nine, 3, 3, ok),
+        ("C2", "width,height,price\n100,200,10\n200,200,20", 2, 1, ok),
+        ("C3 empty", "", 0, 0, &[0]),
+        ("C3 header", "width,height,price", 0, 0, &[0]),
+        ("C3 blanks", " \n\n  \n", 0, 0, &[0]),
+        ("C5", "100,200,10\nabc,300,20\n200,200,30", 2, 1, &[2]),
+        ("C6", "100,200,10\n200,-300,20", 1, 1, &[2]),
+        ("C7", "100,200,10\n200,300,-20", 1, 1, &[2]),
+        ("C8 two", "100,200,10\n200,300", 1, 1, &[2]),
+        ("C8 four", "100,200,10\n200,300,1,1", 1, 1, &[2]),
+        ("C9", "100,200,10\n100,200,99.99", 1, 1, ok),
+        ("C10", "200,2,1\n100,2,2\n200,1,3\n100,1,4", 2, 2, ok),
+        ("C11", " \"1\" , \"2\" , \"3\" ", 1, 1, ok),
+        ("C12", "\u{feff}1,2,3", 1, 1, ok),
+        ("C12 header", "\u{feff}width,height,price\n1,2,3", 1, 1, ok),
+        ("C13 semicolon", "1;2;3,50", 1, 1, ok),
+        ("C13 tab", "1\t2\t3", 1, 1, ok),
+        ("C15", "1,2,", 0, 0, &[1]),
+        ("C17", "100,200,price on request", 0, 0, &[1]),
+        ("C18", "height,width,price\n100,200,5\n50,200,4", 1, 2, ok),
+        ("C19", "100,100,1\n200,200,2", 2, 2, &[0]),
+        ("C19 not offered", "100,100,1\n200,200,2\n100,200,-\n200,100,-", 2, 2, ok),
+        ("C20", "100,200,10.005", 0, 0, &[1]),
+        ("quote", "1,2,\"3", 0, 0, &[0]),
+        ("grid", "h/w,100,200\n50,1,2\n60,3,", 2, 2, ok),
+    ] {
+        let matrices = fixture.count("price_matrices");
+        let (status, preview) = import(&shop, "preview=true", csv);
+        assert_eq!(status, 200, "{id}: {preview}");
+        let size = |name: &str| preview[name].as_array().expect("a list").len();
+        assert_eq!((size("widths"), size("heights")), (widths, heights), "{id}: {preview}");
+        assert_eq!(preview["cells"], widths * heights, "{id}");
+        assert_eq!(lines(&preview["faults"]), faulty, "{id}: {preview}");
+        assert_eq!(fixture.count("price_matrices"), matrices, "{id}: a look writes nothing");
+
+        let (status, answer) = import(&shop, "name=list", csv);
+        if faulty.is_empty() {
+            let read = shop.get(&format!("/matrices/{}", made((status, answer))));
+            assert_eq!((&read["widths"], &read["heights"]), (&preview["widths"], &preview["heights"]), "{id}");
+        } else {
+            assert_eq!((status, lines(&answer["faults"])), (422, faulty.to_vec()), "{id}: {answer}");
+            assert_eq!(fixture.count("price_matrices"), matrices, "{id}: all or nothing");
+        }
+    }
+}
+
+#[test]
+fn a_file_that_is_too_large_is_told_as_a_whole() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let mut csv = "1,1,1\n".repeat(1_048_576 / 6 + 1);
+    csv.truncate(1_048_576);
+    csv.truncate(csv.rfind('\n').expect("lines") + 1);
+    assert_eq!(import(&shop, "name=full", &csv).0, 201);
+    let csv = "1,1,1\n".repeat(1_048_576 / 6 + 1);
+    let (status, problem) = import(&shop, "name=more", &csv);
+    assert_eq!((status, lines(&problem["faults"])), (422, vec![0]));
+    // A diagonal would ask for hundreds of millions of cells.
+    let diagonal: String = (1..50_000).map(|step| format!("{step},{step},1\n")).collect();
+    let (status, problem) = import(&shop, "name=diagonal", &diagonal);
+    assert_eq!(status, 422, "{problem}");
+}
+
+#[test]
+fn bad_lines_are_skipped_only_when_that_is_asked_for() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let csv = "100,200,10\nabc,300,20\n200,300,30";
+    let (status, problem) = import(&shop, "name=m", csv);
+    assert_eq!((status, lines(&problem["faults"]), &problem["moreFaults"]), (422, vec![2], &json!(0)));
+    let id = made(import(&shop, "name=m&skipBad=true", csv));
+    let read = shop.get(&format!("/matrices/{id}"));
+    assert_eq!(read["prices"], json!([["10.00", null], [null, "30.00"]]), "never a price of 0");
+}
+
+#[test]
+fn the_query_says_what_to_do_and_faults_in_it_are_told() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    for (query, faulty) in [
+        ("", "name"),
+        ("name=", "name"),
+        ("name=%20", "name"),
+        ("name=m&layout=square", "layout"),
+        ("name=m&preview=1", "preview"),
+        ("name=m&skipbad=true", "skipbad"),
+    ] {
+        let (status, problem) = import(&shop, query, "1,1,1");
+        assert_eq!((status, super::fields(&problem)), (422, vec![faulty]), "{query}");
+    }
+    // A grid of two widths looks like a list of three columns; saying which it is settles it.
+    let csv = "10,100,200\n50,1,2\n60,3,4";
+    assert_eq!(import(&shop, "preview=true&layout=grid", csv).1["cells"], 4);
+    assert_eq!(import(&shop, "preview=true&layout=long", csv).1["layout"], "long");
+}
+
+#[test]
+fn an_import_into_a_matrix_shows_what_it_changes_and_keeps_the_rest() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let id = shop.matrix("m");
+    shop.assign("1001", &id);
+    let path = format!("/matrices/{id}/import");
+    shop.json("PATCH", &format!("/matrices/{id}"), Some("\"1\""), Some(&json!({ "outside": "clamp" })));
+    let csv = "h/w,300,600,1000\n200,10,16,-\n400,20,25.50,31";
+    let preview = shop.send("PUT", &format!("{path}?preview=true"), None, csv.as_bytes());
+    assert_eq!((preview.status, preview.header("etag")), (200, Some("\"2\"")));
+    assert_eq!(
+        preview.json_body()["changes"],
+        json!({
+            "widthsAdded": [1000], "widthsRemoved": [900.5], "heightsAdded": [], "heightsRemoved": [],
+            "prices": [{ "width": 600, "height": 200, "from": "15.50", "to": "16.00" }],
+        })
+    );
+    for (tag, expected) in [(None, 428), (Some("\"1\""), 412)] {
+        assert_eq!(shop.send("PUT", &path, tag, csv.as_bytes()).status, expected);
+    }
+    assert_eq!(shop.send("PUT", &path, Some("\"2\""), b"1,2,x").status, 422);
+    let response = shop.send("PUT", &path, Some("\"2\""), csv.as_bytes());
+    assert_eq!((response.status, response.header("etag")), (200, Some("\"3\"")));
+    let read = shop.get(&format!("/matrices/{id}"));
+    assert_eq!((&read["name"], &read["outside"]), (&json!("m"), &json!("clamp")));
+    assert_eq!(read["prices"], json!([["10.00", "16.00", null], ["20.00", "25.50", "31.00"]]));
+    assert_eq!(shop.get("/products/1001")["matrix"]["id"], json!(id));
+    let renamed = shop.send("PUT", &format!("{path}?name=new"), Some("\"3\""), csv.as_bytes());
+    assert_eq!(renamed.status, 200);
+    assert_eq!(shop.get(&format!("/matrices/{id}"))["name"], "new");
+}
+
+#[test]
+fn an_export_imported_again_is_the_same_matrix() {
+    let fixture = Fixture::new();
+    let shop = Shop::install_in(&fixture, "dinars", "KWD", "cm");
+    let body = json!({
+        "name": "m", "widths": [0.001, 30, 99_999.5], "heights": [1, 2.5],
+        "prices": [["0.001", null, "1"], [null, null, "999999999999.999"]],
+    });
+    let id = made(shop.post("/matrices", &body));
+    let original = shop.get(&format!("/matrices/{id}"));
+    for layout in ["long", "grid"] {
+        let response = shop.send("GET", &format!("/matrices/{id}/export?layout={layout}"), None, b"");
+        assert_eq!((response.status, response.header("content-type")), (200, Some("text/csv; charset=utf-8")));
+        assert!(response.header("content-disposition").is_some_and(|value| value.starts_with("attachment")));
+        let csv = String::from_utf8(response.body).expect("text");
+        let again = shop.get(&format!("/matrices/{}", made(import(&shop, "name=again", &csv))));
+        for member in ["widths", "heights", "prices"] {
+            assert_eq!(again[member], original[member], "{layout} {member}: {csv}");
+        }
+    }
+    assert_eq!(shop.send("GET", &format!("/matrices/{id}/export?layout=auto"), None, b"").status, 422);
+}
+
+/// Runs the binary on a database of its own.
+struct CommandLine(tempfile::TempDir);
+
+impl CommandLine {
+    fn new() -> Self {
+        let line = Self(tempfile::tempdir().expect("a directory"));
+        line.succeeds(&["stores", "add", "panes.myshopify.com", "--currency", "EUR"], "");
+        line
+    }
+
+    fn run(&self, arguments: &[&str], stdin: &str) -> Output {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+            .args(arguments)
+            .current_dir(self.0.path())
+            .env("QUOTEGRID_DATABASE", self.0.path().join("quotegrid.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it runs");
+        // A command that fails early does not read it.
+        let _closed = child.stdin.take().expect("piped").write_all(stdin.as_bytes());
+        child.wait_with_output().expect("it ends")
+    }
+
+    fn succeeds(&self, arguments: &[&str], stdin: &str) -> String {
+        let output = self.run(arguments, stdin);
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).expect("text")
+    }
+
+    fn json(&self, arguments: &[&str], stdin: &str) -> Value {
+        let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
+        serde_json::from_str(&self.succeeds(&arguments, stdin)).expect("one JSON document")
+    }
+}
+
+#[test]
+fn the_command_line_imports_exports_lists_and_assigns() {
+    let line = CommandLine::new();
+    std::fs::write(line.0.path().join("Roller blind.csv"), "h/w,300,600\n200,10,15\n400,20,\n").expect("written");
+    let preview = line.json(&["matrices", "import", "Roller blind.csv", "--preview"], "");
+    assert_eq!((&preview["cells"], &preview["layout"]), (&json!(4), &json!("grid")));
+    let made = line.json(&["matrices", "import", "Roller blind.csv"], "");
+    assert_eq!(made["version"], 1);
+    let listed = line.json(&["matrices", "list"], "");
+    assert_eq!((&listed["matrices"][0]["id"], &listed["matrices"][0]["name"]), (&made["id"], &json!("Roller blind")));
+
+    let exported = line.succeeds(&["matrices", "export", "Roller blind"], "");
+    assert_eq!(exported, "width,height,price\n300,200,10.00\n600,200,15.00\n300,400,20.00\n600,400,-\n");
+    let id = made["id"].as_str().expect("an id");
+    let again = line.json(&["matrices", "import", "-", "--into", id], &exported);
+    assert_eq!(again["version"], 2);
+    assert_eq!(line.succeeds(&["matrices", "export", id], ""), exported, "the same matrix, losslessly");
+
+    let assigned = line.json(&["matrices", "assign", "Roller blind", "1001", "gid://shopify/Product/1002"], "");
+    assert_eq!(assigned["products"][1]["productId"], "gid://shopify/Product/1002");
+    line.succeeds(&["matrices", "import", "-", "--name", "other"], "1,1,1");
+    let refused = line.run(&["matrices", "assign", "other", "1001"], "");
+    assert_eq!(refused.status.code(), Some(1));
+    line.succeeds(&["matrices", "assign", "other", "1001", "--confirm"], "");
+
+    let document: Value =
+        serde_json::from_str(&line.succeeds(&["stores", "export", "panes.myshopify.com"], "")).expect("JSON");
+    assert_eq!(document["store"]["shop"], "panes.myshopify.com");
+    let count = |name: &str| document[name].as_array().expect("a list").len();
+    assert_eq!((count("keys"), count("matrices"), count("products"), count("jobs")), (1, 2, 2, 0));
+}
+
+#[test]
+fn the_command_line_tells_every_fault_and_writes_nothing() {
+    let line = CommandLine::new();
+    let refused = line.run(&["matrices", "import", "-", "--name", "m"], "100,200,10\nabc,3,4\n5,6\n");
+    let told = String::from_utf8(refused.stderr).expect("text");
+    assert_eq!((refused.status.code(), refused.stdout.len()), (Some(2), 0), "{told}");
+    assert!(told.contains("line 2: width \"abc\"") && told.contains("line 3: 3 columns"), "{told}");
+    assert_eq!(line.json(&["matrices", "list"], "")["matrices"], json!([]));
+    for (arguments, code) in [
+        (&["matrices", "import", "-"][..], 2),
+        (&["matrices", "import", "missing.csv"], 1),
+        (&["matrices", "export", "nothing"], 1),
+        (&["matrices", "list", "--shop", "nobody.myshopify.com"], 1),
+        (&["stores", "export", "nobody.myshopify.com"], 1),
+    ] {
+        assert_eq!(line.run(arguments, "1,1,1").status.code(), Some(code), "{arguments:?}");
+    }
+    line.succeeds(&["stores", "add", "second.myshopify.com"], "");
+    assert_eq!(line.run(&["matrices", "list"], "").status.code(), Some(2), "which store is meant?");
+    line.succeeds(&["matrices", "list", "--shop", "second.myshopify.com"], "");
+}

@@ -1,0 +1,158 @@
+//! The WAL stays small, can be emptied whatever goes on, and nobody waits for either.
+
+use super::{FOREVER, Fixture, note_bytes, size_of};
+use quotegrid::db::{self, Db};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn the_wal_stays_bounded_under_steady_writing_and_is_emptied_afterwards() {
+    let fixture = Fixture::new();
+    let largest = AtomicU64::new(0);
+    // 128 MiB, four times what the writer lets pass, from enough threads that it never rests: only between two batches of its
+    // own can the WAL then start over.
+    std::thread::scope(|scope| {
+        for thread in 0..8 {
+            let (fixture, largest) = (&fixture, &largest);
+            scope.spawn(move || {
+                for number in 0..256 {
+                    let name = format!("{thread}-{number}");
+                    fixture.db.write(move |tx| note_bytes(tx, &name, 64 << 10)).expect("written");
+                    largest.fetch_max(size_of(&fixture.path(), "-wal").expect("there is a WAL"), Ordering::Relaxed);
+                }
+            });
+        }
+    });
+    let largest = largest.into_inner();
+    eprintln!("the WAL grew to {} MiB", largest / MIB);
+    assert!(largest <= 64 * MIB, "the WAL grew to {} MiB", largest / MIB);
+    assert!(fixture.db.empty_wal(FOREVER).expect("tried"));
+    assert_eq!(size_of(&fixture.path(), "-wal"), Some(0));
+    assert!(size_of(&fixture.path(), "").expect("the file") > 90 * MIB, "everything is in the file now");
+}
+
+/// Threads that write without a pause, until this is dropped.
+struct Load<'a> {
+    stop: &'a AtomicBool,
+}
+
+impl Drop for Load<'_> {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[derive(Default)]
+struct Figures {
+    written: AtomicUsize,
+    longest_micros: AtomicUsize,
+}
+
+fn load(db: &Db, thread: usize, stop: &AtomicBool, figures: &Figures) {
+    for number in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let begun = Instant::now();
+        db.write(move |tx| note_bytes(tx, &format!("{thread}-{number}"), 500)).expect("written");
+        let micros = usize::try_from(begun.elapsed().as_micros()).expect("short");
+        figures.longest_micros.fetch_max(micros, Ordering::Relaxed);
+        figures.written.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn the_wal_can_be_emptied_while_many_write_and_read_without_a_pause() {
+    let fixture = Fixture::new();
+    let (stop, figures) = (AtomicBool::new(false), Figures::default());
+    std::thread::scope(|scope| {
+        let _load = Load { stop: &stop };
+        for thread in 0..16 {
+            let (fixture, stop, figures) = (&fixture, &stop, &figures);
+            scope.spawn(move || load(&fixture.db, thread, stop, figures));
+        }
+        for _ in 0..2 {
+            let (fixture, stop) = (&fixture, &stop);
+            scope.spawn(move || {
+                // Short ones, as the storefront's: one that lasts keeps the WAL for as long as it lasts.
+                while !stop.load(Ordering::Relaxed) {
+                    let look = |connection: &rusqlite::Connection| -> db::Result<i64> {
+                        let sql = "SELECT count(*) FROM (SELECT 1 FROM meta LIMIT 20)";
+                        Ok(connection.prepare_cached(sql)?.query_row((), |row| row.get(0))?)
+                    };
+                    fixture.db.read(look).expect("readable");
+                }
+            });
+        }
+        for round in 0..10 {
+            let begun = Instant::now();
+            assert!(fixture.db.empty_wal(FOREVER).expect("tried"), "round {round}");
+            eprintln!("emptied in {:?}", begun.elapsed());
+        }
+    });
+    assert!(figures.written.load(Ordering::Relaxed) > 0);
+}
+
+#[test]
+fn no_write_waits_for_a_reader_while_the_wal_is_being_emptied() {
+    let fixture = Fixture::new();
+    let (stop, quiet, emptying) = (AtomicBool::new(false), Figures::default(), Figures::default());
+    let is_emptying = AtomicBool::new(false);
+    let patience = Duration::from_millis(1500);
+    std::thread::scope(|scope| {
+        let _load = Load { stop: &stop };
+        for thread in 0..4 {
+            let (db, stop, quiet, emptying, is_emptying) = (&fixture.db, &stop, &quiet, &emptying, &is_emptying);
+            scope.spawn(move || {
+                while !is_emptying.load(Ordering::Relaxed) {
+                    let begun = Instant::now();
+                    let name = format!("quiet-{thread}-{}", quiet.written.fetch_add(1, Ordering::Relaxed));
+                    db.write(move |tx| note_bytes(tx, &name, 500)).expect("written");
+                    let micros = usize::try_from(begun.elapsed().as_micros()).expect("short");
+                    quiet.longest_micros.fetch_max(micros, Ordering::Relaxed);
+                }
+                load(db, thread, stop, emptying);
+            });
+        }
+        std::thread::sleep(Duration::from_millis(200));
+        let reader = fixture.other();
+        is_emptying.store(true, Ordering::Relaxed);
+        let mut tries = 0;
+        loop {
+            reader.execute_batch("BEGIN").expect("begun");
+            let _count: i64 = reader.query_row("SELECT count(*) FROM meta", (), |row| row.get(0)).expect("read");
+            let begun = Instant::now();
+            if !fixture.db.empty_wal(patience).expect("tried") {
+                assert!(begun.elapsed() >= patience, "it kept trying");
+                break;
+            }
+            // All was in the file when this one began: it needs nothing of the WAL.
+            reader.execute_batch("COMMIT").expect("ended");
+            tries += 1;
+            assert!(tries < 100, "a reader of what is in the WAL keeps it from being emptied");
+        }
+        reader.execute_batch("COMMIT").expect("ended");
+        assert!(fixture.db.empty_wal(FOREVER).expect("tried"), "nobody reads any more");
+    });
+    let (before, while_emptying) =
+        (quiet.longest_micros.load(Ordering::Relaxed), emptying.longest_micros.load(Ordering::Relaxed));
+    eprintln!("longest write: {before} µs before, {while_emptying} µs while the WAL was being emptied");
+    // A checkpoint that waits for readers holds the lock for all of the patience.
+    let bound = (before * 20).max(usize::try_from(patience.as_micros() / 2).expect("small"));
+    assert!(while_emptying < bound, "a write took {while_emptying} µs, {before} µs before");
+}
+
+#[test]
+fn a_reader_of_the_newest_state_keeps_the_wal_but_hardly_the_writer() {
+    let fixture = Fixture::new();
+    fixture.db.write(|tx| note_bytes(tx, "a", 500)).expect("written");
+    let reader = fixture.other();
+    reader.execute_batch("BEGIN").expect("begun");
+    let _count: i64 = reader.query_row("SELECT count(*) FROM meta", (), |row| row.get(0)).expect("read");
+    assert!(!fixture.db.empty_wal(Duration::from_millis(300)).expect("tried"));
+    reader.execute_batch("COMMIT").expect("ended");
+    assert!(fixture.db.empty_wal(FOREVER).expect("tried"), "also when the writer sleeps");
+    assert_eq!(size_of(&fixture.path(), "-wal"), Some(0));
+}

@@ -1,0 +1,302 @@
+//! Group commit: one transaction for many, each in a savepoint of its own, answered after the commit.
+
+use super::{FOREVER, Fixture, all, assert_sound, names, names_in, note};
+use quotegrid::db::{self, Db, Error, Options};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{channel, sync_channel};
+use std::time::Duration;
+
+#[test]
+fn one_commit_serves_many_changes() {
+    let fixture = Fixture::new();
+    let before = fixture.db.writer_figures().commits.load(Ordering::Relaxed);
+    let changes_before = fixture.db.writer_figures().changes.load(Ordering::Relaxed);
+    let release = fixture.block_writer();
+    let (sender, answers) = channel();
+    for number in 0..400 {
+        let sender = sender.clone();
+        fixture.db.write_then(
+            move |tx| note(tx, &format!("{number:03}")),
+            move |outcome| sender.send(outcome.is_ok()).expect("the test waits"),
+        );
+    }
+    drop(release);
+    assert!(all(answers, 400).into_iter().all(|ok| ok));
+    assert_eq!(names(&fixture.db).len(), 400);
+    let figures = fixture.db.writer_figures();
+    assert_eq!(figures.changes.load(Ordering::Relaxed) - changes_before, 401);
+    assert_eq!(figures.waiting.load(Ordering::Relaxed), 0);
+    let commits = figures.commits.load(Ordering::Relaxed) - before;
+    assert!(commits <= 100, "{commits} commits for 401 changes");
+}
+
+#[test]
+fn an_answer_comes_only_after_the_commit_that_holds_the_change() {
+    let fixture = Fixture::new();
+    std::thread::scope(|scope| {
+        for producer in 0..16 {
+            let fixture = &fixture;
+            scope.spawn(move || {
+                let other = fixture.other();
+                for number in 0..20 {
+                    let name = format!("{producer:02}-{number:02}");
+                    let noted = name.clone();
+                    match number % 3 {
+                        0 => fixture.db.write(move |tx| note(tx, &noted)).expect("written"),
+                        turn => {
+                            let (sender, answered) = sync_channel(1);
+                            let answer = move |outcome: db::Result<()>| sender.send(outcome).expect("the test waits");
+                            if turn == 1 {
+                                fixture.db.write_then(move |tx| note(tx, &noted), answer);
+                            } else {
+                                fixture.db.write_patiently(move |tx| note(tx, &noted), answer);
+                            }
+                            answered.recv_timeout(FOREVER).expect("answered").expect("written");
+                        }
+                    }
+                    let seen: bool = other
+                        .query_row("SELECT count(*) FROM meta WHERE name = ?1", [&name], |row| row.get(0))
+                        .expect("readable");
+                    assert!(seen, "{name} was answered before it was committed");
+                }
+            });
+        }
+    });
+    let figures = fixture.db.writer_figures();
+    assert!(figures.commits.load(Ordering::Relaxed) < figures.changes.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_failing_or_panicking_change_undoes_itself_and_spares_its_batch_mates() {
+    let fixture = Fixture::new();
+    let release = fixture.block_writer();
+    let (sender, answers) = channel();
+    let (told, tellings) = channel();
+    for number in 0..30 {
+        let (sender, told) = (sender.clone(), told.clone());
+        fixture.db.write_then(
+            move |tx| -> db::Result<()> {
+                tx.after_commit(move || told.send(number).expect("the test waits"));
+                note(tx, &format!("{number:02}"))?;
+                match number % 3 {
+                    0 => Ok(()),
+                    1 => Err(Error::LostRow { operation: "test", changed: 0 }),
+                    _ => panic!("on purpose"),
+                }
+            },
+            move |outcome| {
+                let kind = match outcome {
+                    Ok(()) => 0,
+                    Err(Error::LostRow { .. }) => 1,
+                    Err(Error::Panicked) => 2,
+                    Err(other) => panic!("{other}"),
+                };
+                sender.send((number, kind)).expect("the test waits");
+            },
+        );
+    }
+    drop((release, told, sender));
+    let mut answers: Vec<_> = answers.iter().collect();
+    answers.sort_unstable();
+    assert_eq!(answers, (0..30).map(|number| (number, number % 3)).collect::<Vec<_>>());
+    assert_eq!(names(&fixture.db), (0..30).step_by(3).map(|number| format!("{number:02}")).collect::<Vec<_>>());
+    let mut tellings: Vec<_> = tellings.iter().collect();
+    tellings.sort_unstable();
+    assert_eq!(tellings, (0..30).step_by(3).collect::<Vec<_>>(), "what follows a commit follows only those committed");
+}
+
+#[test]
+fn what_follows_a_commit_comes_before_the_answer_and_may_panic() {
+    let fixture = Fixture::new();
+    let (told, tellings) = channel();
+    let from_answer = told.clone();
+    fixture.db.write_then(
+        move |tx| {
+            tx.after_commit(|| panic!("on purpose"));
+            tx.after_commit(move || told.send("followed").expect("the test waits"));
+            note(tx, "a")
+        },
+        move |outcome| {
+            outcome.expect("written");
+            from_answer.send("answered").expect("the test waits");
+            panic!("on purpose too");
+        },
+    );
+    assert_eq!(all(tellings, 2), ["followed", "answered"]);
+    fixture.db.write(|tx| note(tx, "b")).expect("the next one is served as ever");
+}
+
+#[test]
+fn a_change_that_waits_for_another_is_told_so_and_does_not_hang() {
+    let fixture = Fixture::new();
+    let db = fixture.db.clone();
+    let outcome = fixture.db.write(move |_tx| db.write(|tx| note(tx, "inner")));
+    assert!(matches!(outcome, Err(Error::Panicked)), "{outcome:?}");
+    let db = fixture.db.clone();
+    let outcome = fixture.db.write(move |_tx| db.empty_wal(Duration::from_millis(1)));
+    assert!(matches!(outcome, Err(Error::Panicked)), "{outcome:?}");
+    assert!(names(&fixture.db).is_empty());
+}
+
+#[test]
+fn answers_cannot_block_each_other_but_may_hand_changes_over() {
+    let fixture = Fixture::new();
+    let (sender, answers) = channel();
+    for _ in 0..8 {
+        let (db, sender) = (fixture.db.clone(), sender.clone());
+        // More of them than threads that give answers.
+        fixture.db.write_then(
+            |_tx| Ok(()),
+            move |outcome: db::Result<()>| {
+                outcome.expect("written");
+                let waiting = db.clone();
+                let refused = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                    waiting.write(|tx| note(tx, "waited for"))
+                }));
+                assert!(refused.is_err(), "waiting within an answer is refused");
+                db.write_patiently(
+                    |_tx| Ok(()),
+                    move |outcome: db::Result<()>| {
+                        sender.send(outcome.is_ok()).expect("the test waits");
+                    },
+                );
+            },
+        );
+    }
+    assert!(all(answers, 8).into_iter().all(|ok| ok));
+    assert!(names(&fixture.db).is_empty());
+}
+
+#[test]
+fn a_change_cannot_commit_or_roll_back_for_its_batch_mates() {
+    for statement in ["COMMIT", "ROLLBACK", "RELEASE change"] {
+        let fixture = Fixture::new();
+        let release = fixture.block_writer();
+        let (sender, answers) = channel();
+        for number in 0..3 {
+            let sender = sender.clone();
+            fixture.db.write_then(
+                move |tx| {
+                    note(tx, &format!("{number}"))?;
+                    if number == 1 {
+                        let _what_it_deserves = tx.execute_batch(statement);
+                        // Without a transaction this would be committed at once.
+                        let _lost = note(tx, "stray");
+                    }
+                    Ok(())
+                },
+                move |outcome: db::Result<()>| sender.send((number, outcome.is_ok())).expect("the test waits"),
+            );
+        }
+        drop((release, sender));
+        let kept: Vec<String> = answers.iter().filter(|(_, ok)| *ok).map(|(number, _)| number.to_string()).collect();
+        assert_eq!(names(&fixture.db), kept, "{statement}");
+        assert!(!kept.contains(&"1".to_owned()), "{statement}");
+        fixture.db.write(|tx| note(tx, "after")).expect("writes go on");
+    }
+}
+
+#[test]
+fn too_many_waiting_changes_are_refused_at_once() {
+    let fixture = Fixture::with(|options| options.write_queue = 4);
+    let release = fixture.block_writer();
+    let (sender, answers) = channel();
+    for number in 0..6 {
+        let sender = sender.clone();
+        fixture.db.write_then(
+            move |tx| note(tx, &format!("{number}")),
+            move |outcome| sender.send((number, outcome)).expect("the test waits"),
+        );
+    }
+    // The writer is still blocked: these two have not waited for it.
+    for expected in [4, 5] {
+        let (number, outcome) = answers.recv_timeout(FOREVER).expect("answered at once");
+        assert_eq!(number, expected);
+        assert!(matches!(outcome, Err(Error::Overloaded)), "{outcome:?}");
+        assert!(outcome.is_err_and(|error| error.is_transient()));
+    }
+    drop(release);
+    assert!(all(answers, 4).into_iter().all(|(number, outcome)| number < 4 && outcome.is_ok()));
+    assert_eq!(names(&fixture.db), ["0", "1", "2", "3"]);
+}
+
+#[test]
+fn a_change_that_has_waited_too_long_is_refused_unless_it_is_patient() {
+    let limit = Duration::from_millis(20);
+    let fixture = Fixture::with(|options| options.write_wait = limit);
+    let release = fixture.block_writer();
+    let (sender, answers) = channel();
+    let (impatient, patient) = (sender.clone(), sender);
+    fixture.db.write_then(|tx| note(tx, "impatient"), move |outcome| impatient.send(outcome).expect("the test waits"));
+    fixture.db.write_patiently(|tx| note(tx, "patient"), move |outcome| patient.send(outcome).expect("the test waits"));
+    std::thread::sleep(limit * 2);
+    drop(release);
+    let outcomes = all(answers, 2);
+    assert_eq!(outcomes.iter().filter(|outcome| matches!(outcome, Err(Error::Overloaded))).count(), 1);
+    assert_eq!(names(&fixture.db), ["patient"]);
+}
+
+#[test]
+fn closing_commits_and_answers_what_waits() {
+    let fixture = Fixture::new();
+    let path = fixture.path();
+    let release = fixture.block_writer();
+    let (sender, answers) = channel();
+    for number in 0..100 {
+        let sender = sender.clone();
+        fixture.db.write_then(
+            move |tx| note(tx, &format!("{number:03}")),
+            move |outcome| sender.send(outcome.is_ok()).expect("the test waits"),
+        );
+    }
+    drop(sender);
+    let Fixture { directory: _directory, db } = fixture;
+    let closing = std::thread::spawn(move || drop(db));
+    drop(release);
+    closing.join().expect("closed");
+    // All of them are here already: closing waits for them.
+    assert_eq!(answers.try_iter().filter(|ok| *ok).count(), 100);
+    assert_eq!(names_in(&rusqlite::Connection::open(path).expect("opened")).expect("readable").len(), 100);
+}
+
+#[test]
+fn the_last_owner_may_be_a_change_or_an_answer() {
+    for in_change in [true, false] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut options = Options::new(directory.path().join("test.db"));
+        options.write_queue = 3;
+        let db = Db::open(&options).expect("opened");
+        let (release, released) = channel::<()>();
+        let (begun, has_begun) = channel();
+        let (sender, answers) = channel();
+        let (owner, other) = if in_change { (Some(db.clone()), None) } else { (None, Some(db.clone())) };
+        db.write_then(
+            move |tx| {
+                begun.send(()).expect("the test waits");
+                let _dropped = released.recv();
+                drop(owner);
+                note(tx, "first")
+            },
+            {
+                let sender = sender.clone();
+                move |outcome| {
+                    drop(other);
+                    sender.send(outcome.is_ok()).expect("the test waits");
+                }
+            },
+        );
+        has_begun.recv_timeout(FOREVER).expect("begun");
+        // As many as the queue holds, so that nothing more can be put into it.
+        for number in 0..3 {
+            let sender = sender.clone();
+            db.write_then(
+                move |tx| note(tx, &format!("{number}")),
+                move |outcome| sender.send(outcome.is_ok()).expect("the test waits"),
+            );
+        }
+        drop(db);
+        drop(release);
+        assert!(all(answers, 4).into_iter().all(|ok| ok), "in_change={in_change}");
+        assert_sound(&options.path);
+    }
+}

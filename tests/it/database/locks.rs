@@ -1,0 +1,167 @@
+//! Other processes on the same file.
+
+use super::{Fixture, Other, all, note};
+use quotegrid::db::{self, Db, Error, Options};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{TryRecvError, channel};
+use std::time::{Duration, Instant};
+
+fn database() -> Option<PathBuf> {
+    // Run by hand with the other ignored tests, these parts have nobody to play with.
+    std::env::var_os("QUOTEGRID_TEST_DATABASE").map(PathBuf::from)
+}
+
+fn wait_for_end_of_stdin() {
+    let _bytes = std::io::stdin().read_to_end(&mut Vec::new());
+}
+
+#[test]
+#[ignore = "a part that another test plays in a second process"]
+fn hold_the_lock() {
+    let Some(path) = database() else { return };
+    let connection = rusqlite::Connection::open(path).expect("opened");
+    connection.execute_batch("BEGIN IMMEDIATE").expect("locked");
+    println!("\nholding");
+    wait_for_end_of_stdin();
+    connection.execute_batch("COMMIT").expect("released");
+}
+
+#[test]
+#[ignore = "a part that another test plays in a second process"]
+fn write_beside() {
+    let Some(path) = database() else { return };
+    let mut options = Options::new(path);
+    options.write_wait = super::FOREVER;
+    let db = Db::open(&options).expect("opened");
+    println!("\nwriting");
+    write_from_four(&db, "child", &AtomicUsize::new(0), || true, 100);
+    println!("\nwritten");
+    wait_for_end_of_stdin();
+}
+
+/// Four threads that write without a pause, `limit` each at the most.
+fn write_from_four(db: &Db, who: &str, written: &AtomicUsize, go_on: impl Fn() -> bool + Sync, limit: usize) {
+    std::thread::scope(|scope| {
+        for thread in 0..4 {
+            let go_on = &go_on;
+            scope.spawn(move || {
+                for number in 0..limit {
+                    if !go_on() {
+                        return;
+                    }
+                    let name = format!("{who}-{thread}-{number}");
+                    db.write(move |tx| note(tx, &name)).expect("written");
+                    written.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn a_write_waits_for_another_process_and_succeeds_once_it_is_done() {
+    let fixture = Fixture::with(|options| options.write_wait = super::FOREVER);
+    let other = Other::play("hold_the_lock", &fixture.path());
+    other.wait_for("holding");
+    let (sender, answers) = channel();
+    fixture.db.write_then(|tx| note(tx, "a"), move |outcome| sender.send(outcome).expect("the test waits"));
+    std::thread::sleep(Duration::from_millis(250));
+    assert!(matches!(answers.try_recv(), Err(TryRecvError::Empty)), "it waits");
+    assert!(other.end().success());
+    all(answers, 1).remove(0).expect("written");
+}
+
+#[test]
+fn a_lock_held_for_too_long_is_told_to_all_that_wait_for_it_at_about_the_same_time() {
+    let limit = Duration::from_millis(200);
+    let fixture = Fixture::with(|options| options.write_wait = limit);
+    let other = Other::play("hold_the_lock", &fixture.path());
+    other.wait_for("holding");
+    let started = Instant::now();
+    let (sender, answers) = channel();
+    for number in 0..200 {
+        let sender = sender.clone();
+        let answer = move |outcome: db::Result<()>| sender.send(outcome).expect("the test waits");
+        let change = move |tx: &db::Tx<'_>| note(tx, &format!("{number}"));
+        if number % 2 == 0 {
+            fixture.db.write_then(change, answer);
+        } else {
+            fixture.db.write_patiently(change, answer);
+        }
+    }
+    let mut told = [0, 0];
+    for outcome in all(answers, 200) {
+        match outcome {
+            Err(Error::Overloaded) => told[0] += 1,
+            Err(error @ Error::NotCommitted { .. }) => {
+                assert_eq!(error.code(), Some(rusqlite::ffi::ErrorCode::DatabaseBusy));
+                assert!(error.is_transient());
+                told[1] += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(told[0] + told[1], 200);
+    // One after the other it would take 40 s.
+    assert!(started.elapsed() < limit * 50, "{:?}", started.elapsed());
+    assert!(other.end().success());
+    fixture.db.write(|tx| note(tx, "after")).expect("written");
+}
+
+#[test]
+fn two_processes_that_write_at_once_do_not_keep_each_other_out() {
+    let fixture = Fixture::with(|options| options.write_wait = super::FOREVER);
+    let other = Other::play("write_beside", &fixture.path());
+    other.wait_for("writing");
+    let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let ours = std::thread::scope(|scope| {
+        let (db, stopped, counted) = (&fixture.db, &stop, &written);
+        scope.spawn(move || {
+            write_from_four(db, "parent", counted, || !stopped.load(Ordering::Relaxed), usize::MAX);
+        });
+        other.wait_for("written");
+        stop.store(true, Ordering::Relaxed);
+        written.load(Ordering::Relaxed)
+    });
+    assert!(other.end().success());
+    let theirs: usize = fixture
+        .db
+        .read(|connection| -> db::Result<_> {
+            Ok(connection.query_row("SELECT count(*) FROM meta WHERE name LIKE 'child%'", (), |row| row.get(0))?)
+        })
+        .expect("readable");
+    assert_eq!(theirs, 400);
+    assert!(ours >= 20, "{ours} writes of ours while the other process wrote 400");
+}
+
+#[test]
+fn a_watch_sees_the_commits_of_other_connections() {
+    let fixture = Fixture::new();
+    let mut watch = fixture.db.watch().expect("a watch");
+    assert!(!watch.changed().expect("looked"));
+    let other = fixture.other();
+    assert!(!watch.changed().expect("looked"), "opening is no change");
+    other.execute("INSERT INTO meta (name, value) VALUES ('other', x'00')", ()).expect("written");
+    assert!(watch.changed().expect("looked"));
+    assert!(!watch.changed().expect("looked"), "told once");
+    fixture.db.write(|tx| note(tx, "ours")).expect("written");
+    assert!(watch.changed().expect("looked"));
+}
+
+#[test]
+fn announced_commits_wake_those_who_wait_for_news() {
+    let fixture = Fixture::new();
+    let seen = fixture.db.news().seen();
+    fixture.db.write(|tx| note(tx, "quiet")).expect("written");
+    assert_eq!(fixture.db.news().seen(), seen);
+    fixture
+        .db
+        .write(|tx| {
+            tx.announce();
+            note(tx, "announced")
+        })
+        .expect("written");
+    assert!(fixture.db.news().wait(seen, super::FOREVER));
+}

@@ -1,0 +1,136 @@
+//! Alerts: what is raised, once, and how it reaches whoever listens.
+
+use super::redact;
+use quotegrid::alerts;
+use quotegrid::app::{App, Options};
+use quotegrid::clock::{Clock, ManualClock};
+use quotegrid::config::Secret;
+use quotegrid::entropy::SeededEntropy;
+use quotegrid::queue::NewJob;
+use quotegrid::testing::Fixture;
+use serde_json::{Value, json};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A receiver that answers with each of `statuses` in turn, and what it was posted.
+fn receiver(statuses: &'static [u16]) -> (String, Receiver<Value>) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/hook?token=hush", listener.local_addr().expect("an address"));
+    let (posted, received) = channel();
+    std::thread::spawn(move || {
+        for status in statuses {
+            let (mut socket, _) = listener.accept().expect("a client");
+            let mut request = Vec::new();
+            let mut piece = [0; 4096];
+            let body = loop {
+                let count = socket.read(&mut piece).expect("a request");
+                request.extend_from_slice(&piece[..count]);
+                let text = String::from_utf8_lossy(&request).into_owned();
+                let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| {
+                    let (name, value) = line.split_once(": ")?;
+                    name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().expect("a length"))
+                });
+                if body.len() >= length.expect("a body of known length") {
+                    break body.to_owned();
+                }
+            };
+            posted.send(serde_json::from_str(&body).expect("JSON")).expect("the test listens");
+            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            socket.write_all(answer.as_bytes()).expect("answered");
+        }
+    });
+    (url, received)
+}
+
+struct Alerted {
+    app: App,
+    clock: Arc<ManualClock>,
+    _directory: tempfile::TempDir,
+}
+
+fn alerted(url: &str) -> Alerted {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let clock = Arc::new(ManualClock::default());
+    let mut options = Options::new(directory.path().join("test.db"));
+    options.clock = clock.clone();
+    options.entropy = Arc::new(SeededEntropy::new(3));
+    options.alerts = alerts::Options { url: Some(Secret::new(url)), silence: Some(chrono::TimeDelta::hours(24)) };
+    Alerted { app: App::open(options).expect("a new database"), clock, _directory: directory }
+}
+
+#[test]
+fn a_job_that_failed_for_good_is_told_once_and_again_when_the_receiver_was_down() {
+    let (url, posted) = receiver(&[503, 200]);
+    let Alerted { app, clock, _directory } = alerted(&url);
+    app.enqueue(NewJob::new("shop_redact", json!({ "shop": "not a shop" }))).expect("enqueued");
+    let failed = app.run_due(10).expect("a working database");
+    assert_eq!((failed.processed, failed.errors), (1, 1));
+    assert_eq!(app.alerts().look(clock.now()).expect("a working database"), 1);
+    assert_eq!(app.alerts().look(clock.now()).expect("a working database"), 0, "told once");
+    assert_eq!(app.run_due(10).expect("a working database").errors, 1, "the receiver is down");
+    let error: String = app
+        .db
+        .read(|connection| -> quotegrid::db::Result<_> {
+            Ok(connection.query_row("SELECT error FROM job_queue WHERE type = 'alert'", (), |row| row.get(0))?)
+        })
+        .expect("readable");
+    assert_eq!(error, "the address for alerts answered 503", "the address is a secret");
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(app.run_due(10).expect("a working database").errors, 0);
+    let (first, second) = (posted.recv().expect("posted"), posted.recv().expect("posted again"));
+    assert_eq!(first, second);
+    assert_eq!((&first["alert"], &first["jobs"][0]["type"]), (&json!("job_failed"), &json!("shop_redact")));
+    assert!(first["text"].as_str().is_some_and(|text| text.contains("failed for good")), "{first}");
+}
+
+#[test]
+fn an_unreachable_receiver_costs_attempts_and_its_failure_raises_no_alert() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let Alerted { app, clock, _directory } = alerted(&format!("http://{closed}/hook"));
+    app.enqueue(NewJob::new("alert", json!({ "alert": "test" })).max_attempts(1)).expect("enqueued");
+    assert_eq!(app.run_due(10).expect("a working database").errors, 1);
+    assert_eq!(app.alerts().look(clock.now()).expect("a working database"), 0);
+}
+
+#[test]
+fn a_deadline_that_nears_is_told_at_each_share_and_silence_after_a_day() {
+    let fixture = Fixture::new();
+    redact(&fixture, "slow.myshopify.com");
+    let options = alerts::Options { url: None, silence: Some(chrono::TimeDelta::hours(24)) };
+    let alerts = alerts::Alerts::new(fixture.app.db.clone(), fixture.app.queue.clone(), &options);
+    let look = || alerts.look(fixture.now()).expect("a working database");
+    let last = || -> Value {
+        let payload: String =
+            fixture.query("SELECT payload FROM job_queue WHERE type = 'alert' ORDER BY id DESC LIMIT 1");
+        serde_json::from_str(&payload).expect("JSON")
+    };
+    fixture.advance(DAY);
+    assert_eq!(look(), 0);
+    fixture.advance(Duration::from_millis(1));
+    assert_eq!((look(), last()["alert"].clone()), (1, json!("no_webhook")));
+    assert_eq!(look(), 0, "one silence is one alert");
+    let start = ManualClock::default().now();
+    for (hour, share) in [(360, 50), (576, 80), (684, 95)] {
+        loop {
+            fixture.advance(DAY / 4);
+            if fixture.now() >= start + chrono::TimeDelta::hours(hour) {
+                break;
+            }
+            assert_eq!(look(), 0, "nothing new before hour {hour}");
+        }
+        assert_eq!(look(), 1, "hour {hour}");
+        let told = last();
+        assert_eq!((&told["alert"], &told["requests"][0]["timeUsedPercent"]), (&json!("deadline_near"), &json!(share)));
+        assert!(!told.to_string().contains("myshopify"), "an alert names no shop");
+    }
+    redact(&fixture, "other.myshopify.com");
+    assert_eq!(look(), 0);
+    fixture.advance(DAY + Duration::from_millis(1));
+    assert_eq!((look(), last()["alert"].clone()), (1, json!("no_webhook")), "another silence");
+}

@@ -1,0 +1,140 @@
+//! The operators' commands, through the real binary on a real file.
+
+use super::{run, run_json};
+use quotegrid::app::{App, Options};
+use quotegrid::demo;
+use serde_json::{Value, json};
+use std::path::PathBuf;
+
+fn database() -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let path = directory.path().join("test.db");
+    (directory, path)
+}
+
+#[test]
+fn jobs_are_cancelled_retried_and_pruned() {
+    let (_directory, path) = database();
+    let (code, made) = run_json(&path, &["jobs", "enqueue", "nobody-knows", "{}", "--max-attempts", "1"]);
+    assert_eq!(code, 0);
+    let id = made["jobId"].as_str().expect("an id").to_owned();
+    assert_eq!(run(&path, &["jobs", "retry", &id]).0, 1, "it waits");
+    assert_eq!(run_json(&path, &["jobs", "cancel", &id]).1["status"], "cancelled");
+    assert_eq!(run(&path, &["jobs", "cancel", &id]).0, 1, "it is cancelled already");
+    let (code, retried) = run_json(&path, &["jobs", "retry", &id]);
+    assert_eq!((code, &retried["status"]), (0, &json!("pending")));
+    assert_eq!(run_json(&path, &["jobs", "run-next"]).1["processed"], true);
+    assert_eq!(run_json(&path, &["jobs", "list", "--status", "failed"]).1["jobs"][0]["id"], json!(id));
+    assert_eq!(run_json(&path, &["jobs", "prune"]), (0, json!({ "jobs": 0 })), "nothing is old");
+    assert_eq!(run(&path, &["jobs", "prune", "--job-retention-days", "0"]).0, 2);
+    assert_eq!(run(&path, &["jobs", "retry", "0190aaaa-0000-7000-8000-000000000000"]).0, 1);
+}
+
+#[test]
+fn a_store_is_erased_and_its_keys_are_issued_listed_and_revoked() {
+    let (_directory, path) = database();
+    let shop = "panes.myshopify.com";
+    assert_eq!(run_json(&path, &["stores", "add", shop, "--currency", "EUR", "--unit", "cm"]).0, 0);
+    assert_eq!(run(&path, &["stores", "add", "x.myshopify.com", "--currency", "eur"]).0, 2);
+    let keys = |arguments: &[&str]| run_json(&path, &[&["stores", "keys", shop], arguments].concat());
+    let (code, issued) = keys(&["issue", "--label", "page", "--origin", "https://panes.example.com"]);
+    assert_eq!((code, issued["apiKey"].as_str().map(str::len)), (0, Some(67)));
+    let id = issued["id"].as_str().expect("an id").to_owned();
+    assert_eq!(keys(&["list"]).1["keys"][0]["origins"], json!(["https://panes.example.com"]));
+    assert_eq!(keys(&["revoke", &id]).0, 0);
+    assert!(keys(&["list"]).1["keys"][0]["revokedAt"].is_string());
+    assert_eq!(keys(&["issue", "--origin", "panes"]).0, 2);
+    let (code, rehearsal) = run_json(&path, &["stores", "erase", shop, "--dry-run"]);
+    assert_eq!((code, &rehearsal["rows"]), (0, &json!({ "api_keys": 2, "stores": 1 })));
+    let (code, ordered) = run_json(&path, &["stores", "erase", shop]);
+    assert_eq!(code, 0);
+    assert_eq!(run_json(&path, &["stores", "erase", shop]).1, ordered, "asked twice, erased once");
+    assert_eq!(run_json(&path, &["jobs", "run-next"]).1["jobId"], ordered["jobId"]);
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+    assert_eq!(run(&path, &["stores", "erase", shop]).0, 1);
+}
+
+#[test]
+fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_another() {
+    let (_directory, path) = database();
+    assert_eq!(run(&path, &["doctor"]).0, 3, "there is no database");
+    demo::load(&App::open(Options::new(&path)).expect("a new database")).expect("the demo store loads");
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, &report["ok"], &report["problems"]), (0, &json!(true), &json!([])), "{report}");
+    assert_eq!(
+        (&report["settings"]["secure_delete"], &report["settings"]["journal_mode"]),
+        (&json!("1"), &json!("wal"))
+    );
+    assert!(
+        report["disk"]["fsyncMedianMs"].is_number() && report["files"]["databaseBytes"].as_u64() > Some(0),
+        "{report}"
+    );
+    // A duty's job that cannot be done.
+    run(&path, &["jobs", "enqueue", "shop_redact", r#"{"shop":7}"#]);
+    run(&path, &["jobs", "run-next"]);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problems: Vec<&str> = report["problems"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
+    assert_eq!((code, problems.len()), (1, 1), "{report}");
+    assert!(problems[0].starts_with("1 jobs of legal duties have failed for good"), "{problems:?}");
+    let (code, text) = run(&path, &["doctor"]);
+    assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
+}
+
+#[test]
+fn the_doctor_rewrites_the_file_and_what_another_program_left_in_it_is_gone() {
+    let (_directory, path) = database();
+    demo::load(&App::open(Options::new(&path)).expect("a new database")).expect("the demo store loads");
+    let stores = run_json(&path, &["stores", "list"]);
+    // As an operator's own shell would, without secure_delete.
+    let shell = rusqlite::Connection::open(&path).expect("opens");
+    shell.pragma_update(None, "secure_delete", "OFF").expect("set");
+    shell
+        .execute_batch(
+            "CREATE TABLE scratch (x TEXT); INSERT INTO scratch VALUES ('telltale-text'); DROP TABLE scratch",
+        )
+        .expect("writable");
+    let busy = run(&path, &["doctor", "--vacuum"]);
+    assert_eq!(busy.0, 3, "somebody has it open: {busy:?}");
+    drop(shell);
+    let holds = || std::fs::read(&path).expect("readable").windows(13).any(|bytes| bytes == b"telltale-text");
+    assert!(holds());
+    let (code, report) = run_json(&path, &["doctor", "--vacuum"]);
+    assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
+    assert_eq!((&report["settings"]["auto_vacuum"], &report["settings"]["page_size"]), (&json!("2"), &json!("8192")));
+    assert!(!holds());
+    assert_eq!(run_json(&path, &["stores", "list"]), stores);
+}
+
+#[test]
+fn what_to_enter_at_shopify_is_shown() {
+    let (_directory, path) = database();
+    let (code, text) = run(&path, &["webhook", "setup", "--public-url", "https://quotes.example.com/"]);
+    assert_eq!(code, 0);
+    for part in [
+        "compliance_topics = [\"customers/data_request\", \"customers/redact\", \"shop/redact\"]",
+        "uri = \"https://quotes.example.com/webhooks\"",
+        "shopify app deploy",
+    ] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (_, document) = run_json(&path, &["webhook", "setup", "--public-url", "https://quotes.example.com"]);
+    assert_eq!(document["url"], "https://quotes.example.com/webhooks");
+    assert_eq!(run(&path, &["webhook", "setup", "--public-url", "quotes.example.com"]).0, 4);
+    assert_ne!(run(&path, &["webhook", "setup", "--public-url", "http://quotes.example.com"]).0, 0);
+    assert!(!path.exists(), "it needs no database");
+}
+
+#[test]
+fn settings_of_the_upkeep_are_checked() {
+    let (_directory, path) = database();
+    run(&path, &["migrate"]);
+    for wrong in [
+        ["--job-retention-days", "0"],
+        ["--delivery-retention-days", "2"],
+        ["--gdpr-retention-days", "30"],
+        ["--job-retention-days", "40000"],
+    ] {
+        assert_eq!(run(&path, &[&["jobs", "run-next"][..], &wrong].concat()).0, 2, "{wrong:?}");
+    }
+    assert_eq!(run(&path, &["jobs", "run-next", "--alert-url", "alerts.example.com"]).0, 4);
+}

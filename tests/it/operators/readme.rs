@@ -1,0 +1,55 @@
+//! The README's examples for test suites in other languages, run as they are printed.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// The example in `language`, and what runs it; `None` where this machine lacks it.
+fn example(language: &str, program: &str) -> Option<String> {
+    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let section = readme.split("## As a test fixture").nth(1).expect("the section");
+    let example = section.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("\n```").next());
+    let example = example.unwrap_or_else(|| panic!("an example in {language}")).to_owned();
+    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    found.then_some(example)
+}
+
+fn try_out(language: &str, program: &str, file: &str) {
+    let Some(example) = example(language, program) else { return };
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let script = directory.path().join(file);
+    fs::write(&script, example).expect("written");
+    let binary = Path::new(env!("CARGO_BIN_EXE_quotegrid")).parent().expect("a directory");
+    let path = std::env::var("PATH").expect("a search path");
+    let output = Command::new(program)
+        .args((program == "bash").then_some("-e"))
+        .arg(&script)
+        .env("PATH", format!("{}:{path}", binary.display()))
+        .env("QUOTEGRID_LOG", "error")
+        .output()
+        .expect("it runs");
+    assert!(
+        output.status.success(),
+        "{language}: {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_shell_example_runs_as_printed() {
+    if Command::new("curl").arg("--version").output().is_ok() {
+        try_out("bash", "bash", "example.sh");
+    }
+}
+
+#[test]
+fn the_node_example_runs_as_printed() {
+    try_out("js", "node", "example.mjs");
+}
+
+#[test]
+fn the_python_example_runs_as_printed() {
+    try_out("python", "python3", "example.py");
+}

@@ -1,0 +1,13 @@
+//! The real binary, on real files and sockets: started, asked, killed, started again.
+
+mod disk;
+mod duplicates;
+mod harness;
+mod idle;
+mod kill_loop;
+mod kills;
+mod leftovers;
+mod main_job;
+mod poison;
+mod reader;
+mod stops;

@@ -1,0 +1,14 @@
+//! The storefront API: what the widget depends on, and that nobody reaches another store's prices or an old one.
+
+mod command;
+mod cors;
+mod fuzz;
+mod harness;
+mod limits;
+mod options;
+mod prices;
+mod socket;
+pub(crate) mod spec;
+mod stale;
+mod tenancy;
+mod vectors;
