@@ -132,7 +132,7 @@ CREATE TABLE option_groups (
     store_id    TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     name        TEXT NOT NULL CHECK (length(name) BETWEEN 1 AND 100),
     requirement TEXT NOT NULL DEFAULT 'OPTIONAL' CHECK (requirement IN ('REQUIRED', 'OPTIONAL')),
-    sort_order  INTEGER NOT NULL DEFAULT 0,
+    currency    TEXT NOT NULL CHECK (length(currency) = 3),    -- what fixed amounts of its choices are in; converted as they are read
     version     INTEGER NOT NULL DEFAULT 1,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
@@ -147,6 +147,10 @@ CREATE TABLE price_matrices (
     max_width  INTEGER CHECK (max_width > 0),
     min_height INTEGER CHECK (min_height > 0),
     max_height INTEGER CHECK (max_height > 0),
+    -- What this matrix's sizes and prices are in. The store may have changed since: a matrix is converted as it is read, so that
+    -- a change of unit or currency rewrites no cells.
+    unit       TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency   TEXT NOT NULL CHECK (length(currency) = 3),
     version    INTEGER NOT NULL DEFAULT 1,
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL,
@@ -165,7 +169,7 @@ CREATE TABLE product_option_groups (
     store_id        TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     product_id      TEXT NOT NULL,
     option_group_id TEXT NOT NULL,
-    sort_order      INTEGER NOT NULL DEFAULT 0,
+    sort_order      INTEGER NOT NULL DEFAULT 0,                -- in the order of assignment
     assigned_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
@@ -185,6 +189,7 @@ CREATE TABLE stores (
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
     erasing_since       INTEGER,                               -- set by the first step of shop_redact, gone with the row
@@ -201,7 +206,7 @@ CREATE TABLE webhook_deliveries (
     job_id      TEXT,
     PRIMARY KEY (topic, webhook_id)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX api_keys_store_id ON api_keys (store_id);
+CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
@@ -227,16 +232,16 @@ CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:36:35.657786689Z', '13760132997666531342');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:47:18.891079082Z', '11697455401619750017');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
     INSERT INTO api_keys (id, store_id, digest, prefix, created_at) VALUES ('k1', 's1', zeroblob(32), 'qg_12345', 1);
-    INSERT INTO price_matrices (id, store_id, name, created_at, updated_at) VALUES ('m1', 's1', 'Blinds', 1, 1);
+    INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at) VALUES ('m1', 's1', 'Blinds', 'mm', 'USD', 1, 1);
     INSERT INTO breakpoints VALUES ('m1', 'width', 0, 1000000), ('m1', 'width', 1, 2000000), ('m1', 'height', 0, 1000000);
     INSERT INTO matrix_cells VALUES ('m1', 0, 0, 4900), ('m1', 0, 1, NULL);
     INSERT INTO product_matrices VALUES ('s1', 'gid://shopify/Product/1', 'm1', 'Blind', 1);
-    INSERT INTO option_groups (id, store_id, name, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 1, 1);
+    INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
     INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,

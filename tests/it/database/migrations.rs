@@ -53,11 +53,11 @@ const ROWS: &str = "
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
     INSERT INTO api_keys (id, store_id, digest, prefix, created_at) VALUES ('k1', 's1', zeroblob(32), 'qg_12345', 1);
-    INSERT INTO price_matrices (id, store_id, name, created_at, updated_at) VALUES ('m1', 's1', 'Blinds', 1, 1);
+    INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at) VALUES ('m1', 's1', 'Blinds', 'mm', 'USD', 1, 1);
     INSERT INTO breakpoints VALUES ('m1', 'width', 0, 1000000), ('m1', 'width', 1, 2000000), ('m1', 'height', 0, 1000000);
     INSERT INTO matrix_cells VALUES ('m1', 0, 0, 4900), ('m1', 0, 1, NULL);
     INSERT INTO product_matrices VALUES ('s1', 'gid://shopify/Product/1', 'm1', 'Blind', 1);
-    INSERT INTO option_groups (id, store_id, name, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 1, 1);
+    INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
     INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
