@@ -115,7 +115,8 @@ fn fill(app: &App, shop: &ShopDomain, rows: usize) {
         let (store, now) = (store.clone(), now.timestamp_millis());
         let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
             tx.execute(
-                "INSERT INTO price_matrices (id, store_id, name, created_at, updated_at) VALUES (?1, ?2, 'bench', ?3, ?3)",
+                "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
+                 VALUES (?1, ?2, 'bench', 'mm', 'EUR', ?3, ?3)",
                 (&matrix, &store, now),
             )?;
             tx.execute(

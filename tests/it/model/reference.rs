@@ -596,7 +596,21 @@ impl Model {
                 Target::Store(store.number)
             }
         };
+        if !matches!(target, Target::InstalledAgain) {
+            // Finished jobs forget in steps before the closing transaction.
+            self.forget_finished(shop);
+        }
         Run::ShopRedact { target, triggered_at }
+    }
+
+    /// Every finished job about the shop forgets it.
+    fn forget_finished(&mut self, shop: usize) {
+        for job in self.jobs.iter_mut().filter(|job| job.shop == Some(shop) && !job.is_unfinished()) {
+            (job.has_error, job.payload) = (false, Payload::Empty);
+            for attempt in &mut job.history {
+                attempt.has_error = false;
+            }
+        }
     }
 
     /// Open requests, oldest first.

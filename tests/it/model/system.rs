@@ -314,13 +314,15 @@ impl System {
     /// Leaves claims behind as a process does that was killed right after it had made them.
     fn crash_with_claims(&self, claimed: &[usize], now: i64) {
         let ids: Vec<String> = claimed.iter().map(|index| self.jobs[*index].to_string()).collect();
+        // Each crash is of another process: claims of one are taken for each other's company.
+        let dead = ids.first().map(|id| format!("0:dead-{id}"));
         let done: db::Result<()> = self.app().db.write(move |tx| {
             for id in &ids {
                 let changed = tx.execute(
                     "UPDATE job_queue SET status = 'processing', attempts = attempts + 1, claim = claim + 1,
-                         batched = ?1, claimed_by = '0:dead', claimed_at = ?2, lease_expires_at = ?2 + 30000
+                         batched = ?1, claimed_by = ?4, claimed_at = ?2, lease_expires_at = ?2 + 30000
                      WHERE id = ?3 AND status = 'pending' AND scheduled_at <= ?2",
-                    (ids.len() > 1, now, id),
+                    (ids.len() > 1, now, id, &dead),
                 )?;
                 assert_eq!(changed, 1);
             }

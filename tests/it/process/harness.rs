@@ -486,7 +486,7 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
     );
     let group = new_id();
     run(
-        "INSERT INTO option_groups (id, store_id, name, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+        "INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES (?1, ?2, ?3, 'EUR', ?4, ?4)",
         &[&group, &store, &format!("{mark} glass"), &now],
     );
     for number in 0..3 {
@@ -499,7 +499,8 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
     for number in 0..2 {
         let (matrix, product) = (new_id(), format!("gid://shopify/Product/{number}"));
         run(
-            "INSERT INTO price_matrices (id, store_id, name, created_at, updated_at) VALUES (?1, ?2, ?3, ?4, ?4)",
+            "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
+             VALUES (?1, ?2, ?3, 'mm', 'EUR', ?4, ?4)",
             &[&matrix, &store, &format!("{mark} matrix {number}"), &now],
         );
         for (axis, count) in [("width", 20), ("height", 150)] {
