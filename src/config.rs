@@ -1,5 +1,5 @@
-//! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; [`Settings::check`] turns
-//! them into a checked [`Config`] or a sentence that says what to mend. Secrets print as `***`.
+//! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; each group of settings
+//! turns its own into checked values, or a sentence that says what to mend. Secrets print as `***`.
 
 use crate::alerts;
 use crate::db::Synchronous;
@@ -133,7 +133,7 @@ pub struct ServerSettings {
     /// A file that holds the metrics token
     #[arg(long, env = "QUOTEGRID_METRICS_TOKEN_FILE", value_name = "FILE", hide_short_help = true)]
     pub metrics_token_file: Option<PathBuf>,
-    /// How people reach this server from outside, such as https://quotes.example.com; the listen address where unset
+    /// How people reach this server from outside, such as `https://quotes.example.com`; the listen address where unset
     #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all

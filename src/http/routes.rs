@@ -1,4 +1,4 @@
-//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in [`SURFACES`].
+//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`.
 //!
 //! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
 //! slashes, and storefronts send them as they are. The first match wins, so literal segments go before parameters. HEAD is

@@ -484,6 +484,8 @@ impl Running {
             for handle in self.handles {
                 let _panicked = handle.join();
             }
+            // What a thread claimed in the moment of the stop was not held yet when the wait began: it is being given back.
+            self.worker.wait_for_ends(grace);
             return;
         }
         warn!("{} jobs did not end within the grace period and are given back", left.len());

@@ -1,7 +1,7 @@
 //! What Shopify sends: is it really Shopify's, and what does it say.
 //!
 //! The signature covers the body and nothing else; topic, shop, ids and times stand in headers that anyone who has seen one
-//! delivery could change. So a body is read under its topic's own shape and refused under any other ([`Shape`]), and the shop
+//! delivery could change. So a body is read under its topic's own shape and refused under any other (`Shape`), and the shop
 //! that the signed body names must be the header's. Between `shop/update` and `app/uninstalled` alone no shape can tell: both
 //! carry the shop object. quotegrid subscribes to the second only.
 //!

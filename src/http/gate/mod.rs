@@ -10,7 +10,7 @@
 //!                   lane.rs  ◀──Unix socket──▶ server.rs, tiny_http
 //! ```
 //!
-//! One thread runs [`event_loop`]. Everything it calls is pure or does one socket's work; nothing in it waits. The gate knows
+//! One thread runs `event_loop.rs`. Everything it calls is pure or does one socket's work; nothing in it waits. The gate knows
 //! nothing of routes, shops or the database, and not what the server behind it is made of.
 
 mod chunks;

@@ -258,6 +258,8 @@ pub(super) struct Held {
     claim: i64,
     attempt: u32,
     claimed_at: i64,
+    /// Its last claim was lost; a process runs one such job at a time.
+    suspect: bool,
     /// What its handler has come to; `None`: it has not begun.
     run: Option<Run>,
 }
@@ -502,8 +504,9 @@ impl Model {
         }
     }
 
-    fn due(&self, limit: usize) -> Vec<usize> {
-        let is_due = |job: &Job| job.status == Status::Pending && job.scheduled_at <= self.now;
+    fn due(&self, limit: usize, suspects: bool) -> Vec<usize> {
+        let may_come = |job: &Job| suspects || job.rescues == 0;
+        let is_due = |job: &Job| job.status == Status::Pending && job.scheduled_at <= self.now && may_come(job);
         let mut due: Vec<usize> = (0..self.jobs.len()).filter(|index| is_due(&self.jobs[*index])).collect();
         due.sort_by_key(|index| (self.jobs[*index].scheduled_at, self.jobs[*index].created_at));
         due.truncate(limit);
@@ -513,8 +516,8 @@ impl Model {
         due
     }
 
-    fn claim(&mut self, owner: Owner, limit: usize) -> Vec<usize> {
-        let due = self.due(limit);
+    fn claim(&mut self, owner: Owner, limit: usize, suspects: bool) -> Vec<usize> {
+        let due = self.due(limit, suspects);
         for index in &due {
             let now = self.now;
             let job = &mut self.jobs[*index];
@@ -533,10 +536,17 @@ impl Model {
         self.rescue(process);
         self.follow_clock();
         let owner = Some((process, self.lives[process]));
-        let Some(index) = self.claim(owner, 1).pop() else { return Answer::Idle };
+        let suspects = !self.held[process].as_ref().is_some_and(|held| held.suspect);
+        let Some(index) = self.claim(owner, 1, suspects).pop() else { return Answer::Idle };
         let job = &self.jobs[index];
-        let mut held =
-            Held { job: index, claim: job.claim, attempt: job.attempts, claimed_at: job.claimed_at, run: None };
+        let mut held = Held {
+            job: index,
+            claim: job.claim,
+            attempt: job.attempts,
+            claimed_at: job.claimed_at,
+            suspect: job.rescues > 0,
+            run: None,
+        };
         let is_known = job.what != What::Act(Act::Unknown);
         match pause.filter(|_| is_known) {
             Some(PauseAt::Before) => {}
@@ -885,7 +895,7 @@ impl ReferenceStateMachine for Model {
                 state.crash(*process);
                 Answer::Nothing
             }
-            Op::CrashWithClaims { limit } => Answer::Claimed(state.claim(None, *limit)),
+            Op::CrashWithClaims { limit } => Answer::Claimed(state.claim(None, *limit, true)),
             Op::Scrub { .. } => state.scrub(),
         };
         state
