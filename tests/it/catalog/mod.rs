@@ -55,6 +55,7 @@ impl<'a> Shop<'a> {
             client: IpAddr::V4(Ipv4Addr::LOCALHOST),
             id: "r".to_owned(),
         });
+        crate::storefront::spec::check(method, path, &response);
         if response.status >= 400 {
             assert_eq!(response.header("content-type"), Some("application/problem+json"), "{response:?}");
             let detail = response.json_body()["detail"].as_str().map(str::len);
