@@ -58,14 +58,15 @@ CREATE TABLE erasure_receipts (
 CREATE TABLE gdpr_requests (
     id           TEXT PRIMARY KEY,
     shop         TEXT NOT NULL,
-    type         TEXT NOT NULL CHECK (type IN ('CUSTOMERS_DATA_REQUEST', 'CUSTOMERS_REDACT', 'SHOP_REDACT')),
+    type         TEXT NOT NULL CHECK (type IN ('CUSTOMERS_DATA_REQUEST', 'CUSTOMERS_REDACT') OR type = 'SHOP_REDACT'),
     payload      TEXT NOT NULL CHECK (json_valid(payload)),    -- ids only, and only until the request is processed
     webhook_id   TEXT,
     triggered_at INTEGER NOT NULL,                             -- when Shopify says it happened; never later than created_at
     due_at       INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
     processed_at INTEGER,
-    outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held', 'acknowledged', 'reported', 'superseded_by_reinstall')),
+    outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held') OR outcome IN ('acknowledged', 'reported')
+                     OR outcome = 'superseded_by_reinstall'),
     deleted      TEXT CHECK (deleted IS NULL OR json_valid(deleted)),  -- {table: rows}
     report       TEXT CHECK (report IS NULL OR json_valid(report)),
     erased_at    INTEGER,                                      -- when the bytes were gone from database file and WAL too
@@ -78,7 +79,8 @@ CREATE TABLE job_attempts (
     attempt    INTEGER NOT NULL,
     started_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
-    outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried', 'failed', 'snoozed', 'given_back', 'lost')),
+    outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried') OR outcome IN ('failed', 'snoozed')
+                   OR outcome IN ('given_back', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
@@ -87,7 +89,7 @@ CREATE TABLE job_queue (
     type             TEXT NOT NULL,
     payload          TEXT NOT NULL CHECK (json_valid(payload)),
     status           TEXT NOT NULL DEFAULT 'pending'
-                     CHECK (status IN ('pending', 'processing', 'completed', 'failed', 'cancelled')),
+                     CHECK (status IN ('pending', 'processing') OR status IN ('completed', 'failed') OR status = 'cancelled'),
     attempts         INTEGER NOT NULL DEFAULT 0 CHECK (attempts >= 0), -- counted at the claim, so that a crash costs one
     max_attempts     INTEGER NOT NULL DEFAULT 3 CHECK (max_attempts > 0),
     scheduled_at     INTEGER NOT NULL,
@@ -104,7 +106,7 @@ CREATE TABLE job_queue (
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
-    CHECK (status NOT IN ('completed', 'failed', 'cancelled') OR processed_at IS NOT NULL)
+    CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE matrix_cells (
     matrix_id       TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
@@ -220,11 +222,11 @@ CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome IN ('erased', 'nothing_held', 'acknowledged');
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome NOT IN ('reported', 'superseded_by_reinstall');
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
-CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status IN ('completed', 'failed', 'cancelled');
+CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
@@ -232,7 +234,7 @@ CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-24T22:47:18.891079082Z', '11697455401619750017');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T00:35:02.55313274Z', '14290082510499124978');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

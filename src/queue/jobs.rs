@@ -76,7 +76,8 @@ pub(super) fn next_claimable_at(connection: &Connection, suspects: bool) -> db::
 }
 
 /// Which due jobs to claim, in order. Kept apart so that a test can look at its plan.
-pub(super) const DUE: &str = "SELECT id, rescues FROM job_queue
+pub(super) const DUE: &str =
+    "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at FROM job_queue
      WHERE status = 'pending' AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
      ORDER BY scheduled_at, id LIMIT :limit";
 
@@ -91,37 +92,42 @@ pub(super) fn claim(
     suspects: bool,
 ) -> db::Result<Vec<Claim>> {
     let mut due = tx.prepare_cached(DUE)?;
-    let due = due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, |row| {
-        Ok((row.get::<_, JobId>("id")?, row.get::<_, i64>("rescues")? > 0))
-    })?;
-    let mut chosen = Vec::new();
-    for job in due {
-        let (id, was_rescued) = job?;
-        if was_rescued && !chosen.is_empty() {
+    let due =
+        due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, claim_from_row)?;
+    let mut claims: Vec<Claim> = Vec::new();
+    for claim in due {
+        let claim = claim?;
+        let is_suspect = claim.suspect;
+        if is_suspect && !claims.is_empty() {
             break;
         }
-        chosen.push(id);
-        if was_rescued {
+        claims.push(claim);
+        if is_suspect {
             break;
         }
     }
+    // Without RETURNING, which makes and drops a table of its own for each row: the write
+    // lock is held, so the rows are still what was read.
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'processing', attempts = attempts + 1, claim = claim + 1, batched = :batched,
+         SET status = 'processing', attempts = :attempts, claim = :claim, batched = :batched,
              claimed_by = :worker, claimed_at = :now, lease_expires_at = :lease_expires_at
-         WHERE id = :id AND status = 'pending'
-         RETURNING id, claim, type, payload, attempts, max_attempts, claimed_at, created_at, rescues",
+         WHERE id = :id AND status = 'pending'",
     )?;
-    let mut claims = Vec::with_capacity(chosen.len());
-    for id in &chosen {
-        let params = named_params! {
-            ":batched": chosen.len() > 1,
+    let batched = claims.len() > 1;
+    for claim in &mut claims {
+        claim.number += 1;
+        claim.attempt += 1;
+        let changed = statement.execute(named_params! {
+            ":attempts": claim.attempt,
+            ":claim": claim.number,
+            ":batched": batched,
             ":worker": worker,
             ":now": Millis(now),
             ":lease_expires_at": Millis(now + delta(lease)),
-            ":id": id,
-        };
-        claims.extend(statement.query_row(params, claim_from_row).optional()?);
+            ":id": claim.id,
+        })?;
+        expect_one(changed, "queue::jobs::claim")?;
     }
     Ok(claims)
 }
@@ -434,7 +440,7 @@ pub(super) fn list_sql(filter: &Filter) -> String {
         Status::Completed => "AND +status = 'completed'",
         Status::Failed => "AND status = 'failed'",
         // SQLite does not see by itself that this one condition is among those of the index.
-        Status::Cancelled => "AND status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled'",
+        Status::Cancelled => "AND status NOT IN ('pending', 'processing') AND status = 'cancelled'",
     });
     let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
     let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
@@ -456,7 +462,7 @@ const FAILED_LISTED: usize = 1_000;
 pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {JOB_COLUMNS} FROM job_queue
-         WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'failed' AND processed_at > :since
+         WHERE status NOT IN ('pending', 'processing') AND status = 'failed' AND processed_at > :since
          ORDER BY processed_at LIMIT :limit"
     ))?;
     let jobs = statement.query_map(named_params! { ":since": Millis(since), ":limit": FAILED_LISTED }, job_from_row)?;
@@ -504,10 +510,10 @@ pub fn counts(connection: &Connection) -> db::Result<Counts> {
              (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
              (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
              (SELECT count(*) FROM job_queue
-              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'completed') AS completed,
+              WHERE status NOT IN ('pending', 'processing') AND status = 'completed') AS completed,
              (SELECT count(*) FROM job_queue WHERE status = 'failed') AS failed,
              (SELECT count(*) FROM job_queue
-              WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'cancelled') AS cancelled",
+              WHERE status NOT IN ('pending', 'processing') AND status = 'cancelled') AS cancelled",
     )?;
     Ok(statement.query_row((), |row| {
         Ok(Counts {
@@ -532,7 +538,7 @@ const SAYS_SOMETHING: &str = "payload <> '{}' OR error IS NOT NULL
 pub fn forget_finished(tx: &Tx<'_>, subject: &str, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(&format!(
         "SELECT id FROM job_queue
-         WHERE subject = :subject AND status IN ('completed', 'failed', 'cancelled') AND ({SAYS_SOMETHING})
+         WHERE subject = :subject AND status NOT IN ('pending', 'processing') AND ({SAYS_SOMETHING})
          LIMIT :limit"
     ))?;
     let finished = statement.query_map(named_params! { ":subject": subject, ":limit": limit }, |row| row.get("id"))?;
@@ -540,7 +546,7 @@ pub fn forget_finished(tx: &Tx<'_>, subject: &str, limit: usize) -> db::Result<u
     for id in &finished {
         let mut statement = tx.prepare_cached(
             "UPDATE job_queue SET payload = '{}', error = NULL
-             WHERE id = :id AND status IN ('completed', 'failed', 'cancelled')",
+             WHERE id = :id AND status NOT IN ('pending', 'processing')",
         )?;
         expect_one(statement.execute(named_params! { ":id": id })?, "queue::jobs::forget_finished")?;
         attempts::forget_errors(tx, *id)?;
@@ -600,7 +606,7 @@ pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, except: JobId, kee
 pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str) -> db::Result<()>) -> db::Result<()> {
     let mut statement = connection.prepare_cached(
         "SELECT status, payload || ' ' || coalesce(error, '') AS text FROM job_queue
-         WHERE status IN ('completed', 'failed', 'cancelled')",
+         WHERE status NOT IN ('pending', 'processing')",
     )?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {

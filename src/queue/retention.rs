@@ -16,7 +16,7 @@ pub struct Retention {
 
 /// Which jobs of one status are old. Kept apart so that a test can look at its plan.
 pub(super) const OLD: &str = "SELECT id FROM job_queue
-     WHERE status IN ('completed', 'failed', 'cancelled') AND status = :status AND processed_at < :before
+     WHERE status NOT IN ('pending', 'processing') AND status = :status AND processed_at < :before
      ORDER BY processed_at LIMIT :limit";
 
 /// Deletes up to `limit` jobs that are older than they are kept, and returns how many it were. Their attempts go by ON DELETE

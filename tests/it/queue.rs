@@ -671,6 +671,28 @@ fn the_claim_walks_the_index_of_waiting_jobs_and_sorts_nothing() {
     assert!(plan.contains("job_queue_processing"), "{plan}");
 }
 
+#[test]
+fn no_row_of_the_busy_tables_costs_a_table_of_its_own() {
+    let fixture = Fixture::new();
+    for sql in [
+        "INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('i', 't', '{}', 1, 1)",
+        "UPDATE job_queue SET status = 'completed', processed_at = 1, payload = '{}', claimed_by = NULL, claimed_at = NULL,
+             lease_expires_at = NULL WHERE id = 'i' AND claim = 1 AND status = 'processing'",
+        "INSERT INTO job_attempts VALUES ('i', 1, 1, 1, 1, 'completed', NULL)",
+        "INSERT INTO webhook_deliveries VALUES ('t', 'w', NULL, 's', 1, 'i')",
+        "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
+             VALUES ('r', 's', 'SHOP_REDACT', '{}', 1, 1, 1)",
+        "UPDATE gdpr_requests SET processed_at = 1, outcome = 'erased' WHERE id = 'r'",
+    ] {
+        let tables = fixture.app.db.read(|connection| -> quotegrid::db::Result<usize> {
+            let mut statement = connection.prepare(&format!("EXPLAIN {sql}"))?;
+            let steps = statement.query_map((), |row| row.get::<_, String>("opcode"))?;
+            Ok(steps.collect::<Result<Vec<_>, _>>()?.iter().filter(|step| *step == "OpenEphemeral").count())
+        });
+        assert_eq!(tables.expect("explained"), 0, "{sql}");
+    }
+}
+
 fn plan(fixture: &Fixture, sql: &str) -> String {
     let lines = fixture.app.db.read(|connection| -> quotegrid::db::Result<Vec<String>> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;

@@ -166,7 +166,7 @@ fn pruning_finds_its_rows_by_index() {
     let fixture = Fixture::new();
     for (sql, index) in [
         (
-            "SELECT id FROM job_queue WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'completed'
+            "SELECT id FROM job_queue WHERE status NOT IN ('pending', 'processing') AND status = 'completed'
              AND processed_at < 1 ORDER BY processed_at LIMIT 9",
             "job_queue_finished (status=? AND processed_at<?)",
         ),
@@ -181,7 +181,7 @@ fn pruning_finds_its_rows_by_index() {
         ),
         ("SELECT max(received_at) AS last FROM webhook_deliveries", "webhook_deliveries_received_at"),
         (
-            "SELECT count(*) FROM job_queue WHERE status IN ('completed', 'failed', 'cancelled') AND status = 'completed'",
+            "SELECT count(*) FROM job_queue WHERE status NOT IN ('pending', 'processing') AND status = 'completed'",
             "COVERING INDEX job_queue_finished (status=?)",
         ),
         (
