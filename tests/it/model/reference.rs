@@ -791,7 +791,7 @@ impl Model {
 
     fn scrub(&mut self) -> Answer {
         let waits = |request: &Request| {
-            request.erased_at.is_none() && matches!(request.outcome, Some("erased" | "nothing_held" | "acknowledged"))
+            request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
         };
         let mut waiting: Vec<usize> = (0..self.requests.len()).filter(|id| waits(&self.requests[*id])).collect();
         waiting.sort_by_key(|id| (self.requests[*id].processed_at, *id));
@@ -799,6 +799,9 @@ impl Model {
             let created_at = self.now;
             let request = &mut self.requests[*id];
             request.erased_at = Some(created_at);
+            if request.outcome == Some("reported") {
+                continue;
+            }
             self.receipts.push(Receipt {
                 kind: "verified",
                 request: *id,
