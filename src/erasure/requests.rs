@@ -353,6 +353,8 @@ pub struct Duties {
     pub overdue: u64,
     /// Fulfilled, bytes not yet known to be gone.
     pub to_scrub: u64,
+    /// When the first of those was fulfilled.
+    pub to_scrub_since: Option<DateTime<Utc>>,
     /// When the nearest open one is due.
     pub next_due_at: Option<DateTime<Utc>>,
 }
@@ -368,6 +370,8 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL AND due_at < :now) AS overdue,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
                   AND outcome <> 'superseded_by_reinstall') AS to_scrub,
+             (SELECT min(processed_at) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
+                  AND outcome <> 'superseded_by_reinstall') AS to_scrub_since,
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
@@ -375,6 +379,7 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
             open: row.get("open")?,
             overdue: row.get("overdue")?,
             to_scrub: row.get("to_scrub")?,
+            to_scrub_since: row.get::<_, Option<Millis>>("to_scrub_since")?.map(|at| at.0),
             next_due_at: row.get::<_, Option<Millis>>("next_due_at")?.map(|at| at.0),
         })
     })?)
