@@ -34,7 +34,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 thread_local! {
     /// Set in a run that is to die once its handler has returned.
@@ -45,7 +45,7 @@ thread_local! {
 const LOOK: Duration = Duration::from_millis(1);
 
 /// Longer than any run takes.
-const LONG: Duration = Duration::from_secs(600);
+const LONG: Duration = Duration::from_secs(120);
 
 /// What a paused run is told.
 enum Word {
@@ -244,7 +244,9 @@ impl Process {
         if stop.in_time {
             let stopper = std::thread::spawn(move || running.stop(LONG));
             // First all others, or the end of this one might call them off before they are given back.
+            let until = Instant::now() + LONG;
             while given_back.iter().any(|id| self.is_running(*id)) {
+                assert!(Instant::now() < until, "what was not begun is given back");
                 std::thread::sleep(LOOK);
             }
             self.words.send(Word::GoOn).expect("it waits");
