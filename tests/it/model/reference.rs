@@ -12,11 +12,11 @@ pub(super) const LEASE: i64 = 30_000;
 
 pub(super) const SHOPS: usize = 3;
 
-/// How long what is over is kept.
-pub(super) const KEPT_FINISHED: i64 = 600_000;
-pub(super) const KEPT_FAILED: i64 = 3_600_000;
-pub(super) const KEPT_DELIVERIES: i64 = 1_200_000;
-pub(super) const KEPT_REQUESTS: i64 = 3_000_000;
+/// How long what is over is kept: some of it goes when a lease's time has passed, the rest after ten minutes.
+pub(super) const KEPT_FINISHED: i64 = 20_000;
+pub(super) const KEPT_FAILED: i64 = 500_000;
+pub(super) const KEPT_DELIVERIES: i64 = 25_000;
+pub(super) const KEPT_REQUESTS: i64 = 400_000;
 
 /// Jobs that a worker's threads claim at once.
 const CLAIM_BATCH: usize = 50;
@@ -1044,7 +1044,7 @@ impl ReferenceStateMachine for Model {
             2 => process.clone().prop_map(|process| Op::Scrub { process }),
             2 => job.clone().prop_map(|job| Op::Cancel { job }),
             2 => job.prop_map(|job| Op::Retry { job }),
-            1 => process.clone().prop_map(|process| Op::Prune { process }),
+            2 => process.clone().prop_map(|process| Op::Prune { process }),
             2 => (process, prop::sample::select(vec![PauseAt::Before, PauseAt::After]), 0..3_usize).prop_map(
                 |(process, pause, threads)| {
                     let (threads, in_time) = if threads == 0 { (1, true) } else { (threads, false) };
