@@ -147,21 +147,20 @@ impl Worker {
             Err(error) => Some(error),
         };
         let mut text = error.as_ref().map(ToString::to_string);
+        let mut fault = None;
         if let Some(verdict) = error.and_then(verdict_on) {
             let ended = claim.clone();
             let clock = self.clock.clone();
-            let recorded = self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict));
-            // Whatever comes of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
-            self.release(&claim);
-            match recorded {
+            match self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict)) {
                 Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
                 // Another worker has the job by now: what this run came to counts no more, and the database works.
                 Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
-                Err(fault) => return Err(fault),
+                Err(error) => fault = Some(error),
             }
         }
+        // Whatever came of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
         self.release(&claim);
-        Ok(Step::Ran { id, job_type, error: text })
+        fault.map_or(Ok(Step::Ran { id, job_type, error: text }), Err)
     }
 
     /// Starts `threads` that run jobs, and one that keeps claims alive, frees those of the dead and listens for other
@@ -226,6 +225,7 @@ impl Worker {
         drop(state);
         let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
         let mut state = self.state();
+        // What was claimed is held by now, so whoever waits for the ends of all claims misses none.
         state.claiming = false;
         self.released.notify_all();
         let mut claims = VecDeque::from(claimed?);
@@ -450,11 +450,11 @@ impl Worker {
         }
     }
 
-    /// Waits until no claim is held, for at most `grace`; returns those that are.
+    /// Waits until no claim is held or being made, for at most `grace`; returns those that are held.
     fn wait_for_ends(&self, grace: Duration) -> Vec<Claim> {
         let until = Instant::now() + grace;
         let mut state = self.state();
-        while !state.held.is_empty() {
+        while state.claiming || !state.held.is_empty() {
             let Some(left) = until.checked_duration_since(Instant::now()) else { break };
             state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -484,8 +484,6 @@ impl Running {
             for handle in self.handles {
                 let _panicked = handle.join();
             }
-            // What a thread claimed in the moment of the stop was not held yet when the wait began: it is being given back.
-            self.worker.wait_for_ends(grace);
             return;
         }
         warn!("{} jobs did not end within the grace period and are given back", left.len());
