@@ -336,14 +336,6 @@ impl<'a> Tx<'a> {
         self.after_commit.borrow_mut().push(Box::new(then));
     }
 
-    /// Writes a page without changing anything that means something: proof that a commit can be made.
-    ///
-    /// # Errors
-    /// SQLite's.
-    pub fn touch(&self) -> Result<()> {
-        Ok(self.pragma_update(None, "user_version", 0)?)
-    }
-
     /// Wakes those who wait for [`News`] once this transaction is committed. Waking them for nothing does no harm.
     pub fn announce(&self) {
         self.announced.set(true);

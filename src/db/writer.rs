@@ -5,6 +5,7 @@ use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::news::News;
+use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
 use rusqlite::Connection;
@@ -467,6 +468,7 @@ impl Thread {
     fn run_in_savepoint(&self, change: &mut dyn Change, tx: &Tx<'_>) -> rusqlite::Result<()> {
         self.execute("SAVEPOINT change")?;
         let promised = tx.after_commit.borrow().len();
+        let changes = self.connection.total_changes();
         let kept = change.run(tx);
         // FULL, IOERR, NOMEM and some INTERRUPTs roll back everything, not the savepoint: without this look, earlier
         // changes would be lost and later ones committed one by one (measured).
@@ -481,6 +483,9 @@ impl Thread {
         if !kept {
             tx.after_commit.borrow_mut().truncate(promised);
             self.execute("ROLLBACK TO change")?;
+            if self.connection.total_changes() != changes {
+                suspect_free_pages(&self.connection)?;
+            }
         }
         self.execute("RELEASE change")
     }
