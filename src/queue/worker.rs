@@ -8,7 +8,7 @@ use super::lease::{Census, Identity};
 use super::{Claim, Context, Finish, JobError, Queue};
 use crate::clock::Clock;
 use crate::db::writer::panic_message;
-use crate::db::{self, Db, Tx, lock};
+use crate::db::{self, Db, Tx, Writes, lock};
 use crate::domain::ids::JobId;
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -140,8 +140,9 @@ impl Worker {
             Ok(finish) => {
                 let closing = claim.clone();
                 let clock = self.clock.clone();
-                let committed =
-                    self.db.write(move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep));
+                let committed = self
+                    .finishing(&finish)
+                    .write(move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep));
                 self.after_finish(&claim, committed)
             }
             Err(error) => Some(error),
@@ -151,7 +152,7 @@ impl Worker {
         if let Some(verdict) = error.and_then(verdict_on) {
             let ended = claim.clone();
             let clock = self.clock.clone();
-            match self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict)) {
+            match self.db.looking_first().write(move |tx| record_in(tx, clock.now(), &ended, &verdict)) {
                 Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
                 // Another worker has the job by now: what this run came to counts no more, and the database works.
                 Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
@@ -269,7 +270,8 @@ impl Worker {
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
         let suspects = self.may_claim_suspects();
-        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
+        let claims =
+            self.db.looking_first().write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
         fail::fail_point!("queue::claimed");
         let mut state = self.state();
         for claim in &claims {
@@ -285,7 +287,7 @@ impl Worker {
             Ok(finish) => {
                 let (worker, closing) = (self.clone(), claim.clone());
                 let clock = self.clock.clone();
-                self.db.write_patiently(
+                self.finishing(&finish).write_patiently(
                     move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep),
                     move |committed| match worker.after_finish(&claim, committed) {
                         None => worker.release(&claim),
@@ -331,6 +333,11 @@ impl Worker {
         outcome
     }
 
+    /// How an end is written: a completion that finds its claim lost has written nothing yet, effects may fail at any point.
+    fn finishing(&self, finish: &Finish) -> Writes<'_> {
+        if finish.effects.is_some() { self.db.guarded() } else { self.db.looking_first() }
+    }
+
     /// Tells how a finishing transaction went; an error is left to be recorded.
     fn after_finish(&self, claim: &Claim, committed: Result<(), Error>) -> Option<JobError> {
         match committed {
@@ -359,7 +366,7 @@ impl Worker {
     fn record(self: &Arc<Self>, claim: Claim, verdict: Verdict, text: String) {
         let (worker, ended, clock) = (self.clone(), claim.clone(), self.clock.clone());
         let recording = verdict.clone();
-        self.db.write_patiently(
+        self.db.looking_first().write_patiently(
             move |tx| record_in(tx, clock.now(), &ended, &recording),
             move |recorded| match recorded {
                 Ok(recorded) => {
