@@ -141,7 +141,8 @@ impl Handler for Acting {
 }
 
 fn new_worker(app: &App, queue: &Queue) -> Arc<Worker> {
-    let options = queue::Options::default();
+    // A run that is paused is not kept alive: what a history leads to must not depend on how long it takes.
+    let options = queue::Options { round: Duration::from_secs(86_400), ..queue::Options::default() };
     let worker = Worker::new(app.db.clone(), queue.clone(), app.clock.clone(), app.entropy.as_ref(), options);
     Arc::new(worker.expect("a worker"))
 }
