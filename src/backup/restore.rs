@@ -10,7 +10,7 @@ use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
 use crate::db::copy;
-use crate::db::exclusive::Exclusive;
+use crate::db::exclusive::{Exclusive, SUCCESSOR};
 use crate::db::{self, OpenError};
 use crate::domain::ids::ShopDomain;
 use crate::entropy::Entropy;
@@ -80,7 +80,7 @@ pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, Bac
     }
     refuse_itself(database, backup)?;
     let exclusive = take(what)?;
-    let partial = Partial::make(database, ".restoring")?;
+    let partial = Partial::make(database, SUCCESSOR)?;
     copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
     told("the backup is copied");
     fail::fail_point!("restore::copied");

@@ -32,6 +32,7 @@ pub use writes::Writes;
 
 use checkpoint::Checkpointer;
 use connection::Role;
+use log::warn;
 use readers::Readers;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
@@ -162,6 +163,12 @@ impl Db {
         // The writer first: a pool on something that is no database would report it only after its time-out.
         let (writer, migrated) = migrate::open_current(path, *schema, *synchronous)?;
         prove_writable(&writer, path)?;
+        match exclusive::remove_successor(path) {
+            Ok(false) => {}
+            Ok(true) => warn!("the copy that a restore left when it was cut off is removed"),
+            // Webhooks are lost while nothing serves; a copy can wait for a person.
+            Err(error) => warn!("remove the whole copy that a restore left when it was cut off: {error}"),
+        }
         let news = Arc::new(News::default());
         let checkpointer = Arc::new(Checkpointer::new(connection::open(path, Role::Checkpointer, *synchronous)?));
         let readers = Readers::new(path, *synchronous, *readers).map_err(|error| io(std::io::Error::other(error)))?;

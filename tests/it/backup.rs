@@ -523,6 +523,59 @@ fn a_database_that_cannot_be_read_is_replaced_only_without_its_erasures() {
 }
 
 #[test]
+fn the_wal_of_a_database_that_is_gone_does_not_get_into_the_one_that_is_restored() {
+    for ruined in [false, true] {
+        let house = House::new();
+        let app = house.open();
+        install(&app, "one");
+        house.back_up();
+        install(&app, "later");
+        // What a process that is killed leaves behind.
+        let wal = fs::read(house.path("house.db-wal")).expect("a WAL");
+        drop(app);
+        if ruined {
+            fs::write(house.database(), "ruined ".repeat(10_000)).expect("written");
+        } else {
+            fs::remove_file(house.database()).expect("removed");
+        }
+        fs::write(house.path("house.db-wal"), wal).expect("written");
+        house.restore_from("backup.db", ruined).expect("restored");
+        let restored = rusqlite::Connection::open(house.database()).expect("a database");
+        let sound: String = restored.query_row("PRAGMA integrity_check", (), |row| row.get(0)).expect("checked");
+        assert_eq!(sound, "ok", "ruined: {ruined}");
+        drop(restored);
+        let app = house.open();
+        assert!(has_store(&app, "one") && !has_store(&app, "later"), "ruined: {ruined}");
+    }
+}
+
+#[test]
+fn what_a_restore_that_was_killed_has_left_is_gone_when_the_database_is_next_opened() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "erased");
+    house.back_up();
+    drop(app);
+    let mut child = Command::new(PROGRAM)
+        .args(["restore", "--database"])
+        .args([house.database(), house.path("backup.db")])
+        .env("FAILPOINTS", "restore::carried_over=pause")
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("it runs");
+    let mut lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+    assert!(lines.any(|told| told.is_ok_and(|told| told.contains("carried over"))));
+    child.kill().expect("killed");
+    child.wait().expect("ended");
+    assert!(holds(&house.path("house.db.restoring"), "marked-erased"), "a whole copy");
+    let app = house.open();
+    erase(&app, "erased");
+    drop(app);
+    assert_eq!(house.names(), ["backup.db", "house.db", "house.db.locks"]);
+}
+
+#[test]
 fn a_restore_that_is_killed_at_any_point_leaves_the_old_database_or_the_new_one() {
     for (point, line, is_new) in [
         ("restore::copied", "the backup is copied", false),
