@@ -576,6 +576,31 @@ fn what_a_restore_that_was_killed_has_left_is_gone_when_the_database_is_next_ope
 }
 
 #[test]
+fn a_restore_by_way_of_a_symbolic_link_replaces_the_database_and_not_the_link() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "one");
+    house.back_up();
+    install(&app, "later");
+    drop(app);
+    let link = house.path("link.db");
+    std::os::unix::fs::symlink(house.database(), &link).expect("linked");
+    let restore = Restore {
+        backup: house.path("backup.db"),
+        database: link.clone(),
+        clock: house.clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(OPENINGS.fetch_add(1, Ordering::Relaxed))),
+        without_replay: false,
+    };
+    backup::restore(&restore, &mut |_stage| {}).expect("restored");
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    let app = house.open();
+    assert!(has_store(&app, "one") && !has_store(&app, "later"));
+    drop(app);
+    assert_eq!(house.names(), ["backup.db", "house.db", "house.db.locks", "link.db"]);
+}
+
+#[test]
 fn a_restore_that_is_killed_at_any_point_leaves_the_old_database_or_the_new_one() {
     for (point, line, is_new) in [
         ("restore::copied", "the backup is copied", false),
