@@ -12,6 +12,7 @@ mod inspect;
 pub mod lock;
 mod migrate;
 mod news;
+mod place;
 mod readers;
 mod row_counts;
 mod space;
