@@ -203,6 +203,23 @@ fn a_backup_overwrites_nothing_unless_told_to_and_never_the_database() {
 }
 
 #[test]
+fn a_wal_that_lies_beside_the_name_of_a_backup_does_not_get_into_it() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "erased");
+    let wal = fs::read(house.path("house.db-wal")).expect("a WAL");
+    erase(&app, "erased");
+    install(&app, "new");
+    for _overwritten in [false, true] {
+        // What a program leaves that looked into an older backup and was killed.
+        fs::write(house.path("backup.db-wal"), &wal).expect("written");
+        house.back_up();
+        let backup = house.open_file("backup.db");
+        assert!(has_store(&backup, "new") && !has_store(&backup, "erased"));
+    }
+}
+
+#[test]
 fn a_backup_under_full_load_is_a_beginning_of_the_history() {
     let house = House::new();
     let app = house.open();
