@@ -43,6 +43,7 @@ const SURFACES: &[&[Route]] = &[
     admin::matrices::ROUTES,
     admin::products::ROUTES,
     admin::options::ROUTES,
+    admin::orders::ROUTES,
     admin::clock::ROUTES,
 ];
 

@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
 /// The table's lines.
-pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/q/{token}", quote_page)];
+pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/q/{*token}", quote_page)];
 
 /// Below this each path is a secret.
 pub(super) const TOKENS_BELOW: &str = "/q/";
