@@ -180,6 +180,11 @@ impl App {
         Worker::new(self.db.clone(), self.queue.clone(), self.clock.clone(), self.entropy.as_ref(), self.worker)
     }
 
+    /// How long finished things are kept.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
     /// The way in for orders.
     pub fn orders(&self) -> Orders {
         let (clock, entropy) = (self.clock.clone(), self.entropy.clone());

@@ -3,6 +3,7 @@
 mod admin;
 mod architecture;
 mod backup;
+mod browser;
 mod catalog;
 mod database;
 mod edge;

@@ -1,5 +1,6 @@
 //! Orders: what a shopper may order and at what price, that the same order again is one order, its page, and its end.
 
+mod browser;
 mod erasing;
 mod fuzz;
 mod looking;

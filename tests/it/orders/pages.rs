@@ -2,20 +2,30 @@
 
 use super::{example_order, order, order_request, page};
 use crate::edge::harness::Wire;
-use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, SHOP, Server, body, entropy, fixed, grid, request};
+use crate::storefront::harness::{
+    Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, entropy, fixed, grid, request,
+};
+use crate::storefront::spec;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use chrono::TimeDelta;
+use quotegrid::app::{App, Options};
 use quotegrid::catalog::{assignments, stores};
+use quotegrid::config::Operator;
 use quotegrid::domain::ids::{ProductId, ShopDomain};
 use quotegrid::domain::length::Unit;
 use quotegrid::domain::matrix::Outside;
 use quotegrid::domain::options::{Modifier, Requirement};
-use quotegrid::http::Response;
+use quotegrid::housekeeping::Retention;
+use quotegrid::http::{Response, Router, Site};
+use quotegrid::queue;
+use quotegrid::shopify::Secrets;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 fn html(response: &Response) -> String {
     String::from_utf8(response.body.clone()).expect("text")
@@ -51,7 +61,7 @@ fn it_says_how_the_price_is_made_up() {
     ]});
     let shown = page(&server, &order(&server, &shop.key.key, &wanted));
     assert_eq!(shown.status, 200);
-    let expected = "Quote #D1 from fixture.myshopify.com a pane 450.5 × 350 mm, made to measure How the price is made up \
+    let expected = "Quote #D1 from fixture.myshopify.com a pane 450.5 × 350 mm, made to measure 450.5 350 How the price is made up \
         450.5 × 350 mm priced as 600 × 400 mm 30.00 USD Holes: Holes: 1 +5.00 USD Edge: Edge: 2 15 % of 30.00 USD +4.50 USD \
         One piece 39.50 USD Quantity 2 Total 79.00 USD \
         Quoted on 1 January 2026, 00:00 UTC from the price list “Glass”. Later changes of that list do not change this quote. \
@@ -72,7 +82,7 @@ fn a_size_that_is_a_step_and_a_price_of_nothing_are_said_too() {
     let text = text(&page(&server, &order(&server, &shop.key.key, &wanted)));
     assert!(!text.contains("priced as"), "{text}");
     let expected =
-        "300 × 200 cm 1000 JPY Edge: Edge: 1 −99999 JPY A price never falls below zero +98999 JPY One piece 0 JPY";
+        "300 × 200 cm 1000 JPY Edge: Edge: 1 −99 999 JPY A price never falls below zero +98 999 JPY One piece 0 JPY";
     assert!(text.contains(expected), "{text}");
 }
 
@@ -272,6 +282,48 @@ fn its_address_is_in_no_log() {
     assert!(log.contains("path=/q/***") && log.contains("draft order placed"), "{log}");
     for secret in [&token[12..], "shopper@example.com", ready["apiKey"].as_str().expect("a key")] {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
+    }
+}
+
+#[test]
+fn the_privacy_page_has_the_periods_by_which_the_server_deletes() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut options = Options::new(directory.path().join("test.db"));
+    options.retention = Retention {
+        jobs: queue::Retention { finished: TimeDelta::days(17), failed: TimeDelta::days(1_234) },
+        deliveries: TimeDelta::days(19),
+        requests: TimeDelta::days(555),
+    };
+    let app = Arc::new(App::open(options).expect("a new database"));
+    let shown = |operator: Operator| {
+        let site = Site::new(app.clone(), Secrets::new(["hush"])).with_operator(operator);
+        let response = ask(&Router::new(Arc::new(site)), request("GET", "/privacy", &[]));
+        spec::check("GET", "/privacy", &response);
+        assert_eq!((response.status, response.header("cache-control")), (200, Some("public, max-age=86400")));
+        response
+    };
+    let anonymous = text(&shown(Operator::default()));
+    for sentence in [
+        "for 24 hours",
+        "after 19 days",
+        "555 days after that",
+        "after 17 days",
+        "after 1234 days",
+        "Please ask the shop whose page brought you here.",
+    ] {
+        assert!(anonymous.contains(sentence), "{sentence}: {anonymous}");
+    }
+    for (contact, expected) in [
+        (
+            "help@panes.example",
+            "Panes &#38; &#60;Sons&#62;, <a href=\"mailto:help@panes.example\">help@panes.example</a>",
+        ),
+        ("https://panes.example/?a&b", "<a href=\"https://panes.example/?a&#38;b\">https://panes.example/?a&#38;b</a>"),
+        ("javascript:alert(1)", "<p>Panes &#38; &#60;Sons&#62;, javascript:alert(1)</p>"),
+    ] {
+        let operator = Operator { name: Some("Panes & <Sons>".to_owned()), contact: Some(contact.to_owned()) };
+        let page = html(&shown(operator));
+        assert!(page.contains(expected), "{expected}: {page}");
     }
 }
 
