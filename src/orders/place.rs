@@ -112,7 +112,7 @@ impl Orders {
     ) {
         match self.prepare(visitor, client, key, wanted) {
             Ok(Prepared::Repeated(placed)) => answer(Ok(*placed)),
-            Ok(Prepared::Order(order)) => self.db.write_then(move |tx| order.place(tx), answer),
+            Ok(Prepared::Order(order)) => self.db.looking_first().write_then(move |tx| order.place(tx), answer),
             Err(error) => answer(Err(error)),
         }
     }
