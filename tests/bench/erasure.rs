@@ -11,7 +11,8 @@ use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
-use quotegrid::orders::records::{self, NewRecord};
+use quotegrid::orders::idempotency::{self, First};
+use quotegrid::orders::records::{self, NewRecord, PageToken};
 use quotegrid::queue::NewJob;
 use serde_json::json;
 use std::path::Path;
@@ -127,7 +128,7 @@ fn scrubbed(app: &App) -> u64 {
         .expect("readable")
 }
 
-/// A store whose rows are nine parts cells and one part orders.
+/// A store whose rows are nine parts cells and one part orders, each with a key of its own beside it.
 fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
     let euro: Currency = "EUR".parse().expect("a currency");
@@ -168,14 +169,18 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
                     width: 1,
                     height: 1,
                     unit: "mm",
+                    priced_width: 1,
+                    priced_height: 1,
                     quantity: 1,
                     currency: "EUR",
                     base_price_minor: 1,
                     unit_price_minor: 1,
                     total_price_minor: 1,
-                    selections: &json!([]),
+                    selections: &[],
                 };
-                records::insert(tx, now, id, &records::new_token(now, app_.entropy.as_ref()), store, &record)?;
+                records::insert(tx, now, id, &PageToken::new(now, app_.entropy.as_ref()), store, &record)?;
+                let first = First { order: id, order_hash: app_.entropy.array() };
+                idempotency::insert(tx, now, store, app_.entropy.array(), first)?;
             }
             Ok(())
         });

@@ -3,12 +3,14 @@
 mod admin;
 mod architecture;
 mod backup;
+mod browser;
 mod catalog;
 mod database;
 mod edge;
 mod gdpr;
 mod model;
 mod operators;
+mod orders;
 mod pricing_properties;
 mod process;
 mod queue;
