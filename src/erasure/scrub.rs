@@ -7,7 +7,7 @@ use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, Outcome};
 use super::subject_hash;
 use crate::clock::Clock;
-use crate::db::{self, Db, Tx};
+use crate::db::{self, Db, Gaps, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::KeyedHasher;
 use chrono::{DateTime, Utc};
@@ -73,8 +73,12 @@ impl Scrubber {
         }
         // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The WAL last: what is
         // zeroed in pages and cut off the file leaves both with it.
-        let gaps = self.db.clear_gaps()?;
-        debug!("gaps in pages: {gaps:?}");
+        match self.db.clear_gaps()? {
+            Gaps::Cleared(pages) => debug!("what SQLite had left in {pages} pages is zeroed"),
+            Gaps::NotLookedAt => warn!(
+                "this build cannot look for rows that SQLite has moved and left in pages: `quotegrid doctor --vacuum` removes them"
+            ),
+        }
         if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Scrubbed::Busy);
         }
