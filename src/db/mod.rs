@@ -8,6 +8,7 @@ mod connection;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod exclusive;
+mod gaps;
 mod inspect;
 pub mod lock;
 mod migrate;
@@ -22,6 +23,7 @@ mod writes;
 
 pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
+pub use gaps::{Gaps, can_clear_gaps};
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, Generations, News};
