@@ -40,11 +40,14 @@ const FAULT_PAUSE: Duration = Duration::from_secs(1);
 pub struct Options {
     /// How long a claim lasts unless it is renewed. Renewals come at a third of it.
     pub lease: Duration,
+    /// How often claims are looked after: its own are kept alive, those of dead and hung workers freed. After a crash elsewhere, jobs
+    /// run again within about this.
+    pub round: Duration,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30) }
+        Self { lease: Duration::from_secs(30), round: Duration::from_millis(500) }
     }
 }
 
