@@ -245,7 +245,7 @@ CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (create
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:14:35.940898018Z', '1817730248649838122');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:34:25.30492967Z', '1817730248649838122');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
