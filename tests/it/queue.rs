@@ -408,7 +408,7 @@ fn a_poison_job_ends_as_failed_and_costs_its_batch_mates_nothing() {
                 use rusqlite::OptionalExtension;
                 Ok(connection
                     .query_row(
-                        "SELECT id FROM job_queue WHERE status = 'pending' ORDER BY scheduled_at, id LIMIT 1",
+                        "SELECT id FROM job_queue WHERE status = 'pending' AND outside = 1 ORDER BY scheduled_at, id LIMIT 1",
                         (),
                         |row| row.get(0),
                     )
@@ -658,9 +658,9 @@ fn trigger(fixture: &Fixture, sql: &'static str) {
 fn the_claim_walks_the_index_of_waiting_jobs_and_sorts_nothing() {
     let fixture = Fixture::new();
     for sql in [
-        "SELECT id, rescues FROM job_queue WHERE status = 'pending' AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
-        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' ORDER BY scheduled_at, id LIMIT 1",
-        "SELECT 1 FROM job_queue WHERE status = 'pending' AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
+        "SELECT id, rescues FROM job_queue WHERE status = 'pending' AND outside = 0 AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
+        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' AND outside = 1 ORDER BY scheduled_at, id LIMIT 1",
+        "SELECT 1 FROM job_queue WHERE status = 'pending' AND outside = 0 AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
     ] {
         let plan = plan(&fixture, sql);
         assert!(plan.contains("job_queue_pending"), "{plan}");
