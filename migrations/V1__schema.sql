@@ -147,6 +147,8 @@ CREATE TABLE draft_order_records (
     width                  INTEGER NOT NULL,
     height                 INTEGER NOT NULL,
     unit                   TEXT NOT NULL,
+    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
+    priced_height          INTEGER NOT NULL,
     quantity               INTEGER NOT NULL CHECK (quantity > 0),
     currency               TEXT NOT NULL,
     base_price_minor       INTEGER NOT NULL,
@@ -163,6 +165,18 @@ CREATE TABLE draft_order_records (
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+
+-- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
+CREATE TABLE order_idempotency_keys (
+    store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
+    order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
+    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    created_at     INTEGER NOT NULL,
+    PRIMARY KEY (store_id, key_hash)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
+CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 
 -- The queue. It knows nothing of shops: `subject` is opaque to it, and how an eraser finds the jobs about someone. ---------
 

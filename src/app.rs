@@ -13,6 +13,7 @@ use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT}
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
+use crate::orders::Orders;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
 use log::debug;
@@ -177,6 +178,12 @@ impl App {
     /// When the lock directory beside the database cannot be used.
     pub fn worker(&self) -> std::io::Result<Worker> {
         Worker::new(self.db.clone(), self.queue.clone(), self.clock.clone(), self.entropy.as_ref(), self.worker)
+    }
+
+    /// The way in for orders.
+    pub fn orders(&self) -> Orders {
+        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
+        Orders::new(self.db.clone(), clock, entropy, self.hasher.clone(), self.pricing.clone())
     }
 
     /// A scrubber of this database.

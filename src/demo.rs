@@ -16,10 +16,10 @@ use crate::domain::name::Name;
 use crate::domain::options::{Modifier, Requirement};
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
-use crate::orders::records::{self, NewRecord};
+use crate::orders::records::{self, NewRecord, PageToken};
+use crate::orders::snapshot::SelectedOption;
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
-use serde_json::Value;
 
 const DATA: &str = include_str!("../data/demo-store.json");
 
@@ -88,7 +88,7 @@ struct Order {
     base_price_minor: i64,
     unit_price_minor: i64,
     total_price_minor: i64,
-    selections: Value,
+    selections: Vec<SelectedOption>,
 }
 
 /// The demo store, present and with a key of its own.
@@ -139,10 +139,7 @@ impl Demo {
 
 impl Matrix {
     fn build(&self) -> PriceMatrix {
-        let steps = |values: &[i64]| -> Vec<Length> {
-            let steps = values.iter().map(|value| Length::from_thousandths(value * THOUSANDTHS));
-            steps.collect::<Result<_, _>>().expect("the demo store's steps are lengths")
-        };
+        let steps = |values: &[i64]| -> Vec<Length> { values.iter().map(|value| length(*value)).collect() };
         let prices: Vec<Vec<Option<Minor>>> =
             self.prices_minor.iter().map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
         PriceMatrix::new(&steps(&self.widths), &steps(&self.heights), &prices, Outside::Reject, Limits::default())
@@ -163,6 +160,10 @@ impl Group {
             self.requirement.parse().expect("the demo store's groups say if they are required");
         NewGroup { name: name(&self.name), requirement, choices: choices.collect() }
     }
+}
+
+fn length(whole: i64) -> Length {
+    Length::from_thousandths(whole * THOUSANDTHS).expect("the demo store's sizes are lengths")
 }
 
 fn name(text: &str) -> Name {
@@ -192,6 +193,8 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
     }
     for order in &demo.draft_orders {
         let product = &demo.products[order.product];
+        let priced = demo.matrices[product.matrix].build().find_cell(length(order.width), length(order.height));
+        let priced = priced.expect("the demo store's orders have sizes that are offered");
         let record = NewRecord {
             matrix: matrix_ids[product.matrix],
             matrix_name: &demo.matrices[product.matrix].name,
@@ -200,6 +203,8 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
             width: order.width * THOUSANDTHS,
             height: order.height * THOUSANDTHS,
             unit: &demo.unit,
+            priced_width: priced.width.thousandths(),
+            priced_height: priced.height.thousandths(),
             quantity: order.quantity,
             currency: &demo.currency,
             base_price_minor: order.base_price_minor,
@@ -208,7 +213,7 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
             selections: &order.selections,
         };
         let id = DraftOrderId::new(now, entropy.array());
-        records::insert(tx, now, id, &records::new_token(now, entropy), scope.store, &record)?;
+        records::insert(tx, now, id, &PageToken::new(now, entropy), scope.store, &record)?;
     }
     Ok(())
 }

@@ -30,6 +30,8 @@ CREATE TABLE draft_order_records (
     width                  INTEGER NOT NULL,
     height                 INTEGER NOT NULL,
     unit                   TEXT NOT NULL,
+    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
+    priced_height          INTEGER NOT NULL,
     quantity               INTEGER NOT NULL CHECK (quantity > 0),
     currency               TEXT NOT NULL,
     base_price_minor       INTEGER NOT NULL,
@@ -140,6 +142,14 @@ CREATE TABLE option_groups (
     updated_at  INTEGER NOT NULL,
     UNIQUE (store_id, id)
 ) STRICT;
+CREATE TABLE order_idempotency_keys (
+    store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
+    order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
+    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    created_at     INTEGER NOT NULL,
+    PRIMARY KEY (store_id, key_hash)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE price_matrices (
     id         TEXT PRIMARY KEY,
     store_id   TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
@@ -231,10 +241,12 @@ CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'p
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
+CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
+CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T00:35:02.55313274Z', '14290082510499124978');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T16:34:15.93417004Z', '7628846408341878029');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -247,8 +259,9 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T00:35:02.55
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
     INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-        quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 2, 'USD', 4900, 5400, 10800, 1);
+        priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
+        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
+    INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
     INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');

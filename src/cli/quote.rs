@@ -121,7 +121,7 @@ fn document(args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
     json!({
         "shop": args.shop.as_str(),
         "productId": args.product.as_str(),
-        "matrix": shelf.matrix.as_ref().map(|(name, _)| name.as_str()),
+        "matrix": shelf.offer.as_ref().map(|offer| offer.name.as_str()),
         "currency": shelf.currency.code(),
         "unit": shelf.unit.as_str(),
         "width": quote.width.to_number(),

@@ -21,7 +21,7 @@ use crate::shopify::Secrets;
 use chrono::{DateTime, Utc};
 use log::{info, warn};
 use serde_json::json;
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -120,7 +120,13 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         site = site.with_frozen_clock(clock);
     }
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
-    let server = Server::start(server_options, Arc::new(Router::new(Arc::new(site)))).map_err(std::io::Error::other)?;
+    let site = Arc::new(site);
+    if let Some(url) = &public_url {
+        site.set_public_url(url);
+    }
+    let server = Server::start(server_options, Arc::new(Router::new(site.clone()))).map_err(std::io::Error::other)?;
+    // Nobody knows a port of our own choosing before this.
+    site.set_public_url(format!("http://{}", reachable(server.address())));
 
     // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
     let background = app.start(workers.into())?;
@@ -143,7 +149,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
-    drop((server, app));
+    drop((server, site, app));
     if let Some(directory) = directory {
         directory.close()?;
     }
@@ -227,6 +233,15 @@ fn quoted(text: &str) -> String {
         text.to_owned()
     } else {
         format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// An address that a browser on this machine can open, for one that stands for all of them.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        ip if !ip.is_unspecified() => address,
+        ip if ip.is_ipv4() => SocketAddr::new(Ipv4Addr::LOCALHOST.into(), address.port()),
+        _ => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), address.port()),
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Left out is what is secret and says nothing about the shop: digests of keys, and the tokens of order pages.
 
-use super::{catalog as documents, gdpr, instant, jobs, stores as store_documents};
+use super::{catalog as documents, gdpr, instant, jobs, orders, stores as store_documents};
 use crate::catalog::stores::{self, Store};
 use crate::catalog::{assignments, keys, matrices, options};
 use crate::db::Db;
@@ -12,7 +12,7 @@ use crate::erasure::{self, requests};
 use crate::error::{Error, Kind, Result};
 use crate::intake::deliveries;
 use crate::keyed_hash::KeyedHasher;
-use crate::orders::records::{self, Record};
+use crate::orders::records;
 use crate::queue;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -156,7 +156,7 @@ impl Export<'_> {
     fn draft_orders(&self, store: Option<&Store>, before: Option<i64>) -> Result<Page<i64>> {
         let Some(store) = store else { return Ok((Vec::new(), None)) };
         let found = self.db.read(|connection| records::list(connection, store.id, before, PAGE))?;
-        Ok(paged(found, draft_order, |record| record.number))
+        Ok(paged(found, orders::draft_order, |record| record.number))
     }
 
     fn privacy_requests(&self, before: Option<RequestId>) -> Result<Page<RequestId>> {
@@ -190,31 +190,4 @@ impl Export<'_> {
         };
         Ok(paged(found, document, |job| job.id))
     }
-}
-
-/// A draft order with its snapshot.
-fn draft_order(record: &Record) -> Value {
-    let money = |amount| record.currency.format(amount);
-    json!({
-        "id": record.id.to_string(),
-        "name": format!("#D{}", record.number),
-        "status": record.status,
-        "matrixId": record.matrix.map(|id| id.to_string()),
-        "matrix": record.matrix_name,
-        "productId": record.product_id,
-        "productTitle": record.product_title,
-        "width": record.width.to_number(),
-        "height": record.height.to_number(),
-        "unit": record.unit.as_str(),
-        "quantity": record.quantity,
-        "currency": record.currency.code(),
-        "basePrice": money(record.base_price),
-        "price": money(record.unit_price),
-        "total": money(record.total_price),
-        "options": record.selections,
-        "shopifyDraftOrderId": record.shopify_draft_order_id,
-        "shopifyOrderName": record.shopify_order_name,
-        "checkoutUrl": record.checkout_url,
-        "createdAt": instant(record.created_at),
-    })
 }

@@ -5,6 +5,7 @@ pub mod catalog;
 pub mod gdpr;
 pub mod holdings;
 pub mod jobs;
+pub mod orders;
 pub mod stores;
 
 use chrono::{DateTime, SecondsFormat, Utc};

@@ -40,7 +40,7 @@ impl Counted {
 /// The database's.
 pub fn rows(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
     let mut rows = catalog::count_rows(connection, store.id)?;
-    rows.merge(&orders::records::count_rows(connection, store.id)?);
+    rows.merge(&orders::count_rows(connection, store.id)?);
     Ok(rows)
 }
 

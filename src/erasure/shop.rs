@@ -108,7 +108,7 @@ impl Handler for ShopRedact {
 /// The database's.
 pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
     let mut rows = catalog::count_rows(connection, store.id)?;
-    rows.merge(&orders::records::count_rows(connection, store.id)?);
+    rows.merge(&orders::count_rows(connection, store.id)?);
     rows.add("stores", 1);
     Ok(rows)
 }
@@ -139,7 +139,7 @@ pub fn erase_again(
 /// Deletes one step's worth of rows and notes how many; `false` when nothing was left.
 fn delete_step(tx: &Tx<'_>, store: StoreId) -> Result<bool, Error> {
     // Orders first: they point at matrices, whose deletion would otherwise have to rewrite them.
-    let mut deleted = orders::records::delete_some(tx, store, STEP_ROWS)?;
+    let mut deleted = orders::delete_some(tx, store, STEP_ROWS)?;
     if deleted.is_empty() {
         deleted = catalog::delete_some(tx, store, STEP_ROWS)?;
     }
@@ -167,7 +167,7 @@ impl Closing {
             Erasing::Unknown => (Outcome::NothingHeld, RowCounts::default()),
             Erasing::Store(store) => {
                 // Matrices, options and the rest go by ON DELETE CASCADE; gdpr_requests stay, as the proof of erasure.
-                let orders = orders::records::count_rows(tx, store)?;
+                let orders = orders::count_rows(tx, store)?;
                 match stores::delete(tx, store)? {
                     Some(mut deleted) => {
                         deleted.merge(&orders);

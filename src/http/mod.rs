@@ -9,6 +9,7 @@ pub mod gate;
 pub mod guard;
 pub mod openapi;
 pub mod ops;
+pub mod pages;
 mod query;
 pub mod respond;
 pub mod routes;
@@ -205,5 +206,10 @@ pub trait Service: Send + Sync + 'static {
     /// The name under which a request is counted: one of few, whatever a client makes up.
     fn route_of(&self, _method: &Method, _path: &str) -> &'static str {
         "all"
+    }
+
+    /// A path as logs may show it: without what opens a page to whoever reads it.
+    fn shown(&self, path: &str) -> String {
+        path.to_owned()
     }
 }

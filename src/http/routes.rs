@@ -10,26 +10,28 @@
 use super::admin::{self, BearerToken};
 use super::guard::{Guard, cors};
 use super::respond::{self, Answer};
-use super::{Method, Reply, Request, Response, Service, openapi, ops, storefront, webhooks};
+use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
-use crate::config::Secret;
+use crate::config::{LISTEN, Secret};
 use crate::error::{Error, Result};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
+use crate::orders::Orders;
 use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, OnceLock};
 
 /// Every surface.
 const SURFACES: &[&[Route]] = &[
     storefront::ROUTES,
     webhooks::ROUTES,
+    pages::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
     admin::jobs::ROUTES,
@@ -51,6 +53,10 @@ pub struct Site {
     pub app: Arc<App>,
     /// The way in for webhooks.
     pub intake: Intake,
+    /// The way in for orders.
+    pub orders: Orders,
+    /// How people reach this server from outside; where it listens until that is known.
+    public_url: OnceLock<String>,
     /// The app's client secrets.
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
@@ -74,10 +80,12 @@ pub struct Site {
 impl Site {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
-        let intake = Intake::new(&app);
+        let (intake, orders) = (Intake::new(&app), app.orders());
         Self {
             app,
             intake,
+            orders,
+            public_url: OnceLock::new(),
             secrets,
             refusals: webhooks::Refusals::default(),
             metrics: Arc::default(),
@@ -94,6 +102,16 @@ impl Site {
     #[must_use]
     pub fn with_rate_limit(self, rate_limit: u32) -> Self {
         Self { guard: Guard::new(rate_limit), ..self }
+    }
+
+    /// Says how people reach this server, without a slash at the end. The first word counts.
+    pub fn set_public_url(&self, url: impl Into<String>) {
+        let _known_already = self.public_url.set(url.into());
+    }
+
+    /// How people reach this server, without a slash at the end.
+    pub fn public_url(&self) -> String {
+        self.public_url.get().cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
     }
 
     /// The same site with an admin API for those who bear `token`.
@@ -236,6 +254,18 @@ impl Service for Router {
     fn route_of(&self, _method: &Method, path: &str) -> &'static str {
         let mut routes = SURFACES.iter().copied().flatten();
         routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
+    }
+
+    fn shown(&self, path: &str) -> String {
+        without_tokens(path)
+    }
+}
+
+/// Hides what follows `/q/`, wherever it stands: a proxy may put something before it, and a person something after it.
+fn without_tokens(path: &str) -> String {
+    match path.find(pages::TOKENS_BELOW) {
+        Some(at) => format!("{}***", &path[..at + pages::TOKENS_BELOW.len()]),
+        None => path.to_owned(),
     }
 }
 
@@ -413,6 +443,19 @@ mod tests {
         let response = receiver.recv().expect("answered");
         assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
         assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));
+    }
+
+    #[test]
+    fn logs_show_no_token() {
+        for (path, shown) in [
+            ("/q/0123", "/q/***"),
+            ("/q/0123/", "/q/***"),
+            ("/quotes//q/0123?x", "/quotes//q/***"),
+            ("/q/", "/q/***"),
+            ("/healthz", "/healthz"),
+        ] {
+            assert_eq!(without_tokens(path), shown);
+        }
     }
 
     #[test]

@@ -321,7 +321,7 @@ impl HandlerParts {
         let Some(request) = read_request(&mut incoming, &told) else { return };
         let asked = Asked {
             id: request.id.clone(),
-            path: request.path.clone(),
+            path: self.service.shown(&request.path),
             route: self.service.route_of(&request.method, &request.path),
             started,
             burst: told.burst,

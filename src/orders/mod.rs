@@ -1,4 +1,35 @@
-//! Draft orders: what a shopper was quoted, with a snapshot of everything the price came from.
+//! Draft orders: what a shopper was quoted, with a snapshot of everything the price came from. Orders are made here first and are
+//! whole by themselves, with a page of their own; whoever hands them on reads the record.
 
 pub mod deletion;
+pub mod idempotency;
+pub mod place;
+mod recent;
 pub mod records;
+pub mod snapshot;
+
+pub use place::{Orders, Placed, Wanted};
+
+use crate::db::{self, RowCounts, Tx};
+use crate::domain::ids::StoreId;
+use rusqlite::Connection;
+
+/// Deletes what a store has here, as much as a budget of cheap rows is worth. Nothing deleted means that nothing is left.
+///
+/// # Errors
+/// The database's.
+pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
+    // Keys first: they point at orders, whose deletion would otherwise take them along uncounted.
+    let counts = idempotency::delete_some(tx, store, budget)?;
+    if counts.is_empty() { records::delete_some(tx, store, budget) } else { Ok(counts) }
+}
+
+/// A store's rows here, by table.
+///
+/// # Errors
+/// The database's.
+pub fn count_rows(connection: &Connection, store: StoreId) -> db::Result<RowCounts> {
+    let mut counts = records::count_rows(connection, store)?;
+    counts.merge(&idempotency::count_rows(connection, store)?);
+    Ok(counts)
+}

@@ -1,15 +1,17 @@
 //! SQL of `draft_order_records`.
 
+use super::snapshot::SelectedOption;
 use crate::catalog::stores;
 use crate::db::{self, Millis, RowCounts, Tx};
-use crate::domain::ids::{DraftOrderId, MatrixId, StoreId};
+use crate::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
 use crate::domain::length::{Length, Unit};
 use crate::domain::money::{Currency, Minor};
 use crate::entropy::Entropy;
+use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, Row, named_params};
-use serde_json::Value;
+use rusqlite::types::{FromSqlError, Type};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 /// An order to be written. Lengths are thousandths of `unit`, prices minor units of `currency`.
 #[derive(Debug, Clone)]
@@ -28,6 +30,10 @@ pub struct NewRecord<'a> {
     pub height: i64,
     /// `mm` or `cm`.
     pub unit: &'a str,
+    /// The step of the grid that priced the width.
+    pub priced_width: i64,
+    /// The step of the grid that priced the height.
+    pub priced_height: i64,
     /// How many.
     pub quantity: i64,
     /// ISO 4217 code.
@@ -39,17 +45,43 @@ pub struct NewRecord<'a> {
     /// All of them.
     pub total_price_minor: i64,
     /// What was chosen, and what each choice added.
-    pub selections: &'a Value,
+    pub selections: &'a [SelectedOption],
 }
 
-/// The unguessable part of a page's address: 48 bits of time and 208 random ones, as hexadecimal digits. The time in front keeps
-/// its index in the order of the rows, so that an erasure deletes from few pages instead of one a row.
-pub fn new_token(now: DateTime<Utc>, entropy: &dyn Entropy) -> String {
-    let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default().to_be_bytes();
-    format!("{}{}", hex(&millis[2..]), hex(&entropy.array::<26>()))
+/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PageToken(String);
+
+/// Digits of a token.
+const TOKEN_DIGITS: usize = 64;
+
+impl PageToken {
+    /// A new token: 48 bits of time and 208 random ones, as hexadecimal digits. The time in front keeps its index in the order of the
+    /// rows, so that an erasure deletes from few pages instead of one a row.
+    pub fn new(now: DateTime<Utc>, entropy: &dyn Entropy) -> Self {
+        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default().to_be_bytes();
+        Self(format!("{}{}", hex(&millis[2..]), hex(&entropy.array::<26>())))
+    }
+
+    /// The token of an address, if it can be one.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == TOKEN_DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
+    }
+
+    /// The token itself: for addresses, never for logs.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
 }
 
-/// Writes an order with the next number of its store's sequence; `token` is one of [`new_token`].
+impl std::fmt::Debug for PageToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("PageToken(***)")
+    }
+}
+
+/// Writes an order with the next number of its store's sequence.
 ///
 /// # Errors
 /// The database's.
@@ -57,7 +89,7 @@ pub fn insert(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     id: DraftOrderId,
-    token: &str,
+    token: &PageToken,
     store: StoreId,
     record: &NewRecord<'_>,
 ) -> db::Result<i64> {
@@ -65,16 +97,18 @@ pub fn insert(
     let mut statement = tx.prepare_cached(
         "INSERT INTO draft_order_records
              (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-              quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, option_selections,
-              created_at)
+              priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor,
+              total_price_minor, option_selections, created_at)
          VALUES (:id, :store_id, :number, :token, :matrix_id, :matrix_name, :product_id, :product_title, :width,
-             :height, :unit, :quantity, :currency, :base, :unit_price, :total, :selections, :now)",
+             :height, :unit, :priced_width, :priced_height, :quantity, :currency, :base, :unit_price, :total,
+             :selections, :now)",
     )?;
+    let selections = serde_json::to_string(record.selections).expect("text and numbers are JSON");
     statement.execute(named_params! {
         ":id": id,
         ":store_id": store,
         ":number": number,
-        ":token": token,
+        ":token": token.expose(),
         ":matrix_id": record.matrix,
         ":matrix_name": record.matrix_name,
         ":product_id": record.product_id,
@@ -82,24 +116,28 @@ pub fn insert(
         ":width": record.width,
         ":height": record.height,
         ":unit": record.unit,
+        ":priced_width": record.priced_width,
+        ":priced_height": record.priced_height,
         ":quantity": record.quantity,
         ":currency": record.currency,
         ":base": record.base_price_minor,
         ":unit_price": record.unit_price_minor,
         ":total": record.total_price_minor,
-        ":selections": record.selections.to_string(),
+        ":selections": selections,
         ":now": Millis(now),
     })?;
     Ok(number)
 }
 
-/// An order as it stands. Its page's token is left out: it opens that page.
+/// An order as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
     pub id: DraftOrderId,
     /// Its place in the store's own sequence.
     pub number: i64,
+    /// Opens its page.
+    pub token: PageToken,
     /// `open`, or `sent` to Shopify.
     pub status: String,
     /// The matrix that priced it, while there is one.
@@ -116,6 +154,10 @@ pub struct Record {
     pub height: Length,
     /// What both are in.
     pub unit: Unit,
+    /// The step of the grid that priced the width.
+    pub priced_width: Length,
+    /// The step of the grid that priced the height.
+    pub priced_height: Length,
     /// How many.
     pub quantity: i64,
     /// What its prices are in.
@@ -126,8 +168,8 @@ pub struct Record {
     pub unit_price: Minor,
     /// All of them.
     pub total_price: Minor,
-    /// What was chosen.
-    pub selections: Option<Value>,
+    /// What was chosen, in the order of the request.
+    pub selections: Vec<SelectedOption>,
     /// Shopify's id, once it is there.
     pub shopify_draft_order_id: Option<String>,
     /// Shopify's name for it.
@@ -138,19 +180,63 @@ pub struct Record {
     pub created_at: DateTime<Utc>,
 }
 
+impl Record {
+    /// The name that people call it by: `#D12`.
+    pub fn name(&self) -> String {
+        format!("#D{}", self.number)
+    }
+}
+
+const COLUMNS: &str = "o.id, o.number, o.token, o.status, o.matrix_id, o.matrix_name, o.product_id, o.product_title, o.width, \
+    o.height, o.unit, o.priced_width, o.priced_height, o.quantity, o.currency, o.base_price_minor, \
+    o.calculated_price_minor, o.total_price_minor, o.option_selections, o.shopify_draft_order_id, \
+    o.shopify_order_name, o.checkout_url, o.created_at";
+
+/// A store's order.
+///
+/// # Errors
+/// The database's.
+pub fn find(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Result<Option<Record>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.id = :id AND o.store_id = :store_id"
+    ))?;
+    Ok(statement.query_row(named_params! { ":id": id, ":store_id": store }, record_from_row).optional()?)
+}
+
+/// As [`find`], for an order that should be there.
+///
+/// # Errors
+/// `NotFound`, and the database's.
+pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
+    find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
+}
+
+/// The order whose page this token opens, and its shop. Pages are closed while their store is uninstalled, and from the moment in
+/// which its erasure begins.
+///
+/// # Errors
+/// The database's.
+pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<(Record, ShopDomain)>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS}, s.shop FROM draft_order_records AS o
+         JOIN stores AS s ON s.id = o.store_id
+         WHERE o.token = :token AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL"
+    ))?;
+    let page = statement
+        .query_row(named_params! { ":token": token.expose() }, |row| Ok((record_from_row(row)?, row.get("shop")?)));
+    Ok(page.optional()?)
+}
+
 /// A store's orders, newest first; `before`: only those with a smaller number.
 ///
 /// # Errors
 /// The database's.
 pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit: usize) -> db::Result<Vec<Record>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT id, number, status, matrix_id, matrix_name, product_id, product_title, width, height, unit, quantity,
-             currency, base_price_minor, calculated_price_minor, total_price_minor, option_selections,
-             shopify_draft_order_id, shopify_order_name, checkout_url, created_at
-         FROM draft_order_records
-         WHERE store_id = :store_id AND number < coalesce(:before, 9223372036854775807)
-         ORDER BY number DESC LIMIT :limit",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM draft_order_records AS o
+         WHERE o.store_id = :store_id AND o.number < coalesce(:before, 9223372036854775807)
+         ORDER BY o.number DESC LIMIT :limit"
+    ))?;
     let params = named_params! { ":store_id": store, ":before": before, ":limit": limit };
     let records = statement.query_map(params, record_from_row)?;
     Ok(records.collect::<rusqlite::Result<_>>()?)
@@ -160,6 +246,7 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get("id")?,
         number: row.get("number")?,
+        token: PageToken(row.get("token")?),
         status: row.get("status")?,
         matrix: row.get("matrix_id")?,
         matrix_name: row.get("matrix_name")?,
@@ -168,17 +255,25 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         width: row.get("width")?,
         height: row.get("height")?,
         unit: row.get("unit")?,
+        priced_width: row.get("priced_width")?,
+        priced_height: row.get("priced_height")?,
         quantity: row.get("quantity")?,
         currency: row.get("currency")?,
         base_price: row.get("base_price_minor")?,
         unit_price: row.get("calculated_price_minor")?,
         total_price: row.get("total_price_minor")?,
-        selections: row.get("option_selections")?,
+        selections: selections(row.get("option_selections")?)?,
         shopify_draft_order_id: row.get("shopify_draft_order_id")?,
         shopify_order_name: row.get("shopify_order_name")?,
         checkout_url: row.get("checkout_url")?,
         created_at: row.get::<_, Millis>("created_at")?.0,
     })
+}
+
+fn selections(text: Option<String>) -> rusqlite::Result<Vec<SelectedOption>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    serde_json::from_str(&text)
+        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
 }
 
 /// How many orders a store has.

@@ -11,12 +11,12 @@ use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
 use crate::db::{self, Db, Generations};
-use crate::domain::ids::{ProductId, StoreId};
+use crate::domain::ids::{MatrixId, ProductId, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::matrix::{LookupError, PriceMatrix};
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
-use crate::domain::options::{OptionGroup, SelectionFaults};
+use crate::domain::options::{OptionGroup, SelectionFault, SelectionFaults};
 use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
@@ -38,6 +38,8 @@ const ENTRY_BYTES: usize = 256;
 pub mod codes {
     /// Loading the options again will help.
     pub const STALE_OPTIONS: &str = "stale_options";
+    /// A required group has no choice yet.
+    pub const OPTIONS_MISSING: &str = "options_missing";
     /// The selected options are not allowed.
     pub const OPTIONS_NOT_ALLOWED: &str = "options_not_allowed";
     /// The size is outside the grid or its limits.
@@ -78,10 +80,23 @@ pub struct Shelf {
     pub currency: Currency,
     /// What its sizes are in.
     pub unit: Unit,
-    /// The matrix and its name, where the product has one.
-    pub matrix: Option<(Name, PriceMatrix)>,
+    /// What prices the product, where anything does.
+    pub offer: Option<Offer>,
     /// What may be added, in the order of display.
     pub groups: Vec<OptionGroup>,
+}
+
+/// The matrix of a product, and what the product is called.
+#[derive(Debug, Clone)]
+pub struct Offer {
+    /// The product's title, as it was when the matrix was assigned.
+    pub product_title: String,
+    /// The matrix's id.
+    pub id: MatrixId,
+    /// Its name.
+    pub name: Name,
+    /// The matrix.
+    pub matrix: PriceMatrix,
 }
 
 impl Pricing {
@@ -132,13 +147,7 @@ impl Pricing {
             _ => {}
         }
         // One snapshot for the version and all that belongs to it.
-        let shelf = db.read(|connection| {
-            let Some(key) = keys::find_live(connection, visitor.digest)? else {
-                return Err(Error::new(Kind::Unauthorized, "the API key is no longer valid"));
-            };
-            let scope = Scope { store: key.store, currency: key.currency, unit: key.unit };
-            read_shelf(connection, scope, key.catalog_version, product)
-        })?;
+        let shelf = db.read(|connection| read_as(connection, &visitor.live_key(connection)?, product))?;
         let shelf = Arc::new(shelf);
         lock(&self.products).insert(name, shelf.clone(), ENTRY_BYTES + product.as_str().len() + shelf.bytes());
         Ok(shelf)
@@ -187,6 +196,31 @@ impl Pricing {
     }
 }
 
+impl Visitor {
+    /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
+    /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
+    ///
+    /// # Errors
+    /// `Unauthorized` when the key has ended, and the database's.
+    pub fn recheck(&self, connection: &Connection, product: &ProductId, known: Arc<Shelf>) -> Result<Arc<Shelf>> {
+        let key = self.live_key(connection)?;
+        if key.catalog_version == known.catalog_version {
+            return Ok(known);
+        }
+        Ok(Arc::new(read_as(connection, &key, product)?))
+    }
+
+    fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
+        let key = keys::find_live(connection, self.digest)?;
+        key.ok_or_else(|| Error::new(Kind::Unauthorized, "the API key is no longer valid"))
+    }
+}
+
+fn read_as(connection: &Connection, key: &LiveKey, product: &ProductId) -> Result<Shelf> {
+    let scope = Scope { store: key.store, currency: key.currency, unit: key.unit };
+    read_shelf(connection, scope, key.catalog_version, product)
+}
+
 impl std::fmt::Debug for Pricing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let (keys, products) = self.kept();
@@ -199,13 +233,16 @@ impl std::fmt::Debug for Pricing {
 /// # Errors
 /// The database's.
 pub fn read_shelf(connection: &Connection, scope: Scope, catalog_version: i64, product: &ProductId) -> Result<Shelf> {
-    let matrix = match assignments::find_matrix(connection, scope.store, product)? {
-        Some(assigned) => matrices::find(connection, scope.store, assigned.matrix)?,
+    let offer = match assignments::find_matrix(connection, scope.store, product)? {
+        Some(assigned) => {
+            let (product_title, id) = (assigned.title, assigned.matrix);
+            let stored = matrices::find(connection, scope.store, id)?;
+            stored.map(|stored| Offer { product_title, id, name: stored.name, matrix: stored.matrix })
+        }
         None => None,
     };
-    let matrix = matrix.map(|stored| (stored.name, stored.matrix));
     let groups = options::list_of_product(connection, scope.store, product)?;
-    Ok(Shelf { catalog_version, currency: scope.currency, unit: scope.unit, matrix, groups })
+    Ok(Shelf { catalog_version, currency: scope.currency, unit: scope.unit, offer, groups })
 }
 
 impl Shelf {
@@ -215,16 +252,23 @@ impl Shelf {
     /// `NotFound` without a matrix, `Conflict` while that has no prices yet, `Malformed` for options that cannot be selected so,
     /// `Invalid` for a size that has no price. Each has one of the [`codes`], and a sentence for shoppers.
     pub fn quote(&self, request: &QuoteRequest<'_>) -> Result<Quote> {
-        let Some((_, matrix)) = &self.matrix else {
-            return Err(Error::new(Kind::NotFound, "there are no prices for this product")
-                .with_member("code", codes::NO_MATRIX));
-        };
+        let matrix = &self.offer()?.matrix;
         quote::quote(matrix, &self.groups, request).map_err(|error| match error {
             QuoteError::Selections(faults) => self.selections(&faults),
             QuoteError::Lookup(error) => self.lookup(error),
             QuoteError::TooLarge => {
                 Error::new(Kind::Invalid, "this price is too large").with_member("code", codes::PRICE_TOO_LARGE)
             }
+        })
+    }
+
+    /// What prices the product.
+    ///
+    /// # Errors
+    /// `NotFound` where nothing does.
+    pub fn offer(&self) -> Result<&Offer> {
+        self.offer.as_ref().ok_or_else(|| {
+            Error::new(Kind::NotFound, "there are no prices for this product").with_member("code", codes::NO_MATRIX)
         })
     }
 
@@ -259,20 +303,26 @@ impl Shelf {
                 None => fault.to_string(),
             })
             .collect();
-        let code = if faults.is_stale() { codes::STALE_OPTIONS } else { codes::OPTIONS_NOT_ALLOWED };
+        let code = if faults.is_stale() {
+            codes::STALE_OPTIONS
+        } else if faults.iter().all(|(_, fault)| fault == SelectionFault::MissingRequired) {
+            codes::OPTIONS_MISSING
+        } else {
+            codes::OPTIONS_NOT_ALLOWED
+        };
         let error = Error::new(Kind::Malformed, sentences.join("; ")).with_member("code", code);
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let matrix = self.matrix.as_ref().map_or(0, |(name, matrix)| {
+        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, id: _, name, matrix }| {
             let (width, height) = (matrix.widths().len(), matrix.heights().len());
-            name.as_str().len() + (width + height) * 8 + width * height * 16
+            product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
         });
         let choices =
             |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();
-        matrix + self.groups.iter().map(|group| group.name.as_str().len() + 80 + choices(group)).sum::<usize>()
+        offer + self.groups.iter().map(|group| group.name.as_str().len() + 80 + choices(group)).sum::<usize>()
     }
 }
 

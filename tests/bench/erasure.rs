@@ -11,7 +11,7 @@ use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
-use quotegrid::orders::records::{self, NewRecord};
+use quotegrid::orders::records::{self, NewRecord, PageToken};
 use quotegrid::queue::NewJob;
 use serde_json::json;
 use std::path::Path;
@@ -168,14 +168,16 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
                     width: 1,
                     height: 1,
                     unit: "mm",
+                    priced_width: 1,
+                    priced_height: 1,
                     quantity: 1,
                     currency: "EUR",
                     base_price_minor: 1,
                     unit_price_minor: 1,
                     total_price_minor: 1,
-                    selections: &json!([]),
+                    selections: &[],
                 };
-                records::insert(tx, now, id, &records::new_token(now, app_.entropy.as_ref()), store, &record)?;
+                records::insert(tx, now, id, &PageToken::new(now, app_.entropy.as_ref()), store, &record)?;
             }
             Ok(())
         });

@@ -140,6 +140,7 @@ fn each_table_is_written_by_one_feature() {
         ("option_choices", "src/catalog"),
         ("product_option_groups", "src/catalog"),
         ("draft_order_records", "src/orders"),
+        ("order_idempotency_keys", "src/orders"),
         ("meta", "src/keyed_hash.rs"),
         ("raised_alerts", "src/alerts"),
     ] {

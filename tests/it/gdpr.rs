@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::catalog::{keys, matrices, options, stores};
 use quotegrid::db::RowCounts;
+use quotegrid::demo::DemoStore;
 use quotegrid::domain::ids::{ChoiceId, JobId, MatrixId, OptionGroupId, RequestId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
 use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
@@ -19,7 +20,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// Every table that hangs below a store.
-const CHILDREN: [&str; 9] = [
+const CHILDREN: [&str; 10] = [
     "api_keys",
     "price_matrices",
     "breakpoints",
@@ -29,6 +30,7 @@ const CHILDREN: [&str; 9] = [
     "option_choices",
     "product_option_groups",
     "draft_order_records",
+    "order_idempotency_keys",
 ];
 
 fn shop(name: &str) -> ShopDomain {
@@ -37,6 +39,20 @@ fn shop(name: &str) -> ShopDomain {
 
 fn euro() -> Currency {
     "EUR".parse().expect("a currency")
+}
+
+/// The demo store, as if each of its orders had come with a key.
+fn demo_store(fixture: &Fixture) -> DemoStore {
+    let demo = fixture.demo_store();
+    let done: quotegrid::db::Result<usize> = fixture.app.db.write(|tx| {
+        Ok(tx.execute(
+            "INSERT INTO order_idempotency_keys
+             SELECT store_id, randomblob(32), zeroblob(32), id, created_at FROM draft_order_records",
+            (),
+        )?)
+    });
+    assert!(done.expect("written") > 0);
+    demo
 }
 
 /// A store with one small matrix and one option group.
@@ -118,7 +134,7 @@ fn redacting_a_shop_deletes_its_rows_in_every_table_and_leaves_other_shops_untou
     let fixture = Fixture::new();
     small_store(&fixture, "other");
     let before = counts(&fixture);
-    let demo = fixture.demo_store();
+    let demo = demo_store(&fixture);
     let full = counts(&fixture);
     let held: Vec<u64> = full.iter().zip(&before).map(|(full, before)| full - before).collect();
     assert!(held.iter().all(|rows| *rows > 0), "the demo store has rows in every table: {held:?}");
@@ -141,11 +157,11 @@ fn redacting_a_shop_deletes_its_rows_in_every_table_and_leaves_other_shops_untou
 #[test]
 fn a_single_delete_of_the_store_cascades_to_every_table_below_it() {
     let fixture = Fixture::new();
-    fixture.demo_store();
+    demo_store(&fixture);
     assert!(counts(&fixture).iter().all(|rows| *rows > 0));
     let deleted: quotegrid::db::Result<usize> = fixture.app.db.write(|tx| Ok(tx.execute("DELETE FROM stores", ())?));
     assert_eq!(deleted.expect("writable"), 1);
-    assert_eq!(counts(&fixture), [0; 9]);
+    assert_eq!(counts(&fixture), [0; 10]);
 }
 
 #[test]
@@ -296,7 +312,7 @@ fn a_shop_cannot_be_installed_while_it_is_being_erased() {
 #[test]
 fn an_erasure_goes_on_after_a_crash_and_counts_every_row_once() {
     let fixture = Fixture::new();
-    let demo = fixture.demo_store();
+    let demo = demo_store(&fixture);
     let held = counts(&fixture);
     // Half of it was deleted by a worker that died: the counts are on the store's row.
     let shop = demo.shop.clone();
@@ -492,7 +508,7 @@ fn the_background_erases_without_being_asked() {
         std::thread::sleep(Duration::from_millis(1));
     }
     background.stop(Duration::from_secs(60));
-    assert_eq!(counts(&fixture), [0; 9]);
+    assert_eq!(counts(&fixture), [0; 10]);
     assert!(verification(&fixture).is_ok());
 }
 

@@ -9,6 +9,7 @@ mod edge;
 mod gdpr;
 mod model;
 mod operators;
+mod orders;
 mod pricing_properties;
 mod process;
 mod queue;

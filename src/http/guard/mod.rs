@@ -82,6 +82,20 @@ impl Guard {
         request: &Request,
         handler: impl FnOnce(&Visitor) -> Result<Response>,
     ) -> Result<Response> {
+        match self.enter(app, request)? {
+            Entry::Pass(pass) => {
+                let outcome = handler(&pass.visitor);
+                Ok(pass.seal(outcome))
+            }
+            Entry::Refused(response) => Ok(response),
+        }
+    }
+
+    /// The same for a handler that answers later: its answer goes through [`Pass::seal`].
+    ///
+    /// # Errors
+    /// `Unauthorized` and `Limited` without a valid key, and the database's.
+    pub(super) fn enter(&self, app: &Arc<App>, request: &Request) -> Result<Entry> {
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
         let client = Client::of(request.client);
         let key = match request.headers.get("x-api-key") {
@@ -90,23 +104,24 @@ impl Guard {
         };
         let Some(visitor) = key else { return Err(self.unauthorized(client, uptime)) };
         let key = &visitor.key;
+        let rate_limit = self.limits.as_ref().map(|limits| limits.rate_limit);
+        let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
             let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.id, client), uptime));
             let error = Error::new(Kind::Forbidden, "this API key may not be used from this site");
             let refused = respond::failure(&error, &request.id).with_header("Vary", "Origin");
-            return Ok(self.with_level(refused, level, now));
+            return Ok(Entry::Refused(with_level(refused, seen(level))));
         };
         note_use(app, key, now);
-        let (level, outcome) = match self.take(key, client, uptime) {
-            Ok(level) => (level, handler(&visitor)),
-            Err((level, pause)) => {
-                let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
-                (Some(level), Err(error.with_retry_after(pause)))
-            }
+        let (level, refused) = match self.take(key, client, uptime) {
+            Ok(level) => (level, None),
+            Err((level, pause)) => (Some(level), Some(pause)),
         };
-        let response = outcome.unwrap_or_else(|error| respond::failure(&error, &request.id));
-        Ok(reader.mark(self.with_level(response, level, now)))
+        let pass = Pass { visitor, seen: seen(level), reader, request_id: request.id.clone() };
+        let Some(pause) = refused else { return Ok(Entry::Pass(pass)) };
+        let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
+        Ok(Entry::Refused(pass.seal(Err(error.with_retry_after(pause)))))
     }
 
     /// Takes a request from the client's bucket and the store's, or says how long there is none.
@@ -135,17 +150,49 @@ impl Guard {
             None => Error::new(Kind::Unauthorized, NOT_A_KEY),
         }
     }
+}
 
-    fn with_level(&self, response: Response, level: Option<Level>, now: DateTime<Utc>) -> Response {
-        let (Some(limits), Some(level)) = (&self.limits, level) else { return response };
-        let full_at = now + TimeDelta::from_std(level.full_in).unwrap_or(TimeDelta::zero());
-        // Rounded up, as every hint when to come back.
-        let reset = full_at.timestamp_millis().div_euclid(1_000) + i64::from(full_at.timestamp_subsec_millis() > 0);
-        response
-            .with_header("X-RateLimit-Limit", limits.rate_limit.to_string())
-            .with_header("X-RateLimit-Remaining", level.remaining.to_string())
-            .with_header("X-RateLimit-Reset", reset.to_string())
+/// What stands at the entrance.
+pub(super) enum Entry {
+    /// Come in.
+    Pass(Pass),
+    /// This is the answer.
+    Refused(Response),
+}
+
+/// Whoever was let in, and what the answer must say about it.
+pub(super) struct Pass {
+    /// Whose key it is.
+    pub(super) visitor: Arc<Visitor>,
+    seen: Option<Seen>,
+    reader: cors::Reader,
+    request_id: String,
+}
+
+impl Pass {
+    /// The answer, with what clients are told about their limit and browsers about who may read it.
+    pub(super) fn seal(self, outcome: Result<Response>) -> Response {
+        let response = outcome.unwrap_or_else(|error| respond::failure(&error, &self.request_id));
+        self.reader.mark(with_level(response, self.seen))
     }
+}
+
+/// How a client stood when its request came.
+struct Seen {
+    limit: u32,
+    level: Level,
+    now: DateTime<Utc>,
+}
+
+fn with_level(response: Response, seen: Option<Seen>) -> Response {
+    let Some(Seen { limit, level, now }) = seen else { return response };
+    let full_at = now + TimeDelta::from_std(level.full_in).unwrap_or(TimeDelta::zero());
+    // Rounded up, as every hint when to come back.
+    let reset = full_at.timestamp_millis().div_euclid(1_000) + i64::from(full_at.timestamp_subsec_millis() > 0);
+    response
+        .with_header("X-RateLimit-Limit", limit.to_string())
+        .with_header("X-RateLimit-Remaining", level.remaining.to_string())
+        .with_header("X-RateLimit-Reset", reset.to_string())
 }
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.

@@ -1,6 +1,7 @@
 //! `/api/v1`: what a shop's pages ask. An existing widget calls it unchanged, so every name, status and header here is a promise
 //! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
 
+mod orders;
 mod query;
 
 use super::guard::Guard;
@@ -8,7 +9,6 @@ use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::PriceMatrix;
 use crate::domain::money::Currency;
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
@@ -25,6 +25,7 @@ use std::sync::Arc;
 pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/api/v1/products/{*productId}/price", price),
     Route::now(Method::Get, "/api/v1/products/{*productId}/options", options),
+    Route::later(Method::Post, "/api/v1/draft-orders", orders::order),
 ];
 
 fn price(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
@@ -139,16 +140,19 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
     }
     let value: Value = serde_json::from_str(text)
         .map_err(|_fault| Error::new(Kind::Malformed, "options must be JSON, percent-encoded"))?;
-    let misshapen = |text: String| {
-        let mut faults = Faults::default();
-        let _none: Option<()> = faults.take("options", Err(text));
-        faults.error()
+    let list = value.get("selections").and_then(Value::as_array);
+    let read = match list {
+        Some(list) => selection_list(list),
+        None => Err("must be an object with a list \"selections\"".to_owned()),
     };
-    let Some(list) = value.get("selections").and_then(Value::as_array) else {
-        return Err(misshapen("must be an object with a list \"selections\"".to_owned()));
-    };
+    let mut faults = Faults::default();
+    faults.take("options", read).ok_or_else(|| faults.error())
+}
+
+/// Reads a list of `{"optionGroupId","choiceId"}`.
+fn selection_list(list: &[Value]) -> std::result::Result<Vec<Selection>, String> {
     if list.len() > SELECTIONS_MAX {
-        return Err(misshapen(format!("must have at most {SELECTIONS_MAX} selections")));
+        return Err(format!("must have at most {SELECTIONS_MAX} selections"));
     }
     let id = |entry: &Value, name: &str| {
         entry.get(name).and_then(Value::as_str).filter(|id| !id.is_empty()).map(str::to_owned)
@@ -156,8 +160,8 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
     let read = list.iter().map(|entry| {
         Some(Selection { option_group_id: id(entry, "optionGroupId")?, choice_id: id(entry, "choiceId")? })
     });
-    read.collect::<Option<Vec<Selection>>>()
-        .ok_or_else(|| misshapen("must have text for optionGroupId and choiceId in each selection".to_owned()))
+    let read: Option<Vec<Selection>> = read.collect();
+    read.ok_or_else(|| "must have text for optionGroupId and choiceId in each selection".to_owned())
 }
 
 #[derive(Serialize)]
@@ -263,7 +267,7 @@ impl<'a> PriceBody<'a> {
             },
             quantity: quote.quantity.get(),
             total: money(quote.total),
-            matrix: shelf.matrix.as_ref().map_or("", |(name, _)| name.as_str()),
+            matrix: shelf.offer.as_ref().map_or("", |offer| offer.name.as_str()),
             dimension_range: Range::new(shelf),
             base_price: with_options.then(|| money(quote.base_price())),
             option_modifiers: with_options.then(|| modifiers.collect()),
@@ -285,7 +289,7 @@ fn steps(quote: &Quote, currency: Currency, unit: Unit) -> Vec<StepBody> {
 
 impl Range {
     fn new(shelf: &Shelf) -> Self {
-        let range = shelf.matrix.as_ref().and_then(|(_, matrix): &(_, PriceMatrix)| matrix.dimension_range());
+        let range = shelf.offer.as_ref().and_then(|offer| offer.matrix.dimension_range());
         let number = |length: Option<Length>| length.map_or_else(|| Number::from(0), Length::to_number);
         Self {
             min_width: number(range.map(|range| range.min_width)),

@@ -263,8 +263,8 @@ fn a_matrix_of_many_products_and_orders_is_deleted_in_steps() {
             "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
              INSERT INTO draft_order_records
                  (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-                  quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-             SELECT 'o' || n, (SELECT id FROM stores WHERE shop = ?2), 100000 + n, 'o' || n, ?3, 'm', 'p', 't', 1, 1, 'mm', 1,
+                  priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
+             SELECT 'o' || n, (SELECT id FROM stores WHERE shop = ?2), 100000 + n, 'o' || n, ?3, 'm', 'p', 't', 1, 1, 'mm', 1, 1, 1,
                  'EUR', 1, 1, 1, 0 FROM n",
             (many, &store, &id),
         )?;

@@ -440,7 +440,7 @@ pub(crate) fn assert_exactly_once(machine: &Machine) {
 }
 
 /// Every table that hangs below a store, and the rows that [`fill`] writes there beside the store itself.
-pub(crate) const FILLED: [(&str, u64); 9] = [
+pub(crate) const FILLED: [(&str, u64); 10] = [
     ("api_keys", 1),
     ("price_matrices", 2),
     ("breakpoints", 2 * (20 + 150)),
@@ -450,6 +450,7 @@ pub(crate) const FILLED: [(&str, u64); 9] = [
     ("option_choices", 3),
     ("product_option_groups", 2),
     ("draft_order_records", 40),
+    ("order_idempotency_keys", 40),
 ];
 
 /// What a redacted store of [`fill`] leaves in its request: the rows that were deleted.
@@ -530,9 +531,11 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
         for order in 0..20 {
             run(
                 "INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id,
-                     product_title, width, height, unit, quantity, currency, base_price_minor, calculated_price_minor,
+                     product_title, width, height, unit, priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor,
                      total_price_minor, option_selections, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, 1000, 1000, 'mm', 1, 'EUR', 1, 1, 1, json_object('label', ?6), ?8)",
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, 1000, 1000, 'mm', 1000, 1000, 1, 'EUR', 1, 1, 1,
+                     json_array(json_object('optionGroupName', ?6, 'choiceLabel', ?6, 'modifierType', 'FIXED', 'modifierValue', 0,
+                                            'appliedMinor', 0)), ?8)",
                 &[
                     &new_id(),
                     &store,
@@ -546,6 +549,12 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
             );
         }
     }
+    tx.execute(
+        "INSERT INTO order_idempotency_keys
+         SELECT store_id, randomblob(32), randomblob(32), id, created_at FROM draft_order_records WHERE store_id = ?1",
+        [&store],
+    )
+    .expect("keys");
     tx.commit().expect("committed");
 }
 

@@ -3,7 +3,7 @@
 mod command;
 mod cors;
 mod fuzz;
-mod harness;
+pub(crate) mod harness;
 mod limits;
 mod options;
 mod prices;

@@ -1,0 +1,63 @@
+//! Pages for people: HTML that needs no script, loads nothing, and looks the same on a phone, on paper and at night. The templates
+//! escape whatever they are given; what a page is about is put into words here.
+
+mod quote;
+
+use super::routes::{Params, Route, Site};
+use super::{Method, Request, Response};
+use crate::error::{Error, Kind, Result};
+use crate::orders::records::{self, PageToken};
+use askama::Template;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use sha2::{Digest, Sha256};
+use std::sync::{Arc, LazyLock};
+
+/// The table's lines.
+pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/q/{token}", quote_page)];
+
+/// Below this each path is a secret.
+pub(super) const TOKENS_BELOW: &str = "/q/";
+
+/// How all pages look. It stands in each of them, so that a page that is kept or sent on looks the same.
+const STYLE: &str = include_str!("style.css");
+
+/// What pages may do: be shown, with our style. The style is named by its hash, so that one which got into a page is not ours.
+static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(STYLE));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
+});
+
+#[derive(Template)]
+#[template(path = "not_found.html", config = "src/http/pages/askama.toml")]
+struct NotFound;
+
+/// The page of an order, for whoever has its address.
+fn quote_page(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+    // What cannot be a token is not looked up.
+    let found = match PageToken::parse(params.get("token")) {
+        Some(token) => site.app.db.read(|connection| records::find_page(connection, &token))?,
+        None => None,
+    };
+    let page = match &found {
+        Some((record, shop)) => page(200, &quote::QuotePage::new(record, shop))?,
+        None => page(404, &NotFound)?,
+    };
+    Ok(private(page))
+}
+
+fn page(status: u16, template: &impl Template) -> Result<Response> {
+    let html =
+        template.render().map_err(|error| Error::new(Kind::Internal, "a page cannot be written").with_source(error))?;
+    Ok(Response::new(status, "text/html; charset=utf-8", html)
+        .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY.as_str())
+        .with_header("X-Content-Type-Options", "nosniff")
+        .with_header("Referrer-Policy", "no-referrer"))
+}
+
+/// The same page, to be kept by nobody and found by nobody.
+fn private(page: Response) -> Response {
+    page.with_header("Cache-Control", "private, no-store").with_header("X-Robots-Tag", "noindex, nofollow")
+}

@@ -1,0 +1,163 @@
+//! An order in the words and figures of its page. Everything comes from the order's own snapshot.
+
+use crate::domain::ids::ShopDomain;
+use crate::domain::length::Length;
+use crate::domain::money::{BasisPoints, Currency, Minor};
+use crate::domain::options::Modifier;
+use crate::orders::records::Record;
+use crate::orders::snapshot::SelectedOption;
+use askama::Template;
+
+#[derive(Template)]
+#[template(path = "quote.html", config = "src/http/pages/askama.toml")]
+pub(super) struct QuotePage<'a> {
+    name: String,
+    shop: &'a str,
+    title: &'a str,
+    size: String,
+    /// The step of the grid, where it is not the size itself.
+    step: Option<String>,
+    sketch: Sketch,
+    base: String,
+    options: Vec<OptionLine<'a>>,
+    /// What keeps the price of a piece from falling below zero, where something does.
+    floor: Option<String>,
+    unit_price: String,
+    quantity: i64,
+    total: String,
+    matrix: &'a str,
+    checkout_url: Option<&'a str>,
+    date: String,
+}
+
+struct OptionLine<'a> {
+    group: &'a str,
+    choice: &'a str,
+    share: Option<String>,
+    amount: String,
+}
+
+impl<'a> QuotePage<'a> {
+    pub(super) fn new(record: &'a Record, shop: &'a ShopDomain) -> Self {
+        let currency = record.currency;
+        let size = |width: Length, height: Length| format!("{width} × {height} {}", record.unit);
+        let options = record.selections.iter().map(|option| OptionLine::new(option, currency));
+        let added: i64 = record.selections.iter().map(|option| option.applied_minor).sum();
+        let floor = record.unit_price.get() - (record.base_price.get() + added);
+        let is_step = (record.priced_width, record.priced_height) == (record.width, record.height);
+        Self {
+            name: record.name(),
+            shop: shop.as_str(),
+            title: &record.product_title,
+            size: size(record.width, record.height),
+            step: (!is_step).then(|| size(record.priced_width, record.priced_height)),
+            sketch: Sketch::new(record.width, record.height),
+            base: money(record.base_price, currency),
+            options: options.collect(),
+            floor: (floor != 0).then(|| added_money(Minor::new(floor), currency)),
+            unit_price: money(record.unit_price, currency),
+            quantity: record.quantity,
+            total: money(record.total_price, currency),
+            matrix: &record.matrix_name,
+            checkout_url: record.checkout_url.as_deref(),
+            date: record.created_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        }
+    }
+}
+
+impl<'a> OptionLine<'a> {
+    fn new(option: &'a SelectedOption, currency: Currency) -> Self {
+        let share = option.modifier().and_then(|modifier| match modifier {
+            Modifier::Percentage(share) => Some(percent(share)),
+            Modifier::Fixed(_) => None,
+        });
+        Self {
+            group: &option.option_group_name,
+            choice: &option.choice_label,
+            share,
+            amount: added_money(option.applied(), currency),
+        }
+    }
+}
+
+/// The non-breaking blank keeps amount and currency on one line.
+fn money(amount: Minor, currency: Currency) -> String {
+    format!("{}\u{a0}{currency}", currency.format(amount)).replace('-', "\u{2212}")
+}
+
+/// An amount that is added to another.
+fn added_money(amount: Minor, currency: Currency) -> String {
+    let sign = if amount.get() > 0 { "+" } else { "" };
+    format!("{sign}{}", money(amount, currency))
+}
+
+fn percent(share: BasisPoints) -> String {
+    let (whole, rest) = (share.get().unsigned_abs() / 100, share.get().unsigned_abs() % 100);
+    let sign = if share.get() < 0 { "\u{2212}" } else { "" };
+    let decimals = format!(".{rest:02}");
+    format!("{sign}{whole}{}\u{a0}%", decimals.trim_end_matches('0').trim_end_matches('.'))
+}
+
+/// A drawing of the piece in its proportions, in units of its own.
+#[derive(Debug, PartialEq, Eq)]
+struct Sketch {
+    width: u32,
+    height: u32,
+    view_width: u32,
+    view_height: u32,
+    right: u32,
+    bottom: u32,
+    below: u32,
+    beside: u32,
+}
+
+/// The longer side of a drawing.
+const SKETCH_SIDE: i64 = 200;
+
+/// The shorter side at the least, so that a strip is still seen as one.
+const SKETCH_LEAST: i64 = 8;
+
+impl Sketch {
+    fn new(width: Length, height: Length) -> Self {
+        let (width, height) = (width.thousandths(), height.thousandths());
+        let longer = width.max(height);
+        let scaled = |side: i64| u32::try_from((side * SKETCH_SIDE / longer).max(SKETCH_LEAST)).unwrap_or(0);
+        let (width, height) = (scaled(width), scaled(height));
+        Self {
+            width,
+            height,
+            view_width: width + 14,
+            view_height: height + 14,
+            right: width + 1,
+            bottom: height + 1,
+            below: height + 11,
+            beside: width + 11,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_and_amounts_are_written_for_people() {
+        let share = |basis_points| percent(BasisPoints::new(basis_points));
+        assert_eq!((share(1_500), share(725), share(-1_250)), ("15 %".into(), "7.25 %".into(), "−12.5 %".into()));
+        let euro: Currency = "EUR".parse().expect("a currency");
+        let amount = |minor| added_money(Minor::new(minor), euro);
+        assert_eq!((amount(450), amount(0), amount(-5)), ("+4.50 EUR".into(), "0.00 EUR".into(), "−0.05 EUR".into()));
+    }
+
+    #[test]
+    fn a_drawing_has_the_proportions_of_the_piece_and_can_always_be_seen() {
+        let sketch = |width, height| {
+            let length = |thousandths| Length::from_thousandths(thousandths).expect("a length");
+            let sketch = Sketch::new(length(width), length(height));
+            (sketch.width, sketch.height)
+        };
+        assert_eq!(sketch(450_000, 350_000), (200, 155));
+        assert_eq!(sketch(1, 100_000_000), (8, 200));
+        assert_eq!(sketch(100_000_000, 1), (200, 8));
+    }
+}

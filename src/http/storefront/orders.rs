@@ -1,0 +1,174 @@
+//! `POST /api/v1/draft-orders`: a price becomes an order, and the shopper is sent to where it goes on.
+
+use super::super::guard::Entry;
+use super::super::respond::Answer;
+use super::super::routes::{Params, Site};
+use super::super::{Request, Response};
+use super::{Dimensions, Faults, answer as json, selection_list};
+use crate::documents::orders::page_url;
+use crate::domain::length::Length;
+use crate::domain::options::Selection;
+use crate::domain::quote::{QUANTITY_MAX, Quantity};
+use crate::error::{Error, Kind, Result};
+use crate::orders::Wanted;
+use crate::orders::idempotency::IdempotencyKey;
+use crate::orders::records::Record;
+use serde::Serialize;
+use serde_json::{Map, Number, Value};
+use std::sync::Arc;
+
+/// The longest body: an order with all its options has less than a kilobyte.
+const BODY_MAX: usize = 64 * 1024;
+
+/// The order's own key, as a header field and in faults.
+const KEY_FIELD: &str = "Idempotency-Key";
+
+/// Key and limits, then the body, then the order; a repetition of an order is answered as it was.
+pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+    let pass = match site.guard.enter(&site.app, &request) {
+        Ok(Entry::Pass(pass)) => pass,
+        Ok(Entry::Refused(response)) => return answer.send(Ok(response)),
+        Err(error) => return answer.send(Err(error)),
+    };
+    let Asked { wanted, key } = match Asked::read(&request) {
+        Ok(asked) => asked,
+        Err(error) => return answer.send(Ok(pass.seal(Err(error)))),
+    };
+    let (visitor, at) = (pass.visitor.clone(), site.clone());
+    site.orders.place_then(visitor, request.client, key.as_ref(), wanted, move |outcome| {
+        let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
+        answer.send(Ok(pass.seal(outcome)));
+    });
+}
+
+/// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.
+fn created(record: &Record, public_url: &str) -> Response {
+    Response { status: 201, ..json(&CreatedBody::new(record, public_url)) }
+}
+
+/// What is ordered, and the key that tells it from another order of the same.
+struct Asked {
+    wanted: Wanted,
+    key: Option<IdempotencyKey>,
+}
+
+impl Asked {
+    fn read(request: &Request) -> Result<Self> {
+        if request.body.len() > BODY_MAX {
+            return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
+        }
+        let body = match serde_json::from_slice(&request.body) {
+            Ok(Value::Object(body)) => body,
+            Ok(_) => return Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
+            Err(_fault) => return Err(Error::new(Kind::Malformed, "the body must be JSON")),
+        };
+        let mut faults = Faults::default();
+        let key = faults.take(KEY_FIELD, idempotency_key(request));
+        let product = faults.take("productId", text(&body, "productId"));
+        let product = product.and_then(|text| {
+            faults.take("productId", text.parse().map_err(|fault: crate::domain::ids::NotAProduct| fault.to_string()))
+        });
+        let width = faults.take("width", length(&body, "width"));
+        let height = faults.take("height", length(&body, "height"));
+        let quantity = faults.take("quantity", quantity(&body));
+        let selections = faults.take("options", selections(&body));
+        match (key, product, width, height, quantity, selections) {
+            (Some(key), Some(product), Some(width), Some(height), Some(quantity), Some(selections)) => {
+                Ok(Self { wanted: Wanted { product, width, height, quantity, selections }, key })
+            }
+            _ => Err(faults.error()),
+        }
+    }
+}
+
+type Read<T> = std::result::Result<T, String>;
+
+fn idempotency_key(request: &Request) -> Read<Option<IdempotencyKey>> {
+    let mut fields = request.headers.all("idempotency-key");
+    let Some(field) = fields.next() else { return Ok(None) };
+    if fields.next().is_some() {
+        return Err("is given more than once".to_owned());
+    }
+    field.parse().map(Some).map_err(|fault: crate::orders::idempotency::NotAKey| fault.to_string())
+}
+
+fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Read<&'a str> {
+    body.get(name).ok_or("is required")?.as_str().ok_or_else(|| "must be a text".to_owned())
+}
+
+fn length(body: &Map<String, Value>, name: &str) -> Read<Length> {
+    let number = body.get(name).ok_or("is required")?.as_number().ok_or("must be a number")?;
+    Length::from_number(number).map_err(|fault| fault.to_string())
+}
+
+fn quantity(body: &Map<String, Value>) -> Read<Quantity> {
+    let Some(value) = body.get("quantity") else { return Ok(Quantity::ONE) };
+    let number = value.as_number().ok_or("must be a number")?;
+    Quantity::from_number(number, QUANTITY_MAX).map_err(|fault| fault.to_string())
+}
+
+fn selections(body: &Map<String, Value>) -> Read<Vec<Selection>> {
+    match body.get("options") {
+        Some(value) => selection_list(value.as_array().ok_or("must be a list")?),
+        None => Ok(Vec::new()),
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CreatedBody<'a> {
+    draft_order_id: String,
+    name: String,
+    checkout_url: String,
+    /// Text, as widgets expect it of an order, unlike a price's.
+    total: String,
+    currency: &'a str,
+    price: Number,
+    dimensions: Dimensions,
+    quantity: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base_price: Option<Number>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    option_modifiers: Option<Vec<ModifierBody<'a>>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ModifierBody<'a> {
+    option_group: &'a str,
+    choice: &'a str,
+    modifier_type: &'a str,
+    modifier_value: i64,
+    applied_amount: Number,
+}
+
+impl<'a> CreatedBody<'a> {
+    fn new(record: &'a Record, public_url: &str) -> Self {
+        let money = |amount| record.currency.to_number(amount);
+        let modifiers = record.selections.iter().map(|option| ModifierBody {
+            option_group: &option.option_group_name,
+            choice: &option.choice_label,
+            modifier_type: &option.modifier_type,
+            modifier_value: option.modifier_value,
+            applied_amount: money(option.applied()),
+        });
+        let with_options = !record.selections.is_empty();
+        Self {
+            draft_order_id: record.id.to_string(),
+            name: record.name(),
+            // Widgets send the shopper there whatever it is: it is never missing.
+            checkout_url: record.checkout_url.clone().unwrap_or_else(|| page_url(record, public_url)),
+            total: record.currency.format(record.total_price),
+            currency: record.currency.code(),
+            price: money(record.unit_price),
+            dimensions: Dimensions {
+                width: record.width.to_number(),
+                height: record.height.to_number(),
+                unit: record.unit.as_str(),
+            },
+            quantity: record.quantity,
+            base_price: with_options.then(|| money(record.base_price)),
+            option_modifiers: with_options.then(|| modifiers.collect()),
+        }
+    }
+}

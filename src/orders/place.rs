@@ -1,0 +1,267 @@
+//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for whoever asks again.
+//!
+//! A request is priced outside of any transaction first, so that what cannot be ordered costs the writer nothing. The change then
+//! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price
+//! that an edit has ended.
+
+use super::idempotency::{self, First, IdempotencyKey};
+use super::recent::{Recent, Sameness};
+use super::records::{self, NewRecord, PageToken, Record};
+use super::snapshot::SelectedOption;
+use crate::clock::Clock;
+use crate::db::{self, Db, Tx};
+use crate::domain::ids::{DraftOrderId, ProductId, StoreId};
+use crate::domain::length::Length;
+use crate::domain::options::{RequiredGroups, Selection};
+use crate::domain::quote::{Quantity, Quote, QuoteRequest};
+use crate::entropy::Entropy;
+use crate::error::{Error, Kind, Result};
+use crate::keyed_hash::KeyedHasher;
+use crate::pricing::{Pricing, Shelf, Visitor};
+use chrono::{DateTime, Utc};
+use log::info;
+use rusqlite::Connection;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a program can act on: the key was used for another order before.
+pub const KEY_REUSED: &str = "idempotency_key_reused";
+
+/// What a shopper wants to order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wanted {
+    /// The product.
+    pub product: ProductId,
+    /// The width.
+    pub width: Length,
+    /// The height.
+    pub height: Length,
+    /// How many of it.
+    pub quantity: Quantity,
+    /// The options picked.
+    pub selections: Vec<Selection>,
+}
+
+/// An order as it was made, now or before.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Placed {
+    /// The order.
+    pub record: Record,
+    /// Whether it was there already: the request was a repetition.
+    pub repeated: bool,
+}
+
+/// The way in for orders. Clones share it.
+#[derive(Clone)]
+pub struct Orders {
+    db: Db,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    hasher: KeyedHasher,
+    pricing: Arc<Pricing>,
+    recent: Arc<Recent>,
+}
+
+impl std::fmt::Debug for Orders {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Orders").field("db", &self.db).finish_non_exhaustive()
+    }
+}
+
+impl Wanted {
+    fn request(&self) -> QuoteRequest<'_> {
+        let Self { product: _, width, height, quantity, ref selections } = *self;
+        QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Enforced }
+    }
+
+    /// The same for the same order, however its JSON was written.
+    fn hash(&self, hasher: &KeyedHasher) -> [u8; 32] {
+        let size = [self.width.thousandths(), self.height.thousandths(), self.quantity.get().into()];
+        let size = size.map(i64::to_le_bytes).concat();
+        let mut parts: Vec<&[u8]> = vec![self.product.as_str().as_bytes(), &size];
+        for Selection { option_group_id, choice_id } in &self.selections {
+            parts.extend([option_group_id.as_bytes(), choice_id.as_bytes()]);
+        }
+        hasher.hash("order", &parts)
+    }
+}
+
+impl Orders {
+    /// The way in to `db`, at the prices of `pricing`.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        hasher: KeyedHasher,
+        pricing: Arc<Pricing>,
+    ) -> Self {
+        let recent = Arc::new(Recent::new(entropy.as_ref()));
+        Self { db, clock, entropy, hasher, pricing, recent }
+    }
+
+    /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
+    /// by its key or from the same client in the next seconds, is answered with the first.
+    pub fn place_then(
+        &self,
+        visitor: Arc<Visitor>,
+        client: IpAddr,
+        key: Option<&IdempotencyKey>,
+        wanted: Wanted,
+        answer: impl FnOnce(Result<Placed>) + Send + 'static,
+    ) {
+        match self.prepare(visitor, client, key, wanted) {
+            Ok(Prepared::Repeated(placed)) => answer(Ok(*placed)),
+            Ok(Prepared::Order(order)) => self.db.write_then(move |tx| order.place(tx), answer),
+            Err(error) => answer(Err(error)),
+        }
+    }
+
+    fn prepare(
+        &self,
+        visitor: Arc<Visitor>,
+        client: IpAddr,
+        key: Option<&IdempotencyKey>,
+        wanted: Wanted,
+    ) -> Result<Prepared> {
+        let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), visitor.key.store);
+        let order_hash = wanted.hash(&self.hasher);
+        let sameness = match key {
+            Some(key) => Same::Key { key_hash: key.hash(&self.hasher, store), order_hash },
+            None => Same::Moment {
+                recent: self.recent.clone(),
+                sameness: self.recent.sameness(visitor.key.id, client, &order_hash),
+                uptime,
+            },
+        };
+        // Before it is priced: a repetition is answered with the first order, whatever was edited since.
+        if sameness.may_be_known()
+            && let Some(placed) = self.db.read(|connection| sameness.find(connection, now, store))?
+        {
+            return Ok(Prepared::Repeated(Box::new(placed)));
+        }
+        let shelf = self.pricing.load(&self.db, &visitor, &wanted.product)?;
+        let quote = shelf.quote(&wanted.request())?;
+        let id = DraftOrderId::new(now, self.entropy.as_ref().array());
+        let token = PageToken::new(now, self.entropy.as_ref());
+        Ok(Prepared::Order(Box::new(Order { now, visitor, wanted, shelf, quote, sameness, id, token })))
+    }
+}
+
+/// An order on its way to the writer, or the one it repeats.
+enum Prepared {
+    Repeated(Box<Placed>),
+    Order(Box<Order>),
+}
+
+/// By what an order is known as the same again.
+enum Same {
+    /// By its key, for a day.
+    Key { key_hash: [u8; 32], order_hash: [u8; 32] },
+    /// By who orders what, for a moment.
+    Moment { recent: Arc<Recent>, sameness: Sameness, uptime: Duration },
+}
+
+impl Same {
+    fn may_be_known(&self) -> bool {
+        match self {
+            Self::Key { .. } => true,
+            Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness).is_some(),
+        }
+    }
+
+    /// The order that this one repeats.
+    fn find(&self, connection: &Connection, now: DateTime<Utc>, store: StoreId) -> Result<Option<Placed>> {
+        let first = match self {
+            Self::Key { key_hash, order_hash } => match idempotency::find(connection, now, store, *key_hash)? {
+                Some(first) if first.order_hash != *order_hash => {
+                    let error =
+                        Error::new(Kind::Invalid, "this Idempotency-Key was used for another order, take a new one");
+                    return Err(error.with_member("code", KEY_REUSED));
+                }
+                first => first.map(|first| first.order),
+            },
+            Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness),
+        };
+        let Some(first) = first else { return Ok(None) };
+        Ok(records::find(connection, store, first)?.map(|record| Placed { record, repeated: true }))
+    }
+
+    fn note(&self, tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
+        match self {
+            Self::Key { key_hash, order_hash } => {
+                idempotency::insert(tx, now, store, *key_hash, First { order, order_hash: *order_hash })
+            }
+            Self::Moment { recent, sameness, uptime } => {
+                recent.note(*uptime, *sameness, order);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// An order that can be made, as far as can be said outside of the transaction.
+struct Order {
+    now: DateTime<Utc>,
+    visitor: Arc<Visitor>,
+    wanted: Wanted,
+    shelf: Arc<Shelf>,
+    quote: Quote,
+    sameness: Same,
+    id: DraftOrderId,
+    token: PageToken,
+}
+
+impl Order {
+    /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
+    /// rolled-back savepoint wrote in the file, where no erasure finds it.
+    fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<Placed> {
+        let Self { now, visitor, wanted, shelf, quote, sameness, id, token } = *self;
+        let store = visitor.key.store;
+        // The key first: a store that was erased or uninstalled in this moment answers nothing.
+        let current = visitor.recheck(tx, &wanted.product, shelf.clone())?;
+        if let Some(placed) = sameness.find(tx, now, store)? {
+            return Ok(placed);
+        }
+        let quote = if Arc::ptr_eq(&current, &shelf) { quote } else { current.quote(&wanted.request())? };
+        let record = write_down(tx, now, store, id, &token, &wanted.product, &current, &quote)?;
+        sameness.note(tx, now, store, id)?;
+        Ok(Placed { record, repeated: false })
+    }
+}
+
+/// The one place where an order comes to be: its record and its number, and whatever must be durable together with them.
+#[expect(clippy::too_many_arguments, reason = "all of an order, once")]
+fn write_down(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    store: StoreId,
+    id: DraftOrderId,
+    token: &PageToken,
+    product: &ProductId,
+    shelf: &Shelf,
+    quote: &Quote,
+) -> Result<Record> {
+    let offer = shelf.offer()?;
+    let selections: Vec<SelectedOption> = quote.modifiers.iter().map(SelectedOption::from).collect();
+    let new = NewRecord {
+        matrix: offer.id,
+        matrix_name: &offer.name,
+        product_id: product.as_str(),
+        product_title: &offer.product_title,
+        width: quote.width.thousandths(),
+        height: quote.height.thousandths(),
+        unit: shelf.unit.as_str(),
+        priced_width: quote.cell.width.thousandths(),
+        priced_height: quote.cell.height.thousandths(),
+        quantity: quote.quantity.get().into(),
+        currency: shelf.currency.code(),
+        base_price_minor: quote.base_price().get(),
+        unit_price_minor: quote.unit_price.get(),
+        total_price_minor: quote.total.get(),
+        selections: &selections,
+    };
+    let number = records::insert(tx, now, id, token, store, &new)?;
+    tx.after_commit(move || info!("draft order placed id={id} store={store} number={number}"));
+    records::load(tx, store, id)
+}
