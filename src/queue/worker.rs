@@ -186,7 +186,8 @@ impl Worker {
         );
         for number in 0..threads {
             let worker = self.clone();
-            handles.push(std::thread::Builder::new().name(format!("jobs-{kind}{number}")).spawn(move || worker.work())?);
+            handles
+                .push(std::thread::Builder::new().name(format!("jobs-{kind}{number}")).spawn(move || worker.work())?);
         }
         Ok(Running { worker: self.clone(), handles })
     }

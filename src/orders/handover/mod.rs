@@ -22,7 +22,6 @@ mod waiting;
 
 pub use client::{Address, NotAnAddress};
 pub use job::HandOver;
-pub use rows::{Standing, count_open, standing};
 
 use crate::clock::Clock;
 use crate::config::Secret;
@@ -140,8 +139,7 @@ impl Handover {
         subject: fn(&KeyedHasher, &ShopDomain) -> String,
     ) -> Self {
         let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
-        let parts =
-            Parts { options, sessions, waiting: Arc::default(), figures: Figures::default(), hasher, subject };
+        let parts = Parts { options, sessions, waiting: Arc::default(), figures: Figures::default(), hasher, subject };
         Self(Arc::new(parts))
     }
 

@@ -8,29 +8,24 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// Where an order's hand-over stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub(super) struct Standing {
     /// The order's store.
-    pub store: StoreId,
+    pub(super) store: StoreId,
     /// The store's shop.
-    pub shop: ShopDomain,
+    pub(super) shop: ShopDomain,
     /// Whether the store is neither uninstalled nor being erased.
-    pub is_live: bool,
+    pub(super) is_live: bool,
     /// Whether it is at Shopify.
-    pub is_sent: bool,
+    pub(super) is_sent: bool,
     /// When a draft was asked for of which nobody knows whether it was made.
-    pub attempted_at: Option<DateTime<Utc>>,
-    /// Why it is not there.
-    pub error: Option<String>,
+    pub(super) attempted_at: Option<DateTime<Utc>>,
 }
 
 /// Where the hand-over of an order stands; `None` when there is no such order.
-///
-/// # Errors
-/// The database's.
-pub fn standing(connection: &Connection, order: DraftOrderId) -> db::Result<Option<Standing>> {
+pub(super) fn standing(connection: &Connection, order: DraftOrderId) -> db::Result<Option<Standing>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
-             o.status = 'sent' AS is_sent, o.handover_attempted_at, o.handover_error
+             o.status = 'sent' AS is_sent, o.handover_attempted_at
          FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.id = :id",
@@ -42,7 +37,6 @@ pub fn standing(connection: &Connection, order: DraftOrderId) -> db::Result<Opti
             is_live: row.get("is_live")?,
             is_sent: row.get("is_sent")?,
             attempted_at: row.get::<_, Option<Millis>>("handover_attempted_at")?.map(|at| at.0),
-            error: row.get("handover_error")?,
         })
     });
     Ok(standing.optional()?)
@@ -75,8 +69,7 @@ pub(super) fn note_failure(
          WHERE id = :id AND store_id = :store_id AND status = 'open' AND EXISTS (
              SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
     )?;
-    statement
-        .execute(named_params! { ":is_clear": is_clear, ":error": error, ":id": order, ":store_id": store })?;
+    statement.execute(named_params! { ":is_clear": is_clear, ":error": error, ":id": order, ":store_id": store })?;
     Ok(())
 }
 

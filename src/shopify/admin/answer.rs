@@ -220,7 +220,10 @@ fn read_draft(node: &Value) -> Option<DraftOrder> {
 /// A browser is sent there: an address for the web and nothing else.
 fn is_checkout(url: &str) -> bool {
     let rest = url.strip_prefix("https://").unwrap_or_default();
-    !rest.is_empty() && !rest.starts_with('/') && url.len() <= ADDRESS_MAX && url.bytes().all(|byte| byte.is_ascii_graphic())
+    !rest.is_empty()
+        && !rest.starts_with('/')
+        && url.len() <= ADDRESS_MAX
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn user_error(error: &Value) -> String {
@@ -318,7 +321,9 @@ mod tests {
 
     #[test]
     fn what_nobody_can_know_is_unclear() {
-        let unclear = |status: u16, body: &str| matches!(read_created(status, None, body.as_bytes()), Err(Trouble::Unclear { .. }));
+        let unclear = |status: u16, body: &str| {
+            matches!(read_created(status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
+        };
         for (status, body) in [
             (200, "<html>"),
             (200, ""),
@@ -340,7 +345,10 @@ mod tests {
             assert!(unclear(status, body), "{status} {body}");
         }
         let rested = read_created(503, Some("7"), b"");
-        assert!(matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7), "{rested:?}");
+        assert!(
+            matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7),
+            "{rested:?}"
+        );
     }
 
     #[test]
@@ -352,7 +360,8 @@ mod tests {
         for status in [400, 422] {
             assert!(matches!(created(status, &json!({})), Err(Trouble::Refused(_))), "{status}");
         }
-        let error = |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
+        let error =
+            |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
         assert!(matches!(created(200, &error("ACCESS_DENIED")), Err(Trouble::Blocked(_))));
         assert!(matches!(created(200, &error("MAX_COST_EXCEEDED")), Err(Trouble::Refused(_))));
         assert!(matches!(created(200, &error("undefinedField")), Err(Trouble::Refused(_))));

@@ -122,7 +122,10 @@ mod tests {
             }])
         );
         assert_eq!(input["tags"], json!(["price-matrix", "pm-01900000-0000-7000-8000-000000000001"]));
-        assert_eq!((&input["acceptAutomaticDiscounts"], &input["presentmentCurrencyCode"]), (&json!(false), &json!("EUR")));
+        assert_eq!(
+            (&input["acceptAutomaticDiscounts"], &input["presentmentCurrencyCode"]),
+            (&json!(false), &json!("EUR"))
+        );
         assert!(tag(&draft().order_id).chars().count() <= 40);
     }
 

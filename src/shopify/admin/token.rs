@@ -90,7 +90,10 @@ mod tests {
             assert!(why.contains(says) && !why.contains("Sesame"), "{why}");
         }
         for (status, body) in [(500, "{}"), (200, "{}"), (200, "garbage"), (200, r#"{"access_token":"a\nb"}"#)] {
-            assert!(matches!(read_grant(status, None, body.as_bytes()), Err(Trouble::Unclear { .. })), "{status} {body}");
+            assert!(
+                matches!(read_grant(status, None, body.as_bytes()), Err(Trouble::Unclear { .. })),
+                "{status} {body}"
+            );
         }
         assert!(matches!(read_grant(429, Some("2.5"), b""), Err(Trouble::Throttled { .. })));
     }
