@@ -209,6 +209,11 @@ impl App {
         }
     }
 
+    /// How long finished things are kept.
+    pub fn retention(&self) -> &Retention {
+        &self.retention
+    }
+
     /// The way in for orders.
     pub fn orders(&self) -> Orders {
         Orders::new(

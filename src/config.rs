@@ -132,6 +132,8 @@ pub struct ServerSettings {
     /// How people reach this server from outside, such as `https://quotes.example.com`; the listen address where unset
     #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
+    #[command(flatten)]
+    operator: Operator,
     /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all
     #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -185,7 +187,7 @@ pub struct ShopifySettings {
     pub shopify_timeout_ms: u32,
     /// Milliseconds for which an order is looked for at Shopify after a call whose outcome is unclear, before it is sent again
     #[arg(long, env = "QUOTEGRID_SHOPIFY_SETTLE_MS", value_name = "MS", default_value_t = 600_000, hide_short_help = true,
-          value_parser = clap::value_parser!(u32).range(0..=86_400_000))]
+          value_parser = clap::value_parser!(u32).range(1_000..=86_400_000))]
     pub shopify_settle_ms: u32,
     /// Threads that hand orders over; they wait for Shopify and for nothing else
     #[arg(long, env = "QUOTEGRID_SHOPIFY_CALLS", value_name = "THREADS", default_value_t = 4, hide_short_help = true,
@@ -239,6 +241,29 @@ impl ShopifySettings {
             ..handover::Options::new(id, secret)
         }))
     }
+}
+
+/// Who runs the server, as its privacy page says.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Operator {
+    /// Who runs this server: a person or a company, as the page /privacy names them
+    #[arg(
+        id = "operator_name",
+        long = "operator-name",
+        env = "QUOTEGRID_OPERATOR_NAME",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
+    pub name: Option<String>,
+    /// How to reach them: an e-mail address, a web page, or a sentence
+    #[arg(
+        id = "operator_contact",
+        long = "operator-contact",
+        env = "QUOTEGRID_OPERATOR_CONTACT",
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub contact: Option<String>,
 }
 
 /// What the server lets in, and how long it waits: for `serve`.
@@ -430,6 +455,13 @@ impl ServerSettings {
     /// As [`ShopifySettings::secrets`].
     pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
         token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
+    }
+
+    /// Who runs the server; what is blank counts as not said.
+    pub fn operator(&self) -> Operator {
+        let said =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        Operator { name: said(&self.operator.name), contact: said(&self.operator.contact) }
     }
 
     /// The public address without a slash at its end, where one is configured.

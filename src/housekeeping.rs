@@ -7,6 +7,7 @@ use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::erasure::requests;
 use crate::intake;
+use crate::orders::idempotency;
 use crate::queue;
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{debug, info, warn};
@@ -69,6 +70,8 @@ pub struct Pruned {
     pub deliveries: usize,
     /// Privacy requests.
     pub requests: usize,
+    /// Idempotency keys of orders.
+    pub order_keys: usize,
 }
 
 /// Asks a loop to stop, at once even where it rests.
@@ -118,14 +121,15 @@ impl Housekeeper {
             deliveries: self
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
             requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
+            order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
         };
         if pruned.deliveries + pruned.requests > 0 {
             // The WAL still holds the shops' domains; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys } = pruned;
         if pruned != Pruned::default() {
-            info!("pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests}");
+            info!("pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys}");
         }
         Ok(pruned)
     }

@@ -125,7 +125,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
 }
 
 /// The store that is meant: the one that is named, or the only one there is.
-fn scope_of(connection: &Connection, shop: Option<&ShopDomain>) -> Result<Scope> {
+pub(super) fn scope_of(connection: &Connection, shop: Option<&ShopDomain>) -> Result<Scope> {
     if let Some(shop) = shop {
         return Ok(stores::load(connection, shop)?.scope());
     }

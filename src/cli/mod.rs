@@ -8,6 +8,7 @@ mod gdpr;
 mod jobs;
 mod matrices;
 mod migrate;
+mod orders;
 mod output;
 mod quote;
 mod restore;
@@ -86,6 +87,8 @@ enum Command {
     Stores(stores::Command),
     /// List, import, export and assign price matrices
     Matrices(matrices::Matrices),
+    /// Look at what shoppers have ordered
+    Orders(orders::Orders),
     /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
     Doctor(doctor::Args),
     /// Copy the database to a file, while others serve from it
@@ -189,6 +192,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
+        Command::Orders(orders) => orders::run(&database, orders, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
         Command::Restore(args) => restore::run(&database, args, output),

@@ -114,7 +114,8 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let metrics = Arc::new(Metrics::default());
     let mut site = Site::new(app.clone(), Secrets::new(secret_texts))
         .with_metrics(metrics.clone())
-        .with_rate_limit(args.server.rate_limit);
+        .with_rate_limit(args.server.rate_limit)
+        .with_operator(args.server.operator());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         site = site.with_admin_token(token);
     }

@@ -13,7 +13,7 @@ use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
-use crate::config::{LISTEN, Secret};
+use crate::config::{LISTEN, Operator, Secret};
 use crate::error::{Error, Result};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
@@ -43,6 +43,7 @@ const SURFACES: &[&[Route]] = &[
     admin::matrices::ROUTES,
     admin::products::ROUTES,
     admin::options::ROUTES,
+    admin::orders::ROUTES,
     admin::clock::ROUTES,
 ];
 
@@ -57,6 +58,8 @@ pub struct Site {
     pub orders: Orders,
     /// How people reach this server from outside; where it listens until that is known.
     public_url: OnceLock<String>,
+    /// Who runs this server, for the privacy page.
+    pub operator: Operator,
     /// The app's client secrets.
     pub secrets: Secrets,
     /// How many webhooks were refused, and why.
@@ -86,6 +89,7 @@ impl Site {
             intake,
             orders,
             public_url: OnceLock::new(),
+            operator: Operator::default(),
             secrets,
             refusals: webhooks::Refusals::default(),
             metrics: Arc::default(),
@@ -102,6 +106,13 @@ impl Site {
     #[must_use]
     pub fn with_rate_limit(self, rate_limit: u32) -> Self {
         Self { guard: Guard::new(rate_limit), ..self }
+    }
+
+    /// The same site, run by `operator`.
+    #[must_use]
+    pub fn with_operator(mut self, operator: Operator) -> Self {
+        self.operator = operator;
+        self
     }
 
     /// Says how people reach this server, without a slash at the end. The first word counts.

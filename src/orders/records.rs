@@ -214,6 +214,18 @@ pub fn find(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Re
     Ok(statement.query_row(named_params! { ":id": id, ":store_id": store }, record_from_row).optional()?)
 }
 
+/// A store's order of this number.
+///
+/// # Errors
+/// The database's.
+pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> db::Result<Option<Record>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.store_id = :store_id AND o.number = :number"
+    ))?;
+    let params = named_params! { ":store_id": store, ":number": number };
+    Ok(statement.query_row(params, record_from_row).optional()?)
+}
+
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors

@@ -3,10 +3,12 @@
 mod admin;
 mod architecture;
 mod backup;
+mod browser;
 mod catalog;
 mod database;
 mod edge;
 mod gdpr;
+mod handover;
 mod model;
 mod operators;
 mod orders;

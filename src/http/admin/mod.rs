@@ -9,6 +9,7 @@ pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod matrices;
 pub(super) mod options;
+pub(super) mod orders;
 pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;

@@ -13,6 +13,7 @@ pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/openapi.json", d
 /// What every document says, and then a part for each surface.
 const PARTS: &[&str] = &[
     include_str!("base.json"),
+    include_str!("orders.json"),
     include_str!("pages.json"),
     include_str!("storefront.json"),
     include_str!("webhooks.json"),

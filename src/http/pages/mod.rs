@@ -1,6 +1,7 @@
 //! Pages for people: HTML that needs no script, loads nothing, and looks the same on a phone, on paper and at night. The templates
 //! escape whatever they are given; what a page is about is put into words here.
 
+mod privacy;
 mod quote;
 
 use super::routes::{Params, Route, Site};
@@ -14,7 +15,8 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
 /// The table's lines.
-pub(super) const ROUTES: &[Route] = &[Route::now(Method::Get, "/q/{token}", quote_page)];
+pub(super) const ROUTES: &[Route] =
+    &[Route::now(Method::Get, "/q/{*token}", quote_page), Route::now(Method::Get, "/privacy", privacy::privacy_page)];
 
 /// Below this each path is a secret.
 pub(super) const TOKENS_BELOW: &str = "/q/";

@@ -18,12 +18,14 @@ pub(super) struct QuotePage<'a> {
     /// The step of the grid, where it is not the size itself.
     step: Option<String>,
     sketch: Sketch,
+    width: String,
+    height: String,
     base: String,
     options: Vec<OptionLine<'a>>,
     /// What keeps the price of a piece from falling below zero, where something does.
     floor: Option<String>,
     unit_price: String,
-    quantity: i64,
+    quantity: String,
     total: String,
     matrix: &'a str,
     checkout_url: Option<&'a str>,
@@ -52,11 +54,13 @@ impl<'a> QuotePage<'a> {
             size: size(record.width, record.height),
             step: (!is_step).then(|| size(record.priced_width, record.priced_height)),
             sketch: Sketch::new(record.width, record.height),
+            width: record.width.to_string(),
+            height: record.height.to_string(),
             base: money(record.base_price, currency),
             options: options.collect(),
             floor: (floor != 0).then(|| added_money(Minor::new(floor), currency)),
             unit_price: money(record.unit_price, currency),
-            quantity: record.quantity,
+            quantity: grouped(&record.quantity.to_string()),
             total: money(record.total_price, currency),
             matrix: &record.matrix_name,
             checkout_url: record.checkout_url.as_deref(),
@@ -82,7 +86,24 @@ impl<'a> OptionLine<'a> {
 
 /// The non-breaking blank keeps amount and currency on one line.
 fn money(amount: Minor, currency: Currency) -> String {
-    format!("{}\u{a0}{currency}", currency.format(amount)).replace('-', "\u{2212}")
+    format!("{}\u{a0}{currency}", grouped(&currency.format(amount))).replace('-', "\u{2212}")
+}
+
+/// Digits in threes, from five digits on, with a narrow blank that means the same in every country.
+fn grouped(amount: &str) -> String {
+    let (whole, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
+    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
+    if digits.len() < 5 {
+        return amount.to_owned();
+    }
+    let mut text = sign.to_owned();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push('\u{202f}');
+        }
+        text.push(digit);
+    }
+    text + decimals
 }
 
 /// An amount that is added to another.
@@ -98,41 +119,40 @@ fn percent(share: BasisPoints) -> String {
     format!("{sign}{whole}{}\u{a0}%", decimals.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// A drawing of the piece in its proportions, in units of its own.
+/// A drawing of the piece in its proportions, in CSS pixels.
 #[derive(Debug, PartialEq, Eq)]
 struct Sketch {
     width: u32,
     height: u32,
-    view_width: u32,
-    view_height: u32,
-    right: u32,
-    bottom: u32,
-    below: u32,
-    beside: u32,
 }
 
-/// The longer side of a drawing.
-const SKETCH_SIDE: i64 = 200;
+/// The room there is for a drawing: on the narrowest phone there is some beside it for the height.
+const SKETCH_ROOM: (i64, i64) = (180, 130);
 
-/// The shorter side at the least, so that a strip is still seen as one.
-const SKETCH_LEAST: i64 = 8;
+/// A side at the least, so that a strip is still seen as one, with room for the figure beside it.
+const SKETCH_LEAST: i64 = 12;
 
 impl Sketch {
     fn new(width: Length, height: Length) -> Self {
         let (width, height) = (width.thousandths(), height.thousandths());
-        let longer = width.max(height);
-        let scaled = |side: i64| u32::try_from((side * SKETCH_SIDE / longer).max(SKETCH_LEAST)).unwrap_or(0);
-        let (width, height) = (scaled(width), scaled(height));
-        Self {
-            width,
-            height,
-            view_width: width + 14,
-            view_height: height + 14,
-            right: width + 1,
-            bottom: height + 1,
-            below: height + 11,
-            beside: width + 11,
-        }
+        let (room_across, room_down) = SKETCH_ROOM;
+        // Which of both takes all of its room.
+        let (across, down) = if width * room_down >= height * room_across {
+            (room_across, height * room_across / width)
+        } else {
+            (width * room_down / height, room_down)
+        };
+        let side = |side: i64| u32::try_from(side.max(SKETCH_LEAST)).unwrap_or(0);
+        Self { width: side(across), height: side(down) }
+    }
+
+    /// With what stands beside the piece.
+    fn view_width(&self) -> u32 {
+        self.width + 100
+    }
+
+    fn view_height(&self) -> u32 {
+        self.height + 34
     }
 }
 
@@ -146,6 +166,11 @@ mod tests {
         assert_eq!((share(1_500), share(725), share(-1_250)), ("15 %".into(), "7.25 %".into(), "−12.5 %".into()));
         let euro: Currency = "EUR".parse().expect("a currency");
         let amount = |minor| added_money(Minor::new(minor), euro);
+        assert_eq!(
+            (amount(-123_456_789), amount(999_999)),
+            ("−1\u{202f}234\u{202f}567.89 EUR".into(), "+9999.99 EUR".into())
+        );
+        assert_eq!((grouped("10000"), grouped("0.0001")), ("10\u{202f}000".to_owned(), "0.0001".to_owned()));
         assert_eq!((amount(450), amount(0), amount(-5)), ("+4.50 EUR".into(), "0.00 EUR".into(), "−0.05 EUR".into()));
     }
 
@@ -156,8 +181,9 @@ mod tests {
             let sketch = Sketch::new(length(width), length(height));
             (sketch.width, sketch.height)
         };
-        assert_eq!(sketch(450_000, 350_000), (200, 155));
-        assert_eq!(sketch(1, 100_000_000), (8, 200));
-        assert_eq!(sketch(100_000_000, 1), (200, 8));
+        assert_eq!(sketch(450_000, 350_000), (167, 130));
+        assert_eq!(sketch(900_000, 300_000), (180, 60));
+        assert_eq!(sketch(1, 100_000_000), (12, 130));
+        assert_eq!(sketch(100_000_000, 1), (180, 12));
     }
 }

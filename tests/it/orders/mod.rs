@@ -1,6 +1,12 @@
 //! Orders: what a shopper may order and at what price, that the same order again is one order, its page, and its end.
 
+mod browser;
+mod erasing;
+mod fuzz;
+mod looking;
+mod pages;
 mod placing;
+mod repeating;
 
 use crate::storefront::harness::{Example, PRODUCT, Server, body, request};
 use quotegrid::http::{Request, Response};

@@ -1,0 +1,143 @@
+//! A real browser: Debian's Chromium without a window, driven by its own WebDriver over HTTP. Tests that need it are ignored unless
+//! asked for (`cargo test --test it -- --ignored browser`), and the gate asks for them.
+
+use serde_json::{Value, json};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Nothing here takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What Chromium must not do: look for a sandbox that root cannot have, or for Google's hosts.
+const ARGUMENTS: [&str; 9] = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-dev-shm-usage",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+];
+
+pub(crate) struct Browser {
+    driver: Child,
+    session: String,
+    agent: ureq::Agent,
+    _profile: TempDir,
+}
+
+/// Colours as a reader has chosen them, and what the page is shown on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Look {
+    Light,
+    Dark,
+    Paper,
+}
+
+impl Browser {
+    /// # Panics
+    /// When there is none: a test that was asked for must not pass unrun.
+    pub(crate) fn start() -> Self {
+        let profile = tempfile::tempdir().expect("a temporary directory");
+        let started = Command::new("chromedriver")
+            .arg("--port=0")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn();
+        let mut driver = started.unwrap_or_else(|error| {
+            panic!("this needs Chromium and its driver (apt-get install chromium chromium-driver): {error}")
+        });
+        let said = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
+        let port = said
+            .filter_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
+            .next();
+        let url = format!("http://127.0.0.1:{}", port.expect("the driver names its port"));
+        let config =
+            ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None);
+        let mut browser = Self { driver, session: url, agent: config.build().new_agent(), _profile: profile };
+        let user_data = format!("--user-data-dir={}", browser._profile.path().display());
+        let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([user_data.as_str()]).collect();
+        let wanted = json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "goog:chromeOptions": { "args": arguments },
+            "goog:loggingPrefs": { "browser": "ALL" },
+        } } });
+        let made = browser.post("/session", &wanted);
+        let id = made["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {made}"));
+        browser.session = format!("{}/session/{id}", browser.session);
+        browser
+    }
+
+    fn post(&self, path: &str, body: &Value) -> Value {
+        let url = format!("{}{path}", self.session);
+        let sent = self.agent.post(&url).content_type("application/json").send(body.to_string());
+        let mut answer = sent.unwrap_or_else(|error| panic!("{path}: {error}"));
+        let text = answer.body_mut().with_config().limit(64 << 20).read_to_string().expect("text");
+        let answer: Value = serde_json::from_str(&text).expect("JSON");
+        assert!(answer["value"].get("error").is_none(), "{path}: {}", answer["value"]);
+        answer["value"].clone()
+    }
+
+    fn command(&self, name: &str, parameters: &Value) -> Value {
+        self.post("/goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
+    }
+
+    /// A phone's screen, or any other, in CSS pixels.
+    pub(crate) fn resize(&self, width: u32, height: u32) {
+        let screen = json!({ "width": width, "height": height, "deviceScaleFactor": 2, "mobile": true });
+        self.command("Emulation.setDeviceMetricsOverride", &screen);
+    }
+
+    pub(crate) fn look(&self, look: Look) {
+        let scheme = if look == Look::Dark { "dark" } else { "light" };
+        let media = if look == Look::Paper { "print" } else { "screen" };
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        self.command("Emulation.setEmulatedMedia", &json!({ "media": media, "features": features }));
+    }
+
+    pub(crate) fn open(&self, url: &str) {
+        self.post("/url", &json!({ "url": url }));
+    }
+
+    /// What a function's body returns in the page. The page's own policy does not hold for it.
+    pub(crate) fn ask(&self, function: &str) -> Value {
+        self.post("/execute/sync", &json!({ "script": function, "args": [] }))
+    }
+
+    /// What the browser had to complain about since it was last asked: blocked styles and scripts, among others.
+    pub(crate) fn complaints(&self) -> Vec<String> {
+        let logged = self.post("/se/log", &json!({ "type": "browser" }));
+        let entries = logged.as_array().into_iter().flatten();
+        entries.filter_map(|entry| entry["message"].as_str()).map(str::to_owned).collect()
+    }
+
+    /// Puts a picture of the page, whole, into the directory that `QUOTEGRID_PICTURES` names, for people to look at.
+    pub(crate) fn picture(&self, name: &str) {
+        use base64::Engine;
+        let Ok(directory) = std::env::var("QUOTEGRID_PICTURES") else { return };
+        let shot = self.command("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        let png = base64::prelude::BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("Base64");
+        std::fs::write(std::path::Path::new(&directory).join(format!("{name}.png")), png).expect("written");
+    }
+
+    /// The page as it would be printed, a PDF.
+    pub(crate) fn print(&self) -> Vec<u8> {
+        use base64::Engine;
+        let printed = self.command("Page.printToPDF", &json!({ "preferCSSPageSize": true }));
+        base64::prelude::BASE64_STANDARD.decode(printed["data"].as_str().expect("a document")).expect("Base64")
+    }
+}
+
+impl Drop for Browser {
+    fn drop(&mut self) {
+        // Ends Chromium, which the driver would otherwise leave behind.
+        let _gone = self.agent.delete(&self.session).call();
+        let _ended = self.driver.kill();
+        let _reaped = self.driver.wait();
+    }
+}
