@@ -62,7 +62,7 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     }
     // Nor does it come back by itself.
     shop.settle();
-    assert_eq!((shop.fixture.count("draft_order_records"), shop.fake.state().creates), (0, 1));
+    assert_eq!((shop.fixture.count("draft_order_records"), shop.fake.creates()), (0, 1));
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn an_order_whose_answer_comes_while_its_store_is_being_erased_is_not_written() 
     let begun = shop.fixture.app.db.write(move |tx| quotegrid::catalog::stores::begin_erasure(tx, now, &domain, now));
     begun.expect("begun");
     assert_eq!(shop.run(), None);
-    assert_eq!((shop.column::<String>(&order, "status"), shop.fake.state().creates), ("open".to_owned(), 0));
+    assert_eq!((shop.column::<String>(&order, "status"), shop.fake.creates()), ("open".to_owned(), 0));
     assert_eq!(shop.figure("left"), 1);
 }
 
@@ -99,7 +99,7 @@ fn an_uninstallation_stops_what_has_not_begun_and_keeps_what_has() {
     });
     background.stop(GRACE);
     let sent: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records WHERE status = 'sent'");
-    assert_eq!((sent, shop.fake.state().creates, shop.figure("left")), (1, 1, 1));
+    assert_eq!((sent, shop.fake.creates(), shop.figure("left")), (1, 1, 1));
     // The order that is here goes with its store, the address of its checkout too.
     redact(&shop, &domain);
     shop.fixture.run_jobs();

@@ -196,7 +196,22 @@ impl Fake {
         self.state().tokens.clear();
     }
 
-    /// How many drafts there are of each order that has more than one.
+    /// Calls for a token so far.
+    pub(crate) fn granted(&self) -> usize {
+        self.state().granted
+    }
+
+    /// Calls that ask for a draft so far.
+    pub(crate) fn creates(&self) -> usize {
+        self.state().creates
+    }
+
+    /// Calls that look for one so far.
+    pub(crate) fn finds(&self) -> usize {
+        self.state().finds
+    }
+
+    /// Each order that has more than one draft order that has more than one.
     pub(crate) fn doubles(&self) -> Vec<String> {
         let state = self.state();
         let mut seen = HashSet::new();

@@ -94,7 +94,7 @@ fn what_surely_did_nothing_is_tried_again_without_a_look() {
         assert_eq!(shop.column::<Option<i64>>(&order, "handover_attempted_at"), None, "{manner:?}: {error}");
         assert_eq!(shop.settle(), SECOND * rest, "{manner:?}: {error}");
         shop.assert_sent(&order);
-        assert_eq!(shop.fake.state().finds, 0, "{manner:?}");
+        assert_eq!(shop.fake.finds(), 0, "{manner:?}");
         let throttled = matches!(manner, Manner::RetryAfter(..) | Manner::Status(429) | Manner::Throttled);
         // A pause that Shopify asks for costs no attempt.
         assert_eq!(shop.job().attempts, if throttled { 1 } else { 2 }, "{manner:?}");
@@ -130,7 +130,7 @@ fn after_an_unclear_answer_a_draft_that_was_made_is_found_and_no_second_one_aske
         shop.assert_sent(&order);
         assert!(passed < SECOND * 20, "{manner:?}: found at once, not after {passed:?}");
         assert_eq!((shop.figure("unclear"), shop.figure("found")), (1, 1), "{manner:?}");
-        assert_eq!(shop.fake.state().creates, 1, "{manner:?}");
+        assert_eq!(shop.fake.creates(), 1, "{manner:?}");
     }
 }
 
@@ -144,7 +144,7 @@ fn after_an_unclear_answer_nothing_is_sent_again_before_the_settling_time_is_ove
         assert!(passed >= SETTLE && passed < SETTLE + SECOND * 60, "{manner:?}: {passed:?}");
         shop.assert_sent(&order);
         assert_eq!((shop.figure("unclear"), shop.figure("sent")), (1, 1), "{manner:?}");
-        assert!(shop.fake.state().finds >= 3, "{manner:?}");
+        assert!(shop.fake.finds() >= 3, "{manner:?}");
         assert!(shop.job().attempts <= 3, "{manner:?}: looks that find nothing cost no attempts");
     }
 }
@@ -163,7 +163,7 @@ fn a_draft_that_the_search_finds_late_is_still_the_only_one() {
         shop.assert_sent(&order);
         assert!(passed < SETTLE);
         // The list of the newest drafts needs no index.
-        assert_eq!(shop.fake.state().finds, if newest_is_late { 5 } else { 1 });
+        assert_eq!(shop.fake.finds(), if newest_is_late { 5 } else { 1 });
     }
 }
 
@@ -185,7 +185,7 @@ fn a_look_that_fails_is_not_the_end_and_sends_nothing() {
         let order = shop.order();
         shop.settle();
         shop.assert_sent(&order);
-        assert_eq!((shop.fake.state().creates, shop.fake.state().finds), (1, 4), "{manner:?}");
+        assert_eq!((shop.fake.creates(), shop.fake.finds()), (1, 4), "{manner:?}");
     }
 }
 
@@ -236,18 +236,18 @@ fn a_token_is_asked_for_once_and_again_when_it_ends_or_is_refused() {
         shop.order();
     }
     shop.settle();
-    assert_eq!(shop.fake.state().granted, 1);
+    assert_eq!(shop.fake.granted(), 1);
     // It ends early at Shopify: nothing is lost, and no attempt.
     shop.fake.revoke_tokens();
     let order = shop.order();
     assert_eq!(shop.run(), None);
     shop.assert_sent(&order);
-    assert_eq!(shop.fake.state().granted, 2);
+    assert_eq!(shop.fake.granted(), 2);
     // Its life nears the end.
     shop.fixture.advance(Duration::from_secs(86_399 / 20 * 19 + 60));
     shop.order();
     shop.settle();
-    assert_eq!(shop.fake.state().granted, 3);
+    assert_eq!(shop.fake.granted(), 3);
     assert!(shop.fake.doubles().is_empty());
 }
 
@@ -269,7 +269,7 @@ fn a_token_that_cannot_be_had_leaves_no_trace_of_an_attempt() {
         assert_eq!(shop.column::<Option<i64>>(&order, "handover_attempted_at"), None, "{manner:?}");
         shop.settle();
         shop.assert_sent(&order);
-        assert_eq!((shop.fake.state().finds, shop.fake.state().granted), (0, 3), "{manner:?}");
+        assert_eq!((shop.fake.finds(), shop.fake.granted()), (0, 3), "{manner:?}");
     }
 }
 
@@ -288,9 +288,9 @@ fn refused_credentials_are_told_to_whoever_looks_and_lose_no_order() {
         shop.order();
     }
     shop.fixture.run_jobs();
-    assert_eq!(shop.fake.state().granted, 1);
+    assert_eq!(shop.fake.granted(), 1);
     assert!(shop.fixture.app.handover.check(&shop.demo.shop).is_err());
-    assert_eq!((shop.column::<String>(&order, "status"), shop.fake.state().creates), ("open".to_owned(), 0));
+    assert_eq!((shop.column::<String>(&order, "status"), shop.fake.creates()), ("open".to_owned(), 0));
     let metrics = shop.fixture.admin("GET", "/metrics", None);
     let page = String::from_utf8(metrics.body).expect("text");
     assert!(page.contains(r#"quotegrid_handovers_total{outcome="blocked"} 1"#), "{page}");
@@ -302,7 +302,7 @@ fn a_shop_that_throttles_is_left_alone_by_all_its_orders() {
     shop.fake.fail(&[Fault::before(Manner::RetryAfter(429, 60))]);
     let orders: Vec<String> = (0..5).map(|_| shop.order()).collect();
     shop.fixture.run_jobs();
-    assert_eq!(shop.fake.state().creates, 1, "the others wait without asking");
+    assert_eq!(shop.fake.creates(), 1, "the others wait without asking");
     assert_eq!(shop.settle(), SECOND * 60);
     orders.iter().for_each(|order| shop.assert_sent(order));
 }
@@ -318,5 +318,5 @@ fn a_clock_that_is_set_back_makes_nothing_twice() {
     shop.fixture.clock.set(shop.fixture.now() - chrono::TimeDelta::days(1));
     shop.settle();
     shop.assert_sent(&order);
-    assert_eq!(shop.fake.state().creates, 1);
+    assert_eq!(shop.fake.creates(), 1);
 }
