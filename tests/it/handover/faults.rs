@@ -50,8 +50,6 @@ fn an_order_goes_over_with_all_that_is_needed_to_make_it() {
     assert_eq!(line["originalUnitPriceWithCurrency"], money);
     assert_eq!(line.get("variantId"), None);
     assert_eq!(draft.input["tags"], json!(["price-matrix", format!("pm-{id}")]));
-    let admin = format!("/admin/api/stores/{}/draft-orders", shop.demo.shop);
-    let _list = admin;
     assert_eq!(shop.job().payload, json!({}), "a finished job forgets");
     assert_eq!(shop.figure("sent"), 1);
     let total: i64 = shop.column(id, "shopify_total_minor");
