@@ -131,7 +131,7 @@ impl App {
     /// As [`Queue::enqueue`], and the database's.
     pub fn enqueue(&self, job: NewJob) -> Result<JobId, Error> {
         let (queue, now, job) = (self.queue.clone(), self.clock.now(), self.about_its_shop(job));
-        self.db.write(move |tx| queue.enqueue(tx, now, job))
+        self.db.looking_first().write(move |tx| queue.enqueue(tx, now, job))
     }
 
     /// The same job, about the shop that its payload names, where it names one.

@@ -124,7 +124,7 @@ fn order_text(record: &Record, public_url: &str) -> String {
         format!("product     {} ({})", record.product_title, record.product_id),
         format!("size        {}", size(record)),
         format!(
-            "priced as   {} x {} {} of {}",
+            "priced as   {} x {} {} by {}",
             record.priced_width, record.priced_height, record.unit, record.matrix_name
         ),
         format!("base price  {}", money(record.base_price)),

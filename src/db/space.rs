@@ -7,6 +7,18 @@ use super::{Db, Result, Tx};
 use rusqlite::Connection;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// What the file's `user_version` says of its free pages. SQLite keeps the number with the data and makes nothing of it.
+mod free_pages {
+    /// All of them are zeroed, as `secure_delete` has it.
+    pub(super) const BLANK: i64 = 0;
+    /// Some may hold what a change wrote before it was rolled back.
+    pub(super) const SUSPECT: i64 = 1;
+}
+
+/// Free pages that one step of [`Db::blank_free_pages`] cuts off: a few milliseconds of the writer's time.
+const CUT_STEP: u32 = 64;
 
 /// How the file's space is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +58,39 @@ impl Db {
     }
 }
 
+impl Db {
+    /// Makes sure that no free page holds what a change wrote before it was rolled back: where there may be such, cuts all free
+    /// pages off the file, in steps between other changes. The bytes are gone from the file with the next emptying of the WAL.
+    /// Returns whether it is done; `false` when others freed pages as fast for all of `patience`.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn blank_free_pages(&self, patience: Duration) -> Result<bool> {
+        let until = Instant::now() + patience;
+        if self.read(are_free_pages_blank)? {
+            return Ok(true);
+        }
+        while !self.write(|tx| tx.cut_free_pages())? {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn are_free_pages_blank(connection: &Connection) -> Result<bool> {
+    Ok(connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))? == free_pages::BLANK)
+}
+
+/// Notes that a change was rolled back after it had written something.
+///
+/// SQLite neither reads nor journals the old content of a page that it takes from the free list, so going back to a savepoint gives
+/// the page back to the list with what was written there since, in spite of `secure_delete` (measured: whole rows stayed).
+pub(super) fn suspect_free_pages(connection: &Connection) -> rusqlite::Result<()> {
+    connection.pragma_update(None, "user_version", free_pages::SUSPECT)
+}
+
 fn wal_path(database: &Path) -> PathBuf {
     let mut name = database.file_name().unwrap_or_default().to_os_string();
     name.push("-wal");
@@ -64,6 +109,25 @@ impl Tx<'_> {
         let mut rows = statement.query(())?;
         while rows.next()?.is_some() {}
         Ok(())
+    }
+
+    /// A step of [`Db::blank_free_pages`]; returns whether it was the last.
+    fn cut_free_pages(&self) -> Result<bool> {
+        self.vacuum_some(CUT_STEP)?;
+        let is_done = space(self)?.free == 0;
+        if is_done {
+            self.pragma_update(None, "user_version", free_pages::BLANK)?;
+        }
+        Ok(is_done)
+    }
+
+    /// Writes a page without changing anything: proof that a commit can be made.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn touch(&self) -> Result<()> {
+        let version: i64 = self.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        Ok(self.pragma_update(None, "user_version", version)?)
     }
 }
 

@@ -1,10 +1,11 @@
-//! The one writer thread: it takes whatever changes wait, runs each in a savepoint of its own, commits once, and only then has
+//! The one writer thread: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has
 //! all of them answered. One fsync so serves many callers, and nobody fights for the write lock.
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::news::News;
+use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
 use rusqlite::Connection;
@@ -68,6 +69,8 @@ pub(super) trait Change: Send {
     fn answers_quickly(&self) -> bool;
     /// Whether it would rather be refused than wait longer than the limit.
     fn gives_up(&self) -> bool;
+    /// Whether it may fail after it has written, and so needs a savepoint.
+    fn is_guarded(&self) -> bool;
 }
 
 /// A change with the closure to run and the one to answer with.
@@ -77,6 +80,7 @@ pub(super) struct Closure<T, E, F, A> {
     pub(super) answer: A,
     pub(super) quick: bool,
     pub(super) gives_up: bool,
+    pub(super) guarded: bool,
 }
 
 impl<T, E, F, A> Change for Closure<T, E, F, A>
@@ -111,6 +115,10 @@ where
 
     fn gives_up(&self) -> bool {
         self.gives_up
+    }
+
+    fn is_guarded(&self) -> bool {
+        self.guarded
     }
 }
 
@@ -235,7 +243,7 @@ impl Writer {
         let mut threads = Vec::new();
         let thread = Thread { connection, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
         let line = Line { inbox, early: VecDeque::new() };
-        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.run(line))?);
+        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(line))?);
         for number in 0..ANSWERERS {
             let outbox = outbox.clone();
             threads.push(
@@ -362,6 +370,12 @@ fn give_answer(change: Box<dyn Change>, fate: Fate) {
     }
 }
 
+/// The whole transaction is lost.
+fn lost(why: &str) -> rusqlite::Error {
+    let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
+    rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
+}
+
 struct Thread {
     connection: Connection,
     capacity: usize,
@@ -373,7 +387,7 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(self, mut line: Line) {
+    fn serve(self, mut line: Line) {
         PART.set(Some(Part::RunsChanges));
         self.checkpointer.watch(&self.connection);
         // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
@@ -407,7 +421,7 @@ impl Thread {
             if waiting.change.gives_up() && waiting.since.elapsed() > self.wait_limit {
                 refused.push(waiting.change);
             } else {
-                let ran = self.run_in_savepoint(waiting.change.as_mut(), &tx);
+                let ran = self.run(waiting.change.as_mut(), &tx);
                 done.push(waiting.change);
                 if let Err(error) = ran {
                     self.roll_back();
@@ -463,26 +477,33 @@ impl Thread {
         self.answer(Vec::new(), lost, Vec::new(), &Fate::lost(error));
     }
 
-    /// Runs one change. An error means that the whole transaction is lost.
-    fn run_in_savepoint(&self, change: &mut dyn Change, tx: &Tx<'_>) -> rusqlite::Result<()> {
-        self.execute("SAVEPOINT change")?;
+    /// Runs one change, in a savepoint if it wants one. An error means that the whole transaction is lost.
+    fn run(&self, change: &mut dyn Change, tx: &Tx<'_>) -> rusqlite::Result<()> {
+        let is_guarded = change.is_guarded();
+        if is_guarded {
+            self.execute("SAVEPOINT change")?;
+        }
         let promised = tx.after_commit.borrow().len();
+        let changes = self.connection.total_changes();
         let kept = change.run(tx);
         // FULL, IOERR, NOMEM and some INTERRUPTs roll back everything, not the savepoint: without this look, earlier
         // changes would be lost and later ones committed one by one (measured).
         if self.connection.is_autocommit() {
-            return Err(rusqlite::Error::SqliteFailure(
-                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK),
-                Some(
-                    "SQLite rolled the whole transaction back, most likely for want of disk space or memory".to_owned(),
-                ),
-            ));
+            return Err(lost("SQLite rolled the whole transaction back, most likely for want of disk space or memory"));
         }
+        let has_written = self.connection.total_changes() != changes;
         if !kept {
             tx.after_commit.borrow_mut().truncate(promised);
-            self.execute("ROLLBACK TO change")?;
+            if is_guarded {
+                self.execute("ROLLBACK TO change")?;
+            }
+            match (is_guarded, has_written) {
+                (_, false) => {}
+                (true, true) => suspect_free_pages(&self.connection)?,
+                (false, true) => return Err(lost("a change without a savepoint failed after it had written")),
+            }
         }
-        self.execute("RELEASE change")
+        if is_guarded { self.execute("RELEASE change") } else { Ok(()) }
     }
 
     fn commit(&self) -> Fate {

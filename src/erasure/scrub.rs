@@ -1,5 +1,6 @@
-//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were. One loop notes
-//! which requests wait, empties the WAL, and stamps exactly those. However many wait, one emptying serves them all.
+//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, and free pages may
+//! hold what was rolled back. One loop notes which requests wait, sees to both, and stamps exactly those. However many wait, one
+//! emptying of the WAL serves them all.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, Outcome};
@@ -59,8 +60,9 @@ impl Scrubber {
         if waiting.is_empty() {
             return Ok(Scrubbed::Nothing);
         }
-        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds.
-        if !self.db.empty_wal(PATIENCE)? {
+        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The free pages
+        // first: what is cut off the file leaves it with the WAL.
+        if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Scrubbed::Busy);
         }
         fail::fail_point!("erasure::scrubbed");

@@ -91,7 +91,7 @@ impl Intake {
         let arrival = Arrival { webhook, key, duty, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &arrival.webhook.shop);
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
-        self.db.write_then(
+        self.db.looking_first().write_then(
             move |tx| arrival.write(tx, &queue, subject),
             move |outcome| {
                 let outcome = match outcome {

@@ -120,7 +120,8 @@ impl Orders {
             Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
             Ok(Prepared::Order(order)) => {
                 let orders = self.clone();
-                self.db.write_then(move |tx| order.place(tx), move |placed| orders.answer_then(placed, answer));
+                let answer = move |placed| orders.answer_then(placed, answer);
+                self.db.looking_first().write_then(move |tx| order.place(tx), answer);
             }
             Err(error) => answer(Err(error)),
         }

@@ -8,7 +8,7 @@ use super::lease::{Census, Identity};
 use super::{Claim, Context, Finish, JobError, Queue, Share};
 use crate::clock::Clock;
 use crate::db::writer::panic_message;
-use crate::db::{self, Db, Tx, lock};
+use crate::db::{self, Db, Tx, Writes, lock};
 use crate::domain::ids::JobId;
 use crate::entropy::Entropy;
 use crate::error::Error;
@@ -142,28 +142,28 @@ impl Worker {
             Ok(finish) => {
                 let closing = claim.clone();
                 let clock = self.clock.clone();
-                let committed =
-                    self.db.write(move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep));
+                let committed = self
+                    .finishing(&finish)
+                    .write(move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep));
                 self.after_finish(&claim, committed)
             }
             Err(error) => Some(error),
         };
         let mut text = error.as_ref().map(ToString::to_string);
+        let mut fault = None;
         if let Some(verdict) = error.and_then(verdict_on) {
             let ended = claim.clone();
             let clock = self.clock.clone();
-            let recorded = self.db.write(move |tx| record_in(tx, clock.now(), &ended, &verdict));
-            // Whatever comes of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
-            self.release(&claim);
-            match recorded {
+            match self.db.looking_first().write(move |tx| record_in(tx, clock.now(), &ended, &verdict)) {
                 Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
                 // Another worker has the job by now: what this run came to counts no more, and the database works.
                 Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
-                Err(fault) => return Err(fault),
+                Err(error) => fault = Some(error),
             }
         }
+        // Whatever came of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
         self.release(&claim);
-        Ok(Step::Ran { id, job_type, error: text })
+        fault.map_or(Ok(Step::Ran { id, job_type, error: text }), Err)
     }
 
     /// Starts `threads` that run jobs, and one that keeps claims alive, frees those of the dead and listens for other
@@ -230,6 +230,7 @@ impl Worker {
         drop(state);
         let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
         let mut state = self.state();
+        // What was claimed is held by now, so whoever waits for the ends of all claims misses none.
         state.claiming = false;
         self.released.notify_all();
         let mut claims = VecDeque::from(claimed?);
@@ -273,7 +274,10 @@ impl Worker {
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
         let (share, suspects) = (self.options.share, self.may_claim_suspects());
-        let claims = self.db.write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
+        let claims = self
+            .db
+            .looking_first()
+            .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
         fail::fail_point!("queue::claimed");
         let mut state = self.state();
         for claim in &claims {
@@ -289,7 +293,7 @@ impl Worker {
             Ok(finish) => {
                 let (worker, closing) = (self.clone(), claim.clone());
                 let clock = self.clock.clone();
-                self.db.write_patiently(
+                self.finishing(&finish).write_patiently(
                     move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep),
                     move |committed| match worker.after_finish(&claim, committed) {
                         None => worker.release(&claim),
@@ -335,6 +339,11 @@ impl Worker {
         outcome
     }
 
+    /// How an end is written: a completion that finds its claim lost has written nothing yet, effects may fail at any point.
+    fn finishing(&self, finish: &Finish) -> Writes<'_> {
+        if finish.effects.is_some() { self.db.guarded() } else { self.db.looking_first() }
+    }
+
     /// Tells how a finishing transaction went; an error is left to be recorded.
     fn after_finish(&self, claim: &Claim, committed: Result<(), Error>) -> Option<JobError> {
         match committed {
@@ -363,7 +372,7 @@ impl Worker {
     fn record(self: &Arc<Self>, claim: Claim, verdict: Verdict, text: String) {
         let (worker, ended, clock) = (self.clone(), claim.clone(), self.clock.clone());
         let recording = verdict.clone();
-        self.db.write_patiently(
+        self.db.looking_first().write_patiently(
             move |tx| record_in(tx, clock.now(), &ended, &recording),
             move |recorded| match recorded {
                 Ok(recorded) => {
@@ -454,11 +463,11 @@ impl Worker {
         }
     }
 
-    /// Waits until no claim is held, for at most `grace`; returns those that are.
+    /// Waits until no claim is held or being made, for at most `grace`; returns those that are held.
     fn wait_for_ends(&self, grace: Duration) -> Vec<Claim> {
         let until = Instant::now() + grace;
         let mut state = self.state();
-        while !state.held.is_empty() {
+        while state.claiming || !state.held.is_empty() {
             let Some(left) = until.checked_duration_since(Instant::now()) else { break };
             state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
@@ -488,8 +497,6 @@ impl Running {
             for handle in self.handles {
                 let _panicked = handle.join();
             }
-            // What a thread claimed in the moment of the stop was not held yet when the wait began: it is being given back.
-            self.worker.wait_for_ends(grace);
             return;
         }
         warn!("{} jobs did not end within the grace period and are given back", left.len());

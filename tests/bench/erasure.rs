@@ -11,6 +11,7 @@ use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
+use quotegrid::orders::idempotency::{self, First};
 use quotegrid::orders::records::{self, NewRecord, PageToken};
 use quotegrid::queue::NewJob;
 use serde_json::json;
@@ -127,7 +128,7 @@ fn scrubbed(app: &App) -> u64 {
         .expect("readable")
 }
 
-/// A store whose rows are nine parts cells and one part orders.
+/// A store whose rows are nine parts cells and one part orders, each with a key of its own beside it.
 fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
     let euro: Currency = "EUR".parse().expect("a currency");
@@ -178,6 +179,8 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
                     selections: &[],
                 };
                 records::insert(tx, now, id, &PageToken::new(now, app_.entropy.as_ref()), store, &record)?;
+                let first = First { order: id, order_hash: app_.entropy.array() };
+                idempotency::insert(tx, now, store, app_.entropy.array(), first)?;
             }
             Ok(())
         });

@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::catalog::{keys, matrices, options, stores};
-use quotegrid::db::RowCounts;
+use quotegrid::db::{self, RowCounts};
 use quotegrid::demo::DemoStore;
 use quotegrid::domain::ids::{ChoiceId, JobId, MatrixId, OptionGroupId, RequestId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
@@ -496,6 +496,38 @@ fn the_scrub_stamps_all_that_wait_with_one_emptying_of_the_wal() {
     assert_eq!(fixture.app.scrubber().scrub_all().expect("it works"), Scrubbed::Nothing);
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 250);
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM erasure_receipts WHERE kind = 'verified'"), 250);
+}
+
+#[test]
+fn an_erasure_reaches_what_a_change_about_the_shop_wrote_before_it_was_rolled_back() {
+    let fixture = Fixture::new();
+    let demo = fixture.demo_store();
+    let title_all = |tx: &db::Tx<'_>, mark: &str, times: usize| -> db::Result<usize> {
+        Ok(tx.execute(
+            "UPDATE product_matrices SET product_title = replace(hex(zeroblob(?2)), '00', ?1)",
+            (mark, times),
+        )?)
+    };
+    // Long titles that are short again leave free pages, and a change that fails writes into them.
+    fixture.app.db.write(move |tx| title_all(tx, "Kept-Mark", 2_000)).expect("written");
+    fixture.app.db.write(move |tx| title_all(tx, "Kept-Mark", 1)).expect("written");
+    let failed = fixture.app.db.write(move |tx| {
+        title_all(tx, "Rolled-Back-Mark", 2_000)?;
+        Err::<(), _>(Error::new(Kind::Conflict, "changed my mind"))
+    });
+    assert!(failed.is_err());
+    let marks = || {
+        fixture.app.db.empty_wal(Duration::from_secs(60)).expect("no fault");
+        let grep =
+            std::process::Command::new("grep").args(["-ac", "Rolled-Back-Mark"]).arg(fixture.app.db.path()).output();
+        String::from_utf8(grep.expect("grep").stdout).expect("a number").trim().parse::<usize>().expect("a number")
+    };
+    assert!(marks() > 0, "SQLite leaves it in free pages");
+    request(&fixture, &demo.shop, RequestKind::ShopRedact, fixture.now());
+    fixture.run_jobs();
+    fixture.app.scrubber().scrub_all().expect("it works");
+    assert_eq!(fixture.query::<u64>("SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 1);
+    assert_eq!(marks(), 0);
 }
 
 #[test]

@@ -214,7 +214,7 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
         return;
     }
     let id = key.id;
-    app.db.write_then(
+    app.db.looking_first().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {
             if let Err(error) = noted {

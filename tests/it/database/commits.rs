@@ -1,4 +1,4 @@
-//! Group commit: one transaction for many, each in a savepoint of its own, answered after the commit.
+//! Group commit: one transaction for many, each undone alone where it can be, answered after the commit.
 
 use super::{FOREVER, Fixture, all, assert_sound, names, names_in, note};
 use quotegrid::db::{self, Db, Error, Options};
@@ -298,5 +298,56 @@ fn the_last_owner_may_be_a_change_or_an_answer() {
         drop(release);
         assert!(all(answers, 4).into_iter().all(|ok| ok), "in_change={in_change}");
         assert_sound(&options.path);
+    }
+}
+
+/// A change of `looking_first` between two that write, in one batch: what each caller was told, and what was written.
+fn beside_two_others(
+    change: impl FnOnce(&db::Tx<'_>) -> db::Result<()> + Send + 'static,
+) -> (Vec<db::Result<()>>, Vec<String>) {
+    let fixture = Fixture::new();
+    let release = fixture.block_writer();
+    let (told, answers) = channel();
+    let tell = |place: usize| {
+        let told = told.clone();
+        move |outcome: db::Result<()>| told.send((place, outcome)).expect("the test waits")
+    };
+    fixture.db.write_patiently(|tx| note(tx, "first"), tell(0));
+    fixture.db.looking_first().write_patiently(change, tell(1));
+    fixture.db.write_patiently(|tx| note(tx, "last"), tell(2));
+    drop(release);
+    let mut outcomes = all(answers, 3);
+    outcomes.sort_by_key(|(place, _)| *place);
+    let written = names(&fixture.db).into_iter().filter(|name| name.ends_with("st")).collect();
+    (outcomes.into_iter().map(|(_, outcome)| outcome).collect(), written)
+}
+
+#[test]
+fn a_change_that_refuses_before_it_writes_spares_its_batch_mates_without_a_savepoint() {
+    let refuse = |_tx: &db::Tx<'_>| Err(db::Error::LostRow { operation: "a_test", changed: 0 });
+    let (outcomes, written) = beside_two_others(refuse);
+    assert!(matches!(outcomes[..], [Ok(()), Err(db::Error::LostRow { .. }), Ok(())]), "{outcomes:?}");
+    assert_eq!(written, ["first", "last"]);
+}
+
+#[test]
+fn a_change_without_a_savepoint_that_fails_or_panics_after_it_has_written_undoes_its_batch() {
+    type Change = fn(&db::Tx<'_>) -> db::Result<()>;
+    let faults: [Change; 2] = [
+        |tx| note(tx, "worst").and(Err(db::Error::LostRow { operation: "a_test", changed: 0 })),
+        |tx| {
+            note(tx, "worst")?;
+            panic!("after the first row")
+        },
+    ];
+    for fault in faults {
+        let (outcomes, written) = beside_two_others(fault);
+        // The last one may have come too late for the batch; it is then told the truth of its own.
+        assert!(
+            outcomes[..2].iter().all(|outcome| matches!(outcome, Err(db::Error::NotCommitted { .. }))),
+            "{outcomes:?}"
+        );
+        assert!(written.is_empty() == outcomes[2].is_err() && !written.contains(&"worst".to_owned()), "{written:?}");
+        assert!(!written.contains(&"first".to_owned()), "{written:?}");
     }
 }

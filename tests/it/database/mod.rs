@@ -7,6 +7,7 @@ mod locks;
 mod migrations;
 mod opening;
 mod reading;
+mod rolled_back;
 
 use quotegrid::db::{self, Db, Options};
 use std::path::{Path, PathBuf};

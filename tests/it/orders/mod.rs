@@ -6,6 +6,7 @@ mod fuzz;
 mod looking;
 mod pages;
 mod placing;
+mod readme;
 mod repeating;
 
 use crate::storefront::harness::{Example, PRODUCT, Server, body, request};
