@@ -261,7 +261,7 @@ CREATE TABLE gdpr_requests (
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome NOT IN ('reported', 'superseded_by_reinstall');
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
 
 -- The proof: append-only, each row holds the hash of the row before it. Nothing here names a person or a shop.
 CREATE TABLE erasure_receipts (

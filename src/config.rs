@@ -341,8 +341,8 @@ pub struct UpkeepSettings {
     /// A file that holds the address for alerts
     #[arg(long, env = "QUOTEGRID_ALERT_URL_FILE", value_name = "FILE")]
     pub alert_url_file: Option<PathBuf>,
-    /// Hours without a webhook that are worth an alert; 0: none are
-    #[arg(long, env = "QUOTEGRID_SILENCE_HOURS", value_name = "HOURS", default_value_t = 24, hide_short_help = true)]
+    /// Hours without a webhook that are worth an alert; 0: none are, for a small shop's may be weeks apart
+    #[arg(long, env = "QUOTEGRID_SILENCE_HOURS", value_name = "HOURS", default_value_t = 0, hide_short_help = true)]
     pub silence_hours: u16,
 }
 

@@ -24,3 +24,8 @@ pub mod pricing;
 pub mod queue;
 pub mod shopify;
 pub mod testing;
+
+/// The README's example, tried like those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

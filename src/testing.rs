@@ -13,6 +13,34 @@
 //! assert_eq!(fixture.count("stores"), 0);
 //! assert_eq!(fixture.admin("GET", "/admin/api/gdpr/requests", None).json_body()["requests"][0]["outcome"], "erased");
 //! ```
+//!
+//! Job types of an embedding program run in it as well, and their rests pass as soon as the test says so:
+//!
+//! ```
+//! use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, Registry, Status};
+//! use quotegrid::testing::Fixture;
+//! use serde_json::json;
+//! use std::time::Duration;
+//!
+//! struct SendMail;
+//!
+//! impl Handler for SendMail {
+//!     fn run(&self, job: &Claim, _context: &Context) -> Result<Finish, JobError> {
+//!         match job.attempt {
+//!             1 => Err(JobError::Retry("the mail server is down".to_owned())),
+//!             _ => Ok(Finish::done()),
+//!         }
+//!     }
+//! }
+//!
+//! let fixture = Fixture::with_handlers(Registry::new().with("send_mail", SendMail));
+//! let job = fixture.enqueue("send_mail", json!({ "order": 7 }));
+//! assert_eq!(fixture.run_jobs(), 1);
+//! assert_eq!(fixture.job(job).status, Status::Pending);
+//! fixture.advance(Duration::from_secs(2));
+//! assert_eq!(fixture.run_jobs(), 1);
+//! assert_eq!(fixture.job(job).status, Status::Completed);
+//! ```
 
 use crate::app::{App, Options};
 use crate::clock::{Clock, ManualClock};

@@ -236,7 +236,7 @@ CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome NOT IN ('reported', 'superseded_by_reinstall');
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -250,7 +250,7 @@ CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (dr
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T16:53:57.413542051Z', '8030975755495158245');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:16:39.615530576Z', '10344000469952302510');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

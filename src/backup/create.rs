@@ -1,11 +1,17 @@
 //! Taking a backup.
 
 use super::BackupError;
-use crate::db::{OpenError, copy, exclusive};
-use std::fs::{self, File, OpenOptions, TryLockError};
+use super::unfinished::{self, BACKING_UP};
+use crate::db::{OpenError, copy, exclusive, lock};
+use log::info;
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How long whoever looks whether a file is still being written may hold its lock.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `told` hears
 /// how far it is: pages done, pages in all.
@@ -25,7 +31,13 @@ pub fn create(
     if target.exists() && !overwrite {
         return Err(BackupError::Exists { path: target.to_path_buf() });
     }
-    let partial = Partial::make(target, ".partial")?;
+    let directory = unfinished::directory_of(target);
+    let left = unfinished::remove_backups(&directory, database)
+        .map_err(|source| BackupError::Io { path: directory, source })?;
+    for path in left {
+        info!("{} is removed, a backup that was cut off", path.display());
+    }
+    let partial = Partial::make(target, BACKING_UP)?;
     copy::copy(database, partial.path(), told)?;
     fail::fail_point!("backup::copied");
     copy::check(partial.path())?;
@@ -55,13 +67,17 @@ impl Partial {
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
         let path = with_suffix(target, suffix);
         let io = |source| BackupError::Io { path: path.clone(), source };
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-        let file = file.map_err(io)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(BackupError::Busy { path: target.to_path_buf() }),
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
+        let file = loop {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
+            let file = file.map_err(io)?;
+            if !lock::take(&file, PATIENCE).map_err(io)? {
+                return Err(BackupError::Busy { path: target.to_path_buf() });
+            }
+            // It may have been removed, or have got its name, before the lock was had.
+            if lock::is_in_place(&file, &path).map_err(io)? {
+                break file;
+            }
+        };
         file.set_len(0).map_err(io)?;
         remove_companions(&path).map_err(io)?;
         Ok(Self { path, target: target.to_path_buf(), file, named: false })
@@ -102,8 +118,8 @@ impl Partial {
 impl Drop for Partial {
     fn drop(&mut self) {
         if !self.named {
-            let _gone_already = fs::remove_file(&self.path);
             let _gone_already = remove_companions(&self.path);
+            let _gone_already = fs::remove_file(&self.path);
         }
     }
 }

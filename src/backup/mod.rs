@@ -7,6 +7,7 @@
 
 mod create;
 mod restore;
+pub mod unfinished;
 
 pub use create::create;
 pub use restore::{Report, Restore, restore};

@@ -6,6 +6,7 @@
 
 use super::BackupError;
 use super::create::{Partial, refuse_itself, remove_companions};
+use super::unfinished::RESTORING;
 use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
@@ -80,7 +81,7 @@ pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, Bac
     }
     refuse_itself(database, backup)?;
     let exclusive = take(what)?;
-    let partial = Partial::make(database, ".restoring")?;
+    let partial = Partial::make(database, RESTORING)?;
     copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
     told("the backup is copied");
     fail::fail_point!("restore::copied");

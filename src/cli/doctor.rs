@@ -3,6 +3,7 @@
 use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
+use crate::backup::unfinished;
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
@@ -16,7 +17,7 @@ use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
@@ -40,7 +41,11 @@ const PROBE_BYTES: usize = 8 << 10;
 /// A job that has been due for this long is not being worked off.
 const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
 
-/// A request that waits for the scrub for this long is not being scrubbed.
+/// An erasure that has waited for the scrub for this long waits for something that does not end by itself. Longer than a day, for a
+/// replicator that is paused every night.
+const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
+
+/// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
 /// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
@@ -83,6 +88,7 @@ struct Report {
     handover: Handovers,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
+    unfinished: Vec<PathBuf>,
     problems: Vec<String>,
 }
 
@@ -146,6 +152,7 @@ impl Report {
             handover: Handovers::look(app)?,
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
+            unfinished: unfinished::list(app.db.path())?,
             problems: Vec::new(),
         };
         report.judge(now, silence);
@@ -189,6 +196,17 @@ impl Report {
         }
         if let Some((sequence, why)) = self.verification.chain.broken_at {
             problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
+        }
+        if self.duties.to_scrub_since.is_some_and(|since| now - since > UNSCRUBBED_TOO_LONG) {
+            problems.push(
+                "erasures have waited for the scrub for over a day: no server is running, or another program keeps the WAL in use (a replicator, a sqlite3 shell that was left open?)".to_owned(),
+            );
+        }
+        for copy in &self.unfinished {
+            problems.push(format!(
+                "{} is what a backup, restore or upgrade that was cut off has left, with all that was erased since: it is removed when `quotegrid serve` starts, or delete it",
+                copy.display()
+            ));
         }
         for leftover in &self.verification.leftovers {
             problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
@@ -240,6 +258,7 @@ impl Report {
             },
             "lastWebhookAt": optional_instant(self.last_webhook_at),
             "verification": gdpr::verification(&self.verification),
+            "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
         })
     }
 

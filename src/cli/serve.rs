@@ -4,6 +4,7 @@ use super::output::Output;
 use super::signals::{self, StopSignals};
 use super::{Failure, options};
 use crate::app::App;
+use crate::backup::unfinished;
 use crate::clock::ManualClock;
 use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
@@ -109,6 +110,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
 
     let app = Arc::new(App::open(options)?);
+    remove_unfinished(&app);
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
     let metrics = Arc::new(Metrics::default());
@@ -161,6 +163,18 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     info!("stopped");
     Ok(())
+}
+
+/// What a killed restore or backup has left beside the database holds what was erased since.
+fn remove_unfinished(app: &App) {
+    match unfinished::remove(app.db.path()) {
+        Ok(removed) => {
+            for path in removed {
+                info!("{} is removed, a copy that was cut off", path.display());
+            }
+        }
+        Err(error) => warn!("a copy that was cut off could not be removed, see `quotegrid doctor`: {error}"),
+    }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {

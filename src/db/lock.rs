@@ -44,10 +44,10 @@ pub fn take(file: &File, patience: Duration) -> io::Result<bool> {
     }
 }
 
-/// Whether `file`, once opened as `name`, still is what others would open: not when its directory was removed meanwhile.
-pub(super) fn is_in_place(file: &File, directory: &Path, name: &str) -> io::Result<bool> {
+/// Whether `file`, once opened at `path`, still is what others would open there: not when it was removed or renamed meanwhile.
+pub fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;
-    match fs::metadata(directory.join(name)) {
+    match fs::metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

@@ -194,7 +194,7 @@ impl OnlyOne {
                     return Err(OpenError::Locked { path: path.to_path_buf() });
                 }
             }
-            if lock::is_in_place(&held, &directory, Self::NAME).map_err(io)? {
+            if lock::is_in_place(&held, &directory.join(Self::NAME)).map_err(io)? {
                 return Ok(Self { _held: held, directory });
             }
         }

@@ -1,7 +1,8 @@
 //! Everything that is held about a shop, as one document, written as it is read: there may be more than fits into memory, and nobody
 //! who reads slowly keeps a snapshot open. Each thing agrees with itself; what is edited meanwhile may be from before or after.
 //!
-//! Left out is what is secret and says nothing about the shop: digests of keys, and the tokens of order pages.
+//! Left out is what is secret and says nothing about the shop: digests of keys, hashes of what orders were
+//! repeated by, and the tokens of order pages.
 
 use super::{catalog as documents, gdpr, instant, jobs, orders, stores as store_documents};
 use crate::catalog::stores::{self, Store};

@@ -310,7 +310,7 @@ pub(super) fn stamp(
 
 /// Which requests wait for the scrub. Apart, so that a test can look at its plan.
 pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
-     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome NOT IN ('reported', 'superseded_by_reinstall')
+     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
      ORDER BY processed_at LIMIT :limit";
 
 /// Requests whose rows are gone and whose bytes may not be, oldest first.
@@ -332,7 +332,7 @@ pub(super) fn is_unsettled(connection: &Connection, shop: &ShopDomain) -> db::Re
         "SELECT 1 FROM gdpr_requests
          WHERE shop = :shop
            AND (processed_at IS NULL
-                OR erased_at IS NULL AND outcome NOT IN ('reported', 'superseded_by_reinstall'))",
+                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall')",
     )?;
     Ok(statement.exists(named_params! { ":shop": shop })?)
 }
@@ -353,6 +353,8 @@ pub struct Duties {
     pub overdue: u64,
     /// Fulfilled, bytes not yet known to be gone.
     pub to_scrub: u64,
+    /// When the first of those was fulfilled.
+    pub to_scrub_since: Option<DateTime<Utc>>,
     /// When the nearest open one is due.
     pub next_due_at: Option<DateTime<Utc>>,
 }
@@ -367,7 +369,9 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL AND due_at < :now) AS overdue,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-                  AND outcome NOT IN ('reported', 'superseded_by_reinstall')) AS to_scrub,
+                  AND outcome <> 'superseded_by_reinstall') AS to_scrub,
+             (SELECT min(processed_at) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
+                  AND outcome <> 'superseded_by_reinstall') AS to_scrub_since,
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
@@ -375,6 +379,7 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
             open: row.get("open")?,
             overdue: row.get("overdue")?,
             to_scrub: row.get("to_scrub")?,
+            to_scrub_since: row.get::<_, Option<Millis>>("to_scrub_since")?.map(|at| at.0),
             next_due_at: row.get::<_, Option<Millis>>("next_due_at")?.map(|at| at.0),
         })
     })?)
@@ -401,7 +406,7 @@ pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result
 /// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
 pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
      WHERE id < :before_id AND processed_at < :before
-       AND (erased_at IS NOT NULL OR outcome IN ('reported', 'superseded_by_reinstall'))
+       AND (erased_at IS NOT NULL OR outcome = 'superseded_by_reinstall')
      ORDER BY id LIMIT :limit";
 
 /// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns how many it were.

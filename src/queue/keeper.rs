@@ -14,9 +14,6 @@ use std::time::Duration;
 /// How often the commits of other processes are looked for.
 const LISTEN: Duration = Duration::from_millis(50);
 
-/// How often orphans and leases are looked at: after a crash elsewhere, jobs run again within about this.
-const ROUND: Duration = Duration::from_millis(500);
-
 /// The wall clock may drift from time passed by this much between two rounds before it counts as set.
 const DRIFT: Duration = Duration::from_secs(2);
 
@@ -52,7 +49,7 @@ impl<'a> Keeper<'a> {
                 Err(error) => warn!("other processes' commits could not be looked for: {error}"),
             }
             rounds_at += LISTEN;
-            if rounds_at >= ROUND {
+            if rounds_at >= worker.options.round {
                 rounds_at = Duration::ZERO;
                 worker.record_again();
                 if let Err(error) = self.round() {
@@ -64,7 +61,7 @@ impl<'a> Keeper<'a> {
 
     /// Keeps claims alive until the other end of `ended` is dropped.
     pub(super) fn keep_alive(mut self, ended: &Receiver<()>) {
-        while ended.recv_timeout(ROUND) == Err(RecvTimeoutError::Timeout) {
+        while ended.recv_timeout(self.worker.options.round) == Err(RecvTimeoutError::Timeout) {
             if let Err(error) = self.notice_clock().and_then(|()| self.renew()) {
                 warn!("claims could not be renewed: {error}");
             }

@@ -40,13 +40,16 @@ const FAULT_PAUSE: Duration = Duration::from_secs(1);
 pub struct Options {
     /// How long a claim lasts unless it is renewed. Renewals come at a third of it.
     pub lease: Duration,
+    /// How often claims are looked after: its own are kept alive, those of dead and hung workers freed. After a crash elsewhere, jobs
+    /// run again within about this.
+    pub round: Duration,
     /// Which jobs it takes.
     pub share: Share,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), share: Share::All }
+        Self { lease: Duration::from_secs(30), round: Duration::from_millis(500), share: Share::All }
     }
 }
 

@@ -11,6 +11,7 @@
 //! All run in this process, load generator and fake Shopify included, so on two cores everything shares those; rounds are interleaved and
 //! the median of each figure is shown. Compare the lines; absolute figures say little. `--seconds 2 --rounds 5` takes longer.
 
+#[allow(dead_code, reason = "the other benchmarks use more of it")]
 #[path = "load/client.rs"]
 mod client;
 

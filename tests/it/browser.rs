@@ -2,13 +2,16 @@
 //! asked for (`cargo test --test it -- --ignored browser`), and the gate asks for them.
 
 use serde_json::{Value, json};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Lines};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
 /// Nothing here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How often Chromium is started before it counts as one that does not start.
+const START_TRIES: usize = 3;
 
 /// What Chromium must not do: look for a sandbox that root cannot have, or for Google's hosts.
 const ARGUMENTS: [&str; 9] = [
@@ -25,6 +28,8 @@ const ARGUMENTS: [&str; 9] = [
 
 pub(crate) struct Browser {
     driver: Child,
+    /// Kept open: the driver must not write into nothing.
+    _said: Lines<BufReader<ChildStdout>>,
     session: String,
     agent: ureq::Agent,
     _profile: TempDir,
@@ -52,14 +57,15 @@ impl Browser {
         let mut driver = started.unwrap_or_else(|error| {
             panic!("this needs Chromium and its driver (apt-get install chromium chromium-driver): {error}")
         });
-        let said = BufReader::new(driver.stdout.take().expect("piped")).lines().map_while(Result::ok);
-        let port = said
-            .filter_map(|line| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok())
-            .next();
-        let url = format!("http://127.0.0.1:{}", port.expect("the driver names its port"));
+        let mut said = BufReader::new(driver.stdout.take().expect("piped")).lines();
+        let port_of =
+            |line: String| line.rsplit_once("successfully on port ")?.1.trim_end_matches('.').parse::<u16>().ok();
+        let port = said.by_ref().map_while(Result::ok).find_map(port_of).expect("the driver names its port");
+        let url = format!("http://127.0.0.1:{port}");
         let config =
             ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE)).proxy(None);
-        let mut browser = Self { driver, session: url, agent: config.build().new_agent(), _profile: profile };
+        let mut browser =
+            Self { driver, _said: said, session: url, agent: config.build().new_agent(), _profile: profile };
         let user_data = format!("--user-data-dir={}", browser._profile.path().display());
         let arguments: Vec<&str> = ARGUMENTS.into_iter().chain([user_data.as_str()]).collect();
         let wanted = json!({ "capabilities": { "alwaysMatch": {
@@ -67,19 +73,25 @@ impl Browser {
             "goog:chromeOptions": { "args": arguments },
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
-        let made = browser.post("/session", &wanted);
-        let id = made["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {made}"));
-        browser.session = format!("{}/session/{id}", browser.session);
+        // On a machine with much else to do, its first start may be too slow for the driver.
+        let mut made = (0..START_TRIES).map(|_| browser.try_post("/session", &wanted));
+        let made = made.find(|made| made["sessionId"].is_string()).expect("a session of Chromium");
+        browser.session = format!("{}/session/{}", browser.session, made["sessionId"].as_str().unwrap_or_default());
         browser
     }
 
     fn post(&self, path: &str, body: &Value) -> Value {
+        let value = self.try_post(path, body);
+        assert!(value.get("error").is_none(), "{path}: {value}");
+        value
+    }
+
+    fn try_post(&self, path: &str, body: &Value) -> Value {
         let url = format!("{}{path}", self.session);
         let sent = self.agent.post(&url).content_type("application/json").send(body.to_string());
         let mut answer = sent.unwrap_or_else(|error| panic!("{path}: {error}"));
         let text = answer.body_mut().with_config().limit(64 << 20).read_to_string().expect("text");
         let answer: Value = serde_json::from_str(&text).expect("JSON");
-        assert!(answer["value"].get("error").is_none(), "{path}: {}", answer["value"]);
         answer["value"].clone()
     }
 

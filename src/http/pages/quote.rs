@@ -163,15 +163,21 @@ mod tests {
     #[test]
     fn shares_and_amounts_are_written_for_people() {
         let share = |basis_points| percent(BasisPoints::new(basis_points));
-        assert_eq!((share(1_500), share(725), share(-1_250)), ("15 %".into(), "7.25 %".into(), "−12.5 %".into()));
+        assert_eq!(
+            (share(1_500), share(725), share(-1_250)),
+            ("15\u{a0}%".into(), "7.25\u{a0}%".into(), "−12.5\u{a0}%".into())
+        );
         let euro: Currency = "EUR".parse().expect("a currency");
         let amount = |minor| added_money(Minor::new(minor), euro);
         assert_eq!(
             (amount(-123_456_789), amount(999_999)),
-            ("−1\u{202f}234\u{202f}567.89 EUR".into(), "+9999.99 EUR".into())
+            ("−1\u{202f}234\u{202f}567.89\u{a0}EUR".into(), "+9999.99\u{a0}EUR".into())
         );
         assert_eq!((grouped("10000"), grouped("0.0001")), ("10\u{202f}000".to_owned(), "0.0001".to_owned()));
-        assert_eq!((amount(450), amount(0), amount(-5)), ("+4.50 EUR".into(), "0.00 EUR".into(), "−0.05 EUR".into()));
+        assert_eq!(
+            (amount(450), amount(0), amount(-5)),
+            ("+4.50\u{a0}EUR".into(), "0.00\u{a0}EUR".into(), "−0.05\u{a0}EUR".into())
+        );
     }
 
     #[test]

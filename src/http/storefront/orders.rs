@@ -6,12 +6,13 @@ use super::super::routes::{Params, Site};
 use super::super::{Request, Response};
 use super::{Dimensions, Faults, answer as json, selection_list};
 use crate::documents::orders::page_url;
+use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Length;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
 use crate::orders::Wanted;
-use crate::orders::idempotency::IdempotencyKey;
+use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::records::Record;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
@@ -64,10 +65,7 @@ impl Asked {
         };
         let mut faults = Faults::default();
         let key = faults.take(KEY_FIELD, idempotency_key(request));
-        let product = faults.take("productId", text(&body, "productId"));
-        let product = product.and_then(|text| {
-            faults.take("productId", text.parse().map_err(|fault: crate::domain::ids::NotAProduct| fault.to_string()))
-        });
+        let product = faults.take("productId", product(&body));
         let width = faults.take("width", length(&body, "width"));
         let height = faults.take("height", length(&body, "height"));
         let quantity = faults.take("quantity", quantity(&body));
@@ -89,11 +87,12 @@ fn idempotency_key(request: &Request) -> Read<Option<IdempotencyKey>> {
     if fields.next().is_some() {
         return Err("is given more than once".to_owned());
     }
-    field.parse().map(Some).map_err(|fault: crate::orders::idempotency::NotAKey| fault.to_string())
+    field.parse().map(Some).map_err(|fault: NotAKey| fault.to_string())
 }
 
-fn text<'a>(body: &'a Map<String, Value>, name: &str) -> Read<&'a str> {
-    body.get(name).ok_or("is required")?.as_str().ok_or_else(|| "must be a text".to_owned())
+fn product(body: &Map<String, Value>) -> Read<ProductId> {
+    let text = body.get("productId").ok_or("is required")?.as_str().ok_or("must be a text")?;
+    text.parse().map_err(|fault: NotAProduct| fault.to_string())
 }
 
 fn length(body: &Map<String, Value>, name: &str) -> Read<Length> {

@@ -1,8 +1,9 @@
 //! Queue, intake, erasure and receipts against a reference model, over generated histories: two processes on one file, crashes,
-//! clocks that are set, leases that end, late finishers, deliveries that come twice, stores that are installed again. After every
-//! step every row that matters must be what the model says.
+//! clocks that are set, leases that end, late finishers, deliveries that come twice, stores that are installed again; jobs that
+//! are called off and tried again, rows that are pruned, workers that are stopped while they run something. After every step every
+//! row that matters must be what the model says.
 //!
-//! `MODEL_CASES=5000 cargo test --test it model` runs more histories; the default keeps a debug build under 20 s.
+//! `MODEL_CASES=5000 cargo test --test it model` runs more histories; the default keeps a debug build under half a minute.
 
 mod reference;
 mod system;

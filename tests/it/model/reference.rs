@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest_state_machine::ReferenceStateMachine;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// 2026-01-01 00:00 UTC, where the manual clock begins.
 pub(super) const START: i64 = 1_767_225_600_000;
@@ -11,6 +11,15 @@ pub(super) const START: i64 = 1_767_225_600_000;
 pub(super) const LEASE: i64 = 30_000;
 
 pub(super) const SHOPS: usize = 3;
+
+/// How long what is over is kept: some of it goes when a lease's time has passed, the rest after ten minutes.
+pub(super) const KEPT_FINISHED: i64 = 20_000;
+pub(super) const KEPT_FAILED: i64 = 500_000;
+pub(super) const KEPT_DELIVERIES: i64 = 25_000;
+pub(super) const KEPT_REQUESTS: i64 = 400_000;
+
+/// Jobs that a worker's threads claim at once.
+const CLAIM_BATCH: usize = 50;
 
 /// What a job of the test's own type does when it is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +138,29 @@ pub(super) enum Op {
     Scrub {
         process: usize,
     },
+    /// An operator calls a job off.
+    Cancel {
+        job: usize,
+    },
+    /// An operator has a job tried again.
+    Retry {
+        job: usize,
+    },
+    /// What is old enough goes.
+    Prune {
+        process: usize,
+    },
+    /// A process starts threads that work jobs off, and stops them when each of them runs one and waits.
+    Stop(Stop),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stop {
+    pub(super) process: usize,
+    pub(super) threads: usize,
+    pub(super) pause: PauseAt,
+    /// Whether the runs end within the grace period; one alone does then. Else they go on when it is over.
+    pub(super) in_time: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -193,6 +225,7 @@ pub(super) struct Job {
     pub(super) payload: Payload,
     pub(super) history: Vec<Attempt>,
     pub(super) effects: u32,
+    pub(super) is_pruned: bool,
 }
 
 impl Job {
@@ -230,6 +263,7 @@ pub(super) struct Request {
     pub(super) deleted_store: bool,
     pub(super) erased_at: Option<i64>,
     pub(super) has_payload: bool,
+    pub(super) is_pruned: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -260,6 +294,8 @@ pub(super) struct Held {
     claimed_at: i64,
     /// Its last claim was lost; a process runs one such job at a time.
     suspect: bool,
+    /// Its worker wants to stop.
+    stopping: bool,
     /// What its handler has come to; `None`: it has not begun.
     run: Option<Run>,
 }
@@ -274,6 +310,7 @@ enum Run {
     Retry,
     Permanent,
     Snooze,
+    Stopped,
     Lost,
 }
 
@@ -291,13 +328,29 @@ pub(super) enum Answer {
     Enqueued(usize),
     Accepted(Option<usize>),
     Duplicate(Option<usize>),
-    Installed { again: bool },
+    Installed {
+        again: bool,
+    },
     Conflict,
     Idle,
-    Ran { job: usize, failed: bool },
+    Ran {
+        job: usize,
+        failed: bool,
+    },
     Begun(usize),
     Claimed(Vec<usize>),
     Scrubbed(usize),
+    Changed,
+    NotFound,
+    Pruned {
+        jobs: usize,
+        deliveries: usize,
+        requests: usize,
+    },
+    /// Those that were claimed and not begun were given back.
+    Stopped {
+        given_back: Vec<usize>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -372,6 +425,7 @@ impl Model {
             payload: Payload::Whole,
             history: Vec::new(),
             effects: 0,
+            is_pruned: false,
         });
         self.jobs.len() - 1
     }
@@ -438,6 +492,7 @@ impl Model {
             deleted_store: false,
             erased_at: None,
             has_payload: has_payload && kind != Kind::ShopRedact,
+            is_pruned: false,
         });
     }
 
@@ -460,9 +515,9 @@ impl Model {
         }
     }
 
-    /// Frees lost claims, as `process` does before it looks for work.
-    fn rescue(&mut self, process: usize) {
-        let own: Vec<(usize, i64)> = self.held[process].iter().map(|held| (held.job, held.claim)).collect();
+    /// Frees lost claims, as a worker does before it looks for work, but its own.
+    fn rescue(&mut self, own: Option<&Held>) {
+        let own: Vec<(usize, i64)> = own.iter().map(|held| (held.job, held.claim)).collect();
         for index in 0..self.jobs.len() {
             let job = &self.jobs[index];
             if job.status != Status::Processing || own.contains(&(index, job.claim)) {
@@ -533,28 +588,136 @@ impl Model {
 
     /// A process looks for a job; where it finds one it runs it, or pauses in it.
     fn step(&mut self, process: usize, pause: Option<PauseAt>) -> Answer {
-        self.rescue(process);
+        let own = self.held[process].clone();
+        self.rescue(own.as_ref());
         self.follow_clock();
         let owner = Some((process, self.lives[process]));
         let suspects = !self.held[process].as_ref().is_some_and(|held| held.suspect);
         let Some(index) = self.claim(owner, 1, suspects).pop() else { return Answer::Idle };
-        let job = &self.jobs[index];
-        let mut held = Held {
-            job: index,
-            claim: job.claim,
-            attempt: job.attempts,
-            claimed_at: job.claimed_at,
-            suspect: job.rescues > 0,
-            run: None,
-        };
-        let is_known = job.what != What::Act(Act::Unknown);
-        match pause.filter(|_| is_known) {
+        let mut held = self.held_for(index);
+        match pause.filter(|_| self.is_known(index)) {
             Some(PauseAt::Before) => {}
             Some(PauseAt::After) => held.run = Some(self.run(&held)),
             None => return self.finish(held),
         }
         self.held[process] = Some(held);
         Answer::Begun(index)
+    }
+
+    fn is_known(&self, index: usize) -> bool {
+        self.jobs[index].what != What::Act(Act::Unknown)
+    }
+
+    fn held_for(&self, index: usize) -> Held {
+        let job = &self.jobs[index];
+        Held {
+            job: index,
+            claim: job.claim,
+            attempt: job.attempts,
+            claimed_at: job.claimed_at,
+            suspect: job.rescues > 0,
+            stopping: false,
+            run: None,
+        }
+    }
+
+    /// A worker of `stop.process` whose threads are stopped; `None` where there are too few jobs to keep all of them busy, or what
+    /// comes first is left to chance.
+    fn stop(&mut self, stop: &Stop) -> Option<Answer> {
+        self.rescue(None);
+        self.follow_clock();
+        let owner = Some((stop.process, self.lives[stop.process]));
+        let (mut waiting, mut begun) = (VecDeque::new(), Vec::<Held>::new());
+        while begun.len() < stop.threads {
+            if waiting.is_empty() {
+                let suspects = !begun.iter().any(|held| held.suspect);
+                waiting = self.claim(owner, CLAIM_BATCH, suspects).into();
+            }
+            let mut held = self.held_for(waiting.pop_front()?);
+            if !self.is_known(held.job) {
+                // Whether the next suspect may come depends on when its end is written.
+                if held.suspect {
+                    return None;
+                }
+                self.finish(held);
+                continue;
+            }
+            if stop.pause == PauseAt::After {
+                held.run = Some(self.run(&held));
+            }
+            held.stopping = true;
+            begun.push(held);
+        }
+        for index in &waiting {
+            let held = self.held_for(*index);
+            self.give_back(&held);
+        }
+        for held in begun {
+            if stop.in_time {
+                self.finish(held);
+            } else {
+                self.give_back(&held);
+            }
+        }
+        Some(Answer::Stopped { given_back: waiting.into() })
+    }
+
+    /// Puts a job back with its attempt.
+    fn give_back(&mut self, held: &Held) {
+        self.end(held.job, held.claim, held.attempt, held.claimed_at, "given_back", false);
+        let job = &mut self.jobs[held.job];
+        job.status = Status::Pending;
+        job.attempts -= 1;
+    }
+
+    fn cancel(&mut self, index: usize) -> Answer {
+        let now = self.now;
+        let job = &mut self.jobs[index];
+        match job.status {
+            _ if job.is_pruned => Answer::NotFound,
+            Status::Pending => {
+                (job.status, job.processed_at) = (Status::Cancelled, Some(now));
+                Answer::Changed
+            }
+            _ => Answer::Conflict,
+        }
+    }
+
+    fn retry(&mut self, index: usize) -> Answer {
+        let now = self.now;
+        let (job_type, key) = (self.jobs[index].job_type(), self.jobs[index].key);
+        let has_key = |job: &Job| key.is_some() && job.key == key && job.job_type() == job_type;
+        let is_taken = self.jobs.iter().any(|job| job.is_unfinished() && has_key(job));
+        let job = &mut self.jobs[index];
+        match job.status {
+            _ if job.is_pruned => Answer::NotFound,
+            Status::Failed | Status::Cancelled if !is_taken => {
+                (job.status, job.attempts, job.rescues, job.processed_at) = (Status::Pending, 0, 0, None);
+                (job.scheduled_at, job.scheduled_from) = (now, Some(now));
+                Answer::Changed
+            }
+            _ => Answer::Conflict,
+        }
+    }
+
+    fn prune(&mut self) -> Answer {
+        let now = self.now;
+        let (mut jobs, mut requests) = (0, 0);
+        for job in self.jobs.iter_mut().filter(|job| !job.is_pruned && !job.is_unfinished()) {
+            let kept = if job.status == Status::Failed { KEPT_FAILED } else { KEPT_FINISHED };
+            job.is_pruned = job.processed_at.is_some_and(|at| at < now - kept);
+            jobs += usize::from(job.is_pruned);
+        }
+        let before = self.deliveries.len();
+        self.deliveries.retain(|_, (_, received_at, _)| *received_at >= now - KEPT_DELIVERIES);
+        let deliveries = before - self.deliveries.len();
+        for request in self.requests.iter_mut().filter(|request| !request.is_pruned) {
+            let is_settled = request.erased_at.is_some() || request.outcome == Some("superseded_by_reinstall");
+            let is_old = |at: i64| at < now - KEPT_REQUESTS;
+            request.is_pruned = is_settled && is_old(request.created_at) && request.processed_at.is_some_and(is_old);
+            requests += usize::from(request.is_pruned);
+        }
+        Answer::Pruned { jobs, deliveries, requests }
     }
 
     fn holds(&self, held: &Held) -> bool {
@@ -566,6 +729,10 @@ impl Model {
     fn run(&mut self, held: &Held) -> Run {
         let job = &self.jobs[held.job];
         let (kind, request) = match job.what {
+            // One that was forgotten and is tried again no longer knows what it was to do.
+            What::Act(act) if act != Act::Unknown && job.payload == Payload::Empty => {
+                return Run::Effect { fails: false };
+            }
             What::Act(act) => {
                 return match act {
                     Act::Succeed => Run::Effect { fails: false },
@@ -579,6 +746,9 @@ impl Model {
             }
             What::Duty(kind, request) => (kind, request),
         };
+        if job.payload == Payload::Empty || request.is_some_and(|request| self.requests[request].is_pruned) {
+            return Run::Permanent;
+        }
         let shop = job.shop.expect("a duty has a shop");
         if kind != Kind::ShopRedact {
             return Run::Stamp(match request {
@@ -602,10 +772,14 @@ impl Model {
             Some(store) if store.erasing_since.is_none() && store.installed_at > triggered_at => Target::InstalledAgain,
             Some(store) => {
                 store.erasing_since = Some(store.erasing_since.unwrap_or(now));
-                store.is_full = false;
+                // It stops before its first step, and would before the next.
+                store.is_full &= held.stopping;
                 Target::Store(store.number)
             }
         };
+        if held.stopping && !matches!(target, Target::InstalledAgain) {
+            return Run::Stopped;
+        }
         if !matches!(target, Target::InstalledAgain) {
             // Finished jobs forget in steps before the closing transaction.
             self.forget_finished(shop);
@@ -643,6 +817,10 @@ impl Model {
         }
         let before = self.clone();
         let closed = match run {
+            Run::Stopped => {
+                self.give_back(&held);
+                return answer(true);
+            }
             Run::Retry | Run::Permanent | Run::Snooze | Run::Lost => false,
             Run::Effect { .. } | Run::Nothing | Run::ShopRedact { .. } | Run::Stamp(_) => self.close(&held, &run),
         };
@@ -696,7 +874,7 @@ impl Model {
                 requests.iter().all(|id| self.stamp(*id, outcome, false))
             }
             Run::ShopRedact { target, triggered_at } => self.redact(index, *target, *triggered_at),
-            Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::Lost => true,
+            Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::Stopped | Run::Lost => true,
         }
     }
 
@@ -791,7 +969,7 @@ impl Model {
 
     fn scrub(&mut self) -> Answer {
         let waits = |request: &Request| {
-            request.erased_at.is_none() && matches!(request.outcome, Some("erased" | "nothing_held" | "acknowledged"))
+            request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
         };
         let mut waiting: Vec<usize> = (0..self.requests.len()).filter(|id| waits(&self.requests[*id])).collect();
         waiting.sort_by_key(|id| (self.requests[*id].processed_at, *id));
@@ -799,6 +977,9 @@ impl Model {
             let created_at = self.now;
             let request = &mut self.requests[*id];
             request.erased_at = Some(created_at);
+            if request.outcome == Some("reported") {
+                continue;
+            }
             self.receipts.push(Receipt {
                 kind: "verified",
                 request: *id,
@@ -823,12 +1004,12 @@ impl ReferenceStateMachine for Model {
         Just(Self::new()).boxed()
     }
 
-    fn transitions(_state: &Self) -> BoxedStrategy<Op> {
+    fn transitions(state: &Self) -> BoxedStrategy<Op> {
         let act = prop_oneof![
             3 => Just(Act::Succeed),
             2 => (1..4_u32).prop_map(Act::FailUntil),
             2 => (1..4_i64).prop_map(Act::SnoozeUntil),
-            1 => Just(Act::Permanent),
+            2 => Just(Act::Permanent),
             1 => Just(Act::Panic),
             1 => Just(Act::EffectFails),
             1 => Just(Act::Unknown),
@@ -841,11 +1022,23 @@ impl ReferenceStateMachine for Model {
             2 => Just(Hook::Uninstalled),
         ];
         let process = 0..2_usize;
+        // Mostly one with which it can be done.
+        let any_job = 0..state.jobs.len().max(1);
+        let some_job = |can: fn(Status) -> bool| {
+            let jobs = state.jobs.iter().enumerate().filter(|(_, job)| can(job.status) && !job.is_pruned);
+            let jobs: Vec<usize> = jobs.map(|(index, _)| index).collect();
+            match jobs.is_empty() {
+                true => any_job.clone().boxed(),
+                false => prop_oneof![3 => prop::sample::select(jobs), 1 => any_job.clone()].boxed(),
+            }
+        };
+        let waits = some_job(|status| status == Status::Pending);
+        let given_up = some_job(|status| matches!(status, Status::Failed | Status::Cancelled));
         let pause = prop_oneof![Just(PauseAt::Before), Just(PauseAt::After)];
         let event = prop::option::of(prop_oneof![Just(-40_000_i64), Just(-5_000), Just(-1), Just(0), Just(60_000)]);
         let at = prop::option::weighted(0.3, prop_oneof![Just(-10_000_i64), Just(3_000), Just(60_000)]);
         prop_oneof![
-            3 => prop_oneof![Just(1_i64), Just(1_999), Just(2_000), Just(5_000), Just(31_000), Just(600_000)]
+            4 => prop_oneof![Just(1_i64), Just(1_999), Just(2_000), Just(5_000), Just(31_000), Just(600_000)]
                 .prop_map(|ms| Op::Pass { ms }),
             1 => prop_oneof![Just(-86_400_000_i64), Just(-3_000), Just(3_600_000)].prop_map(|by_ms| Op::Set { by_ms }),
             4 => (act, prop::option::weighted(0.4, 0..SHOPS), prop::option::weighted(0.4, 0..2_u8), at, 1..4_u32)
@@ -859,7 +1052,16 @@ impl ReferenceStateMachine for Model {
             4 => process.clone().prop_map(|process| Op::Resume { process }),
             1 => process.clone().prop_map(|process| Op::Crash { process }),
             1 => (1..5_usize).prop_map(|limit| Op::CrashWithClaims { limit }),
-            2 => process.prop_map(|process| Op::Scrub { process }),
+            2 => process.clone().prop_map(|process| Op::Scrub { process }),
+            1 => waits.prop_map(|job| Op::Cancel { job }),
+            2 => given_up.prop_map(|job| Op::Retry { job }),
+            2 => process.clone().prop_map(|process| Op::Prune { process }),
+            2 => (process, prop::sample::select(vec![PauseAt::Before, PauseAt::After]), 0..3_usize).prop_map(
+                |(process, pause, threads)| {
+                    let (threads, in_time) = if threads == 0 { (1, true) } else { (threads, false) };
+                    Op::Stop(Stop { process, threads, pause, in_time })
+                }
+            ),
         ]
         .boxed()
     }
@@ -868,6 +1070,8 @@ impl ReferenceStateMachine for Model {
         match op {
             Op::Begin { process, .. } => state.held[*process].is_none(),
             Op::Resume { process } => state.held[*process].is_some(),
+            Op::Cancel { job } | Op::Retry { job } => *job < state.jobs.len(),
+            Op::Stop(stop) => state.held[stop.process].is_none() && state.clone().stop(stop).is_some(),
             _ => true,
         }
     }
@@ -897,6 +1101,10 @@ impl ReferenceStateMachine for Model {
             }
             Op::CrashWithClaims { limit } => Answer::Claimed(state.claim(None, *limit, true)),
             Op::Scrub { .. } => state.scrub(),
+            Op::Cancel { job } => state.cancel(*job),
+            Op::Retry { job } => state.retry(*job),
+            Op::Prune { .. } => state.prune(),
+            Op::Stop(stop) => state.stop(stop).expect("looked at before"),
         };
         state
     }

@@ -1,7 +1,10 @@
 //! The real thing: two apps on one file, driven by the operations, and compared with the model row by row.
 
-use super::reference::{Act, Answer, Hook, Job, Model, Op, PauseAt, Payload, SHOPS, SNOOZE, START, What};
-use chrono::DateTime;
+use super::reference::{
+    Act, Answer, Hook, Job, KEPT_DELIVERIES, KEPT_FAILED, KEPT_FINISHED, KEPT_REQUESTS, Model, Op, PauseAt, Payload,
+    SHOPS, SNOOZE, START, Stop, What,
+};
+use chrono::{DateTime, TimeDelta};
 use proptest_state_machine::StateMachineTest;
 use quotegrid::app::{App, Options};
 use quotegrid::catalog::{matrices, stores};
@@ -17,24 +20,32 @@ use quotegrid::erasure::scrub::Scrubbed;
 use quotegrid::erasure::shop::ShopRedact;
 use quotegrid::erasure::{self, receipts};
 use quotegrid::error::{Error, Kind};
+use quotegrid::housekeeping::{self, Pruned, Retention};
 use quotegrid::intake::{Intake, Outcome};
-use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, NewJob, Queue, Registry, Step, Worker};
+use quotegrid::queue::{self, Claim, Context, Finish, Handler, JobError, NewJob, Queue, Registry, Step, Worker};
 use quotegrid::shopify::{Notice, Topic, Webhook};
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 thread_local! {
     /// Set in a run that is to die once its handler has returned.
     static DIES: Cell<bool> = const { Cell::new(false) };
 }
+
+/// How often something is looked at that another thread brings about.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Longer than any run takes.
+const LONG: Duration = Duration::from_secs(120);
 
 /// What a paused run is told.
 enum Word {
@@ -50,20 +61,34 @@ enum Event {
     Broken(String),
 }
 
-/// How a process's next run is paused.
+/// How a process's next runs are paused.
 struct Control {
-    pause: Mutex<Option<PauseAt>>,
+    /// Where, and how many of them.
+    pause: Mutex<Option<(PauseAt, usize)>>,
+    /// A run that goes on waits until its worker wants to stop.
+    until_stop: AtomicBool,
     events: Mutex<Sender<Event>>,
     words: Mutex<Receiver<Word>>,
 }
 
 impl Control {
+    /// Whether a run that begins now is to pause.
+    fn take_pause(&self) -> Option<PauseAt> {
+        let mut pause = self.pause.lock().expect("unpoisoned");
+        let (at, left) = (*pause)?;
+        *pause = (left > 1).then_some((at, left - 1));
+        Some(at)
+    }
+
     /// Tells that the run has begun and waits; `false`: it is to die.
-    fn wait(&self) -> bool {
+    fn wait_in(&self, context: &Context) -> bool {
         self.events.lock().expect("unpoisoned").send(Event::Begun).expect("the test listens");
         // A test that has failed hangs up.
         let goes_on = matches!(self.words.lock().expect("unpoisoned").recv(), Ok(Word::GoOn));
         DIES.set(!goes_on);
+        while goes_on && self.until_stop.load(Ordering::Relaxed) && !context.is_stopping() {
+            std::thread::sleep(LOOK);
+        }
         goes_on
     }
 }
@@ -76,12 +101,12 @@ struct Pausing<H> {
 
 impl<H: Handler> Handler for Pausing<H> {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let pause = self.control.pause.lock().expect("unpoisoned").take();
-        if pause == Some(PauseAt::Before) && !self.control.wait() {
+        let pause = self.control.take_pause();
+        if pause == Some(PauseAt::Before) && !self.control.wait_in(context) {
             return Ok(Finish::done());
         }
         let outcome = catch_unwind(AssertUnwindSafe(|| self.inner.run(job, context)));
-        if pause == Some(PauseAt::After) && !self.control.wait() {
+        if pause == Some(PauseAt::After) && !self.control.wait_in(context) {
             return Ok(Finish::done());
         }
         outcome.unwrap_or_else(|panic| resume_unwind(panic))
@@ -115,9 +140,17 @@ impl Handler for Acting {
     }
 }
 
+fn new_worker(app: &App, queue: &Queue) -> Arc<Worker> {
+    // A run that is paused is not kept alive: what a history leads to must not depend on how long it takes.
+    let options = queue::Options { round: Duration::from_secs(86_400), ..queue::Options::default() };
+    let worker = Worker::new(app.db.clone(), queue.clone(), app.clock.clone(), app.entropy.as_ref(), options);
+    Arc::new(worker.expect("a worker"))
+}
+
 struct Process {
     app: App,
     intake: Intake,
+    queue: Queue,
     worker: Arc<Worker>,
     control: Arc<Control>,
     events: Receiver<Event>,
@@ -135,11 +168,21 @@ impl Process {
         options.database.readers = 1;
         options.clock = clock.clone();
         options.entropy = Arc::new(SeededEntropy::new(seed));
+        let kept = TimeDelta::milliseconds;
+        options.retention = Retention {
+            jobs: queue::Retention { finished: kept(KEPT_FINISHED), failed: kept(KEPT_FAILED) },
+            deliveries: kept(KEPT_DELIVERIES),
+            requests: kept(KEPT_REQUESTS),
+        };
         let app = App::open(options).expect("a database");
         let (ended, events) = channel();
         let (words, heard) = channel();
-        let control =
-            Arc::new(Control { pause: Mutex::new(None), events: Mutex::new(ended.clone()), words: Mutex::new(heard) });
+        let control = Arc::new(Control {
+            pause: Mutex::new(None),
+            until_stop: AtomicBool::new(false),
+            events: Mutex::new(ended.clone()),
+            words: Mutex::new(heard),
+        });
         let registry = Registry::new()
             .with("act", Pausing { inner: Acting, control: control.clone() })
             .with(
@@ -152,14 +195,12 @@ impl Process {
             )
             .with(erasure::CUSTOMERS_DATA_REQUEST, Pausing { inner: CustomersDataRequest, control: control.clone() });
         let queue = Queue::new(app.entropy.clone(), registry);
-        let worker =
-            Worker::new(app.db.clone(), queue, clock, app.entropy.as_ref(), quotegrid::queue::Options::default());
-        let worker = Arc::new(worker.expect("a worker"));
-        Self { intake: Intake::new(&app), app, worker, control, events, ended, words, paused: None }
+        let worker = new_worker(&app, &queue);
+        Self { intake: Intake::new(&app), app, queue, worker, control, events, ended, words, paused: None }
     }
 
     fn begin(&mut self, pause: PauseAt) -> Event {
-        *self.control.pause.lock().expect("unpoisoned") = Some(pause);
+        *self.control.pause.lock().expect("unpoisoned") = Some((pause, 1));
         let (worker, ended) = (self.worker.clone(), self.ended.clone());
         let thread = std::thread::spawn(move || {
             let step = catch_unwind(AssertUnwindSafe(|| worker.step()));
@@ -192,6 +233,54 @@ impl Process {
         }
     }
 
+    /// Has threads work jobs off, and stops them when each of them runs one. `given_back` are those that were claimed and not begun.
+    fn stop(&self, stop: &Stop, given_back: &[JobId]) {
+        let worker = new_worker(&self.app, &self.queue);
+        *self.control.pause.lock().expect("unpoisoned") = Some((stop.pause, stop.threads));
+        self.control.until_stop.store(true, Ordering::Relaxed);
+        let running = worker.start(stop.threads).expect("threads");
+        for _ in 0..stop.threads {
+            assert!(matches!(self.events.recv().expect("the runs tell"), Event::Begun));
+        }
+        if stop.in_time {
+            let stopper = std::thread::spawn(move || running.stop(LONG));
+            // First all others, or the end of this one might call them off before they are given back.
+            let until = Instant::now() + LONG;
+            while given_back.iter().any(|id| self.is_running(*id)) {
+                assert!(Instant::now() < until, "what was not begun is given back");
+                std::thread::sleep(LOOK);
+            }
+            self.words.send(Word::GoOn).expect("it waits");
+            stopper.join().expect("stopped");
+        } else {
+            running.stop(Duration::ZERO);
+            for _ in 0..stop.threads {
+                self.words.send(Word::GoOn).expect("it waits");
+            }
+        }
+        // Threads that are late must have failed to write what they came to.
+        while Arc::strong_count(&worker) > 1 {
+            std::thread::sleep(LOOK);
+        }
+        self.control.until_stop.store(false, Ordering::Relaxed);
+    }
+
+    fn is_running(&self, id: JobId) -> bool {
+        let job = self.app.db.read(|connection| queue::find(connection, id)).expect("readable");
+        job.expect("a job").status == queue::Status::Processing
+    }
+
+    /// Changes a job as an operator does.
+    fn change(&self, change: impl FnOnce(&Queue, &db::Tx<'_>) -> Result<(), Error> + Send + 'static) -> Answer {
+        let queue = self.queue.clone();
+        match self.app.db.write(move |tx| change(&queue, tx)).map_err(|error: Error| error.kind()) {
+            Ok(()) => Answer::Changed,
+            Err(Kind::Conflict) => Answer::Conflict,
+            Err(Kind::NotFound) => Answer::NotFound,
+            Err(kind) => panic!("{kind:?}"),
+        }
+    }
+
     /// Ends a paused run as the death of its process would.
     fn die(&mut self) {
         if let Some(paused) = self.paused.take() {
@@ -206,6 +295,8 @@ impl Process {
 pub(super) struct System {
     processes: Vec<Process>,
     jobs: Vec<JobId>,
+    /// In the order in which they were written.
+    requests: RefCell<Vec<RequestId>>,
     clock: Arc<ManualClock>,
     lives: u64,
     directory: tempfile::TempDir,
@@ -371,7 +462,8 @@ impl StateMachineTest for System {
         .expect("a failpoint");
         let directory = tempfile::tempdir().expect("a temporary directory");
         let clock = Arc::new(ManualClock::new(instant(START)));
-        let mut system = Self { processes: Vec::new(), jobs: Vec::new(), clock, lives: 0, directory };
+        let (processes, jobs, requests) = (Vec::new(), Vec::new(), RefCell::default());
+        let mut system = Self { processes, jobs, requests, clock, lives: 0, directory };
         for _ in 0..2 {
             system.lives += 1;
             system.processes.push(Process::start(system.database(), system.clock.clone(), system.lives));
@@ -454,13 +546,35 @@ impl System {
                 Scrubbed::Erased(requests) => Answer::Scrubbed(requests),
                 Scrubbed::Busy => panic!("nobody reads"),
             },
+            Op::Cancel { job } => {
+                let (now, id) = (self.clock.now(), self.jobs[job]);
+                self.processes[job % 2].change(move |queue, tx| queue.cancel(tx, now, id))
+            }
+            Op::Retry { job } => {
+                let (now, id) = (self.clock.now(), self.jobs[job]);
+                self.processes[job % 2].change(move |queue, tx| queue.retry(tx, now, id))
+            }
+            Op::Prune { process } => {
+                let stop = housekeeping::Stop::default();
+                let pruned = self.processes[process].app.housekeeper().prune(&stop).expect("a working database");
+                let Pruned { jobs, deliveries, requests, order_keys: _ } = pruned;
+                Answer::Pruned { jobs, deliveries, requests }
+            }
+            Op::Stop(stop) => {
+                if let Answer::Stopped { given_back } = &model.answer {
+                    let given_back: Vec<JobId> = given_back.iter().map(|index| self.jobs[*index]).collect();
+                    self.processes[stop.process].stop(&stop, &given_back);
+                }
+                model.answer.clone()
+            }
         };
         assert_eq!(answer, model.answer);
     }
 
     fn compare(&self, model: &Model) {
         let compared = self.processes[1].app.db.read(|connection| {
-            let requests = compare_requests(connection, model)?;
+            compare_requests(connection, model, &mut self.requests.borrow_mut())?;
+            let requests = self.requests.borrow();
             self.compare_jobs(connection, model, &requests)?;
             compare_stores(connection, model)?;
             self.compare_deliveries(connection, model)?;
@@ -557,10 +671,9 @@ impl System {
             Ok((id, text))
         })?;
         let rows: BTreeMap<JobId, String> = rows.collect::<rusqlite::Result<_>>()?;
-        assert_eq!(rows.len(), model.jobs.len());
-        for (job, id) in model.jobs.iter().zip(&self.jobs) {
-            assert_eq!(rows[id], job_text(job, *id, requests));
-        }
+        let kept = model.jobs.iter().zip(&self.jobs).filter(|(job, _)| !job.is_pruned);
+        let expected: BTreeMap<JobId, String> = kept.map(|(job, id)| (*id, job_text(job, *id, requests))).collect();
+        assert_eq!(rows, expected);
         Ok(())
     }
 
@@ -634,19 +747,22 @@ fn counts(deleted_store: bool) -> Value {
     }
 }
 
-/// Compares `gdpr_requests`, and returns its ids in the order in which they were written.
-fn compare_requests(connection: &Connection, model: &Model) -> db::Result<Vec<RequestId>> {
+/// Compares `gdpr_requests`, and adds new ones to the ids that are `known`, in the order in which they were written.
+fn compare_requests(connection: &Connection, model: &Model, known: &mut Vec<RequestId>) -> db::Result<()> {
     let mut statement = connection.prepare_cached(
         "SELECT id, type, shop, triggered_at, created_at, due_at - created_at AS days, processed_at, outcome, deleted,
              erased_at, payload <> '{}' AS has_payload, report IS NOT NULL AS has_report
          FROM gdpr_requests ORDER BY rowid",
     )?;
-    let mut ids = Vec::new();
     let mut rows = statement.query(())?;
-    let mut expected = model.requests.iter();
+    let mut expected = model.requests.iter().enumerate().filter(|(_, request)| !request.is_pruned);
     while let Some(row) = rows.next()? {
-        ids.push(row.get("id")?);
-        let request = expected.next().expect("a request that the model knows");
+        let (number, request) = expected.next().expect("a request that the model knows");
+        let id: RequestId = row.get("id")?;
+        if number == known.len() {
+            known.push(id);
+        }
+        assert_eq!(known[number], id);
         let found = (
             row.get::<_, String>("type")?,
             row.get::<_, String>("shop")?,
@@ -667,8 +783,8 @@ fn compare_requests(connection: &Connection, model: &Model) -> db::Result<Vec<Re
         );
         assert_eq!(found, wanted);
     }
-    assert_eq!(ids.len(), model.requests.len());
-    Ok(ids)
+    assert!(expected.next().is_none(), "a request is missing");
+    Ok(())
 }
 
 fn compare_stores(connection: &Connection, model: &Model) -> db::Result<()> {

@@ -80,6 +80,40 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
     assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
 }
 
+/// A healthy database, and a connection for what tests plant in it.
+fn planted() -> (tempfile::TempDir, PathBuf, rusqlite::Connection) {
+    let (directory, path) = database();
+    run(&path, &["migrate"]);
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    (directory, path, connection)
+}
+
+#[test]
+fn a_silence_is_a_problem_only_for_those_who_expect_webhooks() {
+    let (_directory, path, connection) = planted();
+    let long_ago = "INSERT INTO webhook_deliveries (topic, webhook_id, shop, received_at)
+                    VALUES ('shop/redact', 'w', 'a.myshopify.com', 1000)";
+    assert_eq!(run(&path, &["doctor", "--silence-hours", "1"]).0, 0, "before the first webhook nobody expects one");
+    connection.execute(long_ago, ()).expect("writable");
+    assert_eq!(run(&path, &["doctor"]).0, 0);
+    let (code, report) = run_json(&path, &["doctor", "--silence-hours", "1"]);
+    assert!(code == 1 && report["problems"][0].as_str().is_some_and(|told| told.contains("no webhook")), "{report}");
+}
+
+#[test]
+fn an_erasure_that_waits_for_days_for_the_scrub_is_a_problem() {
+    let (_directory, path, connection) = planted();
+    let insert =
+        "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome)
+                  VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 0, 0, 0, ?2, 'nothing_held')";
+    let hours_ago = |hours| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
+    connection.execute(insert, ("fresh", hours_ago(29))).expect("writable");
+    assert_eq!(run(&path, &["doctor"]).0, 0, "a replicator may be paused once a day");
+    connection.execute(insert, ("old", hours_ago(31))).expect("writable");
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert!(code == 1 && report["problems"][0].as_str().is_some_and(|told| told.contains("scrub")), "{report}");
+}
+
 #[test]
 fn the_doctor_rewrites_the_file_and_what_another_program_left_in_it_is_gone() {
     let (_directory, path) = database();

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod commands;
+mod deployment;
 mod ephemeral;
 mod metrics;
 mod readme;

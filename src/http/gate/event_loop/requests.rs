@@ -1,0 +1,164 @@
+//! Requests that come in: read from the clients, refused in time, handed on.
+
+use super::EventLoop;
+use crate::http::gate::client::{Got, Phase, Then};
+use crate::http::gate::receive::{Awaited, Step};
+use crate::http::gate::refusal::Refusal;
+use log::{debug, warn};
+use mio::event::Event;
+use std::time::Instant;
+
+/// Read from a client at once: what one connection may hold unread in the gate.
+const CLIENT_READ: usize = 16 * 1024;
+/// Reads from one client before the others get their turn.
+const STEPS_AT_ONCE: usize = 32;
+
+impl EventLoop {
+    pub(super) fn on_client_event(&mut self, key: usize, event: &Event) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        if event.is_readable() || event.is_read_closed() {
+            client.readable = true;
+            client.read_closed |= event.is_read_closed();
+        }
+        if event.is_error() || event.is_write_closed() {
+            // Reset, or gone altogether: nobody is there to answer. A half-closed connection is not one of these.
+            self.close(key);
+            return;
+        }
+        if event.is_writable() {
+            self.flush(key);
+        }
+        self.advance(key);
+    }
+
+    /// Moves a connection on as far as it goes.
+    pub(super) fn advance(&mut self, key: usize) {
+        for _ in 0..STEPS_AT_ONCE {
+            let Some(client) = self.clients.get_mut(key) else { return };
+            match client.phase {
+                Phase::Receiving => {}
+                Phase::Lingering => {
+                    if client.readable {
+                        match client.read(&mut self.scratch[..CLIENT_READ]) {
+                            Got::End => self.close(key),
+                            Got::Bytes(_) => continue,
+                            Got::Nothing => {}
+                        }
+                    }
+                    return;
+                }
+                Phase::Queued(_) | Phase::OnLane(_) | Phase::Answering(_) => return,
+            }
+            match client.receiver.step(&self.rules, client.peer) {
+                Step::More => {
+                    if !client.readable {
+                        return self.await_more(key);
+                    }
+                    match client.read(&mut self.scratch[..CLIENT_READ]) {
+                        Got::Bytes(bytes) => client.receiver.push(&self.scratch[..bytes]),
+                        Got::Nothing => return self.await_more(key),
+                        Got::End => return self.close(key),
+                    }
+                }
+                Step::Continue => {
+                    client.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                    self.flush(key);
+                }
+                Step::Whole(whole) => {
+                    let queue = if whole.is_urgent { &mut self.urgent } else { &mut self.queue };
+                    queue.push_back((key, client.serial));
+                    client.phase = Phase::Queued(Box::new(whole));
+                    self.metrics.requests_waiting.inc();
+                    self.set_deadline(key, Instant::now() + self.rules.limits.queue_time);
+                    return;
+                }
+                Step::Refused(refusal, id) => return self.refuse(key, refusal, &id),
+            }
+        }
+        // A client that sends as fast as it is read must not keep the others waiting.
+        self.later.push(key);
+    }
+
+    /// Sets the deadline of what is awaited now, unless it has been set for that already: a drip must not move it.
+    fn await_more(&mut self, key: usize) {
+        let now = Instant::now();
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let awaited = client.receiver.awaited();
+        if awaited == client.awaited {
+            return;
+        }
+        let limits = &self.rules.limits;
+        let time = match awaited {
+            Awaited::Start => limits.idle_time,
+            // The first head has its time from the connection's first moment.
+            Awaited::Head if !client.served => {
+                client.awaited = awaited;
+                return;
+            }
+            Awaited::Head => limits.head_time,
+            Awaited::Body => limits.body_time,
+        };
+        client.awaited = awaited;
+        self.set_deadline(key, now + time);
+    }
+
+    pub(super) fn refuse(&mut self, key: usize, refusal: Refusal, id: &str) {
+        self.metrics.count_refusal(refusal.reason());
+        let now = Instant::now();
+        let write_time = self.rules.limits.write_time;
+        let Some(client) = self.clients.get_mut(key) else { return };
+        debug!("request refused id={id} client={} reason={}", client.peer, refusal.reason());
+        refusal.write(id, client.output());
+        client.phase = Phase::Answering(Then::Linger);
+        self.set_deadline(key, now + write_time);
+        self.flush(key);
+    }
+
+    pub(super) fn set_deadline(&mut self, key: usize, at: Instant) {
+        if let Some(client) = self.clients.get_mut(key) {
+            let serial = client.serial;
+            self.timers.set(&mut client.deadline, at, key, serial);
+        }
+    }
+
+    pub(super) fn on_deadlines(&mut self, now: Instant) {
+        while let Some((key, serial)) = self.timers.pop_due(now) {
+            let Some(client) = self.clients.get_mut(key).filter(|client| client.serial == serial) else { continue };
+            if !self.timers.is_over(&mut client.deadline, now, key, serial) {
+                continue;
+            }
+            match &client.phase {
+                Phase::Receiving => match client.receiver.awaited() {
+                    Awaited::Start => self.close(key),
+                    Awaited::Head => self.refuse_in_time(key, Refusal::HeadTimeout),
+                    Awaited::Body => self.refuse_in_time(key, Refusal::BodyTimeout),
+                },
+                Phase::Queued(whole) => {
+                    let id = whole.asked.id.clone();
+                    client.phase = Phase::Receiving;
+                    self.metrics.requests_waiting.dec();
+                    self.refuse(key, Refusal::Overloaded, &id);
+                }
+                Phase::OnLane(place) => {
+                    let place = *place;
+                    match self.serving_mut(place, key) {
+                        Some(serving) if serving.body_left.is_none() => {
+                            serving.client = None;
+                            let id = serving.asked.id.clone();
+                            warn!("no answer in time id={id}");
+                            self.refuse(key, Refusal::AnswerTimeout, &id);
+                        }
+                        // The client does not take its answer.
+                        _ => self.close(key),
+                    }
+                }
+                Phase::Answering(_) | Phase::Lingering => self.close(key),
+            }
+        }
+    }
+
+    fn refuse_in_time(&mut self, key: usize, refusal: Refusal) {
+        let id = self.rules.next_id();
+        self.refuse(key, refusal, &id);
+    }
+}
