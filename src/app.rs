@@ -276,11 +276,14 @@ impl App {
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
-        let (pricing, db) = (self.pricing.clone(), self.db.clone());
+        let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
         let sweep = move || {
             while !stop.rest(SWEEP_EVERY) {
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
+                }
+                if let Err(error) = handover.sweep(&db) {
+                    debug!("Shopify's tokens were not swept: {error}");
                 }
             }
         };

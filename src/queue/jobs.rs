@@ -92,8 +92,8 @@ pub(super) const DUE: &str =
      WHERE status = 'pending' AND outside = :outside AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
      ORDER BY scheduled_at, id LIMIT :limit";
 
-/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A suspect, a job whose last claim was lost, comes alone, and only
-/// when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
+/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A suspect, a job whose last claim was
+/// lost, comes alone, and only when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
 pub(super) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

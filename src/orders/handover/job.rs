@@ -25,6 +25,10 @@ const NO_APP_REST: Duration = Duration::from_secs(60);
 /// How soon after an unclear call its draft is looked for; then at twice the age each time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
+/// An order that is older is looked for before its first draft is asked for: it costs one call, and a database that was restored from
+/// an old copy does not know what it has handed over since.
+const FRESH: Duration = Duration::from_secs(60);
+
 /// Hands orders over.
 pub struct HandOver(Arc<Parts>);
 
@@ -92,9 +96,10 @@ impl HandOver {
             return Err(JobError::Snooze(rest));
         }
         let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
+        let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
         match order.standing.attempted_at {
-            Some(at) => order.look_up(at),
-            None => order.create(),
+            None if age <= FRESH => order.create(),
+            attempted_at => order.look_up(attempted_at),
         }
     }
 
@@ -156,10 +161,11 @@ impl Order<'_> {
         }
     }
 
-    /// Looks whether the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear.
-    fn look_up(self, attempted_at: DateTime<Utc>) -> Result<Finish, JobError> {
+    /// Looks whether the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear; at
+    /// once where none is known to have been asked for.
+    fn look_up(self, attempted_at: Option<DateTime<Utc>>) -> Result<Finish, JobError> {
         let (id, store, now) = (self.id, self.standing.store, self.context.now());
-        let Ok(age) = (now - attempted_at).to_std() else {
+        let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
             self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?))?;
             return Err(JobError::Snooze(self.settle.min(FIRST_LOOK)));

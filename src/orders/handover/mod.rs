@@ -6,7 +6,7 @@
 //! 1. that it will be sent is committed first (`handover_attempted_at`), fenced by the job's claim;
 //! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
 //!    surely not made (the note is taken back, and it may be sent again);
-//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one **looks the draft up by its tag**
+//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for long, **looks the draft up by its tag**
 //!    first. Shopify's search learns of new drafts late, so one that is not found is looked for again and again, and only when it is
 //!    missing at the end of the settling time is it sent anew.
 //!
@@ -23,9 +23,10 @@ mod waiting;
 pub use client::{Address, NotAnAddress};
 pub use job::HandOver;
 
+use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::config::Secret;
-use crate::db::Tx;
+use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::Result;
 use crate::keyed_hash::KeyedHasher;
@@ -194,6 +195,26 @@ impl Handover {
     pub fn attend(&self) -> std::io::Result<Attended> {
         let thread = waiting::start(self.0.waiting.clone())?;
         Ok(Attended { waiting: self.0.waiting.clone(), thread: Some(thread) })
+    }
+
+    /// Forgets the tokens of shops that are gone, being erased or uninstalled.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn sweep(&self, db: &Db) -> db::Result<()> {
+        let Some(sessions) = &self.0.sessions else { return Ok(()) };
+        for shop in sessions.shops() {
+            let store = db.read(|connection| stores::find(connection, &shop))?;
+            if !store.is_some_and(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none()) {
+                sessions.forget(&shop);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many shops' tokens are remembered.
+    pub fn sessions(&self) -> usize {
+        self.0.sessions.as_ref().map_or(0, |sessions| sessions.shops().len())
     }
 
     /// What keeps orders from Shopify now, as far as the calls of this process have told; one sentence for each shop.

@@ -68,6 +68,11 @@ impl Sessions {
         shops.entry(shop.clone()).or_default().clone()
     }
 
+    /// The shops that are remembered.
+    pub(super) fn shops(&self) -> Vec<ShopDomain> {
+        lock(&self.shops).keys().cloned().collect()
+    }
+
     /// Forgets a shop: it is gone, or its tokens are.
     pub(super) fn forget(&self, shop: &ShopDomain) {
         lock(&self.shops).remove(shop);
