@@ -167,15 +167,16 @@ CREATE TABLE draft_order_records (
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
+-- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
+-- which an erasure finds each row on another page.
 CREATE TABLE order_idempotency_keys (
     store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
     order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
-    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 
 -- The queue. It knows nothing of shops: `subject` is opaque to it, and how an eraser finds the jobs about someone. ---------

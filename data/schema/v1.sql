@@ -150,7 +150,7 @@ CREATE TABLE order_idempotency_keys (
     store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
     order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
-    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
@@ -246,11 +246,10 @@ CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status =
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
-CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:16:39.615530576Z', '10344000469952302510');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:39:06.489575081Z', '1649523131404408852');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
