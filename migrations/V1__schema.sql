@@ -157,7 +157,10 @@ CREATE TABLE draft_order_records (
     option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
     shopify_draft_order_id TEXT,
     shopify_order_name     TEXT,
+    shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_error         TEXT,                               -- why it is not there; nothing of a person
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
@@ -197,13 +200,15 @@ CREATE TABLE job_queue (
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
--- Partial indexes: the claim walks waiting jobs only, however many have been finished.
-CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
+-- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
+-- of jobs for a server that hangs is never in the way of the others.
+CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';

@@ -2,6 +2,7 @@
 //! whole by themselves, with a page of their own; whoever hands them on reads the record.
 
 pub mod deletion;
+pub mod handover;
 pub mod idempotency;
 pub mod place;
 mod recent;
