@@ -215,6 +215,12 @@ fn a_key_is_kept_for_a_day_and_then_pruned() {
 
 #[test]
 fn an_order_whose_transaction_was_lost_is_made_by_its_repetition() {
+    // On a slow machine the order may have a batch of its own, which is committed before the one that is lost.
+    while !loses_an_order_and_makes_it_again() {}
+}
+
+/// Whether the order was lost, as it should be.
+fn loses_an_order_and_makes_it_again() -> bool {
     let server = Server::new();
     let example = server.example();
     // One batch: something that holds the writer, the order, and something that loses the whole transaction.
@@ -232,9 +238,13 @@ fn an_order_whose_transaction_was_lost_is_made_by_its_repetition() {
     release.send(()).expect("the writer waits");
     assert!(lost.recv().expect("answered"));
     let refused = answered.recv().expect("answered");
+    if refused.status == 201 {
+        return false;
+    }
     assert!(matches!(refused.status, 500 | 503), "{refused:?}");
     assert_orders(&server, 0);
     let placed = server.ask(request);
     assert_eq!((placed.status, &body(&placed)["name"]), (201, &json!("#D1")));
     assert_orders(&server, 1);
+    true
 }
