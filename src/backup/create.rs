@@ -92,6 +92,8 @@ impl Partial {
         let io = |path: &Path, source| BackupError::Io { path: path.to_path_buf(), source };
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
         fail::fail_point!("backup::synced");
+        // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.
+        remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
         if overwrite {
             fs::rename(&self.path, &self.target).map_err(|error| io(&self.target, error))?;
         } else {

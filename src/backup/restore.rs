@@ -75,12 +75,13 @@ pub struct Report {
 /// When the backup cannot be used or the database is in use; the database is as it was then.
 pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, BackupError> {
     let Restore { backup, database, .. } = what;
+    let database = &db::real_path(database);
     if !backup.exists() {
         let source = std::io::Error::from(std::io::ErrorKind::NotFound);
         return Err(BackupError::Io { path: backup.clone(), source });
     }
     refuse_itself(database, backup)?;
-    let exclusive = take(what)?;
+    let exclusive = take(what, database)?;
     let partial = Partial::make(database, RESTORING)?;
     copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
     told("the backup is copied");
@@ -102,8 +103,8 @@ pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, Bac
     Ok(report)
 }
 
-fn take(what: &Restore) -> Result<Exclusive, BackupError> {
-    match Exclusive::take(&what.database, false) {
+fn take(what: &Restore, database: &Path) -> Result<Exclusive, BackupError> {
+    match Exclusive::take(database, false) {
         Ok(exclusive) => Ok(exclusive),
         Err(OpenError::Locked { path }) => Err(BackupError::InUse { path }),
         Err(
@@ -115,7 +116,7 @@ fn take(what: &Restore) -> Result<Exclusive, BackupError> {
             if !what.without_replay {
                 return Err(BackupError::NoReplay(unreadable));
             }
-            Ok(Exclusive::take(&what.database, true)?)
+            Ok(Exclusive::take(database, true)?)
         }
         Err(other) => Err(other.into()),
     }

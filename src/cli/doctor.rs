@@ -89,6 +89,7 @@ struct Report {
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
+    can_clear_gaps: bool,
     problems: Vec<String>,
 }
 
@@ -153,6 +154,7 @@ impl Report {
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
+            can_clear_gaps: app.db.read(db::can_clear_gaps)?,
             problems: Vec::new(),
         };
         report.judge(now, silence);
@@ -213,6 +215,11 @@ impl Report {
         }
         if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
             problems.push("the disk is nearly full".to_owned());
+        }
+        if !self.can_clear_gaps {
+            problems.push(
+                "this build cannot look for erased rows that SQLite has moved and left in pages: build it in a checkout (see .cargo/config.toml), and run `quotegrid doctor --vacuum` meanwhile".to_owned(),
+            );
         }
         if self.settings.iter().any(|(name, value)| *name == "secure_delete" && value != "1") {
             problems.push("secure_delete is off".to_owned());

@@ -1,9 +1,11 @@
 //! A database that nobody else has open, and that nobody can open: for replacing the file.
 
+use super::connection::beside;
 use super::error::OpenError;
 use super::{copy, lock, migrate};
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -55,6 +57,11 @@ impl Exclusive {
     pub(crate) fn replace_by(self, new: &Path) -> Result<(), OpenError> {
         let io = |error| OpenError::from_io(&self.path, error);
         File::open(new).and_then(|file| file.sync_all()).map_err(io)?;
+        if self.current.is_none() {
+            // Nobody has brought them into the old file, which is gone or ruined, and SQLite would replay them into the new one.
+            remove_with(&self.path, &COMPANIONS).map_err(io)?;
+            sync_directory_of(&self.path).map_err(io)?;
+        }
         fs::rename(new, &self.path).map_err(io)?;
         sync_directory_of(&self.path).map_err(io)?;
         if let Some(old) = &self.file {
@@ -63,6 +70,19 @@ impl Exclusive {
         }
         Ok(())
     }
+}
+
+/// What SQLite keeps beside a database.
+const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
+
+fn remove_with(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
+    for suffix in suffixes {
+        match fs::remove_file(beside(path, suffix)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 /// Makes the names in a file's directory durable.

@@ -8,10 +8,12 @@ mod connection;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod exclusive;
+mod gaps;
 mod inspect;
 pub mod lock;
 mod migrate;
 mod news;
+mod place;
 mod readers;
 mod row_counts;
 mod space;
@@ -21,6 +23,7 @@ mod writes;
 
 pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
+pub use gaps::{Gaps, can_clear_gaps};
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use news::{ChangeWatch, Generations, News};
@@ -79,6 +82,15 @@ impl Options {
             read_limit: Duration::from_secs(10),
         }
     }
+}
+
+/// The file that `path` leads to. SQLite keeps the WAL beside the file itself, and so must everybody who looks for it, for a lock or
+/// for a copy: beside a symbolic link they would be others.
+pub(crate) fn real_path(path: &Path) -> PathBuf {
+    let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    // One that leads nowhere is refused when it is opened.
+    let real = if is_link { std::fs::canonicalize(path).ok() } else { None };
+    real.unwrap_or_else(|| path.to_path_buf())
 }
 
 /// How many virtual-machine steps of SQLite lie between two looks at the limit of a read: about every 0.1 ms.
@@ -158,6 +170,7 @@ impl Db {
     /// Whatever keeps the file from being used safely, within about a second; the file is not changed then.
     pub fn open(options: &Options) -> std::result::Result<Self, OpenError> {
         let Options { path, synchronous, schema, readers, write_queue, write_wait, read_limit } = options;
+        let path = &real_path(path);
         let io = |source| OpenError::Io { path: path.clone(), source };
         // The writer first: a pool on something that is no database would report it only after its time-out.
         let (writer, migrated) = migrate::open_current(path, *schema, *synchronous)?;

@@ -5,6 +5,7 @@ use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::news::News;
+use super::place::Place;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
@@ -236,12 +237,14 @@ impl Writer {
         news: Arc<News>,
         checkpointer: Arc<Checkpointer>,
     ) -> std::io::Result<Self> {
+        let place = Place::of(connection.path().unwrap_or_default().into())?;
         let (queue, inbox) = sync_channel(capacity);
         let (answers, outbox) = channel::<Answers>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
-        let thread = Thread { connection, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
+        let thread =
+            Thread { connection, place, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
         let line = Line { inbox, early: VecDeque::new() };
         threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(line))?);
         for number in 0..ANSWERERS {
@@ -378,6 +381,7 @@ fn lost(why: &str) -> rusqlite::Error {
 
 struct Thread {
     connection: Connection,
+    place: Place,
     capacity: usize,
     wait_limit: Duration,
     answers: Sender<Answers>,
@@ -453,7 +457,7 @@ impl Thread {
         let until = since + self.wait_limit;
         loop {
             let begun = with_patience(LOCK_SLICE.min(self.wait_limit), || self.execute("BEGIN IMMEDIATE"));
-            let Err(error) = begun else { return Ok(()) };
+            let Err(error) = begun else { return self.keep_in_place() };
             if error.sqlite_error_code() != Some(ErrorCode::DatabaseBusy) || Instant::now() >= until {
                 return Err(error);
             }
@@ -465,6 +469,15 @@ impl Thread {
                 .collect();
             self.answer(Vec::new(), Vec::new(), over, &Fate::Refused);
         }
+    }
+
+    /// Ends the transaction that has begun where the files are no longer those that the next start will find.
+    fn keep_in_place(&self) -> rusqlite::Result<()> {
+        if self.place.is_kept() {
+            return Ok(());
+        }
+        self.roll_back();
+        Err(lost("the database was moved, removed or replaced while it was open: put it back, or start again"))
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.

@@ -37,6 +37,7 @@ pub struct Hit {
 /// # Errors
 /// When a file cannot be read.
 pub fn scan(path: &Path) -> io::Result<Vec<Hit>> {
+    let path = &db::real_path(path);
     // Opened before SQLite is and closed after it: so SQLite's own locks are never dropped under it.
     let database = File::open(path)?;
     let wal = match File::open(wal_path(path)) {

@@ -1,19 +1,20 @@
-//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, and free pages may
-//! hold what was rolled back. One loop notes which requests wait, sees to both, and stamps exactly those. However many wait, one
+//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, pages in use may
+//! hold copies of rows that SQLite has moved, and free ones what was rolled back. One loop notes which requests wait, sees to all
+//! three, and stamps exactly those. However many wait, one
 //! emptying of the WAL serves them all.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, Outcome};
 use super::subject_hash;
 use crate::clock::Clock;
-use crate::db::{self, Db, Tx};
+use crate::db::{self, Db, Gaps, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::KeyedHasher;
 use chrono::{DateTime, Utc};
 use log::{debug, info, warn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Requests noted for one emptying of the WAL: they are held in memory.
 const NOTED: usize = 10_000;
@@ -26,6 +27,13 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long the loop rests when nobody wakes it.
 const REST: Duration = Duration::from_secs(5);
+
+/// How many times as long as a scrub took the loop rests after it: each looks at every page of the file, and where requests come
+/// without end they would look all the time.
+const REST_SHARE: u32 = 3;
+
+/// How long the loop sleeps before it looks whether it is to stop.
+const REST_STEP: Duration = Duration::from_millis(20);
 
 /// Pause after a try that failed.
 const FAULT_PAUSE: Duration = Duration::from_secs(1);
@@ -63,8 +71,14 @@ impl Scrubber {
         if waiting.is_empty() {
             return Ok(Scrubbed::Nothing);
         }
-        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The free pages
-        // first: what is cut off the file leaves it with the WAL.
+        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The WAL last: what is
+        // zeroed in pages and cut off the file leaves both with it.
+        match self.db.clear_gaps()? {
+            Gaps::Cleared(pages) => debug!("what SQLite had left in {pages} pages is zeroed"),
+            Gaps::NotLookedAt => warn!(
+                "this build cannot look for rows that SQLite has moved and left in pages: `quotegrid doctor --vacuum` removes them"
+            ),
+        }
         if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Scrubbed::Busy);
         }
@@ -97,9 +111,12 @@ impl Scrubber {
     /// The loop, until `stopping` is set and the database has announced something.
     pub fn run(&self, stopping: &AtomicBool) {
         while !stopping.load(Ordering::Relaxed) {
-            let seen = self.db.news().seen();
+            let (seen, began) = (self.db.news().seen(), Instant::now());
             let pause = match self.scrub() {
-                Ok(Scrubbed::Erased(_)) => continue,
+                Ok(Scrubbed::Erased(_)) => {
+                    rest(began.elapsed() * REST_SHARE, stopping);
+                    continue;
+                }
                 Ok(Scrubbed::Nothing) => REST,
                 Ok(Scrubbed::Busy) => {
                     debug!("the WAL is in use, the scrub goes on in a moment");
@@ -112,6 +129,16 @@ impl Scrubber {
             };
             self.db.news().wait(seen, pause);
         }
+    }
+}
+
+/// Sleeps, but not longer than until the loop is to stop.
+fn rest(pause: Duration, stopping: &AtomicBool) {
+    let until = Instant::now() + pause.min(REST);
+    while !stopping.load(Ordering::Relaxed)
+        && let Some(left) = until.checked_duration_since(Instant::now())
+    {
+        std::thread::sleep(left.min(REST_STEP));
     }
 }
 

@@ -204,6 +204,23 @@ fn a_backup_overwrites_nothing_unless_told_to_and_never_the_database() {
 }
 
 #[test]
+fn a_wal_that_lies_beside_the_name_of_a_backup_does_not_get_into_it() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "erased");
+    let wal = fs::read(house.path("house.db-wal")).expect("a WAL");
+    erase(&app, "erased");
+    install(&app, "new");
+    for _overwritten in [false, true] {
+        // What a program leaves that looked into an older backup and was killed.
+        fs::write(house.path("backup.db-wal"), &wal).expect("written");
+        house.back_up();
+        let backup = house.open_file("backup.db");
+        assert!(has_store(&backup, "new") && !has_store(&backup, "erased"));
+    }
+}
+
+#[test]
 fn a_backup_under_full_load_is_a_beginning_of_the_history() {
     let house = House::new();
     let app = house.open();
@@ -521,6 +538,58 @@ fn a_database_that_cannot_be_read_is_replaced_only_without_its_erasures() {
     assert!(error.to_string().contains("--without-replay"), "{error}");
     house.restore_from("backup.db", true).expect("restored");
     assert!(has_store(&house.open(), "one"));
+}
+
+#[test]
+fn the_wal_of_a_database_that_is_gone_does_not_get_into_the_one_that_is_restored() {
+    for ruined in [false, true] {
+        let house = House::new();
+        let app = house.open();
+        install(&app, "one");
+        house.back_up();
+        install(&app, "later");
+        // What a process that is killed leaves behind.
+        let wal = fs::read(house.path("house.db-wal")).expect("a WAL");
+        drop(app);
+        if ruined {
+            fs::write(house.database(), "ruined ".repeat(10_000)).expect("written");
+        } else {
+            fs::remove_file(house.database()).expect("removed");
+        }
+        fs::write(house.path("house.db-wal"), wal).expect("written");
+        house.restore_from("backup.db", ruined).expect("restored");
+        let restored = rusqlite::Connection::open(house.database()).expect("a database");
+        let sound: String = restored.query_row("PRAGMA integrity_check", (), |row| row.get(0)).expect("checked");
+        assert_eq!(sound, "ok", "ruined: {ruined}");
+        drop(restored);
+        let app = house.open();
+        assert!(has_store(&app, "one") && !has_store(&app, "later"), "ruined: {ruined}");
+    }
+}
+
+#[test]
+fn a_restore_by_way_of_a_symbolic_link_replaces_the_database_and_not_the_link() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "one");
+    house.back_up();
+    install(&app, "later");
+    drop(app);
+    let link = house.path("link.db");
+    std::os::unix::fs::symlink(house.database(), &link).expect("linked");
+    let restore = Restore {
+        backup: house.path("backup.db"),
+        database: link.clone(),
+        clock: house.clock.clone(),
+        entropy: Arc::new(SeededEntropy::new(OPENINGS.fetch_add(1, Ordering::Relaxed))),
+        without_replay: false,
+    };
+    backup::restore(&restore, &mut |_stage| {}).expect("restored");
+    assert!(fs::symlink_metadata(&link).expect("there").is_symlink());
+    let app = house.open();
+    assert!(has_store(&app, "one") && !has_store(&app, "later"));
+    drop(app);
+    assert_eq!(house.names(), ["backup.db", "house.db", "house.db.locks", "link.db"]);
 }
 
 #[test]

@@ -351,3 +351,28 @@ fn a_change_without_a_savepoint_that_fails_or_panics_after_it_has_written_undoes
         assert!(!written.contains(&"first".to_owned()), "{written:?}");
     }
 }
+
+#[test]
+fn nothing_is_committed_to_a_file_that_the_next_start_would_not_find() {
+    let fixture = Fixture::new();
+    let (file, aside) = (fixture.path(), fixture.directory.path().join("aside.db"));
+    let wal = fixture.directory.path().join("test.db-wal");
+    let refused = |name: &'static str| {
+        let outcome = fixture.db.write(move |tx| note(tx, name));
+        let Err(Error::NotCommitted { message, .. }) = outcome else { panic!("{name}: {outcome:?}") };
+        assert!(message.contains("moved, removed or replaced"), "{message}");
+    };
+    fixture.db.write(|tx| note(tx, "before")).expect("committed");
+    std::fs::rename(&file, &aside).expect("moved");
+    refused("moved");
+    std::fs::write(&file, "another").expect("replaced");
+    refused("replaced");
+    std::fs::rename(&aside, &file).expect("moved back");
+    fixture.db.write(|tx| note(tx, "after")).expect("committed");
+    std::fs::rename(&wal, &aside).expect("moved");
+    refused("without its WAL");
+    std::fs::rename(&aside, &wal).expect("moved back");
+    let names = names(&fixture.db);
+    assert_eq!((names.contains(&"before".to_owned()), names.contains(&"after".to_owned())), (true, true));
+    assert!(names.iter().all(|name| !["moved", "replaced", "without its WAL"].contains(&name.as_str())), "{names:?}");
+}

@@ -165,3 +165,19 @@ fn announced_commits_wake_those_who_wait_for_news() {
         .expect("written");
     assert!(fixture.db.news().wait(seen, super::FOREVER));
 }
+
+#[test]
+fn seen_from_a_symbolic_link_the_database_has_the_same_locks_and_the_same_wal() {
+    let fixture = Fixture::new();
+    let elsewhere = tempfile::tempdir().expect("a temporary directory");
+    let link = elsewhere.path().join("link.db");
+    std::os::unix::fs::symlink(fixture.path(), &link).expect("linked");
+    let linked = Db::open(&Options::new(&link)).expect("opened");
+    assert_eq!(linked.path(), fixture.path().canonicalize().expect("there"));
+    fixture.db.write(|tx| note(tx, "shop-in-the-wal.myshopify.com")).expect("written");
+    drop(linked);
+    let program = std::path::Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let hits = quotegrid::erasure::scan::run_in_child(program, &link).expect("scanned");
+    assert!(hits.iter().any(|hit| hit.file == "wal" && hit.text.contains("shop-in-the-wal")), "{hits:?}");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 1, "the link alone");
+}

@@ -3,6 +3,7 @@
 mod checkpoints;
 mod commits;
 mod full_disk;
+mod gaps;
 mod locks;
 mod migrations;
 mod opening;
