@@ -8,7 +8,7 @@ use super::decimal::DecimalFault;
 use super::length::{Length, LengthError};
 use super::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, Limits, Outside, PriceMatrix};
 use super::money::{Currency, Minor};
-use records::{Record, Separator};
+use records::{QuoteFault, Record, Records, Separator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
@@ -22,6 +22,9 @@ const FAULTS_MAX: usize = 1_000;
 
 /// Missing sizes that are named one by one.
 const MISSING_NAMED: usize = 10;
+
+/// What a file says that has a header at most.
+const NO_PRICES: &str = "the file has no prices";
 
 /// What a cell holds that is not offered.
 const NOT_OFFERED: &str = "-";
@@ -134,14 +137,20 @@ pub fn import(file: &[u8], options: &ImportOptions) -> Import {
         faults.file(format!("the file is larger than {BYTES_MAX} bytes"));
     } else {
         let text = records::decode(file);
-        match records::split(&text) {
+        let (separator, records) = records::split(&text);
+        match Look::through(records.clone(), separator) {
             Err(fault) => faults.file(fault.to_string()),
-            Ok((separator, records)) => {
-                layout = options.layout.unwrap_or_else(|| detect_layout(&records));
-                let reader = Reader { currency: options.currency, comma: uses_decimal_comma(&records, separator) };
+            Ok(Look { first: None, .. }) => faults.file(NO_PRICES),
+            Ok(Look { first: Some(first), comma, .. }) => {
+                layout = options.layout.unwrap_or_else(|| detect_layout(&first));
+                let reader = Reader { currency: options.currency, comma };
+                // The look has found every quote in its place, so none of them is a fault.
+                let mut records = records.map_while(Result::ok);
                 match layout {
-                    Layout::Long => read_long(&records, &reader, &mut grid, &mut rows, &mut faults),
-                    Layout::Grid => axes = read_grid(&records, &reader, options, &mut grid, &mut rows, &mut faults),
+                    Layout::Long => read_long(&first, &mut records, &reader, &mut grid, &mut rows, &mut faults),
+                    Layout::Grid => {
+                        axes = read_grid(&mut records, &reader, options, &mut grid, &mut rows, &mut faults);
+                    }
                 }
             }
         }
@@ -274,21 +283,35 @@ fn looks_numeric(field: &str) -> bool {
     field.trim_start_matches(['+', '-', '.', ',']).starts_with(|first: char| first.is_ascii_digit())
 }
 
-fn uses_decimal_comma(records: &[Record], separator: Separator) -> bool {
-    let decimal = |field: &String| {
-        field.split_once(',').is_some_and(|(whole, fraction)| {
-            [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-        })
-    };
-    separator == Separator::Semicolon && records.iter().any(|record| record.fields.iter().any(decimal))
+/// What must be known of the whole file before a line of it is read.
+struct Look {
+    first: Option<Record>,
+    /// Whether decimals follow a comma.
+    comma: bool,
+}
+
+impl Look {
+    fn through(records: Records<'_>, separator: Separator) -> Result<Self, QuoteFault> {
+        let mut look = Self { first: None, comma: false };
+        for record in records {
+            let record = record?;
+            look.comma |= separator == Separator::Semicolon && record.fields_from(0).any(has_decimal_comma);
+            look.first.get_or_insert(record);
+        }
+        Ok(look)
+    }
+}
+
+fn has_decimal_comma(field: &str) -> bool {
+    field.split_once(',').is_some_and(|(whole, fraction)| {
+        [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// A grid's first line has numbers, but not in its corner. Three columns could also be a size whose width is a typing error, so there
 /// the corner must look like one.
-fn detect_layout(records: &[Record]) -> Layout {
-    let Some((corner, widths)) = records.first().and_then(|record| record.fields.split_first()) else {
-        return Layout::Long;
-    };
+fn detect_layout(first: &Record) -> Layout {
+    let (corner, mut widths) = (first.field(0).unwrap_or_default(), first.fields_from(1));
     let is_corner = match widths.len() {
         2 if !looks_numeric(corner) || corner == "0" => {
             let corner = corner.to_lowercase();
@@ -300,7 +323,7 @@ fn detect_layout(records: &[Record]) -> Layout {
         2 => false,
         _ => !looks_numeric(corner) || corner == "0",
     };
-    if is_corner && widths.iter().any(|field| looks_numeric(field)) { Layout::Grid } else { Layout::Long }
+    if is_corner && widths.any(looks_numeric) { Layout::Grid } else { Layout::Long }
 }
 
 /// A column of the long form.
@@ -327,7 +350,10 @@ impl Column {
 
 /// The place of width, height and price in a line, from its header: names take their columns, the rest follows in the usual order.
 fn column_order(header: &Record) -> Result<[usize; 3], String> {
-    let named: Vec<Option<Column>> = header.fields.iter().map(|field| Column::of(&field.to_lowercase())).collect();
+    if header.len() != 3 {
+        return Err("the header must have 3 columns: width, height, price".to_owned());
+    }
+    let named: Vec<Option<Column>> = header.fields_from(0).map(|field| Column::of(&field.to_lowercase())).collect();
     let mut free = (0..3).filter(|&index| named.get(index).is_none_or(Option::is_none));
     let mut order = [0; 3];
     for (place, column) in order.iter_mut().zip(Column::ALL) {
@@ -338,19 +364,19 @@ fn column_order(header: &Record) -> Result<[usize; 3], String> {
             (None, _) => free.next().ok_or("the header does not say which column is which")?,
         };
     }
-    if order.iter().any(|&index| index > 2) {
-        return Err("the header must have 3 columns: width, height, price".to_owned());
-    }
     Ok(order)
 }
 
-fn read_long(records: &[Record], reader: &Reader, grid: &mut Grid, rows: &mut Rows, faults: &mut Faults) {
-    let mut records = records;
+fn read_long(
+    first: &Record,
+    records: &mut impl Iterator<Item = Record>,
+    reader: &Reader,
+    grid: &mut Grid,
+    rows: &mut Rows,
+    faults: &mut Faults,
+) {
     let mut order = [0, 1, 2];
-    if let Some((first, rest)) = records.split_first()
-        && !first.fields.iter().any(|field| looks_numeric(field))
-    {
-        records = rest;
+    if !first.fields_from(0).any(looks_numeric) {
         match column_order(first) {
             Ok(found) => order = found,
             Err(message) => {
@@ -360,14 +386,11 @@ fn read_long(records: &[Record], reader: &Reader, grid: &mut Grid, rows: &mut Ro
                 return;
             }
         }
-    }
-    if records.is_empty() {
-        faults.file("the file has no prices");
-        return;
+        records.next();
     }
     for record in records {
         rows.total += 1;
-        match read_size(record, order, reader) {
+        match read_size(&record, order, reader) {
             Ok((width, height, price)) => {
                 rows.valid += 1;
                 grid.insert((height, width), price);
@@ -375,13 +398,16 @@ fn read_long(records: &[Record], reader: &Reader, grid: &mut Grid, rows: &mut Ro
             Err(message) => faults.line(record.line, message),
         }
     }
+    if rows.total == 0 {
+        faults.file(NO_PRICES);
+    }
 }
 
 fn read_size(record: &Record, order: [usize; 3], reader: &Reader) -> Result<(Length, Length, Option<Minor>), String> {
-    if record.fields.len() != 3 {
-        return Err(format!("3 columns expected (width, height, price), not {}", record.fields.len()));
+    if record.len() != 3 {
+        return Err(format!("3 columns expected (width, height, price), not {}", record.len()));
     }
-    let [width, height, price] = order.map(|index| record.fields[index].as_str());
+    let [width, height, price] = order.map(|index| record.field(index).unwrap_or_default());
     let width = reader.length(Axis::Width, width)?;
     let height = reader.length(Axis::Height, height)?;
     let price = if price == NOT_OFFERED { None } else { Some(reader.price(price)?) };
@@ -390,28 +416,30 @@ fn read_size(record: &Record, order: [usize; 3], reader: &Reader) -> Result<(Len
 
 /// Reads a supplier's grid. Its axes come back beside the prices: a row or column that is wholly "not offered" has none.
 fn read_grid(
-    records: &[Record],
+    records: &mut impl Iterator<Item = Record>,
     reader: &Reader,
     options: &ImportOptions,
     grid: &mut Grid,
     rows: &mut Rows,
     faults: &mut Faults,
 ) -> Option<(Vec<Length>, Vec<Length>)> {
-    let Some((header, lines)) = records.split_first().filter(|(_, lines)| !lines.is_empty()) else {
-        faults.file("the file has no prices");
+    let mut lines = records.peekable();
+    let header = lines.next()?;
+    if lines.peek().is_none() {
+        faults.file(NO_PRICES);
         return None;
-    };
+    }
     // Spreadsheets leave separators behind where a column was cleared.
-    let used = header.fields.iter().rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
-    let (widths, heading_faults) = read_axis(Axis::Width, header.fields.get(1..used).unwrap_or_default(), reader);
+    let used = header.fields_from(1).rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
+    if !(1..=BREAKPOINTS_MAX).contains(&used) {
+        faults.file(format!("1 to {BREAKPOINTS_MAX} widths expected, not {used}"));
+        return None;
+    }
+    let (widths, heading_faults) = read_axis(Axis::Width, header.fields_from(1).take(used), reader);
     for message in heading_faults {
         // Without its width no price below can be placed.
         faults.fatal = true;
         faults.line(header.line, message);
-    }
-    if !(1..=BREAKPOINTS_MAX).contains(&widths.len()) {
-        faults.file(format!("1 to {BREAKPOINTS_MAX} widths expected, not {}", widths.len()));
-        return None;
     }
     if faults.fatal {
         return None;
@@ -419,7 +447,7 @@ fn read_grid(
     let mut heights: BTreeMap<Length, usize> = BTreeMap::new();
     for record in lines {
         rows.total += 1;
-        match read_row(record, &widths, reader, &heights) {
+        match read_row(&record, &widths, reader, &heights) {
             Ok((height, prices)) => {
                 rows.valid += 1;
                 heights.insert(height, record.line);
@@ -435,11 +463,11 @@ fn read_grid(
     Some((widths, heights.into_keys().collect()))
 }
 
-fn read_axis(axis: Axis, fields: &[String], reader: &Reader) -> (Vec<Length>, Vec<String>) {
+fn read_axis<'a>(axis: Axis, fields: impl Iterator<Item = &'a str>, reader: &Reader) -> (Vec<Length>, Vec<String>) {
     let mut seen = BTreeSet::new();
     let mut values = Vec::new();
     let mut messages = Vec::new();
-    for (index, field) in fields.iter().enumerate() {
+    for (index, field) in fields.enumerate() {
         match reader.length(axis, field) {
             Ok(value) if seen.insert(value) => values.push(value),
             Ok(value) => messages.push(format!("{axis} {value} appears twice")),
@@ -456,19 +484,18 @@ fn read_row(
     heights: &BTreeMap<Length, usize>,
 ) -> Result<(Length, Vec<Option<Minor>>), Vec<String>> {
     let columns = widths.len() + 1;
-    let (fields, rest) = record.fields.split_at(columns.min(record.fields.len()));
-    if fields.len() < columns || rest.iter().any(|field| !field.is_empty()) {
-        let found = record.fields.len();
-        return Err(vec![format!("{columns} columns expected, as in the first line, not {found}")]);
+    if record.len() < columns || record.fields_from(columns).any(|field| !field.is_empty()) {
+        return Err(vec![format!("{columns} columns expected, as in the first line, not {}", record.len())]);
     }
     let mut messages = Vec::new();
-    let height = reader.length(Axis::Height, &fields[0]);
+    let height_field = record.field(0).unwrap_or_default();
+    let height = reader.length(Axis::Height, height_field);
     if let Some(first) = height.as_ref().ok().and_then(|height| heights.get(height)) {
-        messages.push(format!("height {} already stands in line {first}", shown(&fields[0])));
+        messages.push(format!("height {} already stands in line {first}", shown(height_field)));
     }
     let mut prices = Vec::with_capacity(widths.len());
-    for (field, width) in fields[1..].iter().zip(widths) {
-        match field.as_str() {
+    for (field, width) in record.fields_from(1).zip(widths) {
+        match field {
             "" | NOT_OFFERED => prices.push(None),
             field => match reader.price(field) {
                 Ok(price) => prices.push(Some(price)),
