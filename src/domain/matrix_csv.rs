@@ -5,13 +5,15 @@
 //! export can always be imported again and gives the same grid.
 
 use super::decimal::DecimalFault;
-use super::length::{Length, LengthError};
+use super::length::{Length, LengthError, Unit};
 use super::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, Limits, Outside, PriceMatrix};
 use super::money::{Currency, Minor};
+use header::Column;
 use records::{QuoteFault, Record, Records, Separator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+mod header;
 mod records;
 
 /// The longest file in bytes.
@@ -68,7 +70,9 @@ impl FromStr for Layout {
 /// How to read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// What its prices are in.
+    /// What its sizes are in: the store's unit. A header that names another is a fault.
+    pub unit: Unit,
+    /// What its prices are in: the store's currency. A header that names another is a fault.
     pub currency: Currency,
     /// Its layout; `None` finds out.
     pub layout: Option<Layout>,
@@ -80,8 +84,8 @@ pub struct ImportOptions {
 
 impl ImportOptions {
     /// Finds the layout out, skips nothing, the largest grid.
-    pub fn new(currency: Currency) -> Self {
-        Self { currency, layout: None, skip_bad: false, cells_max: CELLS_MAX }
+    pub fn new(unit: Unit, currency: Currency) -> Self {
+        Self { unit, currency, layout: None, skip_bad: false, cells_max: CELLS_MAX }
     }
 }
 
@@ -141,9 +145,9 @@ pub fn import(file: &[u8], options: &ImportOptions) -> Import {
         match Look::through(records.clone(), separator) {
             Err(fault) => faults.file(fault.to_string()),
             Ok(Look { first: None, .. }) => faults.file(NO_PRICES),
-            Ok(Look { first: Some(first), comma, .. }) => {
-                layout = options.layout.unwrap_or_else(|| detect_layout(&first));
-                let reader = Reader { currency: options.currency, comma };
+            Ok(Look { first: Some(first), lines, comma }) => {
+                layout = options.layout.unwrap_or_else(|| detect_layout(&first, lines));
+                let reader = Reader { unit: options.unit, currency: options.currency, comma };
                 // The look has found every quote in its place, so none of them is a fault.
                 let mut records = records.map_while(Result::ok);
                 match layout {
@@ -228,6 +232,11 @@ impl Faults {
         }
     }
 
+    fn header(&mut self, line: usize, message: String) {
+        self.fatal = true;
+        self.line(line, message);
+    }
+
     fn file(&mut self, message: impl Into<String>) {
         self.fatal = true;
         // Never among those left out: it is the one that decides.
@@ -242,6 +251,7 @@ impl Faults {
 
 /// Reads the numbers of one file.
 struct Reader {
+    unit: Unit,
     currency: Currency,
     /// Whether decimals follow a comma.
     comma: bool,
@@ -286,16 +296,18 @@ fn looks_numeric(field: &str) -> bool {
 /// What must be known of the whole file before a line of it is read.
 struct Look {
     first: Option<Record>,
+    lines: usize,
     /// Whether decimals follow a comma.
     comma: bool,
 }
 
 impl Look {
     fn through(records: Records<'_>, separator: Separator) -> Result<Self, QuoteFault> {
-        let mut look = Self { first: None, comma: false };
+        let mut look = Self { first: None, lines: 0, comma: false };
         for record in records {
             let record = record?;
             look.comma |= separator == Separator::Semicolon && record.fields_from(0).any(has_decimal_comma);
+            look.lines += 1;
             look.first.get_or_insert(record);
         }
         Ok(look)
@@ -309,62 +321,22 @@ fn has_decimal_comma(field: &str) -> bool {
 }
 
 /// A grid's first line has numbers, but not in its corner. Three columns could also be a size whose width is a typing error, so there
-/// the corner must look like one.
-fn detect_layout(first: &Record) -> Layout {
+/// the corner must look like one, and a 0 there needs lines below: alone it is a width that cannot be.
+fn detect_layout(first: &Record, lines: usize) -> Layout {
     let (corner, mut widths) = (first.field(0).unwrap_or_default(), first.fields_from(1));
     let is_corner = match widths.len() {
-        2 if !looks_numeric(corner) || corner == "0" => {
+        2 if corner == "0" => lines > 1,
+        2 if !looks_numeric(corner) => {
             let corner = corner.to_lowercase();
             corner.is_empty()
-                || corner == "0"
                 || ["mm", "cm", "/", "\\", "×", "w x h", "h x w", "w×h"].iter().any(|mark| corner.contains(mark))
                 || Column::of(&corner).is_some()
+                || header::names_unit(&corner)
         }
         2 => false,
         _ => !looks_numeric(corner) || corner == "0",
     };
     if is_corner && widths.any(looks_numeric) { Layout::Grid } else { Layout::Long }
-}
-
-/// A column of the long form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Width,
-    Height,
-    Price,
-}
-
-impl Column {
-    const ALL: [Self; 3] = [Self::Width, Self::Height, Self::Price];
-
-    /// What a heading in lower case names, in the languages suppliers' lists come in.
-    fn of(heading: &str) -> Option<Self> {
-        const WORDS: [(Column, &[&str]); 3] = [
-            (Column::Width, &["width", "breite", "largeur", "ancho", "larghezza", "breedte"]),
-            (Column::Height, &["height", "höhe", "hoehe", "hauteur", "alto", "altezza", "hoogte"]),
-            (Column::Price, &["price", "preis", "prix", "precio", "prezzo", "prijs"]),
-        ];
-        WORDS.iter().find(|(_, words)| words.iter().any(|word| heading.contains(word))).map(|&(column, _)| column)
-    }
-}
-
-/// The place of width, height and price in a line, from its header: names take their columns, the rest follows in the usual order.
-fn column_order(header: &Record) -> Result<[usize; 3], String> {
-    if header.len() != 3 {
-        return Err("the header must have 3 columns: width, height, price".to_owned());
-    }
-    let named: Vec<Option<Column>> = header.fields_from(0).map(|field| Column::of(&field.to_lowercase())).collect();
-    let mut free = (0..3).filter(|&index| named.get(index).is_none_or(Option::is_none));
-    let mut order = [0; 3];
-    for (place, column) in order.iter_mut().zip(Column::ALL) {
-        let mut found = named.iter().enumerate().filter(|(_, name)| **name == Some(column)).map(|(index, _)| index);
-        *place = match (found.next(), found.next()) {
-            (Some(_), Some(_)) => return Err("the header names a column twice".to_owned()),
-            (Some(index), None) => index,
-            (None, _) => free.next().ok_or("the header does not say which column is which")?,
-        };
-    }
-    Ok(order)
 }
 
 fn read_long(
@@ -377,14 +349,12 @@ fn read_long(
 ) {
     let mut order = [0, 1, 2];
     if !first.fields_from(0).any(looks_numeric) {
-        match column_order(first) {
+        let found = header::column_order(first)
+            .and_then(|order| header::check_measures(first, order, reader.unit, reader.currency).map(|()| order));
+        match found {
             Ok(found) => order = found,
-            Err(message) => {
-                // Guessing which number is the width would be worse than reading nothing.
-                faults.fatal = true;
-                faults.line(first.line, message);
-                return;
-            }
+            // Guessing which number is the width, or what it is in, would be worse than reading nothing.
+            Err(message) => return faults.header(first.line, message),
         }
         records.next();
     }
@@ -429,6 +399,11 @@ fn read_grid(
         faults.file(NO_PRICES);
         return None;
     }
+    let corner = header.field(0).unwrap_or_default();
+    if let Err(message) = header::check_corner(corner, reader.unit, reader.currency) {
+        faults.header(header.line, message);
+        return None;
+    }
     // Spreadsheets leave separators behind where a column was cleared.
     let used = header.fields_from(1).rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
     if !(1..=BREAKPOINTS_MAX).contains(&used) {
@@ -438,8 +413,7 @@ fn read_grid(
     let (widths, heading_faults) = read_axis(Axis::Width, header.fields_from(1).take(used), reader);
     for message in heading_faults {
         // Without its width no price below can be placed.
-        faults.fatal = true;
-        faults.line(header.line, message);
+        faults.header(header.line, message);
     }
     if faults.fatal {
         return None;
