@@ -6,6 +6,7 @@ mod doctor;
 mod failpoints;
 mod gdpr;
 mod jobs;
+mod log_lines;
 mod matrices;
 mod migrate;
 mod orders;
@@ -152,13 +153,17 @@ impl Failure {
 
 /// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
 pub fn start_logger() {
-    env_logger::Builder::new()
+    let mut logger = env_logger::Builder::new();
+    logger
         .parse_filters(&log_filter())
         // It tells each migration in four lines; we tell all of them in one.
         .filter_module("refinery_core", log::LevelFilter::Warn)
-        .format_timestamp_millis()
-        .format_target(false)
-        .init();
+        .format(log_lines::format);
+    // Without a descriptor or a thread to spare lines are written by whoever logs, as they would be without all this.
+    if let Ok(lines) = log_lines::to_stderr() {
+        logger.target(env_logger::Target::Pipe(Box::new(lines)));
+    }
+    logger.init();
 }
 
 /// Runs the command line of this process.
@@ -171,7 +176,10 @@ pub fn run() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    match dispatch(cli) {
+    let done = dispatch(cli);
+    // What led to a failure is told before it.
+    log_lines::flush();
+    match done {
         Ok(()) => Exit::Done,
         Err(failure) => {
             failure.tell();

@@ -7,6 +7,7 @@ mod idle;
 mod kill_loop;
 mod kills;
 mod leftovers;
+mod log;
 mod main_job;
 mod poison;
 mod reader;
