@@ -9,6 +9,7 @@ mod kills;
 mod leftovers;
 mod log;
 mod main_job;
+mod panics;
 mod poison;
 mod reader;
 mod stops;
