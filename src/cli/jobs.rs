@@ -1,7 +1,7 @@
 //! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
 use super::output::{Output, table};
-use super::{Failure, open, open_with};
+use super::{Failure, open, open_with, remove_unfinished};
 use crate::config::{DatabaseSettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::documents::{instant, jobs as documents};
@@ -121,7 +121,9 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             output.print(&json!({ "jobs": pruned }), || format!("{pruned} jobs pruned"))?;
         }
         Command::RunNext { upkeep } => {
-            let step = open_with(database, &upkeep, Schema::MakeIfMissing)?.process_next_job()?;
+            let app = open_with(database, &upkeep, Schema::MakeIfMissing)?;
+            remove_unfinished(&app);
+            let step = app.process_next_job()?;
             let document = match &step {
                 Step::Idle => json!({ "processed": false }),
                 Step::Ran { id, job_type, error } => {

@@ -20,12 +20,13 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
-use crate::backup::BackupError;
+use crate::backup::{BackupError, unfinished};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use clap::{Parser, Subcommand};
 pub use failpoints::arm_failpoints;
+use log::{info, warn};
 use output::Output;
 use std::process::ExitCode;
 
@@ -227,4 +228,17 @@ fn open_with(database: &DatabaseSettings, upkeep: &UpkeepSettings, schema: Schem
     options.retention = upkeep.retention();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work
+/// jobs off, and so erase.
+fn remove_unfinished(app: &App) {
+    match unfinished::remove(app.db.path()) {
+        Ok(removed) => {
+            for path in removed {
+                info!("{} is removed, a copy that was cut off", path.display());
+            }
+        }
+        Err(error) => warn!("a copy that was cut off could not be removed, see `quotegrid doctor`: {error}"),
+    }
 }

@@ -2,9 +2,8 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options};
+use super::{Failure, options, remove_unfinished};
 use crate::app::App;
-use crate::backup::unfinished;
 use crate::clock::ManualClock;
 use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, UpkeepSettings, WORKERS, WorkerSettings,
@@ -158,18 +157,6 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     info!("stopped");
     Ok(())
-}
-
-/// What a killed restore or backup has left beside the database holds what was erased since.
-fn remove_unfinished(app: &App) {
-    match unfinished::remove(app.db.path()) {
-        Ok(removed) => {
-            for path in removed {
-                info!("{} is removed, a copy that was cut off", path.display());
-            }
-        }
-        Err(error) => warn!("a copy that was cut off could not be removed, see `quotegrid doctor`: {error}"),
-    }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {
