@@ -210,7 +210,7 @@ impl Worker {
                 Ok(Some(claim)) => {
                     let unended = Unended { worker: self, claim: Some(claim.clone()) };
                     self.run(claim);
-                    unended.is_taken_care_of();
+                    unended.let_go();
                 }
                 Ok(None) => {
                     debug!("no jobs available");
@@ -515,7 +515,7 @@ struct Unended<'a> {
 }
 
 impl Unended<'_> {
-    fn is_taken_care_of(mut self) {
+    fn let_go(mut self) {
         self.claim = None;
     }
 }

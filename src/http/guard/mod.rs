@@ -222,7 +222,7 @@ impl Client {
 
     /// The site that an IPv6 network is part of: what providers give one customer at the most (a /48).
     fn site(self) -> Option<Self> {
-        (self.0 > u32::MAX.into()).then(|| Self(self.0 >> 80 << 80))
+        (self.0 > u32::MAX.into()).then_some(Self(self.0 >> 80 << 80))
     }
 }
 
