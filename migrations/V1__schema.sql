@@ -157,22 +157,26 @@ CREATE TABLE draft_order_records (
     option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
     shopify_draft_order_id TEXT,
     shopify_order_name     TEXT,
+    shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_error         TEXT,                               -- why it is not there; nothing of a person
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
+-- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
+-- which an erasure finds each row on another page.
 CREATE TABLE order_idempotency_keys (
     store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
     order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
-    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 
 -- The queue. It knows nothing of shops: `subject` is opaque to it, and how an eraser finds the jobs about someone. ---------
@@ -196,13 +200,15 @@ CREATE TABLE job_queue (
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
--- Partial indexes: the claim walks waiting jobs only, however many have been finished.
-CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
+-- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
+-- of jobs for a server that hangs is never in the way of the others.
+CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';

@@ -15,8 +15,9 @@ use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
+use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Handover};
 use crate::pricing::Pricing;
-use crate::queue::{self, NewJob, Queue, Registry, Running, Step, Worker};
+use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
 use log::{debug, error};
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -46,6 +47,8 @@ pub struct Options {
     pub retention: Retention,
     /// Whom to tell what a person must know of.
     pub alerts: alerts::Options,
+    /// The Shopify app that orders are handed over by; without one they stay here.
+    pub handover: Option<handover::Options>,
 }
 
 impl Options {
@@ -59,6 +62,7 @@ impl Options {
             worker: queue::Options::default(),
             retention: Retention::default(),
             alerts: alerts::Options::default(),
+            handover: None,
         }
     }
 }
@@ -94,6 +98,8 @@ pub struct App {
     pub hasher: KeyedHasher,
     /// Prices, and what is kept in memory to give them quickly.
     pub pricing: Arc<Pricing>,
+    /// Hands orders over to Shopify.
+    pub handover: Handover,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
@@ -105,17 +111,19 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker, retention, alerts } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
+        let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
         let registry = handlers
             .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
-            .with(ALERT, Poster::new(alerts.url.clone()));
+            .with(ALERT, Poster::new(alerts.url.clone()))
+            .with(DRAFT_ORDER_HANDOVER, HandOver::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let pricing = Arc::new(Pricing::new(&db)?);
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, worker, retention, alerts })
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -179,7 +187,28 @@ impl App {
     /// # Errors
     /// When the lock directory beside the database cannot be used.
     pub fn worker(&self) -> std::io::Result<Worker> {
-        Worker::new(self.db.clone(), self.queue.clone(), self.clock.clone(), self.entropy.as_ref(), self.worker)
+        self.worker_for(self.worker.share)
+    }
+
+    fn worker_for(&self, share: Share) -> std::io::Result<Worker> {
+        let options = queue::Options { share, ..self.worker };
+        Worker::new(self.db.clone(), self.queue.clone(), self.clock.clone(), self.entropy.as_ref(), options)
+    }
+
+    /// Starts `workers` threads for jobs and, where orders are handed over, others for jobs that wait for Shopify: however long it
+    /// hangs, it holds up no other job.
+    fn start_workers(&self, workers: usize) -> std::io::Result<(Vec<Running>, Option<Attended>)> {
+        match self.handover.options().map(|options| options.threads) {
+            _ if workers == 0 => Ok((Vec::new(), None)),
+            None => Ok((vec![Arc::new(self.worker()?).start(workers)?], None)),
+            Some(outside) => {
+                let running = vec![
+                    Arc::new(self.worker_for(Share::Inside)?).start(workers)?,
+                    Arc::new(self.worker_for(Share::Outside)?).start(outside)?,
+                ];
+                Ok((running, Some(self.handover.attend()?)))
+            }
+        }
     }
 
     /// How long finished things are kept.
@@ -189,8 +218,15 @@ impl App {
 
     /// The way in for orders.
     pub fn orders(&self) -> Orders {
-        let (clock, entropy) = (self.clock.clone(), self.entropy.clone());
-        Orders::new(self.db.clone(), clock, entropy, self.hasher.clone(), self.pricing.clone())
+        Orders::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.hasher.clone(),
+            self.pricing.clone(),
+            self.queue.clone(),
+            self.handover.clone(),
+        )
     }
 
     /// A scrubber of this database.
@@ -230,22 +266,25 @@ impl App {
     /// When a thread cannot be had.
     pub fn start(&self, workers: usize) -> std::io::Result<Background> {
         let stopping = Arc::new(AtomicBool::new(false));
-        let running = if workers > 0 { Some(Arc::new(self.worker()?).start(workers)?) } else { None };
+        let (running, attended) = self.start_workers(workers)?;
         let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
         let scrub = keep_going("scrub", stop.clone(), move |_stop| scrubber.run(&until))?;
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, scrub, stopping, housekeeping, sweep, stop })
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
-        let (pricing, db) = (self.pricing.clone(), self.db.clone());
+        let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
         let sweep = move |stop: &Stop| {
             while !stop.rest(SWEEP_EVERY) {
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
+                }
+                if let Err(error) = handover.sweep(&db) {
+                    debug!("Shopify's tokens were not swept: {error}");
                 }
             }
         };
@@ -301,7 +340,8 @@ pub struct Ran {
 #[derive(Debug)]
 pub struct Background {
     db: Db,
-    running: Option<Running>,
+    running: Vec<Running>,
+    attended: Option<Attended>,
     scrub: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
@@ -313,9 +353,13 @@ impl Background {
     /// Stops: running jobs get `grace` to end and are given back otherwise.
     pub fn stop(self, grace: Duration) {
         self.stop.ask();
-        if let Some(running) = self.running {
-            running.stop(grace);
-        }
+        // Nobody waits for what is not going to happen.
+        drop(self.attended);
+        std::thread::scope(|scope| {
+            for running in self.running {
+                scope.spawn(move || running.stop(grace));
+            }
+        });
         self.stopping.store(true, Ordering::Relaxed);
         self.db.news().spread();
         let _panicked = self.scrub.join();

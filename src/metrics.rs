@@ -59,7 +59,7 @@ pub struct StatusLabels {
     pub status: &'static str,
 }
 
-/// The label of webhooks.
+/// The label of things that are counted by what became of them.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OutcomeLabels {
     /// What became of it.
@@ -83,6 +83,10 @@ pub struct Figures {
     pub last_webhook_seconds: Option<f64>,
     /// Webhooks by what became of them, since the start.
     pub webhooks: [(&'static str, u64); 7],
+    /// Orders by what became of handing them over, since the start.
+    pub handovers: [(&'static str, u64); 7],
+    /// Requests that wait for Shopify's checkout now.
+    pub handover_waiting: u64,
     /// Changes that wait for the writer now.
     pub writer_waiting: u64,
     /// Transactions committed.
@@ -111,6 +115,8 @@ struct Shown {
     next_deadline_seconds: Gauge<f64, AtomicU64>,
     last_webhook_seconds: Gauge<f64, AtomicU64>,
     webhooks: Family<OutcomeLabels, Counter>,
+    handovers: Family<OutcomeLabels, Counter>,
+    handover_waiting: Gauge,
     writer_waiting: Gauge,
     writer_commits: Counter,
     writer_changes: Counter,
@@ -146,6 +152,12 @@ impl Shown {
             self.last_webhook_seconds.clone(),
         );
         registry.register("webhooks", "Webhooks by what became of them", self.webhooks.clone());
+        registry.register("handovers", "Orders by what became of handing them over to Shopify", self.handovers.clone());
+        registry.register(
+            "handover_waiting_requests",
+            "Requests that wait for Shopify's checkout now",
+            self.handover_waiting.clone(),
+        );
         registry.register("writer_waiting", "Changes that wait for the writer now", self.writer_waiting.clone());
         registry.register("writer_commits", "Transactions committed", self.writer_commits.clone());
         registry.register("writer_changes", "Changes committed", self.writer_changes.clone());
@@ -167,6 +179,10 @@ impl Shown {
         for (outcome, count) in figures.webhooks {
             self.webhooks.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
         }
+        for (outcome, count) in figures.handovers {
+            self.handovers.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
+        }
+        self.handover_waiting.set(signed(figures.handover_waiting));
         self.oldest_due_seconds.set(figures.oldest_due_seconds);
         self.failed_duty_jobs.set(signed(figures.failed_duty_jobs));
         // A comparison with NaN is false: what is not known alarms nobody.

@@ -102,12 +102,20 @@ impl Fixture {
     /// # Panics
     /// When no temporary directory or database can be made.
     pub fn with_handlers(handlers: Registry) -> Self {
+        Self::opened_with(|options| options.handlers = handlers)
+    }
+
+    /// The same with other options: the database, the clock and the entropy are the fixture's own.
+    ///
+    /// # Panics
+    /// When no temporary directory or database can be made.
+    pub fn opened_with(adjust: impl FnOnce(&mut Options)) -> Self {
         let directory = tempfile::Builder::new().prefix("quotegrid-").tempdir().expect("a temporary directory");
         let clock = Arc::new(ManualClock::default());
         let mut options = Options::new(directory.path().join("quotegrid.db"));
+        adjust(&mut options);
         options.clock = clock.clone();
         options.entropy = Arc::new(SeededEntropy::new(1));
-        options.handlers = handlers;
         let app = Arc::new(App::open(options).expect("a new database"));
         // Without limits of requests: a clock that stands still gives none back.
         let site = Site::new(app.clone(), Secrets::new([Self::SECRET]))

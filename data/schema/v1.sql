@@ -40,7 +40,10 @@ CREATE TABLE draft_order_records (
     option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
     shopify_draft_order_id TEXT,
     shopify_order_name     TEXT,
+    shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_error         TEXT,                               -- why it is not there; nothing of a person
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
@@ -105,6 +108,7 @@ CREATE TABLE job_queue (
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
@@ -146,7 +150,7 @@ CREATE TABLE order_idempotency_keys (
     store_id       TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     key_hash       BLOB NOT NULL CHECK (length(key_hash) = 32),  -- keyed
     order_hash     BLOB NOT NULL CHECK (length(order_hash) = 32), -- of what was ordered: the key with another order is refused
-    draft_order_id TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
@@ -237,16 +241,15 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
-CREATE INDEX order_idempotency_keys_draft_order_id ON order_idempotency_keys (draft_order_id);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:16:37.603463973Z', '10738196670507789468');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T17:45:26.185235686Z', '1649523131404408852');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

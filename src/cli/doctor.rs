@@ -4,13 +4,15 @@ use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
 use crate::backup::unfinished;
-use crate::config::{DatabaseSettings, UpkeepSettings};
+use crate::catalog::stores;
+use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
 use crate::documents::{gdpr, instant, jobs, optional_instant};
 use crate::erasure::requests::{self, Duties};
 use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, DUTY};
 use crate::intake;
+use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ use std::time::{Duration, Instant};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
+    #[command(flatten)]
+    shopify: ShopifySettings,
     #[command(flatten)]
     upkeep: UpkeepSettings,
     /// First write the file anew, without free pages: what an own sqlite3 shell has deleted is gone then. Stop the server before;
@@ -44,12 +48,19 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
+/// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
+const SHOPS_TRIED: usize = 3;
+
+/// Stores among which they are found.
+const STORES_LOOKED_AT: usize = 100;
+
 /// Free bytes on the disk below which it is as good as full.
 const DISK_FREE_MIN: u64 = 100 << 20;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let mut options = options(database, Schema::MustBeCurrent);
     options.retention = args.upkeep.retention();
+    options.handover = args.shopify.handover()?;
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
         drop(App::open(super::options(database, Schema::MustBeCurrent))?);
@@ -74,11 +85,35 @@ struct Report {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: Duties,
     failed_duty_jobs: u64,
+    handover: Handovers,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     can_clear_gaps: bool,
     problems: Vec<String>,
+}
+
+/// How handing orders over to Shopify stands.
+#[derive(Default)]
+struct Handovers {
+    is_configured: bool,
+    failed_jobs: u64,
+    /// Why the app gets no access, by shop.
+    refused: Vec<(String, String)>,
+}
+
+impl Handovers {
+    fn look(app: &App) -> Result<Self, Failure> {
+        let (failed_jobs, stores) = app.db.read(|connection| -> db::Result<_> {
+            let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
+            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?))
+        })?;
+        let is_configured = app.handover.options().is_some();
+        let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
+        let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
+        let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
+        Ok(Self { is_configured, failed_jobs, refused: refused.collect() })
+    }
 }
 
 /// How long small durable writes take beside the database.
@@ -115,6 +150,7 @@ impl Report {
             oldest_due_at,
             duties,
             failed_duty_jobs,
+            handover: Handovers::look(app)?,
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
@@ -136,6 +172,15 @@ impl Report {
             let count = self.failed_duty_jobs;
             problems.push(format!(
                 "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        for (shop, why) in &self.handover.refused {
+            problems.push(format!("orders of {shop} cannot be handed over: {why}"));
+        }
+        if self.handover.failed_jobs > 0 {
+            let count = self.handover.failed_jobs;
+            problems.push(format!(
+                "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
             ));
         }
         if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
@@ -213,6 +258,11 @@ impl Report {
                 "nextDueAt": optional_instant(self.duties.next_due_at),
                 "failedJobs": self.failed_duty_jobs,
             },
+            "handover": {
+                "configured": self.handover.is_configured,
+                "failedJobs": self.handover.failed_jobs,
+                "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
+            },
             "lastWebhookAt": optional_instant(self.last_webhook_at),
             "verification": gdpr::verification(&self.verification),
             "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
@@ -241,6 +291,9 @@ impl Report {
         lines.push(format!("jobs          {pending} pending, {processing} processing, {failed} failed"));
         let Duties { open, overdue, to_scrub, .. } = self.duties;
         lines.push(format!("duties        {open} open, {overdue} overdue, {to_scrub} waiting for the scrub"));
+        let Handovers { is_configured, failed_jobs, .. } = self.handover;
+        let app = if is_configured { "by the configured app" } else { "not configured" };
+        lines.push(format!("hand-over     {app}, {failed_jobs} failed"));
         let last = optional_instant(self.last_webhook_at).unwrap_or_else(|| "none known".to_owned());
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;

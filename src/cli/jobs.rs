@@ -2,7 +2,7 @@
 
 use super::output::{Output, table};
 use super::{Failure, open, open_with, remove_unfinished};
-use crate::config::{DatabaseSettings, UpkeepSettings};
+use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::documents::{instant, jobs as documents};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -60,6 +60,8 @@ pub(super) enum Command {
     /// Run the oldest due job now, in this process; exit code 0 also when it fails
     RunNext {
         #[command(flatten)]
+        shopify: ShopifySettings,
+        #[command(flatten)]
         upkeep: UpkeepSettings,
     },
     /// Delete finished jobs that are older than they are kept, with their attempts; a server does so by itself every hour
@@ -116,12 +118,12 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             output.print(&documents::job_in_full(&job, &attempts), || job_text(&job, &attempts))?;
         }
         Command::Prune { upkeep } => {
-            let app = open_with(database, &upkeep, Schema::MustBeCurrent)?;
+            let app = open_with(database, &upkeep, None, Schema::MustBeCurrent)?;
             let pruned = app.housekeeper().prune_jobs(&Stop::default())?;
             output.print(&json!({ "jobs": pruned }), || format!("{pruned} jobs pruned"))?;
         }
-        Command::RunNext { upkeep } => {
-            let app = open_with(database, &upkeep, Schema::MakeIfMissing)?;
+        Command::RunNext { shopify, upkeep } => {
+            let app = open_with(database, &upkeep, shopify.handover()?, Schema::MakeIfMissing)?;
             remove_unfinished(&app);
             let step = app.process_next_job()?;
             let document = match &step {

@@ -24,6 +24,7 @@ use crate::backup::{BackupError, unfinished};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
+use crate::orders::handover;
 use clap::{Parser, Subcommand};
 pub use failpoints::arm_failpoints;
 use log::{info, warn};
@@ -223,8 +224,14 @@ fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
 }
 
 /// The same for a command that works jobs off or keeps house.
-fn open_with(database: &DatabaseSettings, upkeep: &UpkeepSettings, schema: Schema) -> Result<App, Failure> {
+fn open_with(
+    database: &DatabaseSettings,
+    upkeep: &UpkeepSettings,
+    handover: Option<handover::Options>,
+    schema: Schema,
+) -> Result<App, Failure> {
     let mut options = options(database, schema);
+    options.handover = handover;
     options.retention = upkeep.retention();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)

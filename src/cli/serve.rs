@@ -6,7 +6,8 @@ use super::{Failure, options, remove_unfinished};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{
-    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, UpkeepSettings, WORKERS, WorkerSettings,
+    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
+    WorkerSettings,
 };
 use crate::db::Schema;
 use crate::demo::{self, DemoStore};
@@ -30,6 +31,8 @@ use tempfile::TempDir;
 pub(super) struct Args {
     #[command(flatten)]
     server: ServerSettings,
+    #[command(flatten)]
+    shopify: ShopifySettings,
     #[command(flatten)]
     edge: EdgeSettings,
     #[command(flatten)]
@@ -64,11 +67,12 @@ struct Generated {
 
 pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -> Result<(), Failure> {
     // Every setting is checked before anything is touched.
-    let mut secrets = args.server.shopify_secrets()?;
+    let mut secrets = args.shopify.secrets()?;
     let admin_token = args.server.admin_token()?;
     let metrics_token = args.server.metrics_token()?;
     let public_url = args.server.public_url()?;
     let alerts = args.upkeep.alerts()?;
+    let handover = args.shopify.handover()?;
     let makes_up = args.dev || args.ephemeral;
     let mut generated = Generated::default();
     if secrets.is_empty() {
@@ -96,6 +100,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
     options.alerts = alerts;
+    options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
     if let Some(clock) = &frozen_clock {
         options.clock = clock.clone();

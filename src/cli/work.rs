@@ -4,7 +4,7 @@ use super::output::Output;
 use super::signals::StopSignals;
 use super::{Failure, options, remove_unfinished};
 use crate::app::App;
-use crate::config::{DatabaseSettings, UpkeepSettings, WORKERS, WorkerSettings};
+use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings, WORKERS, WorkerSettings};
 use crate::db::Schema;
 use log::info;
 use serde_json::json;
@@ -15,6 +15,8 @@ pub(super) struct Args {
     #[command(flatten)]
     workers: WorkerSettings,
     #[command(flatten)]
+    shopify: ShopifySettings,
+    #[command(flatten)]
     upkeep: UpkeepSettings,
 }
 
@@ -24,6 +26,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
     options.alerts = args.upkeep.alerts()?;
+    options.handover = args.shopify.handover()?;
     let app = App::open(options)?;
     remove_unfinished(&app);
     let workers = args.workers.workers.unwrap_or(WORKERS);

@@ -123,7 +123,10 @@ fn place_in_map(number: u32, size: u32) -> Option<(u32, usize)> {
     if map == lock {
         map += 1;
     }
-    (number > map && number != lock).then_some((map, usize::try_from((number - map - 1) * ENTRY).ok()?))
+    if number <= map || number == lock {
+        return None;
+    }
+    Some((map, usize::try_from((number - map - 1) * ENTRY).ok()?))
 }
 
 /// Where the unallocated middle of a page of rows is, if anything but zeros and former pointers to rows is in it.

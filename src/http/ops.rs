@@ -9,6 +9,7 @@ use crate::erasure::{self, requests};
 use crate::error::{Error, Result};
 use crate::intake;
 use crate::metrics::{CONTENT_TYPE, Figures};
+use crate::orders::handover::{DRAFT_ORDER_HANDOVER, Handover};
 use crate::queue;
 use chrono::{DateTime, SecondsFormat, Utc};
 use log::warn;
@@ -37,8 +38,12 @@ fn ready(site: &Arc<Site>, _request: Request, _params: Params, answer: Answer) {
     let mut members = Map::new();
     members.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     members.insert("schema".to_owned(), json!({ "version": schema, "current": schema == db::newest_version() }));
-    let looked = db.read(|connection| duties(connection, now)).map(|duties| {
+    let looked = db.read(|connection| -> db::Result<_> {
+        Ok((duties(connection, now)?, handovers(connection, &site.app.handover)?))
+    });
+    let looked = looked.map(|(duties, handovers)| {
         members.insert("privacyRequests".to_owned(), duties);
+        members.insert("handover".to_owned(), handovers);
     });
     db.write_then(
         // A page is written: a full disk would let an empty transaction pass.
@@ -124,6 +129,8 @@ fn figures(site: &Site) -> Result<Figures> {
                 ("malformed", count(&refused.malformed)),
                 ("too_large", count(&refused.too_large)),
             ],
+            handovers: site.app.handover.figures().all(),
+            handover_waiting: site.app.handover.waiting() as u64,
             writer_waiting: written(&writer.waiting),
             writer_commits: written(&writer.commits),
             writer_changes: written(&writer.changes),
@@ -134,6 +141,16 @@ fn figures(site: &Site) -> Result<Figures> {
             free_bytes: space.free * space.page_size,
         })
     })
+}
+
+/// How handing orders over to Shopify stands. It makes the server no less ready: orders are taken, and have a page of their own.
+fn handovers(connection: &Connection, handover: &Handover) -> db::Result<Value> {
+    Ok(json!({
+        "configured": handover.options().is_some(),
+        "problems": handover.problems(),
+        "failedJobs": queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
+        "waitingRequests": handover.waiting(),
+    }))
 }
 
 /// How the privacy duties stand. A `failed` job means that a person must act before the duty is due.

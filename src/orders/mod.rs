@@ -2,6 +2,7 @@
 //! whole by themselves, with a page of their own; whoever hands them on reads the record.
 
 pub mod deletion;
+pub mod handover;
 pub mod idempotency;
 pub mod place;
 mod recent;
@@ -19,7 +20,7 @@ use rusqlite::Connection;
 /// # Errors
 /// The database's.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
-    // Keys first: they point at orders, whose deletion would otherwise take them along uncounted.
+    // Keys first: they point at orders.
     let counts = idempotency::delete_some(tx, store, budget)?;
     if counts.is_empty() { records::delete_some(tx, store, budget) } else { Ok(counts) }
 }

@@ -4,6 +4,7 @@
 //! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price
 //! that an edit has ended.
 
+use super::handover::Handover;
 use super::idempotency::{self, First, IdempotencyKey};
 use super::recent::{Recent, Sameness};
 use super::records::{self, NewRecord, PageToken, Record};
@@ -18,6 +19,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::KeyedHasher;
 use crate::pricing::{Pricing, Shelf, Visitor};
+use crate::queue::Queue;
 use chrono::{DateTime, Utc};
 use log::info;
 use rusqlite::Connection;
@@ -61,6 +63,8 @@ pub struct Orders {
     hasher: KeyedHasher,
     pricing: Arc<Pricing>,
     recent: Arc<Recent>,
+    queue: Queue,
+    handover: Handover,
 }
 
 impl std::fmt::Debug for Orders {
@@ -88,17 +92,19 @@ impl Wanted {
 }
 
 impl Orders {
-    /// The way in to `db`, at the prices of `pricing`.
+    /// The way in to `db`, at the prices of `pricing`; what comes in is handed on by `handover`.
     pub fn new(
         db: Db,
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         hasher: KeyedHasher,
         pricing: Arc<Pricing>,
+        queue: Queue,
+        handover: Handover,
     ) -> Self {
         // Its secret is nobody's to repeat, not even a test's.
         let recent = Arc::new(Recent::new(&OsEntropy));
-        Self { db, clock, entropy, hasher, pricing, recent }
+        Self { db, clock, entropy, hasher, pricing, recent, queue, handover }
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
@@ -112,10 +118,36 @@ impl Orders {
         answer: impl FnOnce(Result<Placed>) + Send + 'static,
     ) {
         match self.prepare(visitor, client, key, wanted) {
-            Ok(Prepared::Repeated(placed)) => answer(Ok(*placed)),
-            Ok(Prepared::Order(order)) => self.db.looking_first().write_then(move |tx| order.place(tx), answer),
+            Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
+            Ok(Prepared::Order(order)) => {
+                let orders = self.clone();
+                let answer = move |placed| orders.answer_then(placed, answer);
+                self.db.looking_first().write_then(move |tx| order.place(tx), answer);
+            }
             Err(error) => answer(Err(error)),
         }
+    }
+
+    /// Answers at once, or, where the order is on its way to Shopify, once it is there or it has taken too long.
+    fn answer_then(&self, placed: Result<Placed>, answer: impl FnOnce(Result<Placed>) + Send + 'static) {
+        let placed = match placed {
+            Ok(placed) if self.is_on_its_way(&placed.record) => placed,
+            other => return answer(other),
+        };
+        let Placed { record: Record { id, store, .. }, repeated } = placed;
+        let (db, again) = (self.db.clone(), self.db.clone());
+        let is_sent = move || db.read(|connection| records::is_sent(connection, store, id)).unwrap_or(false);
+        self.handover.wait_then(id, is_sent, move || {
+            let record = again.read(|connection| records::load(connection, store, id));
+            answer(record.map(|record| Placed { record, repeated }));
+        });
+    }
+
+    fn is_on_its_way(&self, record: &Record) -> bool {
+        // What is older has been waited for once already.
+        let wait = self.handover.options().map_or(Duration::ZERO, |options| options.wait);
+        let age = (self.clock.now() - record.created_at).to_std().unwrap_or_default();
+        record.is_open() && age < wait
     }
 
     fn prepare(
@@ -145,7 +177,8 @@ impl Orders {
         let quote = shelf.quote(&wanted.request())?;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
         let token = PageToken::new(now, self.entropy.as_ref());
-        Ok(Prepared::Order(Box::new(Order { now, visitor, wanted, shelf, quote, sameness, id, token })))
+        let handing_over = (self.queue.clone(), self.handover.clone());
+        Ok(Prepared::Order(Box::new(Order { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over })))
     }
 }
 
@@ -211,13 +244,14 @@ struct Order {
     sameness: Same,
     id: DraftOrderId,
     token: PageToken,
+    handing_over: (Queue, Handover),
 }
 
 impl Order {
     /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
     /// rolled-back savepoint wrote in the file, where no erasure finds it.
     fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<Placed> {
-        let Self { now, visitor, wanted, shelf, quote, sameness, id, token } = *self;
+        let Self { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over } = *self;
         let store = visitor.key.store;
         // The key first: a store that was erased or uninstalled in this moment answers nothing.
         let current = visitor.recheck(tx, &wanted.product, shelf.clone())?;
@@ -227,6 +261,8 @@ impl Order {
         let quote = if Arc::ptr_eq(&current, &shelf) { quote } else { current.quote(&wanted.request())? };
         let record = write_down(tx, now, store, id, &token, &wanted.product, &current, &quote)?;
         sameness.note(tx, now, store, id)?;
+        let (queue, handover) = handing_over;
+        handover.enqueue(tx, now, &queue, &visitor.key.shop, id)?;
         Ok(Placed { record, repeated: false })
     }
 }

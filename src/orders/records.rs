@@ -134,6 +134,8 @@ pub fn insert(
 pub struct Record {
     /// Its id.
     pub id: DraftOrderId,
+    /// Its store.
+    pub store: StoreId,
     /// Its place in the store's own sequence.
     pub number: i64,
     /// Opens its page.
@@ -174,23 +176,32 @@ pub struct Record {
     pub shopify_draft_order_id: Option<String>,
     /// Shopify's name for it.
     pub shopify_order_name: Option<String>,
+    /// What it comes to there: taxes may be in it.
+    pub shopify_total: Option<Minor>,
     /// Where it is paid.
     pub checkout_url: Option<String>,
+    /// Why it is not at Shopify, where a hand-over has failed.
+    pub handover_error: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
 
 impl Record {
+    /// Whether it is not at Shopify.
+    pub fn is_open(&self) -> bool {
+        self.status == "open"
+    }
+
     /// The name that people call it by: `#D12`.
     pub fn name(&self) -> String {
         format!("#D{}", self.number)
     }
 }
 
-const COLUMNS: &str = "o.id, o.number, o.token, o.status, o.matrix_id, o.matrix_name, o.product_id, o.product_title, o.width, \
+const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.matrix_id, o.matrix_name, o.product_id, o.product_title, o.width, \
     o.height, o.unit, o.priced_width, o.priced_height, o.quantity, o.currency, o.base_price_minor, \
     o.calculated_price_minor, o.total_price_minor, o.option_selections, o.shopify_draft_order_id, \
-    o.shopify_order_name, o.checkout_url, o.created_at";
+    o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.handover_error, o.created_at";
 
 /// A store's order.
 ///
@@ -221,6 +232,17 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// `NotFound`, and the database's.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
+}
+
+/// Whether a store's order is at Shopify.
+///
+/// # Errors
+/// The database's.
+pub fn is_sent(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM draft_order_records WHERE id = :id AND store_id = :store_id AND status = 'sent'",
+    )?;
+    Ok(statement.exists(named_params! { ":id": id, ":store_id": store })?)
 }
 
 /// The order whose page this token opens, and its shop. Pages are closed while their store is uninstalled, and from the moment in
@@ -257,6 +279,7 @@ pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit:
 fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
     Ok(Record {
         id: row.get("id")?,
+        store: row.get("store_id")?,
         number: row.get("number")?,
         token: PageToken(row.get("token")?),
         status: row.get("status")?,
@@ -277,7 +300,9 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         selections: selections(row.get("option_selections")?)?,
         shopify_draft_order_id: row.get("shopify_draft_order_id")?,
         shopify_order_name: row.get("shopify_order_name")?,
+        shopify_total: row.get("shopify_total_minor")?,
         checkout_url: row.get("checkout_url")?,
+        handover_error: row.get("handover_error")?,
         created_at: row.get::<_, Millis>("created_at")?.0,
     })
 }

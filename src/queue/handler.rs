@@ -29,6 +29,12 @@ pub trait Handler: Send + Sync + 'static {
         MAX_ATTEMPTS
     }
 
+    /// Whether its jobs spend their time waiting for someone else's server. They are run apart from the others then, wherever the
+    /// app has threads for such jobs.
+    fn waits_outside(&self) -> bool {
+        false
+    }
+
     /// What the log should add when a job of this type is given up: what a person must do, and by when.
     fn alarm(&self) -> Option<&'static str> {
         None

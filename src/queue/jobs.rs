@@ -1,6 +1,6 @@
 //! SQL of `job_queue`. Every statement that ends a claim names `(id, claim)` and must change exactly one row.
 
-use super::{AttemptOutcome, Claim, Job, NewJob, Status, attempts, backoff};
+use super::{AttemptOutcome, Claim, Job, NewJob, Share, Status, attempts, backoff};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::domain::ids::JobId;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,11 +19,13 @@ pub(super) fn insert(
     job: &NewJob,
     payload: &str,
     max_attempts: u32,
+    outside: bool,
 ) -> db::Result<Option<JobId>> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
-             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, dedupe_key, subject)
-         VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :dedupe_key, :subject)
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, outside, dedupe_key, subject)
+         VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :outside, :dedupe_key,
+             :subject)
          ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
          DO NOTHING",
     )?;
@@ -35,6 +37,7 @@ pub(super) fn insert(
         ":scheduled_at": Millis(job.scheduled_at.unwrap_or(now)),
         ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
         ":created_at": Millis(now),
+        ":outside": outside,
         ":dedupe_key": job.dedupe_key,
         ":subject": job.subject,
     })?;
@@ -54,46 +57,60 @@ pub(super) fn insert(
 /// # Errors
 /// The database's.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending'
-         ORDER BY scheduled_at, id LIMIT 1",
-    )?;
-    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+    next_claimable_at(connection, Share::All, true)
 }
 
-/// The same for a worker that may not claim suspects now.
-pub(super) fn next_claimable_at(connection: &Connection, suspects: bool) -> db::Result<Option<DateTime<Utc>>> {
-    if suspects {
-        return next_due_at(connection);
+/// The same for a worker that takes this share, and perhaps may not claim suspects now.
+pub(super) fn next_claimable_at(
+    connection: &Connection,
+    share: Share,
+    suspects: bool,
+) -> db::Result<Option<DateTime<Utc>>> {
+    Ok(first_of(connection, share, suspects)?.map(|(at, _)| at))
+}
+
+/// When the first waiting job of a share is due, and whether it is one that waits outside.
+fn first_of(connection: &Connection, share: Share, suspects: bool) -> db::Result<Option<(DateTime<Utc>, bool)>> {
+    let mut first = None;
+    for outside in share.kinds() {
+        // A look by the index for each: one condition on both kinds would have to sort.
+        let mut statement = connection.prepare_cached(
+            "SELECT scheduled_at FROM job_queue
+             WHERE status = 'pending' AND outside = :outside AND (rescues = 0 OR :suspects)
+             ORDER BY scheduled_at, id LIMIT 1",
+        )?;
+        let params = named_params! { ":outside": outside, ":suspects": suspects };
+        let found = statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?;
+        first = first.into_iter().chain(found.map(|at| (at.0, *outside))).min();
     }
-    let mut statement = connection.prepare_cached(
-        "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND rescues = 0
-         ORDER BY scheduled_at, id LIMIT 1",
-    )?;
-    Ok(statement.query_row((), |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+    Ok(first)
 }
 
 /// Which due jobs to claim, in order. Kept apart so that a test can look at its plan.
 pub(super) const DUE: &str =
     "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at FROM job_queue
-     WHERE status = 'pending' AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
+     WHERE status = 'pending' AND outside = :outside AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
      ORDER BY scheduled_at, id LIMIT :limit";
 
-/// Claims up to `limit` due jobs for `worker`, oldest first. A suspect, a job whose last claim was lost, comes alone, and only
-/// when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
+/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A suspect, a job whose last claim was
+/// lost, comes alone, and only when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
 pub(super) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     worker: &str,
     lease: Duration,
     limit: usize,
+    share: Share,
     suspects: bool,
 ) -> db::Result<Vec<Claim>> {
+    let outside = match share {
+        Share::Inside => false,
+        Share::Outside => true,
+        Share::All => first_of(tx, share, suspects)?.is_some_and(|(_, outside)| outside),
+    };
     let mut due = tx.prepare_cached(DUE)?;
-    let due =
-        due.query_map(named_params! { ":now": Millis(now), ":limit": limit, ":suspects": suspects }, claim_from_row)?;
+    let params = named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit, ":suspects": suspects };
+    let due = due.query_map(params, claim_from_row)?;
     let mut claims: Vec<Claim> = Vec::new();
     for claim in due {
         let claim = claim?;
@@ -351,17 +368,20 @@ pub(super) fn renew_leases(tx: &Tx<'_>, now: DateTime<Utc>, worker: &str, lease:
 }
 
 /// Moves waiting jobs whose time was reckoned by a clock that has since stepped back: each keeps its distance. Times that a
-/// caller gave are left alone. At most `limit` jobs; returns how many were moved.
+/// caller gave are left alone. At most `limit` jobs of each kind; returns how many were moved.
 pub(super) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
          SET scheduled_at = :now + (scheduled_at - scheduled_from), scheduled_from = :now
          WHERE status = 'pending' AND id IN (
              SELECT id FROM job_queue
-             WHERE status = 'pending' AND scheduled_at > :now AND scheduled_from > :now
+             WHERE status = 'pending' AND outside = :outside AND scheduled_at > :now AND scheduled_from > :now
              ORDER BY scheduled_at, id LIMIT :limit)",
     )?;
-    let moved = statement.execute(named_params! { ":now": Millis(now), ":limit": limit })?;
+    let mut moved = 0;
+    for outside in Share::All.kinds() {
+        moved += statement.execute(named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit })?;
+    }
     if moved > 0 {
         tx.announce();
     }
@@ -372,10 +392,15 @@ pub(super) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usize) -> db:
 pub(super) fn is_ahead_of_clock(connection: &Connection, now: DateTime<Utc>) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM job_queue
-         WHERE status = 'pending' AND scheduled_at > :now AND scheduled_from > :now
+         WHERE status = 'pending' AND outside = :outside AND scheduled_at > :now AND scheduled_from > :now
          LIMIT 1",
     )?;
-    Ok(statement.exists(named_params! { ":now": Millis(now) })?)
+    for outside in Share::All.kinds() {
+        if statement.exists(named_params! { ":outside": outside, ":now": Millis(now) })? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Which jobs to list.

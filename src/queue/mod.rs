@@ -234,6 +234,30 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
+/// Which jobs a worker takes. Jobs that wait for someone else's server ([`Handler::waits_outside`]) have threads of their own where
+/// the app has any for them, so that a server that hangs holds up nothing but what is meant for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Share {
+    /// Whatever is due.
+    #[default]
+    All,
+    /// Only what is done within this program.
+    Inside,
+    /// Only what waits for others.
+    Outside,
+}
+
+impl Share {
+    /// The values that `outside` has for its jobs.
+    fn kinds(self) -> &'static [bool] {
+        match self {
+            Self::All => &[false, true],
+            Self::Inside => &[false],
+            Self::Outside => &[true],
+        }
+    }
+}
+
 /// How a claim ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum AttemptOutcome {
@@ -284,7 +308,8 @@ impl Queue {
         }
         let id = JobId::new(now, self.entropy.array());
         let max_attempts = job.max_attempts.unwrap_or_else(|| self.registry.max_attempts(&job.job_type));
-        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts)? {
+        let outside = self.registry.find(&job.job_type).is_some_and(|handler| handler.waits_outside());
+        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts, outside)? {
             return Ok(existing);
         }
         tx.announce();

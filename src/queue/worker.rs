@@ -5,7 +5,7 @@ use super::handler::Effect;
 use super::jobs::{self, AfterFailure};
 use super::keeper::Keeper;
 use super::lease::{Census, Identity};
-use super::{Claim, Context, Finish, JobError, Queue};
+use super::{Claim, Context, Finish, JobError, Queue, Share};
 use crate::clock::Clock;
 use crate::db::writer::panic_message;
 use crate::db::{self, Db, Tx, Writes, lock};
@@ -43,11 +43,13 @@ pub struct Options {
     /// How often claims are looked after: its own are kept alive, those of dead and hung workers freed. After a crash elsewhere, jobs
     /// run again within about this.
     pub round: Duration,
+    /// Which jobs it takes.
+    pub share: Share,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), round: Duration::from_millis(500) }
+        Self { lease: Duration::from_secs(30), round: Duration::from_millis(500), share: Share::All }
     }
 }
 
@@ -177,6 +179,7 @@ impl Worker {
         let mut keeper = Keeper::new(self);
         keeper.rescue().and_then(|()| keeper.follow_clock()).map_err(std::io::Error::other)?;
         let watch = self.db.watch().map_err(std::io::Error::other)?;
+        let kind = if self.options.share == Share::Outside { "outside-" } else { "" };
         let mut handles = Vec::new();
         let worker = self.clone();
         handles.push(
@@ -186,7 +189,8 @@ impl Worker {
         );
         for number in 0..threads {
             let worker = self.clone();
-            handles.push(std::thread::Builder::new().name(format!("jobs-{number}")).spawn(move || worker.work())?);
+            handles
+                .push(std::thread::Builder::new().name(format!("jobs-{kind}{number}")).spawn(move || worker.work())?);
         }
         Ok(Running { worker: self.clone(), handles })
     }
@@ -274,14 +278,14 @@ impl Worker {
 
     /// A look that writes nothing: an idle worker leaves the disk alone.
     fn is_due(&self) -> db::Result<bool> {
-        let suspects = self.may_claim_suspects();
-        let next = self.db.read(|connection| jobs::next_claimable_at(connection, suspects))?;
+        let (share, suspects) = (self.options.share, self.may_claim_suspects());
+        let next = self.db.read(|connection| jobs::next_claimable_at(connection, share, suspects))?;
         Ok(next.is_some_and(|at| at <= self.clock.now()))
     }
 
     fn rest(&self, seen: u64) {
-        let suspects = self.may_claim_suspects();
-        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, suspects)) {
+        let (share, suspects) = (self.options.share, self.may_claim_suspects());
+        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, share, suspects)) {
             Ok(Some(at)) => (at - self.clock.now()).to_std().unwrap_or(Duration::ZERO),
             Ok(None) => IDLE,
             Err(_told_when_claiming) => FAULT_PAUSE,
@@ -292,9 +296,11 @@ impl Worker {
 
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
-        let suspects = self.may_claim_suspects();
-        let claims =
-            self.db.looking_first().write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, suspects))?;
+        let (share, suspects) = (self.options.share, self.may_claim_suspects());
+        let claims = self
+            .db
+            .looking_first()
+            .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
         fail::fail_point!("queue::claimed");
         for claim in &claims {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);

@@ -8,6 +8,7 @@ mod catalog;
 mod database;
 mod edge;
 mod gdpr;
+mod handover;
 mod model;
 mod operators;
 mod orders;

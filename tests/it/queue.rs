@@ -2,7 +2,7 @@
 
 use quotegrid::error::{Error, Kind};
 use quotegrid::queue::{
-    self, Claim, Context, Filter, Finish, Handler, JobError, NewJob, Registry, Status, Step, Worker,
+    self, Claim, Context, Filter, Finish, Handler, JobError, NewJob, Options, Registry, Share, Status, Step, Worker,
 };
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
@@ -654,13 +654,54 @@ fn trigger(fixture: &Fixture, sql: &'static str) {
     done.expect("writable");
 }
 
+/// A handler whose jobs wait for someone else's server.
+struct Outside;
+
+impl Handler for Outside {
+    fn run(&self, _job: &Claim, _context: &Context) -> Result<Finish, JobError> {
+        Ok(Finish::done())
+    }
+
+    fn waits_outside(&self) -> bool {
+        true
+    }
+}
+
+#[test]
+fn a_worker_takes_its_share_and_one_for_all_takes_the_oldest_of_both_kinds() {
+    let handlers = Registry::new().with("out", Outside).with("in", Run(|_: &Claim, _: &Context| Ok(Finish::done())));
+    let fixture = Fixture::with_handlers(handlers);
+    let worker = |share| {
+        let (app, options) = (&fixture.app, Options { share, ..Options::default() });
+        Worker::new(app.db.clone(), app.queue.clone(), app.clock.clone(), app.entropy.as_ref(), options)
+            .expect("a worker")
+    };
+    let (inside, outside, all) = (worker(Share::Inside), worker(Share::Outside), worker(Share::All));
+    let enqueue = |types: &[&str]| {
+        for job_type in types {
+            fixture.enqueue(job_type, json!({}));
+            fixture.advance(Duration::from_millis(1));
+        }
+    };
+    let took = |worker: &Worker| match worker.step().expect("a working database") {
+        Step::Ran { job_type, .. } => job_type,
+        Step::Idle => "nothing".to_owned(),
+    };
+    enqueue(&["out", "out", "in"]);
+    assert_eq!([took(&inside), took(&inside)], ["in", "nothing"]);
+    enqueue(&["in"]);
+    assert_eq!([took(&outside), took(&outside), took(&outside)], ["out", "out", "nothing"]);
+    enqueue(&["out", "in", "out"]);
+    assert_eq!([took(&all), took(&all), took(&all), took(&all), took(&all)], ["in", "out", "in", "out", "nothing"]);
+}
+
 #[test]
 fn the_claim_walks_the_index_of_waiting_jobs_and_sorts_nothing() {
     let fixture = Fixture::new();
     for sql in [
-        "SELECT id, rescues FROM job_queue WHERE status = 'pending' AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
-        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' ORDER BY scheduled_at, id LIMIT 1",
-        "SELECT 1 FROM job_queue WHERE status = 'pending' AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
+        "SELECT id, rescues FROM job_queue WHERE status = 'pending' AND outside = 0 AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
+        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' AND outside = 1 ORDER BY scheduled_at, id LIMIT 1",
+        "SELECT 1 FROM job_queue WHERE status = 'pending' AND outside = 0 AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
     ] {
         let plan = plan(&fixture, sql);
         assert!(plan.contains("job_queue_pending"), "{plan}");

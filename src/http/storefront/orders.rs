@@ -158,10 +158,11 @@ impl<'a> CreatedBody<'a> {
         let with_options = !record.selections.is_empty();
         Self {
             draft_order_id: record.id.to_string(),
-            name: record.name(),
+            // Shopify's, once it is there: it is what the merchant and the checkout call it.
+            name: record.shopify_order_name.clone().unwrap_or_else(|| record.name()),
             // Widgets send the shopper there whatever it is: it is never missing.
             checkout_url: record.checkout_url.clone().unwrap_or_else(|| page_url(record, public_url)),
-            total: record.currency.format(record.total_price),
+            total: record.currency.format(record.shopify_total.unwrap_or(record.total_price)),
             currency: record.currency.code(),
             price: money(record.unit_price),
             dimensions: Dimensions {

@@ -191,7 +191,8 @@ fn read(connection: &mut Connection, scratch: &mut [u8], close: bool) -> bool {
     if connection.input.len() < length {
         return false;
     }
-    assert!(connection.input.starts_with(b"HTTP/1.1 200 "), "{}", connection.input.escape_ascii());
+    let is_good = connection.input.starts_with(b"HTTP/1.1 200 ") || connection.input.starts_with(b"HTTP/1.1 201 ");
+    assert!(is_good, "{}", connection.input.escape_ascii());
     connection.input.clear();
     true
 }

@@ -1,12 +1,17 @@
-//! The README's examples for test suites in other languages, run as they are printed.
+//! The README's examples for test suites in other languages, run as they are printed; its commands and its table of contents.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+fn readme() -> String {
+    fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
+}
+
 /// The example in `language`, and what runs it; `None` where this machine lacks it.
 fn example(language: &str, program: &str) -> Option<String> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
+    let readme = readme();
     let section = readme.split("## As a test fixture").nth(1).expect("the section");
     let example = section.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("\n```").next());
     let example = example.unwrap_or_else(|| panic!("an example in {language}")).to_owned();
@@ -61,5 +66,42 @@ fn every_example_that_signs_a_webhook_gives_it_an_id_of_its_own() {
         let Some(example) = example(language, program) else { continue };
         let named = example.split("\"X-Shopify-Webhook-Id\":").nth(1).and_then(|rest| rest.lines().next());
         assert!(named.is_some_and(|value| value.contains(fresh)), "{language}: {named:?}");
+    }
+}
+
+#[test]
+fn every_command_is_named_once() {
+    let readme = readme();
+    let list = readme.split("### Commands\n\n```text\n").nth(1).and_then(|rest| rest.split("\n```").next());
+    let lines: Vec<&str> = list.expect("a list of commands").lines().collect();
+    let name = |line: &str| line.strip_prefix("quotegrid ")?.split(' ').next().map(str::to_owned);
+    let named: BTreeSet<String> = lines.iter().filter_map(|line| name(line)).collect();
+    let uses: BTreeSet<&str> = lines.iter().map(|line| line[..27].trim_end()).collect();
+    assert_eq!(uses.len(), lines.len(), "one is named twice: {lines:#?}");
+    let help = Command::new(env!("CARGO_BIN_EXE_quotegrid")).arg("--help").output().expect("it runs");
+    let help = String::from_utf8(help.stdout).expect("text");
+    let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
+    // What is told in two lines goes on further right.
+    let commands = commands.lines().filter_map(|line| line.strip_prefix("  ")?.split(' ').next());
+    let commands: BTreeSet<String> =
+        commands.filter(|name| !name.is_empty() && *name != "help").map(str::to_owned).collect();
+    assert_eq!(named, commands);
+}
+
+#[test]
+fn the_links_to_sections_lead_to_them() {
+    let readme = readme();
+    let outside_code: Vec<&str> = readme.split("```").step_by(2).collect();
+    let anchor = |heading: &str| {
+        let kept = heading.to_lowercase().replace(' ', "-");
+        kept.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).collect::<String>()
+    };
+    let lines = outside_code.iter().flat_map(|text| text.lines()).filter(|line| line.starts_with('#'));
+    let headings: BTreeSet<String> = lines.map(|line| anchor(line.trim_start_matches('#').trim())).collect();
+    let links: Vec<&str> =
+        readme.split("](#").skip(1).filter_map(|rest| rest.split_once(')').map(|(link, _)| link)).collect();
+    assert!(links.len() > 15, "{links:?}");
+    for link in links {
+        assert!(headings.contains(link), "{link} is not among {headings:#?}");
     }
 }

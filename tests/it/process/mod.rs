@@ -2,7 +2,7 @@
 
 mod disk;
 mod duplicates;
-mod harness;
+pub(crate) mod harness;
 mod idle;
 mod kill_loop;
 mod kills;

@@ -1,0 +1,327 @@
+//! The handler of `draft_order_handover`.
+
+use super::rows::{self, Standing};
+use super::sessions::Sessions;
+use super::{Figures, Handover, ORDER_ID, Parts};
+use crate::db;
+use crate::domain::ids::DraftOrderId;
+use crate::domain::money::Currency;
+use crate::error::Error;
+use crate::orders::records::{self, Record};
+use crate::queue::{Claim, Context, Finish, Handler, JobError};
+use crate::shopify::admin::{self, Draft, DraftOrder, Trouble};
+use chrono::{DateTime, Utc};
+use log::{error, info, warn};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// With rests that double from two seconds to six hours, the last try is more than three days after the first.
+const ATTEMPTS: u32 = 25;
+
+/// Where this process has no app and another may have one.
+const NO_APP_REST: Duration = Duration::from_secs(60);
+
+/// How soon after an unclear call its draft is looked for; then at twice the age each time.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// An order that is older is looked for before its first draft is asked for: it costs one call, and a database that was restored from
+/// an old copy does not know what it has handed over since.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// Hands orders over.
+pub struct HandOver(Arc<Parts>);
+
+impl HandOver {
+    /// The handler of the jobs that `handover` enqueues.
+    pub fn new(handover: &Handover) -> Self {
+        Self(handover.0.clone())
+    }
+}
+
+impl Handler for HandOver {
+    fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
+        let id: Option<DraftOrderId> = job.payload[ORDER_ID].as_str().and_then(|id| id.parse().ok());
+        let id = id.ok_or_else(|| JobError::Permanent(format!("the payload must name an order as {ORDER_ID}")))?;
+        let outcome = self.hand_over(id, context);
+        if outcome.is_err() {
+            // Nothing comes of it now: whoever waits for it goes on with our own page.
+            self.0.waiting.tell(id);
+        }
+        outcome
+    }
+
+    fn max_attempts(&self) -> u32 {
+        ATTEMPTS
+    }
+
+    fn waits_outside(&self) -> bool {
+        true
+    }
+
+    fn alarm(&self) -> Option<&'static str> {
+        Some(
+            "- the order is kept and its page is open, but it is not at Shopify: mend the cause and `quotegrid jobs retry` it",
+        )
+    }
+}
+
+impl HandOver {
+    fn hand_over(&self, id: DraftOrderId, context: &Context) -> Result<Finish, JobError> {
+        let (Some(sessions), Some(options)) = (&self.0.sessions, &self.0.options) else {
+            warn!(
+                "an order waits to be handed over to Shopify, and no app is configured here: set QUOTEGRID_SHOPIFY_CLIENT_ID"
+            );
+            return Err(JobError::Snooze(NO_APP_REST));
+        };
+        let found = context.db().read(|connection| -> db::Result<_> {
+            let Some(standing) = rows::standing(connection, id)? else { return Ok(None) };
+            let record = records::find(connection, standing.store, id)?;
+            Ok(record.map(|record| (standing, record)))
+        })?;
+        let Some((standing, record)) = found else { return Ok(self.leave(id)) };
+        if standing.is_sent {
+            self.0.waiting.tell(id);
+            return Ok(Finish::done());
+        }
+        if !standing.is_live {
+            // Tokens do not survive an uninstallation.
+            sessions.forget(&standing.shop);
+            return Ok(self.leave(id));
+        }
+        if context.is_stopping() {
+            return Err(JobError::Stopped);
+        }
+        if let Some(rest) = sessions.pause_left(&standing.shop) {
+            return Err(JobError::Snooze(rest));
+        }
+        let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
+        let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
+        match order.standing.attempted_at {
+            None if age <= FRESH => order.create(),
+            attempted_at => order.look_up(attempted_at),
+        }
+    }
+
+    /// There is nothing to hand over, or nobody to hand it to.
+    fn leave(&self, id: DraftOrderId) -> Finish {
+        count(&self.0.figures.left);
+        self.0.waiting.tell(id);
+        Finish::done()
+    }
+}
+
+fn count(figure: &AtomicU64) {
+    figure.fetch_add(1, Ordering::Relaxed);
+}
+
+/// An order on its way.
+struct Order<'a> {
+    parts: &'a Arc<Parts>,
+    sessions: &'a Sessions,
+    settle: Duration,
+    context: &'a Context,
+    id: DraftOrderId,
+    standing: Standing,
+    record: Record,
+}
+
+impl Order<'_> {
+    /// Asks for the draft. Nothing has been asked for, or it is sure that nothing was made.
+    fn create(self) -> Result<Finish, JobError> {
+        let begun = Instant::now();
+        let (id, store) = (self.id, self.standing.store);
+        // First what may fail without a trace: a note costs two commits.
+        if let Err(trouble) = self.sessions.prepare(&self.standing.shop) {
+            return self.put_off(trouble);
+        }
+        let now = self.context.now();
+        let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?));
+        if let Err(error) = noted {
+            return self.refused_by_us(error);
+        }
+        fail::fail_point!("handover::noted");
+        let body = admin::create(&draft_of(&self.record));
+        let answer = self.sessions.ask(&self.standing.shop, &body, begun);
+        let answer =
+            answer.and_then(|heard| admin::read_created(heard.status, heard.retry_after.as_deref(), &heard.body));
+        fail::fail_point!("handover::answered");
+        match answer {
+            Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),
+            Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
+            Err(trouble) => {
+                let error = trouble.to_string();
+                let keep = !matches!(trouble, Trouble::Throttled { .. });
+                self.context.write(move |tx| {
+                    Ok(rows::note_failure(tx, store, id, true, Some(error.as_str()).filter(|_| keep))?)
+                })?;
+                fail::fail_point!("handover::cleared");
+                self.put_off(trouble)
+            }
+        }
+    }
+
+    /// Looks whether the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear; at
+    /// once where none is known to have been asked for.
+    fn look_up(self, attempted_at: Option<DateTime<Utc>>) -> Result<Finish, JobError> {
+        let (id, store, now) = (self.id, self.standing.store, self.context.now());
+        let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
+            // The clock was set back. From now on, then: rather too late than twice.
+            self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?))?;
+            return Err(JobError::Snooze(self.settle.min(FIRST_LOOK)));
+        };
+        let body = admin::find(&id.to_string());
+        let answer = self.sessions.ask(&self.standing.shop, &body, Instant::now());
+        let answer = answer.and_then(|heard| {
+            admin::read_found(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
+        });
+        fail::fail_point!("handover::looked");
+        match answer {
+            Ok(drafts) => {
+                if drafts.len() > 1 {
+                    let count = drafts.len();
+                    error!("order {id} is at Shopify {count} times: keep the oldest draft order and delete the others");
+                }
+                match drafts.into_iter().next() {
+                    Some(draft) => Ok(self.close(draft, |figures| &figures.found)),
+                    None if age >= self.settle => self.create(),
+                    None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
+                }
+            }
+            // Whatever is wrong with the look, the draft may be there: it is never the end.
+            Err(Trouble::Refused(why)) => self.put_off(Trouble::Blocked(why)),
+            Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
+            Err(trouble) => self.put_off(trouble),
+        }
+    }
+
+    /// Nothing was done by this call.
+    fn put_off(self, trouble: Trouble) -> Result<Finish, JobError> {
+        let Self { parts, sessions, .. } = self;
+        let (figures, shop) = (&parts.figures, &self.standing.shop);
+        match trouble {
+            Trouble::Throttled { after } => {
+                count(&figures.throttled);
+                sessions.pause(shop, after);
+                Err(JobError::Snooze(after))
+            }
+            Trouble::Refused(why) => {
+                count(&figures.refused);
+                Err(JobError::Permanent(why))
+            }
+            Trouble::TokenRefused | Trouble::Blocked(_) | Trouble::Unclear { .. } => {
+                count(&figures.blocked);
+                let why = trouble.to_string();
+                sessions.note(shop, Some(&why));
+                Err(JobError::Retry(why))
+            }
+        }
+    }
+
+    /// The note stays, and the next run looks the draft up.
+    fn unclear(self, why: &str, after: Option<Duration>) -> Result<Finish, JobError> {
+        let (id, store) = (self.id, self.standing.store);
+        count(&self.parts.figures.unclear);
+        self.sessions.note(&self.standing.shop, Some(why));
+        if let Some(after) = after {
+            self.sessions.pause(&self.standing.shop, after);
+        }
+        let error = why.to_owned();
+        self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&error))?))?;
+        Err(JobError::Retry(why.to_owned()))
+    }
+
+    /// Our own database did not let the draft be asked for: the store has just gone, or something is wrong here.
+    fn refused_by_us(self, error: JobError) -> Result<Finish, JobError> {
+        let (id, parts) = (self.id, self.parts);
+        let standing = self.context.db().read(|connection| rows::standing(connection, id))?;
+        if standing.is_some_and(|standing| standing.is_live && !standing.is_sent) {
+            return Err(error);
+        }
+        count(&parts.figures.left);
+        parts.waiting.tell(id);
+        Ok(Finish::done())
+    }
+
+    /// The draft is there: the order says so from the commit on that ends the job.
+    fn close(self, draft: DraftOrder, figure: fn(&Figures) -> &AtomicU64) -> Finish {
+        let (id, store, parts) = (self.id, self.standing.store, self.parts.clone());
+        self.sessions.note(&self.standing.shop, None);
+        let total = total_minor(&draft, self.record.currency);
+        // Taxes may add to it; what takes away from it is not ours.
+        if total.is_some_and(|total| total < self.record.total_price.get()) {
+            warn!(
+                "order {id} comes to less at Shopify than was quoted: does a discount or tax setting of the shop change it?"
+            );
+        }
+        Finish::with(move |tx, _now| -> Result<(), Error> {
+            let is_kept = rows::mark_sent(tx, store, id, &draft, total)?;
+            tx.after_commit(move || {
+                count(if is_kept { figure(&parts.figures) } else { &parts.figures.left });
+                parts.waiting.tell(id);
+                info!("draft order handed over id={id} kept={is_kept}");
+            });
+            Ok(())
+        })
+    }
+}
+
+/// What the draft comes to in minor units, where it is in the order's currency.
+fn total_minor(draft: &DraftOrder, currency: Currency) -> Option<i64> {
+    let (amount, code) = draft.total.as_ref()?;
+    if code != currency.code() {
+        return None;
+    }
+    // Shopify drops and adds zeros: 25.0 for 25.00, 30.0 for 30 yen.
+    let (whole, decimals) = amount.split_once('.').unwrap_or((amount, ""));
+    let places = usize::try_from(currency.exponent()).ok()?;
+    let (kept, rest) = decimals.split_at_checked(places).unwrap_or((decimals, ""));
+    if rest.bytes().any(|digit| digit != b'0') {
+        return None;
+    }
+    let text = if kept.is_empty() { whole.to_owned() } else { format!("{whole}.{kept}") };
+    currency.parse_price(&text).ok().map(crate::domain::money::Minor::get)
+}
+
+/// What Shopify is to have of an order.
+fn draft_of(record: &Record) -> Draft {
+    let length = |value| format!("{value}{}", record.unit.as_str());
+    let size = [("Width", length(record.width)), ("Height", length(record.height))];
+    let size = size.map(|(name, value)| (name.to_owned(), value));
+    let options =
+        record.selections.iter().map(|option| (option.option_group_name.clone(), option.choice_label.clone()));
+    Draft {
+        order_id: record.id.to_string(),
+        name: record.name(),
+        title: record.product_title.clone(),
+        quantity: record.quantity,
+        unit_price: record.currency.format(record.unit_price),
+        currency: record.currency.code().to_owned(),
+        attributes: size.into_iter().chain(options).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_are_read_whatever_zeros_they_have() {
+        let total = |amount: &str, code: &str, currency: &str| {
+            let draft = DraftOrder {
+                id: String::new(),
+                name: String::new(),
+                checkout_url: None,
+                total: Some((amount.to_owned(), code.to_owned())),
+            };
+            total_minor(&draft, currency.parse().expect("a currency"))
+        };
+        assert_eq!(total("25.0", "EUR", "EUR"), Some(2_500));
+        assert_eq!(total("25.500", "EUR", "EUR"), Some(2_550));
+        assert_eq!(total("25", "EUR", "EUR"), Some(2_500));
+        assert_eq!(total("3000.0", "JPY", "JPY"), Some(3_000));
+        assert_eq!(total("25.005", "EUR", "EUR"), None);
+        assert_eq!(total("25.0", "USD", "EUR"), None);
+        assert_eq!(total("ä", "EUR", "EUR"), None);
+    }
+}

@@ -1,0 +1,255 @@
+//! Handing orders over to Shopify, so that the shopper pays in Shopify's checkout: one job for each order, written in the order's own
+//! transaction, which makes the draft order there exactly once.
+//!
+//! `draftOrderCreate` has no idempotency key: sent twice, it makes two. So that it is sent again only where nothing was made:
+//!
+//! 1. that it will be sent is committed first (`handover_attempted_at`), fenced by the job's claim;
+//! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
+//!    surely not made (the note is taken back, and it may be sent again);
+//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for long, **looks the draft up by its tag**
+//!    first. Shopify's search learns of new drafts late, so one that is not found is looked for again and again, and only when it is
+//!    missing at the end of the settling time is it sent anew.
+//!
+//! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
+//! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
+//! without a thread (`waiting.rs`).
+
+mod client;
+mod job;
+mod rows;
+mod sessions;
+mod waiting;
+
+pub use client::{Address, NotAnAddress};
+pub use job::HandOver;
+
+use crate::catalog::stores;
+use crate::clock::Clock;
+use crate::config::Secret;
+use crate::db::{self, Db, Tx};
+use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::error::Result;
+use crate::keyed_hash::KeyedHasher;
+use crate::queue::{NewJob, Queue};
+use chrono::{DateTime, Utc};
+use serde_json::json;
+use sessions::Sessions;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use waiting::Waiting;
+
+/// Hands an order over: job type. Its payload names the order and nothing else.
+pub const DRAFT_ORDER_HANDOVER: &str = "draft_order_handover";
+
+/// The payload's one member.
+const ORDER_ID: &str = "draftOrderId";
+
+/// How a Shopify app is used.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The app's client id.
+    pub client_id: String,
+    /// Its client secret.
+    pub client_secret: Secret,
+    /// Version of the Admin API.
+    pub version: String,
+    /// Where each shop's Admin API is.
+    pub address: Address,
+    /// How long a call may take in all.
+    pub timeout: Duration,
+    /// How long after a call without a clear answer another may be made, if no draft was found by then.
+    pub settle: Duration,
+    /// How long whoever placed an order waits for Shopify's checkout.
+    pub wait: Duration,
+    /// Threads that wait for Shopify.
+    pub threads: usize,
+}
+
+impl Options {
+    /// The defaults for an app.
+    pub fn new(client_id: impl Into<String>, client_secret: Secret) -> Self {
+        Self {
+            client_id: client_id.into(),
+            client_secret,
+            version: crate::shopify::admin::VERSION.to_owned(),
+            address: Address::default(),
+            timeout: Duration::from_secs(10),
+            settle: Duration::from_secs(600),
+            wait: Duration::from_secs(3),
+            threads: 4,
+        }
+    }
+}
+
+/// The hand-over as the rest of the program sees it. Clones share it.
+#[derive(Clone)]
+pub struct Handover(Arc<Parts>);
+
+struct Parts {
+    options: Option<Options>,
+    sessions: Option<Sessions>,
+    waiting: Arc<Waiting>,
+    figures: Figures,
+    hasher: KeyedHasher,
+    subject: fn(&KeyedHasher, &ShopDomain) -> String,
+}
+
+/// What became of hand-overs, since the start.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Made, and the answer said so.
+    pub sent: AtomicU64,
+    /// Made by a call whose answer was lost, and found by their tag.
+    pub found: AtomicU64,
+    /// Refused by Shopify for good.
+    pub refused: AtomicU64,
+    /// Put off because Shopify asked for a pause.
+    pub throttled: AtomicU64,
+    /// Put off because somebody must mend something first, or Shopify cannot be reached.
+    pub blocked: AtomicU64,
+    /// Calls whose outcome is unclear.
+    pub unclear: AtomicU64,
+    /// Left undone because the store was gone, being erased, or uninstalled.
+    pub left: AtomicU64,
+}
+
+impl Figures {
+    /// Each with its name.
+    pub fn all(&self) -> [(&'static str, u64); 7] {
+        let Self { sent, found, refused, throttled, blocked, unclear, left } = self;
+        [
+            ("sent", sent),
+            ("found", found),
+            ("refused", refused),
+            ("throttled", throttled),
+            ("blocked", blocked),
+            ("unclear", unclear),
+            ("left", left),
+        ]
+        .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
+    }
+}
+
+impl Handover {
+    /// Hands over with this app; without one, orders stay here. `subject` names what jobs about a shop are about.
+    pub fn new(
+        options: Option<Options>,
+        clock: Arc<dyn Clock>,
+        hasher: KeyedHasher,
+        subject: fn(&KeyedHasher, &ShopDomain) -> String,
+    ) -> Self {
+        let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
+        let parts = Parts { options, sessions, waiting: Arc::default(), figures: Figures::default(), hasher, subject };
+        Self(Arc::new(parts))
+    }
+
+    /// The app, where one is configured.
+    pub fn options(&self) -> Option<&Options> {
+        self.0.options.as_ref()
+    }
+
+    /// What became of hand-overs.
+    pub fn figures(&self) -> &Figures {
+        &self.0.figures
+    }
+
+    /// How many requests wait for Shopify's checkout now.
+    pub fn waiting(&self) -> usize {
+        self.0.waiting.len()
+    }
+
+    /// Writes the job that hands an order over, in the order's own transaction; nothing where no app is configured.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`].
+    pub fn enqueue(
+        &self,
+        tx: &Tx<'_>,
+        now: DateTime<Utc>,
+        queue: &Queue,
+        shop: &ShopDomain,
+        order: DraftOrderId,
+    ) -> Result<()> {
+        if self.0.options.is_none() {
+            return Ok(());
+        }
+        let job = NewJob::new(DRAFT_ORDER_HANDOVER, json!({ ORDER_ID: order.to_string() }))
+            .dedupe_key(order.to_string())
+            .about((self.0.subject)(&self.0.hasher, shop));
+        queue.enqueue(tx, now, job)?;
+        Ok(())
+    }
+
+    /// Runs `then` once the order's hand-over has come to something, or the wait for it is over: on another thread where there is
+    /// something to wait for, at once where there is not. `is_sent` is asked when the wait has begun, so that no end is missed.
+    pub fn wait_then(&self, order: DraftOrderId, is_sent: impl FnOnce() -> bool, then: impl FnOnce() + Send + 'static) {
+        let wait = self.0.options.as_ref().map_or(Duration::ZERO, |options| options.wait);
+        self.0.waiting.wait(order, wait, is_sent, Box::new(then));
+    }
+
+    /// Starts the thread that answers those who wait, until the returned value is dropped.
+    ///
+    /// # Errors
+    /// When a thread cannot be had.
+    pub fn attend(&self) -> std::io::Result<Attended> {
+        let thread = waiting::start(self.0.waiting.clone())?;
+        Ok(Attended { waiting: self.0.waiting.clone(), thread: Some(thread) })
+    }
+
+    /// Forgets the tokens of shops that are gone, being erased or uninstalled.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn sweep(&self, db: &Db) -> db::Result<()> {
+        let Some(sessions) = &self.0.sessions else { return Ok(()) };
+        for shop in sessions.shops() {
+            let store = db.read(|connection| stores::find(connection, &shop))?;
+            if !store.is_some_and(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none()) {
+                sessions.forget(&shop);
+            }
+        }
+        Ok(())
+    }
+
+    /// How many shops' tokens are remembered.
+    pub fn sessions(&self) -> usize {
+        self.0.sessions.as_ref().map_or(0, |sessions| sessions.shops().len())
+    }
+
+    /// What keeps orders from Shopify now, as far as the calls of this process have told; one sentence for each shop.
+    pub fn problems(&self) -> Vec<String> {
+        self.0.sessions.as_ref().map(Sessions::problems).unwrap_or_default()
+    }
+
+    /// Asks Shopify for a token to this shop, to see whether it would be given one.
+    ///
+    /// # Errors
+    /// A sentence that says why not.
+    pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
+        let Some(sessions) = &self.0.sessions else { return Ok(()) };
+        sessions.check(shop).map_err(|trouble| trouble.to_string())
+    }
+}
+
+impl std::fmt::Debug for Handover {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Handover").field("options", &self.0.options).finish_non_exhaustive()
+    }
+}
+
+/// Those who wait are answered as long as this lives.
+#[derive(Debug)]
+pub struct Attended {
+    waiting: Arc<Waiting>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        self.waiting.close();
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! What is known of each shop between two calls: its access token, a pause that Shopify asked for, and what is wrong. In memory
+//! only, and never printed.
+
+use super::Options;
+use super::client::{Client, Heard};
+use crate::clock::Clock;
+use crate::config::Secret;
+use crate::domain::ids::ShopDomain;
+use crate::shopify::admin::{Grant, Trouble};
+use log::warn;
+use serde_json::Value;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A token is renewed when this share of its life is left.
+const RENEWED_AT: u32 = 20;
+
+/// For how long nobody asks again where an app was refused a token: whoever mends it restarts the program anyway.
+const REFUSED_PAUSE: Duration = Duration::from_secs(60);
+
+/// What was begun longer ago than this is not sent any more: the process stood still, and others may have taken the job over.
+const STALE: Duration = Duration::from_secs(30);
+
+/// Shops that are remembered at once.
+const SHOPS_MAX: usize = 10_000;
+
+pub(super) struct Sessions {
+    client: Client,
+    clock: Arc<dyn Clock>,
+    shops: Mutex<HashMap<ShopDomain, Arc<Shop>>>,
+}
+
+#[derive(Default)]
+struct Shop {
+    /// Held while a token is asked for, so that one call asks and the others wait for it.
+    token: Mutex<Option<Token>>,
+    known: Mutex<Known>,
+}
+
+#[derive(Clone)]
+struct Token {
+    secret: Secret,
+    /// By the clock's uptime.
+    good_until: Duration,
+}
+
+#[derive(Default)]
+struct Known {
+    paused_until: Option<Duration>,
+    problem: Option<String>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Sessions {
+    pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
+        Self { client: Client::new(options), clock, shops: Mutex::default() }
+    }
+
+    fn shop(&self, shop: &ShopDomain) -> Arc<Shop> {
+        let mut shops = lock(&self.shops);
+        if shops.len() >= SHOPS_MAX && !shops.contains_key(shop) {
+            shops.clear();
+        }
+        shops.entry(shop.clone()).or_default().clone()
+    }
+
+    /// The shops that are remembered.
+    pub(super) fn shops(&self) -> Vec<ShopDomain> {
+        lock(&self.shops).keys().cloned().collect()
+    }
+
+    /// Forgets a shop: it is gone, or its tokens are.
+    pub(super) fn forget(&self, shop: &ShopDomain) {
+        lock(&self.shops).remove(shop);
+    }
+
+    /// How long the shop's pause still lasts.
+    pub(super) fn pause_left(&self, shop: &ShopDomain) -> Option<Duration> {
+        let until = lock(&self.shop(shop).known).paused_until?;
+        until.checked_sub(self.clock.uptime()).filter(|left| !left.is_zero())
+    }
+
+    /// Has all calls for a shop wait.
+    pub(super) fn pause(&self, shop: &ShopDomain, rest: Duration) {
+        lock(&self.shop(shop).known).paused_until = Some(self.clock.uptime() + rest);
+    }
+
+    /// Notes what is wrong with a shop, or that nothing is.
+    pub(super) fn note(&self, shop: &ShopDomain, problem: Option<&str>) {
+        let shop = self.shop(shop);
+        let mut known = lock(&shop.known);
+        if known.problem.as_deref() != problem {
+            if let Some(problem) = problem {
+                warn!("orders cannot be handed over: {problem}");
+            }
+            known.problem = problem.map(str::to_owned);
+        }
+    }
+
+    pub(super) fn problems(&self) -> Vec<String> {
+        let shops: Vec<Arc<Shop>> = lock(&self.shops).values().cloned().collect();
+        let mut problems: Vec<String> = shops.iter().filter_map(|shop| lock(&shop.known).problem.clone()).collect();
+        problems.sort();
+        problems.dedup();
+        problems
+    }
+
+    /// Whether Shopify grants a token.
+    pub(super) fn check(&self, shop: &ShopDomain) -> Result<(), Trouble> {
+        self.client.grant(shop).map(drop::<Grant>)
+    }
+
+    /// Makes sure that there is a token: whatever goes wrong here, nothing has been asked of Shopify yet.
+    pub(super) fn prepare(&self, shop: &ShopDomain) -> Result<(), Trouble> {
+        self.token(shop, None).map(drop::<Secret>)
+    }
+
+    /// Asks GraphQL, with a new token where Shopify does not know the old one any more.
+    pub(super) fn ask(&self, shop: &ShopDomain, body: &Value, begun: Instant) -> Result<Heard, Trouble> {
+        let token = self.token(shop, None)?;
+        let heard = self.send(shop, &token, body, begun)?;
+        if heard.status != 401 {
+            return Ok(heard);
+        }
+        let token = self.token(shop, Some(&token))?;
+        self.send(shop, &token, body, begun)
+    }
+
+    fn send(&self, shop: &ShopDomain, token: &Secret, body: &Value, begun: Instant) -> Result<Heard, Trouble> {
+        if begun.elapsed() > STALE {
+            return Err(Trouble::Blocked("this process stood still for too long".to_owned()));
+        }
+        self.client.ask(shop, token, body)
+    }
+
+    /// The shop's token; a new one where there is none, its life nears its end, or it is the one that was `refused`.
+    fn token(&self, shop: &ShopDomain, refused: Option<&Secret>) -> Result<Secret, Trouble> {
+        let session = self.shop(shop);
+        let mut kept = lock(&session.token);
+        let now = self.clock.uptime();
+        if let Some(token) = kept.as_ref().filter(|token| token.good_until > now && Some(&token.secret) != refused) {
+            return Ok(token.secret.clone());
+        }
+        *kept = None;
+        match self.client.grant(shop) {
+            Ok(Grant { token, life }) => {
+                let secret = Secret::new(token);
+                *kept = Some(Token { secret: secret.clone(), good_until: now + life - life / RENEWED_AT });
+                Ok(secret)
+            }
+            Err(trouble) => {
+                // Nothing was made, however unclear it is what became of the token.
+                let trouble = match trouble {
+                    Trouble::Unclear { why, after } => {
+                        if let Some(after) = after {
+                            self.pause(shop, after);
+                        }
+                        Trouble::Blocked(format!("no access token: {why}"))
+                    }
+                    Trouble::Blocked(why) => {
+                        self.pause(shop, REFUSED_PAUSE);
+                        Trouble::Blocked(why)
+                    }
+                    Trouble::Refused(why) => Trouble::Blocked(why),
+                    other => other,
+                };
+                Err(trouble)
+            }
+        }
+    }
+}

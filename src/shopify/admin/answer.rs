@@ -1,0 +1,383 @@
+//! What an answer of the Admin API means. It may fail in three layers: the HTTP status, `errors` beside the data, and `userErrors`
+//! in it; and what counts is one question: was the draft made, was it not, or does nobody know?
+
+use super::request::tag;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// The shortest and longest rest that an answer can ask for.
+const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+
+/// The rest where an answer asks for one and does not say how long.
+const REST_UNSAID: Duration = Duration::from_secs(2);
+
+/// Texts of Shopify's that are kept are cut here.
+const WORDS_MAX: usize = 300;
+
+/// The longest address of a checkout that is believed.
+const ADDRESS_MAX: usize = 2_000;
+
+/// A draft order at Shopify.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftOrder {
+    /// Its id there: `gid://shopify/DraftOrder/…`.
+    pub id: String,
+    /// Its name there: `#D7`.
+    pub name: String,
+    /// Where the shopper pays, once Shopify knows.
+    pub checkout_url: Option<String>,
+    /// What it comes to there, in major units, and the currency: taxes may be in it.
+    pub total: Option<(String, String)>,
+}
+
+/// Why there is no draft order in an answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Trouble {
+    /// Nothing was done: the token is no longer good.
+    #[error("Shopify does not know the access token")]
+    TokenRefused,
+    /// Nothing was done, nor will be however often it is asked for.
+    #[error("{0}")]
+    Refused(String),
+    /// Nothing was done, nor will be until somebody has mended something outside of the order.
+    #[error("{0}")]
+    Blocked(String),
+    /// Nothing was done, for there was too much to do.
+    #[error("Shopify asks for a pause of {after:?}")]
+    Throttled {
+        /// When to ask again.
+        after: Duration,
+    },
+    /// It may have been done, or not.
+    #[error("{why}")]
+    Unclear {
+        /// What is known.
+        why: String,
+        /// When to ask again, where the answer said so.
+        after: Option<Duration>,
+    },
+}
+
+impl Trouble {
+    pub(super) fn unclear(why: impl Into<String>) -> Self {
+        Self::Unclear { why: why.into(), after: None }
+    }
+}
+
+/// The draft that an answer to [`super::create`] says was made.
+///
+/// # Errors
+/// A [`Trouble`] where it says otherwise, or nothing that can be understood.
+pub fn read_created(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<DraftOrder, Trouble> {
+    let document = read_document(status, retry_after, body)?;
+    let payload = &document["data"]["draftOrderCreate"];
+    // Whatever else is said: a draft with an id is there.
+    if let Some(draft) = read_draft(&payload["draftOrder"]) {
+        return Ok(draft);
+    }
+    read_errors(&document)?;
+    let faults = payload["userErrors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if faults.is_empty() {
+        return Err(Trouble::unclear("Shopify answered without a draft order and without an error"));
+    }
+    let told: Vec<String> = faults.iter().map(user_error).collect();
+    Err(Trouble::Refused(format!("Shopify refuses the order: {}", plain_words(&told.join("; ")))))
+}
+
+/// The drafts of an order that an answer to [`super::find`] has, oldest first. None: they are not there, or not there *yet*, for
+/// the search learns of new ones late.
+///
+/// # Errors
+/// As [`read_created`].
+pub fn read_found(
+    order_id: &str,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<DraftOrder>, Trouble> {
+    let document = read_document(status, retry_after, body)?;
+    read_errors(&document)?;
+    let tag = tag(order_id);
+    let mut found = BTreeMap::new();
+    for list in ["tagged", "newest"] {
+        let nodes = document["data"][list]["nodes"].as_array();
+        let nodes = nodes.ok_or_else(|| Trouble::unclear("Shopify answered a search without a list"))?;
+        for node in nodes {
+            // A search may be generous; only the very tag counts.
+            let is_ours = node["tags"].as_array().is_some_and(|tags| tags.iter().any(|found| *found == tag));
+            if let Some(draft) = read_draft(node).filter(|_| is_ours) {
+                found.insert((draft.id.len(), draft.id.clone()), draft);
+            }
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// What a status alone says; nothing for 200.
+pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), Trouble> {
+    let after = retry_after.and_then(read_retry_after);
+    match status {
+        200 => Ok(()),
+        300..=399 => Err(Trouble::Blocked(format!("Shopify answers with a redirect ({status}): is the shop's domain right?"))),
+        401 => Err(Trouble::TokenRefused),
+        402 => Err(Trouble::Blocked("the shop is frozen at Shopify (402)".to_owned())),
+        403 => Err(Trouble::Blocked(
+            "Shopify forbids it (403): does the app have the scopes for draft orders, and its allowlist this server's address?"
+                .to_owned(),
+        )),
+        404 => Err(Trouble::Blocked("Shopify knows no such shop (404)".to_owned())),
+        423 => Err(Trouble::Blocked("the shop is locked at Shopify (423)".to_owned())),
+        429 => Err(Trouble::Throttled { after: after.unwrap_or(REST_UNSAID) }),
+        400 | 405 | 406 | 413..=415 | 422 => Err(Trouble::Refused(format!("Shopify refuses the request ({status})"))),
+        _ => Err(Trouble::Unclear { why: format!("Shopify answered {status}"), after }),
+    }
+}
+
+fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, Trouble> {
+    if status == 429 && retry_after.is_none() {
+        // Some throttles come as 429 with the cost in the body.
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        read_errors(&document)?;
+    }
+    read_status(status, retry_after)?;
+    serde_json::from_slice(body).map_err(|_garbage| Trouble::unclear("Shopify's answer is no JSON"))
+}
+
+/// Codes of requests that are wrong in themselves.
+const WRONG_REQUEST: [&str; 8] = [
+    "MAX_COST_EXCEEDED",
+    "INVALID_VARIABLE",
+    "BAD_USER_INPUT",
+    "GRAPHQL_VALIDATION_FAILED",
+    "argumentLiteralsIncompatible",
+    "argumentNotAccepted",
+    "missingRequiredArguments",
+    "undefinedField",
+];
+
+/// The second layer. Codes decide, not texts, which are for people and change.
+fn read_errors(document: &Value) -> Result<(), Trouble> {
+    let errors = match &document["errors"] {
+        Value::Null => return Ok(()),
+        Value::Array(errors) if errors.is_empty() => return Ok(()),
+        Value::Array(errors) => errors.as_slice(),
+        // Shopify's edge answers some refusals with a text in this place.
+        _ => return Err(Trouble::unclear("Shopify answered with an error without a code")),
+    };
+    let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
+    if codes.contains(&"THROTTLED") {
+        return Err(Trouble::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
+    }
+    let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
+    let told = plain_words(&told.join("; "));
+    let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
+    if codes.contains(&"ACCESS_DENIED") && !has_data {
+        return Err(Trouble::Blocked(format!("Shopify denies the app access: {told}")));
+    }
+    if !has_data && !codes.is_empty() && codes.iter().all(|code| WRONG_REQUEST.contains(code)) {
+        return Err(Trouble::Refused(format!("Shopify refuses the request: {told}")));
+    }
+    Err(Trouble::unclear(format!("Shopify answered with an error: {told}")))
+}
+
+/// How long the bucket takes to hold what the request costs.
+fn rest_by_cost(cost: &Value) -> Duration {
+    let status = &cost["throttleStatus"];
+    let figures = (
+        cost["requestedQueryCost"].as_f64(),
+        status["currentlyAvailable"].as_f64(),
+        status["restoreRate"].as_f64().filter(|rate| *rate > 0.0),
+    );
+    let (Some(requested), Some(available), Some(rate)) = figures else { return REST_UNSAID };
+    bounded((requested - available) / rate)
+}
+
+/// Seconds, perhaps with a fraction. A date is none: Shopify sends none, and whose clock would it be?
+fn read_retry_after(text: &str) -> Option<Duration> {
+    text.trim().parse().ok().map(bounded)
+}
+
+fn bounded(seconds: f64) -> Duration {
+    let (least, most) = REST;
+    // What is no number or below zero is the least.
+    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(least, |rest| rest.clamp(least, most))
+}
+
+fn read_draft(node: &Value) -> Option<DraftOrder> {
+    let id = node["id"].as_str().filter(|id| id.starts_with("gid://shopify/DraftOrder/") && id.len() < 100)?;
+    let name = node["name"].as_str().filter(|name| !name.is_empty() && name.len() < 100)?;
+    let money = &node["totalPriceSet"]["presentmentMoney"];
+    let total = money["amount"].as_str().zip(money["currencyCode"].as_str());
+    Some(DraftOrder {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        checkout_url: node["invoiceUrl"].as_str().filter(|url| is_checkout(url)).map(str::to_owned),
+        total: total.map(|(amount, currency)| (amount.to_owned(), currency.to_owned())),
+    })
+}
+
+/// A browser is sent there: an address for the web and nothing else.
+fn is_checkout(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").unwrap_or_default();
+    !rest.is_empty()
+        && !rest.starts_with('/')
+        && url.len() <= ADDRESS_MAX
+        && url.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn user_error(error: &Value) -> String {
+    let message = error["message"].as_str().unwrap_or("no reason given");
+    let field: Vec<&str> = error["field"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if field.is_empty() { message.to_owned() } else { format!("{}: {message}", field.join(".")) }
+}
+
+/// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop.
+pub fn plain_words(text: &str) -> String {
+    let names_someone = |word: &str| {
+        let digits = word.bytes().filter(u8::is_ascii_digit).count();
+        word.contains('@') || word.contains("://") || word.to_ascii_lowercase().contains("myshopify") || digits >= 6
+    };
+    let words = text.split_whitespace().map(|word| if names_someone(word) { "…" } else { word });
+    words.collect::<Vec<_>>().join(" ").chars().take(WORDS_MAX).collect()
+}
+
+/// The version that gave an answer, where it is another than was asked for.
+pub fn served_version<'a>(asked: &str, header: Option<&'a str>) -> Option<&'a str> {
+    header.filter(|served| *served != asked && super::is_version(served))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn created(status: u16, body: &Value) -> Result<DraftOrder, Trouble> {
+        read_created(status, None, body.to_string().as_bytes())
+    }
+
+    fn node(number: u64, tags: &[&str]) -> Value {
+        json!({
+            "id": format!("gid://shopify/DraftOrder/{number}"),
+            "name": format!("#D{number}"),
+            "invoiceUrl": format!("https://fake.myshopify.com/invoices/{number}"),
+            "tags": tags,
+            "totalPriceSet": { "presentmentMoney": { "amount": "25.0", "currencyCode": "EUR" } },
+        })
+    }
+
+    #[test]
+    fn a_draft_with_an_id_was_made_whatever_else_is_said() {
+        let payload = json!({ "draftOrder": node(7, &[]), "userErrors": [] });
+        let draft = created(200, &json!({ "data": { "draftOrderCreate": payload } })).expect("made");
+        assert_eq!((draft.id.as_str(), draft.name.as_str()), ("gid://shopify/DraftOrder/7", "#D7"));
+        assert_eq!(draft.total, Some(("25.0".to_owned(), "EUR".to_owned())));
+        let beside = json!({ "data": { "draftOrderCreate": payload }, "errors": [{ "message": "x" }] });
+        assert_eq!(created(200, &beside), Ok(draft));
+    }
+
+    #[test]
+    fn an_address_that_is_none_of_the_web_is_no_checkout() {
+        for url in ["javascript:alert(1)", "http://plain.example", "https://", "https:///x", "https://a b", ""] {
+            let mut draft = node(7, &[]);
+            draft["invoiceUrl"] = json!(url);
+            let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": draft, "userErrors": [] } } });
+            assert_eq!(created(200, &answer).expect("made").checkout_url, None, "{url}");
+        }
+    }
+
+    #[test]
+    fn user_errors_refuse_the_order_for_good_and_are_kept_without_names() {
+        let errors = json!([{ "field": ["input", "lineItems"], "message": "Title of ann@example.com is at a.myshopify.com 0171234567" }]);
+        let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": null, "userErrors": errors } } });
+        let told = "Shopify refuses the order: input.lineItems: Title of … is at … …";
+        assert_eq!(created(200, &answer), Err(Trouble::Refused(told.to_owned())));
+    }
+
+    #[test]
+    fn a_throttle_says_how_long_to_wait_in_each_of_its_forms() {
+        let body = json!({
+            "errors": [{ "message": "Throttled", "extensions": { "code": "THROTTLED" } }],
+            "extensions": { "cost": { "requestedQueryCost": 110, "actualQueryCost": null,
+                "throttleStatus": { "maximumAvailable": 2000, "currentlyAvailable": 10, "restoreRate": 20 } } },
+        });
+        for status in [200, 429] {
+            assert_eq!(created(status, &body), Err(Trouble::Throttled { after: Duration::from_secs(5) }), "{status}");
+        }
+        let wait = |retry_after: Option<&str>| match read_created(429, retry_after, b"") {
+            Err(Trouble::Throttled { after }) => after,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(wait(Some("2.5")), Duration::from_millis(2_500));
+        assert_eq!(wait(Some("0")), REST.0);
+        assert_eq!(wait(Some("99999999")), REST.1);
+        for strange in [None, Some("soon"), Some("Wed, 21 Oct 2026 07:28:00 GMT")] {
+            assert_eq!(wait(strange), REST_UNSAID, "{strange:?}");
+        }
+        for strange in ["NaN", "-1", "inf"] {
+            assert!((REST.0..=REST.1).contains(&wait(Some(strange))), "{strange}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_can_know_is_unclear() {
+        let unclear = |status: u16, body: &str| {
+            matches!(read_created(status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
+        };
+        for (status, body) in [
+            (200, "<html>"),
+            (200, ""),
+            (200, "{}"),
+            (200, "null"),
+            (200, "[]"),
+            (200, r#"{"data":null}"#),
+            (200, r#"{"data":{"draftOrderCreate":null}}"#),
+            (200, r#"{"data":{"draftOrderCreate":{"draftOrder":{"id":"7"},"userErrors":[]}}}"#),
+            (200, r#"{"errors":[{"message":"Internal error","extensions":{"code":"INTERNAL_SERVER_ERROR"}}]}"#),
+            (200, r#"{"errors":"Something"}"#),
+            (500, "{}"),
+            (502, ""),
+            (503, ""),
+            (504, ""),
+            (408, ""),
+            (201, "{}"),
+        ] {
+            assert!(unclear(status, body), "{status} {body}");
+        }
+        let rested = read_created(503, Some("7"), b"");
+        assert!(
+            matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7),
+            "{rested:?}"
+        );
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_told_apart_from_what_is_wrong_with_the_order() {
+        for status in [301, 302, 307, 402, 403, 404, 423] {
+            assert!(matches!(created(status, &json!({})), Err(Trouble::Blocked(_))), "{status}");
+        }
+        assert_eq!(created(401, &json!({})), Err(Trouble::TokenRefused));
+        for status in [400, 422] {
+            assert!(matches!(created(status, &json!({})), Err(Trouble::Refused(_))), "{status}");
+        }
+        let error =
+            |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
+        assert!(matches!(created(200, &error("ACCESS_DENIED")), Err(Trouble::Blocked(_))));
+        assert!(matches!(created(200, &error("MAX_COST_EXCEEDED")), Err(Trouble::Refused(_))));
+        assert!(matches!(created(200, &error("undefinedField")), Err(Trouble::Refused(_))));
+    }
+
+    #[test]
+    fn only_the_very_tag_is_found_and_each_draft_once_oldest_first() {
+        let answer = json!({ "data": {
+            "tagged": { "nodes": [node(10, &["pm-a"]), node(12, &["pm-ab"])] },
+            "newest": { "nodes": [node(10, &["x", "pm-a"]), node(9, &["pm-a"]), node(8, &[])] },
+        } });
+        let found = read_found("a", 200, None, answer.to_string().as_bytes()).expect("found");
+        assert_eq!(found.iter().map(|draft| draft.name.as_str()).collect::<Vec<_>>(), ["#D9", "#D10"]);
+        let none = json!({ "data": { "tagged": { "nodes": [] }, "newest": { "nodes": [] } } });
+        assert_eq!(read_found("a", 200, None, none.to_string().as_bytes()), Ok(Vec::new()));
+        let half = json!({ "data": { "tagged": { "nodes": [] } } });
+        assert!(read_found("a", 200, None, half.to_string().as_bytes()).is_err());
+    }
+}

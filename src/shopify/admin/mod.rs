@@ -1,0 +1,38 @@
+//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: whoever calls brings the
+//! connection (`orders/handover/client.rs`).
+//!
+//! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
+//! against the names of Shopify's published schema. `draftOrderCreate` knows no idempotency key, so every draft carries a tag that
+//! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
+
+mod answer;
+mod request;
+mod token;
+
+pub use answer::{DraftOrder, Trouble, plain_words, read_created, read_found, served_version};
+pub use request::{CREATE, Draft, FIND, create, find, tag};
+pub use token::{GRANT_PATH, Grant, grant_form, read_grant};
+
+/// The version that the documents were written for, and the default.
+pub const VERSION: &str = "2026-10";
+
+/// The header that bears the access token.
+pub const TOKEN_HEADER: &str = "X-Shopify-Access-Token";
+
+/// The header of an answer that names the version which gave it.
+pub const VERSION_HEADER: &str = "X-Shopify-API-Version";
+
+/// The scopes that the app needs: the first to create, the second to look up.
+pub const SCOPES: &str = "write_draft_orders,read_draft_orders";
+
+/// Where GraphQL is asked, below the shop's address.
+pub fn graphql_path(version: &str) -> String {
+    format!("/admin/api/{version}/graphql.json")
+}
+
+/// Whether `text` looks like a version: `2026-10`, or `unstable`.
+pub fn is_version(text: &str) -> bool {
+    let digits = |part: &str, count: usize| part.len() == count && part.bytes().all(|byte| byte.is_ascii_digit());
+    let dated = text.split_once('-').is_some_and(|(year, month)| digits(year, 4) && digits(month, 2));
+    dated || text == "unstable"
+}

@@ -1,0 +1,100 @@
+//! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
+//! token; whoever needs another asks again.
+
+use super::answer::{Trouble, read_status};
+use serde_json::Value;
+use std::time::Duration;
+
+/// Where tokens are asked for, below the shop's address.
+pub const GRANT_PATH: &str = "/admin/oauth/access_token";
+
+/// How long a token lasts whose answer does not say: shorter than any that Shopify gives.
+const LIFE_UNSAID: Duration = Duration::from_secs(600);
+
+/// A granted token.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// Bears it; never printed.
+    pub token: String,
+    /// For how long it is good.
+    pub life: Duration,
+}
+
+impl std::fmt::Debug for Grant {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Grant").field("life", &self.life).finish_non_exhaustive()
+    }
+}
+
+/// The form that asks for a token.
+pub fn grant_form<'a>(client_id: &'a str, client_secret: &'a str) -> [(&'static str, &'a str); 3] {
+    [("grant_type", "client_credentials"), ("client_id", client_id), ("client_secret", client_secret)]
+}
+
+/// What the answer to [`grant_form`] means. Whatever goes wrong here, no order was made.
+///
+/// # Errors
+/// `Blocked` where id, secret or organisation are wrong; `Throttled`; `Unclear` where asking again may help.
+pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Grant, Trouble> {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    // Only codes of OAuth are repeated: what else an answer says to a request with a secret in it stays unsaid.
+    let code = document["error"].as_str().filter(|code| is_code(code)).unwrap_or("no reason given");
+    match status {
+        200 => {}
+        400 | 401 | 403 => {
+            let hint = match code {
+                "shop_not_permitted" => "the app and the shop belong to different organisations",
+                "app_not_installed" => "the app is not installed in the shop",
+                _ => "are QUOTEGRID_SHOPIFY_CLIENT_ID and its secret right, and is the app installed?",
+            };
+            return Err(Trouble::Blocked(format!("Shopify refuses the app's credentials ({code}): {hint}")));
+        }
+        _ => read_status(status, retry_after)?,
+    }
+    let token = document["access_token"].as_str().filter(|token| is_token(token));
+    let token = token.ok_or_else(|| Trouble::unclear("Shopify granted a token that is none"))?;
+    let life = document["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
+    Ok(Grant { token: token.to_owned(), life })
+}
+
+fn is_code(text: &str) -> bool {
+    (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+}
+
+/// What can stand in a header field.
+fn is_token(text: &str) -> bool {
+    (1..=1_000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_read_with_its_life_and_shown_to_nobody() {
+        let body = br#"{"access_token":"shpat_fake","scope":"write_draft_orders","expires_in":86399}"#;
+        let grant = read_grant(200, None, body).expect("granted");
+        assert_eq!((grant.token.as_str(), grant.life.as_secs()), ("shpat_fake", 86_399));
+        assert!(!format!("{grant:?}").contains("shpat"));
+    }
+
+    #[test]
+    fn refused_credentials_are_told_apart_from_a_server_that_is_down() {
+        for (status, body, says) in [
+            (400, r#"{"error":"shop_not_permitted"}"#, "different organisations"),
+            (401, r#"{"error":"invalid_client"}"#, "invalid_client"),
+            (403, "<html>", "no reason given"),
+            (400, r#"{"error":"The secret Sesame is wrong"}"#, "no reason given"),
+        ] {
+            let Err(Trouble::Blocked(why)) = read_grant(status, None, body.as_bytes()) else { panic!("{status}") };
+            assert!(why.contains(says) && !why.contains("Sesame"), "{why}");
+        }
+        for (status, body) in [(500, "{}"), (200, "{}"), (200, "garbage"), (200, r#"{"access_token":"a\nb"}"#)] {
+            assert!(
+                matches!(read_grant(status, None, body.as_bytes()), Err(Trouble::Unclear { .. })),
+                "{status} {body}"
+            );
+        }
+        assert!(matches!(read_grant(429, Some("2.5"), b""), Err(Trouble::Throttled { .. })));
+    }
+}

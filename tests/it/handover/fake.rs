@@ -1,0 +1,452 @@
+//! A small Admin API: a real server on loopback that grants tokens, makes draft orders and searches them as Shopify does, late index
+//! included, and fails in every way that it is told to.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use quotegrid::clock::{Clock, ManualClock};
+use quotegrid::shopify::admin::{CREATE, FIND};
+use serde_json::{Value, json};
+use std::collections::{HashSet, VecDeque};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+pub(crate) const CLIENT_ID: &str = "fake-client-id";
+pub(crate) const CLIENT_SECRET: &str = "fake-client-secret";
+
+/// Nothing here takes this long unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How a call ends. Each is combined with whether the work was done before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// As it should.
+    Answer,
+    /// With this status and an empty object.
+    Status(u16),
+    /// 429 with a Retry-After of so many seconds.
+    RetryAfter(u16, u64),
+    /// 200 with an error of this code and no data.
+    Code(&'static str),
+    /// 200 with a cost throttle.
+    Throttled,
+    /// The connection is closed without a byte.
+    Close,
+    /// 200 and something that is no JSON.
+    Garbage,
+    /// A promised length, half of it, and the end.
+    HalfAnswer,
+    /// An answer that is larger than anybody wants.
+    Endless,
+    /// Nothing until the caller gives up or the fake lets go.
+    Hang,
+    /// A redirect to another host.
+    Redirect,
+    /// 200 with user errors.
+    UserErrors,
+    /// An answer with neither a draft nor an error.
+    Nothing,
+}
+
+/// What is to happen to one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fault {
+    /// Whether the draft is made all the same.
+    pub(crate) works: bool,
+    pub(crate) manner: Manner,
+}
+
+impl Fault {
+    pub(crate) fn before(manner: Manner) -> Self {
+        Self { works: false, manner }
+    }
+
+    pub(crate) fn after(manner: Manner) -> Self {
+        Self { works: true, manner }
+    }
+}
+
+/// A draft order that was made.
+#[derive(Debug, Clone)]
+pub(crate) struct Draft {
+    pub(crate) shop: String,
+    pub(crate) input: Value,
+    /// Searches that will still not find it.
+    pub(crate) hidden_for: usize,
+    /// By the fake's clock: searches before this do not find it.
+    hidden_until: Option<DateTime<Utc>>,
+    number: u64,
+}
+
+impl Draft {
+    pub(crate) fn tag(&self) -> &str {
+        let tags = self.input["tags"].as_array().expect("tags");
+        tags.iter().filter_map(Value::as_str).find(|tag| tag.starts_with("pm-")).expect("a tag of its own")
+    }
+
+    fn node(&self) -> Value {
+        let line = &self.input["lineItems"][0];
+        let price: f64 =
+            line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text").parse().expect("a number");
+        let total = price * line["quantity"].as_f64().expect("a number");
+        let currency = &line["originalUnitPriceWithCurrency"]["currencyCode"];
+        json!({
+            "id": format!("gid://shopify/DraftOrder/{}", self.number),
+            "name": format!("#S{}", self.number),
+            "invoiceUrl": format!("https://{}/invoices/{}", self.shop, self.number),
+            "tags": self.input["tags"],
+            "totalPriceSet": { "presentmentMoney": { "amount": format!("{total:.2}"), "currencyCode": currency } },
+        })
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct State {
+    pub(crate) drafts: Vec<Draft>,
+    /// What happens to the next calls; those after them go well.
+    pub(crate) token_faults: VecDeque<Manner>,
+    pub(crate) create_faults: VecDeque<Fault>,
+    pub(crate) find_faults: VecDeque<Manner>,
+    /// What happens to every call that creates, when no other fault is left.
+    pub(crate) always: Option<Fault>,
+    /// Searches that do not find a new draft.
+    pub(crate) index_lag: usize,
+    /// The clock of the test, and by it how long a new draft is not found.
+    pub(crate) index_lag_time: Option<(Arc<ManualClock>, TimeDelta)>,
+    /// Whether the list of the newest is as late as the search.
+    pub(crate) newest_is_late: bool,
+    pub(crate) token_life: u64,
+    tokens: HashSet<String>,
+    /// Calls so far.
+    pub(crate) granted: usize,
+    pub(crate) creates: usize,
+    pub(crate) finds: usize,
+    /// Calls that hang now.
+    pub(crate) hanging: usize,
+    /// How often the fake has let go of those that hang.
+    let_go: usize,
+    number: u64,
+}
+
+pub(crate) struct Fake {
+    pub(crate) address: SocketAddr,
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+    stopping: AtomicBool,
+}
+
+impl Fake {
+    pub(crate) fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let state = State { token_life: 86_399, ..State::default() };
+        let shared =
+            Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), stopping: AtomicBool::new(false) });
+        let inside = shared.clone();
+        let thread = std::thread::spawn(move || {
+            for socket in listener.incoming() {
+                if inside.stopping.load(Ordering::Relaxed) {
+                    break;
+                }
+                let (Ok(socket), inside) = (socket, inside.clone()) else { continue };
+                std::thread::spawn(move || inside.serve(&socket));
+            }
+        });
+        Self { address, shared, thread: Some(thread) }
+    }
+
+    /// What the program is told as Shopify's address.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/{{shop}}", self.address)
+    }
+
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().expect("no panic")
+    }
+
+    /// The next calls that create end so.
+    pub(crate) fn fail(&self, faults: &[Fault]) {
+        self.state().create_faults.extend(faults);
+    }
+
+    /// Waits until `condition` holds.
+    #[track_caller]
+    pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&State) -> bool) {
+        let state = self.state();
+        let (_state, timeout) =
+            self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !condition(state)).expect("no panic");
+        assert!(!timeout.timed_out(), "waited in vain until {what}");
+    }
+
+    /// Those that hang go on, as their fault says.
+    pub(crate) fn let_go(&self) {
+        self.state().let_go += 1;
+        self.shared.changed.notify_all();
+    }
+
+    /// All tokens end.
+    pub(crate) fn revoke_tokens(&self) {
+        self.state().tokens.clear();
+    }
+
+    /// Calls for a token so far.
+    pub(crate) fn granted(&self) -> usize {
+        self.state().granted
+    }
+
+    /// Calls that ask for a draft so far.
+    pub(crate) fn creates(&self) -> usize {
+        self.state().creates
+    }
+
+    /// Calls that look for one so far.
+    pub(crate) fn finds(&self) -> usize {
+        self.state().finds
+    }
+
+    /// Each order that has more than one draft order that has more than one.
+    pub(crate) fn doubles(&self) -> Vec<String> {
+        let state = self.state();
+        let mut seen = HashSet::new();
+        state.drafts.iter().map(|draft| draft.tag().to_owned()).filter(|tag| !seen.insert(tag.clone())).collect()
+    }
+
+    pub(crate) fn drafts_of(&self, order: &str) -> usize {
+        let tag = format!("pm-{order}");
+        self.state().drafts.iter().filter(|draft| draft.tag() == tag).count()
+    }
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Relaxed);
+        self.let_go();
+        drop(TcpStream::connect(self.address));
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+struct Call {
+    path: String,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Call {
+    fn read(socket: &TcpStream) -> Option<Self> {
+        let mut reader = BufReader::new(socket);
+        let mut head = String::new();
+        loop {
+            let mut line = String::new();
+            if reader.read_line(&mut line).ok()? == 0 {
+                return None;
+            }
+            if line == "\r\n" {
+                break;
+            }
+            head.push_str(&line);
+        }
+        let path = head.split(' ').nth(1)?.to_owned();
+        let length = field(&head, "content-length").and_then(|length| length.parse().ok()).unwrap_or(0);
+        let mut body = vec![0; length];
+        reader.read_exact(&mut body).ok()?;
+        Some(Self { path, head, body })
+    }
+}
+
+fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then_some(value.trim())
+    })
+}
+
+impl Shared {
+    fn serve(&self, socket: &TcpStream) {
+        let Some(call) = Call::read(socket) else { return };
+        let (shop, path) = call.path[1..].split_once('/').expect("a shop in front of the path");
+        if path == "admin/oauth/access_token" {
+            return self.grant(socket, &call);
+        }
+        assert_eq!(path, format!("admin/api/{}/graphql.json", quotegrid::shopify::admin::VERSION));
+        let body: Value = serde_json::from_slice(&call.body).expect("GraphQL is asked in JSON");
+        let token = field(&call.head, "x-shopify-access-token").expect("a token");
+        if !self.lock().tokens.contains(token) {
+            return answer(socket, 401, "", &json!({ "errors": "[API] Invalid API key or access token" }).to_string());
+        }
+        if body["query"] == CREATE {
+            self.create(socket, shop, &body["variables"]["input"]);
+        } else if body["query"] == FIND {
+            self.find(socket, shop, body["variables"]["search"].as_str().expect("a search"));
+        } else {
+            panic!("nobody knows this document: {}", body["query"]);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic")
+    }
+
+    fn grant(&self, socket: &TcpStream, call: &Call) {
+        let form = String::from_utf8(call.body.clone()).expect("a form");
+        let right = format!("grant_type=client_credentials&client_id={CLIENT_ID}&client_secret={CLIENT_SECRET}");
+        let (manner, token, life) = {
+            let mut state = self.lock();
+            state.granted += 1;
+            let token = format!("shpat_fake_{}", state.granted);
+            let manner = state.token_faults.pop_front().unwrap_or(Manner::Answer);
+            if form == right {
+                state.tokens.insert(token.clone());
+            }
+            (manner, token, state.token_life)
+        };
+        self.changed.notify_all();
+        if form != right {
+            return answer(socket, 401, "", &json!({ "error": "invalid_client" }).to_string());
+        }
+        let granted = json!({ "access_token": token, "scope": "write_draft_orders", "expires_in": life });
+        self.end(socket, manner, &granted);
+    }
+
+    fn create(&self, socket: &TcpStream, shop: &str, input: &Value) {
+        let (fault, made) = {
+            let mut state = self.lock();
+            state.creates += 1;
+            let fault = state.create_faults.pop_front().or(state.always);
+            let fault = fault.unwrap_or(Fault::after(Manner::Answer));
+            let hidden_for = state.index_lag;
+            let made = fault.works.then(|| {
+                state.number += 1;
+                let number = state.number;
+                let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.now() + *lag);
+                let draft = Draft { shop: shop.to_owned(), input: input.clone(), hidden_for, hidden_until, number };
+                let node = draft.node();
+                state.drafts.push(draft);
+                node
+            });
+            (fault, made)
+        };
+        self.changed.notify_all();
+        let payload = json!({ "draftOrder": made, "userErrors": [] });
+        self.end(socket, fault.manner, &json!({ "data": { "draftOrderCreate": payload } }));
+    }
+
+    fn find(&self, socket: &TcpStream, shop: &str, search: &str) {
+        let tag = search.strip_prefix("tag:'").and_then(|rest| rest.strip_suffix('\'')).expect("a search by tag");
+        let (manner, tagged, newest) = {
+            let mut state = self.lock();
+            state.finds += 1;
+            let now = state.index_lag_time.as_ref().map(|(clock, _)| clock.now());
+            let is_known = |draft: &Draft| draft.hidden_for == 0 && draft.hidden_until <= now;
+            let of_shop: Vec<&Draft> = state.drafts.iter().filter(|draft| draft.shop == shop).collect();
+            let is_late = state.newest_is_late;
+            let tagged: Vec<Value> = of_shop
+                .iter()
+                .filter(|draft| draft.tag() == tag && is_known(draft))
+                .map(|draft| draft.node())
+                .collect();
+            let newest: Vec<Value> = of_shop
+                .iter()
+                .rev()
+                .filter(|draft| !is_late || is_known(draft))
+                .take(50)
+                .map(|draft| draft.node())
+                .collect();
+            for draft in &mut state.drafts {
+                draft.hidden_for = draft.hidden_for.saturating_sub(1);
+            }
+            (state.find_faults.pop_front().unwrap_or(Manner::Answer), tagged, newest)
+        };
+        self.changed.notify_all();
+        self.end(socket, manner, &json!({ "data": { "tagged": { "nodes": tagged }, "newest": { "nodes": newest } } }));
+    }
+
+    fn end(&self, socket: &TcpStream, manner: Manner, good: &Value) {
+        let code = |code: &str, message: &str| json!({ "data": null, "errors": [{ "message": message, "extensions": { "code": code } }] });
+        match manner {
+            Manner::Answer => answer(socket, 200, "", &good.to_string()),
+            Manner::Status(status) => answer(socket, status, "", "{}"),
+            Manner::RetryAfter(status, seconds) => answer(socket, status, &format!("Retry-After: {seconds}\r\n"), "{}"),
+            Manner::Code(name) => answer(socket, 200, "", &code(name, "It failed").to_string()),
+            Manner::Throttled => {
+                let mut body = code("THROTTLED", "Throttled");
+                let status = json!({ "maximumAvailable": 2000.0, "currentlyAvailable": 0, "restoreRate": 100.0 });
+                body["extensions"] =
+                    json!({ "cost": { "requestedQueryCost": 300, "actualQueryCost": null, "throttleStatus": status } });
+                answer(socket, 200, "", &body.to_string());
+            }
+            Manner::Close => {}
+            Manner::Garbage => answer(socket, 200, "", "<html>Something went wrong</html>"),
+            Manner::HalfAnswer => {
+                let text = good.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len());
+                send(socket, format!("{head}{}", &text[..text.len() / 2]).as_bytes());
+            }
+            Manner::Endless => {
+                let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+                send(socket, head);
+                let block = [b' '; 64 << 10];
+                let mut socket = socket;
+                for _ in 0..1_000 {
+                    if socket.write_all(&block).is_err() {
+                        break;
+                    }
+                }
+            }
+            Manner::Hang => {
+                self.hang(socket);
+                answer(socket, 200, "", &good.to_string());
+            }
+            Manner::Redirect => answer(socket, 302, "Location: http://127.0.0.1:1/elsewhere\r\n", ""),
+            Manner::UserErrors => {
+                let errors = json!([{ "field": ["input", "lineItems", "0", "title"], "message": "Title is bad: ask bob@example.com" }]);
+                let payload = json!({ "draftOrder": null, "userErrors": errors });
+                answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
+            }
+            Manner::Nothing => answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": null } }).to_string()),
+        }
+    }
+
+    /// Waits until the fake lets go, or the caller has.
+    fn hang(&self, socket: &TcpStream) {
+        let mut state = self.lock();
+        state.hanging += 1;
+        let seen = state.let_go;
+        self.changed.notify_all();
+        socket.set_nonblocking(true).expect("a socket");
+        loop {
+            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
+            let is_gone = matches!((&*socket).read(&mut [0]), Ok(0));
+            if state.let_go != seen || is_gone {
+                break;
+            }
+        }
+        state.hanging -= 1;
+        drop(state);
+        self.changed.notify_all();
+        socket.set_nonblocking(false).expect("a socket");
+    }
+}
+
+fn answer(socket: &TcpStream, status: u16, fields: &str, body: &str) {
+    let head = format!(
+        "HTTP/1.1 {status} Whatever\r\nContent-Type: application/json\r\nX-Shopify-API-Version: {}\r\nConnection: close\r\n{fields}Content-Length: {}\r\n\r\n",
+        quotegrid::shopify::admin::VERSION,
+        body.len()
+    );
+    send(socket, format!("{head}{body}").as_bytes());
+}
+
+fn send(mut socket: &TcpStream, bytes: &[u8]) {
+    // Who has gone does not hear it.
+    let _gone = socket.write_all(bytes);
+}

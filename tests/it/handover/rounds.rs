@@ -1,0 +1,154 @@
+//! Rounds of random faults: whatever happens, in whatever order, each order is at Shopify once in the end.
+
+use super::Shop;
+use super::fake::{Fault, Manner};
+use crate::process::harness::Dice;
+use chrono::TimeDelta;
+use quotegrid::queue::{Filter, Status};
+use std::time::Duration;
+
+/// Every manner but to hang, which takes real time.
+const MANNERS: [Manner; 17] = [
+    Manner::Answer,
+    Manner::Status(500),
+    Manner::Status(502),
+    Manner::Status(403),
+    Manner::Status(404),
+    Manner::Status(422),
+    Manner::RetryAfter(429, 30),
+    Manner::RetryAfter(503, 20),
+    Manner::Code("INTERNAL_SERVER_ERROR"),
+    Manner::Code("ACCESS_DENIED"),
+    Manner::Throttled,
+    Manner::Close,
+    Manner::Garbage,
+    Manner::HalfAnswer,
+    Manner::Redirect,
+    Manner::UserErrors,
+    Manner::Nothing,
+];
+
+/// Answers after which nothing may have been made: a server that says so and did it all the same is none that can be dealt with.
+fn is_clear(manner: Manner) -> bool {
+    matches!(
+        manner,
+        Manner::Status(403 | 404 | 422)
+            | Manner::RetryAfter(429, _)
+            | Manner::Code("ACCESS_DENIED")
+            | Manner::Throttled
+            | Manner::Redirect
+            | Manner::UserErrors
+    )
+}
+
+fn manner(dice: &mut Dice) -> Manner {
+    MANNERS[usize::try_from(dice.below(MANNERS.len() as u64)).expect("small")]
+}
+
+fn fault(dice: &mut Dice) -> Fault {
+    let manner = manner(dice);
+    let works = manner == Manner::Answer || (!is_clear(manner) && dice.below(2) == 0);
+    Fault { works, manner }
+}
+
+/// Up to `most` of something.
+fn some<T>(dice: &mut Dice, most: u64, mut make: impl FnMut(&mut Dice) -> T) -> Vec<T> {
+    let count = dice.below(most + 1);
+    (0..count).map(|_| make(dice)).collect()
+}
+
+/// What will go wrong next.
+fn plan(shop: &Shop, dice: &mut Dice) {
+    let creates = some(dice, 4, fault);
+    let finds = some(dice, 3, manner);
+    let tokens = some(dice, 1, manner);
+    let lag = TimeDelta::seconds(i64::try_from(dice.below(500)).expect("small"));
+    let mut state = shop.fake.state();
+    state.create_faults.extend(creates);
+    state.find_faults.extend(finds);
+    state.token_faults.extend(tokens);
+    state.newest_is_late = dice.below(2) == 0;
+    state.index_lag_time = Some((shop.fixture.clock.clone(), lag));
+}
+
+/// Orders that Shopify refused are tried again by hand, as their operator would.
+fn retry_failed(shop: &Shop) -> usize {
+    let filter = Filter { status: Some(Status::Failed), limit: 1_000, ..Filter::default() };
+    let failed = shop.fixture.app.db.read(|connection| quotegrid::queue::list(connection, &filter)).expect("readable");
+    for job in &failed {
+        let (queue, now, id) = (shop.fixture.app.queue.clone(), shop.fixture.now(), job.id);
+        shop.fixture.app.db.write(move |tx| queue.retry(tx, now, id)).expect("retried");
+    }
+    failed.len()
+}
+
+#[test]
+fn over_two_hundred_rounds_of_faults_no_order_is_made_twice_and_none_is_lost() {
+    let shop = Shop::new();
+    let mut dice = Dice(0x5eed_0f07_d3a5);
+    let (mut refused, mut orders) = (0, Vec::new());
+    for round in 0..200 {
+        plan(&shop, &mut dice);
+        if dice.below(4) == 0 {
+            shop.fake.revoke_tokens();
+        }
+        let placed: Vec<String> = (0..=dice.below(3)).map(|_| shop.order()).collect();
+        shop.settle();
+        while retry_failed(&shop) > 0 {
+            refused += 1;
+            shop.settle();
+        }
+        for order in &placed {
+            assert_eq!(shop.fake.drafts_of(order), 1, "round {round}: {:?}", shop.job());
+            shop.assert_sent(order);
+        }
+        orders.extend(placed);
+    }
+    assert_eq!(shop.fake.doubles(), Vec::<String>::new());
+    assert_eq!(shop.fake.state().drafts.len(), orders.len());
+    let figures = shop.fixture.app.handover.figures().all();
+    println!("{} orders, {refused} refusals tried again by hand: {figures:?}", orders.len());
+    for (name, count) in figures {
+        assert!(count > 0 || name == "left", "the rounds come to {name}");
+    }
+}
+
+#[test]
+fn with_threads_beside_each_other_no_order_is_made_twice_and_none_is_lost() {
+    let shop = Shop::new();
+    let background = shop.fixture.app.start(2).expect("threads");
+    let mut dice = Dice(0x00c0_ffee_5eed);
+    let orders: Vec<String> = (0..10)
+        .flat_map(|_| {
+            plan(&shop, &mut dice);
+            // Nobody waits: the answers would each take as long as the clock stands still.
+            (0..6).map(|_| place_unwaited(&shop)).collect::<Vec<_>>()
+        })
+        .collect();
+    let until = std::time::Instant::now() + Duration::from_secs(120);
+    loop {
+        let open: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records WHERE handover_error IS NOT NULL OR status = 'open' AND created_at >= (SELECT min(created_at) FROM job_queue WHERE type = 'draft_order_handover')");
+        let unfinished: u64 =
+            shop.fixture.query("SELECT count(*) FROM job_queue WHERE status IN ('pending', 'processing')");
+        if unfinished == 0 && retry_failed(&shop) == 0 {
+            break;
+        }
+        assert!(std::time::Instant::now() < until, "{open} open, {unfinished} unfinished");
+        shop.fixture.advance(Duration::from_secs(1));
+        std::thread::yield_now();
+    }
+    background.stop(Duration::from_secs(60));
+    assert_eq!(shop.fake.doubles(), Vec::<String>::new());
+    orders.iter().for_each(|order| shop.assert_sent(order));
+}
+
+/// Places an order and does not wait for the answer.
+fn place_unwaited(shop: &Shop) -> String {
+    use quotegrid::http::{Reply, Service};
+    let before: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records");
+    shop.fixture.router.call(shop.request(&super::shelf()), Reply::new(|_answer| {}));
+    crate::process::harness::wait_until("the order is written", || {
+        shop.fixture.query::<u64>("SELECT count(*) FROM draft_order_records") > before
+    });
+    shop.fixture.query("SELECT id FROM draft_order_records ORDER BY number DESC LIMIT 1")
+}

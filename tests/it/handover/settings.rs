@@ -1,0 +1,104 @@
+//! The program's settings for Shopify, what it says when they are wrong, and what it never says.
+
+use super::crashes::{key, post_order, serve};
+use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake};
+use crate::process::harness::{Machine, wait_until};
+use serde_json::{Value, json};
+
+#[test]
+fn neither_secret_nor_token_is_logged_or_stored() {
+    let (machine, fake) = (Machine::new(), Fake::start());
+    let server = serve(&machine, &fake, &[]).ready();
+    let (status, placed) = post_order(server.address(), &key(&server), "one").expect("an answer");
+    assert_eq!(status, 201, "{placed}");
+    wait_until("it is sent", || {
+        machine.query::<i64>("SELECT count(*) FROM draft_order_records WHERE status = 'sent'") == 1
+    });
+    let log = server.log();
+    assert_eq!(server.stop(), Some(0));
+    assert!(log.contains("draft order handed over"), "{log}");
+    for secret in [CLIENT_SECRET, "shpat_fake", "/invoices/"] {
+        assert!(!log.contains(secret), "{secret} is in the log:\n{log}");
+    }
+    for secret in [CLIENT_SECRET, "shpat_fake"] {
+        assert_eq!(crate::process::harness::lines_with(&machine, secret), 0, "{secret} is in the files");
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_before_anything_is_touched() {
+    let machine = Machine::new();
+    for (settings, says) in [
+        (&[("QUOTEGRID_SHOPIFY_CLIENT_ID", "id")][..], "there is no client secret"),
+        (
+            &[
+                ("QUOTEGRID_SHOPIFY_CLIENT_ID", "id"),
+                ("QUOTEGRID_SHOPIFY_CLIENT_SECRET", "long-enough"),
+                ("QUOTEGRID_SHOPIFY_ADMIN_URL", "http://proxy.example/{shop}"),
+            ],
+            "QUOTEGRID_SHOPIFY_ADMIN_URL must look like https://{shop}",
+        ),
+        (
+            &[
+                ("QUOTEGRID_SHOPIFY_CLIENT_ID", "id"),
+                ("QUOTEGRID_SHOPIFY_CLIENT_SECRET", "long-enough"),
+                ("QUOTEGRID_SHOPIFY_API_VERSION", "latest/../x"),
+            ],
+            "QUOTEGRID_SHOPIFY_API_VERSION must look like 2026-10",
+        ),
+        (
+            &[("QUOTEGRID_SHOPIFY_CLIENT_ID", "id"), ("QUOTEGRID_SHOPIFY_CLIENT_SECRET", "short")],
+            "QUOTEGRID_SHOPIFY_CLIENT_SECRET is shorter than",
+        ),
+    ] {
+        let mut command = machine.command(&["work"]);
+        command.envs(settings.iter().copied());
+        let output = command.output().expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && told.contains(says), "{settings:?}: {told}");
+        assert!(!told.contains("long-enough"), "{told}");
+        assert!(!machine.database.exists(), "{settings:?}");
+    }
+}
+
+#[test]
+fn the_webhook_secret_is_the_client_secret_where_none_other_is_set() {
+    let (machine, fake) = (Machine::new(), Fake::start());
+    let mut command = machine.command(&["serve", "--json", "--listen", "127.0.0.1:0", "--dev"]);
+    command
+        .env("QUOTEGRID_SHOPIFY_API_SECRET", format!("{CLIENT_SECRET},an-older-one"))
+        .env("QUOTEGRID_SHOPIFY_CLIENT_ID", CLIENT_ID)
+        .env("QUOTEGRID_SHOPIFY_ADMIN_URL", fake.url());
+    let server = machine.start(command).ready();
+    let (_, placed) = post_order(server.address(), &key(&server), "one").expect("an answer");
+    wait_until("it is sent", || {
+        machine.query::<i64>("SELECT count(*) FROM draft_order_records WHERE status = 'sent'") == 1
+    });
+    assert_eq!(fake.state().drafts.len(), 1, "{placed}");
+}
+
+fn doctor(machine: &Machine, fake: &Fake, secret: &str) -> (bool, Value) {
+    let mut command = machine.command(&["doctor", "--json"]);
+    command
+        .env("QUOTEGRID_SHOPIFY_CLIENT_ID", CLIENT_ID)
+        .env("QUOTEGRID_SHOPIFY_CLIENT_SECRET", secret)
+        .env("QUOTEGRID_SHOPIFY_ADMIN_URL", fake.url());
+    let output = command.output().expect("it runs");
+    let document = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"));
+    (output.status.success(), document)
+}
+
+#[test]
+fn the_doctor_says_when_shopify_refuses_the_app() {
+    let (machine, fake) = (Machine::new(), Fake::start());
+    let server = serve(&machine, &fake, &[]).ready();
+    assert_eq!(server.stop(), Some(0));
+    let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
+    assert!(ok, "{report}");
+    assert_eq!(report["handover"], json!({ "configured": true, "failedJobs": 0, "refused": [] }));
+    let (ok, report) = doctor(&machine, &fake, "another-secret");
+    assert!(!ok);
+    let problem = report["problems"][0].as_str().expect("a problem");
+    assert!(problem.contains("refuses the app's credentials (invalid_client)"), "{problem}");
+    assert!(!report.to_string().contains("another-secret"));
+}
