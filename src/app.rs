@@ -3,6 +3,7 @@
 
 use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
+use crate::db::writer::panic_message;
 use crate::db::{self, Db};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
@@ -17,8 +18,9 @@ use crate::orders::Orders;
 use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Handover};
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
-use log::debug;
+use log::{debug, error};
 use serde_json::json;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -265,19 +267,18 @@ impl App {
     pub fn start(&self, workers: usize) -> std::io::Result<Background> {
         let stopping = Arc::new(AtomicBool::new(false));
         let (running, attended) = self.start_workers(workers)?;
+        let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
-        let scrub = std::thread::Builder::new().name("scrub".to_owned()).spawn(move || scrubber.run(&until))?;
-        let (housekeeper, stop) = (self.housekeeper(), Arc::new(Stop::default()));
-        let until = stop.clone();
-        let housekeeping =
-            std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || housekeeper.run(&until))?;
+        let scrub = keep_going("scrub", stop.clone(), move |_stop| scrubber.run(&until))?;
+        let housekeeper = self.housekeeper();
+        let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
         Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
         let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
-        let sweep = move || {
+        let sweep = move |stop: &Stop| {
             while !stop.rest(SWEEP_EVERY) {
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
@@ -287,8 +288,28 @@ impl App {
                 }
             }
         };
-        std::thread::Builder::new().name("price-sweep".to_owned()).spawn(sweep)
+        keep_going("price-sweep", stop, sweep)
     }
+}
+
+/// How long a loop in the background rests after it has panicked.
+const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
+/// scrubbed would look as if all were well.
+fn keep_going(
+    name: &'static str,
+    stop: Arc<Stop>,
+    run: impl Fn(&Stop) + Send + 'static,
+) -> std::io::Result<JoinHandle<()>> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&stop))) {
+            error!("the {name} loop panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
+            if stop.rest(PANIC_PAUSE) {
+                return;
+            }
+        }
+    })
 }
 
 impl std::fmt::Debug for App {

@@ -8,9 +8,11 @@
 mod create;
 mod restore;
 pub mod unfinished;
+mod verify;
 
 pub use create::create;
 pub use restore::{Report, Restore, restore};
+pub use verify::verify_with_copies;
 
 use crate::db::OpenError;
 use crate::error::Error;

@@ -206,7 +206,7 @@ impl Report {
         }
         for copy in &self.unfinished {
             problems.push(format!(
-                "{} is what a backup, restore or upgrade that was cut off has left, with all that was erased since: it is removed when `quotegrid serve` starts, or delete it",
+                "{} is what a backup, restore or upgrade that was cut off has left, with all that was erased since: it is removed when `quotegrid serve` or `quotegrid work` starts, or delete it",
                 copy.display()
             ));
         }

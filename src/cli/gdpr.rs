@@ -2,6 +2,7 @@
 
 use super::output::{Output, table};
 use super::{Failure, open};
+use crate::backup::verify_with_copies;
 use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::documents::{gdpr, instant, optional_instant};
@@ -9,7 +10,7 @@ use crate::domain::ids::{RequestId, ShopDomain};
 use crate::erasure::receipts::{self, Receipt};
 use crate::erasure::requests::{self, Filter, Request};
 use crate::erasure::scan;
-use crate::erasure::verify::{self, Verification};
+use crate::erasure::verify::Verification;
 use crate::keyed_hash::hex;
 use clap::Subcommand;
 use serde_json::json;
@@ -73,7 +74,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         }
         Command::Verify => {
             let program = std::env::current_exe()?;
-            let verification = verify::verify(&app.db, &app.hasher, &program)?;
+            let verification = verify_with_copies(&app.db, &app.hasher, &program)?;
             output.print(&gdpr::verification(&verification), || verification_text(&verification))?;
             if !verification.is_ok() {
                 return Err(Failure::Told);

@@ -1,7 +1,7 @@
 //! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
 use super::output::{Output, table};
-use super::{Failure, open, open_with};
+use super::{Failure, open, open_with, remove_unfinished};
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::documents::{instant, jobs as documents};
@@ -124,6 +124,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         }
         Command::RunNext { shopify, upkeep } => {
             let app = open_with(database, &upkeep, shopify.handover()?, Schema::MakeIfMissing)?;
+            remove_unfinished(&app);
             let step = app.process_next_job()?;
             let document = match &step {
                 Step::Idle => json!({ "processed": false }),

@@ -6,7 +6,7 @@ use crate::app::App;
 use crate::catalog::Expected;
 use crate::catalog::assignments::{self, NotATitle, Title};
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION, MatrixSummary};
-use crate::catalog::stores::{self, Scope};
+use crate::catalog::stores::{self, Scope, Store};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
 use crate::documents::catalog as documents;
@@ -125,18 +125,23 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
 }
 
 /// The store that is meant: the one that is named, or the only one there is.
-pub(super) fn scope_of(connection: &Connection, shop: Option<&ShopDomain>) -> Result<Scope> {
+pub(super) fn store_of(connection: &Connection, shop: Option<&ShopDomain>) -> Result<Store> {
     if let Some(shop) = shop {
-        return Ok(stores::load(connection, shop)?.scope());
+        return stores::load(connection, shop);
     }
     let mut found = stores::list(connection, None, 2)?;
     match (found.pop(), found.is_empty()) {
-        (Some(only), true) => Ok(stores::load(connection, &only.shop)?.scope()),
+        (Some(only), true) => stores::load(connection, &only.shop),
         (Some(_), false) => {
             Err(Error::new(Kind::Invalid, "there are several stores: say which one with --shop name.myshopify.com"))
         }
         (None, _) => Err(Error::new(Kind::NotFound, "there is no store yet: quotegrid stores add name.myshopify.com")),
     }
+}
+
+/// What work below that store needs to know of it.
+pub(super) fn scope_of(connection: &Connection, shop: Option<&ShopDomain>) -> Result<Scope> {
+    Ok(store_of(connection, shop)?.scope())
 }
 
 /// The matrix with this id or name.

@@ -6,6 +6,7 @@ mod doctor;
 mod failpoints;
 mod gdpr;
 mod jobs;
+mod log_lines;
 mod matrices;
 mod migrate;
 mod orders;
@@ -19,13 +20,14 @@ mod webhook;
 mod work;
 
 use crate::app::{self, App};
-use crate::backup::BackupError;
+use crate::backup::{BackupError, unfinished};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use crate::orders::handover;
 use clap::{Parser, Subcommand};
 pub use failpoints::arm_failpoints;
+use log::{info, warn};
 use output::Output;
 use std::process::ExitCode;
 
@@ -153,13 +155,17 @@ impl Failure {
 
 /// Starts the logger on stderr, at the level of `QUOTEGRID_LOG`.
 pub fn start_logger() {
-    env_logger::Builder::new()
+    let mut logger = env_logger::Builder::new();
+    logger
         .parse_filters(&log_filter())
         // It tells each migration in four lines; we tell all of them in one.
         .filter_module("refinery_core", log::LevelFilter::Warn)
-        .format_timestamp_millis()
-        .format_target(false)
-        .init();
+        .format(log_lines::format);
+    // Without a descriptor or a thread to spare lines are written by whoever logs, as they would be without all this.
+    if let Ok(lines) = log_lines::to_stderr() {
+        logger.target(env_logger::Target::Pipe(Box::new(lines)));
+    }
+    logger.init();
 }
 
 /// Runs the command line of this process.
@@ -172,7 +178,10 @@ pub fn run() -> Exit {
             return if error.use_stderr() { Exit::Usage } else { Exit::Done };
         }
     };
-    match dispatch(cli) {
+    let done = dispatch(cli);
+    // What led to a failure is told before it.
+    log_lines::flush();
+    match done {
         Ok(()) => Exit::Done,
         Err(failure) => {
             failure.tell();
@@ -226,4 +235,17 @@ fn open_with(
     options.retention = upkeep.retention();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work
+/// jobs off, and so erase.
+fn remove_unfinished(app: &App) {
+    match unfinished::remove(app.db.path()) {
+        Ok(removed) => {
+            for path in removed {
+                info!("{} is removed, a copy that was cut off", path.display());
+            }
+        }
+        Err(error) => warn!("a copy that was cut off could not be removed, see `quotegrid doctor`: {error}"),
+    }
 }

@@ -1,8 +1,8 @@
 //! `quotegrid quote`: the price of a size from the command line, and why it is what it is.
 
+use super::matrices::store_of;
 use super::output::Output;
 use super::{Failure, open};
-use crate::catalog::stores;
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
 use crate::domain::ids::{ProductId, ShopDomain};
@@ -16,9 +16,9 @@ use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The shop's domain, name.myshopify.com
+    /// The store's domain, name.myshopify.com; may be left out where the database holds one store only
     #[arg(long)]
-    shop: ShopDomain,
+    shop: Option<ShopDomain>,
     /// The product: digits, or gid://shopify/Product/ and digits
     #[arg(long, value_name = "ID")]
     product: ProductId,
@@ -38,9 +38,10 @@ pub(super) struct Args {
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
-    let shelf = app.db.read(|connection| {
-        let store = stores::load(connection, &args.shop)?;
-        pricing::read_shelf(connection, store.scope(), store.catalog_version, &args.product)
+    let (shop, shelf) = app.db.read(|connection| {
+        let store = store_of(connection, args.shop.as_ref())?;
+        let shelf = pricing::read_shelf(connection, store.scope(), store.catalog_version, &args.product)?;
+        Ok::<_, Error>((store.shop, shelf))
     })?;
     let selections = args.options.iter().map(|text| select(&shelf, text)).collect::<Result<Vec<_>, Error>>()?;
     let quote = shelf.quote(&QuoteRequest {
@@ -50,7 +51,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
         selections: &selections,
         required: RequiredGroups::Reported,
     })?;
-    output.print(&document(args, &shelf, &quote), || text(&shelf, &quote))?;
+    output.print(&document(&shop, args, &shelf, &quote), || text(&shelf, &quote))?;
     Ok(())
 }
 
@@ -91,7 +92,7 @@ fn missing<'a>(shelf: &'a Shelf, quote: &Quote) -> Vec<&'a OptionGroup> {
     shelf.groups.iter().filter(|group| quote.missing_required.contains(&group.id)).collect()
 }
 
-fn document(args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
+fn document(shop: &ShopDomain, args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
     let money = |amount: Minor| shelf.currency.format(amount);
     let modifiers: Vec<Value> = quote
         .modifiers
@@ -119,7 +120,7 @@ fn document(args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
         })
         .collect();
     json!({
-        "shop": args.shop.as_str(),
+        "shop": shop.as_str(),
         "productId": args.product.as_str(),
         "matrix": shelf.offer.as_ref().map(|offer| offer.name.as_str()),
         "currency": shelf.currency.code(),

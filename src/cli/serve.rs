@@ -2,10 +2,9 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options};
+use super::{Failure, options, remove_unfinished};
 use crate::app::App;
-use crate::backup::unfinished;
-use crate::clock::ManualClock;
+use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
@@ -49,8 +48,14 @@ pub(super) struct Args {
     ephemeral: bool,
     /// With --ephemeral: a clock that shows this time (RFC 3339) and stands still until POST /admin/api/clock moves it. Jobs run when
     /// POST /admin/api/jobs/run asks for it, unless --workers says otherwise
-    #[arg(long, value_name = "TIME", requires = "ephemeral")]
+    #[arg(long, value_name = "TIME", requires = "ephemeral", value_parser = parse_clock_at)]
     clock_at: Option<DateTime<Utc>>,
+}
+
+fn parse_clock_at(text: &str) -> Result<DateTime<Utc>, String> {
+    let at: DateTime<Utc> = text.parse().map_err(|fault: chrono::ParseError| fault.to_string())?;
+    // A clock would show the nearest time that it can, and not what the test has asked for.
+    if (EARLIEST..=LATEST).contains(&at) { Ok(at) } else { Err(format!("must be from {EARLIEST} to {LATEST}")) }
 }
 
 /// How long the last emptying of the WAL may take; whatever is left then is no loss.
@@ -163,18 +168,6 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     info!("stopped");
     Ok(())
-}
-
-/// What a killed restore or backup has left beside the database holds what was erased since.
-fn remove_unfinished(app: &App) {
-    match unfinished::remove(app.db.path()) {
-        Ok(removed) => {
-            for path in removed {
-                info!("{} is removed, a copy that was cut off", path.display());
-            }
-        }
-        Err(error) => warn!("a copy that was cut off could not be removed, see `quotegrid doctor`: {error}"),
-    }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {

@@ -1,6 +1,6 @@
 //! SIGTERM and SIGINT: the first asks for a graceful stop, the second ends the process at once.
 
-use super::Exit;
+use super::{Exit, log_lines};
 use log::{info, warn};
 use rustix::fs::FileType;
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -40,6 +40,7 @@ impl StopSignals {
         let _detached = std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             if self.0.forever().next().is_some() {
                 warn!("stopped at once; what was running is run again by the next worker");
+                log_lines::flush();
                 std::process::exit(Exit::Failed as i32);
             }
         });

@@ -5,13 +5,15 @@
 //! export can always be imported again and gives the same grid.
 
 use super::decimal::DecimalFault;
-use super::length::{Length, LengthError};
+use super::length::{Length, LengthError, Unit};
 use super::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, Limits, Outside, PriceMatrix};
 use super::money::{Currency, Minor};
-use records::{Record, Separator};
+use header::Column;
+use records::{QuoteFault, Record, Records, Separator};
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
+mod header;
 mod records;
 
 /// The longest file in bytes.
@@ -22,6 +24,9 @@ const FAULTS_MAX: usize = 1_000;
 
 /// Missing sizes that are named one by one.
 const MISSING_NAMED: usize = 10;
+
+/// What a file says that has a header at most.
+const NO_PRICES: &str = "the file has no prices";
 
 /// What a cell holds that is not offered.
 const NOT_OFFERED: &str = "-";
@@ -65,7 +70,9 @@ impl FromStr for Layout {
 /// How to read a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ImportOptions {
-    /// What its prices are in.
+    /// What its sizes are in: the store's unit. A header that names another is a fault.
+    pub unit: Unit,
+    /// What its prices are in: the store's currency. A header that names another is a fault.
     pub currency: Currency,
     /// Its layout; `None` finds out.
     pub layout: Option<Layout>,
@@ -77,8 +84,8 @@ pub struct ImportOptions {
 
 impl ImportOptions {
     /// Finds the layout out, skips nothing, the largest grid.
-    pub fn new(currency: Currency) -> Self {
-        Self { currency, layout: None, skip_bad: false, cells_max: CELLS_MAX }
+    pub fn new(unit: Unit, currency: Currency) -> Self {
+        Self { unit, currency, layout: None, skip_bad: false, cells_max: CELLS_MAX }
     }
 }
 
@@ -134,14 +141,20 @@ pub fn import(file: &[u8], options: &ImportOptions) -> Import {
         faults.file(format!("the file is larger than {BYTES_MAX} bytes"));
     } else {
         let text = records::decode(file);
-        match records::split(&text) {
+        let (separator, records) = records::split(&text);
+        match Look::through(records.clone(), separator) {
             Err(fault) => faults.file(fault.to_string()),
-            Ok((separator, records)) => {
-                layout = options.layout.unwrap_or_else(|| detect_layout(&records));
-                let reader = Reader { currency: options.currency, comma: uses_decimal_comma(&records, separator) };
+            Ok(Look { first: None, .. }) => faults.file(NO_PRICES),
+            Ok(Look { first: Some(first), lines, comma }) => {
+                layout = options.layout.unwrap_or_else(|| detect_layout(&first, lines));
+                let reader = Reader { unit: options.unit, currency: options.currency, comma };
+                // The look has found every quote in its place, so none of them is a fault.
+                let mut records = records.map_while(Result::ok);
                 match layout {
-                    Layout::Long => read_long(&records, &reader, &mut grid, &mut rows, &mut faults),
-                    Layout::Grid => axes = read_grid(&records, &reader, options, &mut grid, &mut rows, &mut faults),
+                    Layout::Long => read_long(&first, &mut records, &reader, &mut grid, &mut rows, &mut faults),
+                    Layout::Grid => {
+                        axes = read_grid(&mut records, &reader, options, &mut grid, &mut rows, &mut faults);
+                    }
                 }
             }
         }
@@ -219,6 +232,11 @@ impl Faults {
         }
     }
 
+    fn header(&mut self, line: usize, message: String) {
+        self.fatal = true;
+        self.line(line, message);
+    }
+
     fn file(&mut self, message: impl Into<String>) {
         self.fatal = true;
         // Never among those left out: it is the one that decides.
@@ -233,6 +251,7 @@ impl Faults {
 
 /// Reads the numbers of one file.
 struct Reader {
+    unit: Unit,
     currency: Currency,
     /// Whether decimals follow a comma.
     comma: bool,
@@ -274,100 +293,74 @@ fn looks_numeric(field: &str) -> bool {
     field.trim_start_matches(['+', '-', '.', ',']).starts_with(|first: char| first.is_ascii_digit())
 }
 
-fn uses_decimal_comma(records: &[Record], separator: Separator) -> bool {
-    let decimal = |field: &String| {
-        field.split_once(',').is_some_and(|(whole, fraction)| {
-            [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
-        })
-    };
-    separator == Separator::Semicolon && records.iter().any(|record| record.fields.iter().any(decimal))
+/// What must be known of the whole file before a line of it is read.
+struct Look {
+    first: Option<Record>,
+    lines: usize,
+    /// Whether decimals follow a comma.
+    comma: bool,
+}
+
+impl Look {
+    fn through(records: Records<'_>, separator: Separator) -> Result<Self, QuoteFault> {
+        let mut look = Self { first: None, lines: 0, comma: false };
+        for record in records {
+            let record = record?;
+            look.comma |= separator == Separator::Semicolon && record.fields_from(0).any(has_decimal_comma);
+            look.lines += 1;
+            look.first.get_or_insert(record);
+        }
+        Ok(look)
+    }
+}
+
+fn has_decimal_comma(field: &str) -> bool {
+    field.split_once(',').is_some_and(|(whole, fraction)| {
+        [whole, fraction].iter().all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    })
 }
 
 /// A grid's first line has numbers, but not in its corner. Three columns could also be a size whose width is a typing error, so there
-/// the corner must look like one.
-fn detect_layout(records: &[Record]) -> Layout {
-    let Some((corner, widths)) = records.first().and_then(|record| record.fields.split_first()) else {
-        return Layout::Long;
-    };
+/// the corner must look like one, and a 0 there needs lines below: alone it is a width that cannot be.
+fn detect_layout(first: &Record, lines: usize) -> Layout {
+    let (corner, mut widths) = (first.field(0).unwrap_or_default(), first.fields_from(1));
     let is_corner = match widths.len() {
-        2 if !looks_numeric(corner) || corner == "0" => {
+        2 if corner == "0" => lines > 1,
+        2 if !looks_numeric(corner) => {
             let corner = corner.to_lowercase();
             corner.is_empty()
-                || corner == "0"
                 || ["mm", "cm", "/", "\\", "×", "w x h", "h x w", "w×h"].iter().any(|mark| corner.contains(mark))
                 || Column::of(&corner).is_some()
+                || header::names_unit(&corner)
         }
         2 => false,
         _ => !looks_numeric(corner) || corner == "0",
     };
-    if is_corner && widths.iter().any(|field| looks_numeric(field)) { Layout::Grid } else { Layout::Long }
+    if is_corner && widths.any(looks_numeric) { Layout::Grid } else { Layout::Long }
 }
 
-/// A column of the long form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Width,
-    Height,
-    Price,
-}
-
-impl Column {
-    const ALL: [Self; 3] = [Self::Width, Self::Height, Self::Price];
-
-    /// What a heading in lower case names, in the languages suppliers' lists come in.
-    fn of(heading: &str) -> Option<Self> {
-        const WORDS: [(Column, &[&str]); 3] = [
-            (Column::Width, &["width", "breite", "largeur", "ancho", "larghezza", "breedte"]),
-            (Column::Height, &["height", "höhe", "hoehe", "hauteur", "alto", "altezza", "hoogte"]),
-            (Column::Price, &["price", "preis", "prix", "precio", "prezzo", "prijs"]),
-        ];
-        WORDS.iter().find(|(_, words)| words.iter().any(|word| heading.contains(word))).map(|&(column, _)| column)
-    }
-}
-
-/// The place of width, height and price in a line, from its header: names take their columns, the rest follows in the usual order.
-fn column_order(header: &Record) -> Result<[usize; 3], String> {
-    let named: Vec<Option<Column>> = header.fields.iter().map(|field| Column::of(&field.to_lowercase())).collect();
-    let mut free = (0..3).filter(|&index| named.get(index).is_none_or(Option::is_none));
-    let mut order = [0; 3];
-    for (place, column) in order.iter_mut().zip(Column::ALL) {
-        let mut found = named.iter().enumerate().filter(|(_, name)| **name == Some(column)).map(|(index, _)| index);
-        *place = match (found.next(), found.next()) {
-            (Some(_), Some(_)) => return Err("the header names a column twice".to_owned()),
-            (Some(index), None) => index,
-            (None, _) => free.next().ok_or("the header does not say which column is which")?,
-        };
-    }
-    if order.iter().any(|&index| index > 2) {
-        return Err("the header must have 3 columns: width, height, price".to_owned());
-    }
-    Ok(order)
-}
-
-fn read_long(records: &[Record], reader: &Reader, grid: &mut Grid, rows: &mut Rows, faults: &mut Faults) {
-    let mut records = records;
+fn read_long(
+    first: &Record,
+    records: &mut impl Iterator<Item = Record>,
+    reader: &Reader,
+    grid: &mut Grid,
+    rows: &mut Rows,
+    faults: &mut Faults,
+) {
     let mut order = [0, 1, 2];
-    if let Some((first, rest)) = records.split_first()
-        && !first.fields.iter().any(|field| looks_numeric(field))
-    {
-        records = rest;
-        match column_order(first) {
+    if !first.fields_from(0).any(looks_numeric) {
+        let found = header::column_order(first)
+            .and_then(|order| header::check_measures(first, order, reader.unit, reader.currency).map(|()| order));
+        match found {
             Ok(found) => order = found,
-            Err(message) => {
-                // Guessing which number is the width would be worse than reading nothing.
-                faults.fatal = true;
-                faults.line(first.line, message);
-                return;
-            }
+            // Guessing which number is the width, or what it is in, would be worse than reading nothing.
+            Err(message) => return faults.header(first.line, message),
         }
-    }
-    if records.is_empty() {
-        faults.file("the file has no prices");
-        return;
+        records.next();
     }
     for record in records {
         rows.total += 1;
-        match read_size(record, order, reader) {
+        match read_size(&record, order, reader) {
             Ok((width, height, price)) => {
                 rows.valid += 1;
                 grid.insert((height, width), price);
@@ -375,13 +368,16 @@ fn read_long(records: &[Record], reader: &Reader, grid: &mut Grid, rows: &mut Ro
             Err(message) => faults.line(record.line, message),
         }
     }
+    if rows.total == 0 {
+        faults.file(NO_PRICES);
+    }
 }
 
 fn read_size(record: &Record, order: [usize; 3], reader: &Reader) -> Result<(Length, Length, Option<Minor>), String> {
-    if record.fields.len() != 3 {
-        return Err(format!("3 columns expected (width, height, price), not {}", record.fields.len()));
+    if record.len() != 3 {
+        return Err(format!("3 columns expected (width, height, price), not {}", record.len()));
     }
-    let [width, height, price] = order.map(|index| record.fields[index].as_str());
+    let [width, height, price] = order.map(|index| record.field(index).unwrap_or_default());
     let width = reader.length(Axis::Width, width)?;
     let height = reader.length(Axis::Height, height)?;
     let price = if price == NOT_OFFERED { None } else { Some(reader.price(price)?) };
@@ -390,28 +386,34 @@ fn read_size(record: &Record, order: [usize; 3], reader: &Reader) -> Result<(Len
 
 /// Reads a supplier's grid. Its axes come back beside the prices: a row or column that is wholly "not offered" has none.
 fn read_grid(
-    records: &[Record],
+    records: &mut impl Iterator<Item = Record>,
     reader: &Reader,
     options: &ImportOptions,
     grid: &mut Grid,
     rows: &mut Rows,
     faults: &mut Faults,
 ) -> Option<(Vec<Length>, Vec<Length>)> {
-    let Some((header, lines)) = records.split_first().filter(|(_, lines)| !lines.is_empty()) else {
-        faults.file("the file has no prices");
+    let mut lines = records.peekable();
+    let header = lines.next()?;
+    if lines.peek().is_none() {
+        faults.file(NO_PRICES);
         return None;
-    };
+    }
+    let corner = header.field(0).unwrap_or_default();
+    if let Err(message) = header::check_corner(corner, reader.unit, reader.currency) {
+        faults.header(header.line, message);
+        return None;
+    }
     // Spreadsheets leave separators behind where a column was cleared.
-    let used = header.fields.iter().rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
-    let (widths, heading_faults) = read_axis(Axis::Width, header.fields.get(1..used).unwrap_or_default(), reader);
+    let used = header.fields_from(1).rposition(|field| !field.is_empty()).map_or(0, |last| last + 1);
+    if !(1..=BREAKPOINTS_MAX).contains(&used) {
+        faults.file(format!("1 to {BREAKPOINTS_MAX} widths expected, not {used}"));
+        return None;
+    }
+    let (widths, heading_faults) = read_axis(Axis::Width, header.fields_from(1).take(used), reader);
     for message in heading_faults {
         // Without its width no price below can be placed.
-        faults.fatal = true;
-        faults.line(header.line, message);
-    }
-    if !(1..=BREAKPOINTS_MAX).contains(&widths.len()) {
-        faults.file(format!("1 to {BREAKPOINTS_MAX} widths expected, not {}", widths.len()));
-        return None;
+        faults.header(header.line, message);
     }
     if faults.fatal {
         return None;
@@ -419,7 +421,7 @@ fn read_grid(
     let mut heights: BTreeMap<Length, usize> = BTreeMap::new();
     for record in lines {
         rows.total += 1;
-        match read_row(record, &widths, reader, &heights) {
+        match read_row(&record, &widths, reader, &heights) {
             Ok((height, prices)) => {
                 rows.valid += 1;
                 heights.insert(height, record.line);
@@ -435,11 +437,11 @@ fn read_grid(
     Some((widths, heights.into_keys().collect()))
 }
 
-fn read_axis(axis: Axis, fields: &[String], reader: &Reader) -> (Vec<Length>, Vec<String>) {
+fn read_axis<'a>(axis: Axis, fields: impl Iterator<Item = &'a str>, reader: &Reader) -> (Vec<Length>, Vec<String>) {
     let mut seen = BTreeSet::new();
     let mut values = Vec::new();
     let mut messages = Vec::new();
-    for (index, field) in fields.iter().enumerate() {
+    for (index, field) in fields.enumerate() {
         match reader.length(axis, field) {
             Ok(value) if seen.insert(value) => values.push(value),
             Ok(value) => messages.push(format!("{axis} {value} appears twice")),
@@ -456,19 +458,18 @@ fn read_row(
     heights: &BTreeMap<Length, usize>,
 ) -> Result<(Length, Vec<Option<Minor>>), Vec<String>> {
     let columns = widths.len() + 1;
-    let (fields, rest) = record.fields.split_at(columns.min(record.fields.len()));
-    if fields.len() < columns || rest.iter().any(|field| !field.is_empty()) {
-        let found = record.fields.len();
-        return Err(vec![format!("{columns} columns expected, as in the first line, not {found}")]);
+    if record.len() < columns || record.fields_from(columns).any(|field| !field.is_empty()) {
+        return Err(vec![format!("{columns} columns expected, as in the first line, not {}", record.len())]);
     }
     let mut messages = Vec::new();
-    let height = reader.length(Axis::Height, &fields[0]);
+    let height_field = record.field(0).unwrap_or_default();
+    let height = reader.length(Axis::Height, height_field);
     if let Some(first) = height.as_ref().ok().and_then(|height| heights.get(height)) {
-        messages.push(format!("height {} already stands in line {first}", shown(&fields[0])));
+        messages.push(format!("height {} already stands in line {first}", shown(height_field)));
     }
     let mut prices = Vec::with_capacity(widths.len());
-    for (field, width) in fields[1..].iter().zip(widths) {
-        match field.as_str() {
+    for (field, width) in record.fields_from(1).zip(widths) {
+        match field {
             "" | NOT_OFFERED => prices.push(None),
             field => match reader.price(field) {
                 Ok(price) => prices.push(Some(price)),

@@ -2,8 +2,10 @@
 
 use super::Request;
 use crate::error::{Error, Kind, Result};
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 /// The members of a JSON object, and what is wrong with those that were read.
@@ -20,10 +22,11 @@ impl Fields {
     /// # Errors
     /// `Malformed` when it is not a JSON object.
     pub(super) fn of(request: &Request) -> Result<Self> {
-        match serde_json::from_slice(&request.body) {
+        match json(&request.body) {
             Ok(Value::Object(members)) => Ok(Self::from(members)),
             Ok(_) => Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
-            // serde_json's words name a line and a column, and quote nothing.
+            // These words name a line and a column, and quote nothing.
+            Err(error) if error.is_data() => Err(Error::new(Kind::Malformed, format!("in the body {error}"))),
             Err(error) => Err(Error::new(Kind::Malformed, format!("the body is not JSON: {error}"))),
         }
     }
@@ -123,6 +126,74 @@ impl From<Map<String, Value>> for Fields {
     }
 }
 
+/// Reads JSON in which no object has a member twice: which of two prices is meant, nobody can know.
+///
+/// # Errors
+/// serde_json's, which name a line and a column; a member that stands twice is one about data.
+pub(super) fn json(text: &[u8]) -> serde_json::Result<Value> {
+    serde_json::from_slice(text).map(|Unambiguous(value)| value)
+}
+
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        deserializer.deserialize_any(UnambiguousVisitor).map(Self)
+    }
+}
+
+struct UnambiguousVisitor;
+
+impl<'de> Visitor<'de> for UnambiguousVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> std::result::Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> std::result::Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> std::result::Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> std::result::Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> std::result::Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> std::result::Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> std::result::Result<Value, A::Error> {
+        let mut list = Vec::new();
+        while let Some(Unambiguous(item)) = items.next_element()? {
+            list.push(item);
+        }
+        Ok(list.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> std::result::Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some((name, Unambiguous(value))) = members.next_entry::<String, _>()? {
+            if object.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member stands twice"));
+            }
+        }
+        Ok(object.into())
+    }
+}
+
 /// Reads a text.
 pub(super) fn text(value: &Value) -> std::result::Result<String, String> {
     value.as_str().map(str::to_owned).ok_or_else(|| "must be a text".to_owned())
@@ -166,6 +237,23 @@ mod tests {
             Value::Object(members) => Fields::from(members),
             _ => panic!("an object"),
         }
+    }
+
+    #[test]
+    fn json_is_read_as_ever_but_for_members_that_stand_twice() {
+        for text in [
+            "null",
+            r#" {"a": [1, -2, 0.1, 1e300, 18446744073709551615, "\u00e9", true, null, {}], "b": {"a": []}} "#,
+            r#"[{"a": 1}, {"a": 2}]"#,
+        ] {
+            assert_eq!(json(text.as_bytes()).expect("JSON"), serde_json::from_str::<Value>(text).expect("JSON"));
+        }
+        for text in [r#"{"a": 1, "a": 2}"#, r#"[{"b": {"a": 1, "\u0061": 1}}]"#] {
+            let error = json(text.as_bytes()).expect_err("ambiguous");
+            assert!(error.is_data() && error.to_string().starts_with("a member stands twice at line 1"), "{error}");
+        }
+        assert!(json(b"{} {}").is_err() && json(b"").is_err() && json(b"{\"a\":}").is_err());
+        assert!(json("[".repeat(100_000).as_bytes()).is_err(), "depth has its limit");
     }
 
     #[test]

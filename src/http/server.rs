@@ -288,7 +288,14 @@ impl Handler {
     fn run(self) {
         loop {
             match self.server.recv() {
-                Ok(request) => self.inside.handle(request),
+                Ok(request) => {
+                    // Beyond the service, whose own panics are answered: without this a handler is lost, and with the last of them
+                    // everything but the gate.
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.inside.handle(request))) {
+                        self.inside.answering.metrics.panics.inc();
+                        error!("a request could not be handled: {}", panic_message(panic.as_ref()));
+                    }
+                }
                 Err(error) => {
                     if self.stopping.upgrade().is_none_or(|inside| inside.stopping.load(Ordering::Acquire)) {
                         return;
@@ -309,12 +316,12 @@ impl HandlerParts {
         let told = match gate::read_gate_field(&sent, &self.secret) {
             Some(Sent::Request(told)) => told,
             Some(Sent::Probe) => {
-                let _gone = incoming.respond(tiny_http::Response::empty(204));
+                let _gone = incoming.respond(tiny_http::Response::empty(204).with_header(no_date()));
                 return;
             }
             None => {
                 warn!("somebody other than the gate has reached the private side");
-                let _gone = incoming.respond(tiny_http::Response::empty(403));
+                let _gone = incoming.respond(tiny_http::Response::empty(403).with_header(no_date()));
                 return;
             }
         };
@@ -503,6 +510,11 @@ fn render(incoming: &tiny_http::Request, response: Response, id: &str) -> (Vec<u
     head.extend_from_slice(b"\r\n");
     let is_bodiless = *incoming.method() == tiny_http::Method::Head || status == 204 || status == 304;
     (head, if is_bodiless { Vec::new() } else { body })
+}
+
+/// Keeps tiny_http from asking the clock for a `Date`: it panics where the clock shows a year that it cannot write.
+fn no_date() -> tiny_http::Header {
+    tiny_http::Header::from_bytes("Date", "Thu, 01 Jan 1970 00:00:00 GMT").expect("it is plain text")
 }
 
 /// What every page gets that does not say otherwise: nothing from elsewhere, in nobody else's frame.

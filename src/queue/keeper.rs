@@ -2,11 +2,13 @@
 //! noticed, other processes' commits are heard. All of it costs an idle process a few microseconds a look, and no write.
 
 use super::jobs::{self, Held};
-use super::worker::Worker;
+use super::worker::{FAULT_PAUSE, Worker};
+use crate::db::writer::panic_message;
 use crate::db::{self, ChangeWatch};
 use chrono::{DateTime, Utc};
-use log::{info, warn};
+use log::{error, info, warn};
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
@@ -38,8 +40,16 @@ impl<'a> Keeper<'a> {
         Self { worker, renewed_at: Some(uptime), last_look: (worker.clock.now(), uptime), trust_until: Duration::ZERO }
     }
 
-    /// The keeper thread: until the worker stops and nothing is held any more.
+    /// The keeper thread: until the worker stops and nothing is held any more, whatever happens meanwhile. Without it leases would end
+    /// under jobs that run, and nobody would free the claims of the dead.
     pub(super) fn run(mut self, worker: &Arc<Worker>, mut watch: ChangeWatch) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_on(worker, &mut watch))) {
+            error!("the keeper of claims panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
+            std::thread::sleep(FAULT_PAUSE);
+        }
+    }
+
+    fn run_on(&mut self, worker: &Arc<Worker>, watch: &mut ChangeWatch) {
         let mut rounds_at = Duration::ZERO;
         while !worker.is_stopping() || worker.holds_any() {
             std::thread::sleep(LISTEN);
@@ -51,6 +61,7 @@ impl<'a> Keeper<'a> {
             rounds_at += LISTEN;
             if rounds_at >= worker.options.round {
                 rounds_at = Duration::ZERO;
+                fail::fail_point!("queue::round");
                 worker.record_again();
                 if let Err(error) = self.round() {
                     warn!("claims could not be looked after: {error}");

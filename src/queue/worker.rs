@@ -32,8 +32,8 @@ const HELD_MAX: usize = 400;
 /// How long an idle thread waits at the most before it looks again, should a wake-up ever go astray.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// Pause after the database could not be asked for work.
-const FAULT_PAUSE: Duration = Duration::from_secs(1);
+/// Pause after the database could not be asked for work, or a thread of a worker has panicked.
+pub(super) const FAULT_PAUSE: Duration = Duration::from_secs(1);
 
 /// How a worker works.
 #[derive(Debug, Clone, Copy)]
@@ -195,13 +195,27 @@ impl Worker {
         Ok(Running { worker: self.clone(), handles })
     }
 
-    /// A worker thread: runs jobs until the worker stops.
+    /// A worker thread: runs jobs until the worker stops, whatever happens meanwhile. A panic of a handler is the job's failure; one of
+    /// our own would otherwise leave a process that takes jobs in and runs none.
     fn work(self: &Arc<Self>) {
+        while !self.is_stopping() {
+            if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.work_on())) {
+                error!("a worker panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
+                self.pause(FAULT_PAUSE);
+            }
+        }
+    }
+
+    fn work_on(self: &Arc<Self>) {
         while !self.is_stopping() {
             // Read before the look for work and waited on after it: a commit in between is not missed.
             let seen = self.db.news().seen();
             match self.next() {
-                Ok(Some(claim)) => self.run(claim),
+                Ok(Some(claim)) => {
+                    let unended = Unended { worker: self, claim: Some(claim.clone()) };
+                    self.run(claim);
+                    unended.let_go();
+                }
                 Ok(None) => {
                     debug!("no jobs available");
                     self.rest(seen);
@@ -212,6 +226,12 @@ impl Worker {
                 }
             }
         }
+    }
+
+    /// Rests, or until the worker is to stop.
+    fn pause(&self, pause: Duration) {
+        let rested = self.released.wait_timeout_while(self.state(), pause, |_state| !self.is_stopping());
+        drop(rested.unwrap_or_else(PoisonError::into_inner));
     }
 
     /// The next claim: one that waits here, or the first of a new catch.
@@ -231,11 +251,11 @@ impl Worker {
         }
         state.claiming = true;
         drop(state);
+        let claiming = Claiming(self);
         let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
-        let mut state = self.state();
         // What was claimed is held by now, so whoever waits for the ends of all claims misses none.
-        state.claiming = false;
-        self.released.notify_all();
+        drop(claiming);
+        let mut state = self.state();
         let mut claims = VecDeque::from(claimed?);
         if self.is_stopping() {
             // The stop came during the claim and has given back what waited then; nobody else will look at these.
@@ -282,11 +302,11 @@ impl Worker {
             .looking_first()
             .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
         fail::fail_point!("queue::claimed");
-        let mut state = self.state();
         for claim in &claims {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);
-            state.held.insert(claim.id, claim.clone());
         }
+        // Last, for what is held is kept alive: a panic before this leaves claims that end with their leases.
+        self.state().held.extend(claims.iter().map(|claim| (claim.id, claim.clone())));
         Ok(claims)
     }
 
@@ -481,6 +501,36 @@ impl Worker {
 impl std::fmt::Debug for Worker {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Worker").field("identity", &self.identity).finish_non_exhaustive()
+    }
+}
+
+/// While it lives, its thread is the one that claims.
+struct Claiming<'a>(&'a Worker);
+
+impl Drop for Claiming<'_> {
+    fn drop(&mut self) {
+        self.0.state().claiming = false;
+        self.0.released.notify_all();
+    }
+}
+
+/// Dropped by a panic, it records that a claim has failed: nobody else would, and the keeper would renew it for ever.
+struct Unended<'a> {
+    worker: &'a Arc<Worker>,
+    claim: Option<Claim>,
+}
+
+impl Unended<'_> {
+    fn let_go(mut self) {
+        self.claim = None;
+    }
+}
+
+impl Drop for Unended<'_> {
+    fn drop(&mut self) {
+        if let Some(claim) = self.claim.take() {
+            self.worker.end(claim, JobError::Retry("the worker panicked outside the job's handler".to_owned()));
+        }
     }
 }
 

@@ -656,10 +656,31 @@ fn doctor(house: &House) -> Vec<String> {
     problems
 }
 
+/// The places that `gdpr verify` names, and whether it ends as it should with them.
+fn leftovers(house: &House) -> Vec<String> {
+    let output = Command::new(PROGRAM).args(["gdpr", "verify", "--json", "--database"]).arg(house.database()).output();
+    let output = output.expect("it runs");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let places = report["leftovers"].as_array().expect("a list").iter();
+    let places: Vec<String> = places.map(|leftover| leftover["place"].as_str().expect("text").to_owned()).collect();
+    assert_eq!((output.status.code(), &report["ok"]), (Some(i32::from(!places.is_empty())), &json!(places.is_empty())));
+    places
+}
+
 /// Starts a server, and kills it once it is ready.
 fn start(house: &House) {
+    start_with(
+        house,
+        &["serve", "--listen", "127.0.0.1:0", "--shopify-api-secret", "hush-hush"],
+        "quotegrid listening",
+    );
+}
+
+/// Starts a command that goes on, and kills it once it says `ready`.
+fn start_with(house: &House, arguments: &[&str], ready: &str) {
     let mut server = Command::new(PROGRAM)
-        .args(["serve", "--listen", "127.0.0.1:0", "--shopify-api-secret", "hush-hush", "--database"])
+        .args(arguments)
+        .arg("--database")
         .arg(house.database())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -667,7 +688,7 @@ fn start(house: &House) {
         .expect("it runs");
     let mut line = String::new();
     BufReader::new(server.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
-    assert!(line.starts_with("quotegrid listening"), "{line}");
+    assert!(line.starts_with(ready), "{line}");
     server.kill().expect("killed");
     server.wait().expect("dead");
 }
@@ -689,7 +710,12 @@ fn what_a_killed_restore_has_left_is_named_by_the_doctor_and_removed_by_the_next
         assert!(held || point != "restore::copied", "it has what was erased since the backup");
         let problems = doctor(&house);
         assert!(problems.len() == 1 && problems[0].contains("house.db.restoring"), "{point}: {problems:?}");
-        start(&house);
+        assert_eq!(leftovers(&house), ["house.db.restoring"], "{point}");
+        match point {
+            "restore::copied" => start(&house),
+            "restore::carried_over" => start_with(&house, &["work"], "quotegrid working"),
+            _ => start_with(&house, &["jobs", "run-next"], ""),
+        }
         let names = house.names();
         assert!(!names.iter().any(|name| name.contains("restoring")), "{point}: {names:?}");
         assert_eq!(doctor(&house), Vec::<String>::new(), "{point}");
@@ -709,6 +735,7 @@ fn what_a_killed_backup_has_left_goes_with_the_next_one_or_the_next_start_and_on
         assert!(holds(&left, "marked-one"), "{point}");
         let problems = doctor(&house);
         assert!(problems.len() == 1 && problems[0].contains("monday.db.backing-up"), "{point}: {problems:?}");
+        assert_eq!(leftovers(&house), ["monday.db.backing-up"], "{point}");
         // Of another name: whoever keeps one a day never writes to the same again.
         house.back_up();
         assert!(!left.exists(), "{point}");

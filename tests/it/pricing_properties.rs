@@ -1,7 +1,7 @@
 //! What holds for every price, whatever the matrix, the options and the size.
 
 use proptest::prelude::*;
-use quotegrid::domain::length::Length;
+use quotegrid::domain::length::{Length, Unit};
 use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
 use quotegrid::domain::matrix_csv::{ImportOptions, Layout, export, import};
 use quotegrid::domain::money::{Currency, Minor};
@@ -164,7 +164,7 @@ proptest! {
     ) {
         let currency: Currency = code.parse().expect("a currency");
         let text = export(&matrix, currency, layout);
-        let read = import(text.as_bytes(), &ImportOptions::new(currency));
+        let read = import(text.as_bytes(), &ImportOptions::new(Unit::Mm, currency));
         prop_assert_eq!((read.layout, &read.faults), (layout, &Vec::new()));
         prop_assert_eq!(read.accept().ok(), Some(matrix));
     }
@@ -174,7 +174,7 @@ proptest! {
         text in "[0-9a-z,;\t\"\r\n .-]{0,200}",
         skip_bad in any::<bool>(),
     ) {
-        let options = ImportOptions { skip_bad, ..ImportOptions::new(Currency::USD) };
+        let options = ImportOptions { skip_bad, ..ImportOptions::new(Unit::Mm, Currency::USD) };
         let read = import(text.as_bytes(), &options);
         let faults = read.faults.len();
         let accepted = read.accept().is_ok();

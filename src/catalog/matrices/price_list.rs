@@ -8,7 +8,7 @@ use serde_json::json;
 
 /// How to read a price list for a store.
 pub fn import_options(scope: Scope, layout: Option<Layout>, skip_bad: bool) -> ImportOptions {
-    ImportOptions { layout, skip_bad, ..ImportOptions::new(scope.currency) }
+    ImportOptions { layout, skip_bad, ..ImportOptions::new(scope.unit, scope.currency) }
 }
 
 /// The grid of a price list that may be used.

@@ -3,6 +3,10 @@
 //! Split by hand, because a price list needs what general readers leave out: a fault for a stray or unclosed quote, blanks around
 //! quotes, and the line a person sees in an editor, blank ones counted.
 
+use std::borrow::Cow;
+use std::iter::Peekable;
+use std::str::Chars;
+
 /// What stands between two fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
@@ -21,12 +25,38 @@ impl Separator {
     }
 }
 
-/// One record: its fields, trimmed and without their quotes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One record: its fields, trimmed and without their quotes. They stand in one text, for a line may be a million empty fields.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Record {
     /// The line it begins on, from 1.
     pub(super) line: usize,
-    pub(super) fields: Vec<String>,
+    text: String,
+    /// Where each field ends in `text`.
+    ends: Vec<u32>,
+}
+
+impl Record {
+    /// How many fields it has.
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The field at `index`, from 0.
+    pub(super) fn field(&self, index: usize) -> Option<&str> {
+        let end = *self.ends.get(index)? as usize;
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
+        Some(&self.text[start..end])
+    }
+
+    /// All fields from `index` on.
+    pub(super) fn fields_from(&self, index: usize) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
+        (index.min(self.len())..self.len()).map(|index| self.field(index).unwrap_or_default())
+    }
+
+    fn push(&mut self, field: &str) {
+        self.text.push_str(field);
+        self.ends.push(u32::try_from(self.text.len()).expect("a price list is far shorter than 4 GiB"));
+    }
 }
 
 /// Quotes that do not fit: nothing after them can be trusted.
@@ -40,41 +70,70 @@ pub(super) enum QuoteFault {
 
 /// The file as text: UTF-8, or UTF-16 with its mark, as spreadsheets write it. Other bytes become replacement characters: they can
 /// only stand in headings, and in a number they are a fault like any other letter.
-pub(super) fn decode(file: &[u8]) -> String {
+pub(super) fn decode(file: &[u8]) -> Cow<'_, str> {
     let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units: Vec<u16> = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]])).collect();
-        String::from_utf16_lossy(&units)
+        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
+        char::decode_utf16(units).map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
     };
     match file {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest).into_owned(),
-        [0xFF, 0xFE, rest @ ..] => wide(rest, u16::from_le_bytes),
-        [0xFE, 0xFF, rest @ ..] => wide(rest, u16::from_be_bytes),
-        _ => String::from_utf8_lossy(file).into_owned(),
+        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest),
+        [0xFF, 0xFE, rest @ ..] => Cow::Owned(wide(rest, u16::from_le_bytes)),
+        [0xFE, 0xFF, rest @ ..] => Cow::Owned(wide(rest, u16::from_be_bytes)),
+        _ => String::from_utf8_lossy(file),
     }
 }
 
 /// Splits text into records. Blank lines, and lines of nothing but separators, are skipped.
-pub(super) fn split(text: &str) -> Result<(Separator, Vec<Record>), QuoteFault> {
+pub(super) fn split(text: &str) -> (Separator, Records<'_>) {
     let (separator, text, first_line) = find_separator(text);
-    let mut splitter = Splitter { separator: separator.as_char(), line: first_line, ..Splitter::default() };
-    splitter.begun = first_line;
-    let mut characters = text.chars().peekable();
-    while let Some(character) = characters.next() {
-        // CR LF and a lone CR (old spreadsheets) end a line like LF.
-        let character = match character {
-            '\r' => {
-                characters.next_if_eq(&'\n');
-                '\n'
+    let splitter =
+        Splitter { separator: separator.as_char(), line: first_line, begun: first_line, ..Splitter::default() };
+    (separator, Records { characters: text.chars().peekable(), splitter, ended: false })
+}
+
+/// The records of a text, each made when it is asked for: all of them at once would take a hundred times the memory of a text of
+/// short lines. After a fault there are no more.
+#[derive(Clone)]
+pub(super) struct Records<'a> {
+    characters: Peekable<Chars<'a>>,
+    splitter: Splitter,
+    ended: bool,
+}
+
+impl Iterator for Records<'_> {
+    type Item = Result<Record, QuoteFault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            let taken = match self.characters.next() {
+                // CR LF and a lone CR (old spreadsheets) end a line like LF.
+                Some('\r') => {
+                    self.characters.next_if_eq(&'\n');
+                    self.splitter.take('\n', false)
+                }
+                Some(character) => {
+                    let quote_follows = self.characters.peek() == Some(&'"');
+                    self.splitter.take(character, quote_follows).inspect(|&both| {
+                        if both {
+                            self.characters.next();
+                        }
+                    })
+                }
+                None => {
+                    self.ended = true;
+                    self.splitter.finish().map(|()| false)
+                }
+            };
+            if let Err(fault) = taken {
+                self.ended = true;
+                return Some(Err(fault));
             }
-            other => other,
-        };
-        splitter.take(character, characters.peek() == Some(&'"')).map(|both| {
-            if both {
-                characters.next();
+            if let Some(record) = self.splitter.whole.take() {
+                return Some(Ok(record));
             }
-        })?;
+        }
+        None
     }
-    Ok((separator, splitter.finish()?))
 }
 
 /// The separator of the first line that has any text: `;` or a tab if there is one outside quotes, else `,`. Excel's own line
@@ -123,15 +182,16 @@ enum State {
     Closed,
 }
 
-#[derive(Default)]
+#[derive(Default, Clone)]
 struct Splitter {
     separator: char,
     state: State,
     line: usize,
     begun: usize,
     field: String,
-    fields: Vec<String>,
-    records: Vec<Record>,
+    record: Record,
+    /// A record that has ended and was not fetched yet.
+    whole: Option<Record>,
 }
 
 impl Splitter {
@@ -175,24 +235,25 @@ impl Splitter {
     }
 
     fn end_field(&mut self) {
-        self.fields.push(std::mem::take(&mut self.field).trim().to_owned());
+        self.record.push(self.field.trim());
+        self.field.clear();
         self.state = State::Start;
     }
 
     fn end_record(&mut self) {
         self.end_field();
-        let fields = std::mem::take(&mut self.fields);
-        if fields.iter().any(|field| !field.is_empty()) {
-            self.records.push(Record { line: self.begun, fields });
+        let record = std::mem::take(&mut self.record);
+        if !record.text.is_empty() {
+            self.whole = Some(Record { line: self.begun, ..record });
         }
     }
 
-    fn finish(mut self) -> Result<Vec<Record>, QuoteFault> {
+    fn finish(&mut self) -> Result<(), QuoteFault> {
         if let State::Quoted { opened } = self.state {
             return Err(QuoteFault::Unclosed(opened));
         }
         self.end_record();
-        Ok(self.records)
+        Ok(())
     }
 }
 
@@ -201,8 +262,8 @@ mod tests {
     use super::*;
 
     fn fields(text: &str) -> Vec<(usize, Vec<String>)> {
-        let (_, records) = split(text).expect("well quoted");
-        records.into_iter().map(|record| (record.line, record.fields)).collect()
+        let records = split(text).1.map(|record| record.expect("well quoted"));
+        records.map(|record| (record.line, record.fields_from(0).map(str::to_owned).collect())).collect()
     }
 
     fn record(line: usize, fields: &[&str]) -> (usize, Vec<String>) {
@@ -219,15 +280,17 @@ mod tests {
 
     #[test]
     fn quoting_faults_name_their_line() {
-        assert_eq!(split("1\n2,\"3\n4"), Err(QuoteFault::Unclosed(2)));
-        assert_eq!(split("1\n2,3\"4\""), Err(QuoteFault::Stray(2)));
-        assert_eq!(split("\"1\"2"), Err(QuoteFault::Stray(1)));
-        assert_eq!(split("\"1\"\"2"), Err(QuoteFault::Unclosed(1)));
+        let fault = |text: &str| split(text).1.find_map(Result::err);
+        assert_eq!(fault("1\n2,\"3\n4"), Some(QuoteFault::Unclosed(2)));
+        assert_eq!(fault("1\n2,3\"4\""), Some(QuoteFault::Stray(2)));
+        assert_eq!(fault("\"1\"2"), Some(QuoteFault::Stray(1)));
+        assert_eq!(fault("\"1\"\"2"), Some(QuoteFault::Unclosed(1)));
+        assert_eq!(split("1\n2,3\"4\n5").1.count(), 2, "a fault is the end");
     }
 
     #[test]
     fn the_separator_is_found_outside_quotes() {
-        let found = |text: &str| split(text).expect("well quoted").0;
+        let found = |text: &str| split(text).0;
         assert_eq!(found("1,2,3"), Separator::Comma);
         assert_eq!(found("\n\n1,5;2;3"), Separator::Semicolon);
         assert_eq!(found("1\t2\t3"), Separator::Tab);

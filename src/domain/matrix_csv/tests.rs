@@ -3,7 +3,7 @@
 use super::*;
 
 fn read_with(text: &str, change: impl FnOnce(&mut ImportOptions)) -> Import {
-    let mut options = ImportOptions::new(Currency::USD);
+    let mut options = ImportOptions::new(Unit::Mm, Currency::USD);
     change(&mut options);
     import(text.as_bytes(), &options)
 }
@@ -64,9 +64,71 @@ fn c2_c18_a_header_is_skipped_and_obeyed() {
     assert_eq!(grid("height,width,price\n100,200,5"), grid("200,100,5"));
     assert_eq!(grid("Price (USD),Height in mm,Width in mm\n5,100,200"), grid("200,100,5"));
     assert_eq!(grid("H\u{f6}he;Breite;Preis\n100;200;5"), grid("200,100,5"));
-    assert_eq!(grid("a,b,c\n200,100,5"), grid("200,100,5"));
+    assert_eq!(grid("w,h,price\n200,100,5"), grid("200,100,5"));
+    assert_eq!(grid("h,w,price\n100,200,5"), grid("200,100,5"));
+    assert_eq!(grid("Preis;H [mm];B [mm]\n5;100;200"), grid("200,100,5"));
     assert_eq!(grid("amount,height,width\n5,100,200"), grid("200,100,5"));
-    assert_eq!(fault("width,width,price\n1,2,3"), (1, "the header names a column twice".to_owned()));
+}
+
+#[test]
+fn a_header_whose_columns_cannot_be_told_apart_is_a_fault_that_says_what_to_write() {
+    for (header, what) in [
+        ("a,b,c", "does not say which column is which"),
+        ("x,y,price", "does not say which column is which"),
+        ("width,width,price", "names a column twice"),
+        ("w,width,price", "names a column twice"),
+    ] {
+        let headings = header.split(',').map(shown).collect::<Vec<_>>().join(", ");
+        let message =
+            format!("the header {headings} {what}: write width, height and price, in the order of the columns");
+        assert_eq!(fault(&format!("{header}\n1,2,3")), (1, message));
+        assert!(skipping(&format!("{header}\n1,2,3")).accept().is_err(), "no line to skip: {header}");
+    }
+    let message = "the header must have 3 columns: width, height, price".to_owned();
+    assert_eq!(fault("width,height\n1,2,3"), (1, message));
+}
+
+#[test]
+fn a_header_that_names_another_unit_or_currency_than_the_stores_is_a_fault() {
+    for (text, said) in [
+        ("width (cm),height,price\n1,2,3", "cm"),
+        ("Breite;H\u{f6}he [Zentimeter];Preis\n1;2;3", "cm"),
+        ("W,H (inch),price\n1,2,3", "inches"),
+        ("width (in),height,price\n1,2,3", "inches"),
+        ("width,\"height \"\"\",price\n1,2,3", "inches"),
+        ("width,height_m,price\n1,2,3", "metres"),
+        ("cm,1,2\n1,2,3", "cm"),
+        ("h/w (cm),1,2,3\n1,2,3,4", "cm"),
+        ("width,height,price (EUR)\n1,2,3", "EUR"),
+        ("width,height,EUR price\n1,2,3", "EUR"),
+        ("width,height,price eur\n1,2,3", "EUR"),
+        ("width,height,price (eur) net\n1,2,3", "EUR"),
+        ("width,height,Price in \u{20ac}\n1,2,3", "\u{20ac}"),
+        ("width,height,\u{a3} price\n1,2,3", "\u{a3}"),
+        ("mm / EUR,1,2\n1,2,3", "EUR"),
+    ] {
+        let (line, message) = fault(text);
+        assert!(line == 1 && message.contains(&format!("says {said}, and the store's")), "{text:?}: {message}");
+        assert!(skipping(text).accept().is_err(), "no line to skip: {text}");
+    }
+    for header in [
+        "Width in mm,Height (MM),Price (USD)",
+        "width,height,price in $",
+        "width,height,price all sizes",
+        "width millimetres,height,price usd",
+        "price per piece,height,width",
+    ] {
+        let text = if header.starts_with("price") { "3,2,1" } else { "1,2,3" };
+        assert_eq!(grid(&format!("{header}\n{text}")), grid("1,2,3"), "{header}");
+    }
+    let euros = |text: &str| {
+        let euro = "EUR".parse().expect("a currency");
+        read_with(text, |options| (options.unit, options.currency) = (Unit::Cm, euro)).accept()
+    };
+    assert!(euros("width (cm),height (cm),price (\u{20ac})\n1,2,3").is_ok());
+    for text in ["width (mm),height,price\n1,2,3", "width,height,price ($)\n1,2,3", "mm,1,2\n1,2,3"] {
+        assert!(euros(text).is_err(), "{text}");
+    }
 }
 
 #[test]
@@ -103,6 +165,7 @@ fn c5_c6_c7_c8_each_bad_line_is_reported_with_its_reason() {
 fn a_typing_error_in_the_first_width_does_not_make_a_grid_of_it() {
     assert_eq!(fault("abc,300,20\n100,200,10").0, 1);
     assert_eq!(fault("300mm,300,20\n100,200,10").0, 1);
+    assert_eq!(fault("0,1,1"), (1, "width \"0\" must be more than 0".to_owned()));
 }
 
 #[test]

@@ -34,8 +34,9 @@ pub(super) fn if_match(request: &Request) -> Result<Option<Expected>> {
     let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     match tag {
         Some(tag) if fields.next().is_none() && !tag.contains('"') => {
-            // No version is 0: a tag that is none of ours matches nothing.
-            Ok(Some(Expected::Version(tag.parse().unwrap_or(0))))
+            // No version is 0: a tag that is none of ours, such as "07", matches nothing.
+            let version: i64 = tag.parse().unwrap_or(0);
+            Ok(Some(Expected::Version(if etag(version) == format!("\"{tag}\"") { version } else { 0 })))
         }
         _ => Err(Error::new(Kind::Malformed, "If-Match must be one ETag as it was sent, such as \"3\", or *")),
     }
@@ -104,7 +105,9 @@ mod tests {
         assert_eq!(read(&["\"3\""]).expect("readable"), Some(Expected::Version(3)));
         assert_eq!(read(&[" W/\"12\" "]).expect("readable"), Some(Expected::Version(12)));
         assert_eq!(read(&["*"]).expect("readable"), Some(Expected::Any));
-        assert_eq!(read(&["\"other\""]).expect("readable"), Some(Expected::Version(0)));
+        for other in ["\"other\"", "\"07\"", "\"+7\"", "\" 7\""] {
+            assert_eq!(read(&[other]).expect("readable"), Some(Expected::Version(0)), "{other}");
+        }
         for wrong in [&["3"][..], &[""], &["\"3"], &["\"3\", \"4\""], &["\"3\"", "\"4\""]] {
             assert_eq!(read(wrong).expect_err("wrong").kind(), Kind::Malformed, "{wrong:?}");
         }

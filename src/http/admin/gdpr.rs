@@ -1,10 +1,10 @@
 //! `/admin/api/gdpr`: the duties, their reports, and the proof that what was erased is gone.
 
 use super::take_time;
+use crate::backup::verify_with_copies;
 use crate::documents::gdpr as documents;
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::erasure::requests::{self, Filter};
-use crate::erasure::verify;
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
 use crate::http::respond::Answer;
@@ -53,7 +53,7 @@ fn verify(site: &Arc<Site>, _request: Request, _params: Params, answer: Answer) 
             Some(program) => program.clone(),
             None => std::env::current_exe().map_err(failed)?,
         };
-        let verification = verify::verify(&site.app.db, &site.app.hasher, &program).map_err(failed)?;
+        let verification = verify_with_copies(&site.app.db, &site.app.hasher, &program).map_err(failed)?;
         Ok(Response::json(200, &documents::verification(&verification)))
     });
 }

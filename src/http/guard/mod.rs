@@ -30,6 +30,10 @@ const CLIENT_REFILL: Duration = Duration::from_millis(500);
 /// How many clients' worth of requests a whole store may make: shoppers behind fifty addresses at full speed all the time.
 const STORE_SHARE: u32 = 50;
 
+/// How many clients' worth of requests a whole IPv6 site may make. Whoever has one has 65,536 networks in it, each a client here, and
+/// would take all that the store has; a mobile carrier's customers, a network each, may share one.
+const SITE_SHARE: u32 = 10;
+
 /// Requests without a valid key that an address may make a minute.
 const FAILURES_MAX: u32 = 30;
 
@@ -49,6 +53,7 @@ pub struct Guard {
 struct Limits {
     rate_limit: u32,
     clients: Buckets<(KeyId, Client)>,
+    sites: Buckets<(KeyId, Client)>,
     stores: Buckets<StoreId>,
     failures: Buckets<Client>,
 }
@@ -65,6 +70,10 @@ impl Guard {
         let limits = (rate_limit > 0).then(|| Limits {
             rate_limit,
             clients: Buckets::new(Rate { tokens: rate_limit, refill: CLIENT_REFILL }),
+            sites: Buckets::new(Rate {
+                tokens: rate_limit.saturating_mul(SITE_SHARE),
+                refill: CLIENT_REFILL / SITE_SHARE,
+            }),
             stores: Buckets::new(Rate {
                 tokens: rate_limit.saturating_mul(STORE_SHARE),
                 refill: CLIENT_REFILL / STORE_SHARE,
@@ -124,7 +133,7 @@ impl Guard {
         Ok(Entry::Refused(pass.seal(Err(error.with_retry_after(pause)))))
     }
 
-    /// Takes a request from the client's bucket and the store's, or says how long there is none.
+    /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
     fn take(
         &self,
         key: &LiveKey,
@@ -134,6 +143,10 @@ impl Guard {
         let Some(limits) = &self.limits else { return Ok(None) };
         let level = limits.clients.take((key.id, client), uptime);
         if let Some(pause) = level.refused_for {
+            return Err((level, pause));
+        }
+        let site = client.site().and_then(|site| limits.sites.take((key.id, site), uptime).refused_for);
+        if let Some(pause) = site {
             return Err((level, pause));
         }
         match limits.stores.take(key.store, uptime).refused_for {
@@ -206,6 +219,11 @@ impl Client {
             IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
         }
     }
+
+    /// The site that an IPv6 network is part of: what providers give one customer at the most (a /48).
+    fn site(self) -> Option<Self> {
+        (self.0 > u32::MAX.into()).then_some(Self(self.0 >> 80 << 80))
+    }
 }
 
 /// Has the key's last use written down, some time, where that is news. Nobody waits for it, and it may fail.
@@ -235,5 +253,14 @@ mod tests {
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:0:0:1"));
         assert_ne!(client("2001:db8::1"), client("2001:db8:0:1::1"));
+    }
+
+    #[test]
+    fn a_site_is_what_one_customer_may_have_and_only_ipv6_has_any() {
+        let site = |text: &str| Client::of(text.parse().expect("an address")).site();
+        assert_eq!(site("192.0.2.1"), None);
+        assert_eq!(site("::ffff:192.0.2.1"), None);
+        assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));
+        assert_ne!(site("2001:db8:1::1"), site("2001:db8:2::1"));
     }
 }

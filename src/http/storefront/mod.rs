@@ -4,6 +4,7 @@
 mod orders;
 mod query;
 
+use super::body;
 use super::guard::Guard;
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
@@ -138,8 +139,9 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
     if text.is_empty() {
         return Ok(Vec::new());
     }
-    let value: Value = serde_json::from_str(text)
-        .map_err(|_fault| Error::new(Kind::Malformed, "options must be JSON, percent-encoded"))?;
+    let value = body::json(text.as_bytes()).map_err(|_fault| {
+        Error::new(Kind::Malformed, "options must be JSON in which no member stands twice, percent-encoded")
+    })?;
     let list = value.get("selections").and_then(Value::as_array);
     let read = match list {
         Some(list) => selection_list(list),

@@ -1,5 +1,6 @@
 //! `POST /api/v1/draft-orders`: a price becomes an order, and the shopper is sent to where it goes on.
 
+use super::super::body;
 use super::super::guard::Entry;
 use super::super::respond::Answer;
 use super::super::routes::{Params, Site};
@@ -58,9 +59,12 @@ impl Asked {
         if request.body.len() > BODY_MAX {
             return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
         }
-        let body = match serde_json::from_slice(&request.body) {
+        let body = match body::json(&request.body) {
             Ok(Value::Object(body)) => body,
             Ok(_) => return Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
+            Err(fault) if fault.is_data() => {
+                return Err(Error::new(Kind::Malformed, "in the body a member stands twice"));
+            }
             Err(_fault) => return Err(Error::new(Kind::Malformed, "the body must be JSON")),
         };
         let mut faults = Faults::default();

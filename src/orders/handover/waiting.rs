@@ -1,8 +1,11 @@
 //! Those who have placed an order and wait for Shopify's checkout. No thread waits with them: one answers all of them, each when its
 //! order's hand-over has come to something or its time is over.
 
+use crate::db::writer::panic_message;
 use crate::domain::ids::DraftOrderId;
+use log::error;
 use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -87,8 +90,11 @@ impl Waiting {
             if let Some(at) = state.waiters.iter().position(is_over) {
                 let waiter = state.waiters.remove(at);
                 drop(state);
-                if let Some(waiter) = waiter {
-                    (waiter.then)();
+                // One answer that panics must not leave those behind it without any.
+                if let Some(waiter) = waiter
+                    && let Err(panic) = catch_unwind(AssertUnwindSafe(waiter.then))
+                {
+                    error!("an answer to an order panicked: {}", panic_message(panic.as_ref()));
                 }
                 state = self.state();
                 continue;
@@ -153,6 +159,19 @@ mod tests {
         waiting.close();
         other.recv_timeout(LONG).expect("let go");
         thread.join().expect("it ends");
+    }
+
+    #[test]
+    fn an_answer_that_panics_keeps_nobody_else_waiting() {
+        let waiting = Arc::new(Waiting::default());
+        let thread = start(waiting.clone()).expect("a thread");
+        waiting.wait(order(1), LONG, || false, Box::new(|| panic!("as a fault of ours would")));
+        let other = wait(&waiting, order(2), LONG, false);
+        waiting.tell(order(1));
+        waiting.tell(order(2));
+        other.recv_timeout(LONG).expect("answered");
+        waiting.close();
+        thread.join().expect("it ends by itself");
     }
 
     #[test]

@@ -185,3 +185,19 @@ fn depth_and_size_of_a_body_have_a_limit() {
     let (status, problem) = shop.post("/option-groups", &many);
     assert_eq!((status, problem.to_string().len() < 10_000), (422, true));
 }
+
+#[test]
+fn a_member_that_stands_twice_is_refused_for_nobody_knows_which_is_meant() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    for body in [
+        r#"{"name":"m","widths":[1],"heights":[1],"prices":[["1.00"]],"prices":[["2.00"]]}"#,
+        r#"{"name":"m","widths":[1],"heights":[1],"prices":[["1.00"]],"limits":{"minWidth":1,"minWidth":2}}"#,
+    ] {
+        let response = shop.send("POST", "/matrices", None, body.as_bytes());
+        assert_eq!(response.status, 400, "{body}");
+        let detail = response.json_body()["detail"].as_str().expect("text").to_owned();
+        assert!(detail.starts_with("in the body a member stands twice at line 1 column "), "{detail}");
+    }
+    assert_eq!(fixture.count("price_matrices"), 0);
+}

@@ -1,6 +1,7 @@
 //! Price lists over the admin API and the command line.
 
 use super::{Shop, made};
+use crate::operators::ephemeral::Ephemeral;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::io::Write;
@@ -84,6 +85,44 @@ fn a_file_that_is_too_large_is_told_as_a_whole() {
     let diagonal: String = (1..50_000).map(|step| format!("{step},{step},1\n")).collect();
     let (status, problem) = import(&shop, "name=diagonal", &diagonal);
     assert_eq!(status, 422, "{problem}");
+}
+
+/// What a server may take in memory, whatever is done to it.
+#[cfg(target_os = "linux")]
+const MEMORY_MAX_KIB: u64 = 150 * 1024;
+
+/// Files that are a hundred times their size once they are taken apart, four of each at once.
+#[cfg(target_os = "linux")]
+#[test]
+fn price_lists_full_of_faults_do_not_fill_the_memory() {
+    let widths: String = (1..=50).map(|width| format!(",{width}")).collect();
+    let files = [
+        ("lines of one field", format!("1,1,1\n{}", "x\n".repeat(524_000))),
+        ("lines of three fields", format!("1,1,1\n{}", "a,b,c\n".repeat(174_000))),
+        ("a header of widths that are none", format!("x/y,1{}\n1,1\n", ",a".repeat(500_000))),
+        (
+            "a grid of prices that are none",
+            format!("x/y{widths}\n{}", format!("q{}\n", ",q".repeat(50)).repeat(10_000)),
+        ),
+    ];
+    let server = Ephemeral::start(&["--handlers", "4"]);
+    let path = format!("/admin/api/stores/{}/matrices/import?name=m", server.text("shop"));
+    let bearer = format!("Bearer {}", server.text("adminToken"));
+    for (name, file) in files {
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    let (status, problem) = server.ask("POST", &path, &[("Authorization", &bearer)], &file);
+                    assert_eq!(status, 422, "{name}: {problem}");
+                    assert!(problem["faults"].as_array().is_some_and(|faults| faults.len() <= 1_000), "{name}");
+                });
+            }
+        });
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).expect("it lives");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("the figure is there");
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().expect("a number");
+        assert!(peak < MEMORY_MAX_KIB, "{name}: {peak} KiB at the peak");
+    }
 }
 
 #[test]

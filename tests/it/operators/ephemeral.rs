@@ -13,13 +13,14 @@ use std::time::Duration;
 /// Nothing here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-struct Ephemeral {
-    child: Child,
+/// The child process; killed where a test does not end it.
+pub(crate) struct Ephemeral {
+    pub(crate) child: Child,
     ready: Value,
 }
 
 impl Ephemeral {
-    fn start(arguments: &[&str]) -> Self {
+    pub(crate) fn start(arguments: &[&str]) -> Self {
         // What is configured elsewhere must not be touched.
         let elsewhere = Path::new("/nowhere/at/all.db");
         let mut child = quotegrid(elsewhere, &[&["serve", "--ephemeral", "--json"], arguments].concat())
@@ -32,11 +33,11 @@ impl Ephemeral {
         Self { child, ready: serde_json::from_str(&line).expect("JSON") }
     }
 
-    fn text(&self, name: &str) -> &str {
+    pub(crate) fn text(&self, name: &str) -> &str {
         self.ready[name].as_str().unwrap_or_else(|| panic!("{name} in {}", self.ready))
     }
 
-    fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
+    pub(crate) fn ask(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> (u16, Value) {
         let address = self.text("url").strip_prefix("http://").expect("plain HTTP");
         let mut socket = TcpStream::connect(address).expect("it listens");
         socket.set_read_timeout(Some(PATIENCE)).expect("a time-out is set");
@@ -55,7 +56,7 @@ impl Ephemeral {
         (head[9..12].parse().expect("a status"), serde_json::from_str(body).unwrap_or(Value::Null))
     }
 
-    fn admin(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+    pub(crate) fn admin(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
         let bearer = format!("Bearer {}", self.text("adminToken"));
         self.ask(method, &format!("/admin/api{path}"), &[("Authorization", &bearer)], &body.to_string())
     }
@@ -126,4 +127,9 @@ fn a_frozen_clock_is_for_ephemeral_servers_only() {
     let output = quotegrid(&path, &["serve", "--dev", "--clock-at", "2027-01-01T00:00:00Z"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(!path.exists());
+    // Nor can it stand at a time that ids or log lines cannot hold.
+    for at in ["1969-12-31T23:59:59Z", "+10000-01-01T00:00:00Z", "noon"] {
+        let output = quotegrid(&path, &["serve", "--ephemeral", "--clock-at", at]).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(2), "{at}");
+    }
 }

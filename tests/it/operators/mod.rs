@@ -3,7 +3,7 @@
 mod alerts;
 mod commands;
 mod deployment;
-mod ephemeral;
+pub(crate) mod ephemeral;
 mod metrics;
 mod readme;
 mod retention;

@@ -59,6 +59,16 @@ fn the_python_example_runs_as_printed() {
     try_out("python", "python3", "example.py");
 }
 
+/// The same body under the same topic is a repetition where nothing else tells them apart, and a second erasure would not be done.
+#[test]
+fn every_example_that_signs_a_webhook_gives_it_an_id_of_its_own() {
+    for (language, program, fresh) in [("js", "node", "randomUUID()"), ("python", "python3", "uuid.uuid4()")] {
+        let Some(example) = example(language, program) else { continue };
+        let named = example.split("\"X-Shopify-Webhook-Id\":").nth(1).and_then(|rest| rest.lines().next());
+        assert!(named.is_some_and(|value| value.contains(fresh)), "{language}: {named:?}");
+    }
+}
+
 #[test]
 fn every_command_is_named_once() {
     let readme = readme();

@@ -85,6 +85,27 @@ fn an_order_without_options_has_no_breakdown_and_numbers_go_up_by_store() {
 }
 
 #[test]
+fn an_order_that_says_a_thing_twice_is_refused() {
+    let server = Server::new();
+    let example = server.example();
+    let mut request = order_request(&example.shop.key.key, &Value::Null);
+    let good = example_order(&example).to_string();
+    for twice in [
+        good.replacen('{', "{\"quantity\": 1, \"quantity\": 2, ", 1),
+        good.replacen("\"choiceId\"", "\"choiceId\": \"x\", \"choiceId\"", 1),
+    ] {
+        request.body = twice.clone().into_bytes();
+        let response = server.ask(request.clone());
+        assert_eq!(
+            (response.status, &body(&response)["detail"]),
+            (400, &json!("in the body a member stands twice")),
+            "{twice}"
+        );
+    }
+    assert_orders(&server, 0);
+}
+
+#[test]
 fn v22_to_v27_what_cannot_be_ordered_is_told_and_leaves_nothing() {
     let server = Server::new();
     let example = server.example();

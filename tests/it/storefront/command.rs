@@ -64,3 +64,26 @@ fn what_is_missing_or_wrong_is_said() {
         assert!(told.contains(sentence), "{arguments:?}: {told}");
     }
 }
+
+#[test]
+fn the_only_store_needs_no_name_and_of_several_one_must_be_named() {
+    let server = Server::new();
+    let _example = server.example();
+    let ask = || {
+        Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+            .arg("--database")
+            .arg(server.fixture.database())
+            .args(["quote", "--product", "1001", "--width", "450", "--height", "350", "--json"])
+            .output()
+            .expect("the program runs")
+    };
+    let only = ask();
+    assert!(only.status.success(), "{}", String::from_utf8_lossy(&only.stderr));
+    let found: Value = serde_json::from_slice(&only.stdout).expect("JSON");
+    assert_eq!(found["shop"], SHOP);
+    let body = json!({ "shop": "second.myshopify.com" });
+    assert_eq!(server.fixture.admin("POST", "/admin/api/stores", Some(&body)).status, 201);
+    let several = ask();
+    assert_eq!(several.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&several.stderr).contains("say which one with --shop"));
+}

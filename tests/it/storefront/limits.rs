@@ -57,6 +57,18 @@ fn a_machine_with_many_addresses_of_one_network_is_one_client() {
 }
 
 #[test]
+fn a_site_with_many_networks_cannot_take_the_store_from_its_shoppers() {
+    let server = Server::with_rate_limit(2);
+    let Example { shop, .. } = server.example();
+    let statuses: Vec<u16> = (0..100)
+        .map(|number| from(&server, &format!("2001:db8:1:{number:x}::1"), &shop.key.key, "options").status)
+        .collect();
+    assert_eq!(statuses.iter().filter(|status| **status == 200).count(), 20, "ten clients' worth");
+    assert_eq!(from(&server, "2001:db8:2::1", &shop.key.key, "options").status, 200, "another site");
+    assert_eq!(from(&server, "192.0.2.1", &shop.key.key, "options").status, 200);
+}
+
+#[test]
 fn a_store_cannot_take_the_server_from_the_others() {
     let server = Server::with_rate_limit(2);
     let Example { shop, .. } = server.example();

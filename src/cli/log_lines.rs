@@ -1,0 +1,217 @@
+//! The log's lines on their way to stderr. A line is written at once where that cannot block. Where whoever reads stderr has stopped
+//! reading, a thread waits in the place of the one who logs: a webhook is answered however full that pipe is. Lines beyond those that
+//! may wait are dropped and counted.
+
+use crate::clock::{Clock, SystemClock};
+use chrono::{DateTime, Utc};
+use env_logger::fmt::Formatter;
+use log::{Level, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+/// Lines that may wait: a few hundred kilobytes.
+const WAITING_MAX: usize = 2_000;
+
+/// What a pipe takes whole that says it has room.
+const AT_ONCE_MAX: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
+
+/// How long the end of the program waits for whoever reads its last lines.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// The lines of this process that wait, for [`flush`].
+static OURS: OnceLock<Arc<Waiting>> = OnceLock::new();
+
+/// The way to this process's stderr.
+///
+/// # Errors
+/// When there is no descriptor or no thread left for it.
+pub(super) fn to_stderr() -> io::Result<LogLines> {
+    // Descriptors of our own, not `io::stderr()`: its lock would be held while a line waits, and a panic's message needs it.
+    let stderr = || io::stderr().as_fd().try_clone_to_owned().map(File::from);
+    let lines = LogLines::new(stderr()?, stderr()?)?;
+    OURS.get_or_init(|| lines.waiting.clone());
+    Ok(lines)
+}
+
+/// Waits until every line is written, but not for ever: whoever reads them may never read again.
+pub(super) fn flush() {
+    if let Some(ours) = OURS.get() {
+        ours.flush(END_PATIENCE);
+    }
+}
+
+/// Writes a line: time, level, message. Not by `env_logger`, whose timestamp panics with a wall clock that it cannot write.
+pub(super) fn format(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
+    // Indented where it has several lines, so that none of them looks like a line of the log.
+    let message = record.args().to_string().replace('\n', "\n    ");
+    writeln!(line, "{} {message}", head(SystemClock.now(), record.level()))
+}
+
+fn head(now: DateTime<Utc>, level: Level) -> String {
+    format!("[{} {level:<5}]", now.format("%Y-%m-%dT%H:%M:%S%.3fZ"))
+}
+
+/// Takes whole lines.
+pub(super) struct LogLines {
+    sink: File,
+    waiting: Arc<Waiting>,
+}
+
+#[derive(Default)]
+struct Waiting {
+    lines: Mutex<Lines>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Lines {
+    queue: VecDeque<Vec<u8>>,
+    /// A line has left the queue and is not written yet.
+    writing: bool,
+    /// Lines that have found the queue full since the last one that has not.
+    dropped: usize,
+}
+
+impl Lines {
+    fn are_written(&self) -> bool {
+        self.queue.is_empty() && !self.writing && self.dropped == 0
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        if self.queue.len() >= WAITING_MAX {
+            self.dropped += 1;
+            return;
+        }
+        self.tell_dropped();
+        self.queue.push_back(line.to_vec());
+    }
+
+    /// Says in their place how many lines are missing.
+    fn tell_dropped(&mut self) {
+        let dropped = std::mem::take(&mut self.dropped);
+        if dropped > 0 {
+            let head = head(SystemClock.now(), Level::Warn);
+            self.queue.push_back(
+                format!("{head} {dropped} log lines were dropped: nobody has read them from stderr\n").into_bytes(),
+            );
+        }
+    }
+}
+
+impl LogLines {
+    /// Lines that go to `sink`, and by `patient`, another descriptor of the same, where they must wait.
+    fn new(sink: File, patient: File) -> io::Result<Self> {
+        let waiting = Arc::new(Waiting::default());
+        let passed_on = waiting.clone();
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || passed_on.pass_on(patient))?;
+        Ok(Self { sink, waiting })
+    }
+
+    fn takes_at_once(&self, line: &[u8]) -> bool {
+        let mut sink = [PollFd::new(&self.sink, PollFlags::OUT)];
+        let polled = poll(&mut sink, Some(&Timespec::default()));
+        // One that nobody will ever read again takes everything at once: the error.
+        line.len() <= AT_ONCE_MAX && polled.is_ok_and(|ready| ready > 0)
+    }
+}
+
+impl Write for LogLines {
+    /// Takes a line, without waiting for anybody to read it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // Only this thread adds lines meanwhile: the logger gives it one at a time.
+        if self.waiting.lines().are_written() && self.takes_at_once(line) {
+            return self.sink.write(line);
+        }
+        self.waiting.lines().push(line);
+        self.waiting.changed.notify_all();
+        Ok(line.len())
+    }
+
+    /// Waits for nothing: this is called after each line.
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Waiting {
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The thread: writes what waits, a line after the other.
+    fn pass_on(&self, mut sink: File) {
+        let mut lines = self.lines();
+        loop {
+            lines.writing = false;
+            if lines.queue.is_empty() {
+                lines.tell_dropped();
+            }
+            self.changed.notify_all();
+            lines =
+                self.changed.wait_while(lines, |lines| lines.queue.is_empty()).unwrap_or_else(PoisonError::into_inner);
+            let line = lines.queue.pop_front().unwrap_or_default();
+            lines.writing = true;
+            drop(lines);
+            // Where nobody reads any more, there is nobody to tell either.
+            let _closed = sink.write_all(&line);
+            lines = self.lines();
+        }
+    }
+
+    fn flush(&self, patience: Duration) {
+        let waiting = self.changed.wait_timeout_while(self.lines(), patience, |lines| !lines.are_written());
+        drop(waiting.unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::os::fd::OwnedFd;
+
+    #[test]
+    fn whoever_logs_never_waits_and_every_line_is_written_or_counted() {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        let sink = || File::from(OwnedFd::from(writer.try_clone().expect("a descriptor")));
+        let mut log = LogLines::new(sink(), sink()).expect("a thread");
+        drop(writer);
+        // A pipe holds 64 KiB, less than a tenth of these; nobody reads it yet.
+        let sent = 4 * WAITING_MAX;
+        for number in 0..sent {
+            log.write_all(format!("{number} {}\n", "x".repeat(100)).as_bytes()).expect("taken");
+        }
+        let waiting = log.waiting.clone();
+        // The thread keeps its descriptor for as long as the process lives: the end is a line.
+        let read = std::thread::spawn(move || {
+            let lines = BufReader::new(reader).lines().map(|line| line.expect("text"));
+            lines.take_while(|line| line != "the last").collect::<Vec<_>>()
+        });
+        waiting.flush(Duration::from_secs(120));
+        assert!(waiting.lines().are_written());
+        // Now that there is room again, a line is written at once.
+        log.write_all(b"the last\n").expect("taken");
+        let read = read.join().expect("it reads to the end");
+        let (mut next, mut dropped) = (0, 0);
+        for line in &read {
+            match line.split_once(" log lines were dropped") {
+                Some((head, _)) => {
+                    let count: usize = head.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a number");
+                    dropped += count;
+                    next += count;
+                }
+                None => {
+                    assert_eq!(line.split(' ').next(), Some(next.to_string().as_str()), "in their order");
+                    next += 1;
+                }
+            }
+        }
+        assert_eq!(next, sent, "written or counted");
+        assert!(dropped > 0 && dropped < sent - WAITING_MAX, "{dropped} of {sent}");
+    }
+}

@@ -1,0 +1,28 @@
+//! Faults of our own, where no handler runs that could be blamed for them: the process goes on working.
+
+use super::harness::*;
+use quotegrid::shopify::Topic;
+
+/// Each of these threads panics once, and there is no other to stand in for it.
+const PANICS: &[(&str, &str)] = &[
+    ("queue::run=1*panic", "a worker panicked, it goes on after a pause"),
+    // The claim is lost; the keeper frees it, once it has got over its own panic.
+    ("queue::claimed=1*panic;queue::round=1*panic", "the keeper of claims panicked, it goes on after a pause"),
+    ("erasure::scrubbed=1*panic", "the scrub loop panicked, it goes on after a pause"),
+];
+
+#[test]
+fn a_thread_that_panics_outside_a_job_goes_on() {
+    for (panics, told) in PANICS {
+        let machine = Machine::new();
+        let server = machine.serve(&["--workers", "1", "--lease-ms", "1000"]).env("FAILPOINTS", panics).ready();
+        let mut client = server.client();
+        for shop in ["one.myshopify.com", "two.myshopify.com"] {
+            assert_eq!(client.post(&Hook::new(Topic::ShopRedact, shop)).status, 200);
+        }
+        machine.settle();
+        assert_exactly_once(&machine);
+        assert_eq!(machine.query::<i64>("SELECT count(*) FROM job_queue WHERE status = 'completed'"), 2, "{panics}");
+        assert!(server.log().contains(told), "{panics}:\n{}", server.log());
+    }
+}
