@@ -249,7 +249,7 @@ CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (create
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T18:00:27.963050894Z', '1649523131404408852');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T18:08:22.917504175Z', '1649523131404408852');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

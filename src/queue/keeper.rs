@@ -29,15 +29,19 @@ pub(super) struct Keeper<'a> {
     worker: &'a Worker,
     /// When the leases were last renewed, or nothing was held; `None`: renew at the next round.
     renewed_at: Option<Duration>,
-    last_look: (DateTime<Utc>, Duration),
+    pub(super) last_look: (DateTime<Utc>, Duration),
     /// Until then nobody's lease is held against them: the clock was set, and they have not renewed since.
     trust_until: Duration,
 }
 
 impl<'a> Keeper<'a> {
     pub(super) fn new(worker: &'a Worker) -> Self {
-        let uptime = worker.clock.uptime();
-        Self { worker, renewed_at: Some(uptime), last_look: (worker.clock.now(), uptime), trust_until: Duration::ZERO }
+        Self::since(worker, (worker.clock.now(), worker.clock.uptime()))
+    }
+
+    /// One that goes on from a look at the clock and the uptime: a clock that was set since is noticed.
+    pub(super) fn since(worker: &'a Worker, last_look: (DateTime<Utc>, Duration)) -> Self {
+        Self { worker, renewed_at: Some(last_look.1), last_look, trust_until: Duration::ZERO }
     }
 
     /// The keeper thread: until the worker stops and nothing is held any more, whatever happens meanwhile. Without it leases would end

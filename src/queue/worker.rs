@@ -181,11 +181,12 @@ impl Worker {
         let watch = self.db.watch().map_err(std::io::Error::other)?;
         let kind = if self.options.share == Share::Outside { "outside-" } else { "" };
         let mut handles = Vec::new();
-        let worker = self.clone();
+        // Not a look of its own: until its thread runs, jobs may have been claimed and the clock set.
+        let (worker, looked) = (self.clone(), keeper.last_look);
         handles.push(
             std::thread::Builder::new()
                 .name("jobs-keeper".to_owned())
-                .spawn(move || Keeper::new(&worker).run(&worker, watch))?,
+                .spawn(move || Keeper::since(&worker, looked).run(&worker, watch))?,
         );
         for number in 0..threads {
             let worker = self.clone();
