@@ -65,7 +65,7 @@ fn main() {
     println!("deleted: {deleted}");
     println!("one cascading delete:       {:>8.1} ms", millis(cascade));
     println!(
-        "erased in steps, scrubbed:  {:>8.1} ms  ({:.2} of the cascade, with {PRODUCERS} threads enqueuing)",
+        "erased in steps, scrubbed:  {:>8.1} ms  ({:.2} of the cascade's speed, with {PRODUCERS} threads enqueuing)",
         millis(erased_in),
         cascade.as_secs_f64() / erased_in.as_secs_f64()
     );
