@@ -2,7 +2,7 @@
 
 use super::BackupError;
 use super::unfinished::{self, BACKING_UP};
-use crate::db::{OpenError, copy, exclusive, lock};
+use crate::db::{OpenError, copy, exclusive, files, lock};
 use log::info;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -31,9 +31,9 @@ pub fn create(
     if target.exists() && !overwrite {
         return Err(BackupError::Exists { path: target.to_path_buf() });
     }
-    let directory = unfinished::directory_of(target);
-    let left = unfinished::remove_backups(&directory, database)
-        .map_err(|source| BackupError::Io { path: directory, source })?;
+    let directory = files::directory_of(target);
+    let left = unfinished::remove_backups(directory, database)
+        .map_err(|source| BackupError::Io { path: directory.to_path_buf(), source })?;
     for path in left {
         info!("{} is removed, a backup that was cut off", path.display());
     }
@@ -65,7 +65,7 @@ pub(super) struct Partial {
 impl Partial {
     /// Makes an empty file beside `target`, for its owner only. One that was left by a process that died is used again.
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
-        let path = with_suffix(target, suffix);
+        let path = files::beside(target, suffix);
         let io = |source| BackupError::Io { path: path.clone(), source };
         let file = loop {
             let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
@@ -128,20 +128,9 @@ impl Drop for Partial {
 
 /// Removes the files that SQLite and we keep beside a database.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
-    for suffix in ["-wal", "-shm", "-journal"] {
-        match fs::remove_file(with_suffix(path, suffix)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    match fs::remove_dir_all(with_suffix(path, ".locks")) {
+    files::remove_companions(path)?;
+    match fs::remove_dir_all(lock::directory(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => Ok(()),
     }
-}
-
-fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(suffix);
-    path.with_file_name(name)
 }

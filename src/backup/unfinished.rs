@@ -2,6 +2,7 @@
 //! what has been erased since. Found beside the database by `doctor`, and removed by whoever comes next.
 
 use super::create::remove_companions;
+use crate::db::files;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -22,7 +23,7 @@ const UPGRADING: &str = ".upgrading-from-v";
 /// When the directory cannot be read.
 pub fn list(database: &Path) -> io::Result<Vec<PathBuf>> {
     let own = database.file_name().unwrap_or_default().as_encoded_bytes();
-    let mut found = of_directory(&directory_of(database), database, |name| {
+    let mut found = of_directory(files::directory_of(database), database, |name| {
         let rest = name.strip_prefix(own).unwrap_or_default();
         name.ends_with(BACKING_UP.as_bytes())
             || rest == RESTORING.as_bytes()
@@ -40,7 +41,7 @@ pub fn list(database: &Path) -> io::Result<Vec<PathBuf>> {
 pub fn remove(database: &Path) -> io::Result<Vec<PathBuf>> {
     let mut restored = database.as_os_str().to_os_string();
     restored.push(RESTORING);
-    let mut removed = remove_backups(&directory_of(database), database)?;
+    let mut removed = remove_backups(files::directory_of(database), database)?;
     if remove_one(Path::new(&restored))? {
         removed.push(restored.into());
     }
@@ -56,11 +57,6 @@ pub(super) fn remove_backups(directory: &Path, database: &Path) -> io::Result<Ve
         }
     }
     Ok(removed)
-}
-
-/// The directory that a file is in.
-pub(super) fn directory_of(path: &Path) -> PathBuf {
-    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_path_buf()
 }
 
 fn of_directory(directory: &Path, except: &Path, wanted: impl Fn(&[u8]) -> bool) -> io::Result<Vec<PathBuf>> {

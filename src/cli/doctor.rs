@@ -308,14 +308,14 @@ impl Report {
 
 /// Bytes that are free on the disk of the database.
 fn free_bytes(database: &Path) -> Option<u64> {
-    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = db::files::directory_of(database);
     let found = rustix::fs::statvfs(directory).ok()?;
     Some(found.f_bavail * found.f_frsize)
 }
 
 /// Times small durable writes to a file of its own beside the database.
 fn time_fsync(database: &Path) -> std::io::Result<Fsync> {
-    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = db::files::directory_of(database);
     let mut file = tempfile::tempfile_in(directory)?;
     let block = [0; PROBE_BYTES];
     let mut times = Vec::with_capacity(PROBES);

@@ -1,13 +1,14 @@
 //! How each connection is set up. Every setting is read back: SQLite ignores what it does not know or cannot do, silently.
 
 use super::error::OpenError;
+use super::files;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// The oldest SQLite that does not damage a WAL file under two connections (the "WAL reset" fault, sqlite.org/changes.html).
@@ -106,7 +107,7 @@ pub(super) fn open_checked<T>(
     connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?;
     // Another program's WAL must stay what it is: closing the last connection would move it into the file. An empty one has
     // nothing to move, and is only tidied away again.
-    let left_as_is = std::fs::metadata(beside(path, "-wal")).is_ok_and(|wal| wal.len() > 0);
+    let left_as_is = std::fs::metadata(files::wal(path)).is_ok_and(|wal| wal.len() > 0);
     let keep_wal = |keep| connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, keep).map_err(sqlite);
     if left_as_is {
         keep_wal(true)?;
@@ -117,13 +118,6 @@ pub(super) fn open_checked<T>(
     }
     set_up(&connection, path, Role::Writer, synchronous)?;
     Ok(Some((connection, checked)))
-}
-
-/// The file beside `path` whose name has `suffix` more.
-pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(suffix);
-    path.with_file_name(name)
 }
 
 /// Sets up a reader that the pool has opened.

@@ -1,11 +1,10 @@
 //! A database that nobody else has open, and that nobody can open: for replacing the file.
 
-use super::connection::beside;
 use super::error::OpenError;
+use super::files::{directory_of, remove_companions};
 use super::{copy, lock, migrate};
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -59,7 +58,7 @@ impl Exclusive {
         File::open(new).and_then(|file| file.sync_all()).map_err(io)?;
         if self.current.is_none() {
             // Nobody has brought them into the old file, which is gone or ruined, and SQLite would replay them into the new one.
-            remove_with(&self.path, &COMPANIONS).map_err(io)?;
+            remove_companions(&self.path).map_err(io)?;
             sync_directory_of(&self.path).map_err(io)?;
         }
         fs::rename(new, &self.path).map_err(io)?;
@@ -72,23 +71,9 @@ impl Exclusive {
     }
 }
 
-/// What SQLite keeps beside a database.
-const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
-
-fn remove_with(path: &Path, suffixes: &[&str]) -> std::io::Result<()> {
-    for suffix in suffixes {
-        match fs::remove_file(beside(path, suffix)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(())
-}
-
 /// Makes the names in a file's directory durable.
 pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
+    File::open(directory_of(path))?.sync_all()
 }
 
 fn lock_file(path: &Path) -> Result<Connection, OpenError> {

@@ -1,6 +1,7 @@
 //! Lock files: the operating system frees them when their process dies, however it dies. They lie in a directory of their own
 //! beside the database and are never unlinked while anyone may look at them.
 
+use super::files;
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
@@ -12,9 +13,7 @@ const POLL: Duration = Duration::from_millis(5);
 
 /// The directory of the lock files of the database at `database`.
 pub fn directory(database: &Path) -> PathBuf {
-    let mut name = database.file_name().unwrap_or_default().to_os_string();
-    name.push(".locks");
-    database.with_file_name(name)
+    files::beside(database, ".locks")
 }
 
 /// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.

@@ -8,6 +8,7 @@
 
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
+use super::files;
 use super::lock;
 use log::{info, warn};
 use refinery::Runner;
@@ -130,7 +131,7 @@ fn open_with(
     if brought.is_err() && is_new {
         // Nobody else has it open for more than a look: they wait for the lock.
         for suffix in ["", "-wal", "-shm", "-journal"] {
-            let _never_made = fs::remove_file(connection::beside(path, suffix));
+            let _never_made = fs::remove_file(files::beside(path, suffix));
         }
         only_one.remove();
     }
@@ -209,10 +210,10 @@ impl OnlyOne {
 
 /// Runs the migrations on a copy, which is gone again when this returns.
 fn rehearse(runner: &Runner, connection: &Connection, path: &Path, version: u32) -> Result<(), OpenError> {
-    let copy = connection::beside(path, &format!(".upgrading-from-v{version}"));
+    let copy = files::beside(path, &format!(".upgrading-from-v{version}"));
     let remove = || {
         for suffix in ["", "-wal", "-shm", "-journal"] {
-            match fs::remove_file(connection::beside(&copy, suffix)) {
+            match fs::remove_file(files::beside(&copy, suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::from_io(&copy, error)),
                 _ => {}
             }

@@ -8,6 +8,7 @@ mod connection;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod exclusive;
+pub(crate) mod files;
 mod gaps;
 mod inspect;
 pub mod lock;

@@ -1,7 +1,7 @@
 //! Whether the files that are open are still those that their names lead to. What is written to a file that was moved, removed or
 //! replaced meanwhile is acknowledged and then lost: nobody finds it after the next start. A look at the name opens nothing.
 
-use super::connection::beside;
+use super::files;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -19,7 +19,7 @@ pub(super) struct Place {
 impl Place {
     /// The place of the database at `path`, which is open. SQLite keeps one WAL for as long as anybody has the database open.
     pub(super) fn of(path: PathBuf) -> io::Result<Self> {
-        let paths = [beside(&path, "-wal"), path];
+        let paths = [files::wal(&path), path];
         let files = paths.into_iter().map(|path| identity(&path).map(|identity| (path, identity)));
         Ok(Self { files: files.collect::<io::Result<_>>()? })
     }

@@ -3,10 +3,11 @@
 
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
+use super::files;
 use super::{Db, Result, Tx};
 use rusqlite::Connection;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// What the file's `user_version` says of its free pages. SQLite keeps the number with the data and makes nothing of it.
@@ -54,7 +55,7 @@ impl Db {
     pub fn file_sizes(&self) -> FileSizes {
         // Asked by name: opening and closing the file would drop SQLite's locks.
         let length = |path: &Path| fs::metadata(path).map_or(0, |found| found.len());
-        FileSizes { database: length(self.path()), wal: length(&wal_path(self.path())) }
+        FileSizes { database: length(self.path()), wal: length(&files::wal(self.path())) }
     }
 }
 
@@ -89,12 +90,6 @@ fn are_free_pages_blank(connection: &Connection) -> Result<bool> {
 /// the page back to the list with what was written there since, in spite of `secure_delete` (measured: whole rows stayed).
 pub(super) fn suspect_free_pages(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "user_version", free_pages::SUSPECT)
-}
-
-fn wal_path(database: &Path) -> PathBuf {
-    let mut name = database.file_name().unwrap_or_default().to_os_string();
-    name.push("-wal");
-    database.with_file_name(name)
 }
 
 impl Tx<'_> {

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Where a shop's domain may stay after its erasure: the duty itself, and the note that its delivery was seen.
@@ -40,7 +40,7 @@ pub fn scan(path: &Path) -> io::Result<Vec<Hit>> {
     let path = &db::real_path(path);
     // Opened before SQLite is and closed after it: so SQLite's own locks are never dropped under it.
     let database = File::open(path)?;
-    let wal = match File::open(wal_path(path)) {
+    let wal = match File::open(db::files::wal(path)) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
@@ -84,12 +84,6 @@ pub fn run_in_child(program: &Path, path: &Path) -> io::Result<Vec<Hit>> {
         return Err(io::Error::other(format!("the scan of the files ended with {}", output.status)));
     }
     serde_json::from_slice(&output.stdout).map_err(io::Error::other)
-}
-
-fn wal_path(path: &Path) -> PathBuf {
-    let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push("-wal");
-    path.with_file_name(name)
 }
 
 fn pages(inspection: &db::Inspection) -> io::Result<HashSet<u64>> {
