@@ -86,8 +86,9 @@ pub struct Worker {
 struct State {
     /// Claimed and not begun.
     waiting: VecDeque<Claim>,
-    /// Every claim of this worker that has not ended, `waiting` included.
-    held: HashMap<JobId, Claim>,
+    /// Every claim of this worker that has not ended, `waiting` included, by job and number: one that was lost runs on, and its job
+    /// may be claimed here again beside it.
+    held: HashMap<(JobId, i64), Claim>,
     /// Ends that could not be recorded yet.
     unrecorded: Vec<(Claim, Verdict)>,
     /// Set by the thread that is claiming, so that the others wait for its catch.
@@ -254,9 +255,8 @@ impl Worker {
         drop(state);
         let claiming = Claiming(self);
         let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
-        // What was claimed is held by now, so whoever waits for the ends of all claims misses none.
-        drop(claiming);
-        let mut state = self.state();
+        // Under one lock with what is done with the catch: whoever finds that nobody claims finds what was claimed.
+        let mut state = claiming.end();
         let mut claims = VecDeque::from(claimed?);
         if self.is_stopping() {
             // The stop came during the claim and has given back what waited then; nobody else will look at these.
@@ -307,7 +307,7 @@ impl Worker {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);
         }
         // Last, for what is held is kept alive: a panic before this leaves claims that end with their leases.
-        self.state().held.extend(claims.iter().map(|claim| (claim.id, claim.clone())));
+        self.state().held.extend(claims.iter().map(|claim| ((claim.id, claim.number), claim.clone())));
         Ok(claims)
     }
 
@@ -448,19 +448,16 @@ impl Worker {
     }
 
     fn release(&self, claim: &Claim) {
-        let mut state = self.state();
-        if state.held.get(&claim.id).is_some_and(|held| held.number == claim.number) {
-            state.held.remove(&claim.id);
-            if claim.suspect {
-                // The next suspect may be claimed; nothing else would tell those who rest.
-                self.db.news().spread();
-            }
+        let was_held = self.state().held.remove(&(claim.id, claim.number)).is_some();
+        if was_held && claim.suspect {
+            // The next suspect may be claimed; nothing else would tell those who rest.
+            self.db.news().spread();
         }
         self.released.notify_all();
     }
 
     pub(super) fn holds(&self, id: JobId, number: i64) -> bool {
-        self.state().held.get(&id).is_some_and(|claim| claim.number == number)
+        self.state().held.contains_key(&(id, number))
     }
 
     /// Whether any claim of this worker has not ended.
@@ -470,6 +467,13 @@ impl Worker {
 
     pub(super) fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn end_claiming(&self) -> MutexGuard<'_, State> {
+        let mut state = self.state();
+        state.claiming = false;
+        self.released.notify_all();
+        state
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -508,10 +512,18 @@ impl std::fmt::Debug for Worker {
 /// While it lives, its thread is the one that claims.
 struct Claiming<'a>(&'a Worker);
 
+impl<'a> Claiming<'a> {
+    /// Ends it, in the lock that is returned.
+    fn end(self) -> MutexGuard<'a, State> {
+        let worker = self.0;
+        std::mem::forget(self);
+        worker.end_claiming()
+    }
+}
+
 impl Drop for Claiming<'_> {
     fn drop(&mut self) {
-        self.0.state().claiming = false;
-        self.0.released.notify_all();
+        drop(self.0.end_claiming());
     }
 }
 

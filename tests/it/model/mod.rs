@@ -10,7 +10,7 @@ mod system;
 
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
-use reference::{Act, Model, Op, PauseAt};
+use reference::{Act, Kind, Model, Op, PauseAt};
 use system::System;
 
 /// Histories by default.
@@ -49,5 +49,23 @@ fn a_job_that_fails_after_its_claim_was_lost_is_no_fault_of_the_database() {
         Op::Pass { ms: 31_000 },
         Op::Run { process: 1 },
         Op::Resume { process: 0 },
+    ]);
+}
+
+#[test]
+fn a_run_that_lost_its_claim_counts_beside_the_next_claim_of_its_job() {
+    replay(&[
+        Op::Enqueue { act: Act::Succeed, shop: None, key: None, at: None, max_attempts: 2 },
+        Op::Enqueue { act: Act::Succeed, shop: None, key: None, at: None, max_attempts: 1 },
+        Op::Begin { process: 1, pause: PauseAt::After },
+        Op::EnqueueDuty { kind: Kind::ShopRedact, shop: 0 },
+        Op::Crash { process: 1 },
+        Op::Begin { process: 0, pause: PauseAt::Before },
+        Op::Pass { ms: 31_000 },
+        Op::Run { process: 1 },
+        Op::CrashWithClaims { limit: 1 },
+        Op::Retry { job: 0 },
+        Op::Run { process: 0 },
+        Op::Run { process: 0 },
     ]);
 }
