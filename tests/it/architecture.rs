@@ -218,8 +218,9 @@ fn the_readme_opens_with_the_two_commands_and_ci_runs_the_second() {
 #[test]
 fn every_setting_is_in_the_readme() {
     let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
-    let config = fs::read_to_string(root().join("src/config.rs")).expect("src/config.rs");
-    let settings: BTreeSet<&str> = config.split("env = \"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let config = [code_below("src/config.rs"), code_below("src/config")].concat();
+    let variables = config.iter().flat_map(|(_, code)| code.split("env = \"").skip(1));
+    let settings: BTreeSet<&str> = variables.filter_map(|rest| rest.split('"').next()).collect();
     assert!(settings.len() > 5, "the test still finds settings");
     let missing: Vec<_> = settings.into_iter().filter(|setting| !readme.contains(&format!("`{setting}`"))).collect();
     assert!(missing.is_empty(), "not in the README: {missing:?}");
