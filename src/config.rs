@@ -34,6 +34,16 @@ pub fn kill_point() -> Option<(String, usize)> {
     Some((point.to_owned(), times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number")))
 }
 
+/// For tests of moments: `QUOTEGRID_HOLD_AT`, a failpoint's name and, after `=`, the file that has whoever comes to it wait.
+///
+/// # Panics
+/// When no file is named.
+pub fn hold_point() -> Option<(String, PathBuf)> {
+    let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
+    let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");
+    Some((point.to_owned(), PathBuf::from(file)))
+}
+
 /// Which database, and how it is written: for every command.
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseSettings {

@@ -3,7 +3,7 @@
 use super::Worker;
 use crate::db;
 use crate::queue::{Claim, JobError, jobs};
-use log::{error, warn};
+use log::{debug, error, warn};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
@@ -45,6 +45,7 @@ impl Worker {
     /// Asks the threads to stop: nothing new is claimed, what was claimed and not begun is given back.
     fn ask_to_stop(self: &Arc<Self>) {
         self.stopping.store(true, Ordering::Relaxed);
+        debug!("no more jobs are begun");
         let waiting = std::mem::take(&mut self.state().waiting);
         self.released.notify_all();
         self.db.news().spread();
