@@ -53,7 +53,7 @@ impl ServerSettings {
     /// The admin token, where one is configured.
     ///
     /// # Errors
-    /// As [`ShopifySettings::secrets`].
+    /// As [`super::ShopifySettings::secrets`].
     pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
         token(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
     }
@@ -61,7 +61,7 @@ impl ServerSettings {
     /// The token for /metrics, where one is configured.
     ///
     /// # Errors
-    /// As [`ShopifySettings::secrets`].
+    /// As [`super::ShopifySettings::secrets`].
     pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
         token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
