@@ -60,6 +60,7 @@ impl House {
     fn open_file(&self, name: &str) -> App {
         let mut options = Options::new(self.path(name));
         options.clock = self.clock.clone();
+        options.database.write_wait = Duration::from_secs(120);
         options.entropy = Arc::new(SeededEntropy::new(OPENINGS.fetch_add(1, Ordering::Relaxed)));
         App::open(options).expect("a database")
     }

@@ -32,6 +32,7 @@ impl Fixture {
     fn with(adjust: impl FnOnce(&mut Options)) -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let mut options = Options::new(directory.path().join("test.db"));
+        options.write_wait = FOREVER;
         adjust(&mut options);
         let db = Db::open(&options).expect("a new database");
         Self { directory, db }

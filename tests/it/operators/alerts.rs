@@ -60,6 +60,7 @@ fn alerted(url: &str) -> Alerted {
     let mut options = Options::new(directory.path().join("test.db"));
     options.clock = clock.clone();
     options.entropy = Arc::new(SeededEntropy::new(3));
+    options.database.write_wait = Duration::from_secs(120);
     options.alerts = alerts::Options { url: Some(Secret::new(url)), silence: Some(chrono::TimeDelta::hours(24)) };
     Alerted { app: App::open(options).expect("a new database"), clock, _directory: directory }
 }

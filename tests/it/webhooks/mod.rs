@@ -30,6 +30,9 @@ const SHOP: &str = "fixture.myshopify.com";
 
 const SHOP_REDACT: &str = r#"{"shop_id":954889,"shop_domain":"fixture.myshopify.com"}"#;
 
+/// Longer than anything takes, however busy the machine is.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 struct Server {
     directory: tempfile::TempDir,
     clock: Arc<ManualClock>,
@@ -47,6 +50,7 @@ impl Server {
         let mut options = Options::new(directory.path().join("test.db"));
         options.clock = clock.clone();
         options.entropy = Arc::new(SeededEntropy::new(7));
+        options.database.write_wait = PATIENCE;
         change(&mut options);
         let app = Arc::new(App::open(options).expect("a new database"));
         let router = Router::new(Arc::new(Site::new(app, Secrets::new(["hush", "older-secret"]))));
@@ -64,7 +68,7 @@ impl Server {
     }
 
     fn call(&self, request: Request) -> Response {
-        self.start(request).recv_timeout(Duration::from_secs(30)).expect("answered")
+        self.start(request).recv_timeout(PATIENCE).expect("answered")
     }
 
     fn get(&self, path: &str) -> Response {

@@ -54,6 +54,7 @@ impl Process {
         // What is tested here is what is written, not whether it survives a power cut.
         options.database.synchronous = Synchronous::Normal;
         options.database.readers = 1;
+        options.database.write_wait = LONG;
         options.clock = clock.clone();
         options.entropy = Arc::new(SeededEntropy::new(seed));
         let kept = TimeDelta::milliseconds;
