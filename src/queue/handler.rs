@@ -150,8 +150,8 @@ impl Context {
         F: FnOnce(&Tx<'_>) -> Result<T, Error> + Send + 'static,
     {
         let claim = self.claim.clone();
-        let changes = &self.db.writer_figures().changes;
-        let before = changes.load(Ordering::Relaxed);
+        let figures = self.db.writer_figures();
+        let before = figures.changes.load(Ordering::Relaxed);
         let (value, began) = self.db.write(move |tx| {
             let began = Instant::now();
             if !jobs::is_held(tx, &claim)? {
@@ -159,8 +159,8 @@ impl Context {
             }
             step(tx).map(|value| (value, began)).map_err(JobError::from)
         })?;
-        let others = changes.load(Ordering::Relaxed) - before > 1;
-        if others {
+        // Those who wait first: between the two looks they may be done, and then the second sees them.
+        if figures.waiting.load(Ordering::Acquire) > 0 || figures.changes.load(Ordering::Acquire) - before > 1 {
             std::thread::sleep((began.elapsed() * REST).min(REST_MAX));
         }
         Ok(value)

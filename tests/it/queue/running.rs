@@ -7,7 +7,7 @@ use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[test]
 fn fifty_workers_on_a_thousand_jobs_run_each_once() {
@@ -159,4 +159,25 @@ fn a_disk_that_refuses_the_end_of_a_job_does_not_lose_it() {
 fn trigger(fixture: &Fixture, sql: &'static str) {
     let done: quotegrid::db::Result<()> = fixture.app.db.write(move |tx| Ok(tx.execute_batch(sql)?));
     done.expect("writable");
+}
+
+#[test]
+fn a_job_of_many_steps_leaves_the_writer_to_others_who_write_too() {
+    const STEP: Duration = Duration::from_millis(10);
+    let fixture = fixture("large", |_job, context| {
+        for _ in 0..5 {
+            let db = context.db().clone();
+            context.write(move |_tx| {
+                // Handed over meanwhile, it is in the same commit.
+                db.write_then(|_tx| Ok::<_, Error>(()), drop);
+                std::thread::sleep(STEP);
+                Ok(())
+            })?;
+        }
+        Ok(Finish::done())
+    });
+    fixture.enqueue("large", json!({}));
+    let started = Instant::now();
+    assert_eq!(fixture.run_jobs(), 1);
+    assert!(started.elapsed() >= 5 * 3 * STEP, "it rests twice as long as it writes: {:?}", started.elapsed());
 }
