@@ -7,6 +7,7 @@ mod browser;
 mod catalog;
 mod database;
 mod edge;
+mod ending;
 mod gdpr;
 mod handover;
 mod model;

@@ -1,6 +1,7 @@
 //! Taking a backup.
 
 use super::{House, PROGRAM, erase, has_store, install, one};
+use crate::ending::SetAtEnd;
 use quotegrid::backup::{self, BackupError};
 use quotegrid::queue::NewJob;
 use serde_json::json;
@@ -70,7 +71,8 @@ fn a_backup_under_full_load_is_a_beginning_of_the_history() {
     let app = house.open();
     let (written, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     std::thread::scope(|scope| {
-        scope.spawn(|| {
+        let _stops = SetAtEnd(&stop);
+        let writer = scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 let number = written.load(Ordering::Relaxed);
                 // Padded, so that there is something to copy.
@@ -81,6 +83,7 @@ fn a_backup_under_full_load_is_a_beginning_of_the_history() {
         });
         for round in 0..3 {
             while written.load(Ordering::Relaxed) < (round + 1) * 200 {
+                assert!(!writer.is_finished(), "nothing more is written");
                 std::thread::yield_now();
             }
             let before = written.load(Ordering::Relaxed);
@@ -98,6 +101,5 @@ fn a_backup_under_full_load_is_a_beginning_of_the_history() {
             assert_eq!(last + 1, count, "none is missing before the last");
             assert!((before..=after).contains(&count), "{before} <= {count} <= {after}");
         }
-        stop.store(true, Ordering::Relaxed);
     });
 }

@@ -1,6 +1,7 @@
 //! The WAL stays small, can be emptied whatever goes on, and nobody waits for either.
 
 use super::{FOREVER, Fixture, note_bytes, size_of};
+use crate::ending::SetAtEnd;
 use quotegrid::db::{self, Db};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -33,17 +34,7 @@ fn the_wal_stays_bounded_under_steady_writing_and_is_emptied_afterwards() {
     assert!(size_of(&fixture.path(), "").expect("the file") > 90 * MIB, "everything is in the file now");
 }
 
-/// Threads that write without a pause, until this is dropped.
-struct Load<'a> {
-    stop: &'a AtomicBool,
-}
-
-impl Drop for Load<'_> {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
+/// Writes without a pause until it is told to stop.
 fn load(db: &Db, thread: usize, stop: &AtomicBool, written: &AtomicUsize) {
     for number in 0.. {
         if stop.load(Ordering::Relaxed) {
@@ -59,7 +50,7 @@ fn the_wal_can_be_emptied_while_many_write_and_read_without_a_pause() {
     let fixture = Fixture::new();
     let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        let _load = Load { stop: &stop };
+        let _stops = SetAtEnd(&stop);
         for thread in 0..16 {
             let (fixture, stop, written) = (&fixture, &stop, &written);
             scope.spawn(move || load(&fixture.db, thread, stop, written));
@@ -93,7 +84,7 @@ fn no_write_waits_for_a_reader_while_the_wal_is_being_emptied() {
     let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
     let patience = Duration::from_millis(1500);
     let meanwhile = std::thread::scope(|scope| {
-        let _load = Load { stop: &stop };
+        let _stops = SetAtEnd(&stop);
         for thread in 0..WRITERS {
             let (db, stop, written) = (&fixture.db, &stop, &written);
             scope.spawn(move || load(db, thread, stop, written));

@@ -1,6 +1,7 @@
 //! Other processes on the same file.
 
 use super::{Fixture, Other, all, note};
+use crate::ending::SetAtEnd;
 use quotegrid::db::{self, Db, Error, Options};
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -117,12 +118,12 @@ fn two_processes_that_write_at_once_do_not_keep_each_other_out() {
     other.wait_for("writing");
     let (stop, written) = (AtomicBool::new(false), AtomicUsize::new(0));
     let ours = std::thread::scope(|scope| {
+        let _stops = SetAtEnd(&stop);
         let (db, stopped, counted) = (&fixture.db, &stop, &written);
         scope.spawn(move || {
             write_from_four(db, "parent", counted, || !stopped.load(Ordering::Relaxed), usize::MAX);
         });
         other.wait_for("written");
-        stop.store(true, Ordering::Relaxed);
         written.load(Ordering::Relaxed)
     });
     assert!(other.end().success());

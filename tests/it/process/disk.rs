@@ -1,6 +1,7 @@
 //! No room left, in the middle of batches: what cannot be committed is refused with 503, and all goes on once there is room.
 
 use super::harness::*;
+use crate::ending::SetAtEnd;
 use quotegrid::shopify::Topic;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ fn runs_out_of_room(machine: &Machine, mut server: Process, take_room: impl FnOn
         (Ledger::default(), AtomicUsize::new(0), AtomicBool::new(false), AtomicBool::new(false));
     let refused_hooks = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
+        let _stops = SetAtEnd(&stop);
         for number in 0..3 {
             let (mut client, ledger, refused, out, stop) = (server.client(), &ledger, &refused, &out, &stop);
             let refused_hooks = &refused_hooks;
@@ -41,7 +43,6 @@ fn runs_out_of_room(machine: &Machine, mut server: Process, take_room: impl FnOn
         take_room();
         wait_until("webhooks are refused", || refused.load(Ordering::Relaxed) > 60);
         assert!(!server.has_ended(), "{}", server.log());
-        stop.store(true, Ordering::Relaxed);
     });
     // Nothing of what was refused has stayed: the same ids are new when they come again.
     let refused_hooks = refused_hooks.into_inner().expect("no panic");

@@ -1,6 +1,7 @@
 //! The same delivery at the same instant on many connections, to two servers on one file, beside other workers.
 
 use super::harness::*;
+use crate::ending::SetAtEnd;
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,6 +27,7 @@ fn deliveries_repeated_at_the_same_instant_on_two_servers_become_one_job_each_an
     let (ledger, barrier, done) = (Ledger::default(), Barrier::new(2 * CONNECTIONS), AtomicBool::new(false));
     let (machine, hooks) = (&machine, &hooks);
     std::thread::scope(|scope| {
+        let ends = SetAtEnd(&done);
         let by_hand = scope.spawn(|| {
             let mut ran = 0;
             while !done.load(Ordering::Relaxed) {
@@ -53,7 +55,7 @@ fn deliveries_repeated_at_the_same_instant_on_two_servers_become_one_job_each_an
         let accepted: usize = senders.into_iter().map(|sender| sender.join().expect("no panic")).sum();
         assert_eq!(accepted, HOOKS, "each was new exactly once");
         machine.settle();
-        done.store(true, Ordering::Relaxed);
+        drop(ends);
         println!("run-next ran {} of {HOOKS} jobs", by_hand.join().expect("no panic"));
     });
     let connection = machine.connection();
