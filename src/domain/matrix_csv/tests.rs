@@ -203,6 +203,21 @@ fn c13_semicolons_and_tabs_are_read_and_decimal_commas_only_with_semicolons() {
 }
 
 #[test]
+fn a_size_that_could_have_thousands_or_decimals_is_a_fault_where_both_are_written_with_points() {
+    let message = "width \"1.500\" could be 1500 or 1.5: write which".to_owned();
+    assert_eq!(fault("500;600;70\n1.500;600;99"), (2, message));
+    assert_eq!(fault("500\t1.000.000\t70").0, 1);
+    assert_eq!(fault("h/w;500;1.500\n1;2;3").0, 1);
+    // Nobody writes these for thousands, and with commas between the fields nobody writes thousands with points.
+    for text in ["1.5;0.500;3", "1.5;10.50;3", "1000.500;1.5;3", "1.500,2,3", "1.5;2;3.50"] {
+        assert_eq!(read(text).faults, [], "{text}");
+    }
+    // Prices in a currency with three decimals look like that, each of them.
+    let dinars = read_with("1;2;1.500", |options| options.currency = "KWD".parse().expect("a currency"));
+    assert_eq!(dinars.faults, []);
+}
+
+#[test]
 fn c15_c20_a_price_is_there_and_exact() {
     assert_eq!(fault("1,2,").0, 1);
     assert_eq!(fault("100,100,10.005"), (1, "price \"10.005\" has too many decimals: 2 at most".to_owned()));
