@@ -304,3 +304,18 @@ fn the_command_line_tells_every_fault_and_writes_nothing() {
     assert_eq!(line.run(&["matrices", "list"], "").status.code(), Some(2), "which store is meant?");
     line.succeeds(&["matrices", "list", "--shop", "second.myshopify.com"], "");
 }
+
+/// Whoever has started the development server before has its demo store beside his own.
+#[test]
+fn the_readme_names_the_shop_in_each_command_that_asks_for_one() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let section = readme.split("## From nothing to a priced size\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let commands = section.expect("the section").lines().filter(|line| {
+        ["matrices", "orders", "quote"].iter().any(|name| line.starts_with(&format!("quotegrid {name} ")))
+    });
+    let commands: Vec<&str> = commands.collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        assert!(command.contains(" --shop my-shop.myshopify.com"), "{command}");
+    }
+}
