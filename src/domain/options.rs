@@ -279,7 +279,7 @@ impl SelectionFaults {
         groups
     }
 
-    /// Whether loading the options again may help: a choice or group was there when the page was made.
+    /// Whether loading the options again will help: a group of the product was picked with a choice that it does not have (any more).
     pub fn is_stale(&self) -> bool {
         self.0.iter().any(|(_, fault)| *fault == SelectionFault::StaleChoice)
     }
