@@ -433,6 +433,15 @@ mod tests {
     }
 
     #[test]
+    fn the_same_fault_of_a_group_is_told_once() {
+        let groups = groups();
+        let faults = select(&groups, &[pick(1, 98), pick(1, 99)], RequiredGroups::Enforced).expect_err("faulty");
+        let first = id(1);
+        let expected = [(first.as_str(), SelectionFault::StaleChoice), (first.as_str(), SelectionFault::MoreThanOne)];
+        assert_eq!(faults.iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
     fn another_spelling_of_an_id_does_not_get_a_second_choice_in() {
         let groups = groups();
         let shouted = Selection { option_group_id: id(1).to_uppercase(), choice_id: id(12) };

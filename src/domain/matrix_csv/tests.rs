@@ -75,6 +75,7 @@ fn a_header_whose_columns_cannot_be_told_apart_is_a_fault_that_says_what_to_writ
     for (header, what) in [
         ("a,b,c", "does not say which column is which"),
         ("x,y,price", "does not say which column is which"),
+        ("w in all,x,price", "does not say which column is which"),
         ("width,width,price", "names a column twice"),
         ("w,width,price", "names a column twice"),
     ] {
@@ -250,6 +251,9 @@ fn skipping_bad_lines_never_makes_a_price_of_nothing() {
     assert_eq!((import.faults.len(), import.valid_rows), (1, 3));
     let matrix = import.accept().expect("the rest is good");
     assert_eq!(matrix.rows().next(), Some(&[Some(Minor::new(100)), None][..]));
+    // Lines that are not there are left out too.
+    let matrix = skipping("100,100,1\n200,200,2").accept().expect("two sizes of four");
+    assert_eq!(matrix.rows().flatten().filter(|cell| cell.is_none()).count(), 2);
     assert!(skipping("1,2,x").accept().is_err());
     assert!(skipping("1,2,\"3").accept().is_err());
 }
@@ -284,6 +288,9 @@ fn faults_of_a_grid_name_line_and_column() {
     ];
     assert_eq!(faults(&import), expected);
     assert_eq!((import.total_rows, import.valid_rows), (6, 2));
+    // A price behind the last width is for nobody knows which.
+    assert_eq!(fault(",300,600\n200,10,15,,20"), (2, "3 columns expected, as in the first line, not 5".to_owned()));
+    assert_eq!(fault(",300,600,\n200,10,15,20"), (2, "3 columns expected, as in the first line, not 4".to_owned()));
     let header = skipping(",300,wide,300\n200,1,2,3");
     let expected = [
         (1, "column 3: width \"wide\" is not a plain decimal number such as 450 or 450.5"),

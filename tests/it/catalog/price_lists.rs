@@ -112,7 +112,10 @@ fn price_lists_full_of_faults_do_not_fill_the_memory() {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let (status, problem) = server.ask("POST", &path, &[("Authorization", &bearer)], &file);
+                    let ask = || server.ask("POST", &path, &[("Authorization", &bearer)], &file);
+                    // On a machine with much else to do, one may not be answered in time: it is the memory that is measured here.
+                    let (status, problem) =
+                        std::iter::repeat_with(ask).find(|(status, _)| *status != 504).expect("endless");
                     assert_eq!(status, 422, "{name}: {problem}");
                     assert!(problem["faults"].as_array().is_some_and(|faults| faults.len() <= 1_000), "{name}");
                 });
@@ -299,6 +302,19 @@ fn the_command_line_tells_every_fault_and_writes_nothing() {
         (&["stores", "export", "nobody.myshopify.com"], 1),
     ] {
         assert_eq!(line.run(arguments, "1,1,1").status.code(), Some(code), "{arguments:?}");
+    }
+    // Two of one name: nobody is told the wrong one's prices.
+    for _ in 0..2 {
+        line.succeeds(&["matrices", "import", "-", "--name", "twice"], "1,1,1");
+    }
+    for arguments in [
+        &["matrices", "export", "twice"][..],
+        &["matrices", "assign", "twice", "1"],
+        &["matrices", "import", "-", "--into", "twice"],
+    ] {
+        let refused = line.run(arguments, "1,1,2");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && told.contains("name one by its id"), "{arguments:?}: {told}");
     }
     line.succeeds(&["stores", "add", "second.myshopify.com"], "");
     assert_eq!(line.run(&["matrices", "list"], "").status.code(), Some(2), "which store is meant?");
