@@ -1,9 +1,11 @@
 //! Failpoints, which exist only in builds for tests: elsewhere the macro expands to nothing, and so does this.
 
-use crate::config::kill_point;
+use crate::config::{hold_point, kill_point};
 use fail::FailScenario;
 use rustix::process::{Signal, getpid, kill_process};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Arms the failpoints that the environment names, until the returned value is dropped.
 ///
@@ -13,6 +15,9 @@ pub fn arm_failpoints() -> Option<FailScenario<'static>> {
     let scenario = fail::has_failpoints().then(FailScenario::setup)?;
     if let Some((point, times)) = kill_point() {
         kill_at(&point, times);
+    }
+    if let Some((point, file)) = hold_point() {
+        hold_at(&point, file);
     }
     Some(scenario)
 }
@@ -28,4 +33,15 @@ fn kill_at(point: &str, times: usize) {
         }
     };
     fail::cfg_callback(point, kill).expect("failpoints exist here");
+}
+
+/// Has whoever comes to `point` wait there as long as `file` is there: a test does in between what it is about, and removes it then.
+/// The failpoints' own sleep is over at some time, on a slow machine before the test has come to that.
+fn hold_at(point: &str, file: PathBuf) {
+    let hold = move || {
+        while file.exists() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    fail::cfg_callback(point, hold).expect("failpoints exist here");
 }

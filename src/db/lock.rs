@@ -52,8 +52,3 @@ pub fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
         Err(error) => Err(error),
     }
 }
-
-/// Removes the directory of lock files of a database that is itself being removed.
-pub fn remove_directory(database: &Path) -> io::Result<()> {
-    fs::remove_dir_all(directory(database))
-}

@@ -561,7 +561,8 @@ impl Thread {
         }
         let lost = if matches!(fate, Fate::Committed) { 0 } else { done.len() };
         self.figures.refused.fetch_add(lost + refused.len(), Ordering::Relaxed);
-        self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Relaxed);
+        // Released, so that whoever finds them waiting no more finds them counted as done.
+        self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Release);
         let alone = done.len() == 1 && refused.is_empty();
         let mut answers: Vec<Answer> = done.into_iter().map(|change| Answer { change, fate: fate.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| Answer { change, fate: Fate::Refused }));

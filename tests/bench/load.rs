@@ -14,67 +14,45 @@
 //! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down, `--rows 100000` makes the
 //! store smaller.
 
+#[path = "load/arguments.rs"]
+mod arguments;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/plain.rs"]
+mod plain;
 #[path = "load/servers.rs"]
 mod servers;
 #[path = "load/webhooks.rs"]
 mod webhooks;
 
-use client::{Load, Run};
+use arguments::Arguments;
+use client::{Load, Run, median};
 use servers::Target;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-struct Arguments {
-    seconds: f64,
-    rounds: usize,
-    only: Option<String>,
-    connections: Option<usize>,
-    rows: usize,
-}
-
-fn arguments() -> Option<Arguments> {
-    let mut arguments = Arguments { seconds: 1.5, rounds: 3, only: None, connections: None, rows: 1_000_000 };
-    let mut given = std::env::args().skip(1);
-    let mut is_bench = false;
-    while let Some(argument) = given.next() {
-        let mut value = || given.next().unwrap_or_else(|| panic!("{argument} needs a value"));
-        match argument.as_str() {
-            "--bench" => is_bench = true,
-            "--seconds" => arguments.seconds = value().parse().expect("--seconds is a number"),
-            "--rounds" => arguments.rounds = value().parse().expect("--rounds is a number"),
-            "--only" => arguments.only = Some(value()),
-            "--connections" => arguments.connections = Some(value().parse().expect("--connections is a number")),
-            "--rows" => arguments.rows = value().parse().expect("--rows is a number"),
-            _ => {}
-        }
-    }
-    // `cargo test --all-targets` runs this too, and wants no figures.
-    is_bench.then_some(arguments)
-}
-
 fn main() {
-    let Some(arguments) = arguments() else { return };
+    let Some(arguments) = Arguments::of_benchmark() else { return };
+    let (only, connections) = (arguments.find::<String>("only"), arguments.find("connections"));
     let loads = [Load::Kept(1), Load::Kept(32), Load::Kept(256), Load::EachItsOwn(32)];
-    let loads = loads.into_iter().filter(|load| arguments.connections.is_none_or(|count| *load == Load::Kept(count)));
+    let loads = loads.into_iter().filter(|load| connections.is_none_or(|count| *load == Load::Kept(count)));
     let loads: Vec<Load> = loads.collect();
     let targets: Vec<Target> = ["tiny_http", "checked", "durable", "erasing"]
         .into_iter()
-        .filter(|name| arguments.only.as_deref().is_none_or(|only| only == *name))
+        .filter(|name| only.as_deref().is_none_or(|only| only == *name))
         .map(Target::start)
         .collect();
     let webhooks = webhooks::Webhooks::new();
     let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();
-    for _ in 0..arguments.rounds {
+    for _ in 0..arguments.rounds() {
         for (which_load, load) in loads.iter().enumerate() {
             for (which, target) in targets.iter().enumerate() {
                 let erasure = match target.name {
                     "erasing" if *load != Load::Kept(32) => continue,
-                    "erasing" => Some(target.begin_erasure(arguments.rows)),
+                    "erasing" => Some(target.begin_erasure(arguments.find("rows").unwrap_or(1_000_000))),
                     _ => None,
                 };
-                let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds));
+                let run = client::run(target.address, &webhooks, *load, Duration::from_secs_f64(arguments.seconds()));
                 if erasure.is_some_and(|erasure| !erasure.finish()) {
                     eprintln!("the erasure ended before the run did: give it more --rows, or less --seconds");
                 }
@@ -85,27 +63,23 @@ fn main() {
     println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | to tiny_http | to checked |");
     println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (which_load, load) in loads.iter().enumerate() {
-        let median = |which: usize, figure: fn(&Run) -> f64| {
-            let mut figures: Vec<f64> = runs[&(which_load, which)].iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
         for (which, target) in targets.iter().enumerate() {
-            if !runs.contains_key(&(which_load, which)) {
-                continue;
-            }
-            let rate = median(which, Run::rate);
+            let Some(own) = runs.get(&(which_load, which)) else { continue };
+            let rate = median(own, Run::rate);
             let ratio = |name: &str| {
                 let other = targets.iter().position(|target| target.name == name);
-                other.map_or_else(|| "–".to_owned(), |other| format!("{:.2}", rate / median(other, Run::rate)))
+                other.map_or_else(
+                    || "–".to_owned(),
+                    |other| format!("{:.2}", rate / median(&runs[&(which_load, other)], Run::rate)),
+                )
             };
             println!(
                 "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
                 target.name,
-                median(which, |run| run.quantile_ms(0.5)),
-                median(which, |run| run.quantile_ms(0.99)),
-                median(which, |run| run.quantile_ms(0.999)),
-                median(which, Run::micros_each),
+                median(own, |run| run.quantile_ms(0.5)),
+                median(own, |run| run.quantile_ms(0.99)),
+                median(own, |run| run.quantile_ms(0.999)),
+                median(own, Run::micros_each),
                 ratio("tiny_http"),
                 ratio("checked"),
             );

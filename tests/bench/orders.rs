@@ -1,7 +1,7 @@
 //! Orders a second beside webhooks a second, and what webhooks and prices feel of a Shopify that hangs: `cargo bench --bench orders`.
 //!
-//! Signed `app/uninstalled` webhooks (they lead to no job, whose work would count too) over 16 connections, orders over 32 and prices over 1, each alone and together, all answered after their commit with
-//! `synchronous=FULL`, against
+//! Signed `app/uninstalled` webhooks (they lead to no job, whose work would count too) over 16 connections, orders over 32 and prices
+//! over 1, each alone and together, all answered after their commit with `synchronous=FULL`, against
 //!
 //! - `kept`: a server without a Shopify app: orders stay here;
 //! - `hanging`: one whose Shopify takes connections and never answers: four threads hang in calls, sixteen orders wait at any time, and
@@ -11,11 +11,14 @@
 //! All run in this process, load generator and fake Shopify included, so on two cores everything shares those; rounds are interleaved and
 //! the median of each figure is shown. Compare the lines; absolute figures say little. `--seconds 2 --rounds 5` takes longer.
 
+#[path = "load/arguments.rs"]
+mod arguments;
 #[allow(dead_code, reason = "the other benchmarks use more of it")]
 #[path = "load/client.rs"]
 mod client;
 
-use client::{Load, Requests, Run};
+use arguments::Arguments;
+use client::{Load, Requests, Run, median};
 use quotegrid::app::{App, Background, Options};
 use quotegrid::config::Secret;
 use quotegrid::demo;
@@ -47,26 +50,13 @@ const MIXES: [(&str, &[&str]); 4] = [
 ];
 
 fn main() {
-    let (mut seconds, mut rounds, mut is_bench) = (1.5, 3, false);
-    let mut given = std::env::args().skip(1);
-    while let Some(argument) = given.next() {
-        match argument.as_str() {
-            "--bench" => is_bench = true,
-            "--seconds" => seconds = given.next().and_then(|text| text.parse().ok()).expect("--seconds is a number"),
-            "--rounds" => rounds = given.next().and_then(|text| text.parse().ok()).expect("--rounds is a number"),
-            _ => {}
-        }
-    }
-    // `cargo test --all-targets` runs this too, and wants no figures.
-    if !is_bench {
-        return;
-    }
+    let Some(arguments) = Arguments::of_benchmark() else { return };
     let targets = ["kept", "hanging", "quick"].map(Target::start);
     let mut runs: BTreeMap<(usize, &str, usize), Vec<Run>> = BTreeMap::new();
-    for _ in 0..rounds {
+    for _ in 0..arguments.rounds() {
         for (which_mix, (_, loads)) in MIXES.iter().enumerate() {
             for (which, target) in targets.iter().enumerate() {
-                for (load, run) in target.run(loads, Duration::from_secs_f64(seconds)) {
+                for (load, run) in target.run(loads, Duration::from_secs_f64(arguments.seconds())) {
                     runs.entry((which_mix, load, which)).or_default().push(run);
                 }
             }
@@ -75,17 +65,12 @@ fn main() {
     println!("| beside each other | load | Shopify | a second | p50 ms | p99 ms | p99.9 ms |");
     println!("| --- | --- | --- | --- | --- | --- | --- |");
     for ((which_mix, load, which), runs) in &runs {
-        let median = |figure: &dyn Fn(&Run) -> f64| {
-            let mut figures: Vec<f64> = runs.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
-        let quantile = |quantile: f64| median(&|run| run.quantile_ms(quantile));
+        let quantile = |quantile: f64| median(runs, |run| run.quantile_ms(quantile));
         println!(
             "| {} | {load} | {} | {:.0} | {:.2} | {:.2} | {:.2} |",
             MIXES[*which_mix].0,
             targets[*which].name,
-            median(&Run::rate),
+            median(runs, Run::rate),
             quantile(0.5),
             quantile(0.99),
             quantile(0.999),

@@ -5,10 +5,15 @@
 //! the same run, on the same cores as the load generator; compare the ratios, absolute figures say little. `--seconds 2 --rounds 5`
 //! takes longer.
 
+#[path = "load/arguments.rs"]
+mod arguments;
 #[path = "load/client.rs"]
 mod client;
+#[path = "load/plain.rs"]
+mod plain;
 
-use client::{Load, Requests, Run};
+use arguments::Arguments;
+use client::{Load, Requests, Run, median};
 use quotegrid::app::{App, Options};
 use quotegrid::catalog::stores::Scope;
 use quotegrid::catalog::{assignments, stores};
@@ -29,26 +34,8 @@ const PRODUCT: &str = "1001";
 const TARGET: &str = "/api/v1/products/1001/price";
 const QUERY: &str = "width=1193&height=1388&quantity=2";
 
-/// Handler threads of plain tiny_http, as many as it was measured best with.
-const PLAIN_HANDLERS: usize = 4;
-
 fn main() {
-    let mut seconds = 1.5;
-    let mut rounds = 3;
-    let mut is_bench = false;
-    let mut given = std::env::args().skip(1);
-    while let Some(argument) = given.next() {
-        match argument.as_str() {
-            "--bench" => is_bench = true,
-            "--seconds" => seconds = given.next().and_then(|text| text.parse().ok()).expect("--seconds is a number"),
-            "--rounds" => rounds = given.next().and_then(|text| text.parse().ok()).expect("--rounds is a number"),
-            _ => {}
-        }
-    }
-    // `cargo test --all-targets` runs this too, and wants no figures.
-    if !is_bench {
-        return;
-    }
+    let Some(arguments) = Arguments::of_benchmark() else { return };
     let directory = tempfile::tempdir().expect("a temporary directory");
     let app = Arc::new(App::open(Options::new(directory.path().join("bench.db"))).expect("a new database"));
     let demo = demo::load(&app).expect("the demo store loads");
@@ -58,7 +45,7 @@ fn main() {
     let site = Site::new(app.clone(), Secrets::new(["hush"])).with_rate_limit(0);
     let router = Router::new(Arc::new(site));
     in_process(&app, &router, scope, &demo.key.key);
-    over_sockets(router, &demo.key.key, Duration::from_secs_f64(seconds), rounds);
+    over_sockets(router, &demo.key.key, Duration::from_secs_f64(arguments.seconds()), arguments.rounds());
 }
 
 fn in_process(app: &App, router: &Router, scope: Scope, key: &str) {
@@ -124,7 +111,7 @@ fn over_sockets(router: Router, key: &str, time: Duration, rounds: usize) {
     let empty = Price { head: head("/", "") };
     let healthy = Price { head: head("/healthz", "") };
     let targets: [(&str, SocketAddr, &Price); 3] = [
-        ("tiny_http's empty 200", plain_tiny_http(), &empty),
+        ("tiny_http's empty 200", plain::start(), &empty),
         ("health, behind the gate", server.address(), &healthy),
         ("price", server.address(), &prices),
     ];
@@ -138,11 +125,6 @@ fn over_sockets(router: Router, key: &str, time: Duration, rounds: usize) {
                 runs.push(client::run(address, requests, load, time));
             }
         }
-        let median = |runs: &[Run], figure: fn(&Run) -> f64| {
-            let mut figures: Vec<f64> = runs.iter().map(figure).collect();
-            figures.sort_by(f64::total_cmp);
-            figures[figures.len() / 2]
-        };
         let reference = median(&runs[0], Run::rate);
         for (runs, (name, ..)) in runs.iter().zip(targets) {
             let rate = median(runs, Run::rate);
@@ -176,17 +158,4 @@ impl Requests for Price {
         out.extend_from_slice(self.head.as_bytes());
         out.extend_from_slice(if close { b"Connection: close\r\n\r\n" } else { b"\r\n" });
     }
-}
-
-fn plain_tiny_http() -> SocketAddr {
-    let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").expect("a server"));
-    for _ in 0..PLAIN_HANDLERS {
-        let server = server.clone();
-        std::thread::spawn(move || {
-            while let Ok(request) = server.recv() {
-                let _gone = request.respond(tiny_http::Response::empty(200));
-            }
-        });
-    }
-    server.server_addr().to_ip().expect("a TCP address")
 }

@@ -22,9 +22,6 @@ pub const TOKEN_HEADER: &str = "X-Shopify-Access-Token";
 /// The header of an answer that names the version which gave it.
 pub const VERSION_HEADER: &str = "X-Shopify-API-Version";
 
-/// The scopes that the app needs: the first to create, the second to look up.
-pub const SCOPES: &str = "write_draft_orders,read_draft_orders";
-
 /// Where GraphQL is asked, below the shop's address.
 pub fn graphql_path(version: &str) -> String {
     format!("/admin/api/{version}/graphql.json")

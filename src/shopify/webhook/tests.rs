@@ -1,6 +1,7 @@
 //! What passes as a webhook of Shopify, and what does not.
 
 use super::super::sample::{sample_body, sign};
+use super::body::WRONG_SHAPE;
 use super::*;
 
 const SHOP: &str = "fixture.myshopify.com";

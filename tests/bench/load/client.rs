@@ -50,6 +50,13 @@ impl Run {
     }
 }
 
+/// The median of a figure of several runs.
+pub(crate) fn median(runs: &[Run], figure: impl Fn(&Run) -> f64) -> f64 {
+    let mut figures: Vec<f64> = runs.iter().map(figure).collect();
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
+}
+
 /// What is asked.
 pub(crate) trait Requests {
     /// Writes the next request, with `Connection: close` where it is to be the only one of its connection.

@@ -1,8 +1,6 @@
 //! What is measured.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hmac::{Hmac, KeyInit, Mac};
+use crate::plain;
 use quotegrid::app::{App, Background, Options};
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{MatrixId, ShopDomain};
@@ -13,21 +11,12 @@ use quotegrid::http::server::{Server, ServerOptions};
 use quotegrid::http::{Reply, Request, Response, Router, Service, Site};
 use quotegrid::queue::NewJob;
 use quotegrid::shopify::{Secrets, Webhook};
-use sha2::Sha256;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 pub(crate) const SECRET: &str = "bench-secret-bench-secret-bench-";
-/// Handler threads of plain tiny_http, as many as it was measured best with.
-const PLAIN_HANDLERS: usize = 4;
-
-pub(crate) fn sign(secret: &str, body: &[u8]) -> String {
-    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any length will do");
-    mac.update(body);
-    STANDARD.encode(mac.finalize().into_bytes())
-}
 
 /// A running server.
 pub(crate) struct Target {
@@ -40,7 +29,7 @@ pub(crate) struct Target {
 impl Target {
     pub(crate) fn start(name: &'static str) -> Self {
         if name == "tiny_http" {
-            return Self { name, address: plain_tiny_http(), _server: None, app: None };
+            return Self { name, address: plain::start(), _server: None, app: None };
         }
         let secrets = Secrets::new([SECRET]);
         let (service, app): (Arc<dyn Service>, _) = if name == "checked" {
@@ -129,19 +118,6 @@ fn fill(app: &App, shop: &ShopDomain, rows: usize) {
         });
         written.expect("written");
     }
-}
-
-fn plain_tiny_http() -> SocketAddr {
-    let server = Arc::new(tiny_http::Server::http("127.0.0.1:0").expect("a server"));
-    for _ in 0..PLAIN_HANDLERS {
-        let server = server.clone();
-        std::thread::spawn(move || {
-            while let Ok(request) = server.recv() {
-                let _gone = request.respond(tiny_http::Response::empty(200));
-            }
-        });
-    }
-    server.server_addr().to_ip().expect("a TCP address")
 }
 
 /// Checks a webhook as the server does, and stores nothing.

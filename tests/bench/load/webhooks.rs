@@ -1,7 +1,8 @@
 //! What the load benchmark asks.
 
 use crate::client::Requests;
-use crate::servers::{SECRET, sign};
+use crate::servers::SECRET;
+use quotegrid::shopify::sample::sign;
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -5,12 +5,15 @@
 //!
 //! `MODEL_CASES=5000 cargo test --test it model` runs more histories; the default keeps a debug build under half a minute.
 
+mod ops;
 mod reference;
+mod rows;
 mod system;
 
+use ops::{Act, Kind, Op, PauseAt};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
-use reference::{Act, Kind, Model, Op, PauseAt};
+use reference::Model;
 use system::System;
 
 /// Histories by default.

@@ -82,6 +82,12 @@ impl Machine {
         Starting { command, log: self.directory.path().join(format!("log-{number}")) }
     }
 
+    pub(crate) fn hold(&self) -> Hold {
+        let file = self.directory.path().join("hold");
+        File::create(&file).expect("a file");
+        Hold(file)
+    }
+
     /// Runs a command with `--json` that must succeed.
     pub(crate) fn json(&self, args: &[&str]) -> Value {
         let output = self.command(args).arg("--json").stdin(Stdio::null()).output().expect("the program runs");
@@ -129,6 +135,16 @@ pub(crate) fn query<T: rusqlite::types::FromSql>(connection: &Connection, sql: &
     connection.query_row(sql, (), |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
 }
 
+/// Keeps processes at a failpoint for as long as it lives: the moment there lasts until the test has done what it is about.
+pub(crate) struct Hold(PathBuf);
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        // It may have gone with the machine's directory.
+        let _gone = std::fs::remove_file(&self.0);
+    }
+}
+
 /// A process about to be started.
 pub(crate) struct Starting {
     command: Command,
@@ -139,6 +155,11 @@ impl Starting {
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
+    }
+
+    /// The same, and whoever comes to the failpoint waits there until the hold is dropped.
+    pub(crate) fn held_at(self, point: &str, hold: &Hold) -> Self {
+        self.env("QUOTEGRID_HOLD_AT", &format!("{point}={}", hold.0.display()))
     }
 
     /// Starts it, not waiting for anything.

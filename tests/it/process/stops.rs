@@ -73,11 +73,14 @@ fn an_erasure_stops_between_two_steps_and_goes_on_after_the_restart() {
     let machine = Machine::new();
     machine.json(&["migrate"]);
     fill(&mut machine.connection(), "a.myshopify.com", "a-mark");
-    let mut server = machine.serve(&LONG_GRACE).env("FAILPOINTS", "erasure::step=sleep(500)").ready();
+    let hold = machine.hold();
+    let mut server = machine.serve(&LONG_GRACE).held_at("erasure::step", &hold).ready();
     assert_eq!(server.client().post(&Hook::new(Topic::ShopRedact, "a.myshopify.com")).status, 200);
     let connection = machine.connection();
     wait_until("it has begun", || query(&connection, "SELECT count(erasing_since) = 1 FROM stores"));
     server.signal(Signal::TERM);
+    wait_until("the stop has come to the jobs", || server.log().contains("no more jobs are begun"));
+    drop(hold);
     assert_eq!(server.wait().code(), Some(0));
     assert_eq!(query::<String>(&connection, "SELECT status || attempts FROM job_queue"), "pending0");
     let _server = machine.serve(&[]).ready();
@@ -95,9 +98,12 @@ fn what_is_claimed_in_the_moment_of_the_stop_is_given_back_and_not_waited_for() 
         machine.json(&["jobs", "enqueue", "shop_redact", &payload]);
     }
     // The claim is committed, and its worker has not yet heard of it when the signal comes.
-    let mut server = machine.serve(&LONG_GRACE).env("FAILPOINTS", "queue::claimed=sleep(1500)").ready();
+    let hold = machine.hold();
+    let mut server = machine.serve(&LONG_GRACE).held_at("queue::claimed", &hold).ready();
     wait_until("jobs are claimed", || machine.json(&["jobs", "stats"])["processing"] == 8);
     server.signal(Signal::TERM);
+    wait_until("the stop has come to the jobs", || server.log().contains("no more jobs are begun"));
+    drop(hold);
     assert_eq!(server.wait().code(), Some(0), "{}", server.log());
     let stats = machine.json(&["jobs", "stats"]);
     assert_eq!(stats["processing"], 0, "{stats}");

@@ -1,0 +1,122 @@
+//! Where and for whom the server listens.
+
+use super::secret::token;
+use super::{ConfigError, Secret};
+use crate::http::guard::RATE_LIMIT;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use std::path::PathBuf;
+
+/// Where the server listens where nothing is said.
+pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+/// The variable of the metrics token, for messages.
+const METRICS_TOKEN: &str = "QUOTEGRID_METRICS_TOKEN";
+
+/// The variable of the admin token, for messages.
+const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
+
+/// Where and for whom the server listens: for `serve`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct ServerSettings {
+    /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job. [default: 127.0.0.1:8080, with
+    /// --ephemeral 127.0.0.1:0]
+    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+    /// The bearer token of /admin/api; without one the admin API is off (404)
+    #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
+    pub admin_token: Option<Secret>,
+    /// A file that holds the admin token
+    #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// The bearer token of /metrics; the admin token where unset, and without either there is no /metrics
+    #[arg(long, env = "QUOTEGRID_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, hide_short_help = true)]
+    pub metrics_token: Option<Secret>,
+    /// A file that holds the metrics token
+    #[arg(long, env = "QUOTEGRID_METRICS_TOKEN_FILE", value_name = "FILE", hide_short_help = true)]
+    pub metrics_token_file: Option<PathBuf>,
+    /// How people reach this server from outside, such as `https://quotes.example.com`; the listen address where unset
+    #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
+    pub public_url: Option<String>,
+    #[command(flatten)]
+    operator: Operator,
+    /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all
+    #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub rate_limit: u32,
+    /// Threads that answer requests; none of them ever waits for a commit
+    #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
+          value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub handlers: u16,
+}
+
+impl ServerSettings {
+    /// The admin token, where one is configured.
+    ///
+    /// # Errors
+    /// As [`ShopifySettings::secrets`].
+    pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
+        token(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
+    }
+
+    /// The token for /metrics, where one is configured.
+    ///
+    /// # Errors
+    /// As [`ShopifySettings::secrets`].
+    pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
+        token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
+    }
+
+    /// Who runs the server; what is blank counts as not said.
+    pub fn operator(&self) -> Operator {
+        let said =
+            |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
+        Operator { name: said(&self.operator.name), contact: said(&self.operator.contact) }
+    }
+
+    /// The public address without a slash at its end, where one is configured.
+    ///
+    /// # Errors
+    /// When it is not an http or https address.
+    pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        checked_public_url(self.public_url.as_deref().unwrap_or_default())
+    }
+}
+
+/// Who runs the server, as its privacy page says.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Operator {
+    /// Who runs this server: a person or a company, as the page /privacy names them
+    #[arg(
+        id = "operator_name",
+        long = "operator-name",
+        env = "QUOTEGRID_OPERATOR_NAME",
+        value_name = "NAME",
+        hide_short_help = true
+    )]
+    pub name: Option<String>,
+    /// How to reach them: an e-mail address, a web page, or a sentence
+    #[arg(
+        id = "operator_contact",
+        long = "operator-contact",
+        env = "QUOTEGRID_OPERATOR_CONTACT",
+        value_name = "TEXT",
+        hide_short_help = true
+    )]
+    pub contact: Option<String>,
+}
+
+/// An address for people without a slash at its end; `None` where it is empty.
+///
+/// # Errors
+/// When it is not an http or https address.
+pub fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
+    let url = url.trim();
+    if url.is_empty() {
+        return Ok(None);
+    }
+    let host = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).ok_or(ConfigError::PublicUrl)?;
+    if host.is_empty() || host.starts_with('/') || host.contains(['?', '#', ' ', '"', '<', '>']) {
+        return Err(ConfigError::PublicUrl);
+    }
+    Ok(Some(url.trim_end_matches('/').to_owned()))
+}

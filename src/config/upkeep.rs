@@ -1,0 +1,78 @@
+//! What is kept how long, and whom to tell what a person must know of.
+
+use super::secret::one_of;
+use super::{ConfigError, Secret};
+use crate::alerts;
+use crate::housekeeping::Retention;
+use crate::queue;
+use chrono::TimeDelta;
+use std::path::PathBuf;
+
+/// The variable of the address for alerts, for messages.
+const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
+
+/// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
+#[derive(Debug, Clone, clap::Args)]
+pub struct UpkeepSettings {
+    /// Days after which completed and cancelled jobs are pruned
+    #[arg(long, env = "QUOTEGRID_JOB_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30, hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(1..=36_500))]
+    pub job_retention_days: u16,
+    /// Days for which a repeated webhook is known as one; Shopify can be days late
+    #[arg(long, env = "QUOTEGRID_DELIVERY_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
+          hide_short_help = true, value_parser = clap::value_parser!(u16).range(3..=36_500))]
+    pub delivery_retention_days: u16,
+    /// Days after which privacy requests that are done, and jobs that failed for good, are pruned; receipts are kept for ever
+    #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
+          hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
+    pub gdpr_retention_days: u16,
+    /// Where to post what a person must know of, as small JSON documents: a job failed for good, a legal deadline nears, no webhook
+    /// has come for long
+    #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
+    pub alert_url: Option<Secret>,
+    /// A file that holds the address for alerts
+    #[arg(long, env = "QUOTEGRID_ALERT_URL_FILE", value_name = "FILE")]
+    pub alert_url_file: Option<PathBuf>,
+    /// Hours without a webhook that are worth an alert; 0: none are, for a small shop's may be weeks apart
+    #[arg(long, env = "QUOTEGRID_SILENCE_HOURS", value_name = "HOURS", default_value_t = 0, hide_short_help = true)]
+    pub silence_hours: u16,
+}
+
+impl UpkeepSettings {
+    /// What is kept how long.
+    pub fn retention(&self) -> Retention {
+        let days = |days: u16| TimeDelta::days(days.into());
+        let requests = days(self.gdpr_retention_days);
+        // A failed job is something that a person has yet to look at.
+        let failed = requests.max(days(self.job_retention_days));
+        Retention {
+            jobs: queue::Retention { finished: days(self.job_retention_days), failed },
+            deliveries: days(self.delivery_retention_days),
+            requests,
+        }
+    }
+
+    /// After how long a silence of Shopify's is worth telling.
+    pub fn silence(&self) -> Option<TimeDelta> {
+        (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
+    }
+
+    /// Whom to tell of what.
+    ///
+    /// # Errors
+    /// When the address is given twice, cannot be read, or is none.
+    pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
+        let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
+        let url = text.trim();
+        if !url.is_empty() && !is_http_address(url) {
+            return Err(ConfigError::AlertUrl);
+        }
+        let url = (!url.is_empty()).then(|| Secret::new(url));
+        Ok(alerts::Options { url, silence: self.silence() })
+    }
+}
+
+fn is_http_address(url: &str) -> bool {
+    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
+    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
+}

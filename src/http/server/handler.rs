@@ -1,0 +1,113 @@
+//! The threads that take requests from tiny_http and give them to the service.
+
+use super::answers::{Answering, Asked};
+use super::inside::Inside;
+use crate::db::writer::panic_message;
+use crate::http::gate::{self, GATE_FIELD, Sent, Told};
+use crate::http::{Headers, Method, Reply, Request, Service};
+use log::{error, warn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+/// A thread that takes requests from tiny_http and gives them to the service.
+pub(super) struct Handler {
+    pub(super) server: Arc<tiny_http::Server>,
+    pub(super) inside: HandlerParts,
+    pub(super) stopping: Weak<Inside>,
+    /// Dropped at the end, which tells the one who waits for it.
+    pub(super) _end: Sender<()>,
+}
+
+pub(super) struct HandlerParts {
+    pub(super) secret: String,
+    pub(super) service: Arc<dyn Service>,
+    pub(super) answering: Arc<Answering>,
+}
+
+impl Handler {
+    pub(super) fn run(self) {
+        loop {
+            match self.server.recv() {
+                Ok(request) => {
+                    // Beyond the service, whose own panics are answered: without this a handler is lost, and with the last of them
+                    // everything but the gate.
+                    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.inside.handle(request))) {
+                        self.inside.answering.metrics.panics.inc();
+                        error!("a request could not be handled: {}", panic_message(panic.as_ref()));
+                    }
+                }
+                Err(error) => {
+                    if self.stopping.upgrade().is_none_or(|inside| inside.is_stopping()) {
+                        return;
+                    }
+                    // Its accept thread has ended. The lanes it has are served on; the gate asks for others as it needs them.
+                    error!("tiny_http accepts no more private connections: {error}");
+                }
+            }
+        }
+    }
+}
+
+impl HandlerParts {
+    fn handle(&self, mut incoming: tiny_http::Request) {
+        let started = Instant::now();
+        let sent = incoming.headers().iter().find(|header| header.field.equiv(GATE_FIELD));
+        let sent = sent.map(|header| header.value.to_string()).unwrap_or_default();
+        let told = match gate::read_gate_field(&sent, &self.secret) {
+            Some(Sent::Request(told)) => told,
+            Some(Sent::Probe) => {
+                let _gone = incoming.respond(tiny_http::Response::empty(204).with_header(no_date()));
+                return;
+            }
+            None => {
+                warn!("somebody other than the gate has reached the private side");
+                let _gone = incoming.respond(tiny_http::Response::empty(403).with_header(no_date()));
+                return;
+            }
+        };
+        let Some(request) = read_request(&mut incoming, &told) else { return };
+        let asked = Asked {
+            id: request.id.clone(),
+            path: self.service.shown(&request.path),
+            route: self.service.route_of(&request.method, &request.path),
+            started,
+            burst: told.burst,
+            incoming,
+        };
+        let answering = self.answering.clone();
+        // A panic drops the reply on its way out, and a dropped reply answers 500.
+        let reply = Reply::new(move |response| answering.answer(asked, response));
+        if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.service.call(request, reply))) {
+            self.answering.metrics.panics.inc();
+            error!("a handler panicked id={}: {}", told.id, panic_message(panic.as_ref()));
+        }
+    }
+}
+
+/// Our own request from tiny_http's and what the gate has told of it; `None` when the gate hung up in the middle.
+fn read_request(incoming: &mut tiny_http::Request, told: &Told<'_>) -> Option<Request> {
+    // The gate has checked the length, so that much is wanted and comes.
+    let mut body = vec![0; incoming.body_length().unwrap_or(0)];
+    incoming.as_reader().read_exact(&mut body).ok()?;
+    let (path, query) = incoming.url().split_once('?').unwrap_or((incoming.url(), ""));
+    let mut headers = Headers::default();
+    for (name, value) in told.fields() {
+        headers.push(name, value);
+    }
+    Some(Request {
+        method: Method::from(incoming.method().as_str()),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body,
+        client: told.client,
+        id: told.id.to_owned(),
+    })
+}
+
+/// Keeps tiny_http from asking the clock for a `Date`: it panics where the clock shows a year that it cannot write.
+fn no_date() -> tiny_http::Header {
+    tiny_http::Header::from_bytes("Date", "Thu, 01 Jan 1970 00:00:00 GMT").expect("it is plain text")
+}

@@ -1,0 +1,198 @@
+//! What people see of jobs, and do to them.
+
+use crate::db::{self, Millis, Tx};
+use crate::domain::ids::JobId;
+use crate::queue::{Job, Status};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, Row, named_params};
+
+/// Which jobs to list.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Only those that stand here.
+    pub status: Option<Status>,
+    /// Only those of this type.
+    pub job_type: Option<String>,
+    /// Only those about this subject.
+    pub subject: Option<String>,
+    /// Only those enqueued before this one: the last of the page before.
+    pub before: Option<JobId>,
+    /// At most this many; 0: none.
+    pub limit: usize,
+}
+
+/// How many jobs stand where.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Waiting.
+    pub pending: u64,
+    /// Claimed.
+    pub processing: u64,
+    /// Done.
+    pub completed: u64,
+    /// Given up.
+    pub failed: u64,
+    /// Called off.
+    pub cancelled: u64,
+}
+
+const JOB_COLUMNS: &str =
+    "id, type, payload, status, attempts, max_attempts, scheduled_at, processed_at, error, created_at";
+
+/// The job with this id.
+///
+/// # Errors
+/// The database's.
+pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM job_queue WHERE id = :id"))?;
+    Ok(statement.query_row(named_params! { ":id": id }, job_from_row).optional()?)
+}
+
+/// The jobs that match, newest first.
+///
+/// # Errors
+/// The database's.
+pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&list_sql(filter))?;
+    let jobs = statement.query_map(
+        named_params! {
+            ":type": filter.job_type,
+            ":subject": filter.subject,
+            ":before": filter.before,
+            ":limit": filter.limit,
+        },
+        job_from_row,
+    )?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The listing that `filter` asks for. Jobs that are few among many are found by their index and sorted; otherwise the rows are
+/// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so it is told.
+fn list_sql(filter: &Filter) -> String {
+    let by = match filter {
+        Filter { subject: Some(_), .. } => "INDEXED BY job_queue_subject",
+        Filter { status: Some(Status::Failed), .. } => "INDEXED BY job_queue_failed",
+        Filter { status: Some(Status::Processing), .. } => "INDEXED BY job_queue_processing",
+        Filter { status: Some(Status::Cancelled), .. } => "INDEXED BY job_queue_finished",
+        _ => "",
+    };
+    // A partial index needs its condition word by word.
+    let status = filter.status.map_or("", |status| match status {
+        Status::Pending => "AND status = 'pending'",
+        Status::Processing => "AND status = 'processing'",
+        Status::Completed => "AND +status = 'completed'",
+        Status::Failed => "AND status = 'failed'",
+        // SQLite does not see by itself that this one condition is among those of the index.
+        Status::Cancelled => "AND status NOT IN ('pending', 'processing') AND status = 'cancelled'",
+    });
+    let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
+    let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
+    let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
+    format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue {by}
+         WHERE {subject} AND {job_type} AND {before} {status}
+         ORDER BY id DESC LIMIT :limit"
+    )
+}
+
+/// How many jobs [`list_failed_since`] lists at the most.
+const FAILED_LISTED: usize = 1_000;
+
+/// The jobs that were given up after `since`, oldest first.
+///
+/// # Errors
+/// The database's.
+pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {JOB_COLUMNS} FROM job_queue
+         WHERE status NOT IN ('pending', 'processing') AND status = 'failed' AND processed_at > :since
+         ORDER BY processed_at LIMIT :limit"
+    ))?;
+    let jobs = statement.query_map(named_params! { ":since": Millis(since), ":limit": FAILED_LISTED }, job_from_row)?;
+    Ok(jobs.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many jobs of these types were given up.
+///
+/// # Errors
+/// The database's.
+pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> {
+    let mut statement =
+        connection.prepare_cached("SELECT count(*) FROM job_queue WHERE status = 'failed' AND type = :type")?;
+    let mut failed = 0;
+    for job_type in types {
+        failed += statement.query_row(named_params! { ":type": job_type }, |row| row.get::<_, u64>(0))?;
+    }
+    Ok(failed)
+}
+
+/// How many jobs stand where.
+///
+/// # Errors
+/// The database's.
+pub fn counts(connection: &Connection) -> db::Result<Counts> {
+    // One count an index. A partial one is used only where its condition is found word by word: `status = 'completed'` alone
+    // would walk the whole table.
+    let mut statement = connection.prepare_cached(
+        "SELECT
+             (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
+             (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
+             (SELECT count(*) FROM job_queue
+              WHERE status NOT IN ('pending', 'processing') AND status = 'completed') AS completed,
+             (SELECT count(*) FROM job_queue WHERE status = 'failed') AS failed,
+             (SELECT count(*) FROM job_queue
+              WHERE status NOT IN ('pending', 'processing') AND status = 'cancelled') AS cancelled",
+    )?;
+    Ok(statement.query_row((), |row| {
+        Ok(Counts {
+            pending: row.get("pending")?,
+            processing: row.get("processing")?,
+            completed: row.get("completed")?,
+            failed: row.get("failed")?,
+            cancelled: row.get("cancelled")?,
+        })
+    })?)
+}
+
+/// Whether any job is being run.
+///
+/// # Errors
+/// The database's.
+pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
+}
+
+/// Puts a job that was given up or called off back with a fresh set of attempts; its history stays. `false`: it stands elsewhere.
+/// Fails with a broken unique constraint when another unfinished job has its dedupe key.
+pub(in crate::queue) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET status = 'pending', attempts = 0, rescues = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
+         WHERE id = :id AND status IN ('failed', 'cancelled')",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
+/// Calls off a job that waits. `false`: it stands elsewhere.
+pub(in crate::queue) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET status = 'cancelled', processed_at = :now
+         WHERE id = :id AND status = 'pending'",
+    )?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
+}
+
+fn job_from_row(row: &Row<'_>) -> rusqlite::Result<Job> {
+    Ok(Job {
+        id: row.get("id")?,
+        job_type: row.get("type")?,
+        payload: row.get("payload")?,
+        status: row.get("status")?,
+        attempts: row.get("attempts")?,
+        max_attempts: row.get("max_attempts")?,
+        scheduled_at: row.get::<_, Millis>("scheduled_at")?.0,
+        processed_at: row.get::<_, Option<Millis>>("processed_at")?.map(|at| at.0),
+        error: row.get("error")?,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+    })
+}

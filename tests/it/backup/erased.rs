@@ -1,0 +1,168 @@
+//! Whoever was erased or withdrew since the backup stays so, and no duty is lost.
+
+use super::{House, assert_clean, deliver, erase, has_store, holds, install, one, run_all};
+use quotegrid::clock::Clock;
+use quotegrid::db;
+use quotegrid::erasure::receipts;
+use quotegrid::intake::Outcome;
+use quotegrid::queue::NewJob;
+use quotegrid::shopify::{Notice, Topic};
+use serde_json::json;
+use std::fs;
+
+#[test]
+fn whoever_was_erased_since_the_backup_stays_erased_to_the_last_byte() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "erased");
+    install(&app, "stays");
+    app.enqueue(NewJob::new("unknown", json!({ "shop": "erased.myshopify.com", "note": "private-note" })))
+        .expect("enqueued");
+    house.back_up();
+    house.pass_a_minute();
+    erase(&app, "erased");
+    let head = app.db.read(receipts::walk).expect("readable");
+    drop(app);
+    assert!(holds(&house.path("backup.db"), "marked-erased"), "the backup has it");
+    let report = house.restore().expect("restored");
+    assert_eq!((report.erased_again, report.receipts), (1, 2));
+    for text in ["marked-erased", "private-note"] {
+        assert!(!holds(&house.database(), text), "{text}");
+    }
+    assert!(holds(&house.database(), "marked-stays"));
+    let app = house.open();
+    assert!(!has_store(&app, "erased") && has_store(&app, "stays"));
+    let chain = app.db.read(receipts::walk).expect("readable");
+    assert_eq!((chain.broken_at, chain.receipts), (None, head.receipts + 2), "the second erasure is proved too");
+    let kept = app.db.read(|connection| receipts::hash_at(connection, 2)).expect("readable");
+    assert_eq!(kept, Some(head.head), "the chain goes on from the old head");
+    run_all(&app);
+    assert_clean(&app);
+}
+
+#[test]
+fn a_store_that_was_installed_again_before_the_backup_is_not_erased_by_the_restore() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "again");
+    house.pass_a_minute();
+    erase(&app, "again");
+    // The clock may even have been set back meanwhile.
+    house.clock.set(house.clock.now() - chrono::TimeDelta::days(1));
+    install(&app, "again");
+    house.back_up();
+    drop(app);
+    assert_eq!(house.restore().expect("restored").erased_again, 0);
+    let app = house.open();
+    assert!(has_store(&app, "again"));
+    assert_clean(&app);
+}
+
+#[test]
+fn a_store_that_was_erased_and_installed_again_after_the_backup_comes_back_neither_way() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "again");
+    house.back_up();
+    house.pass_a_minute();
+    erase(&app, "again");
+    house.pass_a_minute();
+    install(&app, "again");
+    drop(app);
+    assert_eq!(house.restore().expect("restored").erased_again, 1);
+    let app = house.open();
+    assert!(!has_store(&app, "again"), "its old data is erased, its new data came after the backup");
+    install(&app, "again");
+    assert_clean(&app);
+}
+
+#[test]
+fn restoring_an_old_backup_and_then_a_newer_one_keeps_every_receipt() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "first");
+    install(&app, "second");
+    fs::rename(house.back_up(), house.path("old.db")).expect("renamed");
+    house.pass_a_minute();
+    erase(&app, "first");
+    house.back_up();
+    house.pass_a_minute();
+    erase(&app, "second");
+    drop(app);
+    assert_eq!(house.restore_from("old.db", false).expect("restored").erased_again, 2);
+    assert_eq!(house.restore().expect("restored").erased_again, 1, "only the second was unknown to it");
+    let app = house.open();
+    assert!(!has_store(&app, "first") && !has_store(&app, "second"));
+    assert_clean(&app);
+}
+
+#[test]
+fn a_duty_that_was_taken_on_after_the_backup_is_not_lost() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "gone");
+    house.back_up();
+    house.pass_a_minute();
+    let redact = Notice::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
+    let taken = deliver(&app, Topic::ShopRedact, Notice::ShopRedact, "gone", "again");
+    assert!(matches!(taken, Outcome::Accepted(Some(_))));
+    deliver(&app, Topic::CustomersRedact, redact, "other", "1");
+    drop(app);
+    let report = house.restore().expect("restored");
+    assert_eq!((report.requests, report.deliveries, report.jobs), (2, 2, 2));
+    let app = house.open();
+    let again = deliver(&app, Topic::ShopRedact, Notice::ShopRedact, "gone", "again");
+    assert!(matches!(again, Outcome::Duplicate(_)), "{again:?}");
+    assert_eq!(run_all(&app), 2);
+    assert!(!has_store(&app, "gone"));
+    let open = "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL OR erased_at IS NULL";
+    assert_eq!(one::<u64>(&app, open), 0);
+    assert_clean(&app);
+}
+
+#[test]
+fn what_a_fulfilled_request_has_forgotten_does_not_come_back() {
+    let house = House::new();
+    let app = house.open();
+    let redact = Notice::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
+    deliver(&app, Topic::CustomersRedact, redact, "a", "1");
+    house.back_up();
+    assert!(holds(&house.path("backup.db"), "4711471147"));
+    house.pass_a_minute();
+    run_all(&app);
+    let processed: i64 = one(&app, "SELECT processed_at FROM gdpr_requests");
+    drop(app);
+    let report = house.restore().expect("restored");
+    assert_eq!((report.requests, report.jobs), (1, 0));
+    assert!(!holds(&house.database(), "4711471147"));
+    let app = house.open();
+    assert_eq!(one::<i64>(&app, "SELECT processed_at FROM gdpr_requests"), processed);
+    run_all(&app);
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM erasure_receipts"), 2, "it is not done twice");
+    assert_clean(&app);
+}
+
+#[test]
+fn uninstalled_stores_and_revoked_keys_stay_so() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "left");
+    install(&app, "leaked");
+    house.back_up();
+    house.pass_a_minute();
+    deliver(&app, Topic::AppUninstalled, Notice::AppUninstalled, "left", "1");
+    let revoked: db::Result<()> = app.db.write(|tx| {
+        tx.execute(
+            "UPDATE api_keys SET revoked_at = 7 WHERE store_id = (SELECT id FROM stores WHERE shop LIKE 'leaked%')",
+            (),
+        )?;
+        Ok(())
+    });
+    revoked.expect("writable");
+    drop(app);
+    assert_eq!(house.restore().expect("restored").withdrawals, 2);
+    let app = house.open();
+    let dead = "SELECT group_concat(shop) FROM stores WHERE uninstalled_at IS NOT NULL";
+    assert_eq!(one::<String>(&app, dead), "left.myshopify.com");
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL"), 1);
+}

@@ -1,0 +1,192 @@
+//! Who has which job: claims, their loss, and workers that stop.
+
+use super::runs::{Run, backoff};
+use super::{LEASE, Model};
+use crate::model::ops::{Act, Answer, PauseAt, Stop};
+use crate::model::rows::{Job, Owner, Status, What};
+use std::collections::VecDeque;
+
+/// Jobs that a worker's threads claim at once.
+const CLAIM_BATCH: usize = 50;
+
+/// A claim whose run is paused.
+#[derive(Debug, Clone)]
+pub(super) struct Held {
+    pub(super) job: usize,
+    pub(super) claim: i64,
+    pub(super) attempt: u32,
+    pub(super) claimed_at: i64,
+    /// Its last claim was lost; a process runs one such job at a time.
+    pub(super) suspect: bool,
+    /// Its worker wants to stop.
+    pub(super) stopping: bool,
+    /// What its handler has come to; `None`: it has not begun.
+    pub(super) run: Option<Run>,
+}
+
+impl Model {
+    /// Frees lost claims, as a worker does before it looks for work, but its own.
+    fn rescue(&mut self, own: Option<&Held>) {
+        let own: Vec<(usize, i64)> = own.iter().map(|held| (held.job, held.claim)).collect();
+        for index in 0..self.jobs.len() {
+            let job = &self.jobs[index];
+            if job.status != Status::Processing || own.contains(&(index, job.claim)) {
+                continue;
+            }
+            if self.is_alive(job.owner) && job.lease_until > self.now {
+                continue;
+            }
+            self.end(index, job.claim, job.attempts, job.claimed_at, "lost", true);
+            let now = self.now;
+            let job = &mut self.jobs[index];
+            job.has_error = true;
+            if !job.batched && job.attempts >= job.max_attempts {
+                (job.status, job.processed_at, job.rescues) = (Status::Failed, Some(now), 0);
+                continue;
+            }
+            job.status = Status::Pending;
+            job.attempts -= u32::from(job.batched);
+            job.scheduled_at = match job.rescues {
+                0 => job.scheduled_at.min(now),
+                rescues => now + backoff(rescues),
+            };
+            job.scheduled_from = Some(now);
+            job.rescues += 1;
+        }
+    }
+
+    /// Jobs whose time was reckoned by a clock that was since set back keep their distance.
+    fn follow_clock(&mut self) {
+        for job in &mut self.jobs {
+            if let Some(from) = job.scheduled_from
+                && job.status == Status::Pending
+                && job.scheduled_at > self.now
+                && from > self.now
+            {
+                job.scheduled_at = self.now + (job.scheduled_at - from);
+                job.scheduled_from = Some(self.now);
+            }
+        }
+    }
+
+    fn due(&self, limit: usize, suspects: bool) -> Vec<usize> {
+        let may_come = |job: &Job| suspects || job.rescues == 0;
+        let is_due = |job: &Job| job.status == Status::Pending && job.scheduled_at <= self.now && may_come(job);
+        let mut due: Vec<usize> = (0..self.jobs.len()).filter(|index| is_due(&self.jobs[*index])).collect();
+        due.sort_by_key(|index| (self.jobs[*index].scheduled_at, self.jobs[*index].created_at));
+        due.truncate(limit);
+        // A job that was rescued is claimed alone.
+        let rescued = due.iter().position(|index| self.jobs[*index].rescues > 0);
+        due.truncate(rescued.map_or(limit, |at| at.max(1)));
+        due
+    }
+
+    pub(super) fn claim(&mut self, owner: Owner, limit: usize, suspects: bool) -> Vec<usize> {
+        let due = self.due(limit, suspects);
+        for index in &due {
+            let now = self.now;
+            let job = &mut self.jobs[*index];
+            job.status = Status::Processing;
+            job.attempts += 1;
+            job.claim += 1;
+            job.owner = owner;
+            (job.claimed_at, job.lease_until) = (now, now + LEASE);
+            job.batched = due.len() > 1;
+        }
+        due
+    }
+
+    /// A process looks for a job; where it finds one it runs it, or pauses in it.
+    pub(super) fn step(&mut self, process: usize, pause: Option<PauseAt>) -> Answer {
+        let own = self.held[process].clone();
+        self.rescue(own.as_ref());
+        self.follow_clock();
+        let owner = Some((process, self.lives[process]));
+        let suspects = !self.held[process].as_ref().is_some_and(|held| held.suspect);
+        let Some(index) = self.claim(owner, 1, suspects).pop() else { return Answer::Idle };
+        let mut held = self.held_for(index);
+        match pause.filter(|_| self.is_known(index)) {
+            Some(PauseAt::Before) => {}
+            Some(PauseAt::After) => held.run = Some(self.run(&held)),
+            None => return self.finish(held),
+        }
+        self.held[process] = Some(held);
+        Answer::Begun(index)
+    }
+
+    fn is_known(&self, index: usize) -> bool {
+        self.jobs[index].what != What::Act(Act::Unknown)
+    }
+
+    fn held_for(&self, index: usize) -> Held {
+        let job = &self.jobs[index];
+        Held {
+            job: index,
+            claim: job.claim,
+            attempt: job.attempts,
+            claimed_at: job.claimed_at,
+            suspect: job.rescues > 0,
+            stopping: false,
+            run: None,
+        }
+    }
+
+    /// A worker of `stop.process` whose threads are stopped; `None` where there are too few jobs to keep all of them busy, or what
+    /// comes first is left to chance.
+    pub(super) fn stop(&mut self, stop: &Stop) -> Option<Answer> {
+        self.rescue(None);
+        self.follow_clock();
+        let owner = Some((stop.process, self.lives[stop.process]));
+        let (mut waiting, mut begun) = (VecDeque::new(), Vec::<Held>::new());
+        while begun.len() < stop.threads {
+            if waiting.is_empty() {
+                let suspects = !begun.iter().any(|held| held.suspect);
+                waiting = self.claim(owner, CLAIM_BATCH, suspects).into();
+            }
+            let mut held = self.held_for(waiting.pop_front()?);
+            if !self.is_known(held.job) {
+                // Whether the next suspect may come depends on when its end is written.
+                if held.suspect {
+                    return None;
+                }
+                self.finish(held);
+                continue;
+            }
+            if stop.pause == PauseAt::After {
+                held.run = Some(self.run(&held));
+            }
+            held.stopping = true;
+            begun.push(held);
+        }
+        for index in &waiting {
+            let held = self.held_for(*index);
+            self.give_back(&held);
+        }
+        for held in begun {
+            if stop.in_time {
+                self.finish(held);
+            } else {
+                self.give_back(&held);
+            }
+        }
+        Some(Answer::Stopped { given_back: waiting.into() })
+    }
+
+    /// Puts a job back with its attempt.
+    pub(super) fn give_back(&mut self, held: &Held) {
+        self.end(held.job, held.claim, held.attempt, held.claimed_at, "given_back", false);
+        let job = &mut self.jobs[held.job];
+        job.status = Status::Pending;
+        job.attempts -= 1;
+    }
+
+    pub(super) fn holds(&self, held: &Held) -> bool {
+        let job = &self.jobs[held.job];
+        job.status == Status::Processing && job.claim == held.claim
+    }
+
+    pub(super) fn crash(&mut self, process: usize) {
+        self.lives[process] += 1;
+        self.held[process] = None;
+    }
+}

@@ -1,0 +1,130 @@
+//! What an erasure leaves: stores that are gone, requests that are stamped, receipts, jobs that have forgotten.
+
+use super::Model;
+use super::runs::Target;
+use crate::model::ops::{Answer, Kind};
+use crate::model::rows::{Payload, Receipt, Request, Status, What};
+
+impl Model {
+    pub(super) fn redact(&mut self, index: usize, target: Target, triggered_at: i64) -> bool {
+        let (What::Duty(_, request), Some(shop)) = (self.jobs[index].what, self.jobs[index].shop) else { return false };
+        let (outcome, deleted) = match target {
+            Target::InstalledAgain => ("superseded_by_reinstall", false),
+            Target::Unknown => ("nothing_held", false),
+            Target::Store(number) if self.stores.get(&shop).is_some_and(|store| store.number == number) => {
+                self.stores.remove(&shop);
+                ("erased", true)
+            }
+            Target::Store(_) => ("nothing_held", false),
+        };
+        let superseded = outcome == "superseded_by_reinstall";
+        let mut ids = match request {
+            Some(request) => vec![request],
+            None => self.open(Kind::ShopRedact, shop),
+        };
+        if request.is_none() {
+            if superseded {
+                ids.retain(|id| self.requests[*id].triggered_at <= triggered_at);
+            } else if ids.is_empty() {
+                self.request(Kind::ShopRedact, shop, triggered_at, false);
+                ids.push(self.requests.len() - 1);
+            }
+        }
+        for (number, id) in ids.into_iter().enumerate() {
+            if !self.stamp(id, outcome, deleted && number == 0) {
+                return false;
+            }
+        }
+        if !superseded {
+            self.forget(shop, index);
+        }
+        true
+    }
+
+    /// Marks a request as fulfilled, with its receipt; `false` when it was fulfilled meanwhile.
+    pub(super) fn stamp(&mut self, id: usize, outcome: &'static str, deleted_store: bool) -> bool {
+        let created_at = self.now;
+        let request = &mut self.requests[id];
+        if request.processed_at.is_some() {
+            return false;
+        }
+        request.processed_at = Some(created_at);
+        request.outcome = Some(outcome);
+        request.deleted_store = deleted_store;
+        request.has_payload = false;
+        if !matches!(outcome, "superseded_by_reinstall" | "reported") {
+            self.receipts.push(Receipt { kind: "erased", request: id, outcome, deleted_store, created_at });
+        }
+        true
+    }
+
+    /// Open requests, oldest first.
+    pub(super) fn open(&self, kind: Kind, shop: usize) -> Vec<usize> {
+        let is_open =
+            |request: &Request| request.kind == kind && request.shop == shop && request.processed_at.is_none();
+        let mut open: Vec<usize> = (0..self.requests.len()).filter(|id| is_open(&self.requests[*id])).collect();
+        open.sort_by_key(|id| self.requests[*id].created_at);
+        open
+    }
+
+    /// Every other job about the shop forgets it.
+    fn forget(&mut self, shop: usize, except: usize) {
+        let now = self.now;
+        for (index, job) in self.jobs.iter_mut().enumerate() {
+            if job.shop != Some(shop) || index == except {
+                continue;
+            }
+            job.has_error = false;
+            for attempt in &mut job.history {
+                attempt.has_error = false;
+            }
+            let request = match (job.what, job.payload) {
+                (_, Payload::Request(request)) | (What::Duty(_, Some(request)), Payload::Whole) => Some(request),
+                _ => None,
+            };
+            match request.filter(|_| job.is_unfinished()) {
+                Some(request) => job.payload = Payload::Request(request),
+                None => {
+                    if job.is_unfinished() {
+                        (job.status, job.processed_at) = (Status::Cancelled, Some(now));
+                    }
+                    job.payload = Payload::Empty;
+                }
+            }
+        }
+    }
+
+    /// Every finished job about the shop forgets it.
+    pub(super) fn forget_finished(&mut self, shop: usize) {
+        for job in self.jobs.iter_mut().filter(|job| job.shop == Some(shop) && !job.is_unfinished()) {
+            (job.has_error, job.payload) = (false, Payload::Empty);
+            for attempt in &mut job.history {
+                attempt.has_error = false;
+            }
+        }
+    }
+
+    pub(super) fn scrub(&mut self) -> Answer {
+        let waits = |request: &Request| {
+            request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
+        };
+        let mut waiting: Vec<usize> = (0..self.requests.len()).filter(|id| waits(&self.requests[*id])).collect();
+        waiting.sort_by_key(|id| (self.requests[*id].processed_at, *id));
+        for id in &waiting {
+            let created_at = self.now;
+            let request = &mut self.requests[*id];
+            request.erased_at = Some(created_at);
+            if request.outcome == Some("reported") {
+                continue;
+            }
+            self.receipts.push(Receipt {
+                kind: "verified",
+                request: *id,
+                outcome: request.outcome.unwrap_or_default(),
+                deleted_store: request.deleted_store,
+                created_at,
+            });
+        }
+        Answer::Scrubbed(waiting.len())
+    }
+}

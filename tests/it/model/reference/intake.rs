@@ -1,0 +1,133 @@
+//! What comes in: jobs, deliveries, stores.
+
+use super::Model;
+use crate::model::ops::{Act, Answer, Hook, Kind};
+use crate::model::rows::{Job, Payload, Request, Status, Store, What};
+
+impl Model {
+    pub(super) fn insert(
+        &mut self,
+        what: What,
+        shop: Option<usize>,
+        key: Option<u8>,
+        at: Option<i64>,
+        max_attempts: u32,
+    ) -> usize {
+        self.jobs.push(Job {
+            what,
+            shop,
+            key,
+            created_at: self.now,
+            scheduled_at: at.unwrap_or(self.now),
+            scheduled_from: at.is_none().then_some(self.now),
+            status: Status::Pending,
+            attempts: 0,
+            max_attempts,
+            claim: 0,
+            owner: None,
+            claimed_at: 0,
+            lease_until: 0,
+            batched: false,
+            rescues: 0,
+            processed_at: None,
+            has_error: false,
+            payload: Payload::Whole,
+            history: Vec::new(),
+            effects: 0,
+            is_pruned: false,
+        });
+        self.jobs.len() - 1
+    }
+
+    pub(super) fn enqueue(
+        &mut self,
+        act: Act,
+        shop: Option<usize>,
+        key: Option<u8>,
+        at: Option<i64>,
+        attempts: u32,
+    ) -> Answer {
+        let what = What::Act(act);
+        self.take_millisecond();
+        let is_unknown = act == Act::Unknown;
+        let holds_key = |job: &Job| {
+            let same_type = matches!(job.what, What::Act(other) if (other == Act::Unknown) == is_unknown);
+            same_type && job.key == key && job.is_unfinished()
+        };
+        if let Some(existing) = key.and_then(|_| self.jobs.iter().position(holds_key)) {
+            return Answer::Enqueued(existing);
+        }
+        let at = at.map(|at| self.now + at);
+        Answer::Enqueued(self.insert(what, shop, key, at, attempts))
+    }
+
+    pub(super) fn deliver(&mut self, hook: Hook, shop: usize, id: Option<u8>, event: Option<i64>) -> Answer {
+        self.take_millisecond();
+        let claimed = event.map(|event| self.now + event);
+        let triggered_at = claimed.unwrap_or(self.now).min(self.now);
+        let key = match id {
+            Some(id) => format!("id {id}"),
+            // The body differs by shop; the day tells deliveries without a time apart.
+            None => claimed.map_or_else(
+                || format!("{shop} day {}", self.now.div_euclid(86_400_000)),
+                |at| format!("{shop} at {at}"),
+            ),
+        };
+        if let Some((_, _, job)) = self.deliveries.get(&(hook, key.clone())) {
+            return Answer::Duplicate(*job);
+        }
+        let kind = match hook {
+            Hook::DataRequest => Some(Kind::DataRequest),
+            Hook::CustomersRedact => Some(Kind::CustomersRedact),
+            Hook::ShopRedact => Some(Kind::ShopRedact),
+            Hook::Uninstalled => None,
+        };
+        let job = kind.map(|kind| {
+            self.request(kind, shop, triggered_at, true);
+            self.insert(What::Duty(kind, Some(self.requests.len() - 1)), Some(shop), None, None, 40)
+        });
+        if hook == Hook::Uninstalled
+            && let Some(store) = self.stores.get_mut(&shop)
+            && store.uninstalled_at.is_none()
+            && store.installed_at <= triggered_at
+        {
+            store.uninstalled_at = Some(self.now);
+        }
+        self.deliveries.insert((hook, key), (shop, self.now, job));
+        Answer::Accepted(job)
+    }
+
+    pub(super) fn request(&mut self, kind: Kind, shop: usize, triggered_at: i64, has_payload: bool) {
+        self.requests.push(Request {
+            kind,
+            shop,
+            triggered_at: triggered_at.min(self.now),
+            created_at: self.now,
+            processed_at: None,
+            outcome: None,
+            deleted_store: false,
+            erased_at: None,
+            has_payload: has_payload && kind != Kind::ShopRedact,
+            is_pruned: false,
+        });
+    }
+
+    pub(super) fn install(&mut self, shop: usize) -> Answer {
+        self.take_millisecond();
+        let (now, number) = (self.now, self.stores_made);
+        match self.stores.get_mut(&shop) {
+            None => {
+                self.stores_made += 1;
+                let store =
+                    Store { number, installed_at: now, uninstalled_at: None, erasing_since: None, is_full: true };
+                self.stores.insert(shop, store);
+                Answer::Installed { again: false }
+            }
+            Some(store) if store.erasing_since.is_none() && store.uninstalled_at.is_some() => {
+                (store.installed_at, store.uninstalled_at) = (now, None);
+                Answer::Installed { again: true }
+            }
+            Some(_) => Answer::Conflict,
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a webhook writes, and what it never does.
+
+use super::{SHOP, SHOP_REDACT, Server, assert_problem, json_of, sample};
+use quotegrid::clock::Clock;
+use quotegrid::shopify::Topic;
+use serde_json::json;
+use std::time::Duration;
+
+#[test]
+fn an_event_of_the_future_counts_as_one_of_now_and_an_unreadable_time_too() {
+    let server = Server::new();
+    let now = server.clock.now().timestamp_millis();
+    for (id, at, kept) in [
+        ("1", "2999-01-01T00:00:00Z", now),
+        ("2", "yesterday", now),
+        ("3", "2025-12-31T23:59:59.123456789Z", now - 877),
+    ] {
+        server.post("shop/redact", SHOP_REDACT, &[("X-Shopify-Webhook-Id", id), ("X-Shopify-Triggered-At", at)]);
+        let stored: i64 = server.one(&format!("SELECT triggered_at FROM gdpr_requests WHERE webhook_id = '{id}'"));
+        assert_eq!(stored, kept, "{at}");
+    }
+}
+
+#[test]
+fn an_uninstalled_store_is_marked_in_the_transaction_that_takes_the_webhook() {
+    let server = Server::new();
+    server.install();
+    let body = sample(&Topic::AppUninstalled);
+    server.clock.advance(Duration::from_secs(60));
+    let response = server.post("app/uninstalled", &body, &[("X-Shopify-Webhook-Id", "w-1")]);
+    assert_eq!(json_of(&response), json!({"status": "accepted", "jobId": null}));
+    assert!(!server.is_live());
+    assert_eq!((server.rows("webhook_deliveries"), server.rows("gdpr_requests"), server.rows("job_queue")), (1, 0, 0));
+
+    server.clock.advance(Duration::from_secs(60));
+    server.install();
+    let again = server.post("app/uninstalled", &body, &[("X-Shopify-Webhook-Id", "w-1")]);
+    assert_eq!(json_of(&again), json!({"status": "duplicate", "jobId": null}));
+    assert!(server.is_live(), "the repetition of an old delivery uninstalls nothing");
+    let late = [("X-Shopify-Webhook-Id", "w-2"), ("X-Shopify-Triggered-At", "2026-01-01T00:01:30Z")];
+    assert_eq!(json_of(&server.post("app/uninstalled", &body, &late))["status"], "accepted");
+    assert!(server.is_live(), "neither does an event from before the installation");
+    server.clock.advance(Duration::from_secs(60));
+    server.post("app/uninstalled", &body, &[("X-Shopify-Webhook-Id", "w-3")]);
+    assert!(!server.is_live());
+}
+
+#[test]
+fn personal_data_never_reaches_the_files_not_even_before_the_job_has_run() {
+    let server = Server::new();
+    server.install();
+    for topic in Topic::KNOWN {
+        assert_eq!(server.post(topic.as_str(), &sample(&topic), &[]).status, 200);
+    }
+    assert!(server.is_in_the_files(SHOP), "the search finds what is there");
+    assert!(server.is_in_the_files("191167"), "the customer's id is kept until the job is done");
+    for personal in
+        ["example.invalid", "sample.customer", "555-01", "Sam Sample", "Sample Street", "Sampleton", "Sample Panes"]
+    {
+        assert!(!server.is_in_the_files(personal), "{personal}");
+    }
+}
+
+#[test]
+fn intake_is_all_or_nothing_whichever_part_fails() {
+    // Once something is written, what fails undoes its whole batch, and all in it are asked to come again.
+    for (table, status) in [("gdpr_requests", 500), ("job_queue", 503), ("webhook_deliveries", 503)] {
+        let server = Server::new();
+        let break_it =
+            format!("CREATE TRIGGER broken AFTER INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'on purpose'); END");
+        server.stranger().execute_batch(&break_it).expect("a trigger");
+        let response = server.post("shop/redact", SHOP_REDACT, &[]);
+        assert_problem(&response, status);
+        assert!(!json_of(&response)["detail"].to_string().contains("on purpose"));
+        server.nothing_is_written();
+        server.stranger().execute_batch("DROP TRIGGER broken").expect("dropped");
+        assert_eq!(json_of(&server.post("shop/redact", SHOP_REDACT, &[]))["status"], "accepted");
+    }
+    let server = Server::new();
+    server.install();
+    let break_it =
+        "CREATE TRIGGER broken AFTER INSERT ON webhook_deliveries BEGIN SELECT RAISE(ABORT, 'on purpose'); END";
+    server.stranger().execute_batch(break_it).expect("a trigger");
+    assert_problem(&server.post("app/uninstalled", &sample(&Topic::AppUninstalled), &[]), 503);
+    assert!(server.is_live());
+}
