@@ -567,6 +567,9 @@ mod tests {
         assert_eq!(reject.find_cell(length("500"), length("200")).map(|cell| cell.price), Ok(Minor::new(20)));
         let range = reject.dimension_range().expect("priced");
         assert_eq!((range.min_width, range.max_width), (length("300"), length("500")));
+        let limits = Limits { max_width: Some(length("700")), max_height: Some(length("401")), ..Limits::default() };
+        let range = matrix(Outside::Reject, limits).dimension_range().expect("priced");
+        assert_eq!((range.max_width, range.max_height), (length("600"), length("400")));
     }
 
     #[test]
@@ -581,13 +584,15 @@ mod tests {
     fn all_faults_are_reported_at_once() {
         let many: Vec<Length> = (1..=51).map(|value| Length::from_thousandths(value).expect("a length")).collect();
         let limits = Limits { min_height: Some(length("2")), max_height: Some(length("1")), ..Limits::default() };
-        let prices = vec![vec![None; 50], vec![Some(Minor::new(-1)); 51]];
+        let mut prices = vec![vec![None; 50], vec![Some(Minor::new(-1)); 51]];
+        prices[0][7] = Some(Minor::new(Minor::MAX.get() + 1));
         let faults = PriceMatrix::new(&many, &lengths(&["1", "1.0"]), &prices, Outside::Reject, limits);
         let faults = faults.expect_err("faulty");
         assert_eq!(faults[0], MatrixFault::Breakpoints { axis: Axis::Width, count: 51 });
         assert_eq!(faults[1], MatrixFault::Duplicate { axis: Axis::Height, value: length("1") });
         assert_eq!(faults[2], MatrixFault::Columns { row: 1, expected: 51, found: 50 });
-        assert_eq!(faults[3], MatrixFault::Price { row: 2, column: 1 });
+        assert_eq!(faults[3], MatrixFault::Price { row: 1, column: 8 });
+        assert_eq!(faults[4], MatrixFault::Price { row: 2, column: 1 });
         assert_eq!(faults.last(), Some(&MatrixFault::Limits { axis: Axis::Height }));
         let half = PriceMatrix::new(&lengths(&["1"]), &[], &[], Outside::Reject, Limits::default());
         assert_eq!(half, Err(vec![MatrixFault::Breakpoints { axis: Axis::Height, count: 0 }]));

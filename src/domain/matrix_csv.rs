@@ -147,7 +147,9 @@ pub fn import(file: &[u8], options: &ImportOptions) -> Import {
             Ok(Look { first: None, .. }) => faults.file(NO_PRICES),
             Ok(Look { first: Some(first), lines, comma }) => {
                 layout = options.layout.unwrap_or_else(|| detect_layout(&first, lines));
-                let reader = Reader { unit: options.unit, currency: options.currency, comma };
+                // Files of the English world have commas between their fields, and none of them writes thousands with points.
+                let points = separator != Separator::Comma && !comma;
+                let reader = Reader { unit: options.unit, currency: options.currency, comma, points };
                 // The look has found every quote in its place, so none of them is a fault.
                 let mut records = records.map_while(Result::ok);
                 match layout {
@@ -255,6 +257,8 @@ struct Reader {
     currency: Currency,
     /// Whether decimals follow a comma.
     comma: bool,
+    /// Whether a point may stand before decimals or between thousands.
+    points: bool,
 }
 
 impl Reader {
@@ -268,6 +272,11 @@ impl Reader {
     }
 
     fn length(&self, axis: Axis, field: &str) -> Result<Length, String> {
+        // Sizes seldom have three decimals, and a price for 1.5 instead of 1500 would look right.
+        if self.points && has_thousands(field) {
+            let (thousands, decimals) = (field.replace('.', ""), field.trim_end_matches('0').trim_end_matches('.'));
+            return Err(format!("{axis} {} could be {thousands} or {decimals}: write which", shown(field)));
+        }
         let read = self.plain(field).map_err(LengthError::from).and_then(|text| text.parse());
         read.map_err(|error: LengthError| format!("{axis} {} {error}", shown(field)))
     }
@@ -276,6 +285,18 @@ impl Reader {
         let read = self.plain(field).and_then(|text| self.currency.parse_price(&text));
         read.map_err(|fault| format!("price {} {fault}", shown(field)))
     }
+}
+
+/// Whether it is written as German lists write thousands, `1.500`, and has so many decimals otherwise.
+fn has_thousands(field: &str) -> bool {
+    let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    field.split_once('.').is_some_and(|(whole, fraction)| {
+        (1..=3).contains(&whole.len())
+            && !whole.starts_with('0')
+            && digits(whole)
+            && fraction.len() == 3
+            && digits(fraction)
+    })
 }
 
 /// A field as a message shows it: short, and on one line.

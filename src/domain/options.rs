@@ -279,7 +279,7 @@ impl SelectionFaults {
         groups
     }
 
-    /// Whether loading the options again may help: a choice or group was there when the page was made.
+    /// Whether loading the options again will help: a group of the product was picked with a choice that it does not have (any more).
     pub fn is_stale(&self) -> bool {
         self.0.iter().any(|(_, fault)| *fault == SelectionFault::StaleChoice)
     }
@@ -430,6 +430,15 @@ mod tests {
         assert_eq!(faults.iter().collect::<Vec<_>>(), expected);
         assert_eq!(faults.by_group()[first.as_str()], [SelectionFault::StaleChoice, SelectionFault::MoreThanOne]);
         assert!(faults.is_stale());
+    }
+
+    #[test]
+    fn the_same_fault_of_a_group_is_told_once() {
+        let groups = groups();
+        let faults = select(&groups, &[pick(1, 98), pick(1, 99)], RequiredGroups::Enforced).expect_err("faulty");
+        let first = id(1);
+        let expected = [(first.as_str(), SelectionFault::StaleChoice), (first.as_str(), SelectionFault::MoreThanOne)];
+        assert_eq!(faults.iter().collect::<Vec<_>>(), expected);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`.
 //!
 //! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
-//! slashes, and storefronts send them as they are. The first match wins, so literal segments go before parameters. HEAD is
-//! answered wherever GET is.
+//! slashes, and storefronts send them as they are. The first pattern that matches decides, and the lines of a path are those with its
+//! pattern, so literal segments go before parameters. HEAD is answered wherever GET is.
 //!
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
@@ -224,7 +224,8 @@ impl Router {
 }
 
 impl Service for Router {
-    fn call(&self, request: Request, reply: Reply) {
+    fn call(&self, mut request: Request, reply: Reply) {
+        with_one_slash(&mut request.path);
         let id = request.id.clone();
         let site = &self.0;
         let reply = if cors::applies(&request.path) {
@@ -280,9 +281,18 @@ fn without_tokens(path: &str) -> String {
     }
 }
 
-/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped.
+/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped. No cache on the way may
+/// keep it: a price is for now, and so is that there is none.
 fn for_other_sites(reply: Reply, path: String) -> Reply {
-    Reply::new(move |response| reply.send(cors::mark(response, &path)))
+    Reply::new(move |response| reply.send(cors::mark(response.with_header("Cache-Control", "no-store"), &path)))
+}
+
+/// `//api/…` as `/api/…`: shops write their server's address with a slash at its end, and widgets put another one behind it.
+fn with_one_slash(path: &mut String) {
+    let rest = path.trim_start_matches('/').len();
+    if path.len() > rest + 1 && cors::applies(&path[path.len() - rest - 1..]) {
+        path.drain(..path.len() - rest - 1);
+    }
 }
 
 /// Method and pattern of every line, for those who compare the table with something.
@@ -306,8 +316,13 @@ enum Found {
 fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
     let as_method = if *method == Method::Head { &Method::Get } else { method };
     let mut allow: Vec<&str> = Vec::new();
+    let mut decided = None;
     for route in surfaces.iter().copied().flatten() {
+        if decided.is_some_and(|pattern| pattern != route.pattern) {
+            continue;
+        }
         let Some(params) = match_path(route.pattern, path) else { continue };
+        decided = Some(route.pattern);
         if route.method == *as_method {
             return Found::Route(route.handler, params);
         }
@@ -444,6 +459,19 @@ mod tests {
         assert_eq!(allow("DELETE", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("put", "/a/1"), "GET, HEAD, PUT");
         assert_eq!(allow("GET", "/b"), "nothing");
+        // A more general pattern has no say in it.
+        let routes = [
+            Route::now(Method::Post, "/a/run", handler),
+            Route::now(Method::Get, "/a/{id}", handler),
+            Route::now(Method::Put, "/a/run", handler),
+        ];
+        let allow = |method: &str| match find(&[&routes], &Method::from(method), "/a/run") {
+            Found::Route(..) => "found".to_owned(),
+            Found::OtherMethods(allow) => allow,
+            Found::Nothing => "nothing".to_owned(),
+        };
+        assert_eq!((allow("POST"), allow("PUT")), ("found".to_owned(), "found".to_owned()));
+        assert_eq!(allow("GET"), "POST, PUT");
     }
 
     #[test]
@@ -454,6 +482,24 @@ mod tests {
         let response = receiver.recv().expect("answered");
         assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
         assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));
+    }
+
+    #[test]
+    fn slashes_are_merged_before_what_pages_of_other_sites_ask_and_nowhere_else() {
+        for (path, expected) in [
+            ("//api/v1/x", "/api/v1/x"),
+            ("///api", "/api"),
+            ("/api//v1/x", "/api//v1/x"),
+            ("//admin/api/x", "//admin/api/x"),
+            ("//apis", "//apis"),
+            ("//", "//"),
+            ("/", "/"),
+            ("*", "*"),
+        ] {
+            let mut path = path.to_owned();
+            with_one_slash(&mut path);
+            assert_eq!(path, expected);
+        }
     }
 
     #[test]

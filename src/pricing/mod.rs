@@ -279,8 +279,13 @@ impl Shelf {
                 Error::new(Kind::Conflict, "this product is not priced yet").with_member("code", codes::NOT_PRICED_YET)
             }
             LookupError::OutsideTheGrid { axis, asked, min, max } => {
-                let text =
-                    format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}");
+                let text = match min <= max {
+                    true => {
+                        format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}")
+                    }
+                    // Limits of a matrix that lie beside its grid leave nothing of it.
+                    false => format!("a {axis} of {asked} {unit} is not available, and no other is at present"),
+                };
                 Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
             }
             LookupError::NotOffered { width, height } => {

@@ -208,7 +208,8 @@ fn erasing_a_store_must_be_confirmed_and_is_the_same_as_a_shop_redact() {
     let (status, accepted) = answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&confirmed)));
     assert_eq!(status, 202);
     // Asked twice it is erased once.
-    let (_, again) = answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&confirmed)));
+    let spelled = json!({ "confirm": "Demo-Store.MyShopify.com" });
+    let (_, again) = answer("DELETE", &path, &fixture.admin("DELETE", &path, Some(&spelled)));
     assert_eq!(again, accepted);
     let job = format!("/admin/api/jobs/{}", accepted["jobId"].as_str().expect("an id"));
     assert_eq!(get(&fixture, &job).1["type"], "shop_redact");

@@ -42,8 +42,9 @@ impl Origins {
         let mut faults = Vec::new();
         for origin in origins {
             let origin = origin.as_ref();
-            // Browsers send scheme and host in lower case; people do not always write them so, and many add a slash.
-            let normal = origin.trim().trim_end_matches('/').to_ascii_lowercase();
+            // Browsers send scheme and host in lower case, and a port only where it is not the scheme's own; people do not always
+            // write them so, and many add a slash.
+            let normal = without_default_port(origin.trim().trim_end_matches('/').to_ascii_lowercase());
             if !is_origin(&normal) {
                 faults.push(NotAnOrigin::Entry(origin.chars().filter(|c| !c.is_control()).take(SHOWN).collect()));
             } else if !kept.contains(&normal) {
@@ -62,6 +63,11 @@ impl Origins {
     pub fn listed(&self) -> Option<&[String]> {
         self.0.as_deref()
     }
+}
+
+fn without_default_port(origin: String) -> String {
+    let port = if origin.starts_with("https://") { ":443" } else { ":80" };
+    origin.strip_suffix(port).map(str::to_owned).unwrap_or(origin)
 }
 
 fn is_origin(text: &str) -> bool {
@@ -95,6 +101,11 @@ mod tests {
         }
         for origin in ["http://shop.example", "https://shop.example:8443", "https://evil.example", "null", ""] {
             assert!(!origins.allow(origin), "{origin}");
+        }
+        let origins = Origins::only(&["https://shop.example:443", "http://[::1]:80/", "http://shop.example:443"]);
+        let origins = origins.expect("origins");
+        for origin in ["https://shop.example", "http://[::1]", "http://shop.example:443"] {
+            assert!(origins.allow(origin), "browsers leave out a scheme's own port: {origin}");
         }
         assert!(Origins::any().allow("null"));
         assert_eq!(Origins::only(&[] as &[&str]), Ok(Origins::any()));

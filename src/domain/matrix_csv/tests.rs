@@ -75,6 +75,7 @@ fn a_header_whose_columns_cannot_be_told_apart_is_a_fault_that_says_what_to_writ
     for (header, what) in [
         ("a,b,c", "does not say which column is which"),
         ("x,y,price", "does not say which column is which"),
+        ("w in all,x,price", "does not say which column is which"),
         ("width,width,price", "names a column twice"),
         ("w,width,price", "names a column twice"),
     ] {
@@ -203,6 +204,21 @@ fn c13_semicolons_and_tabs_are_read_and_decimal_commas_only_with_semicolons() {
 }
 
 #[test]
+fn a_size_that_could_have_thousands_or_decimals_is_a_fault_where_both_are_written_with_points() {
+    let message = "width \"1.500\" could be 1500 or 1.5: write which".to_owned();
+    assert_eq!(fault("500;600;70\n1.500;600;99"), (2, message));
+    assert_eq!(fault("500\t1.000.000\t70").0, 1);
+    assert_eq!(fault("h/w;500;1.500\n1;2;3").0, 1);
+    // Nobody writes these for thousands, and with commas between the fields nobody writes thousands with points.
+    for text in ["1.5;0.500;3", "1.5;10.50;3", "1000.500;1.5;3", "1.500,2,3", "1.5;2;3.50"] {
+        assert_eq!(read(text).faults, [], "{text}");
+    }
+    // Prices in a currency with three decimals look like that, each of them.
+    let dinars = read_with("1;2;1.500", |options| options.currency = "KWD".parse().expect("a currency"));
+    assert_eq!(dinars.faults, []);
+}
+
+#[test]
 fn c15_c20_a_price_is_there_and_exact() {
     assert_eq!(fault("1,2,").0, 1);
     assert_eq!(fault("100,100,10.005"), (1, "price \"10.005\" has too many decimals: 2 at most".to_owned()));
@@ -235,6 +251,9 @@ fn skipping_bad_lines_never_makes_a_price_of_nothing() {
     assert_eq!((import.faults.len(), import.valid_rows), (1, 3));
     let matrix = import.accept().expect("the rest is good");
     assert_eq!(matrix.rows().next(), Some(&[Some(Minor::new(100)), None][..]));
+    // Lines that are not there are left out too.
+    let matrix = skipping("100,100,1\n200,200,2").accept().expect("two sizes of four");
+    assert_eq!(matrix.rows().flatten().filter(|cell| cell.is_none()).count(), 2);
     assert!(skipping("1,2,x").accept().is_err());
     assert!(skipping("1,2,\"3").accept().is_err());
 }
@@ -269,6 +288,9 @@ fn faults_of_a_grid_name_line_and_column() {
     ];
     assert_eq!(faults(&import), expected);
     assert_eq!((import.total_rows, import.valid_rows), (6, 2));
+    // A price behind the last width is for nobody knows which.
+    assert_eq!(fault(",300,600\n200,10,15,,20"), (2, "3 columns expected, as in the first line, not 5".to_owned()));
+    assert_eq!(fault(",300,600,\n200,10,15,20"), (2, "3 columns expected, as in the first line, not 4".to_owned()));
     let header = skipping(",300,wide,300\n200,1,2,3");
     let expected = [
         (1, "column 3: width \"wide\" is not a plain decimal number such as 450 or 450.5"),

@@ -1,7 +1,6 @@
 //! `/admin/api/stores/{shop}/products`: which product has which matrix and which option groups.
 //!
-//! A product is named in a path as the storefront names it: digits, `gid%3A%2F%2F…` in one segment, or the id with its slashes. So the
-//! table only sees where a product begins, and this file where it ends.
+//! A product is named in a path as the storefront names it: digits, `gid%3A%2F%2F…` in one segment, or the id with its slashes.
 
 use super::commit;
 use super::edits::{prepared, store_of};
@@ -22,38 +21,25 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/products", list),
-    Route::now(Method::Get, "/admin/api/stores/{shop}/products/{*rest}", show),
-    Route::later(Method::Put, "/admin/api/stores/{shop}/products/{*rest}", put),
-    Route::later(Method::Delete, "/admin/api/stores/{shop}/products/{*rest}", delete),
+    Route::later(Method::Put, MATRIX, assign),
+    Route::later(Method::Delete, MATRIX, unassign),
+    Route::later(Method::Put, GROUP, offer),
+    Route::later(Method::Delete, GROUP, withdraw),
+    Route::now(Method::Get, "/admin/api/stores/{shop}/products/{*productId}", show),
 ];
 
-/// What a path below `products/` names.
-enum Place {
-    Product(ProductId),
-    Matrix(ProductId),
-    Group(ProductId, OptionGroupId),
-}
+const MATRIX: &str = "/admin/api/stores/{shop}/products/{*productId}/matrix";
+const GROUP: &str = "/admin/api/stores/{shop}/products/{*productId}/option-groups/{groupId}";
 
-impl Place {
-    fn of(params: &Params) -> Result<Self> {
-        let rest = params.get("rest");
-        if let Some(product) = rest.strip_suffix("/matrix") {
-            return Ok(Self::Matrix(product_id(product)?));
-        }
-        match rest.rsplit_once("/option-groups/") {
-            Some((product, group)) => {
-                let unknown = |_unreadable| Error::not_found(format!("option group {group:?}"));
-                Ok(Self::Group(product_id(product)?, group.parse().map_err(unknown)?))
-            }
-            None => Ok(Self::Product(product_id(rest)?)),
-        }
-    }
-}
-
-fn product_id(text: &str) -> Result<ProductId> {
+fn product_id(params: &Params) -> Result<ProductId> {
+    let text = params.get("productId");
     // The table has decoded it once; an id has nothing that would need decoding twice.
     let read = if text.contains('%') { text.parse() } else { ProductId::from_path(text) };
     read.map_err(|fault| Error::new(Kind::Malformed, format!("the product in the path {fault}")))
+}
+
+fn group_id(params: &Params) -> Result<OptionGroupId> {
+    params.parse("groupId", "option group")
 }
 
 fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
@@ -69,18 +55,9 @@ fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response
 }
 
 fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
-    let scope = store_of(site, params)?.scope();
-    match Place::of(params)? {
-        Place::Product(product) => {
-            let document = site.app.db.read(|connection| document(connection, scope, &product))?;
-            Ok(Response::json(200, &document))
-        }
-        Place::Matrix(_) | Place::Group(..) => Err(only("PUT and DELETE")),
-    }
-}
-
-fn only(methods: &str) -> Error {
-    Error::new(Kind::NotFound, format!("path takes {methods} only"))
+    let (scope, product) = (store_of(site, params)?.scope(), product_id(params)?);
+    let document = site.app.db.read(|connection| document(connection, scope, &product))?;
+    Ok(Response::json(200, &document))
 }
 
 fn document(connection: &Connection, scope: Scope, product: &ProductId) -> Result<Value> {
@@ -88,27 +65,32 @@ fn document(connection: &Connection, scope: Scope, product: &ProductId) -> Resul
     Ok(documents::product(&found.ok_or_else(|| Error::not_found(format!("product {product}")))?))
 }
 
-fn put(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> {
-        let (scope, place) = (store_of(site, &params)?.scope(), Place::of(&params)?);
-        let assignment = if let Place::Matrix(_) = place { Some(assignment(&request)?) } else { None };
-        Ok((scope, place, assignment))
-    };
-    let Some((answer, (scope, place, assignment))) = prepared(answer, read()) else { return };
+fn assign(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, assignment(&request)?)) };
+    let Some((answer, (scope, product, assignment))) = prepared(answer, read()) else { return };
     let now = site.app.clock.now();
     commit(
         site,
         answer,
-        move |tx| match (place, assignment) {
-            (Place::Matrix(product), Some(Assignment { matrix, title, confirmed })) => {
-                assignments::assign_matrix(tx, now, scope, &product, &title, matrix, confirmed)?;
-                document(tx, scope, &product)
-            }
-            (Place::Group(product, group), _) => {
-                assignments::add_group(tx, now, scope, &product, group)?;
-                document(tx, scope, &product)
-            }
-            (Place::Matrix(_) | Place::Product(_), _) => Err(only("GET")),
+        move |tx| {
+            let Assignment { matrix, title, confirmed } = assignment;
+            assignments::assign_matrix(tx, now, scope, &product, &title, matrix, confirmed)?;
+            document(tx, scope, &product)
+        },
+        |document| Response::json(200, &document),
+    );
+}
+
+fn offer(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
+    let Some((answer, (scope, product, group))) = prepared(answer, read()) else { return };
+    let now = site.app.clock.now();
+    commit(
+        site,
+        answer,
+        move |tx| {
+            assignments::add_group(tx, now, scope, &product, group)?;
+            document(tx, scope, &product)
         },
         |document| Response::json(200, &document),
     );
@@ -133,18 +115,21 @@ fn assignment(request: &Request) -> Result<Assignment> {
     Ok(Assignment { matrix, title, confirmed })
 }
 
-fn delete(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), Place::of(&params)?)) };
-    let Some((answer, (scope, place))) = prepared(answer, read()) else { return };
+fn unassign(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?)) };
+    let Some((answer, (scope, product))) = prepared(answer, read()) else { return };
+    let now = site.app.clock.now();
+    commit(site, answer, move |tx| assignments::remove_matrix(tx, now, scope, &product), |()| Response::empty(204));
+}
+
+fn withdraw(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
+    let Some((answer, (scope, product, group))) = prepared(answer, read()) else { return };
     let now = site.app.clock.now();
     commit(
         site,
         answer,
-        move |tx| match place {
-            Place::Matrix(product) => assignments::remove_matrix(tx, now, scope, &product),
-            Place::Group(product, group) => assignments::remove_group(tx, now, scope, &product, group),
-            Place::Product(_) => Err(only("GET")),
-        },
+        move |tx| assignments::remove_group(tx, now, scope, &product, group),
         |()| Response::empty(204),
     );
 }

@@ -111,7 +111,8 @@ fn erasure_of(request: &Request, params: &Params) -> Result<(ShopDomain, bool)> 
     }
     let mut fields = Fields::of_optional(request)?;
     let confirmed = fields.required("confirm", body::text);
-    if confirmed.is_some_and(|confirmed| confirmed != shop.as_str()) {
+    // In any case, as in the path.
+    if confirmed.is_some_and(|confirmed| confirmed.parse() != Ok(shop.clone())) {
         fields.fault("confirm", "must repeat the shop's domain");
     }
     fields.finish("the erasure is not confirmed")?;

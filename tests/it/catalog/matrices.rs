@@ -1,6 +1,10 @@
 //! Price matrices over the admin API.
 
 use super::{Shop, fields, grid, made};
+use quotegrid::catalog::matrices::{self, Deletion, MATRICES_MAX};
+use quotegrid::catalog::options::{self, OPTION_GROUPS_MAX};
+use quotegrid::catalog::{Expected, stores};
+use quotegrid::error::Error;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 
@@ -282,6 +286,33 @@ fn a_matrix_of_many_products_and_orders_is_deleted_in_steps() {
 }
 
 #[test]
+fn a_step_of_a_deletion_takes_no_more_than_its_budget() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let (matrix, group) = (shop.matrix("m"), shop.group("g"));
+    for product in 1..=5 {
+        shop.assign(&product.to_string(), &matrix);
+        assert_eq!(shop.put(&format!("/products/{product}/option-groups/{group}"), None, &json!({})).0, 200);
+    }
+    let domain = "panes.myshopify.com".parse().expect("a shop");
+    let scope = fixture.app.db.read(|connection| stores::load(connection, &domain)).expect("a store").scope();
+    let (now, matrix, group) = (fixture.now(), matrix.parse().expect("an id"), group.parse().expect("an id"));
+    let expected = Some(Expected::Any);
+    let two = |table| {
+        let step = match table {
+            "product_matrices" => fixture.app.db.write(move |tx| matrices::delete(tx, now, scope, matrix, expected, 2)),
+            _ => fixture.app.db.write(move |tx| options::delete(tx, now, scope, group, expected, 2)),
+        };
+        (step.expect("deleted"), fixture.count(table))
+    };
+    for table in ["product_matrices", "product_option_groups"] {
+        let steps = [two(table), two(table), two(table)];
+        assert_eq!(steps, [(Deletion::Continues(2), 3), (Deletion::Continues(3), 1), (Deletion::Done, 0)], "{table}");
+    }
+    assert_eq!((fixture.count("price_matrices"), fixture.count("option_groups")), (0, 0));
+}
+
+#[test]
 fn lists_are_paged_newest_first() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
@@ -304,4 +335,37 @@ fn lists_are_paged_newest_first() {
         }
     }
     assert_eq!(seen, made);
+}
+
+#[test]
+fn a_store_has_so_many_matrices_and_option_groups_and_no_more() {
+    let fixture = Fixture::new();
+    let (shop, other) = (Shop::install(&fixture, "panes"), Shop::install(&fixture, "blinds"));
+    let (matrix, group) = (shop.matrix("the first"), shop.group("the first"));
+    let fill = |table: &str, columns: &str, values: &str, count: usize| {
+        let sql = format!(
+            "WITH RECURSIVE numbers (number) AS (SELECT 3 UNION ALL SELECT number + 1 FROM numbers WHERE number < {count})
+             INSERT INTO {table} (id, store_id, name, currency, created_at, updated_at{columns})
+             SELECT printf('00000000-0000-7000-8000-%012d', number),
+                 (SELECT id FROM stores WHERE shop = 'panes.myshopify.com'), 'more', 'EUR', 0, 0{values}
+             FROM numbers"
+        );
+        fixture.app.db.write(move |tx| Ok::<_, Error>(tx.execute(&sql, ())?)).expect("written");
+    };
+    fill("price_matrices", ", unit", ", 'mm'", MATRICES_MAX);
+    fill("option_groups", "", "", OPTION_GROUPS_MAX);
+    // One more of each, and then none.
+    let more = shop.matrix("the last");
+    shop.group("the last");
+    let (status, problem) = shop.post(&format!("/matrices/{matrix}/duplicate"), &json!({}));
+    assert_eq!((status, problem["detail"].as_str().map(|text| text.contains("already"))), (409, Some(true)));
+    assert_eq!(shop.post("/option-groups", &super::group("too many")).0, 409);
+    assert_eq!(shop.post("/matrices", &grid("too many")).0, 409);
+    // Not the other store's business, and one that goes makes room.
+    other.matrix("m");
+    other.group("g");
+    assert_eq!(shop.send("DELETE", &format!("/matrices/{more}"), Some("*"), b"").status, 204);
+    assert_eq!(shop.send("DELETE", &format!("/option-groups/{group}"), Some("*"), b"").status, 204);
+    shop.matrix("in its place");
+    shop.group("in its place");
 }

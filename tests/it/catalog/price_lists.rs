@@ -112,7 +112,10 @@ fn price_lists_full_of_faults_do_not_fill_the_memory() {
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
-                    let (status, problem) = server.ask("POST", &path, &[("Authorization", &bearer)], &file);
+                    let ask = || server.ask("POST", &path, &[("Authorization", &bearer)], &file);
+                    // On a machine with much else to do, one may not be answered in time: it is the memory that is measured here.
+                    let (status, problem) =
+                        std::iter::repeat_with(ask).find(|(status, _)| *status != 504).expect("endless");
                     assert_eq!(status, 422, "{name}: {problem}");
                     assert!(problem["faults"].as_array().is_some_and(|faults| faults.len() <= 1_000), "{name}");
                 });
@@ -300,7 +303,35 @@ fn the_command_line_tells_every_fault_and_writes_nothing() {
     ] {
         assert_eq!(line.run(arguments, "1,1,1").status.code(), Some(code), "{arguments:?}");
     }
+    // Two of one name: nobody is told the wrong one's prices.
+    for _ in 0..2 {
+        line.succeeds(&["matrices", "import", "-", "--name", "twice"], "1,1,1");
+    }
+    for arguments in [
+        &["matrices", "export", "twice"][..],
+        &["matrices", "assign", "twice", "1"],
+        &["matrices", "import", "-", "--into", "twice"],
+    ] {
+        let refused = line.run(arguments, "1,1,2");
+        let told = String::from_utf8_lossy(&refused.stderr);
+        assert!(refused.status.code() == Some(1) && told.contains("name one by its id"), "{arguments:?}: {told}");
+    }
     line.succeeds(&["stores", "add", "second.myshopify.com"], "");
     assert_eq!(line.run(&["matrices", "list"], "").status.code(), Some(2), "which store is meant?");
     line.succeeds(&["matrices", "list", "--shop", "second.myshopify.com"], "");
+}
+
+/// Whoever has started the development server before has its demo store beside his own.
+#[test]
+fn the_readme_names_the_shop_in_each_command_that_asks_for_one() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
+    let section = readme.split("## From nothing to a priced size\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+    let commands = section.expect("the section").lines().filter(|line| {
+        ["matrices", "orders", "quote"].iter().any(|name| line.starts_with(&format!("quotegrid {name} ")))
+    });
+    let commands: Vec<&str> = commands.collect();
+    assert!(commands.len() >= 5, "{commands:?}");
+    for command in commands {
+        assert!(command.contains(" --shop my-shop.myshopify.com"), "{command}");
+    }
 }

@@ -52,8 +52,14 @@ fn a_product_has_three_spellings_and_anything_else_is_none() {
         assert_eq!(shop.put(&format!("/products/{spelling}/matrix"), None, &body).0, 400, "{spelling}");
     }
     assert_eq!(shop.json("GET", "/products/404", None, None).0, 404);
-    assert_eq!(shop.put("/products/1001", None, &body).0, 404);
-    assert_eq!(shop.json("GET", "/products/1001/matrix", None, None).0, 404);
+    for (method, path, allowed) in [
+        ("PUT", "/products/1001", "GET, HEAD"),
+        ("GET", "/products/gid://shopify/Product/1001/matrix", "DELETE, PUT"),
+        ("POST", "/products/1001/option-groups/1", "DELETE, PUT"),
+    ] {
+        let response = shop.send(method, path, None, body.to_string().as_bytes());
+        assert_eq!((response.status, response.header("allow")), (405, Some(allowed)), "{method} {path}");
+    }
 }
 
 #[test]

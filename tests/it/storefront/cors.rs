@@ -34,6 +34,12 @@ fn paths_that_are_not_there_can_be_read_too() {
         assert_eq!((response.status, response.header("access-control-allow-origin")), (404, Some("*")), "{path}");
         assert!(body(&response)["detail"].as_str().is_some_and(|detail| !detail.is_empty()));
     }
+    // A slash too many at the end of the server's address.
+    for path in ["//api/v1/products/1001/price?width=450&height=350", "///api/v1/products/1001/options"] {
+        assert_eq!(server.ask_unchecked(request("OPTIONS", path, &[])).status, 204, "{path}");
+        let response = server.ask_unchecked(request("GET", path, &[("X-API-Key", &shop.key.key)]));
+        assert_eq!((response.status, response.header("access-control-allow-origin")), (200, Some("*")), "{path}");
+    }
     // Outside of /api nothing is for other sites.
     assert_eq!(server.ask(request("GET", "/healthz", &[])).header("access-control-allow-origin"), None);
     assert_eq!(server.ask(request("OPTIONS", "/webhooks", &[])).status, 405);

@@ -180,6 +180,8 @@ fn assert_cors(request: &Request, response: &Response) {
         "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset"
     );
     assert!(field("Access-Control-Allow-Methods").ends_with("OPTIONS"));
+    let kept = response.headers.iter().filter(|(name, _)| *name == "Cache-Control").collect::<Vec<_>>();
+    assert!(request.method == Method::Options || kept == [&("Cache-Control", "no-store".to_owned())], "{response:?}");
     let origins = response.headers.iter().filter(|(name, _)| *name == "Access-Control-Allow-Origin").count();
     assert!(origins == 1 || origins == 0 && field("Vary") == "Origin", "{} {response:?}", request.path);
 }

@@ -1,5 +1,6 @@
 //! The storefront API: what the widget depends on, and that nobody reaches another store's prices or an old one.
 
+mod browser;
 mod command;
 mod cors;
 mod fuzz;

@@ -3,7 +3,7 @@
 use super::harness::{Example, PRODUCT, SHOP, Server, body, encoded, fixed, grid, matrix, request, selections};
 use super::vectors::assert_adds_up;
 use quotegrid::domain::length::Unit;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::{Limits, Outside};
 use quotegrid::domain::options::Requirement;
 use quotegrid::http::Response;
 use serde_json::{Value, json};
@@ -271,6 +271,12 @@ fn sizes_without_a_price_are_422_and_say_why() {
         price("width=301&height=200"),
         (422, "size_not_offered".to_owned(), "the size 301 x 200 mm is not offered".to_owned())
     );
+    let beside = Limits { min_width: Some("1000".parse().expect("a length")), ..Limits::default() };
+    let beside = grid(Outside::Reject).with_policy(Outside::Reject, beside).expect("a matrix");
+    server.assign(shop.scope, "3", server.matrix(shop.scope, "beside", beside));
+    let found = body(&server.get(&shop.key, "/api/v1/products/3/price?width=600&height=200"));
+    assert_eq!(found["code"], "size_outside");
+    assert_eq!(found["detail"], "a width of 600 mm is not available, and no other is at present");
     let huge = matrix(&[300], &[200], &[vec![Some(999_999_999_999_999)]], Outside::Reject);
     server.assign(shop.scope, "2", server.matrix(shop.scope, "huge", huge));
     let huge = server.get(&shop.key, "/api/v1/products/2/price?width=300&height=200");
