@@ -135,10 +135,13 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
 }
 
 fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, Trouble> {
-    if status == 429 && retry_after.is_none() {
-        // Some throttles come as 429 with the cost in the body.
+    if status == 429 {
+        // Whatever stands in its body: a text, nothing, or, as with some throttles, the cost.
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
-        read_errors(&document)?;
+        let after = retry_after.and_then(read_retry_after);
+        return Err(Trouble::Throttled {
+            after: after.unwrap_or_else(|| rest_by_cost(&document["extensions"]["cost"])),
+        });
     }
     read_status(status, retry_after)?;
     serde_json::from_slice(body).map_err(|_garbage| Trouble::unclear("Shopify's answer is no JSON"))
@@ -165,12 +168,16 @@ fn read_errors(document: &Value) -> Result<(), Trouble> {
         // Shopify's edge answers some refusals with a text in this place.
         _ => return Err(Trouble::unclear("Shopify answered with an error without a code")),
     };
+    let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
+    let told = plain_words(&told.join("; "));
+    // What failed within the answer failed after the work was done: a draft may well be made that its app may not look at.
+    if errors.iter().any(|error| error["path"].as_array().is_some_and(|path| path.len() > 1)) {
+        return Err(Trouble::unclear(format!("Shopify answered with an error: {told}")));
+    }
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
     if codes.contains(&"THROTTLED") {
         return Err(Trouble::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
     }
-    let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
-    let told = plain_words(&told.join("; "));
     let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
     if codes.contains(&"ACCESS_DENIED") && !has_data {
         return Err(Trouble::Blocked(format!("Shopify denies the app access: {told}")));
@@ -200,8 +207,8 @@ fn read_retry_after(text: &str) -> Option<Duration> {
 
 fn bounded(seconds: f64) -> Duration {
     let (least, most) = REST;
-    // What is no number or below zero is the least.
-    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(least, |rest| rest.clamp(least, most))
+    // What is no number or below zero is the least, what no duration holds is the most.
+    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(most, |rest| rest.clamp(least, most))
 }
 
 fn read_draft(node: &Value) -> Option<DraftOrder> {
@@ -232,11 +239,16 @@ fn user_error(error: &Value) -> String {
     if field.is_empty() { message.to_owned() } else { format!("{}: {message}", field.join(".")) }
 }
 
-/// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop.
+/// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop, or have a terminal do
+/// something.
 pub fn plain_words(text: &str) -> String {
     let names_someone = |word: &str| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
-        word.contains('@') || word.contains("://") || word.to_ascii_lowercase().contains("myshopify") || digits >= 6
+        word.contains(char::is_control)
+            || word.contains('@')
+            || word.contains("://")
+            || word.to_ascii_lowercase().contains("myshopify")
+            || digits >= 6
     };
     let words = text.split_whitespace().map(|word| if names_someone(word) { "…" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(WORDS_MAX).collect()
@@ -314,9 +326,49 @@ mod tests {
         for strange in [None, Some("soon"), Some("Wed, 21 Oct 2026 07:28:00 GMT")] {
             assert_eq!(wait(strange), REST_UNSAID, "{strange:?}");
         }
-        for strange in ["NaN", "-1", "inf"] {
-            assert!((REST.0..=REST.1).contains(&wait(Some(strange))), "{strange}");
+        for strange in ["NaN", "-1", "-inf"] {
+            assert_eq!(wait(Some(strange)), REST.0, "{strange}");
         }
+        for strange in ["inf", "1e300"] {
+            assert_eq!(wait(Some(strange)), REST.1, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_too_many_requests_is_a_throttle_whatever_else_is_said() {
+        for body in [
+            r#"{"errors":"Exceeded 2 calls per second for api client."}"#,
+            "<html>",
+            "",
+            r#"{"errors":[{"message":"m"}]}"#,
+        ] {
+            let answer = read_created(429, None, body.as_bytes());
+            assert_eq!(answer, Err(Trouble::Throttled { after: REST_UNSAID }), "{body}");
+            let answer = read_found("a", 429, Some("9"), body.as_bytes());
+            assert_eq!(answer, Err(Trouble::Throttled { after: Duration::from_secs(9) }), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_failed_within_the_answer_may_have_been_made() {
+        let error = |path: Value, code: &str| {
+            let errors = json!([{ "message": "no", "path": path, "extensions": { "code": code } }]);
+            created(200, &json!({ "data": { "draftOrderCreate": null }, "errors": errors }))
+        };
+        for code in ["ACCESS_DENIED", "THROTTLED", "MAX_COST_EXCEEDED"] {
+            let within = error(json!(["draftOrderCreate", "draftOrder", "tags"]), code);
+            assert!(matches!(within, Err(Trouble::Unclear { .. })), "{code}: {within:?}");
+        }
+        // What failed as a whole did nothing.
+        assert!(matches!(error(json!(["draftOrderCreate"]), "ACCESS_DENIED"), Err(Trouble::Blocked(_))));
+        assert!(matches!(error(json!(["draftOrderCreate"]), "THROTTLED"), Err(Trouble::Throttled { .. })));
+        assert!(matches!(error(Value::Null, "MAX_COST_EXCEEDED"), Err(Trouble::Refused(_))));
+    }
+
+    #[test]
+    fn words_that_are_kept_do_nothing_to_a_terminal_and_have_an_end() {
+        assert_eq!(plain_words("a \u{1b}[2Jb\u{7}\r\nc \u{9b}d"), "a … c …");
+        assert_eq!(plain_words(&"x ".repeat(1_000)).chars().count(), WORDS_MAX);
     }
 
     #[test]
