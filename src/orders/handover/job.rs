@@ -81,6 +81,7 @@ impl HandOver {
         })?;
         let Some((standing, record)) = found else { return Ok(self.leave(id)) };
         if standing.is_sent {
+            self.0.unclear.end(id);
             self.0.waiting.tell(id);
             return Ok(Finish::done());
         }
@@ -105,6 +106,7 @@ impl HandOver {
 
     /// There is nothing to hand over, or nobody to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
+        self.0.unclear.end(id);
         count(&self.0.figures.left);
         self.0.waiting.tell(id);
         Finish::done()
@@ -135,11 +137,12 @@ impl Order<'_> {
         if let Err(trouble) = self.sessions.prepare(&self.standing.shop) {
             return self.put_off(trouble);
         }
-        let now = self.context.now();
-        let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?));
+        let (now, seen) = (self.context.now(), self.standing.attempted_at);
+        let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, seen)?));
         if let Err(error) = noted {
             return self.refused_by_us(error);
         }
+        self.parts.unclear.begin(id, self.sessions.uptime());
         fail::fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
         let answer = self.sessions.ask(&self.standing.shop, &body, begun);
@@ -155,6 +158,7 @@ impl Order<'_> {
                 self.context.write(move |tx| {
                     Ok(rows::note_failure(tx, store, id, true, Some(error.as_str()).filter(|_| keep))?)
                 })?;
+                self.parts.unclear.end(id);
                 fail::fail_point!("handover::cleared");
                 self.put_off(trouble)
             }
@@ -167,8 +171,13 @@ impl Order<'_> {
         let (id, store, now) = (self.id, self.standing.store, self.context.now());
         let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
-            self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?))?;
+            self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, attempted_at)?))?;
+            self.parts.unclear.begin(id, self.sessions.uptime());
             return Err(JobError::Snooze(self.settle.min(FIRST_LOOK)));
+        };
+        let age = match attempted_at {
+            Some(_) => self.parts.unclear.age(id, age, self.sessions.uptime(), self.settle),
+            None => age,
         };
         let body = admin::find(&id.to_string());
         let answer = self.sessions.ask(&self.standing.shop, &body, Instant::now());
@@ -246,6 +255,7 @@ impl Order<'_> {
     /// The draft is there: the order says so from the commit on that ends the job.
     fn close(self, draft: DraftOrder, figure: fn(&Figures) -> &AtomicU64) -> Finish {
         let (id, store, parts) = (self.id, self.standing.store, self.parts.clone());
+        parts.unclear.end(id);
         self.sessions.note(&self.standing.shop, None);
         let total = total_minor(&draft, self.record.currency);
         // Taxes may add to it; what takes away from it is not ours.

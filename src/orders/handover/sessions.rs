@@ -84,9 +84,17 @@ impl Sessions {
         until.checked_sub(self.clock.uptime()).filter(|left| !left.is_zero())
     }
 
-    /// Has all calls for a shop wait.
+    /// Has all calls for a shop wait. Of two pauses that were asked for the longer one holds.
     pub(super) fn pause(&self, shop: &ShopDomain, rest: Duration) {
-        lock(&self.shop(shop).known).paused_until = Some(self.clock.uptime() + rest);
+        let until = Some(self.clock.uptime() + rest);
+        let shop = self.shop(shop);
+        let mut known = lock(&shop.known);
+        known.paused_until = known.paused_until.max(until);
+    }
+
+    /// Time that has really passed, however the wall clock is set.
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock.uptime()
     }
 
     /// Notes what is wrong with a shop, or that nothing is.
@@ -171,5 +179,31 @@ impl Sessions {
                 Err(trouble)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn of_two_pauses_the_longer_one_holds_and_each_is_its_shops_own() {
+        let clock = Arc::new(ManualClock::default());
+        let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), clock.clone());
+        let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
+        let (one, other) = (shop("one.myshopify.com"), shop("other.myshopify.com"));
+        let second = Duration::from_secs(1);
+        sessions.pause(&one, second * 60);
+        sessions.pause(&one, second);
+        clock.advance(second * 59);
+        assert_eq!((sessions.pause_left(&one), sessions.pause_left(&other)), (Some(second), None));
+        sessions.pause(&one, second * 3);
+        clock.set(clock.now() + chrono::TimeDelta::days(1));
+        assert_eq!(sessions.pause_left(&one), Some(second * 3));
+        clock.advance(second * 3);
+        assert_eq!(sessions.pause_left(&one), None);
+        sessions.pause(&one, second);
+        assert_eq!(sessions.pause_left(&one), Some(second));
     }
 }

@@ -1,20 +1,14 @@
 //! A store that goes while its orders are on their way, and redactions while Shopify hangs.
 
 use super::fake::{Fault, Manner};
-use super::{PRODUCT, Shop, shelf};
+use super::{PRODUCT, Shop, order_unwaited};
 use crate::process::harness::wait_until;
-use quotegrid::http::{Reply, Service};
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(60);
-
-/// Orders, and does not wait for the answer.
-fn order_unwaited(shop: &Shop) {
-    shop.fixture.router.call(shop.request(&shelf()), Reply::new(|_answer| {}));
-}
 
 /// Whether `text` stands anywhere in the files, as another process sees them.
 fn is_in_files(shop: &Shop, text: &str) -> bool {
@@ -42,7 +36,7 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     let shop = Shop::new();
     shop.fake.fail(&[Fault::after(Manner::Hang)]);
     let background = shop.fixture.app.start(2).expect("threads");
-    order_unwaited(&shop);
+    let order = order_unwaited(&shop);
     shop.fake.wait_until("the call hangs", |state| state.hanging == 1);
     redact(&shop, shop.demo.shop.as_str());
     wait_until("the store is erased, though Shopify hangs", || is_erased(&shop));
@@ -57,7 +51,7 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     assert_eq!(told, 0, "no job says anything of it");
     let attempts: u64 = shop.fixture.query("SELECT count(*) FROM job_attempts WHERE error IS NOT NULL");
     assert_eq!(attempts, 0);
-    for text in ["/invoices/", "DraftOrder/1", "shpat_fake", "Oak shelf"] {
+    for text in ["/invoices/", "DraftOrder/1", "shpat_fake", "Oak shelf", &order] {
         assert!(!is_in_files(&shop, text), "{text} is in the files");
     }
     // Nor does it come back by itself.

@@ -1,7 +1,6 @@
 //! A small Admin API: a real server on loopback that grants tokens, makes draft orders and searches them as Shopify does, late index
 //! included, and fails in every way that it is told to.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::shopify::admin::{CREATE, FIND};
 use serde_json::{Value, json};
@@ -30,8 +29,12 @@ pub(crate) enum Manner {
     RetryAfter(u16, u64),
     /// 200 with an error of this code and no data.
     Code(&'static str),
+    /// 200 with an error of this code about something within the answer, and no data: what could not be null was.
+    CodeWithin(&'static str),
     /// 200 with a cost throttle.
     Throttled,
+    /// 429 with a text where errors stand, and no Retry-After: as Shopify's edge does it.
+    Busy,
     /// The connection is closed without a byte.
     Close,
     /// 200 and something that is no JSON.
@@ -42,6 +45,16 @@ pub(crate) enum Manner {
     Endless,
     /// Nothing until the caller gives up or the fake lets go.
     Hang,
+    /// Fields of a head without end, a byte at a time, until the caller gives up or the fake lets go.
+    DripHead,
+    /// The same with the bytes of a body.
+    DripBody,
+    /// As it should, in chunks of a byte, after some interim answers.
+    Chunks,
+    /// JSON that is nested more deeply than anybody reads.
+    Deep,
+    /// The head of the next answer where the body should go on.
+    Shortened,
     /// A redirect to another host.
     Redirect,
     /// 200 with user errors.
@@ -75,8 +88,8 @@ pub(crate) struct Draft {
     pub(crate) input: Value,
     /// Searches that will still not find it.
     pub(crate) hidden_for: usize,
-    /// By the fake's clock: searches before this do not find it.
-    hidden_until: Option<DateTime<Utc>>,
+    /// By the time that has really passed: searches before this do not find it.
+    hidden_until: Option<Duration>,
     number: u64,
 }
 
@@ -113,8 +126,8 @@ pub(crate) struct State {
     pub(crate) always: Option<Fault>,
     /// Searches that do not find a new draft.
     pub(crate) index_lag: usize,
-    /// The clock of the test, and by it how long a new draft is not found.
-    pub(crate) index_lag_time: Option<(Arc<ManualClock>, TimeDelta)>,
+    /// The clock of the test, and by its uptime how long a new draft is not found.
+    pub(crate) index_lag_time: Option<(Arc<ManualClock>, Duration)>,
     /// Whether the list of the newest is as late as the search.
     pub(crate) newest_is_late: bool,
     pub(crate) token_life: u64,
@@ -216,6 +229,12 @@ impl Fake {
         let state = self.state();
         let mut seen = HashSet::new();
         state.drafts.iter().map(|draft| draft.tag().to_owned()).filter(|tag| !seen.insert(tag.clone())).collect()
+    }
+
+    /// The merchant deletes every draft of an order.
+    pub(crate) fn delete_drafts_of(&self, order: &str) {
+        let tag = format!("pm-{order}");
+        self.state().drafts.retain(|draft| draft.tag() != tag);
     }
 
     pub(crate) fn drafts_of(&self, order: &str) -> usize {
@@ -327,7 +346,7 @@ impl Shared {
             let made = fault.works.then(|| {
                 state.number += 1;
                 let number = state.number;
-                let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.now() + *lag);
+                let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.uptime() + *lag);
                 let draft = Draft { shop: shop.to_owned(), input: input.clone(), hidden_for, hidden_until, number };
                 let node = draft.node();
                 state.drafts.push(draft);
@@ -345,7 +364,7 @@ impl Shared {
         let (manner, tagged, newest) = {
             let mut state = self.lock();
             state.finds += 1;
-            let now = state.index_lag_time.as_ref().map(|(clock, _)| clock.now());
+            let now = state.index_lag_time.as_ref().map(|(clock, _)| clock.uptime());
             let is_known = |draft: &Draft| draft.hidden_for == 0 && draft.hidden_until <= now;
             let of_shop: Vec<&Draft> = state.drafts.iter().filter(|draft| draft.shop == shop).collect();
             let is_late = state.newest_is_late;
@@ -377,6 +396,20 @@ impl Shared {
             Manner::Status(status) => answer(socket, status, "", "{}"),
             Manner::RetryAfter(status, seconds) => answer(socket, status, &format!("Retry-After: {seconds}\r\n"), "{}"),
             Manner::Code(name) => answer(socket, 200, "", &code(name, "It failed").to_string()),
+            Manner::CodeWithin(name) => {
+                let mut body = code(name, "It may not be looked at");
+                body["data"] = json!({ "draftOrderCreate": null, "tagged": null, "newest": null });
+                body["errors"][0]["path"] = json!(["draftOrderCreate", "draftOrder", "totalPriceSet"]);
+                answer(socket, 200, "", &body.to_string());
+            }
+            Manner::Busy => {
+                answer(
+                    socket,
+                    429,
+                    "",
+                    &json!({ "errors": "Exceeded 2 calls per second for api client." }).to_string(),
+                );
+            }
             Manner::Throttled => {
                 let mut body = code("THROTTLED", "Throttled");
                 let status = json!({ "maximumAvailable": 2000.0, "currentlyAvailable": 0, "restoreRate": 100.0 });
@@ -406,6 +439,32 @@ impl Shared {
                 self.hang(socket);
                 answer(socket, 200, "", &good.to_string());
             }
+            Manner::DripHead => {
+                send(socket, b"HTTP/1.1 200 OK\r\nX-Drip: ");
+                self.drip(socket);
+            }
+            Manner::DripBody => {
+                send(socket, b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+                self.drip(socket);
+            }
+            Manner::Chunks => {
+                let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+                let mut text = format!("{interim}{head}").into_bytes();
+                for byte in good.to_string().bytes() {
+                    text.extend(*b"1\r\n");
+                    text.push(byte);
+                    text.extend(*b"\r\n");
+                }
+                text.extend(*b"0\r\n\r\n");
+                send(socket, &text);
+            }
+            Manner::Deep => answer(socket, 200, "", &"[".repeat(500_000)),
+            Manner::Shortened => {
+                let text = good.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len() - 1);
+                send(socket, format!("{head}{text}HTTP/1.1 200 OK\r\n").as_bytes());
+            }
             Manner::Redirect => answer(socket, 302, "Location: http://127.0.0.1:1/elsewhere\r\n", ""),
             Manner::UserErrors => {
                 let errors = json!([{ "field": ["input", "lineItems", "0", "title"], "message": "Title is bad: ask bob@example.com" }]);
@@ -413,6 +472,15 @@ impl Shared {
                 answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
             }
             Manner::Nothing => answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": null } }).to_string()),
+        }
+    }
+
+    /// A byte, and a rest, until the fake lets go, or the caller has.
+    fn drip(&self, mut socket: &TcpStream) {
+        let mut state = self.lock();
+        let seen = state.let_go;
+        while state.let_go == seen && socket.write_all(b"x").is_ok() {
+            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
         }
     }
 
