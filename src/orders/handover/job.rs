@@ -146,8 +146,9 @@ impl Order<'_> {
         fail::fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
         let answer = self.sessions.ask(&self.standing.shop, &body, begun);
-        let answer =
-            answer.and_then(|heard| admin::read_created(heard.status, heard.retry_after.as_deref(), &heard.body));
+        let answer = answer.and_then(|heard| {
+            admin::read_created(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
+        });
         fail::fail_point!("handover::answered");
         match answer {
             Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),

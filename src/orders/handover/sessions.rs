@@ -188,6 +188,26 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
+    fn what_was_begun_too_long_ago_is_not_sent() {
+        let mut options = Options::new("id", Secret::new("secret"));
+        // Nobody listens there: what is sent ends otherwise.
+        options.address = "http://127.0.0.1:1/{shop}".parse().expect("an address");
+        let sessions = Sessions::new(&options, Arc::new(ManualClock::default()));
+        let (shop, token) = ("one.myshopify.com".parse().expect("a shop"), Secret::new("token"));
+        let send = |age: Duration| {
+            let begun = Instant::now().checked_sub(age).expect("the machine has run for a while");
+            sessions.send(&shop, &token, &Value::Null, begun).map(|heard| heard.status)
+        };
+        let stood_still = Trouble::Blocked("this process stood still for too long".to_owned());
+        assert_eq!(send(STALE + Duration::from_secs(1)), Err(stood_still.clone()));
+        let sent = send(Duration::ZERO);
+        assert!(
+            matches!(&sent, Err(Trouble::Blocked(why)) if sent != Err(stood_still) && why.contains("reached")),
+            "{sent:?}"
+        );
+    }
+
+    #[test]
     fn of_two_pauses_the_longer_one_holds_and_each_is_its_shops_own() {
         let clock = Arc::new(ManualClock::default());
         let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), clock.clone());

@@ -65,15 +65,24 @@ impl Trouble {
     }
 }
 
-/// The draft that an answer to [`super::create`] says was made.
+/// The draft that an answer to [`super::create`] says was made of an order.
 ///
 /// # Errors
 /// A [`Trouble`] where it says otherwise, or nothing that can be understood.
-pub fn read_created(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<DraftOrder, Trouble> {
+pub fn read_created(
+    order_id: &str,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Result<DraftOrder, Trouble> {
     let document = read_document(status, retry_after, body)?;
     let payload = &document["data"]["draftOrderCreate"];
     // Whatever else is said: a draft with an id is there.
     if let Some(draft) = read_draft(&payload["draftOrder"]) {
+        // A shopper must not be sent to another's checkout, whoever has mixed up two answers on their way.
+        if !bears(&payload["draftOrder"], &tag(order_id)) {
+            return Err(Trouble::unclear("Shopify answered with a draft order that is not this order's"));
+        }
         return Ok(draft);
     }
     read_errors(&document)?;
@@ -105,8 +114,7 @@ pub fn read_found(
         let nodes = nodes.ok_or_else(|| Trouble::unclear("Shopify answered a search without a list"))?;
         for node in nodes {
             // A search may be generous; only the very tag counts.
-            let is_ours = node["tags"].as_array().is_some_and(|tags| tags.iter().any(|found| *found == tag));
-            if let Some(draft) = read_draft(node).filter(|_| is_ours) {
+            if let Some(draft) = read_draft(node).filter(|_| bears(node, &tag)) {
                 found.insert((draft.id.len(), draft.id.clone()), draft);
             }
         }
@@ -211,6 +219,10 @@ fn bounded(seconds: f64) -> Duration {
     Duration::try_from_secs_f64(seconds.max(0.0)).map_or(most, |rest| rest.clamp(least, most))
 }
 
+fn bears(node: &Value, tag: &str) -> bool {
+    node["tags"].as_array().is_some_and(|tags| tags.iter().any(|found| found == tag))
+}
+
 fn read_draft(node: &Value) -> Option<DraftOrder> {
     let id = node["id"].as_str().filter(|id| id.starts_with("gid://shopify/DraftOrder/") && id.len() < 100)?;
     let name = node["name"].as_str().filter(|name| !name.is_empty() && name.len() < 100)?;
@@ -265,7 +277,7 @@ mod tests {
     use serde_json::json;
 
     fn created(status: u16, body: &Value) -> Result<DraftOrder, Trouble> {
-        read_created(status, None, body.to_string().as_bytes())
+        read_created("a", status, None, body.to_string().as_bytes())
     }
 
     fn node(number: u64, tags: &[&str]) -> Value {
@@ -280,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_draft_with_an_id_was_made_whatever_else_is_said() {
-        let payload = json!({ "draftOrder": node(7, &[]), "userErrors": [] });
+        let payload = json!({ "draftOrder": node(7, &["x", "pm-a"]), "userErrors": [] });
         let draft = created(200, &json!({ "data": { "draftOrderCreate": payload } })).expect("made");
         assert_eq!((draft.id.as_str(), draft.name.as_str()), ("gid://shopify/DraftOrder/7", "#D7"));
         assert_eq!(draft.total, Some(("25.0".to_owned(), "EUR".to_owned())));
@@ -289,9 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_of_another_order_says_nothing_of_this_one() {
+        for tags in [&[][..], &["pm-ab"], &["price-matrix", "PM-A"]] {
+            let payload = json!({ "draftOrder": node(7, tags), "userErrors": [] });
+            let answer = created(200, &json!({ "data": { "draftOrderCreate": payload } }));
+            assert!(matches!(answer, Err(Trouble::Unclear { .. })), "{tags:?}: {answer:?}");
+        }
+    }
+
+    #[test]
     fn an_address_that_is_none_of_the_web_is_no_checkout() {
         for url in ["javascript:alert(1)", "http://plain.example", "https://", "https:///x", "https://a b", ""] {
-            let mut draft = node(7, &[]);
+            let mut draft = node(7, &["pm-a"]);
             draft["invoiceUrl"] = json!(url);
             let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": draft, "userErrors": [] } } });
             assert_eq!(created(200, &answer).expect("made").checkout_url, None, "{url}");
@@ -316,7 +337,7 @@ mod tests {
         for status in [200, 429] {
             assert_eq!(created(status, &body), Err(Trouble::Throttled { after: Duration::from_secs(5) }), "{status}");
         }
-        let wait = |retry_after: Option<&str>| match read_created(429, retry_after, b"") {
+        let wait = |retry_after: Option<&str>| match read_created("a", 429, retry_after, b"") {
             Err(Trouble::Throttled { after }) => after,
             other => panic!("{other:?}"),
         };
@@ -342,7 +363,7 @@ mod tests {
             "",
             r#"{"errors":[{"message":"m"}]}"#,
         ] {
-            let answer = read_created(429, None, body.as_bytes());
+            let answer = read_created("a", 429, None, body.as_bytes());
             assert_eq!(answer, Err(Trouble::Throttled { after: REST_UNSAID }), "{body}");
             let answer = read_found("a", 429, Some("9"), body.as_bytes());
             assert_eq!(answer, Err(Trouble::Throttled { after: Duration::from_secs(9) }), "{body}");
@@ -374,7 +395,7 @@ mod tests {
     #[test]
     fn what_nobody_can_know_is_unclear() {
         let unclear = |status: u16, body: &str| {
-            matches!(read_created(status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
+            matches!(read_created("a", status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
         };
         for (status, body) in [
             (200, "<html>"),
@@ -396,7 +417,7 @@ mod tests {
         ] {
             assert!(unclear(status, body), "{status} {body}");
         }
-        let rested = read_created(503, Some("7"), b"");
+        let rested = read_created("a", 503, Some("7"), b"");
         assert!(
             matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7),
             "{rested:?}"

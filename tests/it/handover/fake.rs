@@ -61,6 +61,8 @@ pub(crate) enum Manner {
     UserErrors,
     /// An answer with neither a draft nor an error.
     Nothing,
+    /// The draft of another order, as a cache on the way would answer.
+    Anothers,
 }
 
 /// What is to happen to one call.
@@ -101,16 +103,21 @@ impl Draft {
 
     fn node(&self) -> Value {
         let line = &self.input["lineItems"][0];
-        let price: f64 =
-            line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text").parse().expect("a number");
-        let total = price * line["quantity"].as_f64().expect("a number");
+        // Exactly, with the decimals of the price, and then those that Shopify adds.
+        let price = line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text");
+        let (whole, decimals) = price.split_once('.').unwrap_or((price, ""));
+        let minor: i128 = format!("{whole}{decimals}").parse().expect("a number");
+        let total = (minor * i128::from(line["quantity"].as_i64().expect("a number"))).to_string();
+        let total = format!("{total:0>width$}", width = decimals.len() + 1);
+        let (whole, decimals) = total.split_at(total.len() - decimals.len());
+        let total = format!("{whole}.{decimals}0");
         let currency = &line["originalUnitPriceWithCurrency"]["currencyCode"];
         json!({
             "id": format!("gid://shopify/DraftOrder/{}", self.number),
             "name": format!("#S{}", self.number),
             "invoiceUrl": format!("https://{}/invoices/{}", self.shop, self.number),
             "tags": self.input["tags"],
-            "totalPriceSet": { "presentmentMoney": { "amount": format!("{total:.2}"), "currencyCode": currency } },
+            "totalPriceSet": { "presentmentMoney": { "amount": total, "currencyCode": currency } },
         })
     }
 }
@@ -470,6 +477,14 @@ impl Shared {
                 let errors = json!([{ "field": ["input", "lineItems", "0", "title"], "message": "Title is bad: ask bob@example.com" }]);
                 let payload = json!({ "draftOrder": null, "userErrors": errors });
                 answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
+            }
+            Manner::Anothers => {
+                let mut other = json!({ "id": "gid://shopify/DraftOrder/999", "name": "#S999", "tags": ["price-matrix", "pm-other"] });
+                other["invoiceUrl"] = json!("https://other.myshopify.com/invoices/999");
+                let payload = json!({ "draftOrder": other, "userErrors": [] });
+                let lists = json!({ "nodes": [other] });
+                let data = json!({ "draftOrderCreate": payload, "tagged": lists, "newest": lists });
+                answer(socket, 200, "", &json!({ "data": data }).to_string());
             }
             Manner::Nothing => answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": null } }).to_string()),
         }

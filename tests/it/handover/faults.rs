@@ -6,7 +6,7 @@ use crate::process::harness::wait_until;
 use quotegrid::config::Secret;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::Status;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -129,6 +129,7 @@ fn unclear() -> Vec<Manner> {
         Manner::Endless,
         Manner::Deep,
         Manner::Nothing,
+        Manner::Anothers,
     ]
 }
 
@@ -247,6 +248,52 @@ fn of_two_jobs_for_one_order_one_asks_for_a_draft() {
     shop.settle();
     shop.assert_sent(&order);
     assert_eq!(shop.fake.creates(), 1);
+}
+
+/// A store that sells in `currency` at `price`: its domain and key.
+fn store_in(shop: &Shop, currency: &str, price: &str) -> (String, String) {
+    let domain = format!("{}.myshopify.com", currency.to_lowercase());
+    let ask = |method: &str, path: &str, body: &Value| {
+        let answer = shop.fixture.admin(method, &format!("/admin/api/stores{path}"), Some(body));
+        assert!((200..300).contains(&answer.status), "{path}: {answer:?}");
+        answer.json_body()
+    };
+    let store = ask("POST", "", &json!({ "shop": domain, "currency": currency }));
+    let grid = json!({ "name": "Glass", "widths": [900], "heights": [900], "prices": [[price]] });
+    let matrix = ask("POST", &format!("/{domain}/matrices"), &grid);
+    let assigned = json!({ "matrixId": matrix["id"], "title": "Pane" });
+    ask("PUT", &format!("/{domain}/products/1/matrix"), &assigned);
+    (domain, store["apiKey"].as_str().expect("a key").to_owned())
+}
+
+#[test]
+fn prices_go_over_in_the_decimals_of_their_currency_to_the_last_one() {
+    for (currency, price, quantity, total) in [
+        ("KWD", "0.001", 10_000, 10_000_i64),
+        ("KWD", "99999999.999", 10_000, 999_999_999_990_000),
+        ("KWD", "999999999999.999", 1, 999_999_999_999_999),
+        ("JPY", "999999999999999", 1, 999_999_999_999_999),
+        ("JPY", "30", 3, 90),
+        ("EUR", "0.00", 1, 0),
+    ] {
+        let shop = Shop::new();
+        let (domain, key) = store_in(&shop, currency, price);
+        let mut request = shop.request(&json!({ "productId": "1", "width": 900, "height": 900, "quantity": quantity }));
+        request.headers = quotegrid::http::Headers::default();
+        request.headers.push("X-API-Key", key);
+        let answer = shop.fixture.call(request);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let order = answer.json_body()["draftOrderId"].as_str().expect("an id").to_owned();
+        shop.settle();
+        shop.assert_sent(&order);
+        let draft = shop.fake.state().drafts[0].clone();
+        assert_eq!((draft.shop.as_str(), &draft.input["presentmentCurrencyCode"]), (domain.as_str(), &json!(currency)));
+        let line = &draft.input["lineItems"][0];
+        let money = json!({ "amount": price, "currencyCode": currency });
+        assert_eq!((&line["originalUnitPriceWithCurrency"], &line["quantity"]), (&money, &json!(quantity)));
+        assert_eq!(shop.column::<i64>(&order, "total_price_minor"), total);
+        assert_eq!(shop.column::<Option<i64>>(&order, "shopify_total_minor"), Some(total), "{currency} {price}");
+    }
 }
 
 #[test]

@@ -9,7 +9,8 @@ use quotegrid::queue::{Filter, Status};
 use std::time::Duration;
 
 /// Every manner but to hang, which takes real time.
-const MANNERS: [Manner; 26] = [
+const MANNERS: [Manner; 27] = [
+    Manner::Anothers,
     Manner::Answer,
     Manner::Chunks,
     Manner::Status(401),
