@@ -22,6 +22,9 @@ const ATTEMPTS: u32 = 25;
 /// Where this process has no app and another may have one.
 const NO_APP_REST: Duration = Duration::from_secs(60);
 
+/// How long an order waits for its turn, where another one finds out whether Shopify answers again.
+const TURN_REST: Duration = Duration::from_secs(10);
+
 /// How soon after an unclear call its draft is looked for; then at twice the age each time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
@@ -96,6 +99,7 @@ impl HandOver {
         if let Some(rest) = sessions.pause_left(&standing.shop) {
             return Err(JobError::Snooze(rest));
         }
+        let Some(_turn) = sessions.turn(&standing.shop) else { return Err(JobError::Snooze(TURN_REST)) };
         let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
         let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
         match order.standing.attempted_at {
@@ -135,6 +139,7 @@ impl Order<'_> {
         let (id, store) = (self.id, self.standing.store);
         // First what may fail without a trace: a note costs two commits.
         if let Err(trouble) = self.sessions.prepare(&self.standing.shop) {
+            self.tell_why(&trouble)?;
             return self.put_off(trouble);
         }
         let (now, seen) = (self.context.now(), self.standing.attempted_at);
@@ -198,11 +203,23 @@ impl Order<'_> {
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
             }
-            // Whatever is wrong with the look, the draft may be there: it is never the end.
-            Err(Trouble::Refused(why)) => self.put_off(Trouble::Blocked(why)),
             Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
-            Err(trouble) => self.put_off(trouble),
+            Err(trouble) => {
+                self.tell_why(&trouble)?;
+                // Whatever is wrong with the look, the draft may be there: it is never the end.
+                self.put_off(if let Trouble::Refused(why) = trouble { Trouble::Blocked(why) } else { trouble })
+            }
         }
+    }
+
+    /// Has the order say why it is not at Shopify, where a person must mend something and it does not say so yet.
+    fn tell_why(&self, trouble: &Trouble) -> Result<(), JobError> {
+        let why = trouble.to_string();
+        if matches!(trouble, Trouble::Throttled { .. }) || self.record.handover_error.as_ref() == Some(&why) {
+            return Ok(());
+        }
+        let (id, store) = (self.id, self.standing.store);
+        self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&why))?))
     }
 
     /// Nothing was done by this call.

@@ -49,6 +49,17 @@ struct Token {
 struct Known {
     paused_until: Option<Duration>,
     problem: Option<String>,
+    /// Orders that are being handed over now.
+    running: usize,
+}
+
+/// An order's turn to be handed over, until it is dropped.
+pub(super) struct Turn(Arc<Shop>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.0.known).running -= 1;
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -82,6 +93,19 @@ impl Sessions {
     pub(super) fn pause_left(&self, shop: &ShopDomain) -> Option<Duration> {
         let until = lock(&self.shop(shop).known).paused_until?;
         until.checked_sub(self.clock.uptime()).filter(|left| !left.is_zero())
+    }
+
+    /// Lets an order of a shop in. While something is wrong with the shop, one at a time finds out whether it still is: otherwise the
+    /// orders of a shop that hangs would take every thread, and those of all others would wait behind them.
+    pub(super) fn turn(&self, shop: &ShopDomain) -> Option<Turn> {
+        let shop = self.shop(shop);
+        let mut known = lock(&shop.known);
+        if known.problem.is_some() && known.running > 0 {
+            return None;
+        }
+        known.running += 1;
+        drop(known);
+        Some(Turn(shop))
     }
 
     /// Has all calls for a shop wait. Of two pauses that were asked for the longer one holds.
@@ -186,6 +210,22 @@ impl Sessions {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+
+    #[test]
+    fn while_something_is_wrong_with_a_shop_its_orders_go_one_at_a_time() {
+        let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), Arc::new(ManualClock::default()));
+        let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
+        let (one, other) = (shop("one.myshopify.com"), shop("other.myshopify.com"));
+        let turns = [sessions.turn(&one), sessions.turn(&one)];
+        assert!(turns.iter().all(Option::is_some));
+        sessions.note(&one, Some("it hangs"));
+        assert!(sessions.turn(&one).is_none() && sessions.turn(&other).is_some());
+        drop(turns);
+        let probe = sessions.turn(&one);
+        assert!(probe.is_some() && sessions.turn(&one).is_none());
+        sessions.note(&one, None);
+        assert!(sessions.turn(&one).is_some());
+    }
 
     #[test]
     fn what_was_begun_too_long_ago_is_not_sent() {

@@ -384,6 +384,13 @@ mod tests {
         assert!(matches!(error(json!(["draftOrderCreate"]), "ACCESS_DENIED"), Err(Trouble::Blocked(_))));
         assert!(matches!(error(json!(["draftOrderCreate"]), "THROTTLED"), Err(Trouble::Throttled { .. })));
         assert!(matches!(error(Value::Null, "MAX_COST_EXCEEDED"), Err(Trouble::Refused(_))));
+        // And what is there in part is not a whole.
+        for code in ["ACCESS_DENIED", "MAX_COST_EXCEEDED"] {
+            let errors = json!([{ "message": "no", "extensions": { "code": code } }]);
+            let payload = json!({ "draftOrder": null, "userErrors": [] });
+            let half = created(200, &json!({ "data": { "draftOrderCreate": payload }, "errors": errors }));
+            assert!(matches!(half, Err(Trouble::Unclear { .. })), "{code}: {half:?}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::fake::{Fault, Manner};
 use super::{PRODUCT, Shop, order_unwaited};
 use crate::process::harness::wait_until;
+use quotegrid::queue::Status;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
@@ -71,6 +72,24 @@ fn an_order_whose_answer_comes_while_its_store_is_being_erased_is_not_written() 
     assert_eq!(shop.run(), None);
     assert_eq!((shop.column::<String>(&order, "status"), shop.fake.creates()), ("open".to_owned(), 0));
     assert_eq!(shop.figure("left"), 1);
+    assert_eq!((shop.fake.granted(), shop.fake.finds()), (0, 0), "nobody asks Shopify for it");
+}
+
+#[test]
+fn a_store_that_goes_while_its_token_is_asked_for_is_asked_for_nothing_more() {
+    let shop = Shop::new();
+    shop.fake.state().token_faults.push_back(Manner::Hang);
+    let background = shop.fixture.app.start(1).expect("threads");
+    order_unwaited(&shop);
+    shop.fake.wait_until("the token is asked for", |state| state.hanging == 1);
+    let domain = shop.demo.shop.to_string();
+    let answer = shop.fixture.post_webhook("app/uninstalled", &json!({ "id": 1, "myshopify_domain": domain }));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    shop.fake.let_go();
+    wait_until("its job ends", || shop.job().status == Status::Completed);
+    background.stop(GRACE);
+    assert_eq!((shop.job().attempts, shop.figure("left")), (1, 1), "at once");
+    assert_eq!((shop.fake.creates(), shop.fake.finds()), (0, 0));
 }
 
 #[test]

@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) find_faults: VecDeque<Manner>,
     /// What happens to every call that creates, when no other fault is left.
     pub(crate) always: Option<Fault>,
+    /// Whose calls for a draft all hang.
+    pub(crate) hangs: Option<String>,
     /// Searches that do not find a new draft.
     pub(crate) index_lag: usize,
     /// The clock of the test, and by its uptime how long a new draft is not found.
@@ -236,6 +238,16 @@ impl Fake {
         let state = self.state();
         let mut seen = HashSet::new();
         state.drafts.iter().map(|draft| draft.tag().to_owned()).filter(|tag| !seen.insert(tag.clone())).collect()
+    }
+
+    /// The merchant makes a copy of an order's draft, tags and all.
+    pub(crate) fn copy_draft_of(&self, order: &str) {
+        let tag = format!("pm-{order}");
+        let mut state = self.state();
+        state.number += 1;
+        let number = state.number;
+        let copied = state.drafts.iter().find(|draft| draft.tag() == tag).expect("a draft").clone();
+        state.drafts.push(Draft { number, ..copied });
     }
 
     /// The merchant deletes every draft of an order.
@@ -347,7 +359,9 @@ impl Shared {
         let (fault, made) = {
             let mut state = self.lock();
             state.creates += 1;
-            let fault = state.create_faults.pop_front().or(state.always);
+            let hangs = state.hangs.as_deref() == Some(shop);
+            let hang = hangs.then_some(Fault::before(Manner::Hang));
+            let fault = hang.or_else(|| state.create_faults.pop_front()).or(state.always);
             let fault = fault.unwrap_or(Fault::after(Manner::Answer));
             let hidden_for = state.index_lag;
             let made = fault.works.then(|| {

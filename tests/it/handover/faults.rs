@@ -1,12 +1,13 @@
 //! One order and one thing that goes wrong.
 
-use super::fake::{Fault, Manner};
-use super::{SETTLE, Shop, shelf};
+use super::fake::{CLIENT_ID, CLIENT_SECRET, Fault, Manner};
+use super::{SETTLE, Shop, order_unwaited, shelf};
 use crate::process::harness::wait_until;
 use quotegrid::config::Secret;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::Status;
 use serde_json::{Value, json};
+use std::io::{Read, Write};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,6 +59,17 @@ fn an_order_goes_over_with_all_that_is_needed_to_make_it() {
     assert_eq!(total, shop.column::<i64>(id, "total_price_minor"));
     let url: String = shop.column(id, "checkout_url");
     assert_eq!(url, format!("https://{}/invoices/1", shop.demo.shop));
+    let path = format!("/admin/api/stores/{}/draft-orders/{id}", shop.demo.shop);
+    let shown = shop.fixture.admin("GET", &path, None);
+    crate::storefront::spec::check("GET", &path, &shown);
+    let shown = shown.json_body();
+    let expected = json!({
+        "status": "sent", "shopifyDraftOrderId": "gid://shopify/DraftOrder/1", "shopifyOrderName": "#S1",
+        "shopifyTotal": shown["total"], "checkoutUrl": url, "handoverError": null,
+    });
+    for (name, value) in expected.as_object().expect("an object") {
+        assert_eq!(&shown[name], value, "{name}");
+    }
 }
 
 #[test]
@@ -198,6 +210,12 @@ fn a_look_that_fails_is_not_the_end_and_sends_nothing() {
         shop.fake.fail(&[Fault::after(Manner::Close)]);
         shop.fake.state().find_faults.extend([manner; 3]);
         let order = shop.order();
+        shop.run().expect("it fails");
+        shop.fixture.advance(SECOND * 2);
+        shop.fixture.run_jobs();
+        let (why, asked_at): (Option<String>, Option<i64>) =
+            (shop.column(&order, "handover_error"), shop.column(&order, "handover_attempted_at"));
+        assert!(why.is_some() && asked_at.is_some(), "{manner:?}: it says why, and that it may be there");
         shop.settle();
         shop.assert_sent(&order);
         assert_eq!((shop.fake.creates(), shop.fake.finds()), (1, 4), "{manner:?}");
@@ -250,6 +268,52 @@ fn of_two_jobs_for_one_order_one_asks_for_a_draft() {
     assert_eq!(shop.fake.creates(), 1);
 }
 
+#[test]
+fn of_two_drafts_with_the_tag_the_older_one_is_the_orders() {
+    let shop = Shop::new();
+    shop.fake.fail(&[Fault::after(Manner::Close)]);
+    let order = shop.order();
+    shop.run().expect("it fails");
+    // As when its merchant makes a copy of it before we have found it.
+    shop.fake.copy_draft_of(&order);
+    shop.settle();
+    let (name, status): (String, String) = (shop.column(&order, "shopify_order_name"), shop.column(&order, "status"));
+    assert_eq!((name.as_str(), status.as_str(), shop.fake.creates()), ("#S1", "sent", 1));
+}
+
+#[test]
+fn a_shop_that_hangs_takes_one_thread_and_leaves_the_others_to_other_shops() {
+    let shop = Shop::with(|options| {
+        options.threads = 2;
+        options.timeout = Duration::from_secs(3_600);
+    });
+    let (_, key) = store_in(&shop, "JPY", "30");
+    shop.fake.fail(&[Fault::before(Manner::RetryAfter(503, 1))]);
+    shop.order();
+    shop.run().expect("it fails: something is wrong with this shop");
+    shop.fake.state().hangs = Some(shop.demo.shop.to_string());
+    shop.fixture.advance(SECOND);
+    for _ in 0..3 {
+        order_unwaited(&shop);
+    }
+    let background = shop.fixture.app.start(1).expect("threads");
+    shop.fake.wait_until("one hangs", |state| state.hanging == 1);
+    let mut request = shop.request(&json!({ "productId": "1", "width": 900, "height": 900 }));
+    request.headers = quotegrid::http::Headers::default();
+    request.headers.push("X-API-Key", key);
+    let answer = shop.fixture.call(request);
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let other = answer.json_body()["draftOrderId"].as_str().expect("an id").to_owned();
+    wait_until("the other shop's order is there", || shop.column::<String>(&other, "status") == "sent");
+    assert_eq!(shop.fake.state().hanging, 1);
+    shop.fake.state().hangs = None;
+    shop.fake.let_go();
+    background.stop(Duration::from_secs(60));
+    shop.settle();
+    assert_eq!(shop.fake.doubles(), Vec::<String>::new());
+    assert_eq!(shop.fixture.query::<u64>("SELECT count(*) FROM draft_order_records WHERE status = 'sent'"), 5);
+}
+
 /// A store that sells in `currency` at `price`: its domain and key.
 fn store_in(shop: &Shop, currency: &str, price: &str) -> (String, String) {
     let domain = format!("{}.myshopify.com", currency.to_lowercase());
@@ -297,6 +361,32 @@ fn prices_go_over_in_the_decimals_of_their_currency_to_the_last_one() {
 }
 
 #[test]
+fn a_server_that_cannot_prove_who_it_is_is_told_no_secret() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let impostor = std::thread::spawn(move || {
+        let (mut socket, _) = listener.accept().expect("a caller");
+        let mut heard = vec![0; 16 << 10];
+        let length = socket.read(&mut heard).expect("it speaks first");
+        heard.truncate(length);
+        // Whatever it takes this for, it is no proof.
+        let _gone = socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}");
+        let _gone = socket.read_to_end(&mut heard);
+        heard
+    });
+    let shop = Shop::with(|options| options.address = format!("https://{address}/{{shop}}").parse().expect("one"));
+    let order = shop.order();
+    let error = shop.run().expect("it fails");
+    assert!(error.starts_with("no access token: "), "{error}");
+    assert_eq!(shop.column::<Option<i64>>(&order, "handover_attempted_at"), None);
+    let heard = impostor.join().expect("no panic");
+    assert!(!heard.is_empty());
+    for secret in [CLIENT_SECRET, CLIENT_ID, "client_credentials"] {
+        assert!(!heard.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
+    }
+}
+
+#[test]
 fn a_draft_that_its_merchant_deletes_does_not_come_back() {
     let shop = Shop::new();
     let request = shop.request(&shelf());
@@ -310,6 +400,7 @@ fn a_draft_that_its_merchant_deletes_does_not_come_back() {
     shop.fixture.enqueue(DRAFT_ORDER_HANDOVER, json!({ "draftOrderId": order }));
     shop.settle();
     assert_eq!((shop.fake.drafts_of(order), shop.fake.creates()), (0, 1));
+    assert_eq!(shop.fake.finds(), 0, "what is sent is not even looked for");
 }
 
 #[test]
@@ -407,6 +498,7 @@ fn refused_credentials_are_told_to_whoever_looks_and_lose_no_order() {
     let error = shop.run().expect("it fails");
     assert!(error.contains("refuses the app's credentials (invalid_client)"), "{error}");
     assert!(!error.contains("another-secret"));
+    assert_eq!(shop.column::<Option<String>>(&order, "handover_error").as_ref(), Some(&error));
     let ready = shop.fixture.admin("GET", "/readyz", None);
     assert_eq!(ready.status, 200, "orders are taken all the same");
     assert_eq!(ready.json_body()["handover"]["problems"], json!([error]));
@@ -493,6 +585,21 @@ fn a_clock_that_is_set_forward_makes_nothing_twice() {
     shop.run().expect("it fails");
     shop.fixture.clock.set(shop.fixture.now() + chrono::TimeDelta::days(1));
     shop.settle();
+    shop.assert_sent(&order);
+    assert_eq!(shop.fake.creates(), 1);
+}
+
+#[test]
+fn a_note_that_an_earlier_process_made_by_a_clock_that_was_ahead_is_waited_for_all_the_same() {
+    let shop = Shop::new();
+    let order = shop.order();
+    let ahead = (shop.fixture.now() + chrono::TimeDelta::days(1)).timestamp_millis();
+    let noted: quotegrid::db::Result<usize> = shop.fixture.app.db.write(move |tx| {
+        Ok(tx.execute("UPDATE draft_order_records SET handover_attempted_at = ?1 WHERE number = 25", [ahead])?)
+    });
+    assert_eq!(noted.expect("written"), 1);
+    let passed = shop.settle();
+    assert!(passed >= SETTLE && passed < SETTLE * 2, "{passed:?}");
     shop.assert_sent(&order);
     assert_eq!(shop.fake.creates(), 1);
 }
