@@ -93,6 +93,30 @@ fn a_store_that_goes_while_its_token_is_asked_for_is_asked_for_nothing_more() {
 }
 
 #[test]
+fn what_shopify_answers_after_an_erasure_has_begun_is_not_written_though_the_order_is_still_there() {
+    for manner in [Manner::Answer, Manner::UserErrors, Manner::Status(502)] {
+        let shop = Shop::new();
+        shop.fake.fail(&[Fault::after(Manner::Hang)]);
+        shop.fake.state().after_hang = Some(manner);
+        let background = shop.fixture.app.start(1).expect("threads");
+        let order = order_unwaited(&shop);
+        shop.fake.wait_until("the call hangs", |state| state.hanging == 1);
+        let (domain, now) = (shop.demo.shop.clone(), shop.fixture.now());
+        let begun =
+            shop.fixture.app.db.write(move |tx| quotegrid::catalog::stores::begin_erasure(tx, now, &domain, now));
+        begun.expect("begun");
+        shop.fake.let_go();
+        wait_until("the run ends", || shop.job().status != Status::Processing && shop.fake.state().hanging == 0);
+        background.stop(GRACE);
+        let kept: (String, Option<String>, Option<String>) =
+            (shop.column(&order, "status"), shop.column(&order, "checkout_url"), shop.column(&order, "handover_error"));
+        assert_eq!(kept, ("open".to_owned(), None, None), "{manner:?}");
+        shop.settle();
+        assert_eq!(shop.fake.creates(), 1, "{manner:?}");
+    }
+}
+
+#[test]
 fn an_uninstallation_stops_what_has_not_begun_and_keeps_what_has() {
     let shop = Shop::with(|options| options.threads = 1);
     shop.fake.fail(&[Fault::after(Manner::Hang)]);

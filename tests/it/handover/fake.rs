@@ -131,6 +131,8 @@ pub(crate) struct State {
     pub(crate) find_faults: VecDeque<Manner>,
     /// What happens to every call that creates, when no other fault is left.
     pub(crate) always: Option<Fault>,
+    /// How calls that have hung end.
+    pub(crate) after_hang: Option<Manner>,
     /// Whose calls for a draft all hang.
     pub(crate) hangs: Option<String>,
     /// Searches that do not find a new draft.
@@ -458,7 +460,8 @@ impl Shared {
             }
             Manner::Hang => {
                 self.hang(socket);
-                answer(socket, 200, "", &good.to_string());
+                let manner = self.lock().after_hang.unwrap_or(Manner::Answer);
+                self.end(socket, manner, good);
             }
             Manner::DripHead => {
                 send(socket, b"HTTP/1.1 200 OK\r\nX-Drip: ");
