@@ -160,6 +160,9 @@ pub fn start_logger() {
         .parse_filters(&log_filter())
         // It tells each migration in four lines; we tell all of them in one.
         .filter_module("refinery_core", log::LevelFilter::Warn)
+        // They tell every byte of a call to Shopify, its token and the client secret among them.
+        .filter_module("ureq", log::LevelFilter::Warn)
+        .filter_module("ureq_proto", log::LevelFilter::Warn)
         .format(log_lines::format);
     // Without a descriptor or a thread to spare lines are written by whoever logs, as they would be without all this.
     if let Ok(lines) = log_lines::to_stderr() {

@@ -136,6 +136,12 @@ fn order_text(record: &Record, public_url: &str) -> String {
     lines.push(format!("price       {}", money(record.unit_price)));
     lines.push(format!("quantity    {}", record.quantity));
     lines.push(format!("total       {}", money(record.total_price)));
+    if let Some(name) = &record.shopify_order_name {
+        lines.push(format!("at Shopify  {name}"));
+    }
+    if let Some(why) = &record.handover_error {
+        lines.push(format!("not handed over: {why}"));
+    }
     if let Some(url) = &record.checkout_url {
         lines.push(format!("checkout    {url}"));
     }

@@ -40,7 +40,7 @@ pub fn draft_order(record: &Record) -> Value {
         "options": record.selections.iter().map(option).collect::<Vec<_>>(),
         "shopifyDraftOrderId": record.shopify_draft_order_id,
         "shopifyOrderName": record.shopify_order_name,
-        "shopifyTotal": record.shopify_total.map(|total| record.currency.to_number(total)),
+        "shopifyTotal": record.shopify_total.map(money),
         "checkoutUrl": record.checkout_url,
         "handoverError": record.handover_error,
         "createdAt": instant(record.created_at),

@@ -22,6 +22,9 @@ const ATTEMPTS: u32 = 25;
 /// Where this process has no app and another may have one.
 const NO_APP_REST: Duration = Duration::from_secs(60);
 
+/// How long an order waits for its turn, where another one finds out whether Shopify answers again.
+const TURN_REST: Duration = Duration::from_secs(10);
+
 /// How soon after an unclear call its draft is looked for; then at twice the age each time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
 
@@ -81,6 +84,7 @@ impl HandOver {
         })?;
         let Some((standing, record)) = found else { return Ok(self.leave(id)) };
         if standing.is_sent {
+            self.0.unclear.end(id);
             self.0.waiting.tell(id);
             return Ok(Finish::done());
         }
@@ -95,6 +99,7 @@ impl HandOver {
         if let Some(rest) = sessions.pause_left(&standing.shop) {
             return Err(JobError::Snooze(rest));
         }
+        let Some(_turn) = sessions.turn(&standing.shop) else { return Err(JobError::Snooze(TURN_REST)) };
         let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
         let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
         match order.standing.attempted_at {
@@ -105,6 +110,7 @@ impl HandOver {
 
     /// There is nothing to hand over, or nobody to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
+        self.0.unclear.end(id);
         count(&self.0.figures.left);
         self.0.waiting.tell(id);
         Finish::done()
@@ -133,18 +139,21 @@ impl Order<'_> {
         let (id, store) = (self.id, self.standing.store);
         // First what may fail without a trace: a note costs two commits.
         if let Err(trouble) = self.sessions.prepare(&self.standing.shop) {
+            self.tell_why(&trouble)?;
             return self.put_off(trouble);
         }
-        let now = self.context.now();
-        let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?));
+        let (now, seen) = (self.context.now(), self.standing.attempted_at);
+        let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, seen)?));
         if let Err(error) = noted {
             return self.refused_by_us(error);
         }
+        self.parts.unclear.begin(id, self.sessions.uptime());
         fail::fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
         let answer = self.sessions.ask(&self.standing.shop, &body, begun);
-        let answer =
-            answer.and_then(|heard| admin::read_created(heard.status, heard.retry_after.as_deref(), &heard.body));
+        let answer = answer.and_then(|heard| {
+            admin::read_created(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
+        });
         fail::fail_point!("handover::answered");
         match answer {
             Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),
@@ -155,6 +164,7 @@ impl Order<'_> {
                 self.context.write(move |tx| {
                     Ok(rows::note_failure(tx, store, id, true, Some(error.as_str()).filter(|_| keep))?)
                 })?;
+                self.parts.unclear.end(id);
                 fail::fail_point!("handover::cleared");
                 self.put_off(trouble)
             }
@@ -167,8 +177,13 @@ impl Order<'_> {
         let (id, store, now) = (self.id, self.standing.store, self.context.now());
         let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
-            self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id)?))?;
+            self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, attempted_at)?))?;
+            self.parts.unclear.begin(id, self.sessions.uptime());
             return Err(JobError::Snooze(self.settle.min(FIRST_LOOK)));
+        };
+        let age = match attempted_at {
+            Some(_) => self.parts.unclear.age(id, age, self.sessions.uptime(), self.settle),
+            None => age,
         };
         let body = admin::find(&id.to_string());
         let answer = self.sessions.ask(&self.standing.shop, &body, Instant::now());
@@ -188,11 +203,23 @@ impl Order<'_> {
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
             }
-            // Whatever is wrong with the look, the draft may be there: it is never the end.
-            Err(Trouble::Refused(why)) => self.put_off(Trouble::Blocked(why)),
             Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
-            Err(trouble) => self.put_off(trouble),
+            Err(trouble) => {
+                self.tell_why(&trouble)?;
+                // Whatever is wrong with the look, the draft may be there: it is never the end.
+                self.put_off(if let Trouble::Refused(why) = trouble { Trouble::Blocked(why) } else { trouble })
+            }
         }
+    }
+
+    /// Has the order say why it is not at Shopify, where a person must mend something and it does not say so yet.
+    fn tell_why(&self, trouble: &Trouble) -> Result<(), JobError> {
+        let why = trouble.to_string();
+        if matches!(trouble, Trouble::Throttled { .. }) || self.record.handover_error.as_ref() == Some(&why) {
+            return Ok(());
+        }
+        let (id, store) = (self.id, self.standing.store);
+        self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&why))?))
     }
 
     /// Nothing was done by this call.
@@ -246,6 +273,7 @@ impl Order<'_> {
     /// The draft is there: the order says so from the commit on that ends the job.
     fn close(self, draft: DraftOrder, figure: fn(&Figures) -> &AtomicU64) -> Finish {
         let (id, store, parts) = (self.id, self.standing.store, self.parts.clone());
+        parts.unclear.end(id);
         self.sessions.note(&self.standing.shop, None);
         let total = total_minor(&draft, self.record.currency);
         // Taxes may add to it; what takes away from it is not ours.

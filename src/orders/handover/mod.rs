@@ -18,6 +18,7 @@ mod client;
 mod job;
 mod rows;
 mod sessions;
+mod unclear;
 mod waiting;
 
 pub use client::{Address, NotAnAddress};
@@ -29,7 +30,7 @@ use crate::config::Secret;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::Result;
-use crate::keyed_hash::KeyedHasher;
+use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue};
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -37,6 +38,7 @@ use sessions::Sessions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use unclear::Unclear;
 use waiting::Waiting;
 
 /// Hands an order over: job type. Its payload names the order and nothing else.
@@ -89,6 +91,7 @@ pub struct Handover(Arc<Parts>);
 struct Parts {
     options: Option<Options>,
     sessions: Option<Sessions>,
+    unclear: Unclear,
     waiting: Arc<Waiting>,
     figures: Figures,
     hasher: KeyedHasher,
@@ -140,7 +143,8 @@ impl Handover {
         subject: fn(&KeyedHasher, &ShopDomain) -> String,
     ) -> Self {
         let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
-        let parts = Parts { options, sessions, waiting: Arc::default(), figures: Figures::default(), hasher, subject };
+        let (unclear, waiting, figures) = (Unclear::default(), Arc::default(), Figures::default());
+        let parts = Parts { options, sessions, unclear, waiting, figures, hasher, subject };
         Self(Arc::new(parts))
     }
 
@@ -175,10 +179,16 @@ impl Handover {
             return Ok(());
         }
         let job = NewJob::new(DRAFT_ORDER_HANDOVER, json!({ ORDER_ID: order.to_string() }))
-            .dedupe_key(order.to_string())
+            .dedupe_key(self.dedupe_key(order))
             .about((self.0.subject)(&self.0.hasher, shop));
         queue.enqueue(tx, now, job)?;
         Ok(())
+    }
+
+    /// Tells the unfinished job of an order from those of others. It stays with the job's row when the order is erased, and so must
+    /// not name it.
+    fn dedupe_key(&self, order: DraftOrderId) -> String {
+        hex(&self.0.hasher.hash("handover", &[order.to_string().as_bytes()]))
     }
 
     /// Runs `then` once the order's hand-over has come to something, or the wait for it is over: on another thread where there is

@@ -42,15 +42,22 @@ pub(super) fn standing(connection: &Connection, order: DraftOrderId) -> db::Resu
     Ok(standing.optional()?)
 }
 
-/// Notes that a draft is going to be asked for. Fails with `LostRow` where the order is gone, sent, or its store no longer live:
-/// nothing may be asked for then.
-pub(super) fn note_attempt(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
+/// Notes that a draft is going to be asked for. Fails with `LostRow` where the order is gone, sent, or its store no longer live, and
+/// where its note is not the one that was `seen`: another job that somebody enqueued for it by hand has asked for it meanwhile. Nothing
+/// may be asked for then.
+pub(super) fn note_attempt(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    store: StoreId,
+    order: DraftOrderId,
+    seen: Option<DateTime<Utc>>,
+) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records SET handover_attempted_at = :now
-         WHERE id = :id AND store_id = :store_id AND status = 'open' AND EXISTS (
+         WHERE id = :id AND store_id = :store_id AND status = 'open' AND handover_attempted_at IS :seen AND EXISTS (
              SELECT 1 FROM stores WHERE id = :store_id AND uninstalled_at IS NULL AND erasing_since IS NULL)",
     )?;
-    let params = named_params! { ":now": Millis(now), ":id": order, ":store_id": store };
+    let params = named_params! { ":now": Millis(now), ":id": order, ":store_id": store, ":seen": seen.map(Millis) };
     expect_one(statement.execute(params)?, "orders::handover::note_attempt")
 }
 

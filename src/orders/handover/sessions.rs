@@ -49,6 +49,17 @@ struct Token {
 struct Known {
     paused_until: Option<Duration>,
     problem: Option<String>,
+    /// Orders that are being handed over now.
+    running: usize,
+}
+
+/// An order's turn to be handed over, until it is dropped.
+pub(super) struct Turn(Arc<Shop>);
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        lock(&self.0.known).running -= 1;
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -84,9 +95,30 @@ impl Sessions {
         until.checked_sub(self.clock.uptime()).filter(|left| !left.is_zero())
     }
 
-    /// Has all calls for a shop wait.
+    /// Lets an order of a shop in. While something is wrong with the shop, one at a time finds out whether it still is: otherwise the
+    /// orders of a shop that hangs would take every thread, and those of all others would wait behind them.
+    pub(super) fn turn(&self, shop: &ShopDomain) -> Option<Turn> {
+        let shop = self.shop(shop);
+        let mut known = lock(&shop.known);
+        if known.problem.is_some() && known.running > 0 {
+            return None;
+        }
+        known.running += 1;
+        drop(known);
+        Some(Turn(shop))
+    }
+
+    /// Has all calls for a shop wait. Of two pauses that were asked for the longer one holds.
     pub(super) fn pause(&self, shop: &ShopDomain, rest: Duration) {
-        lock(&self.shop(shop).known).paused_until = Some(self.clock.uptime() + rest);
+        let until = Some(self.clock.uptime() + rest);
+        let shop = self.shop(shop);
+        let mut known = lock(&shop.known);
+        known.paused_until = known.paused_until.max(until);
+    }
+
+    /// Time that has really passed, however the wall clock is set.
+    pub(super) fn uptime(&self) -> Duration {
+        self.clock.uptime()
     }
 
     /// Notes what is wrong with a shop, or that nothing is.
@@ -171,5 +203,67 @@ impl Sessions {
                 Err(trouble)
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn while_something_is_wrong_with_a_shop_its_orders_go_one_at_a_time() {
+        let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), Arc::new(ManualClock::default()));
+        let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
+        let (one, other) = (shop("one.myshopify.com"), shop("other.myshopify.com"));
+        let turns = [sessions.turn(&one), sessions.turn(&one)];
+        assert!(turns.iter().all(Option::is_some));
+        sessions.note(&one, Some("it hangs"));
+        assert!(sessions.turn(&one).is_none() && sessions.turn(&other).is_some());
+        drop(turns);
+        let probe = sessions.turn(&one);
+        assert!(probe.is_some() && sessions.turn(&one).is_none());
+        sessions.note(&one, None);
+        assert!(sessions.turn(&one).is_some());
+    }
+
+    #[test]
+    fn what_was_begun_too_long_ago_is_not_sent() {
+        let mut options = Options::new("id", Secret::new("secret"));
+        // Nobody listens there: what is sent ends otherwise.
+        options.address = "http://127.0.0.1:1/{shop}".parse().expect("an address");
+        let sessions = Sessions::new(&options, Arc::new(ManualClock::default()));
+        let (shop, token) = ("one.myshopify.com".parse().expect("a shop"), Secret::new("token"));
+        let send = |age: Duration| {
+            let begun = Instant::now().checked_sub(age).expect("the machine has run for a while");
+            sessions.send(&shop, &token, &Value::Null, begun).map(|heard| heard.status)
+        };
+        let stood_still = Trouble::Blocked("this process stood still for too long".to_owned());
+        assert_eq!(send(STALE + Duration::from_secs(1)), Err(stood_still.clone()));
+        let sent = send(Duration::ZERO);
+        assert!(
+            matches!(&sent, Err(Trouble::Blocked(why)) if sent != Err(stood_still) && why.contains("reached")),
+            "{sent:?}"
+        );
+    }
+
+    #[test]
+    fn of_two_pauses_the_longer_one_holds_and_each_is_its_shops_own() {
+        let clock = Arc::new(ManualClock::default());
+        let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), clock.clone());
+        let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
+        let (one, other) = (shop("one.myshopify.com"), shop("other.myshopify.com"));
+        let second = Duration::from_secs(1);
+        sessions.pause(&one, second * 60);
+        sessions.pause(&one, second);
+        clock.advance(second * 59);
+        assert_eq!((sessions.pause_left(&one), sessions.pause_left(&other)), (Some(second), None));
+        sessions.pause(&one, second * 3);
+        clock.set(clock.now() + chrono::TimeDelta::days(1));
+        assert_eq!(sessions.pause_left(&one), Some(second * 3));
+        clock.advance(second * 3);
+        assert_eq!(sessions.pause_left(&one), None);
+        sessions.pause(&one, second);
+        assert_eq!(sessions.pause_left(&one), Some(second));
     }
 }

@@ -14,6 +14,10 @@ use std::time::{Duration, Instant};
 /// there is no room is answered at once.
 const WAITING_MAX: usize = 16;
 
+/// Orders that are remembered as told of. Between an order's commit and its wait there are moments only, and whoever asks for an order
+/// again need not wait for what has come to nothing.
+const TOLD_MAX: usize = 256;
+
 /// What is done when the wait is over.
 type Then = Box<dyn FnOnce() + Send>;
 
@@ -28,6 +32,8 @@ struct State {
     /// Somebody answers.
     is_attended: bool,
     waiters: VecDeque<Waiter>,
+    /// The last that were told of.
+    told: VecDeque<DraftOrderId>,
 }
 
 struct Waiter {
@@ -46,12 +52,13 @@ impl Waiting {
         self.state().waiters.len()
     }
 
-    /// Runs `then` when the order is told of, at the end of `wait` at the latest; at once where nobody answers, there is no room, or
-    /// `is_sent` says that it has happened already. That is asked last, so that no end falls between.
+    /// Runs `then` when the order is told of, at the end of `wait` at the latest; at once where nobody answers, there is no room, it has
+    /// been told of, or `is_sent` says that it has happened already. That is asked last, so that no end falls between.
     pub(super) fn wait(&self, order: DraftOrderId, wait: Duration, is_sent: impl FnOnce() -> bool, then: Then) {
         {
             let mut state = self.state();
-            if wait.is_zero() || !state.is_attended || state.waiters.len() >= WAITING_MAX {
+            let is_over = wait.is_zero() || state.told.contains(&order);
+            if is_over || !state.is_attended || state.waiters.len() >= WAITING_MAX {
                 drop(state);
                 return then();
             }
@@ -67,6 +74,10 @@ impl Waiting {
     /// The hand-over of this order has come to something: whoever waits for it waits no longer.
     pub(super) fn tell(&self, order: DraftOrderId) {
         let mut state = self.state();
+        if !state.told.contains(&order) {
+            state.told.truncate(TOLD_MAX - 1);
+            state.told.push_front(order);
+        }
         for waiter in state.waiters.iter_mut().filter(|waiter| waiter.order == order) {
             waiter.until = None;
         }
@@ -179,7 +190,29 @@ mod tests {
         let waiting = Arc::new(Waiting::default());
         let thread = start(waiting.clone()).expect("a thread");
         wait(&waiting, order(1), LONG, true).recv_timeout(LONG).expect("answered");
-        wait(&waiting, order(1), Duration::from_millis(1), false).recv_timeout(LONG).expect("answered");
+        wait(&waiting, order(2), Duration::from_millis(1), false).recv_timeout(LONG).expect("answered");
+        waiting.close();
+        thread.join().expect("it ends");
+    }
+
+    #[test]
+    fn what_was_told_of_before_the_wait_began_is_not_waited_for() {
+        let waiting = Arc::new(Waiting::default());
+        let thread = start(waiting.clone()).expect("a thread");
+        waiting.tell(order(1));
+        wait(&waiting, order(1), LONG, false).try_recv().expect("answered in the call");
+        // It is the last that are remembered, each once.
+        for _ in 0..2 * TOLD_MAX {
+            waiting.tell(order(2));
+        }
+        wait(&waiting, order(1), LONG, false).try_recv().expect("answered in the call");
+        for number in 0..TOLD_MAX {
+            waiting.tell(DraftOrderId::new(
+                chrono::DateTime::UNIX_EPOCH,
+                [u8::try_from(number).expect("small") ^ 0x80; 10],
+            ));
+        }
+        assert_eq!(waiting.state().told.len(), TOLD_MAX);
         waiting.close();
         thread.join().expect("it ends");
     }

@@ -65,15 +65,24 @@ impl Trouble {
     }
 }
 
-/// The draft that an answer to [`super::create`] says was made.
+/// The draft that an answer to [`super::create`] says was made of an order.
 ///
 /// # Errors
 /// A [`Trouble`] where it says otherwise, or nothing that can be understood.
-pub fn read_created(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<DraftOrder, Trouble> {
+pub fn read_created(
+    order_id: &str,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Result<DraftOrder, Trouble> {
     let document = read_document(status, retry_after, body)?;
     let payload = &document["data"]["draftOrderCreate"];
     // Whatever else is said: a draft with an id is there.
     if let Some(draft) = read_draft(&payload["draftOrder"]) {
+        // A shopper must not be sent to another's checkout, whoever has mixed up two answers on their way.
+        if !bears(&payload["draftOrder"], &tag(order_id)) {
+            return Err(Trouble::unclear("Shopify answered with a draft order that is not this order's"));
+        }
         return Ok(draft);
     }
     read_errors(&document)?;
@@ -105,8 +114,7 @@ pub fn read_found(
         let nodes = nodes.ok_or_else(|| Trouble::unclear("Shopify answered a search without a list"))?;
         for node in nodes {
             // A search may be generous; only the very tag counts.
-            let is_ours = node["tags"].as_array().is_some_and(|tags| tags.iter().any(|found| *found == tag));
-            if let Some(draft) = read_draft(node).filter(|_| is_ours) {
+            if let Some(draft) = read_draft(node).filter(|_| bears(node, &tag)) {
                 found.insert((draft.id.len(), draft.id.clone()), draft);
             }
         }
@@ -135,10 +143,13 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
 }
 
 fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, Trouble> {
-    if status == 429 && retry_after.is_none() {
-        // Some throttles come as 429 with the cost in the body.
+    if status == 429 {
+        // Whatever stands in its body: a text, nothing, or, as with some throttles, the cost.
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
-        read_errors(&document)?;
+        let after = retry_after.and_then(read_retry_after);
+        return Err(Trouble::Throttled {
+            after: after.unwrap_or_else(|| rest_by_cost(&document["extensions"]["cost"])),
+        });
     }
     read_status(status, retry_after)?;
     serde_json::from_slice(body).map_err(|_garbage| Trouble::unclear("Shopify's answer is no JSON"))
@@ -165,12 +176,16 @@ fn read_errors(document: &Value) -> Result<(), Trouble> {
         // Shopify's edge answers some refusals with a text in this place.
         _ => return Err(Trouble::unclear("Shopify answered with an error without a code")),
     };
+    let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
+    let told = plain_words(&told.join("; "));
+    // What failed within the answer failed after the work was done: a draft may well be made that its app may not look at.
+    if errors.iter().any(|error| error["path"].as_array().is_some_and(|path| path.len() > 1)) {
+        return Err(Trouble::unclear(format!("Shopify answered with an error: {told}")));
+    }
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
     if codes.contains(&"THROTTLED") {
         return Err(Trouble::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
     }
-    let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
-    let told = plain_words(&told.join("; "));
     let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
     if codes.contains(&"ACCESS_DENIED") && !has_data {
         return Err(Trouble::Blocked(format!("Shopify denies the app access: {told}")));
@@ -200,8 +215,12 @@ fn read_retry_after(text: &str) -> Option<Duration> {
 
 fn bounded(seconds: f64) -> Duration {
     let (least, most) = REST;
-    // What is no number or below zero is the least.
-    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(least, |rest| rest.clamp(least, most))
+    // What is no number or below zero is the least, what no duration holds is the most.
+    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(most, |rest| rest.clamp(least, most))
+}
+
+fn bears(node: &Value, tag: &str) -> bool {
+    node["tags"].as_array().is_some_and(|tags| tags.iter().any(|found| found == tag))
 }
 
 fn read_draft(node: &Value) -> Option<DraftOrder> {
@@ -232,11 +251,16 @@ fn user_error(error: &Value) -> String {
     if field.is_empty() { message.to_owned() } else { format!("{}: {message}", field.join(".")) }
 }
 
-/// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop.
+/// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop, or have a terminal do
+/// something.
 pub fn plain_words(text: &str) -> String {
     let names_someone = |word: &str| {
         let digits = word.bytes().filter(u8::is_ascii_digit).count();
-        word.contains('@') || word.contains("://") || word.to_ascii_lowercase().contains("myshopify") || digits >= 6
+        word.contains(char::is_control)
+            || word.contains('@')
+            || word.contains("://")
+            || word.to_ascii_lowercase().contains("myshopify")
+            || digits >= 6
     };
     let words = text.split_whitespace().map(|word| if names_someone(word) { "…" } else { word });
     words.collect::<Vec<_>>().join(" ").chars().take(WORDS_MAX).collect()
@@ -253,7 +277,7 @@ mod tests {
     use serde_json::json;
 
     fn created(status: u16, body: &Value) -> Result<DraftOrder, Trouble> {
-        read_created(status, None, body.to_string().as_bytes())
+        read_created("a", status, None, body.to_string().as_bytes())
     }
 
     fn node(number: u64, tags: &[&str]) -> Value {
@@ -268,7 +292,7 @@ mod tests {
 
     #[test]
     fn a_draft_with_an_id_was_made_whatever_else_is_said() {
-        let payload = json!({ "draftOrder": node(7, &[]), "userErrors": [] });
+        let payload = json!({ "draftOrder": node(7, &["x", "pm-a"]), "userErrors": [] });
         let draft = created(200, &json!({ "data": { "draftOrderCreate": payload } })).expect("made");
         assert_eq!((draft.id.as_str(), draft.name.as_str()), ("gid://shopify/DraftOrder/7", "#D7"));
         assert_eq!(draft.total, Some(("25.0".to_owned(), "EUR".to_owned())));
@@ -277,9 +301,18 @@ mod tests {
     }
 
     #[test]
+    fn a_draft_of_another_order_says_nothing_of_this_one() {
+        for tags in [&[][..], &["pm-ab"], &["price-matrix", "PM-A"]] {
+            let payload = json!({ "draftOrder": node(7, tags), "userErrors": [] });
+            let answer = created(200, &json!({ "data": { "draftOrderCreate": payload } }));
+            assert!(matches!(answer, Err(Trouble::Unclear { .. })), "{tags:?}: {answer:?}");
+        }
+    }
+
+    #[test]
     fn an_address_that_is_none_of_the_web_is_no_checkout() {
         for url in ["javascript:alert(1)", "http://plain.example", "https://", "https:///x", "https://a b", ""] {
-            let mut draft = node(7, &[]);
+            let mut draft = node(7, &["pm-a"]);
             draft["invoiceUrl"] = json!(url);
             let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": draft, "userErrors": [] } } });
             assert_eq!(created(200, &answer).expect("made").checkout_url, None, "{url}");
@@ -304,7 +337,7 @@ mod tests {
         for status in [200, 429] {
             assert_eq!(created(status, &body), Err(Trouble::Throttled { after: Duration::from_secs(5) }), "{status}");
         }
-        let wait = |retry_after: Option<&str>| match read_created(429, retry_after, b"") {
+        let wait = |retry_after: Option<&str>| match read_created("a", 429, retry_after, b"") {
             Err(Trouble::Throttled { after }) => after,
             other => panic!("{other:?}"),
         };
@@ -314,15 +347,62 @@ mod tests {
         for strange in [None, Some("soon"), Some("Wed, 21 Oct 2026 07:28:00 GMT")] {
             assert_eq!(wait(strange), REST_UNSAID, "{strange:?}");
         }
-        for strange in ["NaN", "-1", "inf"] {
-            assert!((REST.0..=REST.1).contains(&wait(Some(strange))), "{strange}");
+        for strange in ["NaN", "-1", "-inf"] {
+            assert_eq!(wait(Some(strange)), REST.0, "{strange}");
         }
+        for strange in ["inf", "1e300"] {
+            assert_eq!(wait(Some(strange)), REST.1, "{strange}");
+        }
+    }
+
+    #[test]
+    fn a_status_of_too_many_requests_is_a_throttle_whatever_else_is_said() {
+        for body in [
+            r#"{"errors":"Exceeded 2 calls per second for api client."}"#,
+            "<html>",
+            "",
+            r#"{"errors":[{"message":"m"}]}"#,
+        ] {
+            let answer = read_created("a", 429, None, body.as_bytes());
+            assert_eq!(answer, Err(Trouble::Throttled { after: REST_UNSAID }), "{body}");
+            let answer = read_found("a", 429, Some("9"), body.as_bytes());
+            assert_eq!(answer, Err(Trouble::Throttled { after: Duration::from_secs(9) }), "{body}");
+        }
+    }
+
+    #[test]
+    fn what_failed_within_the_answer_may_have_been_made() {
+        let error = |path: Value, code: &str| {
+            let errors = json!([{ "message": "no", "path": path, "extensions": { "code": code } }]);
+            created(200, &json!({ "data": { "draftOrderCreate": null }, "errors": errors }))
+        };
+        for code in ["ACCESS_DENIED", "THROTTLED", "MAX_COST_EXCEEDED"] {
+            let within = error(json!(["draftOrderCreate", "draftOrder", "tags"]), code);
+            assert!(matches!(within, Err(Trouble::Unclear { .. })), "{code}: {within:?}");
+        }
+        // What failed as a whole did nothing.
+        assert!(matches!(error(json!(["draftOrderCreate"]), "ACCESS_DENIED"), Err(Trouble::Blocked(_))));
+        assert!(matches!(error(json!(["draftOrderCreate"]), "THROTTLED"), Err(Trouble::Throttled { .. })));
+        assert!(matches!(error(Value::Null, "MAX_COST_EXCEEDED"), Err(Trouble::Refused(_))));
+        // And what is there in part is not a whole.
+        for code in ["ACCESS_DENIED", "MAX_COST_EXCEEDED"] {
+            let errors = json!([{ "message": "no", "extensions": { "code": code } }]);
+            let payload = json!({ "draftOrder": null, "userErrors": [] });
+            let half = created(200, &json!({ "data": { "draftOrderCreate": payload }, "errors": errors }));
+            assert!(matches!(half, Err(Trouble::Unclear { .. })), "{code}: {half:?}");
+        }
+    }
+
+    #[test]
+    fn words_that_are_kept_do_nothing_to_a_terminal_and_have_an_end() {
+        assert_eq!(plain_words("a \u{1b}[2Jb\u{7}\r\nc \u{9b}d"), "a … c …");
+        assert_eq!(plain_words(&"x ".repeat(1_000)).chars().count(), WORDS_MAX);
     }
 
     #[test]
     fn what_nobody_can_know_is_unclear() {
         let unclear = |status: u16, body: &str| {
-            matches!(read_created(status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
+            matches!(read_created("a", status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
         };
         for (status, body) in [
             (200, "<html>"),
@@ -344,7 +424,7 @@ mod tests {
         ] {
             assert!(unclear(status, body), "{status} {body}");
         }
-        let rested = read_created(503, Some("7"), b"");
+        let rested = read_created("a", 503, Some("7"), b"");
         assert!(
             matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7),
             "{rested:?}"

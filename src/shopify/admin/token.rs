@@ -11,6 +11,9 @@ pub const GRANT_PATH: &str = "/admin/oauth/access_token";
 /// How long a token lasts whose answer does not say: shorter than any that Shopify gives.
 const LIFE_UNSAID: Duration = Duration::from_secs(600);
 
+/// No token is kept for longer, whatever its answer says: Shopify's last a day.
+const LIFE_MAX: Duration = Duration::from_secs(7 * 86_400);
+
 /// A granted token.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Grant {
@@ -53,7 +56,7 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
     }
     let token = document["access_token"].as_str().filter(|token| is_token(token));
     let token = token.ok_or_else(|| Trouble::unclear("Shopify granted a token that is none"))?;
-    let life = document["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs);
+    let life = document["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs).min(LIFE_MAX);
     Ok(Grant { token: token.to_owned(), life })
 }
 
@@ -76,6 +79,14 @@ mod tests {
         let grant = read_grant(200, None, body).expect("granted");
         assert_eq!((grant.token.as_str(), grant.life.as_secs()), ("shpat_fake", 86_399));
         assert!(!format!("{grant:?}").contains("shpat"));
+        let life = |life: &str| {
+            let body = format!(r#"{{"access_token":"shpat_fake","expires_in":{life}}}"#);
+            read_grant(200, None, body.as_bytes()).expect("granted").life
+        };
+        assert_eq!((life("0"), life("18446744073709551615")), (Duration::ZERO, LIFE_MAX));
+        for strange in ["-1", "1.5", "null", "\"60\"", "1e30"] {
+            assert_eq!(life(strange), LIFE_UNSAID, "{strange}");
+        }
     }
 
     #[test]

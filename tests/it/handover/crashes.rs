@@ -2,7 +2,7 @@
 
 use super::PRODUCT;
 use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake, Fault, Manner};
-use crate::process::harness::{Machine, Process, Starting, wait_until};
+use crate::process::harness::{Dice, Machine, Process, Starting, wait_until};
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -127,4 +127,64 @@ fn killed_at_any_commit_the_order_is_at_shopify_once() {
         }
     }
     assert!(killed >= 8, "{killed} of 14 were killed");
+}
+
+/// Killed at a random step of one of a few orders that meet random faults, over and over, each is at Shopify once.
+#[test]
+fn killed_over_and_over_among_faults_each_order_is_at_shopify_once() {
+    const POINTS: [&str; 9] = [
+        "queue::claimed",
+        "queue::run",
+        "handover::noted",
+        "handover::answered",
+        "handover::looked",
+        "handover::cleared",
+        "queue::ran",
+        "queue::effects",
+        "db::after_commit",
+    ];
+    const FAULTS: [Manner; 8] = [
+        Manner::Answer,
+        Manner::Close,
+        Manner::HalfAnswer,
+        Manner::Status(502),
+        Manner::CodeWithin("ACCESS_DENIED"),
+        Manner::RetryAfter(429, 1),
+        Manner::Busy,
+        Manner::Status(401),
+    ];
+    let (machine, fake, mut dice) = (Machine::new(), Fake::start(), Dice(0x0bad_cafe));
+    // The list of the newest is what finds a draft in time here.
+    fake.state().index_lag = 3;
+    let (mut killed, mut placed) = (0, 0);
+    for round in 0..12 {
+        for _ in 0..dice.below(3) {
+            let manner = FAULTS[usize::try_from(dice.below(FAULTS.len() as u64)).expect("small")];
+            let is_clear = matches!(manner, Manner::RetryAfter(..) | Manner::Busy | Manner::Status(401));
+            let works = manner == Manner::Answer || (!is_clear && dice.below(2) == 0);
+            fake.fail(&[Fault { works, manner }]);
+        }
+        let point = POINTS[usize::try_from(dice.below(POINTS.len() as u64)).expect("small")];
+        let kill_at = format!("{point}={}", 1 + dice.below(3));
+        let mut server = serve(&machine, &fake, &[]).env("QUOTEGRID_KILL_AT", &kill_at).spawn();
+        if server.wait_ready() {
+            // Nobody need be answered: whoever is not asks again with the same key, below.
+            let _nobody_knows = post_order(server.address(), &key(&server), &format!("order-{round}"));
+        }
+        wait_until("it is killed, or all is done", || server.has_ended() || is_over(&machine));
+        killed += usize::from(server.has_ended());
+        drop(server);
+        let second = serve(&machine, &fake, &[]).ready();
+        let answer = post_order(second.address(), &key(&second), &format!("order-{round}")).expect("an answer");
+        assert_eq!(answer.0, 201, "{kill_at}: {answer:?}");
+        placed += 1;
+        wait_until("all orders are over", || is_over(&machine));
+        assert_eq!(second.stop(), Some(0));
+        let sent = "SELECT count(*) FROM draft_order_records WHERE status = 'sent'";
+        assert_eq!(machine.query::<i64>(sent), placed, "round {round}, {kill_at}");
+        assert_eq!(fake.doubles(), Vec::<String>::new(), "round {round}, {kill_at}");
+        assert_eq!(fake.state().drafts.len(), usize::try_from(placed).expect("few"), "round {round}, {kill_at}");
+    }
+    println!("{killed} of 12 were killed");
+    assert!(killed >= 4, "{killed} of 12 were killed");
 }

@@ -1,20 +1,15 @@
 //! A store that goes while its orders are on their way, and redactions while Shopify hangs.
 
 use super::fake::{Fault, Manner};
-use super::{PRODUCT, Shop, shelf};
+use super::{PRODUCT, Shop, order_unwaited};
 use crate::process::harness::wait_until;
-use quotegrid::http::{Reply, Service};
+use quotegrid::queue::Status;
 use serde_json::json;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(60);
-
-/// Orders, and does not wait for the answer.
-fn order_unwaited(shop: &Shop) {
-    shop.fixture.router.call(shop.request(&shelf()), Reply::new(|_answer| {}));
-}
 
 /// Whether `text` stands anywhere in the files, as another process sees them.
 fn is_in_files(shop: &Shop, text: &str) -> bool {
@@ -42,7 +37,7 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     let shop = Shop::new();
     shop.fake.fail(&[Fault::after(Manner::Hang)]);
     let background = shop.fixture.app.start(2).expect("threads");
-    order_unwaited(&shop);
+    let order = order_unwaited(&shop);
     shop.fake.wait_until("the call hangs", |state| state.hanging == 1);
     redact(&shop, shop.demo.shop.as_str());
     wait_until("the store is erased, though Shopify hangs", || is_erased(&shop));
@@ -57,7 +52,7 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     assert_eq!(told, 0, "no job says anything of it");
     let attempts: u64 = shop.fixture.query("SELECT count(*) FROM job_attempts WHERE error IS NOT NULL");
     assert_eq!(attempts, 0);
-    for text in ["/invoices/", "DraftOrder/1", "shpat_fake", "Oak shelf"] {
+    for text in ["/invoices/", "DraftOrder/1", "shpat_fake", "Oak shelf", &order] {
         assert!(!is_in_files(&shop, text), "{text} is in the files");
     }
     // Nor does it come back by itself.
@@ -77,6 +72,48 @@ fn an_order_whose_answer_comes_while_its_store_is_being_erased_is_not_written() 
     assert_eq!(shop.run(), None);
     assert_eq!((shop.column::<String>(&order, "status"), shop.fake.creates()), ("open".to_owned(), 0));
     assert_eq!(shop.figure("left"), 1);
+    assert_eq!((shop.fake.granted(), shop.fake.finds()), (0, 0), "nobody asks Shopify for it");
+}
+
+#[test]
+fn a_store_that_goes_while_its_token_is_asked_for_is_asked_for_nothing_more() {
+    let shop = Shop::new();
+    shop.fake.state().token_faults.push_back(Manner::Hang);
+    let background = shop.fixture.app.start(1).expect("threads");
+    order_unwaited(&shop);
+    shop.fake.wait_until("the token is asked for", |state| state.hanging == 1);
+    let domain = shop.demo.shop.to_string();
+    let answer = shop.fixture.post_webhook("app/uninstalled", &json!({ "id": 1, "myshopify_domain": domain }));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    shop.fake.let_go();
+    wait_until("its job ends", || shop.job().status == Status::Completed);
+    background.stop(GRACE);
+    assert_eq!((shop.job().attempts, shop.figure("left")), (1, 1), "at once");
+    assert_eq!((shop.fake.creates(), shop.fake.finds()), (0, 0));
+}
+
+#[test]
+fn what_shopify_answers_after_an_erasure_has_begun_is_not_written_though_the_order_is_still_there() {
+    for manner in [Manner::Answer, Manner::UserErrors, Manner::Status(502)] {
+        let shop = Shop::new();
+        shop.fake.fail(&[Fault::after(Manner::Hang)]);
+        shop.fake.state().after_hang = Some(manner);
+        let background = shop.fixture.app.start(1).expect("threads");
+        let order = order_unwaited(&shop);
+        shop.fake.wait_until("the call hangs", |state| state.hanging == 1);
+        let (domain, now) = (shop.demo.shop.clone(), shop.fixture.now());
+        let begun =
+            shop.fixture.app.db.write(move |tx| quotegrid::catalog::stores::begin_erasure(tx, now, &domain, now));
+        begun.expect("begun");
+        shop.fake.let_go();
+        wait_until("the run ends", || shop.job().status != Status::Processing && shop.fake.state().hanging == 0);
+        background.stop(GRACE);
+        let kept: (String, Option<String>, Option<String>) =
+            (shop.column(&order, "status"), shop.column(&order, "checkout_url"), shop.column(&order, "handover_error"));
+        assert_eq!(kept, ("open".to_owned(), None, None), "{manner:?}");
+        shop.settle();
+        assert_eq!(shop.fake.creates(), 1, "{manner:?}");
+    }
 }
 
 #[test]

@@ -1,7 +1,6 @@
 //! A small Admin API: a real server on loopback that grants tokens, makes draft orders and searches them as Shopify does, late index
 //! included, and fails in every way that it is told to.
 
-use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::shopify::admin::{CREATE, FIND};
 use serde_json::{Value, json};
@@ -30,8 +29,12 @@ pub(crate) enum Manner {
     RetryAfter(u16, u64),
     /// 200 with an error of this code and no data.
     Code(&'static str),
+    /// 200 with an error of this code about something within the answer, and no data: what could not be null was.
+    CodeWithin(&'static str),
     /// 200 with a cost throttle.
     Throttled,
+    /// 429 with a text where errors stand, and no Retry-After: as Shopify's edge does it.
+    Busy,
     /// The connection is closed without a byte.
     Close,
     /// 200 and something that is no JSON.
@@ -42,12 +45,24 @@ pub(crate) enum Manner {
     Endless,
     /// Nothing until the caller gives up or the fake lets go.
     Hang,
+    /// Fields of a head without end, a byte at a time, until the caller gives up or the fake lets go.
+    DripHead,
+    /// The same with the bytes of a body.
+    DripBody,
+    /// As it should, in chunks of a byte, after some interim answers.
+    Chunks,
+    /// JSON that is nested more deeply than anybody reads.
+    Deep,
+    /// The head of the next answer where the body should go on.
+    Shortened,
     /// A redirect to another host.
     Redirect,
     /// 200 with user errors.
     UserErrors,
     /// An answer with neither a draft nor an error.
     Nothing,
+    /// The draft of another order, as a cache on the way would answer.
+    Anothers,
 }
 
 /// What is to happen to one call.
@@ -75,8 +90,8 @@ pub(crate) struct Draft {
     pub(crate) input: Value,
     /// Searches that will still not find it.
     pub(crate) hidden_for: usize,
-    /// By the fake's clock: searches before this do not find it.
-    hidden_until: Option<DateTime<Utc>>,
+    /// By the time that has really passed: searches before this do not find it.
+    hidden_until: Option<Duration>,
     number: u64,
 }
 
@@ -88,16 +103,21 @@ impl Draft {
 
     fn node(&self) -> Value {
         let line = &self.input["lineItems"][0];
-        let price: f64 =
-            line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text").parse().expect("a number");
-        let total = price * line["quantity"].as_f64().expect("a number");
+        // Exactly, with the decimals of the price, and then those that Shopify adds.
+        let price = line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text");
+        let (whole, decimals) = price.split_once('.').unwrap_or((price, ""));
+        let minor: i128 = format!("{whole}{decimals}").parse().expect("a number");
+        let total = (minor * i128::from(line["quantity"].as_i64().expect("a number"))).to_string();
+        let total = format!("{total:0>width$}", width = decimals.len() + 1);
+        let (whole, decimals) = total.split_at(total.len() - decimals.len());
+        let total = format!("{whole}.{decimals}0");
         let currency = &line["originalUnitPriceWithCurrency"]["currencyCode"];
         json!({
             "id": format!("gid://shopify/DraftOrder/{}", self.number),
             "name": format!("#S{}", self.number),
             "invoiceUrl": format!("https://{}/invoices/{}", self.shop, self.number),
             "tags": self.input["tags"],
-            "totalPriceSet": { "presentmentMoney": { "amount": format!("{total:.2}"), "currencyCode": currency } },
+            "totalPriceSet": { "presentmentMoney": { "amount": total, "currencyCode": currency } },
         })
     }
 }
@@ -111,10 +131,14 @@ pub(crate) struct State {
     pub(crate) find_faults: VecDeque<Manner>,
     /// What happens to every call that creates, when no other fault is left.
     pub(crate) always: Option<Fault>,
+    /// How calls that have hung end.
+    pub(crate) after_hang: Option<Manner>,
+    /// Whose calls for a draft all hang.
+    pub(crate) hangs: Option<String>,
     /// Searches that do not find a new draft.
     pub(crate) index_lag: usize,
-    /// The clock of the test, and by it how long a new draft is not found.
-    pub(crate) index_lag_time: Option<(Arc<ManualClock>, TimeDelta)>,
+    /// The clock of the test, and by its uptime how long a new draft is not found.
+    pub(crate) index_lag_time: Option<(Arc<ManualClock>, Duration)>,
     /// Whether the list of the newest is as late as the search.
     pub(crate) newest_is_late: bool,
     pub(crate) token_life: u64,
@@ -216,6 +240,22 @@ impl Fake {
         let state = self.state();
         let mut seen = HashSet::new();
         state.drafts.iter().map(|draft| draft.tag().to_owned()).filter(|tag| !seen.insert(tag.clone())).collect()
+    }
+
+    /// The merchant makes a copy of an order's draft, tags and all.
+    pub(crate) fn copy_draft_of(&self, order: &str) {
+        let tag = format!("pm-{order}");
+        let mut state = self.state();
+        state.number += 1;
+        let number = state.number;
+        let copied = state.drafts.iter().find(|draft| draft.tag() == tag).expect("a draft").clone();
+        state.drafts.push(Draft { number, ..copied });
+    }
+
+    /// The merchant deletes every draft of an order.
+    pub(crate) fn delete_drafts_of(&self, order: &str) {
+        let tag = format!("pm-{order}");
+        self.state().drafts.retain(|draft| draft.tag() != tag);
     }
 
     pub(crate) fn drafts_of(&self, order: &str) -> usize {
@@ -321,13 +361,15 @@ impl Shared {
         let (fault, made) = {
             let mut state = self.lock();
             state.creates += 1;
-            let fault = state.create_faults.pop_front().or(state.always);
+            let hangs = state.hangs.as_deref() == Some(shop);
+            let hang = hangs.then_some(Fault::before(Manner::Hang));
+            let fault = hang.or_else(|| state.create_faults.pop_front()).or(state.always);
             let fault = fault.unwrap_or(Fault::after(Manner::Answer));
             let hidden_for = state.index_lag;
             let made = fault.works.then(|| {
                 state.number += 1;
                 let number = state.number;
-                let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.now() + *lag);
+                let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.uptime() + *lag);
                 let draft = Draft { shop: shop.to_owned(), input: input.clone(), hidden_for, hidden_until, number };
                 let node = draft.node();
                 state.drafts.push(draft);
@@ -345,7 +387,7 @@ impl Shared {
         let (manner, tagged, newest) = {
             let mut state = self.lock();
             state.finds += 1;
-            let now = state.index_lag_time.as_ref().map(|(clock, _)| clock.now());
+            let now = state.index_lag_time.as_ref().map(|(clock, _)| clock.uptime());
             let is_known = |draft: &Draft| draft.hidden_for == 0 && draft.hidden_until <= now;
             let of_shop: Vec<&Draft> = state.drafts.iter().filter(|draft| draft.shop == shop).collect();
             let is_late = state.newest_is_late;
@@ -377,6 +419,20 @@ impl Shared {
             Manner::Status(status) => answer(socket, status, "", "{}"),
             Manner::RetryAfter(status, seconds) => answer(socket, status, &format!("Retry-After: {seconds}\r\n"), "{}"),
             Manner::Code(name) => answer(socket, 200, "", &code(name, "It failed").to_string()),
+            Manner::CodeWithin(name) => {
+                let mut body = code(name, "It may not be looked at");
+                body["data"] = json!({ "draftOrderCreate": null, "tagged": null, "newest": null });
+                body["errors"][0]["path"] = json!(["draftOrderCreate", "draftOrder", "totalPriceSet"]);
+                answer(socket, 200, "", &body.to_string());
+            }
+            Manner::Busy => {
+                answer(
+                    socket,
+                    429,
+                    "",
+                    &json!({ "errors": "Exceeded 2 calls per second for api client." }).to_string(),
+                );
+            }
             Manner::Throttled => {
                 let mut body = code("THROTTLED", "Throttled");
                 let status = json!({ "maximumAvailable": 2000.0, "currentlyAvailable": 0, "restoreRate": 100.0 });
@@ -404,7 +460,34 @@ impl Shared {
             }
             Manner::Hang => {
                 self.hang(socket);
-                answer(socket, 200, "", &good.to_string());
+                let manner = self.lock().after_hang.unwrap_or(Manner::Answer);
+                self.end(socket, manner, good);
+            }
+            Manner::DripHead => {
+                send(socket, b"HTTP/1.1 200 OK\r\nX-Drip: ");
+                self.drip(socket);
+            }
+            Manner::DripBody => {
+                send(socket, b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
+                self.drip(socket);
+            }
+            Manner::Chunks => {
+                let interim = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+                let mut text = format!("{interim}{head}").into_bytes();
+                for byte in good.to_string().bytes() {
+                    text.extend(*b"1\r\n");
+                    text.push(byte);
+                    text.extend(*b"\r\n");
+                }
+                text.extend(*b"0\r\n\r\n");
+                send(socket, &text);
+            }
+            Manner::Deep => answer(socket, 200, "", &"[".repeat(500_000)),
+            Manner::Shortened => {
+                let text = good.to_string();
+                let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len() - 1);
+                send(socket, format!("{head}{text}HTTP/1.1 200 OK\r\n").as_bytes());
             }
             Manner::Redirect => answer(socket, 302, "Location: http://127.0.0.1:1/elsewhere\r\n", ""),
             Manner::UserErrors => {
@@ -412,7 +495,24 @@ impl Shared {
                 let payload = json!({ "draftOrder": null, "userErrors": errors });
                 answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
             }
+            Manner::Anothers => {
+                let mut other = json!({ "id": "gid://shopify/DraftOrder/999", "name": "#S999", "tags": ["price-matrix", "pm-other"] });
+                other["invoiceUrl"] = json!("https://other.myshopify.com/invoices/999");
+                let payload = json!({ "draftOrder": other, "userErrors": [] });
+                let lists = json!({ "nodes": [other] });
+                let data = json!({ "draftOrderCreate": payload, "tagged": lists, "newest": lists });
+                answer(socket, 200, "", &json!({ "data": data }).to_string());
+            }
             Manner::Nothing => answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": null } }).to_string()),
+        }
+    }
+
+    /// A byte, and a rest, until the fake lets go, or the caller has.
+    fn drip(&self, mut socket: &TcpStream) {
+        let mut state = self.lock();
+        let seen = state.let_go;
+        while state.let_go == seen && socket.write_all(b"x").is_ok() {
+            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
         }
     }
 

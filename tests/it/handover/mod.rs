@@ -9,10 +9,11 @@ mod rounds;
 mod settings;
 mod waiting;
 
+use crate::process::harness::wait_until;
 use fake::{CLIENT_ID, CLIENT_SECRET, Fake};
 use quotegrid::config::Secret;
 use quotegrid::demo::DemoStore;
-use quotegrid::http::{Headers, Method, Request, Response};
+use quotegrid::http::{Headers, Method, Reply, Request, Response, Service};
 use quotegrid::orders::handover::{DRAFT_ORDER_HANDOVER, Options};
 use quotegrid::queue::{Filter, Job, Step};
 use quotegrid::testing::Fixture;
@@ -139,6 +140,16 @@ impl Shop {
         assert_eq!(id.rsplit('/').next(), name.strip_prefix("#S"));
         assert_eq!(self.column::<Option<i64>>(order, "handover_attempted_at"), None);
     }
+}
+
+/// Places an order, does not wait for the answer, and returns its id once it is written.
+fn order_unwaited(shop: &Shop) -> String {
+    let before: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records");
+    shop.fixture.router.call(shop.request(&shelf()), Reply::new(|_answer| {}));
+    wait_until("the order is written", || {
+        shop.fixture.query::<u64>("SELECT count(*) FROM draft_order_records") > before
+    });
+    shop.fixture.query("SELECT id FROM draft_order_records ORDER BY number DESC LIMIT 1")
 }
 
 fn shelf() -> Value {

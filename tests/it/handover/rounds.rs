@@ -1,15 +1,26 @@
 //! Rounds of random faults: whatever happens, in whatever order, each order is at Shopify once in the end.
 
-use super::Shop;
 use super::fake::{Fault, Manner};
+use super::{Shop, order_unwaited};
 use crate::process::harness::Dice;
 use chrono::TimeDelta;
+use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::{Filter, Status};
 use std::time::Duration;
 
 /// Every manner but to hang, which takes real time.
-const MANNERS: [Manner; 17] = [
+const MANNERS: [Manner; 27] = [
+    Manner::Anothers,
     Manner::Answer,
+    Manner::Chunks,
+    Manner::Status(401),
+    Manner::Status(408),
+    Manner::Status(430),
+    Manner::CodeWithin("ACCESS_DENIED"),
+    Manner::CodeWithin("THROTTLED"),
+    Manner::Busy,
+    Manner::Deep,
+    Manner::Shortened,
     Manner::Status(500),
     Manner::Status(502),
     Manner::Status(403),
@@ -32,8 +43,9 @@ const MANNERS: [Manner; 17] = [
 fn is_clear(manner: Manner) -> bool {
     matches!(
         manner,
-        Manner::Status(403 | 404 | 422)
+        Manner::Status(401 | 403 | 404 | 422)
             | Manner::RetryAfter(429, _)
+            | Manner::Busy
             | Manner::Code("ACCESS_DENIED")
             | Manner::Throttled
             | Manner::Redirect
@@ -47,7 +59,7 @@ fn manner(dice: &mut Dice) -> Manner {
 
 fn fault(dice: &mut Dice) -> Fault {
     let manner = manner(dice);
-    let works = manner == Manner::Answer || (!is_clear(manner) && dice.below(2) == 0);
+    let works = matches!(manner, Manner::Answer | Manner::Chunks) || (!is_clear(manner) && dice.below(2) == 0);
     Fault { works, manner }
 }
 
@@ -61,14 +73,39 @@ fn some<T>(dice: &mut Dice, most: u64, mut make: impl FnMut(&mut Dice) -> T) -> 
 fn plan(shop: &Shop, dice: &mut Dice) {
     let creates = some(dice, 4, fault);
     let finds = some(dice, 3, manner);
-    let tokens = some(dice, 1, manner);
-    let lag = TimeDelta::seconds(i64::try_from(dice.below(500)).expect("small"));
+    let tokens = some(dice, 2, manner);
+    let lag = Duration::from_secs(dice.below(500));
     let mut state = shop.fake.state();
     state.create_faults.extend(creates);
     state.find_faults.extend(finds);
     state.token_faults.extend(tokens);
     state.newest_is_late = dice.below(2) == 0;
     state.index_lag_time = Some((shop.fixture.clock.clone(), lag));
+}
+
+/// Lets time pass until every job has ended, while somebody sets the clock, and enqueues jobs by hand for what has one.
+fn settle_roughly(shop: &Shop, dice: &mut Dice, placed: &[String]) {
+    for _ in 0..dice.below(4) {
+        for _ in 0..=dice.below(3) {
+            shop.fixture.run_next();
+        }
+        match dice.below(4) {
+            0 => {
+                let by = TimeDelta::seconds(i64::try_from(dice.below(3 * 3_600)).expect("small"));
+                let now = shop.fixture.now();
+                shop.fixture.clock.set(if dice.below(2) == 0 { now + by } else { now - by });
+            }
+            1 => {
+                let order = &placed[usize::try_from(dice.below(placed.len() as u64)).expect("small")];
+                shop.fixture.enqueue(DRAFT_ORDER_HANDOVER, serde_json::json!({ "draftOrderId": order }));
+            }
+            2 => {
+                shop.fixture.advance(Duration::from_secs(dice.below(100)));
+            }
+            _ => shop.fake.revoke_tokens(),
+        }
+    }
+    shop.settle();
 }
 
 /// Orders that Shopify refused are tried again by hand, as their operator would.
@@ -93,7 +130,7 @@ fn over_two_hundred_rounds_of_faults_no_order_is_made_twice_and_none_is_lost() {
             shop.fake.revoke_tokens();
         }
         let placed: Vec<String> = (0..=dice.below(3)).map(|_| shop.order()).collect();
-        shop.settle();
+        settle_roughly(&shop, &mut dice, &placed);
         while retry_failed(&shop) > 0 {
             refused += 1;
             shop.settle();
@@ -122,7 +159,7 @@ fn with_threads_beside_each_other_no_order_is_made_twice_and_none_is_lost() {
         .flat_map(|_| {
             plan(&shop, &mut dice);
             // Nobody waits: the answers would each take as long as the clock stands still.
-            (0..6).map(|_| place_unwaited(&shop)).collect::<Vec<_>>()
+            (0..6).map(|_| order_unwaited(&shop)).collect::<Vec<_>>()
         })
         .collect();
     let until = std::time::Instant::now() + Duration::from_secs(120);
@@ -140,15 +177,4 @@ fn with_threads_beside_each_other_no_order_is_made_twice_and_none_is_lost() {
     background.stop(Duration::from_secs(60));
     assert_eq!(shop.fake.doubles(), Vec::<String>::new());
     orders.iter().for_each(|order| shop.assert_sent(order));
-}
-
-/// Places an order and does not wait for the answer.
-fn place_unwaited(shop: &Shop) -> String {
-    use quotegrid::http::{Reply, Service};
-    let before: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records");
-    shop.fixture.router.call(shop.request(&super::shelf()), Reply::new(|_answer| {}));
-    crate::process::harness::wait_until("the order is written", || {
-        shop.fixture.query::<u64>("SELECT count(*) FROM draft_order_records") > before
-    });
-    shop.fixture.query("SELECT id FROM draft_order_records ORDER BY number DESC LIMIT 1")
 }

@@ -67,6 +67,19 @@ fn what_shopify_cannot_do_now_is_answered_at_once_with_our_own_page() {
 }
 
 #[test]
+fn whoever_asks_again_for_what_has_come_to_nothing_does_not_wait_for_it() {
+    let shop = Shop::with(for_ever);
+    shop.fake.fail(&[Fault::before(Manner::UserErrors)]);
+    let background = shop.fixture.app.start(2).expect("threads");
+    let request = shop.request(&shelf());
+    let first = body(&shop.fixture.call(request.clone()));
+    let again = body(&shop.fixture.call(request));
+    assert!(is_ours(&again), "{again}");
+    assert_eq!(again, first);
+    background.stop(GRACE);
+}
+
+#[test]
 fn past_the_deadline_the_answer_is_our_page_and_the_order_goes_over_later_once() {
     let shop = Shop::with(|options| {
         for_ever(options);

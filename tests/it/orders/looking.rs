@@ -123,6 +123,34 @@ fn the_commands_list_and_show_orders() {
 }
 
 #[test]
+fn an_order_says_what_became_of_it_at_shopify() {
+    let fixture = Fixture::new();
+    fixture.demo_store();
+    let (_, text) = command(&fixture, &["orders", "show", "12"]);
+    assert!(!text.contains("at Shopify") && !text.contains("handed"), "{text}");
+    let written: quotegrid::db::Result<()> = fixture.app.db.write(|tx| {
+        Ok(tx.execute_batch(
+            "UPDATE draft_order_records SET handover_error = 'Shopify refuses the order: title: is bad' WHERE number = 12;
+             UPDATE draft_order_records SET status = 'sent', shopify_order_name = '#S7', shopify_total_minor = 12345,
+                 checkout_url = 'https://pay.example/7' WHERE number = 11",
+        )?)
+    });
+    written.expect("written");
+    let (_, refused) = command(&fixture, &["orders", "show", "12"]);
+    assert!(
+        refused.lines().any(|line| line == "not handed over: Shopify refuses the order: title: is bad"),
+        "{refused}"
+    );
+    let (_, sent) = command(&fixture, &["orders", "show", "11"]);
+    for line in ["order       #D11 (sent)", "at Shopify  #S7", "checkout    https://pay.example/7"] {
+        assert!(sent.lines().any(|found| found == line), "{line}: {sent}");
+    }
+    let (_, document) = command(&fixture, &["orders", "show", "11", "--json"]);
+    let document: Value = serde_json::from_str(&document).expect("JSON");
+    assert_eq!(document["shopifyTotal"], "123.45");
+}
+
+#[test]
 fn the_export_holds_orders_and_opens_no_page() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();

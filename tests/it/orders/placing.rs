@@ -402,3 +402,32 @@ fn a_product_without_groups_of_its_own_takes_no_options_and_an_empty_grid_is_no_
     let answer = body(&order(&server, &shop.key.key, &wanted));
     assert_eq!((&answer["price"], &answer["total"], &answer["basePrice"]), (&json!(0), &json!("0.00"), &json!(10)));
 }
+
+#[test]
+fn the_largest_amount_is_sold_to_its_last_digit_and_nothing_beyond_it() {
+    let server = Server::new();
+    let shop = server.shop_in("a.myshopify.com", "KWD", Unit::Mm);
+    let largest = matrix(&[300, 600], &[200], &[vec![Some(999_999_999_999_999), Some(1)]], Outside::Reject);
+    let dear = server.matrix(shop.scope, "Dear", largest);
+    server.assign(shop.scope, "7", dear);
+    let (group, choices) = server.group(shop.scope, "7", "Edge", Requirement::Optional, &[fixed(1)]);
+    let ask = |width: u32, quantity: u32, options: Value| {
+        let wanted = json!({"productId": "7", "width": width, "height": 200, "quantity": quantity, "options": options});
+        order(&server, &shop.key.key, &wanted)
+    };
+    let placed = ask(300, 1, json!([]));
+    let answer = body(&placed);
+    assert_eq!(
+        (&answer["total"], answer["price"].to_string()),
+        (&json!("999999999999.999"), "999999999999.999".into())
+    );
+    let shown = String::from_utf8(page(&server, &placed).body).expect("text");
+    assert!(shown.contains("999\u{202f}999\u{202f}999\u{202f}999.999\u{a0}KWD"), "{shown}");
+    let least = body(&ask(600, 10_000, json!([])));
+    assert_eq!((&least["total"], &least["price"]), (&json!("10.000"), &json!(0.001)));
+    let dearer = json!([{"optionGroupId": group.to_string(), "choiceId": choices[0].to_string()}]);
+    for refused in [ask(300, 2, json!([])), ask(300, 1, dearer)] {
+        assert_eq!((refused.status, &body(&refused)["code"]), (422, &json!("price_too_large")));
+    }
+    assert_orders(&server, 2);
+}
