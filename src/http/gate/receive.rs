@@ -53,7 +53,13 @@ pub(crate) enum Step {
     /// A request is whole.
     Whole(Whole),
     /// The connection must end, with this answer.
-    Refused(Refusal, String),
+    Refused {
+        refusal: Refusal,
+        /// The request's name.
+        id: String,
+        /// It asks for a head alone, and so must be refused with one.
+        is_head: bool,
+    },
 }
 
 /// Which part of a request is awaited: each has its deadline.
@@ -113,6 +119,11 @@ impl Receiver {
         }
     }
 
+    /// Whether the request that is being received is a HEAD, as far as can be told.
+    pub(crate) fn asks_for_head(&self) -> bool {
+        self.body.as_ref().map_or_else(|| self.input.starts_with(b"HEAD "), |body| body.whole.asked.is_head)
+    }
+
     /// Works on what has been pushed, until more is needed or something has come of it.
     pub(crate) fn step(&mut self, rules: &Rules, peer: IpAddr) -> Step {
         if self.body.is_none() {
@@ -123,7 +134,9 @@ impl Receiver {
                         return Step::Continue;
                     }
                 }
-                Err(refusal) => return Step::Refused(refusal, rules.next_id()),
+                Err(refusal) => {
+                    return Step::Refused { refusal, id: rules.next_id(), is_head: self.asks_for_head() };
+                }
             }
         }
         match self.read_body(rules) {
@@ -136,8 +149,9 @@ impl Receiver {
                 None => Step::More,
             },
             Err(refusal) => {
+                let is_head = self.asks_for_head();
                 let id = self.body.take().map_or_else(|| rules.next_id(), |body| body.whole.asked.id);
-                Step::Refused(refusal, id)
+                Step::Refused { refusal, id, is_head }
             }
         }
     }
@@ -295,7 +309,7 @@ mod tests {
                         let head = String::from_utf8(head).expect("the private head is ASCII");
                         outcome.requests.push((head, whole.body.bytes().to_vec()));
                     }
-                    Step::Refused(refusal, _) => {
+                    Step::Refused { refusal, .. } => {
                         outcome.refusal = Some(refusal);
                         return outcome;
                     }

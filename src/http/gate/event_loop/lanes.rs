@@ -14,8 +14,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A client may always have this much to take. While it has more, and all together have as much as they may, no more is read
-/// from its lane.
-const OUTPUT_FREE: usize = 64 * 1024;
+/// from its lane; nor is more than this read at once then, so that thousands who take nothing stay within the memory.
+const OUTPUT_FREE: usize = 16 * 1024;
 
 impl EventLoop {
     fn lane_mut(&mut self, lane: usize) -> Option<&mut Lane> {
@@ -37,25 +37,17 @@ impl EventLoop {
         self.lane_mut(place)?.serving.iter_mut().find(|serving| serving.client == Some(key))
     }
 
-    /// Gives waiting requests to free lanes. The last few lanes are for urgent ones.
+    /// Gives waiting requests to free lanes. A few lanes are for urgent ones.
     pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(place) = self.free_lanes.last().copied() {
-            let mut burst = Vec::new();
-            if let Some(urgent) = self.take_waiting(place, true, |_| true, now) {
-                burst.push(urgent);
-            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes
-                && let Some(first) = self.take_waiting(place, false, |_| true, now)
+            let Some(first) = self.take_next(place, now) else { return };
+            let may_share = first.1.may_share;
+            let mut burst = vec![first];
+            while may_share
+                && burst.len() < self.rules.limits.burst
+                && let Some(next) = self.take_waiting(place, false, |next| next.may_share, now)
             {
-                let may_share = first.1.may_share;
-                burst.push(first);
-                while may_share
-                    && burst.len() < self.rules.limits.burst
-                    && let Some(next) = self.take_waiting(place, false, |next| next.may_share, now)
-                {
-                    burst.push(next);
-                }
-            } else {
-                return;
+                burst.push(next);
             }
             self.free_lanes.pop();
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { continue };
@@ -69,6 +61,24 @@ impl EventLoop {
                 self.lose_lane(place, &error);
             }
         }
+    }
+
+    /// Takes the request whose turn it is for the lane at `place`. Urgent ones go first until they have the lanes that are kept for
+    /// them, and last from there on: anybody can ask for them, and whoever asks for nothing else must not keep webhooks out.
+    fn take_next(&mut self, place: usize, now: Instant) -> Option<(usize, Whole)> {
+        let kept = self.rules.limits.urgent_lanes;
+        let urgent = self.lanes.iter().flatten().filter(|lane| lane.is_urgent && !lane.serving.is_empty()).count();
+        if urgent < kept.max(1)
+            && let Some(next) = self.take_waiting(place, true, |_| true, now)
+        {
+            return Some(next);
+        }
+        if self.free_lanes.len() > kept.saturating_sub(urgent)
+            && let Some(next) = self.take_waiting(place, false, |_| true, now)
+        {
+            return Some(next);
+        }
+        self.take_waiting(place, true, |_| true, now)
     }
 
     /// Takes the next request from its queue for the lane at `place`, where there is one that `fits`.
@@ -125,8 +135,9 @@ impl EventLoop {
                 return;
             }
             let client = lane.serving.front().and_then(|serving| serving.client);
+            let is_full = self.output_bytes > self.rules.limits.answers_bytes;
             if let Some(key) = client
-                && self.output_bytes > self.rules.limits.answers_bytes
+                && is_full
                 && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
             {
                 // Read on when the client has taken some of it.
@@ -134,7 +145,8 @@ impl EventLoop {
             }
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return };
             lane.is_paused = false;
-            match lane.read(&mut self.scratch) {
+            let at_once = if is_full { OUTPUT_FREE } else { self.scratch.len() };
+            match lane.read(&mut self.scratch[..at_once]) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => {
                     if self.take_answer(place, bytes) == Err(Broken) {
@@ -202,6 +214,8 @@ impl EventLoop {
                 (head.body, true)
             };
             let here = left.min(fresh.len());
+            // Not twice as much as is needed, as a Vec would take by itself: what is counted is what is held.
+            output.reserve_exact(here);
             output.extend_from_slice(&fresh[..here]);
             fresh = &fresh[here..];
             serving.body_left = Some(left - here);
@@ -210,6 +224,7 @@ impl EventLoop {
                     // Set before the first write: no client can put it off by taking a byte now and then.
                     let pace = Duration::from_secs((left / limits.write_bytes_per_second.max(1)) as u64);
                     self.timers.set(&mut client.deadline, now + limits.write_time + pace, key, client.serial);
+                    client.waited_for_since = now;
                 }
                 if left == here {
                     client.phase = Phase::Answering(if serving.asked.keep_alive { Then::Next } else { Then::Close });
@@ -254,7 +269,7 @@ impl EventLoop {
             Then::Next => {
                 client.phase = Phase::Receiving;
                 client.served = true;
-                client.idle_since = now;
+                client.waited_for_since = now;
                 client.awaited = Awaited::Start;
                 self.set_deadline(key, now + self.rules.limits.idle_time);
                 self.resumed.push(key);
@@ -272,6 +287,7 @@ impl EventLoop {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.end_output();
         client.phase = Phase::Lingering;
+        client.waited_for_since = now;
         client.receiver = Receiver::default();
         self.set_deadline(key, now + LINGER);
         self.resumed.push(key);
@@ -287,7 +303,7 @@ impl EventLoop {
             match serving.client {
                 // Half an answer is out: cutting the connection is the only way to say so.
                 Some(key) if serving.body_left.is_some() => self.close(key),
-                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id),
+                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id, serving.asked.is_head),
                 None => {}
             }
         }
