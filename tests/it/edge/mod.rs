@@ -6,3 +6,4 @@ mod hostile;
 mod refusals;
 mod requests;
 mod stopping;
+mod target;
