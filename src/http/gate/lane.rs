@@ -4,7 +4,7 @@
 use super::client::{Output, Serving};
 use super::limits::Body;
 use super::private::Burst;
-use super::receive::Whole;
+use super::receive::{Class, Whole};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -60,8 +60,8 @@ impl Lane {
 
     /// Takes a request of the client `key`, alone or as one of a burst.
     pub(crate) fn take(&mut self, whole: Whole, key: usize, secret: &str, burst: Option<Burst>) {
-        let Whole { head, body, asked, is_urgent, .. } = whole;
-        self.is_urgent = is_urgent;
+        let Whole { head, body, asked, class, .. } = whole;
+        self.is_urgent = class == Class::Urgent;
         head.write(secret, &asked, body.bytes().len(), burst, &mut self.head.bytes);
         if body.bytes().len() <= COPIED_BODY_MAX {
             self.head.bytes.extend_from_slice(body.bytes());

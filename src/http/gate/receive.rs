@@ -37,10 +37,20 @@ pub(crate) struct Whole {
     pub(crate) head: Draft,
     pub(crate) body: Body,
     pub(crate) asked: Asked,
-    /// Must be answered through any overload.
-    pub(crate) is_urgent: bool,
+    pub(crate) class: Class,
     /// May go with others on one lane.
     pub(crate) may_share: bool,
+}
+
+/// What a request waits among until there is a lane for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Must be answered through any overload.
+    Urgent,
+    /// Webhooks.
+    Shared,
+    /// All others.
+    Other,
 }
 
 /// What has come of the bytes so far.
@@ -176,6 +186,13 @@ impl Receiver {
         };
         let id = id.unwrap_or_else(|| rules.next_id());
         let path = head.target.split('?').next().unwrap_or_default();
+        let class = if limits.urgent_paths.contains(&path) {
+            Class::Urgent
+        } else if head.method == "POST" && limits.is_shared(path) {
+            Class::Shared
+        } else {
+            Class::Other
+        };
         let whole = Whole {
             head: Draft::new(&head, through_proxy),
             body: Body::new(rules.purse.clone()),
@@ -186,8 +203,8 @@ impl Receiver {
                 is_head: head.method == "HEAD",
                 keep_alive: head.keep_alive,
             },
-            is_urgent: limits.urgent_paths.contains(&path),
-            may_share: head.method == "POST" && limits.is_shared(path),
+            class,
+            may_share: class == Class::Shared,
         };
         let rest = match head.framing {
             Framing::None => Rest::Length(0),

@@ -3,6 +3,7 @@
 mod answers;
 pub(crate) mod harness;
 mod hostile;
+mod manners;
 mod refusals;
 mod requests;
 mod stopping;

@@ -1,10 +1,11 @@
 //! `quotegrid serve` as somebody's target, with Shopify's webhooks going on beside whatever is done to it.
 
 use super::harness::Wire;
-use crate::process::harness::{Answer, Client, Hook, Ledger, Machine, Process, wait_until};
+use crate::process::harness::{Answer, Client, Hook, Ledger, Machine, PATIENCE, Process};
 use quotegrid::shopify::Topic;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 /// What the server may take in memory, whatever is done to it.
 const MEMORY_MAX_KIB: u64 = 150 * 1024;
@@ -88,13 +89,25 @@ impl Target {
         Held { threads: self.figure("Threads"), descriptors: self.descriptors().len() }
     }
 
-    /// Waits until nothing is left of those that have gone. Two more are let pass: what works jobs off or keeps house may just be
-    /// at something.
+    /// What it holds when it has been at work and has nothing left to do.
+    pub(crate) fn held_at_rest(&self) -> Held {
+        self.post();
+        self.machine.settle();
+        self.held()
+    }
+
+    /// Waits until nothing is left of the thousands that have gone. A few more are let pass: connections to the database are opened
+    /// when they are first needed, and what keeps house may just be at something.
     pub(crate) fn wait_for_no_more_than(&self, before: Held) {
-        wait_until("no thread and no descriptor is left over", || {
+        let until = Instant::now() + PATIENCE;
+        loop {
             let now = self.held();
-            now.threads <= before.threads + 2 && now.descriptors <= before.descriptors + 2
-        });
+            if now.threads <= before.threads + 4 && now.descriptors <= before.descriptors + 16 {
+                return;
+            }
+            assert!(Instant::now() < until, "{before:?} have become {now:?}\n{}", self.server.log());
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Lets it open this many descriptors and no more from now on; its hard limit stays.

@@ -114,28 +114,23 @@ impl EventLoop {
     fn make_room(&mut self, dispensable: &mut Option<Vec<usize>>, now: Instant) -> bool {
         let keys = dispensable.get_or_insert_with(|| self.dispensable(now));
         let Some(key) = keys.pop() else { return false };
-        if self
-            .clients
-            .get_mut(key)
-            .is_some_and(|client| !client.is_idle() && !matches!(client.phase, Phase::Lingering))
-        {
-            debug!("the house is full, a connection that is slow has to go");
-            self.metrics.count_refusal("too_slow_when_full");
-        }
+        self.metrics.count_refusal("made_room");
         self.close(key);
         true
     }
 
-    /// The connections that can be done without, the first of them last, and no more than are accepted at once: those that have
-    /// not said a word, once they have had the time to; then those that are idle, and then those that are slow to send their request
-    /// or to take their answer, or that have been told to go; in each case the one that has been waited for the longest. So silence
-    /// and drips, from however many addresses, keep nobody out.
+    /// The connections that can be done without, the first of them last, and no more than are accepted at once. First come those
+    /// whose clients have ended their half, which mostly means that they have gone, and those that have not said a word, once they
+    /// have had the time to; then those that are idle; then those that are slow to send their request or to take their answer, or that
+    /// have been told to go. In each case the one that has been waited for the longest. So silence, drips and requests of those who
+    /// do not stay, from however many addresses, keep nobody out.
     fn dispensable(&mut self, now: Instant) -> Vec<usize> {
         let mut found = Vec::new();
         for key in self.clients.keys() {
             let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_turned_away) else { continue };
             let has_had_time = now.saturating_duration_since(client.waited_for_since) >= PATIENCE_WHEN_FULL;
             let rank = match client.phase {
+                _ if client.read_closed => 0,
                 Phase::Receiving if client.is_idle() => u8::from(client.served || !has_had_time),
                 Phase::Receiving | Phase::Answering(_) if has_had_time => 2,
                 Phase::Lingering => 2,

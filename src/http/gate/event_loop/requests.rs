@@ -65,8 +65,7 @@ impl EventLoop {
                     self.flush(key);
                 }
                 Step::Whole(whole) => {
-                    let queue = if whole.is_urgent { &mut self.urgent } else { &mut self.queue };
-                    queue.push_back((key, client.serial));
+                    self.waiting.of(whole.class).push_back((key, client.serial));
                     client.phase = Phase::Queued(Box::new(whole));
                     self.metrics.requests_waiting.inc();
                     self.set_deadline(key, Instant::now() + self.rules.limits.queue_time);
