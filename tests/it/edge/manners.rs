@@ -146,7 +146,8 @@ fn no_path_is_so_odd_that_the_server_is_at_fault() {
     ];
     let mut wire = target.connect();
     let mut asked = 0;
-    for (_, pattern) in quotegrid::http::routes::all() {
+    // A verification starts a process of its own each time, whatever stands behind its path.
+    for (_, pattern) in quotegrid::http::routes::all().filter(|(_, pattern)| !pattern.ends_with("/gdpr/verify")) {
         for odd in odd {
             let mut path = String::new();
             let mut rest = pattern;
