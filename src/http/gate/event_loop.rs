@@ -178,7 +178,7 @@ impl EventLoop {
     }
 
     /// Runs until the gate is stopped.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(&mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.is_over() {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
@@ -202,6 +202,11 @@ impl EventLoop {
             self.metrics.body_bytes.set(i64::try_from(self.rules.purse.spent()).unwrap_or(i64::MAX));
         }
         self.metrics.connections.set(0);
+    }
+
+    /// The listener, unless it has been closed in order to stop.
+    pub(crate) fn into_listener(self) -> Option<std::net::TcpListener> {
+        self.listener.map(Into::into)
     }
 
     /// Does what has come of the last step, until nothing more comes of it.

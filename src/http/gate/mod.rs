@@ -79,9 +79,8 @@ impl StopSignal {
     }
 }
 
-/// What another event loop can be made of, should the present one panic.
+/// What another event loop can be made of, beside the listener, should the present one panic.
 struct Spare {
-    listener: TcpListener,
     lanes: usize,
     open_lane: OpenLane,
     secret: String,
@@ -91,22 +90,21 @@ struct Spare {
 }
 
 impl Spare {
-    fn of(parts: &Parts) -> io::Result<Self> {
-        Ok(Self {
-            listener: parts.listener.try_clone()?,
+    fn of(parts: &Parts) -> Self {
+        Self {
             lanes: parts.lanes.len(),
             open_lane: parts.open_lane.clone(),
             secret: parts.secret.clone(),
             id_prefix: parts.id_prefix.clone(),
             limits: parts.limits.clone(),
             metrics: parts.metrics.clone(),
-        })
+        }
     }
 
     /// The parts of the event loop that comes after `panics` others. Its requests are named otherwise than theirs.
-    fn parts(&self, panics: u32) -> io::Result<Parts> {
+    fn parts(&self, listener: &TcpListener, panics: u32) -> io::Result<Parts> {
         Ok(Parts {
-            listener: self.listener.try_clone()?,
+            listener: listener.try_clone()?,
             lanes: (0..self.lanes).map(|_| (self.open_lane)()).collect::<io::Result<_>>()?,
             open_lane: self.open_lane.clone(),
             secret: self.secret.clone(),
@@ -134,7 +132,7 @@ impl Gate {
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
         let address = parts.listener.local_addr()?;
         let stop = Arc::new(StopSignal::default());
-        let spare = Spare::of(&parts)?;
+        let spare = Spare::of(&parts);
         let (event_loop, waker) = EventLoop::new(parts, stop.clone())?;
         let waker = Arc::new(Mutex::new(waker));
         let thread = std::thread::Builder::new().name("http-gate".to_owned()).spawn({
@@ -162,33 +160,40 @@ impl Gate {
 
 /// Runs the gate until it is stopped. A panic costs the connections that are open, and no more: without this the process would live
 /// on and be deaf, and nobody would start it anew.
-fn run(event_loop: EventLoop, spare: &Spare, stop: &Arc<StopSignal>, waker: &Mutex<Arc<Waker>>) {
-    let mut present = Some(event_loop);
+fn run(mut event_loop: EventLoop, spare: &Spare, stop: &Arc<StopSignal>, waker: &Mutex<Arc<Waker>>) {
     let mut panics = 0;
-    loop {
-        if let Some(event_loop) = present.take() {
-            // What it says of itself has been printed where it happened.
-            let Err(_panic) = catch_unwind(AssertUnwindSafe(|| event_loop.run())) else { return };
-            panics += 1;
-            error!("the gate panicked, it starts again without its connections");
-            spare.metrics.panics.inc();
-            spare.metrics.connections.set(0);
-            spare.metrics.requests_waiting.set(0);
-        }
-        if stop.until().is_some() {
-            return;
-        }
-        match spare.parts(panics).and_then(|parts| EventLoop::new(parts, stop.clone())) {
-            Ok((event_loop, its_waker)) => {
-                *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker;
-                present = Some(event_loop);
-            }
+    while catch_unwind(AssertUnwindSafe(|| event_loop.run())).is_err() {
+        // What it says of itself has been printed where it happened.
+        panics += 1;
+        error!("the gate panicked, it starts again without its connections");
+        spare.metrics.panics.inc();
+        spare.metrics.connections.set(0);
+        spare.metrics.requests_waiting.set(0);
+        // It has let go of this one to stop, and then nobody waits for another.
+        let Some(listener) = event_loop.into_listener() else { return };
+        let Some((again, its_waker)) = start_again(&listener, spare, stop, panics) else { return };
+        event_loop = again;
+        *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker;
+    }
+}
+
+/// Another event loop, as soon as there is what it needs; `None` when the gate is to stop.
+fn start_again(
+    listener: &TcpListener,
+    spare: &Spare,
+    stop: &Arc<StopSignal>,
+    panics: u32,
+) -> Option<(EventLoop, Arc<Waker>)> {
+    while stop.until().is_none() {
+        match spare.parts(listener, panics).and_then(|parts| EventLoop::new(parts, stop.clone())) {
+            Ok(again) => return Some(again),
             Err(error) => {
                 warn!("the gate cannot start again now: {error}");
                 std::thread::sleep(RESTART_PAUSE);
             }
         }
     }
+    None
 }
 
 #[cfg(test)]

@@ -130,10 +130,17 @@ fn when_its_files_may_not_grow_nothing_acknowledged_is_lost_and_nothing_refused_
 
 #[test]
 fn a_redaction_that_runs_out_of_room_is_done_when_there_is_some_again() {
+    // Where the WAL has just been moved into the file, what is left of an erasure may fit into the room that the WAL has already.
+    let found_none = (0..5).any(|_| runs_out_in_a_redaction());
+    assert!(found_none, "there was room each time");
+}
+
+/// Returns whether it has run out of room, or no file system may be mounted here; all else is looked at in any case.
+fn runs_out_in_a_redaction() -> bool {
     let mut machine = Machine::new();
     let Some(small) = Small::mount(&machine.directory().join("small")) else {
         println!("skipped: no file system may be mounted here");
-        return;
+        return true;
     };
     machine.database = small.0.join("quotegrid.db");
     let ballast = small.0.join("ballast");
@@ -146,8 +153,13 @@ fn a_redaction_that_runs_out_of_room_is_done_when_there_is_some_again() {
     let mut file = std::fs::File::create(&ballast).expect("a file");
     assert!(std::io::copy(&mut std::io::repeat(1), &mut file).is_err(), "the file system is small");
     drop(file);
-    wait_until("it is told", || server.log().contains("job failed") || server.log().contains("could not be recorded"));
-    assert_eq!(query::<i64>(&connection, "SELECT count(processed_at) FROM gdpr_requests"), 0);
+    let told = || server.log().contains("job failed") || server.log().contains("could not be recorded");
+    let is_processed = || query::<i64>(&connection, "SELECT count(processed_at) FROM gdpr_requests") == 1;
+    wait_until("it is told, or there was room", || told() || is_processed());
+    let ran_out = told();
+    if ran_out {
+        assert!(!is_processed(), "{}", server.log());
+    }
     std::fs::remove_file(&ballast).expect("the ballast goes");
     machine.settle();
     let requests = machine.json(&["gdpr", "list"]);
@@ -157,4 +169,5 @@ fn a_redaction_that_runs_out_of_room_is_done_when_there_is_some_again() {
     assert_eq!(server.stop(), Some(0));
     drop(connection);
     drop(small);
+    ran_out
 }
