@@ -49,8 +49,8 @@ pub(crate) struct Client {
     pub(crate) deadline: Deadline,
     /// What the deadline was set for while receiving.
     pub(crate) awaited: Awaited,
-    /// Since when nothing has been asked of it.
-    pub(crate) idle_since: Instant,
+    /// Since when it is waited for: for its next request, for the rest of one, or to take its answer.
+    pub(crate) waited_for_since: Instant,
     /// It has been given an answer before.
     pub(crate) served: bool,
     /// It is over a limit and only here to be told so.
@@ -84,7 +84,7 @@ impl Client {
             phase: Phase::Receiving,
             deadline: Deadline::default(),
             awaited: Awaited::Start,
-            idle_since: now,
+            waited_for_since: now,
             served: false,
             is_turned_away: false,
             readable: false,

@@ -7,7 +7,7 @@ mod requests;
 use super::client::Client;
 use super::lane::Lane;
 use super::limits::Purse;
-use super::receive::Rules;
+use super::receive::{Class, Rules};
 use super::refusal::http_date;
 use super::slab::Slab;
 use super::timers::Timers;
@@ -57,6 +57,36 @@ impl Date {
     }
 }
 
+/// Requests that wait for a lane, by the key and serial of their connections.
+struct Waiting {
+    urgent: VecDeque<(usize, u64)>,
+    shared: VecDeque<(usize, u64)>,
+    others: VecDeque<(usize, u64)>,
+    /// Which of the two that take turns has had one.
+    last: Class,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self { urgent: VecDeque::new(), shared: VecDeque::new(), others: VecDeque::new(), last: Class::Other }
+    }
+}
+
+impl Waiting {
+    fn of(&mut self, class: Class) -> &mut VecDeque<(usize, u64)> {
+        match class {
+            Class::Urgent => &mut self.urgent,
+            Class::Shared => &mut self.shared,
+            Class::Other => &mut self.others,
+        }
+    }
+
+    /// The two that take turns, in the order in which they are looked at now.
+    fn in_turn(&self) -> [Class; 2] {
+        if self.last == Class::Shared { [Class::Other, Class::Shared] } else { [Class::Shared, Class::Other] }
+    }
+}
+
 /// The state of the gate.
 pub(crate) struct EventLoop {
     poll: Poll,
@@ -73,8 +103,7 @@ pub(crate) struct EventLoop {
     per_address: HashMap<IpAddr, usize>,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
-    queue: VecDeque<(usize, u64)>,
-    urgent: VecDeque<(usize, u64)>,
+    waiting: Waiting,
     bursts: u64,
     date: Date,
     timers: Timers,
@@ -124,8 +153,7 @@ impl EventLoop {
             per_address: HashMap::new(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
-            queue: VecDeque::new(),
-            urgent: VecDeque::new(),
+            waiting: Waiting::default(),
             bursts: 0,
             date: Date::default(),
             timers: Timers::default(),
@@ -150,7 +178,7 @@ impl EventLoop {
     }
 
     /// Runs until the gate is stopped.
-    pub(crate) fn run(mut self) {
+    pub(crate) fn run(&mut self) {
         let mut events = Events::with_capacity(1024);
         while !self.is_over() {
             if let Err(error) = self.poll.poll(&mut events, self.patience())
@@ -174,6 +202,11 @@ impl EventLoop {
             self.metrics.body_bytes.set(i64::try_from(self.rules.purse.spent()).unwrap_or(i64::MAX));
         }
         self.metrics.connections.set(0);
+    }
+
+    /// The listener, unless it has been closed in order to stop.
+    pub(crate) fn into_listener(self) -> Option<std::net::TcpListener> {
+        self.listener.map(Into::into)
     }
 
     /// Does what has come of the last step, until nothing more comes of it.

@@ -199,7 +199,8 @@ impl Meaning {
                 self.length = Some(parse_length(field.value)?);
             }
             17 if field.name.eq_ignore_ascii_case("transfer-encoding") => {
-                for coding in list(field.value) {
+                // Some readers pass over an empty member, as in `, chunked`, and others see no coding there that they know.
+                for coding in field.value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
                     self.codings += 1;
                     if coding.eq_ignore_ascii_case(b"chunked") {
                         self.chunked = true;
@@ -207,8 +208,6 @@ impl Meaning {
                         self.unknown_coding = true;
                     }
                 }
-                // An empty field still says that there is a coding.
-                self.unknown_coding |= self.codings == 0;
             }
             6 if field.name.eq_ignore_ascii_case("expect") => {
                 if !field.value.eq_ignore_ascii_case(b"100-continue") {
@@ -363,6 +362,8 @@ mod tests {
             ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: identity\r\n\r\n", Refusal::UnknownCoding),
             ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: xchunked\r\n\r\n", Refusal::UnknownCoding),
             ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding:\r\n\r\n", Refusal::UnknownCoding),
+            ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: , chunked\r\n\r\n", Refusal::UnknownCoding),
+            ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n", Refusal::UnknownCoding),
             ("POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: \x0bchunked\r\n\r\n", Refusal::BadField),
             ("POST / HTTP/1.1\r\nHost: x\r\nExpect: tea\r\n\r\n", Refusal::UnknownExpectation),
             ("\x16\x03\x01\x02\r\n\r\n", Refusal::BadRequestLine),

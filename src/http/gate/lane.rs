@@ -4,7 +4,7 @@
 use super::client::{Output, Serving};
 use super::limits::Body;
 use super::private::Burst;
-use super::receive::Whole;
+use super::receive::{Class, Whole};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
 use std::collections::VecDeque;
@@ -29,6 +29,8 @@ pub(crate) struct Lane {
     pub(crate) read_closed: bool,
     /// Its client does not take the answer.
     pub(crate) is_paused: bool,
+    /// What it serves must be answered through any overload.
+    pub(crate) is_urgent: bool,
     waits_to_write: bool,
 }
 
@@ -43,6 +45,7 @@ impl Lane {
             readable: false,
             read_closed: false,
             is_paused: false,
+            is_urgent: false,
             waits_to_write: false,
         }
     }
@@ -57,7 +60,8 @@ impl Lane {
 
     /// Takes a request of the client `key`, alone or as one of a burst.
     pub(crate) fn take(&mut self, whole: Whole, key: usize, secret: &str, burst: Option<Burst>) {
-        let Whole { head, body, asked, .. } = whole;
+        let Whole { head, body, asked, class, .. } = whole;
+        self.is_urgent = class == Class::Urgent;
         head.write(secret, &asked, body.bytes().len(), burst, &mut self.head.bytes);
         if body.bytes().len() <= COPIED_BODY_MAX {
             self.head.bytes.extend_from_slice(body.bytes());

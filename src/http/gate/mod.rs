@@ -35,10 +35,12 @@ pub(crate) use private::{Burst, GATE_FIELD, Sent, Told, read_gate_field};
 
 use crate::metrics::Metrics;
 use event_loop::EventLoop;
+use log::{error, warn};
 use mio::Waker;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -77,11 +79,51 @@ impl StopSignal {
     }
 }
 
+/// What another event loop can be made of, beside the listener, should the present one panic.
+struct Spare {
+    lanes: usize,
+    open_lane: OpenLane,
+    secret: String,
+    id_prefix: String,
+    limits: Limits,
+    metrics: Arc<Metrics>,
+}
+
+impl Spare {
+    fn of(parts: &Parts) -> Self {
+        Self {
+            lanes: parts.lanes.len(),
+            open_lane: parts.open_lane.clone(),
+            secret: parts.secret.clone(),
+            id_prefix: parts.id_prefix.clone(),
+            limits: parts.limits.clone(),
+            metrics: parts.metrics.clone(),
+        }
+    }
+
+    /// The parts of the event loop that comes after `panics` others. Its requests are named otherwise than theirs.
+    fn parts(&self, listener: &TcpListener, panics: u32) -> io::Result<Parts> {
+        Ok(Parts {
+            listener: listener.try_clone()?,
+            lanes: (0..self.lanes).map(|_| (self.open_lane)()).collect::<io::Result<_>>()?,
+            open_lane: self.open_lane.clone(),
+            secret: self.secret.clone(),
+            id_prefix: format!("{}{panics}", self.id_prefix),
+            limits: self.limits.clone(),
+            metrics: self.metrics.clone(),
+        })
+    }
+}
+
+/// How long a new event loop is put off when there is nothing to make it of.
+const RESTART_PAUSE: Duration = Duration::from_millis(200);
+
 /// A running gate.
 pub(crate) struct Gate {
     address: SocketAddr,
     stop: Arc<StopSignal>,
-    waker: Arc<Waker>,
+    /// Of the present event loop.
+    waker: Arc<Mutex<Arc<Waker>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -90,8 +132,13 @@ impl Gate {
     pub(crate) fn start(parts: Parts) -> io::Result<Self> {
         let address = parts.listener.local_addr()?;
         let stop = Arc::new(StopSignal::default());
+        let spare = Spare::of(&parts);
         let (event_loop, waker) = EventLoop::new(parts, stop.clone())?;
-        let thread = std::thread::Builder::new().name("http-gate".to_owned()).spawn(move || event_loop.run())?;
+        let waker = Arc::new(Mutex::new(waker));
+        let thread = std::thread::Builder::new().name("http-gate".to_owned()).spawn({
+            let (stop, waker) = (stop.clone(), waker.clone());
+            move || run(event_loop, &spare, &stop, &waker)
+        })?;
         Ok(Self { address, stop, waker, thread: Mutex::new(Some(thread)) })
     }
 
@@ -104,11 +151,49 @@ impl Gate {
     pub(crate) fn stop(&self, grace: Duration) {
         *self.stop.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + grace);
         self.stop.asked.store(true, Ordering::Release);
-        let _gone_already = self.waker.wake();
+        let _gone_already = self.waker.lock().unwrap_or_else(PoisonError::into_inner).wake();
         if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
             let _panicked = thread.join();
         }
     }
+}
+
+/// Runs the gate until it is stopped. A panic costs the connections that are open, and no more: without this the process would live
+/// on and be deaf, and nobody would start it anew.
+fn run(mut event_loop: EventLoop, spare: &Spare, stop: &Arc<StopSignal>, waker: &Mutex<Arc<Waker>>) {
+    let mut panics = 0;
+    while catch_unwind(AssertUnwindSafe(|| event_loop.run())).is_err() {
+        // What it says of itself has been printed where it happened.
+        panics += 1;
+        error!("the gate panicked, it starts again without its connections");
+        spare.metrics.panics.inc();
+        spare.metrics.connections.set(0);
+        spare.metrics.requests_waiting.set(0);
+        // It has let go of this one to stop, and then nobody waits for another.
+        let Some(listener) = event_loop.into_listener() else { return };
+        let Some((again, its_waker)) = start_again(&listener, spare, stop, panics) else { return };
+        event_loop = again;
+        *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker;
+    }
+}
+
+/// Another event loop, as soon as there is what it needs; `None` when the gate is to stop.
+fn start_again(
+    listener: &TcpListener,
+    spare: &Spare,
+    stop: &Arc<StopSignal>,
+    panics: u32,
+) -> Option<(EventLoop, Arc<Waker>)> {
+    while stop.until().is_none() {
+        match spare.parts(listener, panics).and_then(|parts| EventLoop::new(parts, stop.clone())) {
+            Ok(again) => return Some(again),
+            Err(error) => {
+                warn!("the gate cannot start again now: {error}");
+                std::thread::sleep(RESTART_PAUSE);
+            }
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -37,10 +37,20 @@ pub(crate) struct Whole {
     pub(crate) head: Draft,
     pub(crate) body: Body,
     pub(crate) asked: Asked,
-    /// Must be answered through any overload.
-    pub(crate) is_urgent: bool,
+    pub(crate) class: Class,
     /// May go with others on one lane.
     pub(crate) may_share: bool,
+}
+
+/// What a request waits among until there is a lane for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    /// Must be answered through any overload.
+    Urgent,
+    /// Webhooks.
+    Shared,
+    /// All others.
+    Other,
 }
 
 /// What has come of the bytes so far.
@@ -53,7 +63,13 @@ pub(crate) enum Step {
     /// A request is whole.
     Whole(Whole),
     /// The connection must end, with this answer.
-    Refused(Refusal, String),
+    Refused {
+        refusal: Refusal,
+        /// The request's name.
+        id: String,
+        /// It asks for a head alone, and so must be refused with one.
+        is_head: bool,
+    },
 }
 
 /// Which part of a request is awaited: each has its deadline.
@@ -113,6 +129,11 @@ impl Receiver {
         }
     }
 
+    /// Whether the request that is being received is a HEAD, as far as can be told.
+    pub(crate) fn asks_for_head(&self) -> bool {
+        self.body.as_ref().map_or_else(|| self.input.starts_with(b"HEAD "), |body| body.whole.asked.is_head)
+    }
+
     /// Works on what has been pushed, until more is needed or something has come of it.
     pub(crate) fn step(&mut self, rules: &Rules, peer: IpAddr) -> Step {
         if self.body.is_none() {
@@ -123,7 +144,9 @@ impl Receiver {
                         return Step::Continue;
                     }
                 }
-                Err(refusal) => return Step::Refused(refusal, rules.next_id()),
+                Err(refusal) => {
+                    return Step::Refused { refusal, id: rules.next_id(), is_head: self.asks_for_head() };
+                }
             }
         }
         match self.read_body(rules) {
@@ -136,8 +159,9 @@ impl Receiver {
                 None => Step::More,
             },
             Err(refusal) => {
+                let is_head = self.asks_for_head();
                 let id = self.body.take().map_or_else(|| rules.next_id(), |body| body.whole.asked.id);
-                Step::Refused(refusal, id)
+                Step::Refused { refusal, id, is_head }
             }
         }
     }
@@ -162,6 +186,13 @@ impl Receiver {
         };
         let id = id.unwrap_or_else(|| rules.next_id());
         let path = head.target.split('?').next().unwrap_or_default();
+        let class = if limits.urgent_paths.contains(&path) {
+            Class::Urgent
+        } else if head.method == "POST" && limits.is_shared(path) {
+            Class::Shared
+        } else {
+            Class::Other
+        };
         let whole = Whole {
             head: Draft::new(&head, through_proxy),
             body: Body::new(rules.purse.clone()),
@@ -172,8 +203,8 @@ impl Receiver {
                 is_head: head.method == "HEAD",
                 keep_alive: head.keep_alive,
             },
-            is_urgent: limits.urgent_paths.contains(&path),
-            may_share: head.method == "POST" && limits.is_shared(path),
+            class,
+            may_share: class == Class::Shared,
         };
         let rest = match head.framing {
             Framing::None => Rest::Length(0),
@@ -295,7 +326,7 @@ mod tests {
                         let head = String::from_utf8(head).expect("the private head is ASCII");
                         outcome.requests.push((head, whole.body.bytes().to_vec()));
                     }
-                    Step::Refused(refusal, _) => {
+                    Step::Refused { refusal, .. } => {
                         outcome.refusal = Some(refusal);
                         return outcome;
                     }

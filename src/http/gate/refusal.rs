@@ -141,8 +141,8 @@ impl Refusal {
         matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull).then_some(2)
     }
 
-    /// Writes the whole answer behind whatever `out` holds.
-    pub(crate) fn write(self, id: &str, out: &mut Vec<u8>) {
+    /// Writes the whole answer behind whatever `out` holds, to a HEAD without its body.
+    pub(crate) fn write(self, id: &str, is_head: bool, out: &mut Vec<u8>) {
         let (status, title) = (self.status(), title(self.status()));
         let body =
             format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
@@ -151,8 +151,9 @@ impl Refusal {
         let date = http_date();
         let answer = format!(
             "HTTP/1.1 {status} {title}\r\nDate: {date}\r\nContent-Type: application/problem+json\r\n\
-             Content-Length: {}\r\n{retry}{id}{FOR_PAGES}Connection: close\r\n\r\n{body}",
-            body.len()
+             Content-Length: {}\r\n{retry}{id}{FOR_PAGES}Connection: close\r\n\r\n{}",
+            body.len(),
+            if is_head { "" } else { &body }
         );
         out.extend_from_slice(answer.as_bytes());
     }

@@ -3,6 +3,8 @@
 mod answers;
 pub(crate) mod harness;
 mod hostile;
+mod manners;
 mod refusals;
 mod requests;
 mod stopping;
+mod target;

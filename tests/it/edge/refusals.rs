@@ -189,6 +189,119 @@ fn a_full_house_makes_room_by_closing_what_is_idle_and_says_no_when_nothing_is()
 }
 
 #[test]
+fn who_has_ended_its_half_makes_room_before_who_is_idle() {
+    let edge = Edge::with(|limits| limits.connections = 4);
+    let mut idle = edge.connect();
+    idle.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle.answer().status, 200);
+    // They have most likely gone, and what they have asked for keeps their places for as long as it takes.
+    let mut gone: Vec<_> = (0..3)
+        .map(|_| {
+            let mut wire = edge.connect();
+            wire.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire.end();
+            wire
+        })
+        .collect();
+    let replies: Vec<_> = (0..3).map(|_| edge.next_held().1).collect();
+    let mut late: Vec<_> = (0..3).map(|_| edge.connect()).collect();
+    for wire in &mut late {
+        wire.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_eq!(wire.answer().status, 200);
+    }
+    idle.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_eq!(idle.answer().status, 200);
+    assert_eq!(edge.metrics.refusals("made_room"), 3);
+    for reply in replies {
+        reply.send(quotegrid::http::Response::empty(200));
+    }
+    for wire in &mut gone {
+        wire.assert_ended();
+    }
+    edge.assert_serves();
+}
+
+#[test]
+fn each_limit_lets_in_what_just_fits_and_nothing_more() {
+    let edge = Edge::start();
+    let line = "GET /echo HTTP/1.1\r\nHost: x\r\n";
+    let head_of = |bytes: usize| format!("{line}A: {}\r\n\r\n", "a".repeat(bytes - line.len() - 7));
+    let fields_of = |count: usize| format!("{line}{}\r\n", "A: b\r\n".repeat(count - 1));
+    let target_of = |bytes: usize| format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(bytes - 1));
+    let blank_lines = |count: usize| format!("{}{line}\r\n", "\r\n".repeat(count));
+    let body_of = |bytes: usize| {
+        format!("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: {bytes}\r\n\r\n{}", "a".repeat(bytes))
+    };
+    let chunked =
+        |chunks: String| format!("POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}");
+    let chunks_of = |bytes: usize| {
+        let (half, rest) = (bytes / 2, bytes - bytes / 2);
+        chunked(format!("{half:x}\r\n{}\r\n{rest:x}\r\n{}\r\n0\r\n\r\n", "a".repeat(half), "a".repeat(rest)))
+    };
+    let size_line_of = |bytes: usize| chunked(format!("1;{}\r\na\r\n0\r\n\r\n", "a".repeat(bytes - 2)));
+    let zeros_of = |digits: usize| chunked(format!("{:0digits$x}\r\na\r\n0\r\n\r\n", 1));
+    let trailers_of = |bytes: usize| chunked(format!("0\r\nA: {}\r\n\r\n", "a".repeat(bytes - 3)));
+    let large = 1024 * 1024;
+    for (what, fits, too_much, status) in [
+        ("head", head_of(16 * 1024), head_of(16 * 1024 + 1), 431),
+        ("fields", fields_of(100), fields_of(101), 431),
+        ("target", target_of(8 * 1024), target_of(8 * 1024 + 1), 414),
+        ("blank lines", blank_lines(4), blank_lines(5), 400),
+        ("body", body_of(large), body_of(large + 1), 413),
+        ("chunks", chunks_of(large), chunks_of(large + 1), 413),
+        ("size line", size_line_of(128), size_line_of(129), 400),
+        ("digits", zeros_of(128), zeros_of(129), 400),
+        ("trailers", trailers_of(4096), trailers_of(4097), 400),
+    ] {
+        assert_eq!(edge.ask(fits).status, 200, "{what}");
+        let mut wire = edge.connect();
+        wire.send(too_much);
+        assert_eq!(wire.answer().status, status, "{what}");
+    }
+}
+
+#[test]
+fn a_head_is_refused_with_a_head() {
+    let edge = Edge::with(|limits| {
+        limits.lanes = 2;
+        limits.urgent_lanes = 0;
+        limits.queue_time = Duration::from_millis(200);
+        limits.answer_time = Duration::from_millis(600);
+        limits.body_time = Duration::from_millis(100);
+        limits.head_time = Duration::from_millis(100);
+    });
+    let mut held: Vec<_> = (0..2)
+        .map(|_| {
+            let mut wire = edge.connect();
+            wire.send("HEAD /hold HTTP/1.1\r\nHost: x\r\n\r\n");
+            wire
+        })
+        .collect();
+    let replies: Vec<_> = (0..2).map(|_| edge.next_held().1).collect();
+    let refused = |status: u16, wire: &mut super::harness::Wire| {
+        let head = wire.head().expect("an answer");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status} ")) && head.contains("Connection: close\r\n"), "{head}");
+        wire.assert_ended();
+    };
+    for (status, text) in [
+        (503, "HEAD /echo HTTP/1.1\r\nHost: x\r\n\r\n"),
+        (400, "HEAD /echo HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n"),
+        (431, &format!("HEAD /echo HTTP/1.1\r\nA: {}", "a".repeat(20_000))),
+        (408, "HEAD /echo HTTP/1.1\r\n"),
+        (408, "HEAD /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\na"),
+        (400, "HEAD /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n"),
+    ] {
+        let mut wire = edge.connect();
+        wire.send(text);
+        refused(status, &mut wire);
+    }
+    for wire in &mut held {
+        refused(504, wire);
+    }
+    drop(replies);
+}
+
+#[test]
 fn large_bodies_share_a_purse_and_small_ones_need_none() {
     let edge = Edge::with(|limits| limits.large_bodies_bytes = 1_500_000);
     let large = "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";

@@ -94,6 +94,29 @@ fn connections_are_kept_as_each_version_says() {
 }
 
 #[test]
+fn whichever_way_a_connection_field_is_written_close_is_the_last_word() {
+    let edge = Edge::start();
+    for fields in [
+        "Connection: close, keep-alive\r\n",
+        "Connection: keep-alive,CLOSE\r\n",
+        "Connection: keep-alive\r\nConnection: x , close\r\n",
+        "Connection:close\r\nConnection: keep-alive\r\n",
+    ] {
+        let mut wire = edge.connect();
+        // What follows is not asked any more.
+        let request = format!("GET /echo HTTP/1.1\r\nHost: x\r\n{fields}\r\n");
+        wire.send(format!("{request}GET /hold HTTP/1.1\r\nHost: x\r\n\r\n"));
+        assert_eq!(wire.answer().field("Connection"), Some("close"), "{fields}");
+        wire.assert_ended();
+    }
+    assert!(edge.held.lock().expect("no panic").try_recv().is_err(), "it was asked nevertheless");
+    // Names like it are others.
+    let mut wire = edge.connect();
+    wire.send("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: closed, not-close\r\n\r\n".repeat(2));
+    assert_eq!((wire.answer().status, wire.answer().status), (200, 200));
+}
+
+#[test]
 fn a_client_that_waits_for_a_sign_gets_one() {
     let edge = Edge::start();
     let mut wire = edge.connect();

@@ -63,11 +63,15 @@ impl Machine {
     }
 
     pub(crate) fn serve(&self, args: &[&str]) -> Starting {
+        self.start(self.serve_command(args))
+    }
+
+    pub(crate) fn serve_command(&self, args: &[&str]) -> Command {
         let mut all = vec!["serve", "--json", "--listen", "127.0.0.1:0"];
         all.extend(args);
         let mut command = self.command(&all);
         command.env("QUOTEGRID_SHOPIFY_API_SECRET", SECRET);
-        self.start(command)
+        command
     }
 
     pub(crate) fn work(&self, args: &[&str]) -> Starting {
@@ -281,7 +285,7 @@ impl Hook {
         Self { topic, shop: shop.to_owned(), id, body }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         format!(
             "POST /webhooks HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nX-Shopify-Topic: {}\r\n\
              X-Shopify-Shop-Domain: {}\r\nX-Shopify-Webhook-Id: {}\r\nX-Shopify-Hmac-Sha256: {}\r\nContent-Length: {}\r\n\r\n{}",
@@ -332,15 +336,20 @@ impl Client {
 
     /// Sends a webhook; an error means that nobody knows whether it was taken.
     pub(crate) fn try_post(&mut self, hook: &Hook) -> io::Result<Answer> {
-        self.socket.write_all(&hook.bytes())?;
+        self.send(hook)?;
         self.answer()
+    }
+
+    pub(crate) fn send(&mut self, hook: &Hook) -> io::Result<()> {
+        self.socket.write_all(&hook.bytes())
     }
 
     pub(crate) fn post(&mut self, hook: &Hook) -> Answer {
         self.try_post(hook).expect("an answer")
     }
 
-    fn answer(&mut self) -> io::Result<Answer> {
+    /// The next answer.
+    pub(crate) fn answer(&mut self) -> io::Result<Answer> {
         let end = loop {
             if let Some(end) = self.input.windows(4).position(|four| four == b"\r\n\r\n") {
                 break end + 4;
@@ -379,8 +388,13 @@ pub(crate) struct Ledger(Mutex<Vec<(Hook, Option<String>)>>);
 impl Ledger {
     /// Notes an answer. Anything but 200 promises nothing.
     pub(crate) fn note(&self, hook: &Hook, answer: &Answer) {
-        if answer.status == 200 {
-            self.0.lock().expect("no panic").push((hook.clone(), answer.job()));
+        self.note_as(hook, answer.status, answer.job());
+    }
+
+    /// Notes an answer that was read otherwise.
+    pub(crate) fn note_as(&self, hook: &Hook, status: u16, job: Option<String>) {
+        if status == 200 {
+            self.0.lock().expect("no panic").push((hook.clone(), job));
         }
     }
 
@@ -596,6 +610,15 @@ pub(crate) fn lines_with(machine: &Machine, text: &str) -> usize {
         lines += count.trim().parse::<usize>().unwrap_or(0);
     }
     lines
+}
+
+/// Time that a process has had the processor, in clock ticks of 10 ms.
+pub(crate) fn ticks(id: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+    let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
+    let fields: Vec<&str> = fields.split(' ').collect();
+    let number = |at: usize| fields[at].parse::<u64>().expect("a number");
+    number(11) + number(12)
 }
 
 /// Waits for `condition`, which something else brings about.

@@ -21,15 +21,6 @@ fn files(machine: &Machine) -> Vec<(PathBuf, u64, SystemTime)> {
     files
 }
 
-/// Time that a process has had the processor, in clock ticks of 10 ms.
-fn ticks(id: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
-    let (_, fields) = stat.rsplit_once(") ").expect("a name in brackets");
-    let fields: Vec<&str> = fields.split(' ').collect();
-    let number = |at: usize| fields[at].parse::<u64>().expect("a number");
-    number(11) + number(12)
-}
-
 #[test]
 fn an_idle_server_writes_nothing_and_hardly_uses_the_processor() {
     let machine = Machine::new();

@@ -26,3 +26,32 @@ fn a_thread_that_panics_outside_a_job_goes_on() {
         assert!(server.log().contains(told), "{panics}:\n{}", server.log());
     }
 }
+
+#[test]
+fn a_gate_that_panics_loses_its_connections_and_nothing_else() {
+    let machine = Machine::new();
+    let server = machine.serve(&[]).env("FAILPOINTS", "http::dispatched=3*off->1*panic->3*off->1*panic->off").ready();
+    let ledger = Ledger::default();
+    let mut client = server.client();
+    let (mut taken, mut lost) = (0, 0);
+    while taken < 12 {
+        let hook = Hook::new(Topic::CustomersDataRequest, "gate.myshopify.com");
+        match client.try_post(&hook) {
+            Ok(answer) => {
+                assert_eq!(answer.status, 200, "{answer:?}");
+                ledger.note(&hook, &answer);
+                taken += 1;
+            }
+            Err(_gone) => {
+                lost += 1;
+                client = server.client();
+            }
+        }
+    }
+    assert_eq!(lost, 2, "{}", server.log());
+    assert_eq!(server.log().matches("the gate panicked").count(), 2, "{}", server.log());
+    machine.settle();
+    ledger.assert_kept(&machine.connection());
+    assert_exactly_once(&machine);
+    assert_eq!(server.stop(), Some(0));
+}

@@ -19,13 +19,22 @@ fn a_stop_under_load_exits_0_and_loses_nothing_acknowledged() {
         let stopped = AtomicBool::new(false);
         let before = ledger.len();
         std::thread::scope(|scope| {
-            for number in 0..4 {
+            for number in 0..32 {
                 let (mut client, ledger, stopped) = (server.client(), &ledger, &stopped);
                 scope.spawn(move || {
-                    while !stopped.load(Ordering::Relaxed) {
-                        let hook = Hook::new(Topic::CustomersRedact, &format!("stop-{number}.myshopify.com"));
-                        let Ok(answer) = client.try_post(&hook) else { break };
-                        ledger.note(&hook, &answer);
+                    // Every other one sends several before it looks at the first answer.
+                    let ahead = if number % 2 == 0 { 1 } else { 5 };
+                    'connected: while !stopped.load(Ordering::Relaxed) {
+                        let hooks: Vec<_> = (0..ahead)
+                            .map(|_| Hook::new(Topic::CustomersRedact, &format!("stop-{number}.myshopify.com")))
+                            .collect();
+                        for hook in &hooks {
+                            let _hung_up = client.send(hook);
+                        }
+                        for hook in &hooks {
+                            let Ok(answer) = client.answer() else { break 'connected };
+                            ledger.note(hook, &answer);
+                        }
                     }
                 });
             }

@@ -13,6 +13,8 @@ use std::time::{Duration, Instant};
 
 /// Connections accepted before the others get their turn.
 const ACCEPTS_AT_ONCE: usize = 64;
+/// How long a client may be silent or slow before it has to go first when all places are taken.
+const PATIENCE_WHEN_FULL: Duration = Duration::from_secs(2);
 /// How often a lasting trouble is logged.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
 /// Connections beyond the limit that are told so; more are only closed. A quarter of the limit where that is less.
@@ -27,10 +29,11 @@ impl EventLoop {
         if !self.acceptable || self.accept_again.is_some() {
             return;
         }
+        let mut dispensable = None;
         for _ in 0..ACCEPTS_AT_ONCE {
             let Some(listener) = &self.listener else { return };
             match listener.accept() {
-                Ok((socket, peer)) => self.welcome(socket, peer.ip().to_canonical(), now),
+                Ok((socket, peer)) => self.welcome(socket, peer.ip().to_canonical(), &mut dispensable, now),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     self.acceptable = false;
                     return;
@@ -50,7 +53,7 @@ impl EventLoop {
         }
     }
 
-    fn welcome(&mut self, socket: TcpStream, peer: IpAddr, now: Instant) {
+    fn welcome(&mut self, socket: TcpStream, peer: IpAddr, dispensable: &mut Option<Vec<usize>>, now: Instant) {
         self.metrics.connections_accepted.inc();
         let limits = &self.rules.limits;
         let is_exempt =
@@ -61,7 +64,7 @@ impl EventLoop {
         {
             return self.turn_away(socket, peer, Refusal::AddressFull, now);
         }
-        if self.clients.len() - self.turned_away >= limits.connections && !self.close_longest_idle() {
+        if self.clients.len() - self.turned_away >= limits.connections && !self.make_room(dispensable, now) {
             return self.turn_away(socket, peer, Refusal::ConnectionsFull, now);
         }
         let head_time = self.rules.limits.head_time;
@@ -98,7 +101,7 @@ impl EventLoop {
             self.turned_away += 1;
             if let Some(client) = self.clients.get_mut(key) {
                 client.is_turned_away = true;
-                refusal.write("", client.output());
+                refusal.write("", false, client.output());
                 client.phase = Phase::Answering(Then::Linger);
             }
             self.set_deadline(key, now + LINGER);
@@ -106,16 +109,38 @@ impl EventLoop {
         }
     }
 
-    /// Makes room by closing the connection that has been idle the longest; `false` when none is.
-    fn close_longest_idle(&mut self) -> bool {
-        let keys = self.clients.keys();
-        let idle = keys.into_iter().filter_map(|key| {
-            let client = self.clients.get_mut(key)?;
-            (client.served && client.is_idle()).then_some((client.idle_since, key))
-        });
-        let Some((_, key)) = idle.min() else { return false };
+    /// Makes room by closing the connection that can best be done without; `false` when there is none. `dispensable` is looked for
+    /// once for all that are accepted together.
+    fn make_room(&mut self, dispensable: &mut Option<Vec<usize>>, now: Instant) -> bool {
+        let keys = dispensable.get_or_insert_with(|| self.dispensable(now));
+        let Some(key) = keys.pop() else { return false };
+        self.metrics.count_refusal("made_room");
         self.close(key);
         true
+    }
+
+    /// The connections that can be done without, the first of them last, and no more than are accepted at once. First come those
+    /// whose clients have ended their half, which mostly means that they have gone, and those that have not said a word, once they
+    /// have had the time to; then those that are idle; then those that are slow to send their request or to take their answer, or that
+    /// have been told to go. In each case the one that has been waited for the longest. So silence, drips and requests of those who
+    /// do not stay, from however many addresses, keep nobody out.
+    fn dispensable(&mut self, now: Instant) -> Vec<usize> {
+        let mut found = Vec::new();
+        for key in self.clients.keys() {
+            let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_turned_away) else { continue };
+            let has_had_time = now.saturating_duration_since(client.waited_for_since) >= PATIENCE_WHEN_FULL;
+            let rank = match client.phase {
+                _ if client.read_closed => 0,
+                Phase::Receiving if client.is_idle() => u8::from(client.served || !has_had_time),
+                Phase::Receiving | Phase::Answering(_) if has_had_time => 2,
+                Phase::Lingering => 2,
+                _ => continue,
+            };
+            found.push((rank, client.waited_for_since, key));
+        }
+        found.sort_unstable();
+        found.truncate(ACCEPTS_AT_ONCE);
+        found.into_iter().rev().map(|(_, _, key)| key).collect()
     }
 
     pub(super) fn close(&mut self, key: usize) {

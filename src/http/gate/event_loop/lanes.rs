@@ -1,10 +1,10 @@
 //! Private connections: requests handed to the server over them, and answers taken from them.
 
-use super::{ACCEPT_PAUSE, EventLoop, LANES_FROM, LINGER};
+use super::{ACCEPT_PAUSE, EventLoop, LANE_READ, LANES_FROM, LINGER};
 use crate::http::gate::client::{Phase, Serving, Then};
 use crate::http::gate::lane::Lane;
 use crate::http::gate::private::{self, Broken, Burst};
-use crate::http::gate::receive::{Awaited, Receiver, Whole};
+use crate::http::gate::receive::{Awaited, Class, Receiver, Whole};
 use crate::http::gate::refusal::Refusal;
 use log::{debug, error, warn};
 use mio::Token;
@@ -14,8 +14,20 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// A client may always have this much to take. While it has more, and all together have as much as they may, no more is read
-/// from its lane.
-const OUTPUT_FREE: usize = 64 * 1024;
+/// from its lane; nor is more than this read at once then, so that thousands who take nothing stay within the memory.
+const OUTPUT_FREE: usize = 16 * 1024;
+
+/// How much of an answer may be read from its lane now for a client that has `pending` bytes yet to take, where all clients together
+/// have `held` and may have `held_max`.
+fn to_read(pending: usize, held: usize, held_max: usize) -> usize {
+    if held <= held_max {
+        LANE_READ
+    } else if pending <= OUTPUT_FREE {
+        OUTPUT_FREE
+    } else {
+        0
+    }
+}
 
 impl EventLoop {
     fn lane_mut(&mut self, lane: usize) -> Option<&mut Lane> {
@@ -37,25 +49,18 @@ impl EventLoop {
         self.lane_mut(place)?.serving.iter_mut().find(|serving| serving.client == Some(key))
     }
 
-    /// Gives waiting requests to free lanes. The last few lanes are for urgent ones.
+    /// Gives waiting requests to free lanes. A few lanes are for urgent ones.
     pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(place) = self.free_lanes.last().copied() {
-            let mut burst = Vec::new();
-            if let Some(urgent) = self.take_waiting(place, true, |_| true, now) {
-                burst.push(urgent);
-            } else if self.free_lanes.len() > self.rules.limits.urgent_lanes
-                && let Some(first) = self.take_waiting(place, false, |_| true, now)
+            let Some(first) = self.take_next(place, now) else { return };
+            fail::fail_point!("http::dispatched");
+            let may_share = first.1.may_share;
+            let mut burst = vec![first];
+            while may_share
+                && burst.len() < self.rules.limits.burst
+                && let Some(next) = self.take_waiting(place, Class::Shared, |next| next.may_share, now)
             {
-                let may_share = first.1.may_share;
-                burst.push(first);
-                while may_share
-                    && burst.len() < self.rules.limits.burst
-                    && let Some(next) = self.take_waiting(place, false, |next| next.may_share, now)
-                {
-                    burst.push(next);
-                }
-            } else {
-                return;
+                burst.push(next);
             }
             self.free_lanes.pop();
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { continue };
@@ -71,16 +76,38 @@ impl EventLoop {
         }
     }
 
-    /// Takes the next request from its queue for the lane at `place`, where there is one that `fits`.
+    /// Takes the request whose turn it is for the lane at `place`. Urgent ones go first until they have the lanes that are kept for
+    /// them, and last from there on; webhooks and others take turns. Anybody can ask for any of these, and whoever asks for one kind
+    /// alone must not keep the others out.
+    fn take_next(&mut self, place: usize, now: Instant) -> Option<(usize, Whole)> {
+        let kept = self.rules.limits.urgent_lanes;
+        let urgent = self.lanes.iter().flatten().filter(|lane| lane.is_urgent && !lane.serving.is_empty()).count();
+        if urgent < kept.max(1)
+            && let Some(next) = self.take_waiting(place, Class::Urgent, |_| true, now)
+        {
+            return Some(next);
+        }
+        if self.free_lanes.len() > kept.saturating_sub(urgent) {
+            for class in self.waiting.in_turn() {
+                if let Some(next) = self.take_waiting(place, class, |_| true, now) {
+                    self.waiting.last = class;
+                    return Some(next);
+                }
+            }
+        }
+        self.take_waiting(place, Class::Urgent, |_| true, now)
+    }
+
+    /// Takes the next request of its class for the lane at `place`, where there is one that `fits`.
     fn take_waiting(
         &mut self,
         place: usize,
-        is_urgent: bool,
+        class: Class,
         fits: impl Fn(&Whole) -> bool,
         now: Instant,
     ) -> Option<(usize, Whole)> {
         loop {
-            let queue = if is_urgent { &mut self.urgent } else { &mut self.queue };
+            let queue = self.waiting.of(class);
             let (key, serial) = *queue.front()?;
             let client = self.clients.get_mut(key).filter(|client| client.serial == serial);
             let waiting = client.and_then(|client| match &client.phase {
@@ -125,16 +152,15 @@ impl EventLoop {
                 return;
             }
             let client = lane.serving.front().and_then(|serving| serving.client);
-            if let Some(key) = client
-                && self.output_bytes > self.rules.limits.answers_bytes
-                && self.clients.get_mut(key).is_some_and(|client| client.pending() > OUTPUT_FREE)
-            {
+            let pending = client.and_then(|key| self.clients.get_mut(key)).map_or(0, |client| client.pending());
+            let at_once = to_read(pending, self.output_bytes, self.rules.limits.answers_bytes);
+            if at_once == 0 {
                 // Read on when the client has taken some of it.
-                return self.pause_lane(place, key);
+                return self.pause_lane(place);
             }
             let Some(lane) = self.lanes.get_mut(place).and_then(Option::as_mut) else { return };
             lane.is_paused = false;
-            match lane.read(&mut self.scratch) {
+            match lane.read(&mut self.scratch[..at_once]) {
                 Ok(None) => return,
                 Ok(Some(bytes)) => {
                     if self.take_answer(place, bytes) == Err(Broken) {
@@ -146,16 +172,28 @@ impl EventLoop {
         }
     }
 
-    /// Leaves an answer on its lane until its client takes more. When half of the lanes wait so, this client's is one too many.
-    fn pause_lane(&mut self, place: usize, key: usize) {
+    /// Leaves an answer on its lane until its client takes more. When more than half of the lanes wait so, there is one client too many.
+    fn pause_lane(&mut self, place: usize) {
         let Some(lane) = self.lane_mut(place) else { return };
         lane.is_paused = true;
         let paused = self.lanes.iter().flatten().filter(|lane| lane.is_paused).count();
-        if paused > self.lanes.len() / 2 {
+        if paused > self.lanes.len() / 2
+            && let Some(key) = self.slowest_taker()
+        {
             debug!("too many clients do not take their answers, one of them is cut off");
             self.metrics.count_refusal("answer_not_taken");
             self.close(key);
         }
+    }
+
+    /// Who has been taking the longest over an answer. Not whoever is being served at the moment: that one may well be quick.
+    fn slowest_taker(&mut self) -> Option<usize> {
+        let keys = self.clients.keys().into_iter();
+        let taking = keys.filter_map(|key| {
+            let client = self.clients.get_mut(key)?;
+            (client.pending() > 0).then_some((client.waited_for_since, key))
+        });
+        taking.min().map(|(_, key)| key)
     }
 
     /// Hands on what has just been read into the scratch space.
@@ -202,6 +240,8 @@ impl EventLoop {
                 (head.body, true)
             };
             let here = left.min(fresh.len());
+            // Not twice as much as is needed, as a Vec would take by itself: what is counted is what is held.
+            output.reserve_exact(here);
             output.extend_from_slice(&fresh[..here]);
             fresh = &fresh[here..];
             serving.body_left = Some(left - here);
@@ -210,6 +250,7 @@ impl EventLoop {
                     // Set before the first write: no client can put it off by taking a byte now and then.
                     let pace = Duration::from_secs((left / limits.write_bytes_per_second.max(1)) as u64);
                     self.timers.set(&mut client.deadline, now + limits.write_time + pace, key, client.serial);
+                    client.waited_for_since = now;
                 }
                 if left == here {
                     client.phase = Phase::Answering(if serving.asked.keep_alive { Then::Next } else { Then::Close });
@@ -254,7 +295,7 @@ impl EventLoop {
             Then::Next => {
                 client.phase = Phase::Receiving;
                 client.served = true;
-                client.idle_since = now;
+                client.waited_for_since = now;
                 client.awaited = Awaited::Start;
                 self.set_deadline(key, now + self.rules.limits.idle_time);
                 self.resumed.push(key);
@@ -272,6 +313,7 @@ impl EventLoop {
         let Some(client) = self.clients.get_mut(key) else { return };
         client.end_output();
         client.phase = Phase::Lingering;
+        client.waited_for_since = now;
         client.receiver = Receiver::default();
         self.set_deadline(key, now + LINGER);
         self.resumed.push(key);
@@ -287,7 +329,7 @@ impl EventLoop {
             match serving.client {
                 // Half an answer is out: cutting the connection is the only way to say so.
                 Some(key) if serving.body_left.is_some() => self.close(key),
-                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id),
+                Some(key) => self.refuse(key, Refusal::NoAnswer, &serving.asked.id, serving.asked.is_head),
                 None => {}
             }
         }
@@ -316,5 +358,31 @@ impl EventLoop {
         if let Err(error) = opening {
             error!("no thread for opening a private connection: {error}");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::gate::Limits;
+
+    #[test]
+    fn answers_that_nobody_takes_stay_within_the_memory() {
+        let limits = Limits::default();
+        let mut held = vec![0; limits.connections];
+        let mut total = 0;
+        // Each in its turn, as often as something more is read for anybody.
+        let mut last = usize::MAX;
+        while last != total {
+            last = total;
+            for pending in &mut held {
+                let more = to_read(*pending, total, limits.answers_bytes);
+                *pending += more;
+                total += more;
+            }
+        }
+        assert!(total > limits.answers_bytes, "{total}");
+        assert!(total < 64 * 1024 * 1024, "{total}");
+        assert_eq!(to_read(0, total, limits.answers_bytes), OUTPUT_FREE, "who has nothing to take gets something");
     }
 }

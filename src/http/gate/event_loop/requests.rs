@@ -65,14 +65,13 @@ impl EventLoop {
                     self.flush(key);
                 }
                 Step::Whole(whole) => {
-                    let queue = if whole.is_urgent { &mut self.urgent } else { &mut self.queue };
-                    queue.push_back((key, client.serial));
+                    self.waiting.of(whole.class).push_back((key, client.serial));
                     client.phase = Phase::Queued(Box::new(whole));
                     self.metrics.requests_waiting.inc();
                     self.set_deadline(key, Instant::now() + self.rules.limits.queue_time);
                     return;
                 }
-                Step::Refused(refusal, id) => return self.refuse(key, refusal, &id),
+                Step::Refused { refusal, id, is_head } => return self.refuse(key, refusal, &id, is_head),
             }
         }
         // A client that sends as fast as it is read must not keep the others waiting.
@@ -86,6 +85,9 @@ impl EventLoop {
         let awaited = client.receiver.awaited();
         if awaited == client.awaited {
             return;
+        }
+        if client.awaited == Awaited::Start {
+            client.waited_for_since = now;
         }
         let limits = &self.rules.limits;
         let time = match awaited {
@@ -102,13 +104,14 @@ impl EventLoop {
         self.set_deadline(key, now + time);
     }
 
-    pub(super) fn refuse(&mut self, key: usize, refusal: Refusal, id: &str) {
+    pub(super) fn refuse(&mut self, key: usize, refusal: Refusal, id: &str, is_head: bool) {
         self.metrics.count_refusal(refusal.reason());
         let now = Instant::now();
         let write_time = self.rules.limits.write_time;
         let Some(client) = self.clients.get_mut(key) else { return };
         debug!("request refused id={id} client={} reason={}", client.peer, refusal.reason());
-        refusal.write(id, client.output());
+        refusal.write(id, is_head, client.output());
+        client.waited_for_since = now;
         client.phase = Phase::Answering(Then::Linger);
         self.set_deadline(key, now + write_time);
         self.flush(key);
@@ -134,19 +137,19 @@ impl EventLoop {
                     Awaited::Body => self.refuse_in_time(key, Refusal::BodyTimeout),
                 },
                 Phase::Queued(whole) => {
-                    let id = whole.asked.id.clone();
+                    let (id, is_head) = (whole.asked.id.clone(), whole.asked.is_head);
                     client.phase = Phase::Receiving;
                     self.metrics.requests_waiting.dec();
-                    self.refuse(key, Refusal::Overloaded, &id);
+                    self.refuse(key, Refusal::Overloaded, &id, is_head);
                 }
                 Phase::OnLane(place) => {
                     let place = *place;
                     match self.serving_mut(place, key) {
                         Some(serving) if serving.body_left.is_none() => {
                             serving.client = None;
-                            let id = serving.asked.id.clone();
+                            let (id, is_head) = (serving.asked.id.clone(), serving.asked.is_head);
                             warn!("no answer in time id={id}");
-                            self.refuse(key, Refusal::AnswerTimeout, &id);
+                            self.refuse(key, Refusal::AnswerTimeout, &id, is_head);
                         }
                         // The client does not take its answer.
                         _ => self.close(key),
@@ -159,6 +162,7 @@ impl EventLoop {
 
     fn refuse_in_time(&mut self, key: usize, refusal: Refusal) {
         let id = self.rules.next_id();
-        self.refuse(key, refusal, &id);
+        let is_head = self.clients.get_mut(key).is_some_and(|client| client.receiver.asks_for_head());
+        self.refuse(key, refusal, &id, is_head);
     }
 }
