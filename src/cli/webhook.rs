@@ -271,9 +271,12 @@ fn read_until(stream: &mut TcpStream, until: Instant, answer: &mut Vec<u8>) -> s
     let mut buffer = [0; 4096];
     while Instant::now() < until && (answer.len() as u64) < ANSWER_MAX {
         stream.set_read_timeout(Some(left(until)))?;
-        match stream.read(&mut buffer)? {
-            0 => return Ok(()),
-            length => answer.extend_from_slice(&buffer[..length]),
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(length) => answer.extend_from_slice(&buffer[..length]),
+            // A read with a time-out is ended by a mere pause of the process, as by Ctrl-Z.
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
         }
         if HttpAnswer::parse(answer).is_some_and(|answer| answer.status >= 200) && is_whole(answer) {
             return Ok(());

@@ -107,9 +107,12 @@ impl Inside {
         let mut answer = Vec::new();
         let mut byte = [0; 256];
         while !answer.ends_with(b"\r\n\r\n") {
-            match lane.read(&mut byte)? {
-                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-                count => answer.extend_from_slice(&byte[..count]),
+            match lane.read(&mut byte) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => answer.extend_from_slice(&byte[..count]),
+                // A read with a time-out is ended by a mere pause of the process.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
         if !answer.starts_with(b"HTTP/1.1 204 ") {

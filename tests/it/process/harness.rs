@@ -371,11 +371,16 @@ impl Client {
 
     fn more(&mut self) -> io::Result<()> {
         let mut piece = [0; 4096];
-        match self.socket.read(&mut piece)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.input.extend_from_slice(&piece[..count]);
-                Ok(())
+        loop {
+            match self.socket.read(&mut piece) {
+                Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+                Ok(count) => {
+                    self.input.extend_from_slice(&piece[..count]);
+                    return Ok(());
+                }
+                // A read with a time-out is ended by a mere pause of the whole process or machine.
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
             }
         }
     }
