@@ -9,7 +9,7 @@ pub struct EdgeSettings {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or ranges such as 10.0.0.0/8, with commas
     #[arg(long, env = "QUOTEGRID_TRUSTED_PROXIES", value_name = "ADDRESS[,…]", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
-    /// Connections open at once; idle ones are closed to make room for new ones
+    /// Connections open at once; idle and slow ones are closed to make room for new ones
     #[arg(long, env = "QUOTEGRID_MAX_CONNECTIONS", value_name = "COUNT", default_value_t = 1_024, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_connections: u32,
