@@ -454,7 +454,12 @@ fn soak_as(client: usize, target: &Target, taken: &AtomicUsize, until: Instant) 
             }
             5 => {
                 wire.send("GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n");
-                assert_eq!(wire.answer().status, 200);
+                match wire.answer().status {
+                    200 => {}
+                    // It waits among what the next one leaves behind, and on a slow machine that may be too long.
+                    503 => wire = target.connect(),
+                    other => panic!("{other}"),
+                }
             }
             // Those that leave in the middle, and those that are refused.
             6 => {

@@ -15,9 +15,10 @@ fn neither_secret_nor_token_is_logged_or_stored() {
     wait_until("it is sent", || {
         machine.query::<i64>("SELECT count(*) FROM draft_order_records WHERE status = 'sent'") == 1
     });
+    // The line comes after the commit.
+    wait_until("it is told", || server.log().contains("draft order handed over"));
     let log = server.log();
     assert_eq!(server.stop(), Some(0));
-    assert!(log.contains("draft order handed over"), "{log}");
     for secret in [CLIENT_SECRET, "shpat_fake", "/invoices/"] {
         // Nor in pieces, as dumps of bytes have it.
         for piece in secret.as_bytes().windows(8) {

@@ -169,6 +169,9 @@ fn keys_are_the_stores_own() {
     let second = server.key(example.shop.scope, &[]);
     let again = server.ask(keyed_request(&second.key, &example_order(&example), "k"));
     assert_eq!(body(&again), body(&first));
+    // Nor do two stores' rows tell that somebody came to both with one key.
+    let hashes: u64 = server.fixture.query("SELECT count(DISTINCT key_hash) FROM order_idempotency_keys");
+    assert_eq!((hashes, server.fixture.count("order_idempotency_keys")), (2, 2));
     assert_orders(&server, 2);
 }
 
