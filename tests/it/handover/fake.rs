@@ -8,7 +8,7 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -191,8 +191,9 @@ impl Fake {
         format!("http://{}/{{shop}}", self.address)
     }
 
+    /// Also after a test has failed while it looked: what is dropped then looks too, and a second panic would end all other tests.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().expect("no panic")
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The next calls that create end so.
