@@ -15,6 +15,9 @@ use std::time::Duration;
 pub(crate) const CLIENT_ID: &str = "fake-client-id";
 pub(crate) const CLIENT_SECRET: &str = "fake-client-secret";
 
+/// Where redirects lead: nobody may come there with a token.
+const ELSEWHERE: &str = "/elsewhere";
+
 /// Nothing here takes this long unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -133,6 +136,10 @@ pub(crate) struct State {
     pub(crate) always: Option<Fault>,
     /// How calls that have hung end.
     pub(crate) after_hang: Option<Manner>,
+    /// What the next drafts come to, taxes and all, where that is not what was asked for.
+    pub(crate) comes_to: Option<&'static str>,
+    /// Calls that followed a redirect.
+    pub(crate) redirected: usize,
     /// Whose calls for a draft all hang.
     pub(crate) hangs: Option<String>,
     /// Searches that do not find a new draft.
@@ -314,6 +321,10 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 impl Shared {
     fn serve(&self, socket: &TcpStream) {
         let Some(call) = Call::read(socket) else { return };
+        if call.path == ELSEWHERE {
+            self.lock().redirected += 1;
+            return answer(socket, 200, "", "{}");
+        }
         let (shop, path) = call.path[1..].split_once('/').expect("a shop in front of the path");
         if path == "admin/oauth/access_token" {
             return self.grant(socket, &call);
@@ -372,7 +383,10 @@ impl Shared {
                 let number = state.number;
                 let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.uptime() + *lag);
                 let draft = Draft { shop: shop.to_owned(), input: input.clone(), hidden_for, hidden_until, number };
-                let node = draft.node();
+                let mut node = draft.node();
+                if let Some(total) = state.comes_to {
+                    node["totalPriceSet"]["presentmentMoney"]["amount"] = json!(total);
+                }
                 state.drafts.push(draft);
                 node
             });
@@ -490,7 +504,10 @@ impl Shared {
                 let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", text.len() - 1);
                 send(socket, format!("{head}{text}HTTP/1.1 200 OK\r\n").as_bytes());
             }
-            Manner::Redirect => answer(socket, 302, "Location: http://127.0.0.1:1/elsewhere\r\n", ""),
+            Manner::Redirect => {
+                let address = socket.local_addr().expect("an address");
+                answer(socket, 302, &format!("Location: http://{address}{ELSEWHERE}\r\n"), "");
+            }
             Manner::UserErrors => {
                 let errors = json!([{ "field": ["input", "lineItems", "0", "title"], "message": "Title is bad: ask bob@example.com" }]);
                 let payload = json!({ "draftOrder": null, "userErrors": errors });

@@ -112,7 +112,7 @@ fn what_surely_did_nothing_is_tried_again_without_a_look() {
         assert_eq!(shop.column::<Option<i64>>(&order, "handover_attempted_at"), None, "{manner:?}: {error}");
         assert_eq!(shop.settle(), SECOND * rest, "{manner:?}: {error}");
         shop.assert_sent(&order);
-        assert_eq!(shop.fake.finds(), 0, "{manner:?}");
+        assert_eq!((shop.fake.finds(), shop.fake.state().redirected), (0, 0), "{manner:?}");
         let throttled =
             matches!(manner, Manner::RetryAfter(..) | Manner::Status(429) | Manner::Throttled | Manner::Busy);
         // A pause that Shopify asks for costs no attempt.
@@ -488,6 +488,7 @@ fn a_token_that_cannot_be_had_leaves_no_trace_of_an_attempt() {
         shop.settle();
         shop.assert_sent(&order);
         assert_eq!((shop.fake.creates(), shop.fake.granted()), (1, 3), "{manner:?}");
+        assert_eq!(shop.fake.state().redirected, 0, "the secret goes nowhere else");
     }
 }
 

@@ -50,6 +50,10 @@ fn an_order_is_answered_with_shopifys_checkout_name_and_total() {
     let token: String = shop.column(placed["draftOrderId"].as_str().expect("an id"), "token");
     let page = shop.fixture.admin("GET", &format!("/q/{token}"), None);
     assert!(String::from_utf8(page.body).expect("text").contains(&url));
+    // What it comes to there is what the shopper is told, as the decimals of the currency have it.
+    shop.fake.state().comes_to = Some("119.9");
+    let taxed = shop.place(&order);
+    assert_eq!((&taxed["total"], &taxed["price"]), (&json!("119.90"), &placed["price"]));
     background.stop(GRACE);
 }
 
