@@ -3,7 +3,6 @@
 use super::ids::{ChoiceId, OptionGroupId};
 use super::money::{BasisPoints, Minor, TooLarge};
 use super::name::{Name, NameFault};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -270,15 +269,6 @@ impl SelectionFaults {
         self.0.iter().map(|(group, fault)| (group.as_str(), *fault))
     }
 
-    /// The faults of each group, by its id as sent (as stored where the group is known).
-    pub fn by_group(&self) -> BTreeMap<&str, Vec<SelectionFault>> {
-        let mut groups: BTreeMap<&str, Vec<SelectionFault>> = BTreeMap::new();
-        for (group, fault) in self.iter() {
-            groups.entry(group).or_default().push(fault);
-        }
-        groups
-    }
-
     /// Whether loading the options again will help: a group of the product was picked with a choice that it does not have (any more).
     pub fn is_stale(&self) -> bool {
         self.0.iter().any(|(_, fault)| *fault == SelectionFault::StaleChoice)
@@ -428,7 +418,6 @@ mod tests {
             (second.as_str(), SelectionFault::MissingRequired),
         ];
         assert_eq!(faults.iter().collect::<Vec<_>>(), expected);
-        assert_eq!(faults.by_group()[first.as_str()], [SelectionFault::StaleChoice, SelectionFault::MoreThanOne]);
         assert!(faults.is_stale());
     }
 

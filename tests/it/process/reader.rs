@@ -35,13 +35,20 @@ fn no_webhook_waits_for_a_reader_that_holds_up_the_scrub_and_the_erasure_is_stam
     let connection = machine.connection();
     let processed = format!("SELECT count(processed_at) FROM gdpr_requests WHERE webhook_id = '{}'", hook.id);
     wait_until("the rows are gone", || query::<i64>(&connection, &processed) == 1);
-    // By now the scrub tries to empty the WAL, again and again, and cannot.
-    let until = Instant::now() + Duration::from_secs(2);
-    let mut during = Duration::ZERO;
-    let mut rounds = 0;
-    while Instant::now() < until || rounds < 2 {
-        during = during.max(longest(50));
-        rounds += 1;
+    // By now the scrub tries to empty the WAL, again and again, and cannot. A webhook that waited for the reader would wait in each of
+    // these rounds; one that waits for a slow machine does not.
+    let bound = Duration::from_secs(1).max(baseline * 20);
+    let mut longest_of_a_round = || {
+        let until = Instant::now() + Duration::from_secs(2);
+        let mut during = longest(100);
+        while Instant::now() < until {
+            during = during.max(longest(50));
+        }
+        during
+    };
+    let mut rounds = vec![longest_of_a_round()];
+    while rounds.len() < 5 && rounds.iter().all(|longest| *longest >= bound) {
+        rounds.push(longest_of_a_round());
     }
     let erased = format!("SELECT erased_at FROM gdpr_requests WHERE webhook_id = '{}'", hook.id);
     assert_eq!(query::<Option<i64>>(&connection, &erased), None, "the reader still sees the old pages");
@@ -51,9 +58,7 @@ fn no_webhook_waits_for_a_reader_that_holds_up_the_scrub_and_the_erasure_is_stam
     machine.settle();
     let erased_at: i64 = query(&connection, &erased);
     assert!(erased_at >= ended.timestamp_millis(), "stamped {erased_at} before the reader ended at {ended}");
-    println!("longest enqueue: {baseline:.1?} before, {during:.1?} while the scrub waits for the reader");
-    // A webhook that waited for the reader would have waited for all of these rounds.
-    assert!(during < Duration::from_secs(1).max(baseline * 20), "{during:?}, {baseline:?} without the reader");
+    assert!(rounds.iter().any(|longest| *longest < bound), "{rounds:?}, {baseline:?} without the reader");
     ledger.assert_kept(&connection);
     drop(reader);
     assert_exactly_once(&machine);
