@@ -1,7 +1,7 @@
 //! `cargo bench --bench erasure`: a shop of a million rows is erased while others enqueue. Prints how long that takes beside one
 //! cascading delete of the same rows, in this schema and in a plain one (`erasure/plain.rs`), and how long an enqueue waits with
-//! and without it; afterwards no byte of the shop may be left. `ROWS=130000` makes it smaller, and `WITHOUT_KEYS=1` leaves out the
-//! keys of its orders, which no real store has that many of: they are kept for a day.
+//! and without it; afterwards no byte of the shop may be left. `ROWS=130000` makes it smaller, `WITHOUT_KEYS=1` leaves out the
+//! keys of its orders, which no real store has that many of (they are kept for a day), and `WITHOUT_ORDERS=1` leaves out both.
 
 #[path = "erasure/plain.rs"]
 mod plain;
@@ -36,7 +36,7 @@ fn main() {
     let app = Arc::new(App::open(Options::new(directory.path().join("bench.db"))).expect("a new database"));
     let shop: ShopDomain = "a-large-shop.myshopify.com".parse().expect("a shop domain");
 
-    println!("filling two shops with {rows} rows each …");
+    println!("filling shops with {rows} rows each …");
     let plain: ShopDomain = "the-reference.myshopify.com".parse().expect("a shop domain");
     let store = fill(&app, &plain, rows);
     let started = Instant::now();
@@ -45,32 +45,34 @@ fn main() {
     deleted.expect("deleted");
     let cascade = started.elapsed();
     let plain = plain::delete(&directory.path().join("plain.db"), rows).expect("a plain database");
+    let background = app.start(2).expect("threads");
+    let alone_shop: ShopDomain = "a-large-shop-at-night.myshopify.com".parse().expect("a shop domain");
+    fill(&app, &alone_shop, rows);
+    let alone = erase(&app, &alone_shop, 1);
     fill(&app, &shop, rows);
 
     let idle = enqueue_while(&app, || std::thread::sleep(Duration::from_secs(3)));
-    let background = app.start(2).expect("threads");
-    let (mut deleted_in, mut erased_in) = (Duration::ZERO, Duration::ZERO);
-    let busy = enqueue_while(&app, || {
-        let started = Instant::now();
-        app.enqueue(NewJob::new("shop_redact", json!({ "shop": shop.as_str() }))).expect("enqueued");
-        wait_until(&app, "processed_at");
-        deleted_in = started.elapsed();
-        wait_until(&app, "erased_at");
-        erased_in = started.elapsed();
-    });
+    let mut beside = [Duration::ZERO; 2];
+    let busy = enqueue_while(&app, || beside = erase(&app, &shop, 2));
     background.stop(Duration::from_secs(60));
 
     let deleted: String = app
         .db
         .read(|connection| -> quotegrid::db::Result<_> {
-            Ok(connection.query_row("SELECT deleted FROM gdpr_requests", (), |row| row.get(0))?)
+            Ok(connection.query_row("SELECT deleted FROM gdpr_requests LIMIT 1", (), |row| row.get(0))?)
         })
         .expect("readable");
     println!("deleted: {deleted}");
     println!("one cascading delete                          {:>8.1} ms", millis(cascade));
     println!("the same with plain, indexed foreign keys     {:>8.1} ms", millis(plain));
-    println!("in steps, with {PRODUCERS} threads enqueuing, each as a part of both:");
-    for (what, took) in [("until the rows are gone", deleted_in), ("until no byte is left", erased_in)] {
+    println!("in steps, each as a part of both:");
+    let steps = [
+        ("alone, until the rows are gone", alone[0]),
+        ("alone, until no byte is left", alone[1]),
+        ("beside enqueues, until the rows are gone", beside[0]),
+        ("beside enqueues, until no byte is left", beside[1]),
+    ];
+    for (what, took) in steps {
         let (part, plain_part) = (took.div_duration_f64(cascade), took.div_duration_f64(plain));
         println!("  {what:<43} {:>8.1} ms {part:>8.2} {plain_part:>8.2}", millis(took));
     }
@@ -125,15 +127,25 @@ fn print_waits(name: &str, (waits, took): &(Vec<Duration>, Duration)) {
     );
 }
 
-/// Waits until the erasure's request has this stamp.
-fn wait_until(app: &App, stamp: &str) {
-    let sql = format!("SELECT count(*) > 0 FROM gdpr_requests WHERE {stamp} IS NOT NULL");
-    let is_stamped = || -> quotegrid::db::Result<bool> {
-        app.db.read(|connection| Ok(connection.query_row(&sql, (), |row| row.get(0))?))
-    };
-    while !is_stamped().expect("readable") {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+/// Has a shop erased, as the erasure of so many, and returns after how long its rows were gone and after how long their bytes.
+fn erase(app: &Arc<App>, shop: &ShopDomain, number: usize) -> [Duration; 2] {
+    let started = Instant::now();
+    app.enqueue(NewJob::new("shop_redact", json!({ "shop": shop.as_str() }))).expect("enqueued");
+    ["processed_at", "erased_at"].map(|stamp| {
+        let sql = format!("SELECT count({stamp}) FROM gdpr_requests");
+        let stamped = || -> quotegrid::db::Result<usize> {
+            app.db.read(|connection| Ok(connection.query_row(&sql, (), |row| row.get(0))?))
+        };
+        while stamped().expect("readable") < number {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        started.elapsed()
+    })
+}
+
+/// How many of so many rows are orders.
+fn orders_of(rows: usize) -> usize {
+    if std::env::var_os("WITHOUT_ORDERS").is_some() { 0 } else { rows / 10 }
 }
 
 /// A store whose rows are nine parts cells and one part orders, each with a key of its own beside it.
@@ -153,7 +165,7 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let matrix =
         Arc::new(PriceMatrix::new(&axis, &axis, &prices, Outside::Reject, Limits::default()).expect("a sound matrix"));
     let mut last = None;
-    for _ in 0..rows * 9 / 10 / (SIDE * SIDE) {
+    for _ in 0..(rows - orders_of(rows)) / (SIDE * SIDE) {
         let matrix = matrix.clone();
         let id = MatrixId::new(now, app.entropy.array());
         let name = format!("matrix of {shop}").parse().expect("a name");
@@ -163,7 +175,7 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     }
     let matrix = last.expect("a matrix");
     let keys = std::env::var_os("WITHOUT_KEYS").is_none();
-    for _ in 0..rows / 10 / 500 {
+    for _ in 0..orders_of(rows) / 500 {
         let (app_, title) = (app.clone(), format!("made for {shop}"));
         let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
             for number in 0..500 {

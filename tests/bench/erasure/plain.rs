@@ -44,7 +44,7 @@ pub(crate) fn delete(path: &Path, rows: usize) -> Result<Duration> {
     connection.execute("INSERT INTO stores VALUES ('store', 'the-reference.myshopify.com')", ())?;
     let tx = connection.unchecked_transaction()?;
     let cells_each = super::SIDE * super::SIDE;
-    for number in 0..rows * 9 / 10 / cells_each {
+    for number in 0..(rows - super::orders_of(rows)) / cells_each {
         let matrix = format!("01930d5c-7000-7000-8000-{number:012x}");
         tx.execute("INSERT INTO price_matrices VALUES (?1, 'store', 'matrix')", [&matrix])?;
         tx.execute(
@@ -56,7 +56,7 @@ pub(crate) fn delete(path: &Path, rows: usize) -> Result<Duration> {
     }
     let mut insert =
         tx.prepare("INSERT INTO draft_order_records VALUES (?1, 'store', NULL, ?2, 'made to measure', 1999)")?;
-    for number in 0..rows / 10 {
+    for number in 0..super::orders_of(rows) {
         insert.execute([format!("01930d5c-7000-7000-8000-{number:012x}"), format!("token-{number:026x}")])?;
     }
     drop(insert);
