@@ -7,9 +7,10 @@ use super::{Method, Request, Response};
 use crate::error::{Error, Kind};
 use crate::intake::Outcome;
 use crate::shopify::{Refusal, Webhook};
-use log::{info, warn};
-use std::sync::Arc;
+use log::{debug, info, warn};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] =
@@ -29,6 +30,31 @@ pub struct Refusals {
     pub malformed: AtomicU64,
     /// Over the size limit (413).
     pub too_large: AtomicU64,
+    told: Mutex<Told>,
+}
+
+/// Which unsigned webhooks the log tells of.
+#[derive(Debug, Default)]
+struct Told {
+    /// By the clock's uptime.
+    last: Option<Duration>,
+    untold: u64,
+}
+
+/// Anybody can send something unsigned, and must not fill a disk with lines about it: of those within this time the log tells of one.
+const UNSIGNED_PAUSE: Duration = Duration::from_secs(1);
+
+impl Refusals {
+    /// Whether the log tells of an unsigned webhook now, and then of how many it has not told since the last.
+    fn tell_unsigned(&self, uptime: Duration) -> Option<u64> {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.last.is_some_and(|last| uptime.saturating_sub(last) < UNSIGNED_PAUSE) {
+            told.untold += 1;
+            return None;
+        }
+        told.last = Some(uptime);
+        Some(std::mem::take(&mut told.untold))
+    }
 }
 
 fn receive(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
@@ -41,7 +67,7 @@ fn receive(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) 
             site.intake.accept_then(webhook, &request.body, move |outcome| answer.send(outcome.map(accepted)));
         }
         Err(refusal) => {
-            let error = refused(&site.refusals, refusal, answer.request_id());
+            let error = refused(&site.refusals, refusal, answer.request_id(), site.app.clock.uptime());
             answer.send(Err(error));
         }
     }
@@ -61,17 +87,33 @@ fn accepted(outcome: Outcome) -> Response {
     Response::new(200, "application/json", body)
 }
 
-fn refused(refusals: &Refusals, refusal: Refusal, request_id: &str) -> Error {
+fn refused(refusals: &Refusals, refusal: Refusal, request_id: &str, uptime: Duration) -> Error {
     let (kind, count) = match refusal {
         Refusal::Unsigned => (Kind::Unauthorized, &refusals.unsigned),
         Refusal::OtherShop => (Kind::Unauthorized, &refusals.other_shop),
         Refusal::Malformed(_) => (Kind::Malformed, &refusals.malformed),
     };
     count.fetch_add(1, Ordering::Relaxed);
-    // Anybody can send something unsigned; something signed that we refuse is worth a look.
+    // Something signed that we refuse is worth a look.
     match refusal {
-        Refusal::Unsigned => info!("webhook refused id={request_id}: {refusal}"),
+        Refusal::Unsigned => match refusals.tell_unsigned(uptime) {
+            Some(untold) => info!("webhook refused id={request_id}: {refusal} untold={untold}"),
+            None => debug!("webhook refused id={request_id}: {refusal}"),
+        },
         Refusal::OtherShop | Refusal::Malformed(_) => warn!("webhook refused id={request_id}: {refusal}"),
     }
     Error::new(kind, refusal.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_flood_of_unsigned_webhooks_the_log_tells_once_a_second() {
+        let refusals = Refusals::default();
+        let told = |ms| refusals.tell_unsigned(Duration::from_millis(ms));
+        assert_eq!([told(5), told(6), told(1_004), told(1_005), told(1_006)], [Some(0), None, None, Some(2), None]);
+        assert_eq!(told(10_000), Some(1));
+    }
 }

@@ -12,7 +12,7 @@
 //! each figure is shown, so that what else the machine does falls on all alike. Absolute figures say little; compare the ratios.
 //!
 //! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down, `--rows 100000` makes the
-//! store smaller.
+//! store smaller; `--handlers 4` and `--lanes 32` change this server's threads and private connections.
 
 #[path = "load/arguments.rs"]
 mod arguments;
@@ -40,7 +40,7 @@ fn main() {
     let targets: Vec<Target> = ["tiny_http", "checked", "durable", "erasing"]
         .into_iter()
         .filter(|name| only.as_deref().is_none_or(|only| only == *name))
-        .map(Target::start)
+        .map(|name| Target::start(name, arguments.find("handlers"), arguments.find("lanes")))
         .collect();
     let webhooks = webhooks::Webhooks::new();
     let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();

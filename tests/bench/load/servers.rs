@@ -27,7 +27,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn start(name: &'static str) -> Self {
+    pub(crate) fn start(name: &'static str, handlers: Option<usize>, lanes: Option<usize>) -> Self {
         if name == "tiny_http" {
             return Self { name, address: plain::start(), _server: None, app: None };
         }
@@ -40,7 +40,10 @@ impl Target {
             let app = Arc::new(app);
             (Arc::new(Router::new(Arc::new(Site::new(app.clone(), secrets)))), Some((app, directory)))
         };
-        let server = Server::start(ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))), service);
+        let mut options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+        options.handlers = handlers.unwrap_or(options.handlers);
+        options.limits.lanes = lanes.unwrap_or(options.limits.lanes);
+        let server = Server::start(options, service);
         let server = server.expect("a server");
         Self { name, address: server.address(), _server: Some(server), app }
     }
