@@ -173,7 +173,11 @@ fn run(mut event_loop: EventLoop, spare: &Spare, stop: &Arc<StopSignal>, waker: 
         let Some(listener) = event_loop.into_listener() else { return };
         let Some((again, its_waker)) = start_again(&listener, spare, stop, panics) else { return };
         event_loop = again;
-        *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker;
+        *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker.clone();
+        // A stop that was asked for just before has woken the one that is gone.
+        if stop.until().is_some() {
+            let _it_has_not_begun_to_wait = its_waker.wake();
+        }
     }
 }
 
