@@ -19,6 +19,11 @@ pub(crate) fn connect(directory: &Path) -> Connection {
 
 /// One transaction a job, one thread.
 pub(crate) fn enqueue() -> f64 {
+    one_transaction_each(insert)
+}
+
+/// How many transactions a second one thread commits on a new database, with one `write` in each.
+fn one_transaction_each(write: impl Fn(&Connection, u64)) -> f64 {
     let directory = tempfile::tempdir().expect("a temporary directory");
     drop(open(directory.path(), Registry::new()));
     let connection = connect(directory.path());
@@ -26,7 +31,7 @@ pub(crate) fn enqueue() -> f64 {
     rate(|| {
         number += 1;
         connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
-        insert(&connection, number);
+        write(&connection, number);
         connection.execute_batch("COMMIT").expect("committed");
     })
 }
@@ -74,14 +79,8 @@ pub(crate) fn claim() -> f64 {
 
 /// One transaction a webhook, one thread.
 pub(crate) fn webhook() -> f64 {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    drop(open(directory.path(), Registry::new()));
-    let connection = connect(directory.path());
-    let mut number = 0_u64;
-    rate(|| {
-        number += 1;
-        connection.execute_batch("BEGIN IMMEDIATE").expect("begun");
-        insert(&connection, number);
+    one_transaction_each(|connection, number| {
+        insert(connection, number);
         connection
             .prepare_cached(
                 "INSERT INTO webhook_deliveries VALUES ('customers/redact', ?1, NULL, 'a.myshopify.com', 1, ?1)",
@@ -95,7 +94,6 @@ pub(crate) fn webhook() -> f64 {
             )
             .and_then(|mut statement| statement.execute([number.to_string()]))
             .expect("inserted");
-        connection.execute_batch("COMMIT").expect("committed");
     })
 }
 
