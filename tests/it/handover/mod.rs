@@ -1,5 +1,6 @@
 //! Orders on their way to Shopify: a fake Admin API that fails in every way, and never two drafts, never an order lost.
 
+mod clocks;
 mod crashes;
 mod documents;
 mod erasure;
@@ -7,6 +8,7 @@ mod fake;
 mod faults;
 mod rounds;
 mod settings;
+mod tokens;
 mod waiting;
 
 use crate::process::harness::wait_until;
