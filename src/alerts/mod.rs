@@ -162,6 +162,11 @@ fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec
     Ok(near.into_iter().filter_map(cause).collect())
 }
 
+/// What `quotegrid alert test` posts.
+pub fn test_document(now: DateTime<Utc>) -> Value {
+    json!({ "alert": "test", "text": "quotegrid: this is a test, nothing is wrong", "at": instant(now) })
+}
+
 /// What is posted. `text` is for people, and what chat services show of it.
 fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
     let count = items.len();

@@ -85,6 +85,10 @@ struct Report {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: Duties,
     failed_duty_jobs: u64,
+    /// Other jobs that were given up, by type.
+    failed_other_jobs: Vec<(String, u64)>,
+    /// Types of waiting jobs that this program has no handler for.
+    unknown_types: Vec<String>,
     handover: Handovers,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
@@ -126,7 +130,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -134,6 +138,8 @@ impl Report {
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
                     requests::duties(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
+                    queue::count_failed_by_type(connection)?,
+                    queue::next_types(connection)?,
                     intake::last_received_at(connection)?,
                 ))
             })?;
@@ -150,6 +156,8 @@ impl Report {
             oldest_due_at,
             duties,
             failed_duty_jobs,
+            failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
+            unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
             handover: Handovers::look(app)?,
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
@@ -172,6 +180,16 @@ impl Report {
             let count = self.failed_duty_jobs;
             problems.push(format!(
                 "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        for (job_type, count) in &self.failed_other_jobs {
+            problems.push(format!(
+                "{count} jobs of type {job_type:?} have failed: see `quotegrid jobs list --status failed`, then `quotegrid jobs retry` them"
+            ));
+        }
+        for job_type in &self.unknown_types {
+            problems.push(format!(
+                "jobs of type {job_type:?} wait, and this program does not know that type: start the program that does, or `quotegrid jobs cancel` them"
             ));
         }
         for (shop, why) in &self.handover.refused {
@@ -304,6 +322,11 @@ impl Report {
         lines.extend(self.problems.iter().map(|problem| format!("PROBLEM: {problem}")));
         lines.join("\n")
     }
+}
+
+/// Whether failed jobs of this type have a sentence of their own, which says what they mean.
+fn is_named_elsewhere(job_type: &str) -> bool {
+    job_type == DRAFT_ORDER_HANDOVER || erasure::JOB_TYPES.contains(&job_type)
 }
 
 /// Bytes that are free on the disk of the database.

@@ -19,8 +19,8 @@ const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerSettings {
     /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job. [default: 127.0.0.1:8080, with
-    /// --ephemeral 127.0.0.1:0]
-    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT")]
+    /// --ephemeral 127.0.0.1:0]; a port alone is one of 127.0.0.1
+    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
     /// The bearer token of /admin/api; without one the admin API is off (404)
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
@@ -82,6 +82,15 @@ impl ServerSettings {
     }
 }
 
+/// Reads an address and port; a port alone, or one of `localhost`, is this machine's own.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    let here = |port: u16| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    port.parse().map(here).or_else(|_no_port| text.parse()).map_err(|_no_address| {
+        "must be an address and port such as 127.0.0.1:8080 or [::1]:8080, or a port alone".to_owned()
+    })
+}
+
 /// Who runs the server, as its privacy page says.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct Operator {
@@ -119,4 +128,20 @@ pub fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
         return Err(ConfigError::PublicUrl);
     }
     Ok(Some(url.trim_end_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for text in ["8080", "localhost:8080", "127.0.0.1:8080"] {
+            assert_eq!(parse_listen(text), Ok(LISTEN), "{text}");
+        }
+        assert_eq!(parse_listen("[::1]:80"), Ok("[::1]:80".parse().expect("an address")));
+        for text in ["", ":8080", "70000", "example.com:80", "127.0.0.1"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
+    }
 }

@@ -6,6 +6,7 @@ use crate::alerts;
 use crate::housekeeping::Retention;
 use crate::queue;
 use chrono::TimeDelta;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The variable of the address for alerts, for messages.
@@ -64,7 +65,7 @@ impl UpkeepSettings {
     pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
         let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
         let url = text.trim();
-        if !url.is_empty() && !is_http_address(url) {
+        if !url.is_empty() && !is_alert_address(url) {
             return Err(ConfigError::AlertUrl);
         }
         let url = (!url.is_empty()).then(|| Secret::new(url));
@@ -72,7 +73,34 @@ impl UpkeepSettings {
     }
 }
 
-fn is_http_address(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
-    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether `url` is one to post alerts to: over TLS, or to this machine. What is posted says how the server is, and the address may
+/// be a secret; neither is for whoever listens on the way.
+fn is_alert_address(url: &str) -> bool {
+    let Ok(uri) = url.parse::<ureq::http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !host.is_empty() && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_go_over_tls_or_stay_on_this_machine() {
+        for url in ["https://a.example/hook?x=1", "http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:8080"] {
+            assert!(is_alert_address(url), "{url}");
+        }
+        for url in [
+            "http://a.example/hook",
+            "http://10.0.0.1/x",
+            "http://localhost.evil.example",
+            "ftp://localhost",
+            "https://",
+            "x",
+        ] {
+            assert!(!is_alert_address(url), "{url}");
+        }
+    }
 }

@@ -90,8 +90,11 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
 /// # Errors
 /// The database's.
 pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
-    queue::count_failed(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST])
+    queue::count_failed(connection, &JOB_TYPES)
 }
+
+/// The job types that do what the law asks.
+pub const JOB_TYPES: [&str; 3] = [SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST];
 
 /// What a redaction job is asked to do, read from its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -228,6 +228,7 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let site = &self.0;
+        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
         let reply = if cors::applies(&request.path) {
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
@@ -255,6 +256,10 @@ impl Service for Router {
             Found::OtherMethods(allow) => {
                 let detail = format!("this path takes {allow}");
                 reply.send(respond::problem(405, &detail, &request.id, Map::new()).with_header("Allow", allow));
+            }
+            // What lies below /api/ and /admin/api/ is for programs, whoever asks.
+            Found::Nothing if is_open && pages::is_for_a_person(&request) => {
+                Answer::new(reply, request.id).send(pages::unknown_path_page());
             }
             Found::Nothing => reply.send(respond::failure(&Error::not_found("path"), &request.id)),
         }));

@@ -88,6 +88,9 @@ pub enum JobError {
     /// Not yet: run again after this long. The attempt is given back.
     #[error("snoozed for {0:?}")]
     Snooze(Duration),
+    /// No handler of this program knows the job's type; another program's may. It rests, and its attempt is given back.
+    #[error("Unknown job type: {0}")]
+    UnknownType(String),
     /// The worker is stopping and the job with it, between two steps. It is given back with its attempt.
     #[error("stopped")]
     Stopped,
@@ -188,6 +191,11 @@ impl Registry {
     pub fn with(mut self, job_type: impl Into<String>, handler: impl Handler) -> Self {
         self.0.insert(job_type.into(), Arc::new(handler));
         self
+    }
+
+    /// Whether a handler runs jobs of this type.
+    pub fn knows(&self, job_type: &str) -> bool {
+        self.0.contains_key(job_type)
     }
 
     pub(super) fn find(&self, job_type: &str) -> Option<&Arc<dyn Handler>> {

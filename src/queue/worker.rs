@@ -200,7 +200,7 @@ impl Worker {
         fail::fail_point!("queue::run");
         fail::fail_point!(&format!("queue::run::{}", claim.job_type));
         let Some(handler) = self.queue.registry().find(&claim.job_type) else {
-            return Err(JobError::Retry(format!("Unknown job type: {}", claim.job_type)));
+            return Err(JobError::UnknownType(claim.job_type.clone()));
         };
         let context = Context {
             db: self.db.clone(),

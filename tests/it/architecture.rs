@@ -210,7 +210,7 @@ fn the_readme_opens_with_the_two_commands_and_ci_runs_the_second() {
     let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).take(1).collect();
     let commands: Vec<&str> =
         blocks[0].lines().skip(1).map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    assert_eq!(commands[..2], ["cargo run --release -- serve --dev", "cargo test"]);
+    assert_eq!(commands[..2], ["cargo run --release -- serve --dev", "cargo test --locked"]);
     let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
     assert!(ci.lines().any(|line| line.trim() == commands[1]), "the gate runs what the README says");
 }

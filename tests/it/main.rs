@@ -11,6 +11,7 @@ mod ending;
 mod gdpr;
 mod handover;
 mod model;
+mod notices;
 mod operators;
 mod orders;
 mod pricing_properties;

@@ -1,8 +1,8 @@
 //! Alerts: what is raised, once, and how it reaches whoever listens.
 
-use super::redact;
+use super::{quotegrid, redact};
 use quotegrid::alerts;
-use quotegrid::app::{App, Options};
+use quotegrid::app::{App, Options, Ran};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::config::Secret;
 use quotegrid::entropy::SeededEntropy;
@@ -11,6 +11,7 @@ use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
@@ -22,6 +23,7 @@ fn receiver(statuses: &'static [u16]) -> (String, Receiver<Value>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let url = format!("http://{}/hook?token=hush", listener.local_addr().expect("an address"));
     let (posted, received) = channel();
+    let here = url.clone();
     std::thread::spawn(move || {
         for status in statuses {
             let (mut socket, _) = listener.accept().expect("a client");
@@ -41,7 +43,8 @@ fn receiver(statuses: &'static [u16]) -> (String, Receiver<Value>) {
                 }
             };
             posted.send(serde_json::from_str(&body).expect("JSON")).expect("the test listens");
-            let answer = format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let elsewhere = if (300..400).contains(status) { format!("Location: {here}\r\n") } else { String::new() };
+            let answer = format!("HTTP/1.1 {status} X\r\n{elsewhere}Content-Length: 0\r\nConnection: close\r\n\r\n");
             socket.write_all(answer.as_bytes()).expect("answered");
         }
     });
@@ -97,6 +100,40 @@ fn an_unreachable_receiver_costs_attempts_and_its_failure_raises_no_alert() {
     app.enqueue(NewJob::new("alert", json!({ "alert": "test" })).max_attempts(1)).expect("enqueued");
     assert_eq!(app.run_due(10).expect("a working database").errors, 1);
     assert_eq!(app.alerts().look(clock.now()).expect("a working database"), 0);
+}
+
+#[test]
+fn a_redirect_is_no_delivery_and_is_not_followed() {
+    let (url, posted) = receiver(&[302, 307]);
+    let Alerted { app, clock, _directory } = alerted(&url);
+    app.enqueue(NewJob::new("alert", json!({ "alert": "test" }))).expect("enqueued");
+    for _ in 0..2 {
+        assert_eq!(app.run_due(10).expect("a working database"), Ran { processed: 1, errors: 1 });
+        clock.advance(Duration::from_secs(60));
+    }
+    assert_eq!(posted.iter().count(), 2, "each was posted once, and nowhere else");
+}
+
+#[test]
+fn an_alert_is_tried_on_the_command_line() {
+    let (url, posted) = receiver(&[204, 500]);
+    let test = |url: &str| {
+        let mut command = quotegrid(Path::new("unused.db"), &["alert", "test", "--json"]);
+        let output = command.env("QUOTEGRID_ALERT_URL", url).output().expect("the binary runs");
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).expect("text"),
+            String::from_utf8(output.stderr).expect("text"),
+        )
+    };
+    assert_eq!(test(&url), (Some(0), "{\"delivered\":true}\n".to_owned(), String::new()));
+    assert_eq!(posted.recv().expect("posted")["alert"], "test");
+    let (code, _, told) = test(&url);
+    assert_eq!((code, told.trim_end()), (Some(1), "quotegrid: the address for alerts answered 500"));
+    let (code, _, told) = test("");
+    assert!(code == Some(1) && told.contains("set QUOTEGRID_ALERT_URL"), "{told}");
+    let (code, _, told) = test("http://alerts.example.com/hush");
+    assert!(code == Some(4) && told.contains("https") && !told.contains("hush"), "{told}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The operators' commands, through the real binary on a real file.
 
-use super::{run, run_json};
+use super::{quotegrid, run, run_json};
 use quotegrid::app::{App, Options};
 use quotegrid::demo;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn database() -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn jobs_are_cancelled_retried_and_pruned() {
     let (_directory, path) = database();
-    let (code, made) = run_json(&path, &["jobs", "enqueue", "nobody-knows", "{}", "--max-attempts", "1"]);
+    let (code, made) = run_json(&path, &["jobs", "enqueue", "shop_redact", r#"{"shop":7}"#, "--max-attempts", "1"]);
     assert_eq!(code, 0);
     let id = made["jobId"].as_str().expect("an id").to_owned();
     assert_eq!(run(&path, &["jobs", "retry", &id]).0, 1, "it waits");
@@ -78,6 +78,64 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
     assert!(problems[0].starts_with("1 jobs of legal duties have failed for good"), "{problems:?}");
     let (code, text) = run(&path, &["doctor"]);
     assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
+}
+
+#[test]
+fn the_doctor_names_failed_jobs_of_any_type_and_jobs_that_nobody_here_knows() {
+    let (_directory, path, connection) = planted();
+    let failed = "INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, created_at, error)
+                  VALUES ('0190aaaa-0000-7000-8000-000000000000', 'reindex', '{}', 'failed', 0, 1, 0, 'why')";
+    connection.execute(failed, ()).expect("writable");
+    run(&path, &["jobs", "enqueue", "nobody-knows", "{}"]);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problems = report["problems"].to_string();
+    assert_eq!((code, report["problems"].as_array().map(Vec::len)), (1, Some(2)), "{problems}");
+    assert!(problems.contains("1 jobs of type") && problems.contains("reindex"), "{problems}");
+    assert!(problems.contains("nobody-knows") && problems.contains("does not know that type"), "{problems}");
+}
+
+#[test]
+fn a_slip_in_a_setting_is_told_and_so_is_a_level_that_is_none() {
+    let (_directory, path) = database();
+    let told = |name: &str, value: &str| {
+        let mut command = quotegrid(&path, &["stores", "list"]);
+        let output = command.env("QUOTEGRID_LOG", "warn").env(name, value).output().expect("the binary runs");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    run(&path, &["migrate"]);
+    assert_eq!(told("QUOTEGRID_LOG", "warn"), "");
+    let slip = told("QUOTEGRID_DATABSE", "hush");
+    assert!(
+        slip.contains("QUOTEGRID_DATABSE") && slip.contains("QUOTEGRID_DATABASE?") && !slip.contains("hush"),
+        "{slip}"
+    );
+    let level = told("QUOTEGRID_LOG", "verbose");
+    assert!(level.contains("\"verbose\"") && level.contains("info is used"), "{level}");
+}
+
+#[test]
+fn a_wrong_command_line_is_answered_in_words_that_say_what_to_write() {
+    let (_directory, path) = database();
+    let told = |arguments: &[&str]| {
+        let output = quotegrid(&path, arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    for (arguments, expected) in [
+        (&["jobs", "show", "x"][..], "must look like 01"),
+        (&["serve", "--workers", "two"], "must be a whole number"),
+        (&["serve", "--rate-limit", "99999999999999999999999"], "the number is too large"),
+        (&["jobs", "list", "--limit", "x"], "must be a whole number"),
+        (&["serve", "--listen", "example.com"], "such as 127.0.0.1:8080"),
+        (&["jobs", "enqueue", "a", "{}", "--at", "tomorrow"], "must be a time such as"),
+        (&["serve", "--ephemeral", "--clock-at", "now"], "must be a time such as"),
+    ] {
+        let told = told(arguments);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        for raw in ["invalid digit", "invalid characters", "UUID", "socket address syntax", "too large to fit"] {
+            assert!(!told.contains(raw), "{arguments:?}: {told}");
+        }
+    }
 }
 
 /// A healthy database, and a connection for what tests plant in it.
