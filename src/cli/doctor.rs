@@ -1,5 +1,7 @@
 //! `quotegrid doctor`: looks at everything that could be wrong and says what is. Exit code 1 when something is, for a timer.
 
+mod live_stores;
+
 use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
@@ -15,6 +17,7 @@ use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
+use live_stores::LiveStores;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -86,6 +89,8 @@ struct Report {
     duties: Duties,
     failed_duty_jobs: u64,
     handover: Handovers,
+    live_stores: LiveStores,
+    notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
@@ -151,6 +156,8 @@ impl Report {
             duties,
             failed_duty_jobs,
             handover: Handovers::look(app)?,
+            live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
+            notes: Vec::new(),
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
@@ -174,6 +181,8 @@ impl Report {
                 "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
             ));
         }
+        problems.extend(self.live_stores.problems(now));
+        self.notes = self.live_stores.notes(now);
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
@@ -232,6 +241,8 @@ impl Report {
         json!({
             "ok": self.problems.is_empty(),
             "problems": self.problems,
+            "notes": self.notes,
+            "redactsOfLiveStores": self.live_stores.document(),
             "database": self.path,
             "versions": {
                 "quotegrid": env!("CARGO_PKG_VERSION"),
@@ -298,6 +309,7 @@ impl Report {
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
+        lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }
