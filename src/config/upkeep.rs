@@ -3,8 +3,6 @@
 use super::secret::one_of;
 use super::{ConfigError, Secret};
 use crate::alerts;
-use crate::erasure::DUTY;
-use crate::erasure::hold::LAST_CALL;
 use crate::housekeeping::Retention;
 use crate::queue;
 use chrono::TimeDelta;
@@ -13,8 +11,9 @@ use std::path::PathBuf;
 /// The variable of the address for alerts, for messages.
 const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
 
-/// The longest hold: what is left of the time for a duty goes to carrying it out ([`LAST_CALL`]).
-const REDACT_HOLD_DAYS_MAX: i64 = DUTY.num_days() - LAST_CALL.num_days();
+/// The longest hold: the 30 days for the duty without the last two, which are for carrying it out. The erasure itself keeps to that
+/// limit too (`erasure/hold.rs`).
+const REDACT_HOLD_DAYS_MAX: i64 = 28;
 
 /// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
 #[derive(Debug, Clone, clap::Args)]

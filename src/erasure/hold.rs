@@ -31,7 +31,7 @@ const REDACT_AFTER: TimeDelta = TimeDelta::hours(48);
 const REDACT_EARLIEST: TimeDelta = TimeDelta::hours(47);
 
 /// No erasure is held for longer than until this long before it is due: time enough for a job that fails, and for whoever mends that.
-pub const LAST_CALL: TimeDelta = TimeDelta::days(2);
+const LAST_CALL: TimeDelta = TimeDelta::days(2);
 
 /// How often a held erasure is looked at: the store may have been uninstalled, or installed again, meanwhile.
 const LOOK_AGAIN: TimeDelta = TimeDelta::hours(6);
@@ -223,7 +223,8 @@ fn end_of_hold(request: &Request, store: &Store, policy: Policy, now: DateTime<U
         Some(at) => at.min(now) + REDACT_AFTER,
         None => request.created_at.min(now) + policy.hold,
     };
-    Some(end.min(request.last_call()))
+    // What a person was told is the latest stays so, however the clock is set meanwhile.
+    Some(end.min(request.hold.held_until.unwrap_or(end)).min(request.last_call()))
 }
 
 fn note_live(tx: &Tx<'_>, now: DateTime<Utc>, request: &Request, store: &Store) -> db::Result<()> {
