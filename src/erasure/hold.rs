@@ -12,7 +12,7 @@ use super::{SHOP_REDACT_INQUIRY, job_for};
 use crate::catalog::keys;
 use crate::catalog::stores::{self, Erasing, Store};
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
-use crate::domain::ids::{JobId, RequestId};
+use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::error::{Error, Kind};
 use crate::keyed_hash::KeyedHasher;
 use crate::queue::{NewJob, Queue};
@@ -239,7 +239,7 @@ fn note_live(tx: &Tx<'_>, now: DateTime<Utc>, request: &Request, store: &Store) 
     let id = request.id;
     tx.after_commit(move || {
         let used = keys_used_at.map_or_else(|| "never".to_owned(), |at| at.to_rfc3339());
-        warn!("[GDPR] redact_of_live_store request={id}: the store was not known to be uninstalled for 47 hours; its keys were last used: {used}");
+        warn!("[GDPR] redact_of_live_store request={id}: the store was not uninstalled 47 hours before; its keys were last used: {used}");
     });
     Ok(())
 }
@@ -256,6 +256,21 @@ fn hold_until(tx: &Tx<'_>, id: RequestId, until: DateTime<Utc>) -> db::Result<()
 pub(super) fn note_answer(tx: &Tx<'_>, id: RequestId, says: ShopifySays) -> db::Result<()> {
     let mut statement = tx.prepare_cached("UPDATE gdpr_requests SET shopify_says = :says WHERE id = :id")?;
     expect_one(statement.execute(named_params! { ":says": says.as_str(), ":id": id })?, "erasure::hold::note_answer")
+}
+
+/// When a request for this shop last ended because Shopify said that the app is installed, if that was after `since`.
+pub(super) fn find_kept_since(
+    connection: &Connection,
+    shop: &ShopDomain,
+    since: DateTime<Utc>,
+) -> db::Result<Option<DateTime<Utc>>> {
+    // By the index of those that were found live: they are few.
+    let mut statement = connection.prepare_cached(
+        "SELECT max(processed_at) AS last FROM gdpr_requests
+         WHERE found_live_at IS NOT NULL AND processed_at > :since AND shop = :shop AND outcome = 'still_installed'",
+    )?;
+    let params = named_params! { ":since": Millis(since), ":shop": shop };
+    Ok(statement.query_row(params, |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
 }
 
 /// The job that asks Shopify, the same again while it is unfinished.

@@ -21,8 +21,15 @@ use std::time::Duration;
 /// The shortest and longest rest between two times of asking.
 const REST: (TimeDelta, TimeDelta) = (TimeDelta::seconds(30), TimeDelta::hours(1));
 
+/// What is due is never due at once again.
+const REST_MIN: Duration = Duration::from_secs(1);
+
 /// The rest as a share of the time for which Shopify has been asked: it grows, and needs no count.
 const REST_SHARE: i32 = 4;
+
+/// Shopify is asked about a shop once in this time: whoever sends the same signed request again and again must not have Shopify asked
+/// as often. While it rests the request is open, and the next one is a repetition of it.
+const ASKED_ONCE_IN: TimeDelta = TimeDelta::minutes(10);
 
 /// Asks Shopify.
 pub struct Inquiry {
@@ -50,18 +57,23 @@ impl Handler for Inquiry {
         let Order::Request(id) = Order::of(job)? else {
             return Err(JobError::Permanent("the payload names no request".to_owned()));
         };
-        let (request, store) = context.db().read(|connection| -> db::Result<_> {
+        let now = context.now();
+        let (request, store, kept_at) = context.db().read(|connection| -> db::Result<_> {
             let request = requests::find(connection, id)?.filter(|request| request.kind == RequestKind::ShopRedact);
             let store = request.as_ref().map(|request| stores::find(connection, &request.shop)).transpose()?;
-            Ok((request, store.flatten()))
+            let since = now - ASKED_ONCE_IN;
+            let kept = request.as_ref().map(|request| hold::find_kept_since(connection, &request.shop, since));
+            Ok((request, store.flatten(), kept.transpose()?.flatten()))
         })?;
         let request = request.ok_or_else(|| JobError::Permanent("there is no such SHOP_REDACT request".to_owned()))?;
         if request.processed_at.is_some() || request.hold.decision.is_some() {
             return Ok(Finish::done().keeping(json!({ REQUEST_ID: id.to_string() })));
         }
-        let now = context.now();
         if !store.is_some_and(|store| hold::looks_live(&store, &request, now)) {
             return Ok(self.go_on(&request, ShopifySays::NotAsked));
+        }
+        if let Some(kept_at) = kept_at {
+            return Err(JobError::Snooze(rest_until(kept_at + ASKED_ONCE_IN, now)));
         }
         match self.handover.ask_installed(&request.shop) {
             None => Ok(self.go_on(&request, ShopifySays::NotAsked)),
@@ -92,7 +104,11 @@ impl Handler for Inquiry {
 
 fn rest(asked_for: TimeDelta, left: TimeDelta) -> Duration {
     let rest = (asked_for / REST_SHARE).clamp(REST.0, REST.1).min(left);
-    rest.to_std().unwrap_or_default().max(Duration::from_secs(1))
+    rest.to_std().unwrap_or_default().max(REST_MIN)
+}
+
+fn rest_until(at: DateTime<Utc>, now: DateTime<Utc>) -> Duration {
+    (at - now).min(ASKED_ONCE_IN).to_std().unwrap_or_default().max(REST_MIN)
 }
 
 /// Ends a request whose shop has the app installed, unless a person has decided meanwhile or its erasure has begun.

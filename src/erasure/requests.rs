@@ -325,7 +325,8 @@ pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
              deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at,
              found_live_at = excluded.found_live_at, keys_used_at = excluded.keys_used_at, held_until = excluded.held_until,
              shopify_says = excluded.shopify_says, decision = excluded.decision, decided_at = excluded.decided_at
-         WHERE excluded.processed_at IS NOT NULL
+         WHERE gdpr_requests.processed_at IS NULL AND gdpr_requests.decision IS NULL AND excluded.decision IS NOT NULL
+           OR excluded.processed_at IS NOT NULL
            AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
     ))?;
     Ok(statement.execute(params_from_iter(&row.0))? == 1)

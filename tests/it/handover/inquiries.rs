@@ -89,6 +89,21 @@ fn where_shopify_says_nothing_clear_it_is_asked_again_and_the_store_erased_in_ti
 }
 
 #[test]
+fn the_same_request_sent_again_and_again_has_shopify_asked_once_in_ten_minutes() {
+    let shop = Shop::new();
+    shop.fixture.advance(HOUR);
+    for _ in 0..5 {
+        redact(&shop);
+        shop.fixture.run_jobs();
+        shop.fixture.advance(Duration::from_secs(60));
+    }
+    assert_eq!(shop.fake.granted(), 1);
+    shop.fixture.advance(Duration::from_secs(600));
+    shop.fixture.run_jobs();
+    assert_eq!((shop.fake.granted() > 1, shop.fixture.count("stores")), (true, 1));
+}
+
+#[test]
 fn a_person_may_decide_while_shopify_is_being_asked() {
     for (verb, outcome, stores) in [("confirm", "erased", 0), ("reject", "rejected", 1)] {
         let shop = Shop::new();
