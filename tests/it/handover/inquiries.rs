@@ -3,6 +3,7 @@
 use super::Shop;
 use super::fake::{Fault, Manner};
 use crate::process::harness::wait_until;
+use quotegrid::alerts::{self, Alerts};
 use quotegrid::catalog::stores;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -44,8 +45,11 @@ fn a_token_says_that_the_app_is_still_installed_and_nothing_is_erased() {
     assert_eq!((shop.fixture.count("stores"), shop.fixture.count("erasure_receipts"), shop.fake.granted()), (1, 0, 1));
     let unfinished: u64 = shop.fixture.query("SELECT count(*) FROM job_queue WHERE status <> 'completed'");
     assert_eq!(unfinished, 0);
-    let verification = shop.fixture.admin("GET", "/admin/api/gdpr/requests?shop=a.myshopify.com", None).status;
-    assert_eq!(verification, 200);
+    let (db, queue) = (shop.fixture.app.db.clone(), shop.fixture.app.queue.clone());
+    let alerts = Alerts::new(db, queue, &alerts::Options::default());
+    assert_eq!(alerts.look(shop.fixture.now()).expect("a working database"), 1);
+    let told: String = shop.fixture.query("SELECT payload FROM job_queue WHERE type = 'alert'");
+    assert!(told.contains("redact_of_live_store") && told.contains("still_installed"), "{told}");
 }
 
 #[test]
