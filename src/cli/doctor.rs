@@ -1,5 +1,7 @@
 //! `quotegrid doctor`: looks at everything that could be wrong and says what is. Exit code 1 when something is, for a timer.
 
+mod live_stores;
+
 use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
@@ -15,6 +17,7 @@ use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
+use live_stores::LiveStores;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -90,6 +93,8 @@ struct Report {
     /// Types of waiting jobs that this program has no handler for.
     unknown_types: Vec<String>,
     handover: Handovers,
+    live_stores: LiveStores,
+    notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
@@ -159,6 +164,8 @@ impl Report {
             failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
             unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
             handover: Handovers::look(app)?,
+            live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
+            notes: Vec::new(),
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
@@ -192,6 +199,8 @@ impl Report {
                 "jobs of type {job_type:?} wait, and this program does not know that type: start the program that does, or `quotegrid jobs cancel` them"
             ));
         }
+        problems.extend(self.live_stores.problems(now));
+        self.notes = self.live_stores.notes(now);
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
@@ -250,6 +259,8 @@ impl Report {
         json!({
             "ok": self.problems.is_empty(),
             "problems": self.problems,
+            "notes": self.notes,
+            "redactsOfLiveStores": self.live_stores.document(),
             "database": self.path,
             "versions": {
                 "quotegrid": env!("CARGO_PKG_VERSION"),
@@ -316,6 +327,7 @@ impl Report {
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
+        lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }
@@ -326,7 +338,7 @@ impl Report {
 
 /// Whether failed jobs of this type have a sentence of their own, which says what they mean.
 fn is_named_elsewhere(job_type: &str) -> bool {
-    job_type == DRAFT_ORDER_HANDOVER || erasure::JOB_TYPES.contains(&job_type)
+    job_type == DRAFT_ORDER_HANDOVER || erasure::DUTY_JOBS.contains(&job_type)
 }
 
 /// Bytes that are free on the disk of the database.

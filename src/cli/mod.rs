@@ -265,6 +265,7 @@ fn open_with(
     let mut options = options(database, schema);
     options.handover = handover;
     options.retention = upkeep.retention();
+    options.redact_hold = upkeep.redact_hold();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
 }

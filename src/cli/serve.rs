@@ -105,6 +105,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let mut options = options(&database, Schema::BringUpToDate);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
+    options.redact_hold = args.upkeep.redact_hold();
     options.alerts = alerts;
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));

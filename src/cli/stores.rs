@@ -155,10 +155,10 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
         })?;
         return Ok(());
     }
-    let (queue, now, job, wanted) = (app.queue.clone(), app.clock.now(), app.erasure_of(shop), shop.clone());
+    let (now, order, wanted) = (app.clock.now(), app.erasure_of(shop), shop.clone());
     let id = app.db.write(move |tx| {
         load(tx, &wanted)?;
-        queue.enqueue(tx, now, job)
+        order.write(tx, now)
     })?;
     output.print(&json!({ "jobId": id.to_string() }), || {
         format!("job {id} erases {shop}: a running server works it off, or `quotegrid jobs run-next` does")

@@ -25,6 +25,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     let mut options = options(database, Schema::MakeIfMissing);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
+    options.redact_hold = args.upkeep.redact_hold();
     options.alerts = args.upkeep.alerts()?;
     options.handover = args.shopify.handover()?;
     let app = App::open(options)?;

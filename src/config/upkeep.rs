@@ -12,6 +12,10 @@ use std::path::PathBuf;
 /// The variable of the address for alerts, for messages.
 const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
 
+/// The longest hold: the 30 days for the duty without the last two, which are for carrying it out. The erasure itself keeps to that
+/// limit too (`erasure/hold.rs`).
+const REDACT_HOLD_DAYS_MAX: i64 = 28;
+
 /// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpkeepSettings {
@@ -27,8 +31,13 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
     pub gdpr_retention_days: u16,
+    /// Days that the erasure of a store which was not uninstalled waits for `gdpr confirm` or `gdpr reject`, before it is carried out;
+    /// 0: it is erased at once
+    #[arg(long, env = "QUOTEGRID_REDACT_HOLD_DAYS", value_name = "DAYS", default_value_t = 0, hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(0..=REDACT_HOLD_DAYS_MAX))]
+    pub redact_hold_days: u16,
     /// Where to post what a person must know of, as small JSON documents: a job failed for good, a legal deadline nears, no webhook
-    /// has come for long
+    /// has come for long, a live store is to be erased or was uninstalled while in use
     #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Secret>,
     /// A file that holds the address for alerts
@@ -51,6 +60,11 @@ impl UpkeepSettings {
             deliveries: days(self.delivery_retention_days),
             requests,
         }
+    }
+
+    /// How long the erasure of a store that looks live waits for a decision.
+    pub fn redact_hold(&self) -> TimeDelta {
+        TimeDelta::days(self.redact_hold_days.into())
     }
 
     /// After how long a silence of Shopify's is worth telling.

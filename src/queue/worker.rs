@@ -211,7 +211,7 @@ impl Worker {
         let outcome = catch_unwind(AssertUnwindSafe(|| handler.run(claim, &context)))
             .unwrap_or_else(|panic| Err(JobError::Retry(format!("panicked: {}", panic_message(panic.as_ref())))));
         fail::fail_point!("queue::ran");
-        outcome
+        outcome.map(|finish| finish.enqueuing(&self.queue))
     }
 
     fn release(&self, claim: &Claim) {

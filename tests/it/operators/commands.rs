@@ -230,3 +230,91 @@ fn settings_of_the_upkeep_are_checked() {
     }
     assert_eq!(run(&path, &["jobs", "run-next", "--alert-url", "alerts.example.com"]).0, 4);
 }
+
+#[test]
+fn the_doctor_tells_of_redactions_of_live_stores_and_commands_decide_what_is_held() {
+    let (_directory, path) = database();
+    let shop = "live.myshopify.com";
+    run(&path, &["stores", "add", shop]);
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    let now = chrono::Utc::now();
+    let request = |id: &str, at: chrono::DateTime<chrono::Utc>| {
+        let at = at.timestamp_millis();
+        let due = at + 30 * 86_400_000;
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
+                 VALUES (?1, ?2, 'SHOP_REDACT', '{}', ?3, ?4, ?3)",
+                (id, shop, at, due),
+            )
+            .expect("writable");
+        run(&path, &["jobs", "enqueue", "shop_redact", &json!({ "shop": shop, "requestId": id }).to_string()]);
+        assert_eq!(run(&path, &["jobs", "run-next", "--redact-hold-days", "7"]).0, 0);
+    };
+    let held = "01900000-0000-7000-8000-000000000001";
+    request(held, now);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("redact_of_live_store") && problem.contains(held), "{report}");
+    assert!(problem.contains("last used: never") && problem.contains("gdpr confirm"), "{problem}");
+    assert_eq!(report["redactsOfLiveStores"][0]["requestId"], held);
+    assert!(run(&path, &["gdpr", "list"]).1.contains("held until"));
+    assert!(run(&path, &["gdpr", "show", held]).1.contains("live store    found"));
+    let (code, rejected) = run_json(&path, &["gdpr", "reject", held]);
+    assert_eq!((code, &rejected["outcome"], &rejected["decision"]), (0, &json!("rejected"), &json!("rejected")));
+    assert_eq!(run(&path, &["gdpr", "confirm", held]).0, 1, "decided");
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, report["notes"].as_array().map(Vec::len)), (0, Some(1)), "{report}");
+    assert!(run(&path, &["doctor"]).1.contains("NOTE: redact_of_live_store"));
+
+    let second = "01900000-0000-7000-8000-000000000002";
+    request(second, chrono::Utc::now());
+    let (code, confirmed) = run_json(&path, &["gdpr", "confirm", second]);
+    assert!(code == 0 && confirmed["jobId"].is_string(), "{confirmed}");
+    while run_json(&path, &["jobs", "run-next"]).1["processed"] == true {}
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+    assert_eq!(run_json(&path, &["gdpr", "show", second]).1["outcome"], "erased");
+    let (code, text) = run(&path, &["jobs", "run-next", "--redact-hold-days", "29"]);
+    assert_eq!((code, text.as_str()), (2, ""), "no hold goes up to the day on which the duty is due");
+}
+
+#[test]
+fn a_live_store_in_use_that_was_erased_is_a_problem_for_two_days_and_a_note_for_thirty() {
+    let (_directory, path, connection) = planted();
+    let hours_ago = |hours: i64| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
+    for (id, found, used, code, notes) in [
+        ("r1", 1, Some(2), 1, 0),
+        ("r2", 1, Some(50), 0, 1),
+        ("r3", 1, None, 0, 1),
+        ("r4", 49, Some(50), 0, 1),
+        ("r5", 31 * 24, Some(31 * 24), 0, 0),
+    ] {
+        let id = format!("01900000-0000-7000-8000-0000000000{id}").replace('r', "0");
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome,
+                     erased_at, found_live_at, keys_used_at)
+                 VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 1, 1, 1, 1, 'nothing_held', 1, ?2, ?3)",
+                (&id, hours_ago(found), used.map(hours_ago)),
+            )
+            .expect("writable");
+        let (found_code, report) = run_json(&path, &["doctor"]);
+        assert_eq!((found_code, report["notes"].as_array().map(Vec::len)), (code, Some(notes)), "{id} {report}");
+        connection.execute("DELETE FROM gdpr_requests", ()).expect("writable");
+    }
+}
+
+#[test]
+fn the_doctor_names_a_store_that_was_installed_in_the_future() {
+    let (_directory, path, connection) = planted();
+    run(&path, &["stores", "add", "ahead.myshopify.com"]);
+    assert_eq!(run(&path, &["doctor"]).0, 0);
+    let next_year = (chrono::Utc::now() + chrono::TimeDelta::days(365)).timestamp_millis();
+    connection.execute("UPDATE stores SET installed_at = ?1", [next_year]).expect("writable");
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("ahead.myshopify.com") && problem.contains("clock"), "{report}");
+    run(&path, &["stores", "erase", "ahead.myshopify.com"]);
+    run(&path, &["jobs", "run-next"]);
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+}

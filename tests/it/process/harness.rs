@@ -132,7 +132,8 @@ pub(crate) fn is_settled(connection: &Connection) -> bool {
         "SELECT (SELECT count(*) FROM job_queue WHERE status IN ('pending', 'processing'))
               + (SELECT count(*) FROM gdpr_requests
                  WHERE processed_at IS NULL
-                    OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall')",
+                    OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+                       AND outcome <> 'still_installed' AND outcome <> 'rejected')",
     );
     open == 0
 }

@@ -73,7 +73,9 @@ impl Model {
         let now = self.now;
         let target = match self.stores.get_mut(&shop) {
             None => Target::Unknown,
-            Some(store) if store.erasing_since.is_none() && store.installed_at > triggered_at => Target::InstalledAgain,
+            Some(store) if store.erasing_since.is_none() && store.is_installed_after(triggered_at, now) => {
+                Target::InstalledAgain
+            }
             Some(store) => {
                 store.erasing_since = Some(store.erasing_since.unwrap_or(now));
                 // It stops before its first step, and would before the next.
