@@ -9,7 +9,7 @@ use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
-use crate::db::Schema;
+use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
 use crate::domain::ids::ShopDomain;
 use crate::entropy::{Entropy, OsEntropy};
@@ -155,19 +155,21 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         signals::stop_when_stdin_closes()?;
     }
 
+    signals::stop_when_disk_fails(&app.db);
     signals.wait();
-    let grace = Duration::from_millis(args.workers.grace_ms.into());
+    let grace = signals::grace_for(&app.db, Duration::from_millis(args.workers.grace_ms.into()));
     server.stop(grace);
     background.stop(grace);
     if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
+    let disk_failed = app.db.has_sync_failed();
     drop((server, site, app));
     if let Some(directory) = directory {
         directory.close()?;
     }
     info!("stopped");
-    Ok(())
+    if disk_failed { Err(db::Error::SyncFailed.into()) } else { Ok(()) }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {

@@ -1,6 +1,7 @@
 //! A whole copy of a database, taken while others write to it, and the check that a copy is sound.
 
 use super::error::OpenError;
+use super::health;
 use super::migrate;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -21,8 +22,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// database of 1 GiB with 16 threads enqueuing all the time, measured); pages are copied as they lie, so that this is short.
 pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
-    let of_target = |error| OpenError::from_sqlite(target, error);
+    health::recover(source)?;
     let from = open(source).map_err(of_source)?;
+    let copied = copy_from(&from, source, target, told);
+    // It may be the last to close the source.
+    health::keep_if_failed(&from, source, Ok(())).map_err(of_source)?;
+    copied
+}
+
+fn copy_from(
+    from: &Connection,
+    source: &Path,
+    target: &Path,
+    told: &mut dyn FnMut(u64, u64),
+) -> Result<(), OpenError> {
+    let of_source = |error| OpenError::from_sqlite(source, error);
+    let of_target = |error| OpenError::from_sqlite(target, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
     let mut to = open(target).map_err(of_target)?;
     // Nothing to roll back to, and one fsync at the end.

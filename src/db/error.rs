@@ -35,6 +35,13 @@ pub enum Error {
     /// The database has been closed.
     #[error("the database is closed")]
     Closed,
+    /// An fsync of the database has failed. What was committed is safe in the WAL, and nothing more is read or written until the next
+    /// start has recovered it.
+    #[error("the disk has failed (fsync): the database is neither read nor written until quotegrid is started again")]
+    SyncFailed,
+    /// The WAL or its index is no longer the one that was opened.
+    #[error("the database's WAL was moved, removed or replaced while it was open: put it back, or start again")]
+    Displaced,
     /// SQLite refused a statement.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -55,8 +62,10 @@ impl Error {
 
     /// Whether the same change may well succeed a little later: overload, a lock, a full disk.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_))
-            || matches!(
+        matches!(
+            self,
+            Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_) | Self::SyncFailed | Self::Displaced
+        ) || matches!(
                 self.code(),
                 Some(
                     ErrorCode::DatabaseBusy

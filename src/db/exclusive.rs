@@ -2,7 +2,7 @@
 
 use super::error::OpenError;
 use super::files::{directory_of, remove_companions};
-use super::{copy, lock, migrate};
+use super::{copy, health, lock, migrate};
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -37,6 +37,7 @@ impl Exclusive {
         let mut exclusive = Self { path: path.to_path_buf(), current: None, file: None, _only_one: only_one };
         if path.exists() {
             if !unread {
+                health::recover(path)?;
                 exclusive.current = Some(lock_file(path)?);
             }
             // Only now that nobody in this process has it open either: closing a file drops SQLite's locks on it.
@@ -63,6 +64,8 @@ impl Exclusive {
         }
         fs::rename(new, &self.path).map_err(io)?;
         sync_directory_of(&self.path).map_err(io)?;
+        // What an fsync of the old file has come to is of no matter any more.
+        health::forget(&self.path).map_err(io)?;
         if let Some(old) = &self.file {
             // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
             old.set_len(0).map_err(io)?;
@@ -87,8 +90,8 @@ fn lock_file(path: &Path) -> Result<Connection, OpenError> {
     // Leaving the WAL mode needs the file for oneself alone: every other connection, of any program, holds a shared lock on it.
     connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
     connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_row| Ok(())).map_err(sqlite)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0)).map_err(sqlite)?;
+    let left = connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    let mode = health::keep_if_failed(&connection, path, left).map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE").map_err(sqlite)?;
     if mode == "delete" { Ok(connection) } else { Err(OpenError::Locked { path: path.to_path_buf() }) }
 }

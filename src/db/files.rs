@@ -19,6 +19,11 @@ pub(crate) fn wal(path: &Path) -> PathBuf {
     beside(path, "-wal")
 }
 
+/// The index of that WAL, which all processes share.
+pub(crate) fn wal_index(path: &Path) -> PathBuf {
+    beside(path, "-shm")
+}
+
 /// The directory that a file is in.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))

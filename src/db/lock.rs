@@ -19,9 +19,14 @@ pub fn directory(database: &Path) -> PathBuf {
 /// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.
 pub fn make_directory(database: &Path) -> io::Result<PathBuf> {
     let directory = directory(database);
-    match DirBuilder::new().mode(0o700).create(&directory) {
+    make(&directory).map(|()| directory)
+}
+
+/// Makes a directory of lock files unless it is there.
+pub(super) fn make(directory: &Path) -> io::Result<()> {
+    match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(directory),
+        _ => Ok(()),
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod disk;
 mod duplicates;
+mod fsync;
 pub(crate) mod harness;
 mod idle;
 mod kill_loop;
