@@ -135,7 +135,7 @@ impl Checkpointer {
         while !*stop {
             let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
             stop = waited;
-            self.health.look_at_others();
+            self.health.look();
             if self.health.has_sync_failed() {
                 return;
             }

@@ -33,6 +33,7 @@ pub(super) struct Health {
     place: Place,
     mark: PathBuf,
     has_sync_failed: AtomicBool,
+    is_displaced: AtomicBool,
     listeners: Mutex<Vec<Listener>>,
 }
 
@@ -43,6 +44,7 @@ impl Health {
             place: Place::of(given, real)?,
             mark: mark_of(real),
             has_sync_failed: AtomicBool::new(false),
+            is_displaced: AtomicBool::new(false),
             listeners: Mutex::default(),
         })
     }
@@ -52,8 +54,18 @@ impl Health {
         self.has_sync_failed.load(Ordering::Acquire)
     }
 
-    /// Looks for a failure that another process has met.
-    pub(super) fn look_at_others(&self) {
+    /// Why nothing may be read, if so, as it was found the last time that anybody looked: a reader has no time for it. A strange WAL or
+    /// index leads readers to pages that others have overwritten.
+    pub(super) fn allow_reading(&self) -> Result<()> {
+        if self.has_sync_failed() {
+            return Err(Error::SyncFailed);
+        }
+        if self.is_displaced.load(Ordering::Relaxed) { Err(Error::Displaced) } else { Ok(()) }
+    }
+
+    /// Looks at the files, and for a failure that another process has met.
+    pub(super) fn look(&self) {
+        self.is_wal_kept();
         if !self.has_sync_failed() && self.mark.exists() {
             error!(
                 "another process could not bring the database to the disk (fsync): this one stops too, the next start recovers"
@@ -62,12 +74,18 @@ impl Health {
         }
     }
 
+    fn is_wal_kept(&self) -> bool {
+        let is_kept = self.place.is_wal_kept();
+        self.is_displaced.store(!is_kept, Ordering::Relaxed);
+        is_kept
+    }
+
     /// Why nothing may be committed, if so.
     pub(super) fn refuses_commits(&self) -> Option<&'static str> {
         if self.has_sync_failed() {
             return Some("the disk has failed (fsync): nothing is taken until the next start");
         }
-        let is_kept = self.place.is_kept();
+        let is_kept = self.is_wal_kept() && self.place.is_database_kept();
         (!is_kept).then_some(
             "the database was moved, removed or replaced while it was open, or has got a second name: put it back, or start again",
         )
@@ -75,13 +93,8 @@ impl Health {
 
     /// Runs a checkpoint, if none may do harm: beside a strange WAL or index it would copy what others are just writing.
     pub(super) fn guard<T>(&self, checkpoint: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.look_at_others();
-        if self.has_sync_failed() {
-            return Err(Error::SyncFailed);
-        }
-        if !self.place.is_wal_kept() {
-            return Err(Error::Displaced);
-        }
+        self.look();
+        self.allow_reading()?;
         let done = checkpoint();
         match &done {
             Err(Error::Sqlite(failure)) if is_failed_sync(failure) => {

@@ -265,14 +265,12 @@ impl Db {
     /// [`Options::read_limit`].
     ///
     /// # Errors
-    /// Its own, or [`Error::NoReader`] or [`Error::SyncFailed`] as `E`.
+    /// Its own, or [`Error::NoReader`], [`Error::SyncFailed`] or [`Error::Displaced`] as `E`.
     pub fn read<T, E>(&self, look: impl FnOnce(&Connection) -> std::result::Result<T, E>) -> std::result::Result<T, E>
     where
         E: From<Error>,
     {
-        if self.shared.health.has_sync_failed() {
-            return Err(Error::SyncFailed.into());
-        }
+        self.shared.health.allow_reading()?;
         let reader = self.shared.open().readers.get().map_err(Error::NoReader)?;
         let connection = &reader.connection;
         let until = Instant::now() + self.shared.read_limit;

@@ -36,9 +36,9 @@ impl Place {
         Ok(Self { database, wal: vec![watched(files::wal(real))?, watched(files::wal_index(real))?] })
     }
 
-    /// Whether all of it is where it was, under no more names.
-    pub(super) fn is_kept(&self) -> bool {
-        self.database.iter().all(is_in_place) && self.is_wal_kept()
+    /// Whether the file of the database is where it was, under no more names.
+    pub(super) fn is_database_kept(&self) -> bool {
+        self.database.iter().all(is_in_place)
     }
 
     /// Whether the WAL and its index are where they were.

@@ -156,12 +156,12 @@ fn a_command_whose_checkpoint_fails_leaves_the_wal_as_it_is() {
     machine.json(&["stores", "erase", "disk.myshopify.com"]);
     let recorder = Recorder::on(&machine);
     recorder.fail_next_sync(Part::Database);
-    let mut command = machine.command(&["jobs", "run", "--json"]);
+    let mut command = machine.command(&["jobs", "run-next", "--json"]);
     let output = recorder.watch(&mut command, &machine.database).output().expect("it runs");
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(!recorder.wal_was_given_up());
     assert!(std::fs::metadata(machine.database.with_extension("db-wal")).is_ok_and(|wal| wal.len() > 0));
-    machine.json(&["jobs", "run"]);
+    machine.json(&["jobs", "run-next"]);
     assert_exactly_once(&machine);
     assert!(!mark_of(&machine.database).exists());
 }
