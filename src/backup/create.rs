@@ -2,11 +2,12 @@
 
 use super::BackupError;
 use super::unfinished::{self, BACKING_UP};
-use crate::db::{OpenError, copy, exclusive, files, lock};
-use log::info;
-use std::fs::{self, File, OpenOptions};
+use crate::db::{OpenError, access, copy, exclusive, files, lock};
+use log::{info, warn};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -68,8 +69,7 @@ impl Partial {
         let path = files::beside(target, suffix);
         let io = |source| BackupError::Io { path: path.clone(), source };
         let file = loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-            let file = file.map_err(io)?;
+            let file = access::open_own(&path).map_err(BackupError::System)?;
             if !lock::take(&file, PATIENCE).map_err(io)? {
                 return Err(BackupError::Busy { path: target.to_path_buf() });
             }
@@ -94,21 +94,23 @@ impl Partial {
         fail::fail_point!("backup::synced");
         // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.
         remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
-        if overwrite {
-            fs::rename(&self.path, &self.target).map_err(|error| io(&self.target, error))?;
-        } else {
-            // A link refuses a name that was taken meanwhile; a rename would overwrite it.
-            match fs::hard_link(&self.path, &self.target) {
-                Ok(()) => fs::remove_file(&self.path).map_err(|error| io(&self.path, error))?,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    return Err(BackupError::Exists { path: self.target.clone() });
-                }
-                // A file system without links: the look at the beginning has to do.
-                Err(_) => fs::rename(&self.path, &self.target).map_err(|error| io(&self.target, error))?,
-            }
-        }
+        // And the check has left its own where SQLite could not remove them.
+        remove_companions(&self.path).map_err(|error| io(&self.path, error))?;
+        let named =
+            if overwrite { fs::rename(&self.path, &self.target) } else { rename_to_new(&self.path, &self.target) };
+        named.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => BackupError::Exists { path: self.target.clone() },
+            _ => io(&self.target, error),
+        })?;
         self.named = true;
-        exclusive::sync_directory_of(&self.target).map_err(|error| io(&self.target, error))
+        if let Err(error) = exclusive::sync_directory_of(&self.target) {
+            // It is there and sound, so the backup has not failed.
+            warn!(
+                "{} is a sound backup, but its directory could not be brought to the disk: a power cut may still take it away, so copy it elsewhere or take another ({error})",
+                self.target.display()
+            );
+        }
+        Ok(())
     }
 
     /// It has been given its name by others.
@@ -119,18 +121,35 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.named {
-            let _gone_already = remove_companions(&self.path);
-            let _gone_already = fs::remove_file(&self.path);
+        if self.named {
+            return;
         }
+        let companions = remove_companions(&self.path);
+        let removed = match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => companions,
+        };
+        if let Err(error) = removed {
+            warn!("{} is of no use and could not be removed: delete it ({error})", self.path.display());
+        }
+    }
+}
+
+/// Renames a file to a name that nobody has; a plain rename would overwrite what has got it meanwhile.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot: a look has to do.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if fs::symlink_metadata(to).is_err() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(ErrorKind::AlreadyExists.into()),
+        renamed => renamed.map_err(io::Error::from),
     }
 }
 
 /// Removes the files that SQLite and we keep beside a database.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
-    files::remove_companions(path)?;
+    let companions = files::remove_companions(path);
     match fs::remove_dir_all(lock::directory(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        _ => companions,
     }
 }

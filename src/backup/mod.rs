@@ -74,6 +74,9 @@ pub enum BackupError {
         /// Its words.
         source: std::io::Error,
     },
+    /// The same, where the words name the file already.
+    #[error(transparent)]
+    System(std::io::Error),
     /// The copy could not be changed.
     #[error("{0}")]
     Failed(#[from] Error),

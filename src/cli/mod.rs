@@ -240,6 +240,13 @@ fn open_with(
     Ok(App::open(options)?)
 }
 
+/// Warns of what is wrong with the files as they lie on the disk, and may lose what is committed.
+fn warn_of_files(app: &App) {
+    for fault in db::file_faults(app.db.path()) {
+        warn!("{fault}");
+    }
+}
+
 /// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work
 /// jobs off, and so erase.
 fn remove_unfinished(app: &App) {

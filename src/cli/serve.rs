@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options, remove_unfinished};
+use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
@@ -115,6 +115,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
 
     let app = Arc::new(App::open(options)?);
+    warn_of_files(&app);
     remove_unfinished(&app);
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options, remove_unfinished};
+use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings, WORKERS, WorkerSettings};
 use crate::db::{self, Schema};
@@ -28,6 +28,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     options.alerts = args.upkeep.alerts()?;
     options.handover = args.shopify.handover()?;
     let app = App::open(options)?;
+    warn_of_files(&app);
     remove_unfinished(&app);
     let workers = args.workers.workers.unwrap_or(WORKERS);
     let background = app.start(workers.into())?;

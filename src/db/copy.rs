@@ -1,6 +1,7 @@
 //! A whole copy of a database, taken while others write to it, and the check that a copy is sound.
 
 use super::error::OpenError;
+use super::files;
 use super::health;
 use super::migrate;
 use rusqlite::backup::{Backup, StepResult};
@@ -97,7 +98,7 @@ pub(crate) fn fold_wal(path: &Path) -> Result<(), OpenError> {
 /// A connection without the settings of ours: the file may be anything.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(files::literal(path), flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     Ok(connection)

@@ -1,5 +1,6 @@
 //! What can go wrong with the database: while it works ([`Error`]) and while it is opened ([`OpenError`]).
 
+use super::access;
 use rusqlite::ffi::ErrorCode;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -155,12 +156,12 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Nobody may write there.
-    #[error(
-        "{path} cannot be written: it, its directory or the disk is read-only for this user; mend the permissions or choose another file with --database"
-    )]
+    #[error("{path} cannot be written: {why}")]
     ReadOnly {
         /// The file.
         path: PathBuf,
+        /// What is in the way, whose it is, and what to do.
+        why: String,
     },
     /// No room.
     #[error("the disk of {path} is full: free some space and start again, nothing was lost")]
@@ -235,6 +236,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Nobody may write there, and why.
+    pub(super) fn read_only(path: &std::path::Path) -> Self {
+        Self::ReadOnly { path: path.to_path_buf(), why: access::why_not(path) }
+    }
+
     /// Sorts an error of SQLite, met while opening `path`, into what a person can act on.
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
@@ -244,7 +250,7 @@ impl OpenError {
         }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::read_only(&path),
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, message: source.to_string() },
@@ -256,7 +262,11 @@ impl OpenError {
     pub(super) fn from_io(path: &std::path::Path, source: std::io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => match source.get_ref() {
+                // It names the file in the way already.
+                Some(explained) => Self::ReadOnly { path, why: explained.to_string() },
+                None => Self::read_only(&path),
+            },
             std::io::ErrorKind::StorageFull => Self::DiskFull { path },
             _ => Self::Io { path, source },
         }

@@ -2,7 +2,8 @@
 
 use super::error::OpenError;
 use super::files::{directory_of, remove_companions};
-use super::{copy, health, lock, migrate};
+use super::{access, copy, health, lock, migrate};
+use log::warn;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ impl Exclusive {
     /// is not looked at.
     pub(crate) fn take(path: &Path, unread: bool) -> Result<Self, OpenError> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|error| OpenError::from_io(parent, error))?;
+            access::make_directories(parent).map_err(|error| OpenError::from_io(parent, error))?;
         }
         let directory = lock::make_directory(path).map_err(|error| OpenError::from_io(path, error))?;
         let only_one = lock::open(&directory, "migrate").map_err(|error| OpenError::from_io(&directory, error))?;
@@ -63,10 +64,16 @@ impl Exclusive {
             sync_directory_of(&self.path).map_err(io)?;
         }
         fs::rename(new, &self.path).map_err(io)?;
-        sync_directory_of(&self.path).map_err(io)?;
+        let synced = sync_directory_of(&self.path);
         // What an fsync of the old file has come to is of no matter any more.
         health::forget(&self.path).map_err(io)?;
-        if let Some(old) = &self.file {
+        if let Err(error) = synced {
+            // It is in place. The old one stays whole: a power cut may bring its name back.
+            warn!(
+                "{} is in place, but its directory could not be brought to the disk: after a power cut the old one may be back, look then ({error})",
+                self.path.display()
+            );
+        } else if let Some(old) = &self.file {
             // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
             old.set_len(0).map_err(io)?;
         }

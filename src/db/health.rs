@@ -10,15 +10,14 @@
 
 use super::error::{Error, OpenError, Result};
 use super::place::Place;
-use super::{copy, lock};
+use super::{access, copy, files, lock};
 use log::{error, info, warn};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -186,10 +185,9 @@ fn mark_of(database: &Path) -> PathBuf {
 }
 
 fn set_mark(mark: &Path) -> io::Result<()> {
-    if let Some(database) = mark.parent() {
-        lock::make(database)?;
-    }
-    OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(mark).map(|_made| ())
+    let directory = files::directory_of(mark);
+    access::make_directory(directory)?;
+    lock::open(directory, MARK).map(|_made| ())
 }
 
 /// For a connection that is used without [`Health`]: has a failed fsync of what it did leave the WAL as it is, and marks it.

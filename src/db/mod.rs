@@ -3,6 +3,7 @@
 //! `&Connection` means "reads"; [`Tx`] means "writes, and someone above commits". Every change goes through [`Db::write`] or
 //! [`Db::write_then`] to the one writer thread (`writer.rs`), reads through [`Db::read`]. Knows nothing of what the tables mean.
 
+pub(crate) mod access;
 mod checkpoint;
 mod connection;
 pub(crate) mod copy;
@@ -90,10 +91,19 @@ impl Options {
 /// The file that `path` leads to. SQLite keeps the WAL beside the file itself, and so must everybody who looks for it, for a lock or
 /// for a copy: beside a symbolic link they would be others.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
+    let path = &files::literal(path);
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     // One that leads nowhere is refused when it is opened.
     let real = if is_link { std::fs::canonicalize(path).ok() } else { None };
-    real.unwrap_or_else(|| path.to_path_buf())
+    real.unwrap_or_else(|| path.clone())
+}
+
+/// What is wrong with the files of the database at `path` as they lie on the disk, a sentence each: names, mounts, owners, modes.
+pub fn file_faults(path: &Path) -> Vec<String> {
+    let path = &real_path(path);
+    let mut faults = place::faults(path);
+    faults.extend(access::faults(path));
+    faults
 }
 
 /// How many virtual-machine steps of SQLite lie between two looks at the limit of a read: about every 0.1 ms.

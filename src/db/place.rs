@@ -47,6 +47,41 @@ impl Place {
     }
 }
 
+/// What is wrong with the names of the database at `path`, a sentence each. SQLite finds the WAL by the name: beside another name it
+/// finds none, and what was committed and not yet copied is lost.
+pub(super) fn faults(path: &Path) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Ok(found) = fs::metadata(path) else { return faults };
+    if found.nlink() > 1 {
+        faults.push(format!(
+            "{path} is one of {links} names (hard links) of the same file, and its WAL belongs to this name alone: opened by another, what was committed is lost. Remove the other names, or make copies with `quotegrid backup`",
+            path = path.display(),
+            links = found.nlink()
+        ));
+    }
+    if is_mounted_alone(path) {
+        faults.push(format!(
+            "{path} is mounted as a single file, and its WAL lies beside it in a directory that goes with the container or mount: acknowledged work is lost with it. Mount the directory instead",
+            path = path.display()
+        ));
+    }
+    faults
+}
+
+/// Whether the file itself is where something is mounted, as by `docker run -v /srv/quotegrid.db:/data/quotegrid.db`.
+#[cfg(target_os = "linux")]
+fn is_mounted_alone(path: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Other systems cannot mount a file.
+#[cfg(not(target_os = "linux"))]
+fn is_mounted_alone(_path: &Path) -> bool {
+    false
+}
+
 fn watched(path: PathBuf) -> io::Result<(PathBuf, Identity)> {
     let identity = identity(&path)?;
     Ok((path, identity))

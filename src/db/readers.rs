@@ -3,6 +3,7 @@
 
 use super::READER_WAIT;
 use super::connection::{self, Synchronous};
+use super::files;
 use super::health::{Health, Watched};
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
@@ -25,7 +26,7 @@ impl Readers {
         health: Arc<Health>,
     ) -> Result<Self, r2d2::Error> {
         let open = Arc::new(OpenCount::default());
-        let sqlite = SqliteConnectionManager::file(path)
+        let sqlite = SqliteConnectionManager::file(files::literal(path))
             .with_flags(connection::flags())
             .with_init(move |reader| connection::set_up_reader(reader, synchronous));
         let pool = r2d2::Pool::builder()

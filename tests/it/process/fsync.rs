@@ -189,3 +189,36 @@ fn a_failed_fsync_of_the_wal_refuses_its_changes_and_the_server_goes_on() {
     assert!(is_sound(&connection));
     ledger.assert_taken(&connection);
 }
+
+#[test]
+fn a_backup_that_meets_a_fault_of_the_disk_is_there_and_sound_or_not_there_at_all() {
+    let machine = Machine::new();
+    machine.json(&["stores", "add", "backup.myshopify.com"]);
+    let recorder = Recorder::on(&machine);
+    let directory = machine.directory().join("backups");
+    std::fs::create_dir(&directory).expect("made");
+    let file = directory.join("copy.db");
+    for force in [false, true] {
+        for nth in 1.. {
+            let mut command = machine.command(&["backup"]);
+            command.arg(&file).args(force.then_some("--force"));
+            let output = recorder.fail_nth(&mut command, nth, &directory).output().expect("it runs");
+            let left: Vec<_> = std::fs::read_dir(&directory)
+                .expect("listed")
+                .map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned())
+                .collect();
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            if output.status.success() {
+                assert_eq!(left, ["copy.db"], "{nth}: {told}");
+                assert!(is_sound(&Connection::open(&file).expect("opened")), "{nth}");
+                std::fs::remove_file(&file).expect("removed");
+            } else {
+                assert_eq!((output.status.code(), left), (Some(1), Vec::new()), "{nth}: {told}");
+            }
+            if !recorder.has_nth_failed() {
+                assert!(nth > 20 && output.status.success(), "{nth}: {told}");
+                break;
+            }
+        }
+    }
+}

@@ -58,6 +58,25 @@ impl Recorder {
             .env("RECORDER_FAIL_WAL", self.trigger(Part::Wal))
     }
 
+    /// Has the `nth` write, fsync, cut or rename below `directory` fail, once.
+    pub(crate) fn fail_nth<'a>(&self, command: &'a mut Command, nth: usize, directory: &Path) -> &'a mut Command {
+        fs::write(self.nth_trigger(), "").expect("written");
+        command
+            .env("LD_PRELOAD", &self.library)
+            .env("RECORDER_FAULTY_BELOW", directory)
+            .env("RECORDER_NTH_TRIGGER", self.nth_trigger())
+            .env("RECORDER_NTH", nth.to_string())
+    }
+
+    /// Whether it did: there may be fewer.
+    pub(crate) fn has_nth_failed(&self) -> bool {
+        !self.nth_trigger().exists()
+    }
+
+    fn nth_trigger(&self) -> PathBuf {
+        self.directory.join("fail-nth")
+    }
+
     /// Has the next fsync of that file fail.
     pub(crate) fn fail_next_sync(&self, of: Part) {
         fs::write(self.trigger(of), "").expect("written");
