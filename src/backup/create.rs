@@ -78,9 +78,11 @@ impl Partial {
                 break file;
             }
         };
-        file.set_len(0).map_err(io)?;
+        // From here on it is removed if anything fails.
+        let partial = Self { path: path.clone(), target: target.to_path_buf(), file, named: false };
+        partial.file.set_len(0).map_err(io)?;
         remove_companions(&path).map_err(io)?;
-        Ok(Self { path, target: target.to_path_buf(), file, named: false })
+        Ok(partial)
     }
 
     pub(super) fn path(&self) -> &Path {

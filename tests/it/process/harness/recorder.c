@@ -105,6 +105,7 @@ ssize_t write(int fd, const void *data, size_t length) {
 
 ssize_t pwrite64(int fd, const void *data, size_t length, off64_t at) {
     int file = which_fd(fd);
+    if (is_faulty_fd(fd)) return -1;
     pthread_mutex_lock(&order);
     ssize_t done = syscall(SYS_pwrite64, fd, data, length, at);
     if (done > 0 && file != OTHER) put(WRITE, file, at, data, done);
