@@ -28,6 +28,7 @@ pub fn log_filter() -> String {
 ///
 /// # Panics
 /// When the number is none.
+#[cfg(debug_assertions)]
 pub fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
     let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
@@ -38,6 +39,7 @@ pub fn kill_point() -> Option<(String, usize)> {
 ///
 /// # Panics
 /// When no file is named.
+#[cfg(debug_assertions)]
 pub fn hold_point() -> Option<(String, PathBuf)> {
     let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
     let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");

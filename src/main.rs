@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     quotegrid::cli::start_logger();
+    #[cfg(debug_assertions)]
     let _armed = quotegrid::cli::arm_failpoints();
     quotegrid::cli::run().into()
 }

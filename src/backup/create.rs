@@ -40,7 +40,7 @@ pub fn create(
     }
     let partial = Partial::make(target, BACKING_UP)?;
     copy::copy(database, partial.path(), told)?;
-    fail::fail_point!("backup::copied");
+    fail_point!("backup::copied");
     copy::check(partial.path())?;
     partial.name(overwrite)
 }
@@ -93,7 +93,7 @@ impl Partial {
     fn name(mut self, overwrite: bool) -> Result<(), BackupError> {
         let io = |path: &Path, source| BackupError::Io { path: path.to_path_buf(), source };
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
-        fail::fail_point!("backup::synced");
+        fail_point!("backup::synced");
         // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.
         remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
         // And the check has left its own where SQLite could not remove them.

@@ -3,6 +3,7 @@
 
 mod backup;
 mod doctor;
+#[cfg(debug_assertions)]
 mod failpoints;
 mod gdpr;
 mod jobs;
@@ -26,6 +27,7 @@ use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use crate::orders::handover;
 use clap::{Parser, Subcommand};
+#[cfg(debug_assertions)]
 pub use failpoints::arm_failpoints;
 use log::{info, warn};
 use output::Output;

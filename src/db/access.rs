@@ -43,7 +43,8 @@ pub(super) fn faults(path: &Path) -> Vec<String> {
         }
     }
     // In a directory that others cannot enter, or below one, its own mode does not matter.
-    let is_open = |directory: &Path| fs::metadata(directory).is_ok_and(|found| found.mode() & ENTERED_BY_EVERYBODY != 0);
+    let is_open =
+        |directory: &Path| fs::metadata(directory).is_ok_and(|found| found.mode() & ENTERED_BY_EVERYBODY != 0);
     let is_reachable = fs::canonicalize(path).is_ok_and(|path| path.ancestors().skip(1).all(is_open));
     for file in [path.to_path_buf(), files::wal(path)] {
         let Ok(found) = fs::metadata(&file) else { continue };
@@ -156,12 +157,12 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     }
     // Not by its name: in another user's directory it might be another's by now.
     let flags = OFlags::NOFOLLOW | OFlags::DIRECTORY;
-    let opened = OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
-    let directory = match opened {
+    let open = || OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path);
+    let directory = match open() {
         // A umask that takes everything from the owner.
         Err(error) if error.kind() == ErrorKind::PermissionDenied => {
             fs::set_permissions(path, fs::Permissions::from_mode(DIRECTORY_MODE))?;
-            File::open(path)?
+            open()?
         }
         opened => opened?,
     };
@@ -173,8 +174,14 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
 /// link in its place is not followed: it may lead whoever runs this as root to any file.
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
-    let file =
-        OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).custom_flags(flags).open(path);
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags)
+        .open(path);
     file.map_err(|error| explained(path, error))
 }
 

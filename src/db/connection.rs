@@ -89,7 +89,8 @@ pub(super) fn flags() -> OpenFlags {
 
 /// Opens and sets up a connection to an existing file that is known to be ours.
 pub(super) fn open(path: &Path, role: Role, synchronous: Synchronous) -> Result<Connection, OpenError> {
-    let connection = Connection::open_with_flags(files::literal(path), flags()).map_err(|error| OpenError::from_sqlite(path, error))?;
+    let connection = Connection::open_with_flags(files::literal(path), flags())
+        .map_err(|error| OpenError::from_sqlite(path, error))?;
     set_up(&connection, path, role, synchronous)?;
     Ok(connection)
 }

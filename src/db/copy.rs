@@ -31,12 +31,7 @@ pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64))
     copied
 }
 
-fn copy_from(
-    from: &Connection,
-    source: &Path,
-    target: &Path,
-    told: &mut dyn FnMut(u64, u64),
-) -> Result<(), OpenError> {
+fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     let of_target = |error| OpenError::from_sqlite(target, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;

@@ -67,16 +67,16 @@ impl Error {
             self,
             Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_) | Self::SyncFailed | Self::Displaced
         ) || matches!(
-                self.code(),
-                Some(
-                    ErrorCode::DatabaseBusy
-                        | ErrorCode::DatabaseLocked
-                        | ErrorCode::DiskFull
-                        | ErrorCode::SystemIoFailure
-                        | ErrorCode::OutOfMemory
-                        | ErrorCode::OperationInterrupted
-                )
+            self.code(),
+            Some(
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::OperationInterrupted
             )
+        )
     }
 
     /// Whether a constraint of the schema refused the change, told by SQLite's extended code and never by its words.

@@ -10,12 +10,12 @@
 
 use super::error::{Error, OpenError, Result};
 use super::place::Place;
-use super::{access, copy, files, lock};
+use super::{access, copy, exclusive, files, lock};
 use log::{error, info, warn};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -101,7 +101,10 @@ impl Health {
                     "the database could not be brought to the disk (fsync): nothing is taken any more, and this process ends; the next start recovers from the WAL. Look at the disk. {failure}"
                 );
                 if let Err(error) = set_mark(&self.mark) {
-                    error!("{} could not be made, stop every other process on the database: {error}", self.mark.display());
+                    error!(
+                        "{} could not be made, stop every other process on the database: {error}",
+                        self.mark.display()
+                    );
                 }
                 self.fail();
                 Err(Error::SyncFailed)
@@ -191,7 +194,11 @@ fn set_mark(mark: &Path) -> io::Result<()> {
 }
 
 /// For a connection that is used without [`Health`]: has a failed fsync of what it did leave the WAL as it is, and marks it.
-pub(super) fn keep_if_failed<T>(connection: &Connection, path: &Path, done: rusqlite::Result<T>) -> rusqlite::Result<T> {
+pub(super) fn keep_if_failed<T>(
+    connection: &Connection,
+    path: &Path,
+    done: rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
     let failed = done.as_ref().is_err_and(is_failed_sync);
     if failed && let Err(error) = set_mark(&mark_of(path)) {
         error!("{} could not be made: {error}", mark_of(path).display());
@@ -235,6 +242,6 @@ pub(super) fn forget(path: &Path) -> io::Result<()> {
     match fs::remove_file(&mark) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => File::open(lock::directory(path))?.sync_all(),
+        Ok(()) => exclusive::sync_directory_of(&mark),
     }
 }

@@ -8,8 +8,8 @@
 
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
-use super::{access, files};
 use super::lock;
+use super::{access, files};
 use log::{info, warn};
 use refinery::Runner;
 use rusqlite::{Connection, OptionalExtension};

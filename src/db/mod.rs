@@ -194,7 +194,8 @@ impl Db {
         let health = Arc::new(Health::of(given, path).map_err(io)?);
         let checkpoints = connection::open(path, Role::Checkpointer, *synchronous)?;
         let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone()));
-        let readers = Readers::new(path, *synchronous, *readers, health.clone()).map_err(|error| io(std::io::Error::other(error)))?;
+        let readers = Readers::new(path, *synchronous, *readers, health.clone())
+            .map_err(|error| io(std::io::Error::other(error)))?;
         let writer =
             Writer::start(writer, *write_queue, *write_wait, news.clone(), checkpointer.clone(), health.clone());
         let writer = writer.map_err(io)?;
@@ -304,7 +305,8 @@ impl Db {
     /// When the connection cannot be opened.
     pub fn watch(&self) -> std::result::Result<ChangeWatch, OpenError> {
         let connection = connection::open(&self.shared.path, Role::Reader, self.shared.synchronous)?;
-        ChangeWatch::new(Watched::new(connection, &self.shared.health)).map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
+        ChangeWatch::new(Watched::new(connection, &self.shared.health))
+            .map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
     }
 
     /// Numbers of the database's states, for caches, on a connection of its own.

@@ -88,9 +88,8 @@ fn watched(path: PathBuf) -> io::Result<(PathBuf, Identity)> {
 }
 
 fn is_in_place((path, opened): &(PathBuf, Identity)) -> bool {
-    identity(path).is_ok_and(|found| {
-        (found.device, found.inode) == (opened.device, opened.inode) && found.links <= opened.links
-    })
+    identity(path)
+        .is_ok_and(|found| (found.device, found.inode) == (opened.device, opened.inode) && found.links <= opened.links)
 }
 
 fn identity(path: &Path) -> io::Result<Identity> {

@@ -519,13 +519,13 @@ impl Thread {
     }
 
     fn commit(&self) -> Fate {
-        fail::fail_point!("db::before_commit");
+        fail_point!("db::before_commit");
         COMMITTING.set(true);
         let committed = self.execute("COMMIT");
         COMMITTING.set(false);
         match committed {
             Ok(()) => {
-                fail::fail_point!("db::after_commit");
+                fail_point!("db::after_commit");
                 Fate::Committed
             }
             Err(error) => {

@@ -59,7 +59,7 @@ impl Handler for ShopRedact {
         let target = context.write(move |tx| Ok(stores::begin_erasure(tx, now, &wanted, triggered_at)?))?;
         if let Erasing::Store(store) = target {
             loop {
-                fail::fail_point!("erasure::step");
+                fail_point!("erasure::step");
                 if context.is_stopping() {
                     return Err(JobError::Stopped);
                 }

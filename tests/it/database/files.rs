@@ -71,7 +71,12 @@ fn a_path_is_taken_literally_whatever_it_begins_with() {
         assert_eq!(
             names_in(directory),
             {
-                let mut names = vec![name.to_owned(), format!("{name}.copy"), format!("{name}.copy.locks"), format!("{name}.locks")];
+                let mut names = vec![
+                    name.to_owned(),
+                    format!("{name}.copy"),
+                    format!("{name}.copy.locks"),
+                    format!("{name}.locks"),
+                ];
                 names.retain(|name| directory.join(name).exists());
                 names.sort();
                 names
@@ -126,9 +131,7 @@ fn a_command_run_as_root_leaves_nothing_that_the_servers_user_cannot_open() {
     let home = directory.join("home");
     fs::create_dir(&home).expect("made");
     chown(&home, Some(SERVER), Some(SERVER)).expect("given");
-    let as_server = |arguments: &[&str]| {
-        command(&home, "data/test.db", arguments).uid(SERVER).gid(SERVER).output()
-    };
+    let as_server = |arguments: &[&str]| command(&home, "data/test.db", arguments).uid(SERVER).gid(SERVER).output();
     if as_server(&["--version"]).is_err() {
         eprintln!("not tested: the binary cannot be run as another user");
         return;

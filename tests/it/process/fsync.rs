@@ -138,7 +138,12 @@ fn every_process_on_a_database_whose_fsync_has_failed_ends_and_the_next_start_re
     let hook = Hook::new(Topic::CustomersRedact, "disk.myshopify.com");
     ledger.note(&hook, &client.post(&hook));
     assert_eq!(worker.wait().code(), Some(1), "{}", worker.log());
-    assert_eq!(server.wait().code(), Some(1), "the server has a sound descriptor, and still must not go on: {}", server.log());
+    assert_eq!(
+        server.wait().code(),
+        Some(1),
+        "the server has a sound descriptor, and still must not go on: {}",
+        server.log()
+    );
     assert!(mark_of(&machine.database).exists());
     assert!(std::fs::metadata(machine.database.with_extension("db-wal")).is_ok_and(|wal| wal.len() > 0));
     let server = machine.serve(&[]).ready();

@@ -139,8 +139,7 @@ impl Recorder {
         let failed = |(part, what): &(Part, Happened)| *part == Part::Database && matches!(what, Happened::FailedSync);
         let since = happened.iter().rposition(failed).expect("one has failed");
         happened[since..].iter().any(|(part, what)| {
-            *part == Part::Wal
-                && matches!(what, Happened::Truncate(_) | Happened::Unlink | Happened::Write(0, _))
+            *part == Part::Wal && matches!(what, Happened::Truncate(_) | Happened::Unlink | Happened::Write(0, _))
         })
     }
 
