@@ -175,6 +175,14 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// An fsync has failed, and the database cannot be recovered while another process has it open.
+    #[error(
+        "the disk has failed while {path} was written, and another process still has it open: stop every program that uses it (server, workers, a replicator, a sqlite3 shell), then start again; it is recovered from its WAL"
+    )]
+    Unrecovered {
+        /// The file.
+        path: PathBuf,
+    },
     /// Bytes inside are damaged.
     #[error("{path} is damaged ({message}): restore it from a backup with `quotegrid restore`")]
     Corrupt {

@@ -213,14 +213,17 @@ pub(super) fn keep_if_failed<T>(
 /// processes that still have the database open: each of them ends within about a second.
 ///
 /// # Errors
-/// `Locked` when one does not; SQLite's when the disk fails again. The WAL is as it was then.
+/// `Unrecovered` when one does not; SQLite's when the disk fails again. The WAL is as it was then.
 pub(super) fn recover(path: &Path) -> std::result::Result<(), OpenError> {
     let mark = mark_of(path);
     if !mark.exists() || !path.exists() {
         return Ok(());
     }
     warn!("the disk has failed while the database was written (fsync): recovering it from its WAL");
-    let sqlite = |error| OpenError::from_sqlite(path, error);
+    let sqlite = |error| match OpenError::from_sqlite(path, error) {
+        OpenError::Locked { path } => OpenError::Unrecovered { path },
+        other => other,
+    };
     let connection = copy::open(path).map_err(sqlite)?;
     keep_wal(&connection);
     // Before the first look at the file: so the index of the WAL is made anew, in this process's memory, of all that the WAL holds.
@@ -229,7 +232,7 @@ pub(super) fn recover(path: &Path) -> std::result::Result<(), OpenError> {
     connection.query_row("SELECT count(*) FROM sqlite_schema", (), |_row| Ok(())).map_err(sqlite)?;
     let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0)).map_err(sqlite)?;
     if busy != 0 {
-        return Err(OpenError::Locked { path: path.to_path_buf() });
+        return Err(OpenError::Unrecovered { path: path.to_path_buf() });
     }
     forget(path).map_err(|error| OpenError::from_io(&mark, error))?;
     info!("the database has been recovered from its WAL");

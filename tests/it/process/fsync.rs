@@ -227,3 +227,21 @@ fn a_backup_that_meets_a_fault_of_the_disk_is_there_and_sound_or_not_there_at_al
         }
     }
 }
+
+#[test]
+fn where_another_process_has_met_a_failed_fsync_nothing_is_acknowledged_or_read_and_the_server_is_not_ready() {
+    let fixture = quotegrid::testing::Fixture::new();
+    let path = fixture.database();
+    assert_eq!(fixture.admin("GET", "/readyz", None).status, 200);
+    let locks = path.with_file_name(format!("{}.locks", path.file_name().expect("a name").to_string_lossy()));
+    std::fs::create_dir_all(&locks).expect("made");
+    std::fs::write(locks.join("fsync-failed"), "").expect("marked");
+    wait_until("it is noticed, though nothing is written", || fixture.app.db.has_sync_failed());
+    assert_eq!(fixture.admin("GET", "/readyz", None).status, 503);
+    assert_eq!(fixture.admin("GET", "/admin/api/stores", None).status, 503);
+    assert_eq!(fixture.admin("GET", "/healthz", None).status, 200);
+    let told = std::sync::Arc::new(AtomicBool::new(false));
+    let heard = told.clone();
+    fixture.app.db.on_failed_sync(move || heard.store(true, Ordering::Relaxed));
+    assert!(told.load(Ordering::Relaxed), "whoever asks late is told at once");
+}
