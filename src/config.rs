@@ -50,7 +50,14 @@ pub fn hold_point() -> Option<(String, PathBuf)> {
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseSettings {
     /// The database file; made with its directory where the command may make it
-    #[arg(long, env = "QUOTEGRID_DATABASE", value_name = "FILE", default_value = "data/quotegrid.db", global = true)]
+    #[arg(
+        long,
+        env = "QUOTEGRID_DATABASE",
+        value_name = "FILE",
+        default_value = "data/quotegrid.db",
+        global = true,
+        allow_hyphen_values = true
+    )]
     pub database: PathBuf,
     /// How hard a commit is pushed to the disk: full survives a power cut, normal may lose the last commits in one
     #[arg(

@@ -33,8 +33,7 @@ pub fn create(
         return Err(BackupError::Exists { path: target.to_path_buf() });
     }
     let directory = files::directory_of(target);
-    let left = unfinished::remove_backups(directory, database)
-        .map_err(|source| BackupError::Io { path: directory.to_path_buf(), source })?;
+    let left = unfinished::remove_backups(directory, database).map_err(BackupError::System)?;
     for path in left {
         info!("{} is removed, a backup that was cut off", path.display());
     }
@@ -67,7 +66,7 @@ impl Partial {
     /// Makes an empty file beside `target`, for its owner only. One that was left by a process that died is used again.
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
         let path = files::beside(target, suffix);
-        let io = |source| BackupError::Io { path: path.clone(), source };
+        let io = |source| BackupError::system(&path, source);
         let file = loop {
             let file = access::open_own(&path).map_err(BackupError::System)?;
             if !lock::take(&file, PATIENCE).map_err(io)? {
@@ -91,7 +90,7 @@ impl Partial {
 
     /// Puts the file on the disk and gives it its name.
     fn name(mut self, overwrite: bool) -> Result<(), BackupError> {
-        let io = |path: &Path, source| BackupError::Io { path: path.to_path_buf(), source };
+        let io = BackupError::system;
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
         fail_point!("backup::synced");
         // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.

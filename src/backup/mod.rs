@@ -14,9 +14,9 @@ pub use create::create;
 pub use restore::{Report, Restore, restore};
 pub use verify::verify_with_copies;
 
-use crate::db::OpenError;
+use crate::db::{OpenError, access};
 use crate::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why no backup was taken, or none restored. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,13 @@ pub enum BackupError {
     /// The copy could not be changed.
     #[error("{0}")]
     Failed(#[from] Error),
+}
+
+impl BackupError {
+    /// An error of the operating system about `path`, with who was refused and what to do.
+    fn system(path: &Path, source: std::io::Error) -> Self {
+        Self::System(access::explained(path, source))
+    }
 }
 
 impl From<crate::db::Error> for BackupError {

@@ -58,24 +58,28 @@ impl Exclusive {
     pub(crate) fn replace_by(self, new: &Path) -> Result<(), OpenError> {
         let io = |error| OpenError::from_io(&self.path, error);
         File::open(new).and_then(|file| file.sync_all()).map_err(io)?;
-        if self.current.is_none() {
-            // Nobody has brought them into the old file, which is gone or ruined, and SQLite would replay them into the new one.
-            remove_companions(&self.path).map_err(io)?;
-            sync_directory_of(&self.path).map_err(io)?;
-        }
+        // SQLite would replay them into the new file. Where the old one is gone or ruined nobody has brought them into it, and nobody
+        // can; where it is locked its WAL was, and its journal holds nothing: it is kept for as long as the lock is, and outlives a
+        // fault of the disk.
+        remove_companions(&self.path).map_err(io)?;
+        sync_directory_of(&self.path).map_err(io)?;
         fs::rename(new, &self.path).map_err(io)?;
-        let synced = sync_directory_of(&self.path);
-        // What an fsync of the old file has come to is of no matter any more.
-        health::forget(&self.path).map_err(io)?;
-        if let Err(error) = synced {
-            // It is in place. The old one stays whole: a power cut may bring its name back.
+        // It is in place: whatever fails now is told, and is no reason to say that nothing was changed.
+        let path = self.path.display();
+        if let Err(error) = sync_directory_of(&self.path) {
+            // The old one stays whole: its name may come back.
             warn!(
-                "{} is in place, but its directory could not be brought to the disk: after a power cut the old one may be back, look then ({error})",
-                self.path.display()
+                "{path} is in place, but its directory could not be brought to the disk: after a power cut the old one may be back, look then ({error})"
             );
-        } else if let Some(old) = &self.file {
+        } else if let Some(old) = &self.file
             // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
-            old.set_len(0).map_err(io)?;
+            && let Err(error) = old.set_len(0)
+        {
+            warn!("the file that was {path} could not be emptied: end every program that still has it open ({error})");
+        }
+        // What an fsync of the old file has come to is of no matter any more; a mark that stays only has the next start copy the WAL.
+        if let Err(error) = health::forget(&self.path) {
+            warn!("{error}");
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ const SERVER: u32 = 54_321;
 
 fn command(directory: &Path, database: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_quotegrid"));
-    command.current_dir(directory).arg(format!("--database={database}")).args(arguments).env("QUOTEGRID_LOG", "warn");
+    command.current_dir(directory).args(["--database", database]).args(arguments).env("QUOTEGRID_LOG", "warn");
     command
 }
 

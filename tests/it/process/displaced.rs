@@ -33,3 +33,14 @@ fn without_the_index_of_its_wal_a_server_takes_nothing_and_keeps_what_others_add
     assert_exactly_once(&machine);
     assert_eq!(server.stop(), Some(0));
 }
+
+#[test]
+fn a_server_says_at_its_start_that_its_database_has_two_names() {
+    let machine = Machine::new();
+    machine.json(&["migrate"]);
+    std::fs::hard_link(&machine.database, machine.directory().join("other.db")).expect("linked");
+    let server = machine.serve(&[]).ready();
+    assert!(server.log().contains("2 names"), "{}", server.log());
+    assert_eq!(server.client().post(&Hook::new(Topic::AppUninstalled, "two.myshopify.com")).status, 200);
+    assert_eq!(server.stop(), Some(0));
+}

@@ -245,3 +245,35 @@ fn where_another_process_has_met_a_failed_fsync_nothing_is_acknowledged_or_read_
     fixture.app.db.on_failed_sync(move || heard.store(true, Ordering::Relaxed));
     assert!(told.load(Ordering::Relaxed), "whoever asks late is told at once");
 }
+
+#[test]
+fn a_restore_that_meets_a_fault_of_the_disk_leaves_the_old_database_or_says_that_the_new_one_is_there() {
+    let mut machine = Machine::new();
+    let directory = machine.directory().join("data");
+    machine.database = directory.join("quotegrid.db");
+    let (backup, present) = (machine.directory().join("backup.db"), machine.directory().join("present.db"));
+    machine.json(&["stores", "add", "old.myshopify.com"]);
+    machine.json(&["backup", backup.to_str().expect("text")]);
+    machine.json(&["stores", "add", "new.myshopify.com"]);
+    std::fs::copy(&machine.database, &present).expect("copied");
+    let recorder = Recorder::on(&machine);
+    for nth in 1.. {
+        let mut command = machine.command(&["restore"]);
+        let output = recorder.fail_nth(command.arg(&backup), nth, &directory).output().expect("it runs");
+        let left: std::collections::BTreeSet<_> = std::fs::read_dir(&directory)
+            .expect("listed")
+            .map(|entry| entry.expect("listed").file_name().to_string_lossy().into_owned())
+            .filter(|name| !name.ends_with("-wal") && !name.ends_with("-shm"))
+            .collect();
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(Vec::from_iter(left), ["quotegrid.db", "quotegrid.db.locks"], "{nth}: {told}");
+        let is_new = machine.query::<i64>("SELECT count(*) FROM stores") == 1;
+        assert!(is_sound(&machine.connection()), "{nth}: {told}");
+        assert_eq!(output.status.success(), is_new, "{nth}: {told}");
+        std::fs::copy(&present, &machine.database).expect("copied");
+        if !recorder.has_nth_failed() {
+            assert!(nth > 20 && output.status.success(), "{nth}: {told}");
+            break;
+        }
+    }
+}
