@@ -1,4 +1,4 @@
-//! Who may use the files of a database: what is wrong with owners and modes, said so that a person can mend it, and how a command run
+//! Who may use the files of a database: what is wrong with owners and modes, said so that a person can fix it, and how a command run
 //! as root avoids leaving files that the server's user cannot open.
 
 use super::{files, lock};

@@ -64,7 +64,7 @@ impl Exclusive {
         remove_companions(&self.path).map_err(io)?;
         sync_directory_of(&self.path).map_err(io)?;
         fs::rename(new, &self.path).map_err(io)?;
-        // It is in place: whatever fails now is told, and is no reason to say that nothing was changed.
+        // It is in place: whatever fails now is reported, and is no reason to say that nothing was changed.
         let path = self.path.display();
         if let Err(error) = sync_directory_of(&self.path) {
             // The old one stays whole: its name may come back.
