@@ -133,6 +133,7 @@ impl Tx<'_> {
 /// # Errors
 /// `Locked` when anyone else has the database open, a running server above all; the file is as it was then.
 pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(), OpenError> {
+    let path = &super::real_path(path);
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = connection::open(path, Role::Writer, synchronous)?;
     // A rewrite beside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which

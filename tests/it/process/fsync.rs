@@ -277,3 +277,24 @@ fn a_restore_that_meets_a_fault_of_the_disk_leaves_the_old_database_or_says_that
         }
     }
 }
+
+#[test]
+fn a_database_that_is_to_be_recovered_is_recovered_before_any_use_and_not_beside_another_program() {
+    let machine = Machine::new();
+    machine.json(&["stores", "add", "recovered.myshopify.com"]);
+    let (mark, link) = (mark_of(&machine.database), machine.directory().join("link.db"));
+    std::os::unix::fs::symlink(&machine.database, &link).expect("linked");
+    std::fs::write(&mark, "").expect("marked");
+    // As a replicator has it: the index that it keeps alive says of pages that they were copied, and is not to be believed.
+    let replicator = machine.connection();
+    replicator.execute_batch("BEGIN; SELECT count(*) FROM stores").expect("readable");
+    let output = machine.command(&["stores", "list"]).output().expect("it runs");
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{told}");
+    assert!(told.contains("stop every program that uses it") && mark.exists(), "{told}");
+    drop(replicator);
+    let mut backup = std::process::Command::new(machine.command(&[]).get_program());
+    let output = backup.arg("backup").arg(machine.directory().join("copy.db")).arg("--database").arg(&link).output();
+    assert!(output.as_ref().is_ok_and(|output| output.status.success()), "{output:?}");
+    assert!(!mark.exists());
+}
