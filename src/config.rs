@@ -61,6 +61,7 @@ pub fn variable_names() -> impl Iterator<Item = String> {
 ///
 /// # Panics
 /// When the number is none.
+#[cfg(debug_assertions)]
 pub fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
     let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
@@ -71,6 +72,7 @@ pub fn kill_point() -> Option<(String, usize)> {
 ///
 /// # Panics
 /// When no file is named.
+#[cfg(debug_assertions)]
 pub fn hold_point() -> Option<(String, PathBuf)> {
     let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
     let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");
@@ -81,7 +83,14 @@ pub fn hold_point() -> Option<(String, PathBuf)> {
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseSettings {
     /// The database file; made with its directory where the command may make it
-    #[arg(long, env = "QUOTEGRID_DATABASE", value_name = "FILE", default_value = "data/quotegrid.db", global = true)]
+    #[arg(
+        long,
+        env = "QUOTEGRID_DATABASE",
+        value_name = "FILE",
+        default_value = "data/quotegrid.db",
+        global = true,
+        allow_hyphen_values = true
+    )]
     pub database: PathBuf,
     /// How hard a commit is pushed to the disk: full survives a power cut, normal may lose the last commits in one
     #[arg(

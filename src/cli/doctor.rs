@@ -98,6 +98,7 @@ struct Report {
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
+    file_faults: Vec<String>,
     can_clear_gaps: bool,
     problems: Vec<String>,
 }
@@ -169,6 +170,7 @@ impl Report {
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
+            file_faults: db::file_faults(app.db.path()),
             can_clear_gaps: app.db.read(db::can_clear_gaps)?,
             problems: Vec::new(),
         };
@@ -177,7 +179,7 @@ impl Report {
     }
 
     fn judge(&mut self, now: DateTime<Utc>, silence: Option<TimeDelta>) {
-        let mut problems = Vec::new();
+        let mut problems = std::mem::take(&mut self.file_faults);
         if self.duties.overdue > 0 {
             problems.push(format!("{} privacy requests are overdue: see `quotegrid gdpr list`", self.duties.overdue));
         } else if self.duties.next_due_at.is_some_and(|due| due - now < DUTY * DEADLINE_SHARE_LEFT / 100) {

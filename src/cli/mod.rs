@@ -4,6 +4,7 @@
 mod alert;
 mod backup;
 mod doctor;
+#[cfg(debug_assertions)]
 mod failpoints;
 mod gdpr;
 mod jobs;
@@ -29,6 +30,7 @@ use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use crate::orders::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(debug_assertions)]
 pub use failpoints::arm_failpoints;
 use log::{info, warn};
 use output::Output;
@@ -268,6 +270,13 @@ fn open_with(
     options.redact_hold = upkeep.redact_hold();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Warns of what is wrong with the files as they lie on the disk, and may lose what is committed.
+fn warn_of_files(app: &App) {
+    for fault in db::file_faults(app.db.path()) {
+        warn!("{fault}");
+    }
 }
 
 /// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work

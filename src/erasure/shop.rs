@@ -80,7 +80,7 @@ impl Handler for ShopRedact {
         };
         if let Erasing::Store(store) = target {
             loop {
-                fail::fail_point!("erasure::step");
+                fail_point!("erasure::step");
                 if context.is_stopping() {
                     return Err(JobError::Stopped);
                 }

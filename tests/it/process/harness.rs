@@ -2,10 +2,12 @@
 //! acknowledged, to be held against the database in the end.
 
 mod client;
+mod disk_record;
 mod filled;
 mod ledger;
 
 pub(crate) use client::{Answer, Client, Hook};
+pub(crate) use disk_record::{Part, Recorder};
 pub(crate) use filled::{FILLED, fill, filled_counts};
 pub(crate) use ledger::{Ledger, assert_exactly_once, lines_with, rows};
 
