@@ -35,6 +35,17 @@ pub(crate) enum Then {
     Linger,
 }
 
+/// How a body comes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyProgress {
+    /// When its head was whole.
+    pub(crate) since: Instant,
+    /// When it must be whole.
+    pub(crate) until: Instant,
+    /// How much of it there was when its pace was last checked.
+    pub(crate) seen: usize,
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -53,8 +64,11 @@ pub(crate) struct Client {
     pub(crate) waited_for_since: Instant,
     /// It has been given an answer before.
     pub(crate) served: bool,
-    /// It is over a limit and only here to be told so.
-    pub(crate) is_turned_away: bool,
+    /// It has no place among the connections that the limit allows: it is here to be told so, or to take the place of one that
+    /// keeps its request back.
+    pub(crate) is_extra: bool,
+    /// The body that is being received, and how it comes on.
+    pub(crate) body: Option<BodyProgress>,
     /// There may be more to read.
     pub(crate) readable: bool,
     /// The client has said that it sends no more: a short read does not mean that all is read.
@@ -86,7 +100,8 @@ impl Client {
             awaited: Awaited::Start,
             waited_for_since: now,
             served: false,
-            is_turned_away: false,
+            is_extra: false,
+            body: None,
             readable: false,
             read_closed: false,
             output: Output::default(),
@@ -98,6 +113,16 @@ impl Client {
     /// Whether it waits between two requests, or for its first.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Receiving) && self.receiver.awaited() == Awaited::Start
+    }
+
+    /// Whether it has sent something that has not been read yet, such as a request that is just arriving.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.readable || self.socket.peek(&mut [0]).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Whether its next request has not come as far as the end of its head.
+    pub(crate) fn keeps_head_back(&self) -> bool {
+        matches!(self.phase, Phase::Receiving) && self.receiver.awaited() != Awaited::Body
     }
 
     /// Reads what there is into `scratch`. An error is an end.

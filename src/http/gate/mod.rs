@@ -20,6 +20,7 @@ mod event_loop;
 mod head;
 mod lane;
 mod limits;
+mod memory;
 mod origin;
 mod private;
 mod receive;

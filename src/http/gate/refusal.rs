@@ -136,9 +136,14 @@ impl Refusal {
         }
     }
 
+    /// Whether the request was as it should be, and there was no room for it.
+    pub(crate) fn is_for_want_of_room(self) -> bool {
+        matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull)
+    }
+
     /// Seconds after which to try again, where that can help.
     fn retry_after(self) -> Option<u32> {
-        matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull).then_some(2)
+        self.is_for_want_of_room().then_some(2)
     }
 
     /// Writes the whole answer behind whatever `out` holds, to a HEAD without its body.

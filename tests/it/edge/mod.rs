@@ -1,6 +1,7 @@
 //! The edge, by bytes on real sockets: what is refused and how, what honest clients get, and what hostile ones cannot do.
 
 mod answers;
+mod crowds;
 pub(crate) mod harness;
 mod hostile;
 mod manners;
