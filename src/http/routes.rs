@@ -14,7 +14,7 @@ use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, stor
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -26,6 +26,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+
+/// Fields that say who asks, and from where: of two, a proxy before us may have checked the other. Others that must not be given twice
+/// are looked at where they are read.
+const ONE_OF_EACH: [&str; 2] = ["x-api-key", "origin"];
 
 /// Every surface.
 const SURFACES: &[&[Route]] = &[
@@ -229,6 +233,10 @@ impl Service for Router {
         let id = request.id.clone();
         let site = &self.0;
         let reply = if cors::applies(&request.path) {
+            if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
+                let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
+                return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
+            }
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
             }
