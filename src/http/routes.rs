@@ -7,8 +7,10 @@
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::admin::{self, BearerToken};
+use super::admin;
+use super::guard::bearer::{self, BearerTokens, Guesses};
 use super::guard::{Guard, cors};
+use super::ops::Readiness;
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
@@ -70,12 +72,16 @@ pub struct Site {
     pub refusals: webhooks::Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures must bear; the admin token where unset.
-    pub metrics_token: Option<BearerToken>,
+    /// What whoever asks for the figures may bear beside the admin tokens.
+    pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
-    pub admin_token: Option<BearerToken>,
+    pub admin_tokens: Option<BearerTokens>,
+    /// How often somebody may guess one.
+    pub guesses: Guesses,
+    /// Whether the server can do its work, as it was found last.
+    pub(super) readiness: Arc<Readiness>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -97,9 +103,11 @@ impl Site {
             secrets,
             refusals: webhooks::Refusals::default(),
             metrics: Arc::default(),
-            metrics_token: None,
+            metrics_tokens: None,
             guard: Guard::default(),
-            admin_token: None,
+            admin_tokens: None,
+            guesses: Guesses::default(),
+            readiness: Arc::default(),
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -129,10 +137,10 @@ impl Site {
         self.public_url.get().cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
     }
 
-    /// The same site with an admin API for those who bear `token`.
+    /// The same site with an admin API for those who bear `token`, or one of several with commas between them.
     #[must_use]
     pub fn with_admin_token(mut self, token: &Secret) -> Self {
-        self.admin_token = Some(BearerToken::new(token));
+        self.admin_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -146,7 +154,7 @@ impl Site {
     /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
-        self.metrics_token = Some(BearerToken::new(token));
+        self.metrics_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -244,7 +252,7 @@ impl Service for Router {
         } else if admin::owns(&request.path) {
             let reply = admin::unkept(reply);
             if let Err(error) = admin::guard(site, &request) {
-                return reply.send(admin::refusal(&error, &id));
+                return reply.send(bearer::refusal(&error, &id));
             }
             reply
         } else {

@@ -8,4 +8,4 @@ mod manners;
 mod refusals;
 mod requests;
 mod stopping;
-mod target;
+pub(crate) mod target;
