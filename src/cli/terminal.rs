@@ -46,11 +46,11 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// A JSON document that says the same in plain text. Such characters can stand in its strings alone, where they may be escaped.
+/// A JSON document that says the same in plain text. Such characters can stand in its strings alone, where they may be escaped; the line ends between its parts stay.
 pub(super) fn visible_json(document: &str) -> Cow<'_, str> {
     replaced(
         document,
-        |_character| true,
+        |character| !matches!(character, '\n' | '\t'),
         |out, character| {
             for unit in character.encode_utf16(&mut [0; 2]) {
                 let _infallible = write!(out, "\\u{unit:04x}");
@@ -127,10 +127,10 @@ mod tests {
     #[test]
     fn a_json_document_means_the_same_and_is_plain() {
         let text = "\u{1b}\u{9b}\u{202e}\u{e0041}\u{7f}\"ü";
-        let document = serde_json::json!({ text: [text] });
-        let written = document.to_string();
+        let document = serde_json::json!({ text: [text, "\n\t"] });
+        let written = serde_json::to_string_pretty(&document).expect("JSON");
         let shown = visible_json(&written);
-        assert!(!shown.contains(is_unsafe), "{shown}");
+        assert!(!shown.replace('\n', "").contains(is_unsafe), "{shown}");
         assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).expect("JSON"), document);
     }
 

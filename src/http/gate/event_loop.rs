@@ -6,6 +6,7 @@ mod lanes;
 mod requests;
 
 use super::client::Client;
+use super::counts::Counts;
 use super::lane::Lane;
 use super::memory::MemoryBudget;
 use super::receive::{Class, Rules};
@@ -22,7 +23,6 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
@@ -105,9 +105,7 @@ pub(crate) struct EventLoop {
     full_since: Option<Instant>,
     /// Bytes of answers that clients have not taken yet.
     output_bytes: usize,
-    per_address: HashMap<IpAddr, usize>,
-    /// The same by IPv6 site.
-    per_site: HashMap<IpAddr, usize>,
+    counts: Counts,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
     waiting: Waiting,
@@ -160,8 +158,7 @@ impl EventLoop {
             extras: 0,
             full_since: None,
             output_bytes: 0,
-            per_address: HashMap::new(),
-            per_site: HashMap::new(),
+            counts: Counts::default(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
             waiting: Waiting::default(),

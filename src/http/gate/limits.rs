@@ -108,7 +108,7 @@ impl Limits {
 
     /// Connections beyond `connections`, for a moment each.
     pub(crate) fn extras(&self) -> usize {
-        EXTRAS_MAX.min(self.connections / 4)
+        EXTRAS_MAX.min(self.connections / 4).max(1)
     }
 
     /// Bytes of large bodies that are kept for webhooks: strangers' uploads must not cost a shop its erasure.

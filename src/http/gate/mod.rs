@@ -15,6 +15,7 @@
 
 mod chunks;
 mod client;
+mod counts;
 mod descriptors;
 mod event_loop;
 mod head;

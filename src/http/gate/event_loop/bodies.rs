@@ -5,10 +5,7 @@ use crate::http::gate::client::{Client, Phase};
 use crate::http::gate::memory::{Account, Shortage};
 use crate::http::gate::refusal::Refusal;
 use log::debug;
-use std::time::{Duration, Instant};
-
-/// A body is not measured before: the first bytes of an honest one may be as slow.
-const MEASURED_AFTER: Duration = Duration::from_millis(250);
+use std::time::Instant;
 
 /// Bytes a second above which nobody has to go for others: a 1 MiB body is there after four seconds. So of many that come quickly,
 /// those that have begun are taken in, and those that follow are told to come again.
@@ -18,17 +15,15 @@ const QUICK: u64 = 256 * 1024;
 struct Candidate {
     key: usize,
     account: Account,
-    /// Bytes a second so far; `None` while it is too young to say.
+    /// Bytes a second of late; `None` while it is too young to say.
     pace: Option<u64>,
 }
 
 impl Candidate {
-    fn of(key: usize, client: &Client, now: Instant) -> Option<Self> {
+    fn of(key: usize, client: &mut Client, now: Instant) -> Option<Self> {
         let (bytes, reserved, account) = client.receiver.body()?;
         let is_receiving = matches!(client.phase, Phase::Receiving);
-        let elapsed = client.body.map(|body| now.saturating_duration_since(body.since));
-        let elapsed = elapsed.filter(|elapsed| *elapsed >= MEASURED_AFTER);
-        let pace = elapsed.map(|elapsed| bytes as u64 * 1_000 / u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX));
+        let pace = client.body.as_mut().and_then(|body| body.pace(bytes, now));
         (is_receiving && reserved > 0).then_some(Self { key, account, pace })
     }
 
@@ -65,8 +60,7 @@ impl EventLoop {
         }
         let Some((pace, slowest)) = slowest else { return false };
         debug!("the slowest of the large bodies has to go: {pace} bytes a second");
-        let id = self.clients.get_mut(slowest).and_then(|client| client.receiver.request_id().map(str::to_owned));
-        self.refuse(slowest, Refusal::BodiesFull, &id.unwrap_or_default(), false);
+        self.refuse_in_time(slowest, Refusal::BodiesFull);
         true
     }
 

@@ -7,7 +7,6 @@ use crate::http::gate::refusal::Refusal;
 use log::{debug, warn};
 use mio::Interest;
 use mio::net::TcpStream;
-use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -137,7 +136,7 @@ impl EventLoop {
         }
         let since = *self.full_since.get_or_insert(now);
         let has_waited = now.saturating_duration_since(since) >= FULL_PATIENCE;
-        (has_waited && (self.has_room_for_extras() || self.drop_extra(now))).then_some(Room::Beyond)
+        (has_waited && (self.has_room_for_extras() || self.oldest_extra(now).is_some())).then_some(Room::Beyond)
     }
 
     fn welcome(&mut self, socket: TcpStream, peer: IpAddr, room: Room, now: Instant) {
@@ -146,12 +145,7 @@ impl EventLoop {
         let is_exempt =
             (limits.loopback_is_exempt && peer.is_loopback()) || origin::is_trusted(peer, &limits.trusted_proxies);
         let counted = (!is_exempt).then(|| origin::counted_as(peer));
-        let is_full = |counts: &HashMap<IpAddr, usize>, address: Option<IpAddr>, most: usize| {
-            address.is_some_and(|address| counts.get(&address).is_some_and(|count| *count >= most))
-        };
-        if is_full(&self.per_address, counted, limits.connections_per_address)
-            || is_full(&self.per_site, counted.and_then(origin::site_of), limits.connections_per_site())
-        {
+        if counted.is_some_and(|address| self.counts.are_full(address, limits)) {
             return self.turn_away(socket, peer, Refusal::AddressFull, now);
         }
         match room {
@@ -182,10 +176,7 @@ impl EventLoop {
             return None;
         }
         if let Some(address) = counted {
-            *self.per_address.entry(address).or_insert(0) += 1;
-            if let Some(site) = origin::site_of(address) {
-                *self.per_site.entry(site).or_insert(0) += 1;
-            }
+            self.counts.add(address);
         }
         self.metrics.connections.set(self.clients.len() as i64);
         Some(key)
@@ -195,9 +186,8 @@ impl EventLoop {
         self.extras < self.rules.limits.extras()
     }
 
-    /// Ends the connection beyond the limit that has been there the longest, once it has had the time for its head or its answer.
-    /// `false` when there is none.
-    fn drop_extra(&mut self, now: Instant) -> bool {
+    /// The connection beyond the limit that has been there the longest, once it has had the time for its head or its answer.
+    fn oldest_extra(&mut self, now: Instant) -> Option<usize> {
         let mut oldest: Option<(Instant, usize)> = None;
         for key in self.clients.keys() {
             let Some(client) = self.clients.get_mut(key).filter(|client| client.is_extra) else { continue };
@@ -207,12 +197,16 @@ impl EventLoop {
                 oldest = Some((since, key));
             }
         }
-        let Some((_, key)) = oldest else { return false };
+        oldest.map(|(_, key)| key)
+    }
+
+    /// Makes room for another connection beyond the limit.
+    fn drop_extra(&mut self, now: Instant) {
+        let Some(key) = self.oldest_extra(now) else { return };
         if self.clients.get_mut(key).is_some_and(|client| matches!(client.phase, Phase::Receiving)) {
             self.refuse(key, Refusal::ConnectionsFull, "", false);
         }
         self.close(key);
-        true
     }
 
     /// Says no to a connection, where that costs next to nothing.
@@ -236,6 +230,9 @@ impl EventLoop {
     /// Takes in a connection for which there is no place. Where places are held by those that keep their heads back, it gets one for a
     /// whole head, which has mostly come already: so places go to whoever has something to ask.
     fn hear(&mut self, socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, now: Instant) {
+        if !self.has_room_for_extras() {
+            self.drop_extra(now);
+        }
         let Some(key) = self.add_extra(socket, peer, counted, now) else { return };
         self.set_deadline(key, now + EXTRA_HEAD_TIME);
         if let Some(client) = self.clients.get_mut(key) {
@@ -311,21 +308,8 @@ impl EventLoop {
         // Closing its socket also ends the watch on it.
         let Some(client) = self.clients.remove(key) else { return };
         self.output_bytes -= client.counted_output;
-        if let Some(address) = client.counted
-            && let Some(count) = self.per_address.get_mut(&address)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.per_address.remove(&address);
-            }
-        }
-        if let Some(site) = client.counted.and_then(origin::site_of)
-            && let Some(count) = self.per_site.get_mut(&site)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.per_site.remove(&site);
-            }
+        if let Some(address) = client.counted {
+            self.counts.remove(address);
         }
         if client.is_extra {
             self.extras -= 1;

@@ -120,7 +120,7 @@ impl EventLoop {
             }
             Awaited::Head => limits.head_time,
             Awaited::Body => {
-                client.body = Some(BodyProgress { since: now, until: now + limits.body_time, seen: 0 });
+                client.body = Some(BodyProgress::new(now, now + limits.body_time));
                 limits.body_time.min(limits.pace_window)
             }
         };
