@@ -16,7 +16,7 @@ pub use upkeep::UpkeepSettings;
 use crate::db::Synchronous;
 use crate::orders::handover;
 use crate::shopify::admin::VERSION;
-use secret::SECRET_MIN;
+use secret::{SECRET_MIN, TOKEN_MIN, TOKENS_MAX};
 use std::path::PathBuf;
 
 /// What the name of every setting's variable begins with.
@@ -162,6 +162,20 @@ pub enum ConfigError {
     /// A secret that protects nothing.
     #[error("{name} is shorter than {SECRET_MIN} characters, which can be guessed: use a longer one")]
     ShortSecret {
+        /// The variable.
+        name: &'static str,
+    },
+    /// A token of our own that can be guessed, or not be sent.
+    #[error(
+        "{name} must have at least {TOKEN_MIN} characters, visible ASCII without blanks: make one with `head -c 32 /dev/urandom | base64`"
+    )]
+    BadToken {
+        /// The variable.
+        name: &'static str,
+    },
+    /// More tokens than a rotation needs.
+    #[error("{name} holds more than {TOKENS_MAX} tokens: the new one and the old one are enough")]
+    TooManyTokens {
         /// The variable.
         name: &'static str,
     },

@@ -19,6 +19,7 @@ mod serve;
 mod settings;
 mod signals;
 mod stores;
+mod terminal;
 mod usage;
 mod webhook;
 mod work;
@@ -35,6 +36,7 @@ pub use failpoints::arm_failpoints;
 use log::{info, warn};
 use output::Output;
 use std::process::ExitCode;
+use terminal::visible;
 
 /// What an exit code means. Scripts may rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,15 +150,16 @@ impl Failure {
         match self {
             Self::Told => {}
             Self::Failed(error) => {
-                eprintln!("quotegrid: {error}");
+                let mut text = format!("quotegrid: {error}\n");
                 for (field, texts) in error.faults() {
-                    eprintln!("  {field}: {}", texts.join("; "));
+                    text.push_str(&format!("  {field}: {}\n", texts.join("; ")));
                 }
                 if let Some(source) = error.source() {
-                    eprintln!("  because: {source}");
+                    text.push_str(&format!("  because: {source}\n"));
                 }
+                eprint!("{}", visible(&text));
             }
-            other => eprintln!("quotegrid: {other}"),
+            other => eprintln!("quotegrid: {}", visible(&other.to_string())),
         }
     }
 }
