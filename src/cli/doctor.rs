@@ -4,6 +4,7 @@ use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
 use crate::backup::unfinished;
+use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
@@ -54,6 +55,9 @@ const SHOPS_TRIED: usize = 3;
 /// Stores among which they are found.
 const STORES_LOOKED_AT: usize = 100;
 
+/// Matrices that are named because they sell sizes for nothing.
+const FREE_NAMED: usize = 20;
+
 /// Free bytes on the disk below which it is as good as full.
 const DISK_FREE_MIN: u64 = 100 << 20;
 
@@ -87,6 +91,8 @@ struct Report {
     failed_duty_jobs: u64,
     handover: Handovers,
     last_webhook_at: Option<DateTime<Utc>>,
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     can_clear_gaps: bool,
@@ -126,7 +132,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at, free) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -135,6 +141,7 @@ impl Report {
                     requests::duties(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
                     intake::last_received_at(connection)?,
+                    matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;
         let program = std::env::current_exe()?;
@@ -152,6 +159,7 @@ impl Report {
             failed_duty_jobs,
             handover: Handovers::look(app)?,
             last_webhook_at,
+            free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
             can_clear_gaps: app.db.read(db::can_clear_gaps)?,
@@ -264,6 +272,12 @@ impl Report {
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
             "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "zeroPrices": self.free.iter().map(|matrix| json!({
+                "shop": matrix.shop.to_string(),
+                "matrixId": matrix.id.to_string(),
+                "matrix": matrix.name.as_str(),
+                "sizes": matrix.count,
+            })).collect::<Vec<_>>(),
             "verification": gdpr::verification(&self.verification),
             "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
         })
@@ -298,6 +312,10 @@ impl Report {
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
+        lines.extend(self.free.iter().map(|FreeSizes { shop, name, count, .. }| {
+            let sizes = if *count == 1 { "size that is" } else { "sizes that are" };
+            format!("price of 0    {:?} at {shop} has {count} {sizes} sold for nothing", name.as_str())
+        }));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }
