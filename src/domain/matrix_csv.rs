@@ -312,13 +312,17 @@ impl Reading<'_> {
     ) -> Result<(), String> {
         let ImportOptions { unit, currency, .. } = *self.options;
         let has_header = long::has_header(first);
-        let (order, [widths_in, heights_in]) = if has_header {
-            let order = header::column_order(first)?;
-            (order, header::measures_of(first, order, head.sizes_in, unit, currency)?)
-        } else {
-            (Order::USUAL, [head.sizes_in.unwrap_or(unit.into()); 2])
-        };
-        let mut list = list.skip(usize::from(has_header));
+        let (mut order, mut sizes_in) = (Order::USUAL, [head.sizes_in.unwrap_or(unit.into()); 2]);
+        let mut above = usize::from(has_header);
+        if has_header {
+            order = header::column_order(first)?;
+            // A second line may say what the columns are in.
+            let units = list.clone().nth(above).filter(header::is_units);
+            above += usize::from(units.is_some());
+            sizes_in = header::measures_of(first, units.as_ref(), order, head.sizes_in, unit, currency)?;
+        }
+        let [widths_in, heights_in] = sizes_in;
+        let mut list = list.skip(above);
         let mut evidence = Evidence::default();
         for record in list.clone() {
             for (index, field) in record.fields_from(0).enumerate() {
@@ -331,11 +335,19 @@ impl Reading<'_> {
             }
         }
         let decimal = evidence.decimal_mark(separator);
-        let reader = Reader { unit, currency, widths_in, heights_in, decimal, bare_sizes: evidence.bare_sizes() };
+        let reader = Reader {
+            unit,
+            currency,
+            widths_in,
+            heights_in,
+            decimal,
+            likely: evidence.likely(),
+            bare_sizes: evidence.bare_sizes(),
+        };
         found.understood = Some(Understood {
             lines_above: head.titles,
             separator: separator.as_char(),
-            decimal,
+            decimal: decimal.or(evidence.likely()),
             widths_in,
             heights_in,
             across: None,
@@ -347,7 +359,7 @@ impl Reading<'_> {
     fn grid(
         &mut self,
         first: &Record,
-        mut list: impl Iterator<Item = Record> + Clone,
+        list: impl Iterator<Item = Record> + Clone,
         head: &layout::Head,
         separator: Separator,
         found: &mut Found,
@@ -359,7 +371,20 @@ impl Reading<'_> {
         }
         let corner = first.field(0).unwrap_or_default();
         measures::check_currency(corner, currency)?;
-        let corner::Axes { across, widths_in, heights_in } = corner::read(corner, head.across, head.sizes_in, unit)?;
+        // `Width` beside the widths and `Height` below it, above the heights.
+        let below = list.clone().nth(1).filter(|second| corner::below(second).is_some());
+        let down = below.as_ref().and_then(corner::below);
+        let axes = match (down, &below) {
+            (Some(down), Some(second)) => {
+                let side = second.field(0).unwrap_or_default();
+                let top = if corner::names_size(corner) { format!("{corner} →") } else { corner.to_owned() };
+                corner::read(&format!("{top} / {side} ↓"), Some(corner::other(down)), head.sizes_in, unit)?
+            }
+            _ => corner::read(corner, head.across, head.sizes_in, unit)?,
+        };
+        let corner::Axes { across, widths_in, heights_in } = axes;
+        let second = below.map(|second| second.line);
+        let mut list = list.filter(move |record| Some(record.line) != second);
         let mut evidence = Evidence::default();
         first.fields_from(1).for_each(|field| evidence.size(across, field));
         for record in list.clone().skip(1) {
@@ -367,11 +392,19 @@ impl Reading<'_> {
             record.fields_from(1).for_each(|field| evidence.price(field, currency));
         }
         let decimal = evidence.decimal_mark(separator);
-        let reader = Reader { unit, currency, widths_in, heights_in, decimal, bare_sizes: evidence.bare_sizes() };
+        let reader = Reader {
+            unit,
+            currency,
+            widths_in,
+            heights_in,
+            decimal,
+            likely: evidence.likely(),
+            bare_sizes: evidence.bare_sizes(),
+        };
         found.understood = Some(Understood {
             lines_above: head.titles,
             separator: separator.as_char(),
-            decimal,
+            decimal: decimal.or(evidence.likely()),
             widths_in,
             heights_in,
             across: Some(across),
@@ -393,7 +426,9 @@ pub fn export(matrix: &PriceMatrix, currency: Currency, layout: Layout) -> Strin
         Some(Minor::ZERO) if !all_free => format!("{} {FREE}", currency.format(Minor::ZERO)),
         Some(price) => currency.format(*price),
     };
-    let proves_point = currency.exponent() > 0 && matrix.rows().flatten().flatten().any(|price| *price != Minor::ZERO);
+    // Three decimals could be thousands themselves.
+    let proves_point =
+        !matches!(currency.exponent(), 0 | 3) && matrix.rows().flatten().flatten().any(|price| *price != Minor::ZERO);
     let size = |size: &Length| {
         let text = size.to_string();
         // 1.234 could be 1234 where nothing else in the file has decimals; behind a 0 nobody writes thousands.

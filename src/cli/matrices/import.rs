@@ -123,19 +123,15 @@ fn name_of(file: &Path) -> Result<Name> {
 }
 
 fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        // One byte more than is allowed, so that the import can tell.
-        std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
     let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    let length = std::fs::metadata(file).map_err(named)?.len();
-    if length > BYTES_MAX as u64 {
-        let message = format!("{} has {length} bytes: a price list has at most {BYTES_MAX}", file.display());
-        return Err(Error::new(Kind::Invalid, message).into());
-    }
-    Ok(std::fs::read(file).map_err(named)?)
+    let input: Box<dyn Read> = match file == Path::new("-") {
+        true => Box::new(std::io::stdin().lock()),
+        false => Box::new(std::fs::File::open(file).map_err(named)?),
+    };
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, so that the import can tell; and what a workbook is, it tells by its first ones.
+    input.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(named)?;
+    Ok(bytes)
 }
 
 /// The faults of a list, a line each.

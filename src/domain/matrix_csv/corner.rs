@@ -4,6 +4,8 @@
 
 use super::header;
 use super::measures::ListUnit;
+use super::numbers::looks_numeric;
+use super::records::Record;
 use super::shown;
 use super::words::{self, Column};
 use crate::domain::length::Unit;
@@ -35,7 +37,7 @@ pub(super) struct Axes {
     pub(super) heights_in: ListUnit,
 }
 
-/// Reads the corner of a grid; `across` is what a line above says of the columns, `above` what sizes are in as a title has it.
+/// Reads the corner of a grid; `across` is what a line above or below says of the columns, `above` what sizes are in as a title has it.
 ///
 /// # Errors
 /// A sentence that says what to write.
@@ -73,6 +75,13 @@ pub(super) fn above<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Axis> {
     });
     let first = named.next()?;
     named.all(|other| other == first).then_some(first)
+}
+
+/// The size that a line right below the first one of a grid names for the column below it: it stands there alone.
+pub(super) fn below(record: &Record) -> Option<Axis> {
+    let is_alone = record.fields_from(1).all(str::is_empty);
+    let named = above(record.fields_from(0).take(1));
+    named.filter(|_| is_alone && !record.field(0).is_some_and(looks_numeric))
 }
 
 /// The axis that this one is not.
@@ -148,10 +157,12 @@ fn parts(corner: &str) -> Vec<Part> {
         let part = match (words::fold(word).as_str(), header::column(word)) {
             ("", _) => None,
             ("x" | "by" | "mal" | "par" | "por" | "per" | "op", _) => Some(Part::Times),
-            ("down" | "downwards" | "vertical" | "vertically" | "vertikal" | "rows" | "unten" | "senkrecht", _) => {
-                Some(Part::Arrow(Place::Down))
-            }
-            ("across" | "horizontal" | "horizontally" | "columns" | "rechts" | "waagrecht", _) => {
+            (
+                "down" | "downwards" | "vertical" | "vertically" | "vertikal" | "rows" | "unten" | "senkrecht" | "side"
+                | "left" | "links" | "seite",
+                _,
+            ) => Some(Part::Arrow(Place::Down)),
+            ("across" | "horizontal" | "horizontally" | "columns" | "rechts" | "waagrecht" | "top" | "oben", _) => {
                 Some(Part::Arrow(Place::Across))
             }
             (_, Some(Column::Width)) => Some(Part::Size(Size::Of(Axis::Width))),

@@ -77,7 +77,7 @@ fn foreign_text(text: &str) -> Option<&'static str> {
     let begins = |marks: &[&str]| marks.iter().any(|mark| start.starts_with(mark));
     if begins(&["<!doctype html", "<html", "<table", "<head", "<body", "<meta", "<style"]) {
         Some("a web page (HTML)")
-    } else if begins(&["<?xml", "<workbook", "<"]) {
+    } else if begins(&["<?xml", "<workbook", "<!--"]) {
         Some("an XML document")
     } else if begins(&["{\\rtf"]) {
         Some("a text document (RTF)")

@@ -98,18 +98,27 @@ fn name_the_rest(headings: &[(usize, &str)], named: &mut [(usize, Option<Column>
     }
 }
 
-/// What a list of sizes has its widths and heights in.
+/// What a list of sizes has its widths and heights in, by its header and the line of `units` below it, if there is one.
 ///
 /// # Errors
 /// A sentence that says what to do, also where its prices are in another currency than the store's.
 pub(super) fn measures_of(
     header: &Record,
+    units: Option<&Record>,
     order: Order,
     above: Option<ListUnit>,
     unit: Unit,
     currency: Currency,
 ) -> Result<[ListUnit; 2], String> {
-    let [width, height, price] = order.0.map(|index| header.field(index).unwrap_or_default());
+    let of_line = |line: Option<&Record>| {
+        order.0.map(|index| line.and_then(|line| line.field(index)).unwrap_or_default().to_owned())
+    };
+    let (mut headings, units) = (of_line(Some(header)), of_line(units));
+    for (heading, unit) in headings.iter_mut().zip(units).filter(|(_, unit)| !unit.is_empty()) {
+        heading.push(' ');
+        heading.push_str(&unit);
+    }
+    let [width, height, price] = headings.each_ref().map(String::as_str);
     measures::check_currency(price, currency)?;
     let own = ListUnit::from(unit);
     match (unit_of(width, unit)?, unit_of(height, unit)?) {
@@ -119,6 +128,15 @@ pub(super) fn measures_of(
         (Some(said), None) => Err(half_said(width, said, height)),
         (None, Some(said)) => Err(half_said(height, said, width)),
     }
+}
+
+/// Whether a line below a header says nothing but what its columns are in.
+pub(super) fn is_units(record: &Record) -> bool {
+    let mut fields = record.fields_from(0).filter(|field| !field.is_empty());
+    fields.all(|field| {
+        let bare = field.trim_matches(['(', ')', '[', ']']);
+        ListUnit::of(bare).is_some() || measures::names(bare, Currency::USD).is_some()
+    })
 }
 
 /// The unit that a heading names.

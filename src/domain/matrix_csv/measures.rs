@@ -90,13 +90,19 @@ impl ListUnit {
     }
 }
 
-/// Whether a mark of inches stands in a heading, and not within a word, where it is what an encoding has made of a letter.
+/// Whether a mark of inches stands in a heading: not within a word, where it is what an encoding has made of a letter, and not as a
+/// quotation mark around words.
 fn has_inch_mark(heading: &str) -> bool {
     let mut before = ' ';
     let mut letters = heading.chars().peekable();
     while let Some(letter) = letters.next() {
-        let is_within = before.is_alphabetic() && letters.peek().is_some_and(|next| next.is_alphabetic());
-        if INCH_MARKS.contains(&letter) && !is_within {
+        let next_is_letter = letters.peek().is_some_and(|next| next.is_alphabetic());
+        let is_mark = match letter {
+            '"' | '″' => !(before.is_alphabetic() && next_is_letter),
+            '”' | '“' | '‟' => !before.is_alphabetic() && !next_is_letter,
+            _ => false,
+        };
+        if is_mark {
             return true;
         }
         before = letter;
@@ -152,8 +158,9 @@ struct Named {
 }
 
 const NAMED: [Named; 22] = [
-    Named { names: &["€", "euro", "euros"], codes: &["EUR"] },
-    Named { names: &["£"], codes: &["EGP", "FKP", "GBP", "GIP", "LBP", "SDG", "SHP", "SSP", "SYP"] },
+    // The sign in Latin-9, on a Macintosh and in DOS, read as Windows-1252, and in UTF-8 that was encoded twice.
+    Named { names: &["€", "euro", "euros", "¤", "û", "õ", "â‚¬"], codes: &["EUR"] },
+    Named { names: &["£", "œ", "â£"], codes: &["EGP", "FKP", "GBP", "GIP", "LBP", "SDG", "SHP", "SSP", "SYP"] },
     Named { names: &["¥", "￥", "yen"], codes: &["CNY", "JPY"] },
     Named { names: &["us$"], codes: &["USD"] },
     Named { names: &["a$", "au$"], codes: &["AUD"] },
@@ -234,10 +241,10 @@ fn check_signs(heading: &str, currency: Currency) -> Result<(), String> {
     let is_own = |mark: &str| names(mark, currency) != Some(false);
     let signs = heading.split_whitespace().flat_map(|word| {
         let word = word.trim_matches(|letter: char| "()[]/,;:.".contains(letter));
-        // `A$` says more than its sign.
-        let whole = names(word, currency).is_some();
+        // `A$` says more than its sign, and a sign may have become a letter that stands alone.
+        let is_name = names(word, currency).is_some() && (!word.is_ascii() || word.contains('$'));
         let sign = word.chars().find(|letter| SIGNS.contains(letter)).map(String::from);
-        if whole && word.contains(SIGNS) { Some(word.to_owned()) } else { sign }
+        if is_name { Some(word.to_owned()) } else { sign }
     });
     if let Some(sign) = signs.into_iter().find(|sign| !is_own(sign)) {
         return Err(differs(heading, &sign, currency));

@@ -167,7 +167,7 @@ fn is_date(field: &str) -> bool {
 pub(super) struct Evidence {
     point: bool,
     comma: bool,
-    /// What prices say where sizes say nothing: those of a currency with three decimals have them, and one without has none.
+    /// What prices say where nothing is proven: those of a currency with three decimals have three. It says nothing of sizes.
     likely: Option<DecimalMark>,
     /// Whether a width, and a height, stands there without a unit.
     bare_sizes: [bool; 2],
@@ -193,7 +193,8 @@ impl Evidence {
         self.add(number.marks);
         if let Marks::Either(mark) = number.marks {
             match currency.exponent() {
-                0 => self.likely = self.likely.or(Some(mark.other())),
+                // Without decimals, it can only be thousands.
+                0 => self.add(Marks::Thousands(mark)),
                 1 | 2 => {}
                 _ => self.likely = self.likely.or(Some(mark)),
             }
@@ -220,8 +221,13 @@ impl Evidence {
             // Both: whoever has semicolons between fields has them because of decimal commas. The other fields are faults.
             (true, true) if separator == Separator::Semicolon => Some(DecimalMark::Comma),
             (true, true) => Some(DecimalMark::Point),
-            (false, false) => self.likely,
+            (false, false) => None,
         }
+    }
+
+    /// The mark of prices, where nothing proves that of the file.
+    pub(super) fn likely(&self) -> Option<DecimalMark> {
+        self.likely
     }
 }
 
@@ -241,6 +247,8 @@ pub(super) struct Reader {
     pub(super) heights_in: ListUnit,
     /// `None` where nothing in the file says what it is.
     pub(super) decimal: Option<DecimalMark>,
+    /// What it is in prices, where nothing proves it.
+    pub(super) likely: Option<DecimalMark>,
     /// Whether there are widths, and heights, that have no unit beside them.
     pub(super) bare_sizes: [bool; 2],
 }
@@ -292,7 +300,7 @@ impl Reader {
             let decimals = decimals.trim_end_matches('0').trim_end_matches('.');
             return Err(format!("{axis} {} could be {thousands} or {decimals}: write which", shown(field)));
         }
-        let plain = self.plain(&number).map_err(|why| format!("{axis} {} {why}", shown(field)))?;
+        let plain = plain(&number, self.decimal).map_err(|why| format!("{axis} {} {why}", shown(field)))?;
         let read = unit.length(&plain, self.unit);
         read.map_err(|reason| match reason {
             LengthError::Decimal(DecimalFault::TooManyDecimals { .. }) if unit != self.unit.into() => {
@@ -321,41 +329,39 @@ impl Reader {
         })?;
         let number = Number::of(bare).ok_or_else(|| fault(DecimalFault::NotADecimal))?;
         let number = Number { negative, ..number };
-        if let (None, Marks::Either(mark)) = (self.decimal, number.marks) {
+        let decimal = self.decimal.or(self.likely);
+        if let (None, Marks::Either(mark)) = (decimal, number.marks) {
             let (thousands, most) = (number.plain(mark.other()), self.currency.exponent());
             let too_many = DecimalFault::TooManyDecimals { most };
             return Err(format!("price {} {too_many}; if it is {thousands}, write it so", shown(field)));
         }
-        let plain = self.plain(&number).map_err(|why| format!("price {} {why}", shown(field)))?;
+        let plain = plain(&number, decimal).map_err(|why| format!("price {} {why}", shown(field)))?;
         self.currency.parse_price(&plain).map(Price::Of).map_err(fault)
     }
+}
 
-    /// As `digits[.digits]`, by the file's decimal mark.
-    fn plain(&self, number: &Number) -> Result<String, String> {
-        let decimal = match (number.marks, self.decimal) {
-            (Marks::Whole, _) => DecimalMark::Point,
-            (Marks::Decimal(mark), decided) if decided.is_none_or(|decided| decided == mark) => mark,
-            (Marks::Thousands(mark), decided) if decided.is_none_or(|decided| decided != mark) => mark.other(),
-            (Marks::Either(_), Some(decided)) => decided,
-            (marks, decided) => {
-                let decided = decided.unwrap_or(DecimalMark::Point);
-                let mark = decided.other().as_str();
-                return Err(match marks {
-                    Marks::Thousands(_) => {
-                        format!(
-                            "has a {} between thousands, and elsewhere in the file it stands before decimals",
-                            decided.as_str()
-                        )
-                    }
-                    _ => format!(
-                        "has a decimal {mark}, and elsewhere in the file decimals follow a {}",
+/// As `digits[.digits]`, by the file's decimal mark.
+fn plain(number: &Number, decided: Option<DecimalMark>) -> Result<String, String> {
+    let decimal = match (number.marks, decided) {
+        (Marks::Whole, _) => DecimalMark::Point,
+        (Marks::Decimal(mark), decided) if decided.is_none_or(|decided| decided == mark) => mark,
+        (Marks::Thousands(mark), decided) if decided.is_none_or(|decided| decided != mark) => mark.other(),
+        (Marks::Either(_), Some(decided)) => decided,
+        (marks, decided) => {
+            let decided = decided.unwrap_or(DecimalMark::Point);
+            let mark = decided.other().as_str();
+            return Err(match marks {
+                Marks::Thousands(_) => {
+                    format!(
+                        "has a {} between thousands, and elsewhere in the file it stands before decimals",
                         decided.as_str()
-                    ),
-                });
-            }
-        };
-        Ok(number.plain(decimal))
-    }
+                    )
+                }
+                _ => format!("has a decimal {mark}, and elsewhere in the file decimals follow a {}", decided.as_str()),
+            });
+        }
+    };
+    Ok(number.plain(decimal))
 }
 
 /// Whether a cell says that its size is not offered. An empty one says so in a grid only.

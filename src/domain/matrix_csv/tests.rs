@@ -263,6 +263,10 @@ fn currencies_without_two_decimals_say_themselves_what_three_digits_are() {
     assert_eq!(in_currency("KWD", "1;2;1,500\n2;2;1,234.500"), [1_500_000, 1_234_500]);
     assert_eq!(in_currency("JPY", "1;2;1,500\n2;2;12,000"), [1_500, 12_000]);
     assert_eq!(in_currency("JPY", "1;2;1.500"), [1_500]);
+    // Yen have no decimals, so theirs is a mark of thousands, and in sizes too; dinars prove nothing of sizes.
+    assert_eq!(in_currency("JPY", "1,500;2;12,000"), [12_000]);
+    let dinars = read_with("1.500;2;2.500", |options| options.currency = "KWD".parse().expect("a currency"));
+    assert_eq!(faults(&dinars), [(1, "width \"1.500\" could be 1500 or 1.5: write which")]);
 }
 
 #[test]

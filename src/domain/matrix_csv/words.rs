@@ -92,7 +92,7 @@ pub(super) fn is_amount(heading: &str) -> bool {
     const WORDS: &[&str] = &[
         "amount", "betrag", "cost", "costs", "kosten", "co?t", "montant", "tarif", "tarifa", "tariffa", "tarief",
         "importe", "importo", "bedrag", "value", "wert", "rate", "rrp", "msrp", "uvp", "vk", "ek", "net", "netto",
-        "gross", "brutto", "retail", "total", "gesamt", "sum", "summe",
+        "gross", "brutto", "retail", "sale", "trade", "fee", "charge", "p", "total", "gesamt", "sum", "summe",
     ];
     words_of(heading).any(|word| WORDS.contains(&fold(word).as_str()))
 }

@@ -95,6 +95,17 @@ fn a_line_above_a_grid_names_its_columns() {
     ] {
         assert_eq!(grid(text), upright, "{text}");
     }
+    // Each name beside its own sizes.
+    for text in [
+        "Width:,300,600,900\nHeight:,,\n200,10,15,20\n400,25,30,35",
+        "Width (mm),300,600,900\nDrop (mm),,,\n200,10,15,20\n400,25,30,35",
+        "mm,300,600,900\nHöhe\n200,10,15,20\n400,25,30,35",
+        "Height,200,400\nWidth,,\n300,10,25\n600,15,30\n900,20,35",
+        "Price list\nWidth (cm),30,60,90\nHeight (mm),,,\n200,10,15,20\n400,25,30,35",
+    ] {
+        assert_eq!(grid(text), upright, "{text}");
+    }
+    assert!(fault("Width,300,600\nWidth,,\n200,10,15").1.contains("does not say which size"));
     assert!(fault(";Breite;\nBreite;300;600\n200;10;15\n400;25;30").1.contains("do not agree"));
 }
 
@@ -165,6 +176,8 @@ fn sizes_in_another_metric_unit_are_converted_exactly() {
         "All sizes in cm,,\nheight,60.5,90.05\n120,5,6",
         "h/w,60.5 cm,90.05cm\n120 cm,5,6",
         "width,height,price\n605 mm,1200 mm,5\n900.5 mm,1200 mm,6",
+        "Breite;Höhe;Preis\ncm;cm;USD\n60,5;120;5\n90,05;120;6",
+        "Breite;Höhe;Preis\n(cm);(mm);\n60,5;1200;5\n90,05;1200;6",
     ] {
         assert_eq!(grid(text), expected, "{text}");
     }
@@ -212,6 +225,29 @@ fn inches_and_feet_are_told_as_such() {
     assert_eq!(fault("24\";36;99"), (1, "width \"24\"\" is in inches: write it in mm".to_owned()));
     assert_eq!(read("h/w,24\",36\"\n24\",1,2\n").faults.len(), 2);
     assert!(fault("2';3;99").1.contains("in feet"));
+}
+
+#[test]
+fn quotation_marks_around_words_are_no_inches() {
+    assert_eq!(grid("“width”,“height”,“price”\n1,2,3"), grid("1,2,3"));
+    assert_eq!(grid("“height”,300,600\n200,10,15"), grid("h/w,300,600\n200,10,15"));
+}
+
+#[test]
+fn the_euro_sign_is_known_in_whatever_another_encoding_has_made_of_it() {
+    // Latin-9, Macintosh, DOS, and UTF-8 encoded twice.
+    for sign in [&b"\xA4"[..], b"\xDB", b"\xD5", "â‚¬".as_bytes(), "€".as_bytes(), b"\x80"] {
+        let file = |before: &[u8], behind: &[u8]| [before, sign, behind].concat();
+        for bytes in [file(b"width,height,price (", b")\n1,2,3"), file(b"width,height,price\n1,2,3 ", b"\n")] {
+            assert!(in_euros(&bytes).accept().is_ok(), "{sign:?}");
+            let read = import(&bytes, &ImportOptions::new(Unit::Mm, Currency::USD));
+            assert!(
+                read.faults.iter().any(|fault| fault.message.contains("prices are in USD")),
+                "{sign:?}: {:?}",
+                read.faults
+            );
+        }
+    }
 }
 
 #[test]
@@ -308,7 +344,12 @@ fn a_price_of_0_among_others_is_a_fault_that_names_its_size() {
 
 #[test]
 fn what_an_export_has_three_decimals_of_is_never_taken_for_thousands() {
-    let yen: Currency = "JPY".parse().expect("a currency");
+    for currency in ["JPY", "KWD"] {
+        comes_back(currency.parse().expect("a currency"));
+    }
+}
+
+fn comes_back(currency: Currency) {
     let matrix = PriceMatrix::new(
         &lengths(&["1.234", "500.5"]),
         &lengths(&["12.345"]),
@@ -318,7 +359,7 @@ fn what_an_export_has_three_decimals_of_is_never_taken_for_thousands() {
     );
     let matrix = matrix.expect("valid");
     for layout in [Layout::Long, Layout::Grid] {
-        let read = read_with(&export(&matrix, yen, layout), |options| options.currency = yen);
+        let read = read_with(&export(&matrix, currency, layout), |options| options.currency = currency);
         assert_eq!(read.accept().ok(), Some(matrix.clone()));
     }
 }
