@@ -185,7 +185,9 @@ fn parts(corner: &str) -> Vec<Part> {
             '/' | '\\' | '|' | ',' | ';' | '&' => Some(Part::Apart),
             _ => None,
         };
-        if mark.is_some() || !(letter.is_alphanumeric() || !letter.is_ascii()) || letter == '\u{a0}' {
+        // Beyond ASCII anything may be what an encoding has made of a letter.
+        let is_in_word = letter.is_alphanumeric() || (!letter.is_ascii() && !letter.is_whitespace());
+        if mark.is_some() || !is_in_word {
             end_word(&mut word, &mut parts);
         } else {
             word.push(letter);

@@ -188,6 +188,9 @@ impl Evidence {
     }
 
     pub(super) fn price(&mut self, field: &str, currency: Currency) {
+        if !field.contains(['.', ',']) {
+            return;
+        }
         let Ok((_, bare)) = without_currency(field, currency) else { return };
         let Some(number) = Number::of(bare) else { return };
         self.add(number.marks);
@@ -373,9 +376,12 @@ pub(super) fn is_not_offered(field: &str) -> bool {
 pub(super) fn without_unit(field: &str) -> (&str, Option<ListUnit>) {
     let end = field.rfind(|letter: char| letter.is_ascii_digit()).map_or(0, |last| last + 1);
     let (bare, mark) = field.split_at(end);
+    if bare.is_empty() || mark.is_empty() {
+        return (field, None);
+    }
     match ListUnit::of(mark.trim().trim_end_matches('.')) {
-        Some(unit) if !bare.is_empty() => (bare, Some(unit)),
-        _ => (field, None),
+        Some(unit) => (bare, Some(unit)),
+        None => (field, None),
     }
 }
 
