@@ -18,6 +18,9 @@ use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+/// How files are called that hold sheets, but are no CSV.
+const WORKBOOKS: [&str; 6] = ["xlsx", "xlsm", "xlsb", "xls", "ods", "numbers"];
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The price list; - reads it from stdin
@@ -123,15 +126,23 @@ fn name_of(file: &Path) -> Result<Name> {
 }
 
 fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
+    if file == Path::new("-") {
+        let mut bytes = Vec::new();
+        // One byte more than is allowed, so that the import can tell.
+        std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
+        return Ok(bytes);
+    }
     let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    let input: Box<dyn Read> = match file == Path::new("-") {
-        true => Box::new(std::io::stdin().lock()),
-        false => Box::new(std::fs::File::open(file).map_err(named)?),
-    };
-    let mut bytes = Vec::new();
-    // One byte more than is allowed, so that the import can tell; and what a workbook is, it tells by its first ones.
-    input.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(named)?;
-    Ok(bytes)
+    let length = std::fs::metadata(file).map_err(named)?.len();
+    if length > BYTES_MAX as u64 {
+        // What is small enough is told by its first bytes.
+        let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+        let is_workbook = extension.is_some_and(|extension| WORKBOOKS.contains(&extension.as_str()));
+        let remedy = if is_workbook { ": save its sheet as CSV" } else { "" };
+        let message = format!("{} has {length} bytes: a price list has at most {BYTES_MAX}{remedy}", file.display());
+        return Err(Error::new(Kind::Invalid, message).into());
+    }
+    Ok(std::fs::read(file).map_err(named)?)
 }
 
 /// The faults of a list, a line each.
