@@ -285,7 +285,7 @@ impl Reading<'_> {
         let head = layout::find(&look.first, look.lines, self.options.layout);
         found.layout = head.layout;
         let (titles, first) = (&look.first[..head.titles], &look.first[head.titles]);
-        if let Err((line, message)) = layout::check_titles(titles, self.options.currency) {
+        if let Err((line, message)) = layout::check_titles(titles, self.options.unit, self.options.currency) {
             self.faults.header(line, message);
             return found;
         }

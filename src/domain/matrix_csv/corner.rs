@@ -11,6 +11,9 @@ use super::words::{self, Column};
 use crate::domain::length::Unit;
 use crate::domain::matrix::Axis;
 
+/// Words of a heading that stands above or below others: `Overall width in mm`.
+const HEADING_WORDS_MAX: usize = 4;
+
 /// Where something stands in a grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
@@ -43,6 +46,7 @@ pub(super) struct Axes {
 /// A sentence that says what to write.
 pub(super) fn read(corner: &str, across: Option<Axis>, above: Option<ListUnit>, unit: Unit) -> Result<Axes, String> {
     let (widths_in, heights_in) = units(corner, above, unit)?;
+    check_stranger(corner)?;
     let said = places(corner)?;
     let across = match (said, across) {
         (Some(said), Some(above)) if said != above => {
@@ -58,6 +62,20 @@ pub(super) fn read(corner: &str, across: Option<Axis>, above: Option<ListUnit>, 
     Ok(Axes { across: across.unwrap_or(Axis::Width), widths_in, heights_in })
 }
 
+/// Refuses a corner that names another size than these two, such as `louvre_mm`: the column below it would be taken for one of them.
+fn check_stranger(corner: &str) -> Result<(), String> {
+    let mut words = words::words_of(corner).filter(|word| ListUnit::of(word).is_none() && !words::is_neutral(word));
+    let (Some(word), None) = (words.next(), words.next()) else { return Ok(()) };
+    let is_known = header::column(word).is_some() || words::is_other_size(word) || header::is_priced(word);
+    if is_known || !header::names_unit(corner) {
+        return Ok(());
+    }
+    Err(format!(
+        "the corner {} is neither width nor height: write what the first column holds, or make a list for each of its values",
+        shown(corner)
+    ))
+}
+
 /// Whether a corner names a size.
 pub(super) fn names_size(corner: &str) -> bool {
     parts(corner).iter().any(|part| matches!(part, Part::Size(_)))
@@ -68,7 +86,9 @@ pub(super) fn names_size(corner: &str) -> bool {
 /// # Errors
 /// A sentence that says what to write, where it names both.
 pub(super) fn above<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Axis> {
-    let mut named = fields.filter_map(|field| match header::column(field)? {
+    // A heading, and no sentence that speaks of one.
+    let headings = fields.filter(|field| words::words_of(field).count() <= HEADING_WORDS_MAX);
+    let mut named = headings.filter_map(|field| match header::column(field)? {
         Column::Width => Some(Axis::Width),
         Column::Height => Some(Axis::Height),
         Column::Price => None,

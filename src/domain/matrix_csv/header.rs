@@ -64,7 +64,7 @@ pub(super) fn column_order(header: &Record) -> Result<Order, String> {
             let is_last = headings.last().is_some_and(|&(last, _)| last == index);
             let can_be = match column {
                 // What stands behind two sizes is their price, whatever it is called, unless it is one more size.
-                Column::Price => is_last && !names_unit(text),
+                Column::Price => is_last && !names_unit(text) && !words::is_no_price(text),
                 Column::Width | Column::Height => false,
             };
             if !can_be {
@@ -152,6 +152,12 @@ pub(super) fn unit_of(heading: &str, unit: Unit) -> Result<Option<ListUnit>, Str
             "the header {heading} says {first}, and the store's sizes are in {unit}: convert them, or mend the header"
         ));
     }
+    // A price by the metre is no size in metres.
+    if first == ListUnit::M && (Column::of(&heading) == Some(Column::Price) || is_priced(&heading)) {
+        return Err(format!(
+            "the header {heading} could say that sizes or prices are by the metre: write (m) beside the size"
+        ));
+    }
     match found.find(|other| *other != first) {
         Some(other) => Err(format!("the header {heading} says {first} and {other}: name one unit of length")),
         None => Ok(Some(first)),
@@ -172,8 +178,8 @@ fn half_said(heading: &str, said: ListUnit, other: &str) -> String {
 }
 
 /// Whether a heading names a currency.
-fn is_priced(heading: &str) -> bool {
+pub(super) fn is_priced(heading: &str) -> bool {
     heading
-        .split(|letter: char| letter.is_whitespace() || "()[]/".contains(letter))
+        .split(|letter: char| letter.is_whitespace() || "()[]/\"".contains(letter))
         .any(|word| measures::names(word, Currency::USD).is_some())
 }

@@ -7,6 +7,7 @@ use super::numbers::looks_numeric;
 use super::records::Record;
 use super::shown;
 use super::{Layout, words};
+use crate::domain::length::Unit;
 use crate::domain::matrix::Axis;
 use crate::domain::money::Currency;
 
@@ -42,10 +43,18 @@ pub(super) fn find(first: &[Record], lines: usize, layout: Option<Layout>) -> He
 ///
 /// # Errors
 /// The line, and a sentence that says what to do.
-pub(super) fn check_titles(titles: &[Record], currency: Currency) -> Result<(), (usize, String)> {
+pub(super) fn check_titles(titles: &[Record], unit: Unit, currency: Currency) -> Result<(), (usize, String)> {
     for title in titles {
         for text in title.fields_from(0) {
             measures::check_title(text, currency).map_err(|message| (title.line, message))?;
+            let unclear = units_of_title(text).find(|&(said, is_meant)| !is_meant && said != unit.into());
+            if let Some((said, _)) = unclear {
+                let message = format!(
+                    "does {} say that sizes are in {said}? write \"sizes in {said}\", or leave it out",
+                    shown(text)
+                );
+                return Err((title.line, message));
+            }
         }
     }
     let mut units = titles.iter().flat_map(|title| title.fields_from(0).map(|text| (title.line, text)));
@@ -66,15 +75,24 @@ pub(super) fn check_titles(titles: &[Record], currency: Currency) -> Result<(), 
 
 /// The unit that a title names for all sizes, as in `all sizes in cm` or `(mm)`: not that of a number in it, as in `slats of 25 mm`.
 fn unit_of_title(title: &str) -> Option<ListUnit> {
+    units_of_title(title).find_map(|(unit, is_meant)| is_meant.then_some(unit))
+}
+
+/// The units of a title that stand beside no number, each with whether it is clear that all sizes are in it.
+fn units_of_title(title: &str) -> impl Iterator<Item = (ListUnit, bool)> {
     let all: Vec<&str> = words::words_of(title).collect();
-    all.iter().enumerate().find_map(|(index, word)| {
+    let found = all.iter().enumerate().filter_map(|(index, word)| {
         let unit = ListUnit::of(word).filter(|unit| unit.is_metric() || word.len() > 2)?;
         let before = index.checked_sub(1).map(|before| all[before]);
-        let of_number = before.is_some_and(|before| before.ends_with(|last: char| last.is_ascii_digit()));
-        // A letter alone may be anything, but not behind "in" or in brackets.
-        let is_meant = *word != "m" && *word != "M" || before.is_some_and(|before| before.eq_ignore_ascii_case("in"));
-        (is_meant && !of_number).then_some(unit)
-    })
+        if before.is_some_and(|before| before.ends_with(|last: char| last.is_ascii_digit())) {
+            return None;
+        }
+        let is_bracketed = ["(", "["].iter().any(|open| title.contains(&format!("{open}{word}")));
+        let is_meant = is_bracketed || before.is_none_or(words::is_neutral) && (before.is_some() || all.len() == 1);
+        // A letter alone may be anything.
+        (is_meant || word.len() > 1).then_some((unit, is_meant))
+    });
+    found.collect::<Vec<_>>().into_iter()
 }
 
 /// How many lines stand above the list. They have no numbers, and what follows them is the start of a list.

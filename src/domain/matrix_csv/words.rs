@@ -97,6 +97,96 @@ pub(super) fn is_amount(heading: &str) -> bool {
     words_of(heading).any(|word| WORDS.contains(&fold(word).as_str()))
 }
 
+/// Whether a heading names something else that lists tell of a size.
+pub(super) fn is_no_price(heading: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "weight",
+        "gewicht",
+        "poids",
+        "peso",
+        "kg",
+        "qty",
+        "quantity",
+        "menge",
+        "anzahl",
+        "pcs",
+        "stock",
+        "area",
+        "fl?che",
+        "m?",
+        "m2",
+        "sqm",
+        "sku",
+        "article",
+        "artikel",
+        "item",
+        "ean",
+        "gtin",
+        "id",
+        "nr",
+        "no",
+        "code",
+        "name",
+        "title",
+        "colour",
+        "color",
+        "farbe",
+        "stoff",
+        "fabric",
+        "group",
+        "gruppe",
+        "notes",
+        "comment",
+        "bemerkung",
+    ];
+    is_other_size(heading) || words_of(heading).any(|word| WORDS.contains(&fold(word).as_str()))
+}
+
+/// Whether a word of a corner says nothing of what the column below it holds.
+pub(super) fn is_neutral(word: &str) -> bool {
+    const WORDS: &[&str] = &[
+        "size",
+        "sizes",
+        "ma?",
+        "ma?e",
+        "mass",
+        "masse",
+        "dimension",
+        "dimensions",
+        "dim",
+        "abmessung",
+        "abmessungen",
+        "gr??e",
+        "gr?e",
+        "groesse",
+        "gr??en",
+        "taille",
+        "tailles",
+        "misura",
+        "misure",
+        "medida",
+        "medidas",
+        "maat",
+        "maten",
+        "afmeting",
+        "afmetingen",
+        "measure",
+        "measures",
+        "unit",
+        "units",
+        "einheit",
+        "all",
+        "alle",
+        "in",
+        "en",
+        "x",
+        "y",
+        "and",
+        "und",
+    ];
+    WORDS.contains(&fold(word).as_str())
+}
+
 /// A heading in small letters, with one `?` for what stands outside ASCII: `Höhe` is found in whatever a spreadsheet of another
 /// system or a wrong encoding has made of its `ö`.
 pub(super) fn fold(heading: &str) -> String {

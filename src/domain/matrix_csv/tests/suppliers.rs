@@ -118,6 +118,8 @@ fn a_column_that_is_no_size_is_refused_by_its_name() {
         ("width,height,price,article\n1,2,3,4", "article"),
         ("louvre_mm,width,height\n89,2,3", "louvre_mm"),
         ("width,height,louvre_mm\n1,2,89", "louvre_mm"),
+        ("Breite;Höhe;Tiefe\n1;2;89", "Tiefe"),
+        ("width,height,weight\n1,2,89", "weight"),
     ] {
         let (line, told) = fault(text);
         assert_eq!(line, 1);
@@ -141,6 +143,34 @@ fn a_column_that_is_no_size_is_refused_by_its_name() {
         assert_eq!(in_euros(text.as_bytes()).accept().ok(), read("100,200,5").accept().ok(), "{header}");
     }
     assert_eq!(grid("length,height,price\n200,100,5"), grid("200,100,5"), "beside a height, a length is the width");
+}
+
+#[test]
+fn a_corner_that_names_another_size_is_refused_by_its_name() {
+    for corner in ["louvre_mm", "Lamelle [mm]", "slat (cm)"] {
+        let (line, told) = fault(&format!("{corner},610,810\n89,41,45\n127,44,48"));
+        let named = format!("the corner \"{corner}\" is neither width nor height");
+        assert!(line == 1 && told.starts_with(&named), "{told}");
+    }
+    for corner in [
+        "mm",
+        "Maße in mm",
+        "size (mm)",
+        "Sizes mm",
+        "Größe [mm]",
+        "mm / USD",
+        "W x H mm",
+        "Roller blind",
+        "x/y",
+        "Preise",
+    ] {
+        assert_eq!(
+            grid(&format!("{corner},300,600,900\n200,10,15,20")),
+            grid("h/w,300,600,900\n200,10,15,20"),
+            "{corner}"
+        );
+    }
+    assert!(fault("Price per m,300,600,900\n200,10,15,20").1.contains("by the metre"));
 }
 
 #[test]
@@ -311,6 +341,7 @@ fn lines_above_a_list_are_left_out_unless_they_say_something_else() {
         ("Preise in EUR\nBreite;Höhe;Preis\n300;200;10", "EUR"),
         ("Preisliste €\nBreite;Höhe;Preis\n300;200;10", "€"),
         ("Sizes in inches\nwidth,height,price\n300,200,10", "inches"),
+        ("Prices per cm of width\nwidth,height,price\n300,200,10", "say that sizes are in cm?"),
         ("Sizes in cm\nMaße in mm\nwidth,height,price\n300,200,10", "do not agree"),
     ] {
         let (_, told) = fault(text);
