@@ -5,19 +5,22 @@
 //! export can always be imported again and gives the same grid.
 
 use super::length::{Length, Unit};
-use super::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, Limits, Outside, PriceMatrix};
+use super::matrix::{Axis, CELLS_MAX, PriceMatrix};
 use super::money::{Currency, Minor};
+pub use export::export;
 pub use findings::{Fall, Findings, PricedSize};
 use header::Order;
 pub use measures::ListUnit;
 pub use numbers::DecimalMark;
 use numbers::{Evidence, Price, Reader};
 use records::{QuoteFault, Record, Records, Separator};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
+mod build;
 mod corner;
 mod encoding;
+mod export;
 mod findings;
 mod grid;
 mod header;
@@ -227,9 +230,9 @@ pub fn import(file: &[u8], options: &ImportOptions) -> Import {
         }
     };
     let Reading { mut faults, mut grid, rows, .. } = read;
-    let (widths, heights) = found.axes.unwrap_or_else(|| axes_of(&grid));
-    judge_zeros(&mut grid, options, &mut faults);
-    let matrix = build(&widths, &heights, &grid, options, &mut faults);
+    let (widths, heights) = found.axes.unwrap_or_else(|| build::axes_of(&grid));
+    build::judge_zeros(&mut grid, options, &mut faults);
+    let matrix = build::build(&widths, &heights, &grid, options, &mut faults);
     let bad_lines = faults.list.iter().any(|fault| fault.line > 0) || faults.more > 0;
     Import {
         refused: faults.fatal || (bad_lines && !options.skip_bad) || matrix.is_none(),
@@ -415,54 +418,6 @@ impl Reading<'_> {
     }
 }
 
-/// Writes the grid of a matrix; its policy and limits are not in the file. A matrix that is not priced yet is a header alone,
-/// which no import accepts.
-pub fn export(matrix: &PriceMatrix, currency: Currency, layout: Layout) -> String {
-    let mut text = String::new();
-    let all_free = matrix.rows().flatten().all(|cell| cell.is_none_or(|price| price == Minor::ZERO));
-    let price = |cell: &Option<Minor>, none: &str| match cell {
-        None => none.to_owned(),
-        // A 0 among prices could mean that the size is not made.
-        Some(Minor::ZERO) if !all_free => format!("{} {FREE}", currency.format(Minor::ZERO)),
-        Some(price) => currency.format(*price),
-    };
-    // Three decimals could be thousands themselves.
-    let proves_point =
-        !matches!(currency.exponent(), 0 | 3) && matrix.rows().flatten().flatten().any(|price| *price != Minor::ZERO);
-    let size = |size: &Length| {
-        let text = size.to_string();
-        // 1.234 could be 1234 where nothing else in the file has decimals; behind a 0 nobody writes thousands.
-        let is_clear = proves_point || text.split_once('.').is_none_or(|(_, decimals)| decimals.len() != 3);
-        if is_clear { text } else { format!("0{text}") }
-    };
-    match layout {
-        Layout::Long => {
-            text.push_str("width,height,price\n");
-            for (row, height) in matrix.rows().zip(matrix.heights()) {
-                for (cell, width) in row.iter().zip(matrix.widths()) {
-                    text.push_str(&format!("{},{},{}\n", size(width), size(height), price(cell, NOT_OFFERED)));
-                }
-            }
-        }
-        Layout::Grid => {
-            text.push_str("height/width");
-            for width in matrix.widths() {
-                text.push_str(&format!(",{}", size(width)));
-            }
-            text.push('\n');
-            for (row, height) in matrix.rows().zip(matrix.heights()) {
-                text.push_str(&size(height));
-                for cell in row {
-                    text.push(',');
-                    text.push_str(&price(cell, ""));
-                }
-                text.push('\n');
-            }
-        }
-    }
-    text
-}
-
 /// Prices by (height, width).
 type Grid = BTreeMap<(Length, Length), Price>;
 
@@ -539,92 +494,6 @@ impl Look {
         }
         Ok(look)
     }
-}
-
-/// Makes of zeros what they are said to mean. Where nothing is said, those among prices are a fault: a size that is not made would be
-/// sold for nothing.
-fn judge_zeros(grid: &mut Grid, options: &ImportOptions, faults: &mut Faults) {
-    let is_zero = |price: &Price| *price == Price::Of(Minor::ZERO);
-    match options.zero {
-        Some(Zero::Free) => {}
-        Some(Zero::NotOffered) => {
-            grid.values_mut().filter(|price| is_zero(price)).for_each(|price| *price = Price::NotOffered);
-        }
-        None if grid.values().any(|price| price.minor().is_some_and(|minor| minor != Minor::ZERO)) => {
-            let zeros: Vec<String> = grid
-                .iter()
-                .filter(|(_, price)| is_zero(price))
-                .map(|((height, width), _)| format!("{width} x {height}"))
-                .collect();
-            if !zeros.is_empty() {
-                let named = named_some(&zeros);
-                faults.file(format!(
-                    "a price of 0 for {named}: say whether that is not offered (zero=not-offered) or costs nothing (zero=free)"
-                ));
-            }
-        }
-        None => {}
-    }
-}
-
-/// The first few of a list of sizes, and how many more there are.
-fn named_some(sizes: &[String]) -> String {
-    let named = sizes[..sizes.len().min(MISSING_NAMED)].join(", ");
-    match sizes.len() - sizes.len().min(MISSING_NAMED) {
-        0 => named,
-        more => format!("{named} and {more} more"),
-    }
-}
-
-fn axes_of(grid: &Grid) -> (Vec<Length>, Vec<Length>) {
-    let widths: BTreeSet<Length> = grid.keys().map(|&(_, width)| width).collect();
-    let heights: BTreeSet<Length> = grid.keys().map(|&(height, _)| height).collect();
-    (widths.into_iter().collect(), heights.into_iter().collect())
-}
-
-/// The matrix of what was read. Its size is checked before anything of that size exists.
-fn build(
-    widths: &[Length],
-    heights: &[Length],
-    grid: &Grid,
-    options: &ImportOptions,
-    faults: &mut Faults,
-) -> Option<PriceMatrix> {
-    if widths.is_empty() || heights.is_empty() {
-        return None;
-    }
-    let mut fits = true;
-    for (axis, steps) in [(Axis::Width, widths), (Axis::Height, heights)] {
-        if steps.len() > BREAKPOINTS_MAX {
-            fits = false;
-            faults.file(format!("at most {BREAKPOINTS_MAX} different {axis}s, not {}", steps.len()));
-        }
-    }
-    let cells_max = options.cells_max.min(CELLS_MAX);
-    if fits && widths.len() * heights.len() > cells_max {
-        fits = false;
-        let (columns, rows) = (widths.len(), heights.len());
-        faults.file(format!("{columns} widths x {rows} heights are more than {cells_max} sizes"));
-    }
-    if !fits {
-        return None;
-    }
-    let mut missing = Vec::new();
-    let mut cell = |height, width| {
-        let found = grid.get(&(height, width));
-        if found.is_none() {
-            missing.push(format!("{width} x {height}"));
-        }
-        found.and_then(|price| price.minor())
-    };
-    let prices: Vec<Vec<Option<Minor>>> =
-        heights.iter().map(|&height| widths.iter().map(|&width| cell(height, width)).collect()).collect();
-    // While lines are bad, their own sizes would be among those that seem to be missing.
-    if !missing.is_empty() && !options.skip_bad && faults.list.iter().all(|fault| fault.line == 0) {
-        let named = named_some(&missing);
-        faults.file(format!("no price for {named}; write - for a size that is not offered"));
-    }
-    PriceMatrix::new(widths, heights, &prices, Outside::default(), Limits::default()).ok()
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@
 
 use super::header;
 use super::measures::ListUnit;
-use super::numbers::looks_numeric;
 use super::records::Record;
 use super::shown;
 use super::words::{self, Column};
@@ -45,7 +44,7 @@ pub(super) struct Axes {
 /// # Errors
 /// A sentence that says what to write.
 pub(super) fn read(corner: &str, across: Option<Axis>, above: Option<ListUnit>, unit: Unit) -> Result<Axes, String> {
-    let (widths_in, heights_in) = units(corner, above, unit)?;
+    let (widths_in, heights_in) = units(corner, across, above, unit)?;
     check_stranger(corner)?;
     let said = places(corner)?;
     let across = match (said, across) {
@@ -101,7 +100,8 @@ pub(super) fn above<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Axis> {
 pub(super) fn below(record: &Record) -> Option<Axis> {
     let is_alone = record.fields_from(1).all(str::is_empty);
     let named = above(record.fields_from(0).take(1));
-    named.filter(|_| is_alone && !record.field(0).is_some_and(looks_numeric))
+    let has_number = record.field(0).is_some_and(|field| field.contains(|letter: char| letter.is_ascii_digit()));
+    named.filter(|_| is_alone && !has_number)
 }
 
 /// The axis that this one is not.
@@ -219,11 +219,20 @@ fn parts(corner: &str) -> Vec<Part> {
 }
 
 /// What widths and heights are in: one unit for both, or one beside the name of each.
-fn units(corner: &str, above: Option<ListUnit>, unit: Unit) -> Result<(ListUnit, ListUnit), String> {
+fn units(
+    corner: &str,
+    across: Option<Axis>,
+    above: Option<ListUnit>,
+    unit: Unit,
+) -> Result<(ListUnit, ListUnit), String> {
     let whole = header::unit_of(corner, unit);
     if let Ok(said) = whole {
-        let said = said.or(above).unwrap_or(unit.into());
-        return Ok((said, said));
+        return match (said, above, across) {
+            (Some(said), Some(above), Some(Axis::Width)) if said != above => Ok((above, said)),
+            (Some(said), Some(above), Some(Axis::Height)) if said != above => Ok((said, above)),
+            (Some(said), Some(above), None) if said != above => Err(header::disagrees(corner, said, above)),
+            _ => Ok([said.or(above).unwrap_or(unit.into()); 2].into()),
+        };
     }
     let mut found = [None; 2];
     for piece in corner.split(['/', '\\', '|', '\n', '×', ',', ';']) {

@@ -122,6 +122,9 @@ pub(super) fn measures_of(
     measures::check_currency(price, currency)?;
     let own = ListUnit::from(unit);
     match (unit_of(width, unit)?, unit_of(height, unit)?) {
+        (Some(said), Some(height)) if above.is_some_and(|above| above != said && above != height) => {
+            Err(disagrees(width, said, above.unwrap_or(own)))
+        }
         (Some(width), Some(height)) => Ok([width, height]),
         (None, None) => Ok([above.unwrap_or(own); 2]),
         (Some(said), None) | (None, Some(said)) if said == above.unwrap_or(own) => Ok([said; 2]),
@@ -167,6 +170,11 @@ pub(super) fn unit_of(heading: &str, unit: Unit) -> Result<Option<ListUnit>, Str
 /// Whether a heading names a unit of length.
 pub(super) fn names_unit(heading: &str) -> bool {
     ListUnit::all_in(heading).next().is_some()
+}
+
+/// That a line above a list says one unit, and its header another.
+pub(super) fn disagrees(heading: &str, said: ListUnit, above: ListUnit) -> String {
+    format!("the header {} says {said}, and a line above it says {above}: leave out the wrong one", shown(heading))
 }
 
 fn half_said(heading: &str, said: ListUnit, other: &str) -> String {

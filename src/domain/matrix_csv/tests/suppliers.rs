@@ -1,6 +1,7 @@
 //! What suppliers and spreadsheet programs send: axes either way round, units, currencies, titles, files that are no CSV.
 
 use super::*;
+use crate::domain::matrix::{Limits, Outside};
 
 /// Windows-1252, as Excel saves it.
 fn ansi(text: &str) -> Vec<u8> {
@@ -205,6 +206,8 @@ fn sizes_in_another_metric_unit_are_converted_exactly() {
         "All sizes in cm\nwidth,height,price\n60.5,120,5\n90.05,120,6",
         "All sizes in cm,,\nheight,60.5,90.05\n120,5,6",
         "h/w,60.5 cm,90.05cm\n120 cm,5,6",
+        ",Width (cm),\nHeight (mm),60.5,90.05\n1200,5,6",
+        ",Width (cm),\nHeight,60.5,90.05\n120,5,6",
         "width,height,price\n605 mm,1200 mm,5\n900.5 mm,1200 mm,6",
         "Breite;Höhe;Preis\ncm;cm;USD\n60,5;120;5\n90,05;120;6",
         "Breite;Höhe;Preis\n(cm);(mm);\n60,5;1200;5\n90,05;1200;6",
@@ -342,6 +345,8 @@ fn lines_above_a_list_are_left_out_unless_they_say_something_else() {
         ("Preisliste €\nBreite;Höhe;Preis\n300;200;10", "€"),
         ("Sizes in inches\nwidth,height,price\n300,200,10", "inches"),
         ("Prices per cm of width\nwidth,height,price\n300,200,10", "say that sizes are in cm?"),
+        ("Sizes in cm\nwidth (mm),height (mm),price\n300,200,10", "a line above it says cm"),
+        ("Sizes in cm\nh/w (mm),300,600\n200,10,15", "a line above it says cm"),
         ("Sizes in cm\nMaße in mm\nwidth,height,price\n300,200,10", "do not agree"),
     ] {
         let (_, told) = fault(text);
