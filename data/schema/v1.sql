@@ -255,6 +255,7 @@ CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status
 CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);

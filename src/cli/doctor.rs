@@ -6,6 +6,7 @@ use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
 use crate::backup::unfinished;
+use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
@@ -57,6 +58,9 @@ const SHOPS_TRIED: usize = 3;
 /// Stores among which they are found.
 const STORES_LOOKED_AT: usize = 100;
 
+/// Matrices that are named because they sell sizes for nothing.
+const FREE_NAMED: usize = 20;
+
 /// Free bytes on the disk below which it is as good as full.
 const DISK_FREE_MIN: u64 = 100 << 20;
 
@@ -96,6 +100,8 @@ struct Report {
     live_stores: LiveStores,
     notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     file_faults: Vec<String>,
@@ -136,7 +142,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at, free) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -147,6 +153,7 @@ impl Report {
                     queue::count_failed_by_type(connection)?,
                     queue::next_types(connection)?,
                     intake::last_received_at(connection)?,
+                    matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;
         let program = std::env::current_exe()?;
@@ -168,6 +175,7 @@ impl Report {
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
             last_webhook_at,
+            free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
             file_faults: db::file_faults(app.db.path()),
@@ -295,6 +303,12 @@ impl Report {
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
             "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "zeroPrices": self.free.iter().map(|matrix| json!({
+                "shop": matrix.shop.to_string(),
+                "matrixId": matrix.id.to_string(),
+                "matrix": matrix.name.as_str(),
+                "sizes": matrix.count,
+            })).collect::<Vec<_>>(),
             "verification": gdpr::verification(&self.verification),
             "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
         })
@@ -330,6 +344,10 @@ impl Report {
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
         lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
+        lines.extend(self.free.iter().map(|FreeSizes { shop, name, count, .. }| {
+            let sizes = if *count == 1 { "size that is" } else { "sizes that are" };
+            format!("price of 0    {:?} at {shop} has {count} {sizes} sold for nothing", name.as_str())
+        }));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }

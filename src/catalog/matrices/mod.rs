@@ -11,7 +11,7 @@ mod write;
 pub use measures::Measures;
 pub(super) use measures::relabel;
 pub use price_list::{accept, import_options};
-pub use read::{MatrixSummary, find, find_by_name, list, load};
+pub use read::{FreeSizes, MatrixSummary, find, find_by_name, list, list_free, load};
 pub(super) use read::{each_price, each_size, exists, find_name};
 pub(super) use write::move_versions;
 pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
