@@ -9,7 +9,7 @@ use crate::catalog::stores::Scope;
 use crate::domain::length::Length;
 use crate::domain::matrix::{GridChanges, Limits, PriceMatrix};
 use crate::domain::matrix_csv::{CsvFault, Import};
-use crate::domain::money::{Currency, Minor};
+use crate::domain::money::{BasisPoints, Currency, Minor};
 use crate::domain::options::Choice;
 use serde_json::{Value, json};
 
@@ -119,19 +119,22 @@ pub fn option_group(stored: &StoredGroup) -> Value {
         "name": group.name.as_str(),
         "version": stored.version,
         "requirement": group.requirement.as_str(),
-        "choices": group.choices.iter().map(choice).collect::<Vec<_>>(),
+        "choices": group.choices.iter().map(|one| choice(one, stored.currency)).collect::<Vec<_>>(),
         "products": stored.products,
         "createdAt": instant(stored.created_at),
         "updatedAt": instant(stored.updated_at),
     })
 }
 
-fn choice(choice: &Choice) -> Value {
+/// A choice with its value twice: as integers, and as people write it. Of `amount` and `percent` the other one is null.
+fn choice(choice: &Choice, currency: Currency) -> Value {
     json!({
         "id": choice.id.to_string(),
         "label": choice.label.as_str(),
         "modifierType": choice.modifier.kind(),
         "modifierValue": choice.modifier.value(),
+        "amount": choice.modifier.fixed().map(|amount| currency.format(amount)),
+        "percent": choice.modifier.share().map(BasisPoints::format_percent),
         "isDefault": choice.is_default,
     })
 }

@@ -13,4 +13,4 @@ pub mod name;
 pub mod options;
 pub mod quote;
 
-pub use decimal::DecimalFault;
+pub use decimal::{DecimalFault, whole_number};

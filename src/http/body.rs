@@ -1,6 +1,7 @@
 //! A request's JSON body, read member by member: all faults are told at once, each under its member's name.
 
 use super::Request;
+use crate::domain::whole_number;
 use crate::error::{Error, Kind, Result};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -208,10 +209,16 @@ where
     text(value)?.parse().map_err(|fault: T::Err| fault.to_string())
 }
 
+/// The whole number that a value is, however it is written: to JSON `5`, `5.0` and `0.5e1` are the same.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    value.as_number().and_then(whole_number)
+}
+
 /// Reads a whole number from `from` to `to`.
 pub(super) fn whole(from: u64, to: u64) -> impl FnOnce(&Value) -> std::result::Result<u64, String> {
     move |value| {
-        let number = value.as_u64().filter(|number| (from..=to).contains(number));
+        let number = value.as_u64().or_else(|| integer(value).and_then(|number| u64::try_from(number).ok()));
+        let number = number.filter(|number| (from..=to).contains(number));
         number.ok_or_else(|| format!("must be a whole number from {from} to {to}"))
     }
 }
@@ -266,8 +273,10 @@ mod tests {
         assert_eq!(body.optional("none", text), None);
         let error = body.finish("no").expect_err("faults");
         assert_eq!(error.faults().keys().collect::<Vec<_>>(), ["a", "c", "n", "odd"]);
-        let mut good = fields(json!({ "n": 10 }));
-        assert_eq!(good.optional("n", whole(1, 10)), Some(10));
-        assert!(good.finish("no").is_ok());
+        for written in ["10", "10.0", "1e1"] {
+            let mut good = fields(json!({ "n": json(written.as_bytes()).expect("JSON") }));
+            assert_eq!(good.optional("n", whole(1, 10)), Some(10), "{written}");
+            assert!(good.finish("no").is_ok());
+        }
     }
 }

@@ -11,6 +11,7 @@ pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, insert, re
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{OptionGroupId, StoreId};
+use crate::domain::money::Currency;
 use crate::domain::options::OptionGroup;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -27,6 +28,8 @@ pub struct StoredGroup {
     pub version: i64,
     /// How many products offer it.
     pub products: usize,
+    /// What the fixed amounts of its choices are in.
+    pub currency: Currency,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last edited.

@@ -143,6 +143,7 @@ fn group_from_row(row: &Row<'_>, id: OptionGroupId) -> Result<StoredGroup> {
         group: OptionGroup { id, name: row.get("name")?, requirement: row.get("requirement")?, choices: Vec::new() },
         version: row.get("version")?,
         products: 0,
+        currency: row.get("store_currency")?,
         created_at: row.get::<_, Millis>("created_at")?.0,
         updated_at: row.get::<_, Millis>("updated_at")?.0,
     })

@@ -10,7 +10,7 @@ use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
-use crate::domain::money::Currency;
+use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
@@ -244,6 +244,10 @@ struct ChoiceBody<'a> {
     label: &'a str,
     modifier_type: &'static str,
     modifier_value: i64,
+    /// A fixed value in major units, with the currency's decimals: not every minor unit is a hundredth.
+    amount: Option<String>,
+    /// A percentage as people write it.
+    percent: Option<String>,
     is_default: bool,
 }
 
@@ -303,7 +307,7 @@ impl Range {
 impl<'a> OptionsBody<'a> {
     fn new(shelf: &'a Shelf) -> Self {
         Self {
-            option_groups: shelf.groups.iter().map(GroupBody::new).collect(),
+            option_groups: shelf.groups.iter().map(|group| GroupBody::new(group, shelf.currency)).collect(),
             currency: shelf.currency.code(),
             unit: shelf.unit.as_str(),
             dimension_range: Range::new(shelf),
@@ -312,12 +316,14 @@ impl<'a> OptionsBody<'a> {
 }
 
 impl<'a> GroupBody<'a> {
-    fn new(group: &'a OptionGroup) -> Self {
+    fn new(group: &'a OptionGroup, currency: Currency) -> Self {
         let choices = group.choices.iter().map(|choice| ChoiceBody {
             id: choice.id.to_string(),
             label: choice.label.as_str(),
             modifier_type: choice.modifier.kind(),
             modifier_value: choice.modifier.value(),
+            amount: choice.modifier.fixed().map(|amount| currency.format(amount)),
+            percent: choice.modifier.share().map(BasisPoints::format_percent),
             is_default: choice.is_default,
         });
         Self {
