@@ -3,11 +3,12 @@
 
 use super::{instant, optional_instant};
 use crate::catalog::assignments::Product;
-use crate::catalog::matrices::{MatrixSummary, StoredMatrix};
+use crate::catalog::matrices::{Adjusted, MatrixSummary, StoredMatrix};
 use crate::catalog::options::StoredGroup;
 use crate::catalog::stores::Scope;
+use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{GridChanges, Limits, PriceMatrix};
+use crate::domain::matrix::{GridChanges, Limits, PriceChange, PriceMatrix};
 use crate::domain::matrix_csv::{CsvFault, Import};
 use crate::domain::money::{BasisPoints, Currency, Minor};
 use crate::domain::options::Choice;
@@ -86,6 +87,20 @@ pub fn import(import: &Import, current: Option<&PriceMatrix>, scope: Scope) -> V
         document["changes"] = changes(&current.changes_to(new), scope.currency);
     }
     document
+}
+
+/// What an adjustment changes.
+pub fn adjusted(id: MatrixId, adjusted: &Adjusted, currency: Currency) -> Value {
+    let change = |change: &PriceChange| {
+        json!({
+            "width": change.width.to_number(),
+            "height": change.height.to_number(),
+            "from": price(change.from, currency),
+            "to": price(change.to, currency),
+        })
+    };
+    let changes: Vec<Value> = adjusted.changes.iter().map(change).collect();
+    json!({ "id": id.to_string(), "version": adjusted.version, "changed": changes.len(), "changes": changes })
 }
 
 /// What is wrong with a price list, by line; line 0 is the file as a whole.

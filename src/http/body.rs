@@ -1,10 +1,10 @@
 //! A request's JSON body, read member by member: all faults are told at once, each under its member's name.
 
 use super::Request;
-use crate::domain::whole_number;
+use crate::domain::{DecimalFault, whole_number};
 use crate::error::{Error, Kind, Result};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -221,6 +221,20 @@ pub(super) fn whole(from: u64, to: u64) -> impl FnOnce(&Value) -> std::result::R
         let number = number.filter(|number| (from..=to).contains(number));
         number.ok_or_else(|| format!("must be a whole number from {from} to {to}"))
     }
+}
+
+/// Reads decimal text, or a number that is exact.
+pub(super) fn decimal<T>(
+    value: &Value,
+    from_text: impl FnOnce(&str) -> std::result::Result<T, DecimalFault>,
+    from_number: impl FnOnce(&Number) -> std::result::Result<T, DecimalFault>,
+) -> std::result::Result<T, String> {
+    let read = match value {
+        Value::String(text) => from_text(text),
+        Value::Number(number) => from_number(number),
+        _ => return Err("must be decimal text such as \"89.00\"".to_owned()),
+    };
+    read.map_err(|fault| fault.to_string())
 }
 
 /// Reads `true` or `false`.

@@ -41,6 +41,7 @@ const SURFACES: &[&[Route]] = &[
     admin::store_settings::ROUTES,
     admin::matrices::PRICE_LIST_ROUTES,
     admin::matrices::ROUTES,
+    admin::matrices::ADJUST_ROUTES,
     admin::products::ROUTES,
     admin::options::ROUTES,
     admin::orders::ROUTES,

@@ -7,7 +7,7 @@ mod write;
 pub(super) use read::{each_fixed_amount, exists};
 pub use read::{find, list, list_of_product, load};
 pub(super) use write::move_versions;
-pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, insert, replace};
+pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, duplicate, insert, replace};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{OptionGroupId, StoreId};

@@ -1,11 +1,11 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
 use super::commit;
-use super::edits::{delete_in_steps, etag, if_match, prepared, store_of};
+use super::edits::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
 use crate::documents::catalog as documents;
-use crate::domain::DecimalFault;
 use crate::domain::ids::{ChoiceId, OptionGroupId};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
@@ -20,7 +20,7 @@ use crate::http::routes::{Params, Route, Site};
 use crate::http::{Method, Request, Response};
 use crate::orders::deletion::STEP_ROWS;
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Number, Value, json};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -31,6 +31,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
     Route::later(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", replace),
     Route::later(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", delete),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", duplicate),
 ];
 
 /// What is told of a group that is none.
@@ -100,12 +101,29 @@ fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
 }
 
 fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?)) };
-    let Some((answer, (scope, id, expected))) = prepared(answer, read()) else { return };
+    let read = || -> Result<_> {
+        Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?, confirmed(&request)?))
+    };
+    let Some((answer, (scope, id, expected, confirmed))) = prepared(answer, read()) else { return };
     let now = site.app.clock.now();
     delete_in_steps(site, answer, expected, move |tx, expected| {
+        if !confirmed {
+            assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
+        }
         options::delete(tx, now, scope, id, expected, STEP_ROWS)
     });
+}
+
+fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?)) };
+    let Some((answer, (scope, original))) = prepared(answer, read()) else { return };
+    let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
+    commit(
+        site,
+        answer,
+        move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |stored| shown(201, &stored),
+    );
 }
 
 /// Whether choices may be known already.
@@ -225,11 +243,12 @@ fn draft(
     let label = label.map_err(|fault| note("label", fault)).ok();
     let kind = member("modifierType").map(body::text).transpose().map_err(|fault| note("modifierType", fault));
     let value = member("modifierValue").map(whole_modifier).transpose().map_err(|fault| note("modifierValue", fault));
-    let amount = member("amount")
-        .map(|value| decimal(value, |text| currency.parse_amount(text), |number| currency.amount_from_number(number)));
+    let amount = member("amount").map(|value| {
+        body::decimal(value, |text| currency.parse_amount(text), |number| currency.amount_from_number(number))
+    });
     let amount = amount.transpose().map_err(|fault| note("amount", fault));
-    let percent =
-        member("percent").map(|value| decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number));
+    let percent = member("percent")
+        .map(|value| body::decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number));
     let percent = percent.transpose().map_err(|fault| note("percent", fault));
     if ["modifierValue", "amount", "percent"].iter().all(|name| member(name).is_none()) {
         note("modifierValue", ModifierFault::NoValue.to_string());
@@ -254,18 +273,4 @@ fn draft(
 
 fn whole_modifier(value: &Value) -> std::result::Result<i64, String> {
     body::integer(value).ok_or_else(|| "must be a whole number: minor units, or basis points".to_owned())
-}
-
-/// Reads decimal text, or a number that is exact.
-fn decimal<T>(
-    value: &Value,
-    from_text: impl FnOnce(&str) -> std::result::Result<T, DecimalFault>,
-    from_number: impl FnOnce(&Number) -> std::result::Result<T, DecimalFault>,
-) -> std::result::Result<T, String> {
-    let read = match value {
-        Value::String(text) => from_text(text),
-        Value::Number(number) => from_number(number),
-        _ => return Err("must be decimal text such as \"89.00\"".to_owned()),
-    };
-    read.map_err(|fault| fault.to_string())
 }

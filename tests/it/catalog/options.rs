@@ -245,9 +245,39 @@ fn a_deleted_group_is_offered_nowhere() {
     for id in [&kept, &gone] {
         assert_eq!(shop.put(&format!("/products/1001/option-groups/{id}"), None, &json!({})).0, 200);
     }
-    assert_eq!(shop.send("DELETE", &format!("/option-groups/{gone}"), Some("\"1\""), b"").status, 204);
+    let path = format!("/option-groups/{gone}");
+    let (status, refused) = shop.json("DELETE", &path, Some("\"1\""), None);
+    let products = json!([{ "productId": "gid://shopify/Product/1001", "title": null }]);
+    assert_eq!((status, &refused["products"], &refused["productCount"]), (409, &products, &json!(1)));
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("1001")), "{refused}");
+    assert_eq!(shop.send("DELETE", &path, Some("\"1\""), br#"{"confirm":false}"#).status, 409);
+    assert_eq!(shop.send("DELETE", &path, Some("\"1\""), br#"{"confirm":true}"#).status, 204);
     let product = shop.get("/products/1001");
     assert_eq!(product["optionGroups"], json!([{ "id": kept, "name": "kept" }]));
     assert_eq!(fixture.count("option_choices"), 2);
     assert_eq!(made(shop.post("/option-groups", &group("new"))).len(), 36);
+}
+
+#[test]
+fn a_copied_group_has_choices_of_its_own_and_no_products() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let id = shop.group("Frame");
+    assert_eq!(shop.put(&format!("/products/1001/option-groups/{id}"), None, &json!({})).0, 200);
+    let original = shop.get(&format!("/option-groups/{id}"));
+    let (status, copy) = shop.post(&format!("/option-groups/{id}/duplicate"), &json!({}));
+    assert_eq!(
+        (status, &copy["name"], &copy["version"], &copy["products"]),
+        (201, &json!("Frame (copy)"), &json!(1), &json!(0))
+    );
+    assert!(choice_ids(&copy).iter().all(|id| !choice_ids(&original).contains(id)));
+    let without_ids = |group: &Value| {
+        let mut choices = group["choices"].clone();
+        choices.as_array_mut().expect("choices").iter_mut().for_each(|choice| choice["id"] = Value::Null);
+        choices
+    };
+    assert_eq!(without_ids(&copy), without_ids(&original));
+    assert_eq!(shop.get(&format!("/option-groups/{id}")), original);
+    let other = Shop::install(&fixture, "blinds");
+    assert_eq!(other.post(&format!("/option-groups/{id}/duplicate"), &json!({})).0, 404);
 }
