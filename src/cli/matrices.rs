@@ -1,4 +1,6 @@
-//! `quotegrid matrices`: list, import and export price lists, and say which product a matrix prices.
+//! `quotegrid matrices`: import and export price lists, change price matrices, and say which product a matrix prices.
+
+mod edits;
 
 use super::output::{Output, table};
 use super::{Failure, open};
@@ -64,6 +66,8 @@ enum Command {
         #[arg(long)]
         confirm: bool,
     },
+    #[command(flatten)]
+    Edit(edits::Command),
 }
 
 #[derive(Debug, Args)]
@@ -120,6 +124,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
             let matrix = app.db.read(|connection| find(connection, scope, &matrix))?;
             assign(&app, scope, matrix, products, title, confirm, output)?;
         }
+        Command::Edit(command) => edits::run(&app, scope, command, output)?,
     }
     Ok(())
 }

@@ -3,7 +3,7 @@
 use crate::catalog::version::{self, Expected};
 use crate::catalog::{matrices, options};
 use crate::domain::ids::{MatrixId, OptionGroupId, ProductId, StoreId};
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, NEEDS_CONFIRMATION, Result};
 use rusqlite::{CachedStatement, Connection, named_params};
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ const NAMED: usize = 3;
 /// Refuses to delete a matrix that prices products. To be asked in the transaction that deletes it, unless the caller has confirmed.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` with the members `products` and `productCount` while it is in use, and the database's.
+/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` with a code and the members `products` and `productCount` while it is in use, and the database's.
 pub fn refuse_matrix_in_use(
     connection: &Connection,
     store: StoreId,
@@ -90,5 +90,6 @@ fn refusal(in_use: &str, loss: &str, products: &[Titled], count: usize) -> Error
     let message = format!("{in_use} {count} {noun}: {}. Confirm that {loss}", named.join(", "));
     let listed: Vec<Value> =
         products.iter().map(|(id, title)| json!({ "productId": id.as_str(), "title": title })).collect();
-    Error::new(Kind::Conflict, message).with_member("products", listed).with_member("productCount", count)
+    let error = Error::new(Kind::Conflict, message).with_member("code", NEEDS_CONFIRMATION);
+    error.with_member("products", listed).with_member("productCount", count)
 }

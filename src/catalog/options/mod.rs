@@ -5,7 +5,7 @@ mod read;
 mod write;
 
 pub(super) use read::{each_fixed_amount, exists};
-pub use read::{find, list, list_of_product, load};
+pub use read::{find, find_by_name, list, list_of_product, load};
 pub(super) use write::move_versions;
 pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, duplicate, insert, replace};
 
