@@ -9,6 +9,9 @@ use std::time::Duration;
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
+/// The media type of RFC 9457.
+const PROBLEM: &str = "application/problem+json";
+
 /// The way back to the client of one request, for a handler that answers later.
 #[derive(Debug)]
 pub struct Answer {
@@ -90,7 +93,31 @@ pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String,
     body.insert("detail".to_owned(), json!(detail));
     body.insert("requestId".to_owned(), json!(request_id));
     body.extend(members);
-    Response::new(status, "application/problem+json", Value::Object(body).to_string())
+    Response::new(status, PROBLEM, Value::Object(body).to_string())
+}
+
+/// A problem as shoppers read it: widgets show its `detail` as it is. The sentence begins as sentences do, and what only operators can
+/// make use of is said in other words.
+pub(super) fn for_shoppers(response: Response) -> Response {
+    if response.status < 400 || response.header("content-type") != Some(PROBLEM) {
+        return response;
+    }
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
+    let detail = body.get("detail").and_then(Value::as_str).unwrap_or_default();
+    let detail = match response.status {
+        500 => "Something went wrong, please try again in a moment".to_owned(),
+        // What has a code has a sentence of its own.
+        503 if !body.contains_key("code") => "This is not possible right now, please try again in a moment".to_owned(),
+        _ => sentence(detail),
+    };
+    body.insert("detail".to_owned(), json!(detail));
+    Response { body: Value::Object(body).to_string().into_bytes(), ..response }
+}
+
+/// `text` with a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn with_causes(error: &Error) -> String {
@@ -158,6 +185,20 @@ mod tests {
         let body = body(&failure(&error, "r-1"));
         assert_eq!((&body["code"], &body["title"]), (&json!("stale"), &json!("Bad Request")));
         assert_eq!(body["errors"], json!({"glass": ["no longer offered"]}));
+    }
+
+    #[test]
+    fn shoppers_read_sentences_and_nothing_of_our_own_faults() {
+        let told = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
+        assert_eq!(told(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
+        assert_eq!(told(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
+        let busy = Error::new(Kind::Overloaded, "the database cannot take this now");
+        assert_eq!(told(busy), "This is not possible right now, please try again in a moment");
+        let known = Error::new(Kind::Overloaded, "orders are closed for a moment").with_member("code", "closed");
+        assert_eq!(told(known), "Orders are closed for a moment");
+        assert_eq!(told(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
+        let good = Response::json(200, &json!({ "detail": "as it is" }));
+        assert_eq!(body(&for_shoppers(good))["detail"], "as it is");
     }
 
     #[test]

@@ -129,10 +129,12 @@ impl Refusal {
             Self::UnknownVersion => "the versions known here are HTTP/1.1 and HTTP/1.0",
             Self::HeadTimeout => "the head did not arrive in time",
             Self::BodyTimeout => "the body did not arrive in time",
-            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => "too much to do right now, try again later",
-            Self::AddressFull => "too many connections from this address",
-            Self::AnswerTimeout => "no answer was found in time",
-            Self::NoAnswer => "internal error",
+            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => {
+                "Too much to do right now, please try again in a moment"
+            }
+            Self::AddressFull => "Too many connections from this address, please try again in a moment",
+            Self::AnswerTimeout => "This took too long, please try again in a moment",
+            Self::NoAnswer => "Something went wrong, please try again in a moment",
         }
     }
 

@@ -106,12 +106,13 @@ impl Asked {
 
 fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
     let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
-    text.parse().map_err(|fault: T::Err| fault.to_string())
+    // As it was typed: a blank too many is no other size.
+    text.trim().parse().map_err(|fault: T::Err| fault.to_string())
 }
 
 fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
     match query.get("quantity").map_err(|fault| fault.to_string())? {
-        Some(text) => Quantity::parse(text, QUANTITY_MAX).map_err(|fault| fault.to_string()),
+        Some(text) => Quantity::parse(text.trim(), QUANTITY_MAX).map_err(|fault| fault.to_string()),
         None => Ok(Quantity::ONE),
     }
 }
@@ -126,9 +127,18 @@ impl Faults {
     }
 
     fn error(self) -> Error {
-        let sentences: Vec<String> = self.0.iter().map(|(field, text)| format!("{field} {text}")).collect();
+        let sentences: Vec<String> =
+            self.0.iter().map(|(field, text)| format!("the {} {text}", shown(field))).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
+    }
+}
+
+/// What people call a field.
+fn shown(field: &str) -> &str {
+    match field {
+        "productId" => "product",
+        other => other,
     }
 }
 
@@ -138,7 +148,7 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
         return Ok(Vec::new());
     }
     let value = body::json(text.as_bytes()).map_err(|_fault| {
-        Error::new(Kind::Malformed, "options must be JSON in which no member stands twice, percent-encoded")
+        Error::new(Kind::Malformed, "the options must be JSON without duplicate fields, percent-encoded")
     })?;
     let list = value.get("selections").and_then(Value::as_array);
     let read = match list {
