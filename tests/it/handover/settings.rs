@@ -119,7 +119,10 @@ fn the_doctor_names_currencies_that_shopify_does_not_know() {
     let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
     let problems = report["problems"].as_array().expect("a list");
     assert!(!ok && report["unknownCurrencies"] == json!(["CLF"]), "{report}");
-    assert!(problems.iter().any(|text| text.as_str().is_some_and(|text| text.starts_with("2 stores have prices in CLF"))), "{report}");
+    assert!(
+        problems.iter().any(|text| text.as_str().is_some_and(|text| text.starts_with("2 stores have prices in CLF"))),
+        "{report}"
+    );
     let output = machine.command(&["doctor", "--json"]).output().expect("it runs");
     let alone: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(alone["unknownCurrencies"], json!([]), "without an app nobody hands anything over");
