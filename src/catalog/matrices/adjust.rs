@@ -50,7 +50,7 @@ pub fn adjust(
 ) -> Result<Adjusted> {
     let stored = load(tx, scope.store, id)?;
     // Before what would be wrong with it: to another version it was never meant to be done.
-    version::check(Some(stored.version), expected, &format!("price matrix {id}"))?;
+    version::check(Some(stored.version), expected, format!("price matrix {id}"))?;
     let new = adjustment.apply(&stored.matrix, scope.currency).map_err(invalid)?;
     let changes = stored.matrix.changes_to(&new).prices;
     let version = edit(tx, now, scope, id, expected, &Edit { grid: Some(new), ..Edit::default() })?;
