@@ -188,7 +188,7 @@ mod tests {
             (0, Some("0.05"), 1_002, 1_000),   // only rounded
             (0, Some("1"), 1_050, 1_100),      // from the middle upwards
             (0, Some("10"), 1_499, 1_000),
-            (400, Some(".95"), 1_000, 1_095), // 10.40 is nearer to 10.95 than to 9.95
+            (400, Some(".95"), 1_000, 995), // 10.40 is nearer to 9.95 than to 10.95
             (0, Some(".95"), 1_044, 995),
             (0, Some(".95"), 1_045, 1_095),
             (0, Some(".99"), 1, 99), // there is no -0.01
