@@ -11,6 +11,8 @@ use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
 use crate::documents::{gdpr, instant, jobs, optional_instant};
+use crate::domain::ids::ShopDomain;
+use crate::domain::money::Currency;
 use crate::erasure::requests::{self, Duties};
 use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, DUTY};
@@ -116,19 +118,22 @@ struct Handovers {
     failed_jobs: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
+    /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
+    unknown_currencies: Vec<(Currency, u64, ShopDomain)>,
 }
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let (failed_jobs, stores) = app.db.read(|connection| -> db::Result<_> {
+        let (failed_jobs, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
             let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?))
+            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?, stores::list_currencies(connection)?))
         })?;
         let is_configured = app.handover.options().is_some();
+        unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, refused: refused.collect() })
+        Ok(Self { is_configured, failed_jobs, refused: refused.collect(), unknown_currencies })
     }
 }
 
@@ -213,6 +218,11 @@ impl Report {
         self.notes = self.live_stores.notes(now);
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
+        }
+        for (currency, count, first) in &self.handover.unknown_currencies {
+            problems.push(format!(
+                "{count} stores have prices in {currency}, which Shopify is not known to take: orders there cannot be handed over. See `quotegrid stores show {first}`, and `quotegrid stores set` for another currency"
+            ));
         }
         if self.handover.failed_jobs > 0 {
             let count = self.handover.failed_jobs;
@@ -302,6 +312,7 @@ impl Report {
                 "failedJobs": self.handover.failed_jobs,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
+            "unknownCurrencies": Value::from_iter(self.handover.unknown_currencies.iter().map(|(currency, ..)| currency.code())),
             "lastWebhookAt": optional_instant(self.last_webhook_at),
             "zeroPrices": self.free.iter().map(|matrix| json!({
                 "shop": matrix.shop.to_string(),

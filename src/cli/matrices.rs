@@ -1,4 +1,6 @@
-//! `quotegrid matrices`: list, import and export price lists, and say which product a matrix prices.
+//! `quotegrid matrices`: import and export price lists, change price matrices, and say which product a matrix prices.
+
+mod edits;
 
 mod import;
 
@@ -62,6 +64,8 @@ enum Command {
         #[arg(long)]
         confirm: bool,
     },
+    #[command(flatten)]
+    Edit(edits::Command),
 }
 
 pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Output) -> std::result::Result<(), Failure> {
@@ -87,6 +91,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
             let matrix = app.db.read(|connection| find(connection, scope, &matrix))?;
             assign(&app, scope, matrix, products, title, confirm, output)?;
         }
+        Command::Edit(command) => edits::run(&app, scope, command, output)?,
     }
     Ok(())
 }

@@ -3,13 +3,14 @@
 
 use super::{instant, optional_instant};
 use crate::catalog::assignments::Product;
-use crate::catalog::matrices::{MatrixSummary, StoredMatrix};
+use crate::catalog::matrices::{Adjusted, MatrixSummary, StoredMatrix};
 use crate::catalog::options::StoredGroup;
 use crate::catalog::stores::Scope;
+use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{Axis, GridChanges, Limits, PriceMatrix};
+use crate::domain::matrix::{Axis, GridChanges, Limits, PriceChange, PriceMatrix};
 use crate::domain::matrix_csv::{CsvFault, DecimalMark, Findings, Import, ListUnit, PricedSize, Understood};
-use crate::domain::money::{Currency, Minor};
+use crate::domain::money::{BasisPoints, Currency, Minor};
 use crate::domain::options::Choice;
 use serde_json::{Value, json};
 
@@ -149,6 +150,20 @@ fn priced(size: &PricedSize, currency: Currency) -> Value {
     })
 }
 
+/// What an adjustment changes.
+pub fn adjusted(id: MatrixId, adjusted: &Adjusted, currency: Currency) -> Value {
+    let change = |change: &PriceChange| {
+        json!({
+            "width": change.width.to_number(),
+            "height": change.height.to_number(),
+            "from": price(change.from, currency),
+            "to": price(change.to, currency),
+        })
+    };
+    let changes: Vec<Value> = adjusted.changes.iter().map(change).collect();
+    json!({ "id": id.to_string(), "version": adjusted.version, "changed": changes.len(), "changes": changes })
+}
+
 /// What is wrong with a price list, by line; line 0 is the file as a whole.
 pub fn csv_faults(faults: &[CsvFault]) -> Value {
     faults.iter().map(|fault| json!({ "line": fault.line, "message": fault.message })).collect()
@@ -186,19 +201,22 @@ pub fn option_group(stored: &StoredGroup) -> Value {
         "name": group.name.as_str(),
         "version": stored.version,
         "requirement": group.requirement.as_str(),
-        "choices": group.choices.iter().map(choice).collect::<Vec<_>>(),
+        "choices": group.choices.iter().map(|one| choice(one, stored.currency)).collect::<Vec<_>>(),
         "products": stored.products,
         "createdAt": instant(stored.created_at),
         "updatedAt": instant(stored.updated_at),
     })
 }
 
-fn choice(choice: &Choice) -> Value {
+/// A choice with its value twice: as integers, and as people write it. Of `amount` and `percent` the other one is null.
+fn choice(choice: &Choice, currency: Currency) -> Value {
     json!({
         "id": choice.id.to_string(),
         "label": choice.label.as_str(),
         "modifierType": choice.modifier.kind(),
         "modifierValue": choice.modifier.value(),
+        "amount": choice.modifier.fixed().map(|amount| currency.format(amount)),
+        "percent": choice.modifier.share().map(BasisPoints::format_percent),
         "isDefault": choice.is_default,
     })
 }

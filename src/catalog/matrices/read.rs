@@ -150,6 +150,15 @@ pub(in crate::catalog) fn find_name(connection: &Connection, store: StoreId, id:
     Ok(statement.query_row(named_params! { ":store_id": store, ":id": id }, |row| row.get("name")).optional()?)
 }
 
+/// Which version a matrix has.
+pub(in crate::catalog) fn find_version(
+    connection: &Connection,
+    store: StoreId,
+    id: MatrixId,
+) -> db::Result<Option<i64>> {
+    Ok(find_head(connection, store, id)?.map(|head| head.version))
+}
+
 /// Whether the store has this matrix.
 pub(in crate::catalog) fn exists(connection: &Connection, store: StoreId, id: MatrixId) -> db::Result<bool> {
     let mut statement = connection

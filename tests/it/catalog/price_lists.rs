@@ -219,16 +219,16 @@ fn an_export_imported_again_is_the_same_matrix() {
 }
 
 /// Runs the binary on a database of its own.
-struct CommandLine(tempfile::TempDir);
+pub(super) struct CommandLine(pub(super) tempfile::TempDir);
 
 impl CommandLine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let line = Self(tempfile::tempdir().expect("a directory"));
         line.succeeds(&["stores", "add", "panes.myshopify.com", "--currency", "EUR"], "");
         line
     }
 
-    fn run(&self, arguments: &[&str], stdin: &str) -> Output {
+    pub(super) fn run(&self, arguments: &[&str], stdin: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
             .args(arguments)
             .current_dir(self.0.path())
@@ -243,13 +243,13 @@ impl CommandLine {
         child.wait_with_output().expect("it ends")
     }
 
-    fn succeeds(&self, arguments: &[&str], stdin: &str) -> String {
+    pub(super) fn succeeds(&self, arguments: &[&str], stdin: &str) -> String {
         let output = self.run(arguments, stdin);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
-    fn json(&self, arguments: &[&str], stdin: &str) -> Value {
+    pub(super) fn json(&self, arguments: &[&str], stdin: &str) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         serde_json::from_str(&self.succeeds(&arguments, stdin)).expect("one JSON document")
     }
