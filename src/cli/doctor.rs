@@ -13,6 +13,7 @@ use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, DUTY};
 use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::records;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
@@ -47,6 +48,9 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
+
+/// Orders that differ at Shopify are told of for this long: nothing takes their warning away.
+const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
 
 /// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
 const SHOPS_TRIED: usize = 3;
@@ -98,21 +102,24 @@ struct Report {
 struct Handovers {
     is_configured: bool,
     failed_jobs: u64,
+    /// Orders of the last days that are not at Shopify as they were quoted.
+    differing: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
 }
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let (failed_jobs, stores) = app.db.read(|connection| -> db::Result<_> {
+        let since = app.clock.now() - DIFFERING_TOLD;
+        let (failed_jobs, differing, stores) = app.db.read(|connection| -> db::Result<_> {
             let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?))
+            Ok((failed, records::count_differing(connection, since)?, stores::list(connection, None, STORES_LOOKED_AT)?))
         })?;
         let is_configured = app.handover.options().is_some();
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, refused: refused.collect() })
+        Ok(Self { is_configured, failed_jobs, differing, refused: refused.collect() })
     }
 }
 
@@ -181,6 +188,12 @@ impl Report {
             let count = self.handover.failed_jobs;
             problems.push(format!(
                 "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        if self.handover.differing > 0 {
+            let count = self.handover.differing;
+            problems.push(format!(
+                "{count} orders of the last 30 days are not at Shopify as they were quoted: `quotegrid orders list` marks them, and `quotegrid orders show` says how"
             ));
         }
         if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
@@ -261,6 +274,7 @@ impl Report {
             "handover": {
                 "configured": self.handover.is_configured,
                 "failedJobs": self.handover.failed_jobs,
+                "differingOrders": self.handover.differing,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
             "lastWebhookAt": optional_instant(self.last_webhook_at),

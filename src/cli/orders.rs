@@ -105,7 +105,7 @@ fn list_text(found: &[Record]) -> String {
             vec![
                 record.name(),
                 instant(record.created_at),
-                record.status.clone(),
+                status(record),
                 format!("{} x {}", record.quantity, record.product_title),
                 size(record),
                 format!("{} {}", record.currency.format(record.total_price), record.currency),
@@ -113,6 +113,12 @@ fn list_text(found: &[Record]) -> String {
         })
         .collect();
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
+}
+
+/// Where it stands, and whether somebody should look at it: `orders show` says why.
+fn status(record: &Record) -> String {
+    let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
+    format!("{}{mark}", record.status)
 }
 
 fn order_text(record: &Record, public_url: &str) -> String {
@@ -142,6 +148,7 @@ fn order_text(record: &Record, public_url: &str) -> String {
     if let Some(why) = &record.handover_error {
         lines.push(format!("not handed over: {why}"));
     }
+    lines.extend(record.handover_warnings.iter().map(|warning| format!("WARNING     {warning}")));
     if let Some(url) = &record.checkout_url {
         lines.push(format!("checkout    {url}"));
     }

@@ -10,11 +10,15 @@
 //!    first. Shopify's search learns of new drafts late, so one that is not found is looked for again and again, and only when it is
 //!    missing at the end of the settling time is it sent anew.
 //!
+//! Shopify works on a new draft for a while. One whose checkout has no address yet is `sent` at once, and the job goes on to ask for the
+//! address by the draft's id.
+//!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
 //! without a thread (`waiting.rs`).
 
 mod client;
+mod differences;
 mod job;
 mod rows;
 mod sessions;
@@ -105,8 +109,12 @@ pub struct Figures {
     pub sent: AtomicU64,
     /// Made by a call whose answer was lost, and found by their tag.
     pub found: AtomicU64,
+    /// Made, and not as it was quoted.
+    pub differing: AtomicU64,
     /// Refused by Shopify for good.
     pub refused: AtomicU64,
+    /// Refused by Shopify without a word about the order, and tried again.
+    pub passing: AtomicU64,
     /// Put off because Shopify asked for a pause.
     pub throttled: AtomicU64,
     /// Put off because somebody must mend something first, or Shopify cannot be reached.
@@ -119,12 +127,14 @@ pub struct Figures {
 
 impl Figures {
     /// Each with its name.
-    pub fn all(&self) -> [(&'static str, u64); 7] {
-        let Self { sent, found, refused, throttled, blocked, unclear, left } = self;
+    pub fn all(&self) -> [(&'static str, u64); 9] {
+        let Self { sent, found, differing, refused, passing, throttled, blocked, unclear, left } = self;
         [
             ("sent", sent),
             ("found", found),
+            ("differing", differing),
             ("refused", refused),
+            ("passing", passing),
             ("throttled", throttled),
             ("blocked", blocked),
             ("unclear", unclear),

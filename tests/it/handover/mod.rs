@@ -1,7 +1,9 @@
 //! Orders on their way to Shopify: a fake Admin API that fails in every way, and never two drafts, never an order lost.
 
+mod checkouts;
 mod clocks;
 mod crashes;
+mod differences;
 mod documents;
 mod erasure;
 mod fake;

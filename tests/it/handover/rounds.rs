@@ -9,7 +9,7 @@ use quotegrid::queue::{Filter, Status};
 use std::time::Duration;
 
 /// Every manner but to hang, which takes real time.
-const MANNERS: [Manner; 27] = [
+const MANNERS: [Manner; 29] = [
     Manner::Anothers,
     Manner::Answer,
     Manner::Chunks,
@@ -36,6 +36,8 @@ const MANNERS: [Manner; 27] = [
     Manner::HalfAnswer,
     Manner::Redirect,
     Manner::UserErrors,
+    Manner::Passing,
+    Manner::TooMany,
     Manner::Nothing,
 ];
 
@@ -50,6 +52,8 @@ fn is_clear(manner: Manner) -> bool {
             | Manner::Throttled
             | Manner::Redirect
             | Manner::UserErrors
+            | Manner::Passing
+            | Manner::TooMany
     )
 }
 
@@ -75,7 +79,12 @@ fn plan(shop: &Shop, dice: &mut Dice) {
     let finds = some(dice, 3, manner);
     let tokens = some(dice, 2, manner);
     let lag = Duration::from_secs(dice.below(500));
+    let (address_lag, looks) = (dice.below(3), some(dice, 2, manner));
+    let comes_to = (dice.below(4) == 0).then_some("0.01");
     let mut state = shop.fake.state();
+    state.address_lag = usize::try_from(address_lag).expect("small");
+    state.look_faults.extend(looks);
+    state.comes_to = comes_to;
     state.create_faults.extend(creates);
     state.find_faults.extend(finds);
     state.token_faults.extend(tokens);
