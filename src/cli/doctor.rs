@@ -7,6 +7,7 @@ use crate::backup::unfinished;
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
+use crate::disk;
 use crate::documents::{gdpr, instant, jobs, optional_instant};
 use crate::erasure::requests::{self, Duties};
 use crate::erasure::verify::{self, Verification};
@@ -63,8 +64,9 @@ const DISK_FREE_MIN: u64 = 100 << 20;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let mut options = options(database, Schema::MustBeCurrent);
-    options.retention = args.upkeep.retention();
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = args.shopify.handover()?;
+    options.retention = args.upkeep.retention(options.handover.is_some());
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
         drop(App::open(super::options(database, Schema::MustBeCurrent))?);
@@ -83,7 +85,7 @@ struct Report {
     settings: Vec<(&'static str, String)>,
     space: Space,
     sizes: FileSizes,
-    disk_free: Option<u64>,
+    disk: Option<disk::Seen>,
     fsync: Option<Fsync>,
     jobs: Counts,
     oldest_due_at: Option<DateTime<Utc>>,
@@ -113,7 +115,11 @@ impl Handovers {
         let since = app.clock.now() - DIFFERING_TOLD;
         let (failed_jobs, differing, stores) = app.db.read(|connection| -> db::Result<_> {
             let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, records::count_differing(connection, since)?, stores::list(connection, None, STORES_LOOKED_AT)?))
+            Ok((
+                failed,
+                records::count_differing(connection, since)?,
+                stores::list(connection, None, STORES_LOOKED_AT)?,
+            ))
         })?;
         let is_configured = app.handover.options().is_some();
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
@@ -151,7 +157,7 @@ impl Report {
             settings,
             space,
             sizes: app.db.file_sizes(),
-            disk_free: free_bytes(app.db.path()),
+            disk: app.disk.look(),
             fsync: time_fsync(app.db.path()).ok(),
             jobs,
             oldest_due_at,
@@ -226,7 +232,12 @@ impl Report {
         for leftover in &self.verification.leftovers {
             problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
         }
-        if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
+        if let Some(disk) = self.disk.filter(disk::Seen::is_low) {
+            let floor = mebibytes(disk.floor);
+            problems.push(format!(
+                "the disk is nearly full: below {floor} free no orders and imports are taken (QUOTEGRID_DISK_FLOOR); `quotegrid orders delete` makes room, and so does a larger disk"
+            ));
+        } else if self.disk.is_some_and(|disk| disk.free < DISK_FREE_MIN) {
             problems.push("the disk is nearly full".to_owned());
         }
         if !self.can_clear_gaps {
@@ -258,7 +269,8 @@ impl Report {
                 "freeBytes": self.space.free * self.space.page_size,
             },
             "disk": {
-                "freeBytes": self.disk_free,
+                "freeBytes": self.disk.map(|disk| disk.free),
+                "floorBytes": self.disk.map(|disk| disk.floor),
                 "fsyncMedianMs": self.fsync.as_ref().map(|fsync| millis(fsync.median)),
                 "fsyncSlowestMs": self.fsync.as_ref().map(|fsync| millis(fsync.slowest)),
             },
@@ -285,7 +297,6 @@ impl Report {
 
     fn text(&self) -> String {
         let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
         let mut lines = vec![
             format!("quotegrid {}, SQLite {}, schema {}", env!("CARGO_PKG_VERSION"), rusqlite::version(), self.schema),
             format!("database      {}", self.path),
@@ -297,7 +308,7 @@ impl Report {
                 mebibytes(self.sizes.wal)
             ),
         ];
-        lines.extend(self.disk_free.map(|free| format!("disk          {} free", mebibytes(free))));
+        lines.extend(self.disk.map(|disk| format!("disk          {} free", mebibytes(disk.free))));
         lines.extend(self.fsync.as_ref().map(|Fsync { median, slowest }| {
             format!("fsync         {median:.2?} in the middle, {slowest:.2?} at the slowest")
         }));
@@ -320,11 +331,8 @@ impl Report {
     }
 }
 
-/// Bytes that are free on the disk of the database.
-fn free_bytes(database: &Path) -> Option<u64> {
-    let directory = db::files::directory_of(database);
-    let found = rustix::fs::statvfs(directory).ok()?;
-    Some(found.f_bavail * found.f_frsize)
+fn mebibytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 /// Times small durable writes to a file of its own beside the database.

@@ -371,6 +371,49 @@ pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<Row
     Ok(counts)
 }
 
+/// The stores that have orders from before `before` which never went to Shopify.
+///
+/// # Errors
+/// The database's.
+pub fn stores_with_never_sent(connection: &Connection, before: DateTime<Utc>) -> db::Result<Vec<StoreId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.id FROM stores AS s
+         WHERE s.erasing_since IS NULL AND EXISTS (
+             SELECT 1 FROM draft_order_records AS o
+             WHERE o.store_id = s.id AND o.status = 'open' AND o.created_at < :before AND o.handover_attempted_at IS NULL)",
+    )?;
+    let stores = statement.query_map(named_params! { ":before": Millis(before) }, |row| row.get("id"))?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many of a store's orders from before `before` never went to Shopify.
+///
+/// # Errors
+/// The database's.
+pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTime<Utc>) -> db::Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM draft_order_records
+         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL",
+    )?;
+    Ok(statement.query_row(named_params! { ":store_id": store, ":before": Millis(before) }, |row| row.get(0))?)
+}
+
+/// Deletes up to `limit` of a store's orders from before `before` that never went to Shopify; returns how many. One that may be there,
+/// for nobody knows whether its draft was made, stays. A job that would still hand one over finds nothing, and ends.
+///
+/// # Errors
+/// The database's.
+pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM draft_order_records
+         WHERE rowid IN (SELECT rowid FROM draft_order_records
+                         WHERE store_id = :store_id AND status = 'open' AND created_at < :before
+                           AND handover_attempted_at IS NULL
+                         ORDER BY created_at LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit })?)
+}
+
 /// A store's rows here, by table.
 ///
 /// # Errors

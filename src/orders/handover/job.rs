@@ -64,6 +64,9 @@ impl Handler for HandOver {
             // Nothing comes of it now: whoever waits for it goes on with our own page.
             self.0.waiting.tell(id);
         }
+        if matches!(outcome, Ok(_) | Err(JobError::Permanent(_))) {
+            self.0.turns.end(id);
+        }
         outcome
     }
 
@@ -110,9 +113,11 @@ impl HandOver {
             return Err(JobError::Stopped);
         }
         if let Some(rest) = sessions.pause_left(&standing.shop) {
-            return Err(JobError::Snooze(rest));
+            return Err(JobError::Snooze(self.0.turns.of(id).after(rest)));
         }
-        let Some(_turn) = sessions.turn(&standing.shop) else { return Err(JobError::Snooze(TURN_REST)) };
+        let Some(_turn) = sessions.turn(&standing.shop) else {
+            return Err(JobError::Snooze(self.0.turns.of(id).after(TURN_REST)));
+        };
         let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
         if let Some((draft, since)) = order.standing.sought.clone() {
             return order.seek_address(&draft, since);

@@ -13,6 +13,8 @@
 //! Shopify works on a new draft for a while. One whose checkout has no address yet is `sent` at once, and the job goes on to ask for the
 //! address by the draft's id.
 //!
+//! Where orders come faster than they go, clients and shops take turns (`turns.rs`), and so do those who wait for Shopify's checkout.
+//!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
 //! without a thread (`waiting.rs`).
@@ -22,6 +24,7 @@ mod differences;
 mod job;
 mod rows;
 mod sessions;
+mod turns;
 mod unclear;
 mod waiting;
 
@@ -39,9 +42,11 @@ use crate::queue::{NewJob, Queue};
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sessions::Sessions;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use turns::Turns;
 use unclear::Unclear;
 use waiting::Waiting;
 
@@ -96,6 +101,7 @@ struct Parts {
     options: Option<Options>,
     sessions: Option<Sessions>,
     unclear: Unclear,
+    turns: Turns,
     waiting: Arc<Waiting>,
     figures: Figures,
     hasher: KeyedHasher,
@@ -153,8 +159,9 @@ impl Handover {
         subject: fn(&KeyedHasher, &ShopDomain) -> String,
     ) -> Self {
         let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
-        let (unclear, waiting, figures) = (Unclear::default(), Arc::default(), Figures::default());
-        let parts = Parts { options, sessions, unclear, waiting, figures, hasher, subject };
+        let (unclear, turns) = (Unclear::default(), Turns::default());
+        let (waiting, figures) = (Arc::default(), Figures::default());
+        let parts = Parts { options, sessions, unclear, turns, waiting, figures, hasher, subject };
         Self(Arc::new(parts))
     }
 
@@ -173,7 +180,7 @@ impl Handover {
         self.0.waiting.len()
     }
 
-    /// Writes the job that hands an order over, in the order's own transaction; nothing where no app is configured.
+    /// Writes the job that hands a client's order over, in the order's own transaction; nothing where no app is configured.
     ///
     /// # Errors
     /// As [`Queue::enqueue`].
@@ -183,14 +190,16 @@ impl Handover {
         now: DateTime<Utc>,
         queue: &Queue,
         shop: &ShopDomain,
+        client: IpAddr,
         order: DraftOrderId,
     ) -> Result<()> {
-        if self.0.options.is_none() {
-            return Ok(());
-        }
+        let Some(sessions) = &self.0.sessions else { return Ok(()) };
+        // Should the transaction be lost, an order stood in line that is none: no harm.
+        let place = self.0.turns.take(order, shop, client, sessions.uptime());
         let job = NewJob::new(DRAFT_ORDER_HANDOVER, json!({ ORDER_ID: order.to_string() }))
             .dedupe_key(self.dedupe_key(order))
-            .about((self.0.subject)(&self.0.hasher, shop));
+            .about((self.0.subject)(&self.0.hasher, shop))
+            .ahead(place.ahead());
         queue.enqueue(tx, now, job)?;
         Ok(())
     }
@@ -205,7 +214,7 @@ impl Handover {
     /// something to wait for, at once where there is not. `is_sent` is asked when the wait has begun, so that no end is missed.
     pub fn wait_then(&self, order: DraftOrderId, is_sent: impl FnOnce() -> bool, then: impl FnOnce() + Send + 'static) {
         let wait = self.0.options.as_ref().map_or(Duration::ZERO, |options| options.wait);
-        self.0.waiting.wait(order, wait, is_sent, Box::new(then));
+        self.0.waiting.wait(order, self.0.turns.of(order), wait, is_sent, Box::new(then));
     }
 
     /// Starts the thread that answers those who wait, until the returned value is dropped.

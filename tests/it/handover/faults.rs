@@ -324,7 +324,7 @@ fn a_shop_that_hangs_takes_one_thread_and_leaves_the_others_to_other_shops() {
 }
 
 /// A store that sells in `currency` at `price`: its domain and key.
-fn store_in(shop: &Shop, currency: &str, price: &str) -> (String, String) {
+pub(super) fn store_in(shop: &Shop, currency: &str, price: &str) -> (String, String) {
     let domain = format!("{}.myshopify.com", currency.to_lowercase());
     let ask = |method: &str, path: &str, body: &Value| {
         let answer = shop.fixture.admin(method, &format!("/admin/api/stores{path}"), Some(body));
@@ -421,7 +421,9 @@ fn a_shop_that_throttles_is_left_alone_by_all_its_orders() {
     let orders: Vec<String> = (0..5).map(|_| shop.order()).collect();
     shop.fixture.run_jobs();
     assert_eq!(shop.fake.creates(), 1, "the others wait without asking");
-    assert_eq!(shop.settle(), SECOND * 60);
+    // Each comes back in its place.
+    let passed = shop.settle();
+    assert!(passed >= SECOND * 60 && passed < SECOND * 60 + Duration::from_millis(20), "{passed:?}");
     orders.iter().for_each(|order| shop.assert_sent(order));
 }
 

@@ -6,6 +6,7 @@ mod crashes;
 mod differences;
 mod documents;
 mod erasure;
+mod fairness;
 mod fake;
 mod faults;
 mod rounds;

@@ -57,6 +57,7 @@ fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer
         if preview {
             return Ok(Err(Response::json(200, &documents::import(&import, None, scope))));
         }
+        site.app.disk.admit()?;
         let name = name.ok_or_else(|| {
             Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
         })?;
@@ -81,6 +82,7 @@ fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answe
             let response = Response::json(200, &documents::import(&import, Some(&current.matrix), scope));
             return Ok(Err(response.with_header("ETag", etag(current.version))));
         }
+        site.app.disk.admit()?;
         // What does not exist is told before what is wrong with the list for it.
         site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
         Ok(Ok((id, expected, scope, Edit { name, grid: Some(matrices::accept(import)?), ..Edit::default() })))
