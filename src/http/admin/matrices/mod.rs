@@ -58,8 +58,10 @@ fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Respons
 }
 
 fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let read =
-        store_of(site, &params).and_then(|store| Ok((store.scope(), grid::new_matrix(&request, store.scope())?)));
+    let read = store_of(site, &params).and_then(|store| {
+        site.app.disk.admit()?;
+        Ok((store.scope(), grid::new_matrix(&request, store.scope())?))
+    });
     let Some((answer, (scope, (name, matrix)))) = prepared(answer, read) else { return };
     let now = site.app.clock.now();
     let id = MatrixId::new(now, site.app.entropy.array());

@@ -65,6 +65,7 @@ fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer
             }
             return Ok(Err(Response::json(200, &document)));
         }
+        site.app.disk.admit()?;
         let name = name.ok_or_else(|| {
             Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
         })?;
@@ -94,6 +95,7 @@ fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answe
             let response = Response::json(200, &documents::import(&import, Some(&current.matrix), scope));
             return Ok(Err(response.with_header("ETag", etag(current.version))));
         }
+        site.app.disk.admit()?;
         // What does not exist is told before what is wrong with the list for it.
         site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
         let grid = matrices::accept(import)?;
