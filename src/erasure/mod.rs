@@ -64,12 +64,17 @@ pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
 
 /// The job that fulfils a request.
 pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
+    job_of(kind, id, shop).about(subject(hasher, shop))
+}
+
+/// The same, before anybody has said what it is about.
+pub fn job_of(kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
     let job_type = match kind {
         RequestKind::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
         RequestKind::CustomersRedact => CUSTOMER_REDACT,
         RequestKind::ShopRedact => SHOP_REDACT,
     };
-    NewJob::new(job_type, json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() })).about(subject(hasher, shop))
+    NewJob::new(job_type, json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
 }
 
 /// The open requests that no unfinished job sees to, oldest first.

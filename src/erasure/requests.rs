@@ -203,15 +203,56 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The open requests of one kind for a shop, oldest first.
-pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: RequestKind) -> db::Result<Vec<Request>> {
+/// Up to `limit` open requests of one kind for a shop, oldest first.
+pub(super) fn list_open(
+    connection: &Connection,
+    shop: &ShopDomain,
+    kind: RequestKind,
+    limit: usize,
+) -> db::Result<Vec<Request>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE shop = :shop AND type = :type AND processed_at IS NULL
-         ORDER BY id"
+         ORDER BY id LIMIT :limit"
     ))?;
-    let requests = statement.query_map(named_params! { ":shop": shop, ":type": kind.as_str() }, request_from_row)?;
+    let params = named_params! { ":shop": shop, ":type": kind.as_str(), ":limit": limit };
+    let requests = statement.query_map(params, request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The open request that asks for the same as one with this payload would. Without ids, only that of a whole shop is known to be
+/// the same: two customers of whom nothing is known may be two.
+///
+/// # Errors
+/// The database's.
+pub fn find_open_like(
+    connection: &Connection,
+    shop: &ShopDomain,
+    kind: RequestKind,
+    payload: &Json,
+) -> db::Result<Option<Request>> {
+    if kind != RequestKind::ShopRedact && payload.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Ok(None);
+    }
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests
+         WHERE shop = :shop AND type = :type AND processed_at IS NULL AND payload = :payload
+         LIMIT 1"
+    ))?;
+    let params = named_params! { ":shop": shop, ":type": kind.as_str(), ":payload": payload.to_string() };
+    Ok(statement.query_row(params, request_from_row).optional()?)
+}
+
+/// Notes that what an open request asks for has happened again, at `triggered_at`. It stays due when it was.
+///
+/// # Errors
+/// The database's.
+pub fn raise_triggered_at(tx: &Tx<'_>, id: RequestId, triggered_at: DateTime<Utc>) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests SET triggered_at = :triggered_at WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let changed = statement.execute(named_params! { ":triggered_at": Millis(triggered_at), ":id": id })?;
+    expect_one(changed, "erasure::requests::raise_triggered_at")
 }
 
 /// The report that fulfilled a data request.

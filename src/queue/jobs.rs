@@ -13,7 +13,7 @@ mod operators;
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use ends::{AfterFailure, COMPLETE, complete, fail, give_back};
-pub use forgetting::{each_finished, each_unfinished, forget, forget_finished};
+pub use forgetting::{ToForget, each_finished, each_unfinished, forget, list_to_forget};
 pub(super) use keeping::{Held, follow_clock, is_ahead_of_clock, list_held, renew_leases, rescue};
 pub use operators::{Counts, Filter, count_failed, counts, find, is_any_running, list, list_failed_since};
 pub(super) use operators::{cancel, retry};
@@ -35,11 +35,16 @@ pub(super) fn insert(
     max_attempts: u32,
     outside: bool,
 ) -> db::Result<Option<JobId>> {
+    let turn_at = match &job.subject {
+        Some(subject) if job.scheduled_at.is_none() => claims::turn(tx, now, subject, outside)?,
+        _ => None,
+    };
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
-             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, outside, dedupe_key, subject)
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, outside, dedupe_key, subject,
+             turn_at)
          VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :outside, :dedupe_key,
-             :subject)
+             :subject, :turn_at)
          ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
          DO NOTHING",
     )?;
@@ -54,6 +59,7 @@ pub(super) fn insert(
         ":outside": outside,
         ":dedupe_key": job.dedupe_key,
         ":subject": job.subject,
+        ":turn_at": turn_at.map(Millis),
     })?;
     if inserted == 1 {
         return Ok(None);

@@ -30,8 +30,8 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, counts, each_finished, each_unfinished, find, forget, forget_finished,
-    is_any_running, list, list_failed_since, next_due_at,
+    Counts, Filter, ToForget, count_failed, counts, each_finished, each_unfinished, find, forget, is_any_running, list,
+    list_failed_since, list_to_forget, next_due_at,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};
@@ -102,7 +102,7 @@ impl NewJob {
         self
     }
 
-    /// The same job with an opaque name of what it is about, by which [`forget`] finds it.
+    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());

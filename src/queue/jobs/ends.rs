@@ -58,7 +58,8 @@ pub(in crate::queue) fn fail(
     let rest = backoff::after_attempt(claim.attempt);
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'pending', scheduled_at = :scheduled_at, scheduled_from = :now, error = :error, rescues = 0,
+         SET status = 'pending', scheduled_at = :scheduled_at, scheduled_from = :now, turn_at = NULL, error = :error,
+             rescues = 0,
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
@@ -87,6 +88,7 @@ pub(in crate::queue) fn give_back(
          SET status = 'pending', attempts = attempts - 1,
              scheduled_at = coalesce(:scheduled_at, scheduled_at),
              scheduled_from = iif(:scheduled_at IS NULL, scheduled_from, :now),
+             turn_at = iif(:scheduled_at IS NULL, turn_at, NULL),
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;

@@ -1,6 +1,7 @@
 //! Erasure: what goes, what stays, who is stamped, and the proof.
 
 mod customers;
+mod floods;
 mod receipts;
 mod redacting;
 mod reinstalled;

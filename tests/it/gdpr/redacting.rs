@@ -80,7 +80,10 @@ fn a_job_enqueued_by_hand_with_only_a_shop_stamps_all_its_open_requests() {
         .app
         .db
         .write(move |tx| -> quotegrid::db::Result<()> {
-            tx.execute("UPDATE job_queue SET scheduled_at = scheduled_at + 1 WHERE id <> ?1", [by_hand.to_string()])?;
+            tx.execute(
+                "UPDATE job_queue SET scheduled_at = scheduled_at + 1, turn_at = NULL WHERE id <> ?1",
+                [by_hand.to_string()],
+            )?;
             Ok(())
         })
         .expect("writable");
@@ -90,7 +93,7 @@ fn a_job_enqueued_by_hand_with_only_a_shop_stamps_all_its_open_requests() {
         (load(&fixture, second).outcome, load(&fixture, second).deleted.is_empty()),
         (Some(Outcome::Erased), true)
     );
-    assert_eq!(load(&fixture, other).processed_at, None);
+    assert_eq!(load(&fixture, other).processed_at, None, "another shop's");
     assert_eq!(fixture.job(by_hand).payload, json!({}));
     fixture.advance(Duration::from_millis(1));
     fixture.run_jobs();
