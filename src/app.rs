@@ -10,7 +10,7 @@ use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::ShopRedact;
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
@@ -19,6 +19,7 @@ use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Ha
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
 use log::{debug, error};
+use rusqlite::Connection;
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -79,6 +80,11 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] db::OpenError),
+    /// The key that receipts name shops by is gone: with a new one, none of them could be told to be anybody's.
+    #[error(
+        "the database holds receipts of erasures, and the key of their hashes is gone from its table meta: somebody has changed it. Restore a backup; the receipts and this file are proof, keep them"
+    )]
+    KeyMissing,
     /// It opened, and its first statement failed.
     #[error("the database does not work: {0}")]
     Fault(#[from] db::Error),
@@ -113,6 +119,12 @@ impl App {
     pub fn open(options: Options) -> Result<Self, OpenError> {
         let Options { database, clock, entropy, handlers, worker, retention, alerts, handover } = options;
         let db = Db::open(&database)?;
+        let is_key_missing = |connection: &Connection| -> db::Result<bool> {
+            Ok(KeyedHasher::find(connection)?.is_none() && receipts::last(connection)? > 0)
+        };
+        if db.read(is_key_missing)? {
+            return Err(OpenError::KeyMissing);
+        }
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
         let registry = handlers

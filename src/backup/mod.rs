@@ -63,6 +63,9 @@ pub enum BackupError {
         /// How many receipts would be lost.
         receipts: i64,
     },
+    /// The backup has receipts without the key of their hashes.
+    #[error("the backup cannot be used: it holds receipts of erasures, and the key of their hashes is gone from it")]
+    KeyMissing,
     /// The database cannot be opened or locked.
     #[error(transparent)]
     Open(#[from] OpenError),

@@ -131,6 +131,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
     let app = App::open(options).map_err(|error| match error {
         AppError::Database(error) => BackupError::Unusable(error),
         AppError::Fault(error) => error.into(),
+        AppError::KeyMissing => BackupError::KeyMissing,
     })?;
     let mut report = Report::default();
     if let Some(current) = current {

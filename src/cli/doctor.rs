@@ -199,6 +199,9 @@ impl Report {
         if let Some((sequence, why)) = self.verification.chain.broken_at {
             problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
         }
+        for mismatch in &self.verification.mismatches {
+            problems.push(format!("mismatch in {}: {} ({} times)", mismatch.place, mismatch.what, mismatch.times));
+        }
         if self.duties.to_scrub_since.is_some_and(|since| now - since > UNSCRUBBED_TOO_LONG) {
             problems.push(
                 "erasures have waited for the scrub for over a day: no server is running, or another program keeps the WAL in use (a replicator, a sqlite3 shell that was left open?)".to_owned(),

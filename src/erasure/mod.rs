@@ -8,11 +8,13 @@
 //!
 //! A duty is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
 //! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
-//! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain and looks for leftovers.
+//! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain, compares it
+//! with the requests (`agreement.rs`) and looks for leftovers.
 //!
 //! Held here: rows and receipt are one transaction; a re-installed store is not erased by an older event; nothing of the shop
 //! stays but its domain in `gdpr_requests` and `webhook_deliveries`, and both go with retention.
 
+mod agreement;
 pub mod customer;
 pub mod receipts;
 pub mod requests;

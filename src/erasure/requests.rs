@@ -203,6 +203,25 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Calls `look` with every request, oldest first.
+pub(super) fn each(connection: &Connection, mut look: impl FnMut(&Request) -> db::Result<()>) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests ORDER BY id"))?;
+    for request in statement.query_map((), request_from_row)? {
+        look(&request?)?;
+    }
+    Ok(())
+}
+
+/// Whether a request says that this shop was erased.
+pub(super) fn is_shop_erased(connection: &Connection, shop: &ShopDomain) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM gdpr_requests
+         WHERE shop = :shop AND type = 'SHOP_REDACT' AND processed_at IS NOT NULL
+           AND (outcome = 'erased' OR outcome = 'nothing_held')",
+    )?;
+    Ok(statement.exists(named_params! { ":shop": shop })?)
+}
+
 /// Up to `limit` open requests of one kind for a shop, oldest first.
 pub(super) fn list_open(
     connection: &Connection,
