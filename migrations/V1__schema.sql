@@ -265,7 +265,7 @@ CREATE TABLE gdpr_requests (
 -- With the payload, so that the open request that a delivery repeats is one look away, however many are open.
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at, payload);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
 
 -- The proof: append-only, each row holds the hash of the row before it. Nothing here names a person or a shop.

@@ -18,7 +18,7 @@ use crate::orders::Orders;
 use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Handover};
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
-use log::{debug, error};
+use log::{debug, error, warn};
 use rusqlite::Connection;
 use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -281,7 +281,11 @@ impl App {
         let (running, attended) = self.start_workers(workers)?;
         let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
-        let scrub = keep_going("scrub", stop.clone(), move |_stop| scrubber.run(&until))?;
+        let db = self.db.clone();
+        let scrub = keep_going("scrub", stop.clone(), move |_stop| {
+            tell_of_lost_duties(&db);
+            scrubber.run(&until);
+        })?;
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
@@ -306,6 +310,15 @@ impl App {
 
 /// How long a loop in the background rests after it has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// Says which duties nobody sees to. Beside the start, for it looks at every job that waits.
+fn tell_of_lost_duties(db: &Db) {
+    match db.read(erasure::list_without_job) {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
+        Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
+    }
+}
 
 /// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
 /// scrubbed would look as if all were well.

@@ -10,11 +10,13 @@ use super::unfinished::RESTORING;
 use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
+use crate::db::Synchronous;
 use crate::db::copy;
 use crate::db::exclusive::Exclusive;
 use crate::db::{self, OpenError};
 use crate::domain::ids::ShopDomain;
 use crate::entropy::Entropy;
+use crate::erasure::scrub::{Cleaned, Scrubbed};
 use crate::erasure::{self, receipts, requests, shop, subject_hash};
 use crate::error::Error;
 use crate::intake::deliveries;
@@ -148,9 +150,17 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         }
     }
     report.jobs = enqueue_missing(&app)?;
-    // So that the proof is whole before anyone sees the file.
-    app.scrubber().scrub_all()?;
-    Ok(report)
+    // Always, for what was taken over may say that it is erased from the files, and the copy's bytes are the backup's. So that the
+    // proof is whole before anyone sees the file, what waits is stamped too.
+    let cleaned = app.scrubber().clean()?;
+    let scrubbed = app.scrubber().scrub_all()?;
+    drop(app);
+    match cleaned {
+        Cleaned::Clean => {}
+        Cleaned::Unchecked => db::rewrite(copy, Synchronous::Full).map_err(BackupError::Unusable)?,
+        Cleaned::Busy => return Err(BackupError::NotScrubbed),
+    }
+    if scrubbed == Scrubbed::Busy { Err(BackupError::NotScrubbed) } else { Ok(report) }
 }
 
 /// Both chains must begin alike, or one of them would be lost.
@@ -239,7 +249,9 @@ fn enqueue_missing(app: &App) -> Result<usize, BackupError> {
     let (queue, hasher, now, count) = (app.queue.clone(), app.hasher.clone(), app.clock.now(), missing.len());
     app.db.write(move |tx| -> Result<(), Error> {
         for request in missing {
-            queue.enqueue(tx, now, erasure::job_for(&hasher, request.kind, request.id, &request.shop))?;
+            let job = erasure::job_for(&hasher, request.kind, request.id, &request.shop);
+            // The delivery names a job that stayed behind.
+            queue.enqueue(tx, now, job.dedupe_key(erasure::job_key(request.id)))?;
         }
         Ok(())
     })?;

@@ -61,12 +61,17 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     let mut options = options(database, Schema::MustBeCurrent);
     options.retention = args.upkeep.retention();
     options.handover = args.shopify.handover()?;
+    let mut rewritten = Vec::new();
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
-        drop(App::open(super::options(database, Schema::MustBeCurrent))?);
+        let app = App::open(super::options(database, Schema::MustBeCurrent))?;
+        rewritten = app.scrubber().waiting()?;
+        drop(app);
         db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
     }
     let app = App::open(options)?;
+    // What was deleted before is not in the new file, whatever this build of SQLite can look at.
+    app.scrubber().stamp(&rewritten)?;
     let report = Report::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
@@ -85,6 +90,7 @@ struct Report {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: Duties,
     failed_duty_jobs: u64,
+    duties_without_job: usize,
     handover: Handovers,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
@@ -126,7 +132,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, duties_without_job, last_webhook_at) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -134,6 +140,7 @@ impl Report {
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
                     requests::duties(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
+                    erasure::list_without_job(connection)?.len(),
                     intake::last_received_at(connection)?,
                 ))
             })?;
@@ -150,6 +157,7 @@ impl Report {
             oldest_due_at,
             duties,
             failed_duty_jobs,
+            duties_without_job,
             handover: Handovers::look(app)?,
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
@@ -173,6 +181,9 @@ impl Report {
             problems.push(format!(
                 "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
             ));
+        }
+        if self.duties_without_job > 0 {
+            problems.push(erasure::without_job_problem(self.duties_without_job));
         }
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
@@ -260,6 +271,7 @@ impl Report {
                 "waitingForScrub": self.duties.to_scrub,
                 "nextDueAt": optional_instant(self.duties.next_due_at),
                 "failedJobs": self.failed_duty_jobs,
+                "withoutJob": self.duties_without_job,
             },
             "handover": {
                 "configured": self.handover.is_configured,

@@ -368,22 +368,40 @@ pub(super) fn stamp(
     expect_one(statement.execute(params)?, "erasure::requests::stamp")
 }
 
-/// Which requests wait for the scrub. Apart, so that a test can look at its plan.
-pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
-     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+/// A request whose rows are gone and whose bytes may not be.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub(super) id: RequestId,
+    pub(super) shop: ShopDomain,
+    pub(super) kind: RequestKind,
+}
+
+/// Which requests of a kind wait for the scrub. Apart, so that a test can look at its plan.
+pub(super) const TO_SCRUB: &str = "SELECT id, shop, type FROM gdpr_requests
+     WHERE type = :type AND processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
      ORDER BY processed_at LIMIT :limit";
 
-/// Requests whose rows are gone and whose bytes may not be, oldest first.
-pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<RequestId>> {
+/// Requests whose rows are gone and whose bytes may not be: those of shops first, each kind oldest first.
+pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<Waiting>> {
     let mut statement = connection.prepare_cached(TO_SCRUB)?;
-    let ids = statement.query_map(named_params! { ":limit": limit }, |row| row.get("id"))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+    let mut waiting = Vec::new();
+    for kind in [RequestKind::ShopRedact, RequestKind::CustomersRedact, RequestKind::CustomersDataRequest] {
+        let params = named_params! { ":type": kind.as_str(), ":limit": limit - waiting.len() };
+        let found = statement.query_map(params, |row| {
+            Ok(Waiting { id: row.get("id")?, shop: row.get("shop")?, kind: row.get("type")? })
+        })?;
+        waiting.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(waiting)
 }
 
 /// How many requests wait for the scrub.
 pub(super) fn count_to_scrub(connection: &Connection) -> db::Result<u64> {
-    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM ({TO_SCRUB})"))?;
-    Ok(statement.query_row(named_params! { ":limit": -1 }, |row| row.get(0))?)
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM gdpr_requests
+         WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'",
+    )?;
+    Ok(statement.query_row((), |row| row.get(0))?)
 }
 
 /// Whether any request of this shop is open or waits for the scrub.

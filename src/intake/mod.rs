@@ -222,7 +222,7 @@ impl Arrival {
                 let mut job = NewJob::new(job_type, payload_of_job).about(subject);
                 if webhook_id.is_none() {
                     // What repeats it finds its job by this; of the others, by their delivery.
-                    job = job.dedupe_key(job_key(request));
+                    job = job.dedupe_key(erasure::job_key(request));
                 }
                 let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
                 requests::insert(tx, request, now, &new)?;
@@ -261,15 +261,11 @@ fn repeat(
         Some(job) => Err(Stop::Duplicate(Some(job))),
         // Called off, given up, or gone: the duty is still there. One such job at a time.
         None => {
-            let job = erasure::job_of(open.kind, open.id, &open.shop).about(subject).dedupe_key(job_key(open.id));
+            let job =
+                erasure::job_of(open.kind, open.id, &open.shop).about(subject).dedupe_key(erasure::job_key(open.id));
             Ok(Outcome::Duplicate(Some(queue.enqueue(tx, now, job)?)))
         }
     }
-}
-
-/// The dedupe key of a job for a request.
-fn job_key(request: RequestId) -> String {
-    format!("request:{request}")
 }
 
 fn uninstall(tx: &Tx<'_>, shop: &ShopDomain, triggered_at: DateTime<Utc>, now: DateTime<Utc>) -> db::Result<()> {

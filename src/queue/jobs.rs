@@ -13,7 +13,9 @@ mod operators;
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use ends::{AfterFailure, COMPLETE, complete, fail, give_back};
-pub use forgetting::{ToForget, each_finished, each_unfinished, forget, list_to_forget};
+pub use forgetting::{
+    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,
+};
 pub(super) use keeping::{Held, follow_clock, is_ahead_of_clock, list_held, renew_leases, rescue};
 pub use operators::{Counts, Filter, count_failed, counts, find, is_any_running, list, list_failed_since};
 pub(super) use operators::{cancel, retry};

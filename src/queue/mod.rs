@@ -30,8 +30,8 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, ToForget, count_failed, counts, each_finished, each_unfinished, find, forget, is_any_running, list,
-    list_failed_since, list_to_forget, next_due_at,
+    Counts, Filter, Mentions, ToForget, change_texts, count_failed, counts, each_finished, each_unfinished, find,
+    forget, is_any_running, list, list_failed_since, list_mentions, list_to_forget, next_due_at,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};

@@ -99,33 +99,111 @@ fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
     }
 }
 
-/// Calls `look` with the texts of every finished job: its payload and, where there is one, its error.
+/// The next jobs of all, [`TEXTS_LOOK`] at once, that have `needle` in any of their texts.
+#[derive(Debug, Clone)]
+pub struct Mentions {
+    /// Them, with all their texts in one.
+    pub jobs: Vec<(JobId, String)>,
+    /// Behind which the next look begins; `None`: that was all.
+    pub until: Option<JobId>,
+}
+
+/// Jobs that one look goes through: a few milliseconds of a reader's time.
+const TEXTS_LOOK: usize = 2_000;
+
+/// All texts of a job: what an enqueuer may have written anything into, and what went wrong.
+const TEXTS: &str = "type || ' ' || payload || ' ' || coalesce(dedupe_key, '') || ' ' || coalesce(error, '') || ' ' ||
+     coalesce((SELECT group_concat(job_attempts.error, ' ') FROM job_attempts WHERE job_id = job_queue.id), '')";
+
+/// Looks behind `after` for jobs with `needle` in their texts, in any case. Of the types `known`, whose handlers leave nothing in a
+/// completed job, those are passed over, and so are waiting ones that are about a subject, by which they are found.
+///
+/// # Errors
+/// The database's.
+pub fn list_mentions(
+    connection: &Connection,
+    needle: &str,
+    known: &[&str],
+    after: Option<JobId>,
+) -> db::Result<Mentions> {
+    let mut last = connection.prepare_cached(
+        "SELECT id FROM job_queue WHERE (:after IS NULL OR id > :after) ORDER BY id LIMIT 1 OFFSET :look",
+    )?;
+    let until: Option<JobId> =
+        last.query_row(named_params! { ":after": after, ":look": TEXTS_LOOK - 1 }, |row| row.get("id")).optional()?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id, {TEXTS} AS texts FROM job_queue
+         WHERE (:after IS NULL OR id > :after) AND (:until IS NULL OR id <= :until)
+           AND NOT (status = 'completed' AND instr(:known, ' ' || type || ' ') > 0)
+           AND (subject IS NULL OR status NOT IN ('pending', 'processing'))
+           AND {TEXTS} LIKE '%' || :needle || '%'
+         ORDER BY id"
+    ))?;
+    let known = format!(" {} ", known.join(" "));
+    let params = named_params! { ":after": after, ":until": until, ":known": known, ":needle": needle };
+    let jobs = statement.query_map(params, |row| Ok((row.get("id")?, row.get("texts")?)))?;
+    Ok(Mentions { jobs: jobs.collect::<rusqlite::Result<_>>()?, until })
+}
+
+/// Puts what `change` makes of each text in the place of the texts of a job. A dedupe key that is changed goes: two that become the
+/// same are not the same.
+///
+/// # Errors
+/// The database's, and those of `change`.
+pub fn change_texts(tx: &Tx<'_>, id: JobId, change: impl Fn(&str) -> db::Result<String>) -> db::Result<()> {
+    let mut look = tx.prepare_cached("SELECT type, payload, error, dedupe_key FROM job_queue WHERE id = :id")?;
+    let texts = look.query_row(named_params! { ":id": id }, |row| {
+        let text = |name| row.get::<_, Option<String>>(name);
+        Ok((row.get::<_, String>("type")?, row.get::<_, String>("payload")?, text("error")?, text("dedupe_key")?))
+    });
+    let Some((job_type, payload, error, key)) = texts.optional()? else { return Ok(()) };
+    let changed_type = change(&job_type)?;
+    let key = match key {
+        Some(key) if changed_type == job_type && change(&key)? == key => Some(key),
+        _ => None,
+    };
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET type = :type, payload = :payload, error = :error, dedupe_key = :dedupe_key WHERE id = :id",
+    )?;
+    let params = named_params! {
+        ":type": changed_type,
+        ":payload": change(&payload)?,
+        ":error": error.map(|error| change(&error)).transpose()?,
+        ":dedupe_key": key,
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "queue::jobs::change_texts")?;
+    attempts::change_errors(tx, id, change)
+}
+
+/// Calls `look` with the texts of every finished job.
 ///
 /// # Errors
 /// The database's, and those of `look`.
 pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str) -> db::Result<()>) -> db::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT status, payload || ' ' || coalesce(error, '') AS text FROM job_queue
-         WHERE status NOT IN ('pending', 'processing')",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT status, {TEXTS} AS texts FROM job_queue
+         WHERE status NOT IN ('pending', 'processing')"
+    ))?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        look(row.get("status")?, row.get_ref("text")?.as_str().map_err(rusqlite::Error::from)?)?;
+        look(row.get("status")?, row.get_ref("texts")?.as_str().map_err(rusqlite::Error::from)?)?;
     }
     Ok(())
 }
 
-/// Calls `look` with the payload of every unfinished job of these types.
+/// Calls `look` with type and payload of every unfinished job of these types.
 ///
 /// # Errors
 /// The database's.
-pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&Value)) -> db::Result<()> {
+pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&str, &Value)) -> db::Result<()> {
     let mut statement =
         connection.prepare_cached("SELECT type, payload FROM job_queue WHERE status IN ('pending', 'processing')")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        if types.contains(&row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?) {
-            look(&row.get("payload")?);
+        let job_type = row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?;
+        if types.contains(&job_type) {
+            look(job_type, &row.get("payload")?);
         }
     }
     Ok(())

@@ -2,6 +2,7 @@
 
 mod customers;
 mod floods;
+mod mentions;
 mod receipts;
 mod redacting;
 mod reinstalled;

@@ -207,7 +207,7 @@ fn erasure_finds_its_rows_by_index() {
         "SELECT store_id, product_id FROM product_matrices WHERE store_id = 's' LIMIT 1",
         "SELECT id, status, payload FROM job_queue WHERE subject = 's' AND id <> 'j'",
         "SELECT id FROM gdpr_requests WHERE shop = 's' AND type = 'SHOP_REDACT' AND processed_at IS NULL",
-        "SELECT id FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
+        "SELECT id FROM gdpr_requests WHERE type = 'SHOP_REDACT' AND processed_at IS NOT NULL AND erased_at IS NULL
              AND outcome <> 'superseded_by_reinstall' ORDER BY processed_at LIMIT 10",
         "SELECT 1 FROM erasure_receipts WHERE subject_hash = x'00' AND type = 'SHOP_REDACT'",
     ] {

@@ -114,7 +114,13 @@ impl Model {
             request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
         };
         let mut waiting: Vec<usize> = (0..self.requests.len()).filter(|id| waits(&self.requests[*id])).collect();
-        waiting.sort_by_key(|id| (self.requests[*id].processed_at, *id));
+        // Shops first.
+        let rank = |kind| match kind {
+            Kind::ShopRedact => 0,
+            Kind::CustomersRedact => 1,
+            Kind::DataRequest => 2,
+        };
+        waiting.sort_by_key(|id| (rank(self.requests[*id].kind), self.requests[*id].processed_at, *id));
         for id in &waiting {
             let created_at = self.now;
             let request = &mut self.requests[*id];

@@ -141,6 +141,7 @@ impl Model {
         let index = held.job;
         let job = &mut self.jobs[index];
         (job.status, job.processed_at, job.has_error, job.rescues) = (Status::Completed, Some(now), false, 0);
+        job.key = None;
         job.payload = match job.what {
             What::Duty(_, Some(request)) => Payload::Request(request),
             _ => Payload::Empty,
