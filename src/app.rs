@@ -9,7 +9,7 @@ use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::scrub::Scrubber;
-use crate::erasure::shop::ShopRedact;
+use crate::erasure::shop::{Gone, ShopRedact};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
@@ -127,14 +127,19 @@ impl App {
         }
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
+        let pricing = Arc::new(Pricing::new(&db)?);
+        let (prices, sessions) = (pricing.clone(), handover.clone());
+        let gone: Gone = Arc::new(move |store, shop| {
+            prices.forget_store(store);
+            sessions.forget_shop(shop);
+        });
         let registry = handlers
-            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
+            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()).telling(gone))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
             .with(DRAFT_ORDER_HANDOVER, HandOver::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
-        let pricing = Arc::new(Pricing::new(&db)?);
         Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, worker, retention, alerts })
     }
 

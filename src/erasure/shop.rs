@@ -32,16 +32,27 @@ const FORGET_LOOK: usize = 1_000;
 /// Requests that one closing transaction fulfils: each is a stamp and a receipt. Those beyond have jobs of their own.
 const CLOSED_AT_ONCE: usize = 100;
 
+/// What is told of a store that is gone, so that it is gone from this process's memory as well.
+pub type Gone = Arc<dyn Fn(StoreId, &ShopDomain) + Send + Sync>;
+
 /// Erases a store.
 pub struct ShopRedact {
     hasher: KeyedHasher,
     entropy: Arc<dyn Entropy>,
+    gone: Option<Gone>,
 }
 
 impl ShopRedact {
     /// A handler that names shops in receipts by `hasher`.
     pub fn new(hasher: KeyedHasher, entropy: Arc<dyn Entropy>) -> Self {
-        Self { hasher, entropy }
+        Self { hasher, entropy, gone: None }
+    }
+
+    /// The same handler, which calls `gone` once a store's erasure is committed.
+    #[must_use]
+    pub fn telling(mut self, gone: Gone) -> Self {
+        self.gone = Some(gone);
+        self
     }
 }
 
@@ -95,7 +106,15 @@ impl Handler for ShopRedact {
             forgotten_until,
         };
         let keep = request.map_or_else(|| json!({}), |id| json!({ REQUEST_ID: id.to_string() }));
-        Ok(Finish::with(move |tx, now| closing.commit(tx, now, request)).keeping(keep))
+        let gone = self.gone.clone();
+        let effects = move |tx: &Tx<'_>, now| {
+            if let (Some(gone), Erasing::Store(store)) = (gone, closing.target) {
+                let shop = closing.shop.clone();
+                tx.after_commit(move || gone(store, &shop));
+            }
+            closing.commit(tx, now, request)
+        };
+        Ok(Finish::with(effects).keeping(keep))
     }
 
     fn max_attempts(&self) -> u32 {
