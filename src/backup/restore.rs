@@ -16,6 +16,7 @@ use crate::db::exclusive::Exclusive;
 use crate::db::{self, OpenError};
 use crate::domain::ids::ShopDomain;
 use crate::entropy::Entropy;
+use crate::erasure::receipts::ReceiptKind;
 use crate::erasure::scrub::{Cleaned, Scrubbed};
 use crate::erasure::{self, receipts, requests, shop, subject_hash};
 use crate::error::Error;
@@ -141,6 +142,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         refuse_other_chain(&app, current, known, &what.database)?;
         report.receipts = adopt_receipts(&app, current, known)?;
         report.requests = adopt_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::adopt)?;
+        settle_proved(&app)?;
         report.deliveries = adopt_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::adopt)?;
         report.withdrawals = adopt_withdrawals(&app, current)?;
         for shop in come_back(&app, current, known)? {
@@ -209,6 +211,19 @@ fn adopt_rows<R: Send + Sync + 'static>(
         adopted += count;
         last = page.pop();
     }
+}
+
+/// What is open in the backup and was fulfilled, and pruned, since: only the receipts know of it.
+fn settle_proved(app: &App) -> Result<(), BackupError> {
+    for request in app.db.read(requests::list_all_open)? {
+        let subject = subject_hash(&app.hasher, &request.shop);
+        let found = app.db.read(|connection| receipts::list_of_request(connection, &subject, request.id))?;
+        let of = |kind: ReceiptKind| found.iter().find(|receipt| receipt.kind == kind.as_str()).cloned();
+        if let (Some(erased), Some(verified)) = (of(ReceiptKind::Erased), of(ReceiptKind::Verified)) {
+            app.db.write(move |tx| requests::settle_by(tx, request.id, &erased, &verified))?;
+        }
+    }
+    Ok(())
 }
 
 /// What was withdrawn stays so: a store's permission, a key's.

@@ -88,7 +88,7 @@ fn forget_finished(db: &Db, about: &str, now: DateTime<Utc>) -> db::Result<()> {
 /// Where a text names one of these shops, and not a living one whose name ends like it.
 fn mentions(connection: &Connection, text: &str, shops: &HashSet<ShopDomain>) -> db::Result<Vec<Range<usize>>> {
     let mut found = Vec::new();
-    for (run, domains) in domains(text) {
+    for Run { run, domains } in domains(text) {
         for (at, domain) in domains {
             if stores::find(connection, &domain)?.is_some() {
                 break;
@@ -114,17 +114,26 @@ fn without(connection: &Connection, text: &str, shops: &HashSet<ShopDomain>) -> 
     Ok(left)
 }
 
-/// Each run of name characters in a text that ends in the suffix of a shop's domain, with every domain that may be meant by it: longer
-/// ones first, for what stands before a name may look like one too.
-fn domains(text: &str) -> Vec<(Range<usize>, Vec<(usize, ShopDomain)>)> {
+/// What may be the name of a shop.
+struct Run {
+    /// Where it stands.
+    run: Range<usize>,
+    /// Every domain that may be meant by its end, with where that begins; longer ones first.
+    domains: Vec<(usize, ShopDomain)>,
+}
+
+/// Each run of name characters in a text that ends in the suffix of a shop's domain: what stands before
+/// a name may look like one too.
+fn domains(text: &str) -> Vec<Run> {
     let lower = text.to_ascii_lowercase();
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
     let mut found = Vec::new();
     for (at, suffix) in lower.match_indices(SHOP_SUFFIX) {
         let name = lower.as_bytes()[..at].iter().rev().take_while(|byte| is_name(byte)).count();
         let run = at - name..at + suffix.len();
-        let domains = run.clone().take(name).filter_map(|from| Some((from, lower[from..run.end].parse().ok()?)));
-        found.push((run.clone(), domains.collect()));
+        let parsed = run.clone().take(name).filter_map(|from| Some((from, lower[from..run.end].parse().ok()?)));
+        let domains = parsed.collect();
+        found.push(Run { run, domains });
     }
     found
 }

@@ -26,7 +26,8 @@ pub enum ReceiptKind {
 }
 
 impl ReceiptKind {
-    pub(super) fn as_str(self) -> &'static str {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Erased => "erased",
             Self::Verified => "verified",
@@ -249,7 +250,10 @@ pub fn walk(connection: &Connection) -> db::Result<Chain> {
 }
 
 /// The receipts of one request of a shop, in order.
-pub(super) fn list_of_request(
+///
+/// # Errors
+/// The database's.
+pub fn list_of_request(
     connection: &Connection,
     subject_hash: &[u8; 32],
     request: RequestId,

@@ -1,6 +1,7 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
 use super::DUTY;
+use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
@@ -330,6 +331,27 @@ pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
            AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
     ))?;
     Ok(statement.execute(params_from_iter(&row.0))? == 1)
+}
+
+/// Marks an open request as what its receipts prove: it was fulfilled, erased from the files and pruned in the copy of this database
+/// that the receipts came from.
+///
+/// # Errors
+/// The database's.
+pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receipt) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests
+         SET processed_at = :processed_at, outcome = :outcome, deleted = :deleted, payload = '{}', erased_at = :erased_at
+         WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let params = named_params! {
+        ":processed_at": Millis(erased.created_at),
+        ":outcome": erased.outcome,
+        ":deleted": erased.counts,
+        ":erased_at": Millis(verified.created_at),
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "erasure::requests::settle_by")
 }
 
 /// Every open request, oldest first.

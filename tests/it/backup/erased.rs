@@ -199,3 +199,21 @@ fn a_copy_is_scrubbed_although_nothing_in_it_waits_for_the_scrub() {
     assert_eq!(one::<u64>(&app, "SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 1);
     assert_clean(&app);
 }
+
+#[test]
+fn a_duty_that_was_fulfilled_and_pruned_since_the_backup_is_not_proved_twice() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "gone");
+    house.pass_a_minute();
+    deliver(&app, Topic::ShopRedact, Notice::ShopRedact, "gone", "1");
+    house.back_up();
+    assert_eq!(run_all(&app), 1);
+    app.db.write(|tx| -> db::Result<_> { Ok(tx.execute("DELETE FROM gdpr_requests", ())?) }).expect("pruned");
+    drop(app);
+    house.restore().expect("restored");
+    let app = house.open();
+    run_all(&app);
+    assert!(!has_store(&app, "gone"));
+    assert_clean(&app);
+}
