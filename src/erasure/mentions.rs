@@ -69,7 +69,13 @@ fn forget_finished(db: &Db, about: &str, now: DateTime<Utc>) -> db::Result<()> {
             let mut finished: Vec<JobId> = Vec::new();
             for id in &found.ids {
                 let job = queue::find(connection, *id)?;
-                finished.extend(job.filter(|job| job.processed_at.is_some()).map(|job| job.id));
+                // Which request it fulfilled says nothing of the shop.
+                let says_more = |job: &queue::Job| {
+                    let members = job.payload.as_object();
+                    job.error.is_some()
+                        || members.is_none_or(|members| members.keys().any(|key| key != super::REQUEST_ID))
+                };
+                finished.extend(job.filter(|job| job.processed_at.is_some() && says_more(job)).map(|job| job.id));
             }
             Ok((finished, found))
         })?;

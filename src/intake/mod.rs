@@ -33,7 +33,7 @@ pub enum Outcome {
     /// It is durable, with this job where it asks for one.
     Accepted(Option<JobId>),
     /// It came before, or asks for what an open request asks for already, and led to this job where it asked for one. Nothing was
-    /// written, but that the open request's event has happened again, and a job for it where it had lost its own.
+    /// written but its delivery, when the open request's event happened last, and a job for it where it had lost its own.
     Duplicate(Option<JobId>),
     /// Its topic means nothing here. Nothing was written.
     Ignored,
@@ -211,7 +211,16 @@ impl Arrival {
             // Whoever replays a signed body under ever new ids adds nothing to what is open.
             let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, id)).transpose()?;
             let job = first.unwrap_or(known).flatten();
-            return repeat(tx, queue, now, &open, job, triggered_at, subject);
+            if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
+                return Err(Stop::Duplicate(job));
+            }
+            let job = Some(repeat(tx, queue, now, &open, job, triggered_at, subject)?);
+            if known.is_none() {
+                // Acknowledged, so it is known from now on, also when the request is closed.
+                let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
+                deliveries::insert(tx, now, &delivery)?;
+            }
+            return Ok(Outcome::Duplicate(job));
         }
         if let Some(job) = known {
             return Err(Stop::Duplicate(job));
@@ -250,22 +259,22 @@ fn repeat(
     job: Option<JobId>,
     triggered_at: DateTime<Utc>,
     subject: String,
-) -> Result<Outcome, Stop> {
-    let is_later = open.kind == RequestKind::ShopRedact && triggered_at > open.triggered_at;
-    if is_later {
+) -> Result<JobId, Stop> {
+    if open.kind == RequestKind::ShopRedact && triggered_at > open.triggered_at {
         requests::raise_triggered_at(tx, open.id, triggered_at)?;
     }
-    let job = job.map(|id| find_job(tx, id)).transpose()?.flatten();
-    match job.filter(|job| job.processed_at.is_none()).map(|job| job.id) {
-        Some(job) if is_later => Ok(Outcome::Duplicate(Some(job))),
-        Some(job) => Err(Stop::Duplicate(Some(job))),
+    match job {
+        Some(job) if is_unfinished(tx, job)? => Ok(job),
         // Called off, given up, or gone: the duty is still there. One such job at a time.
-        None => {
-            let job =
-                erasure::job_of(open.kind, open.id, &open.shop).about(subject).dedupe_key(erasure::job_key(open.id));
-            Ok(Outcome::Duplicate(Some(queue.enqueue(tx, now, job)?)))
+        _ => {
+            let job = erasure::job_of(open.kind, open.id, &open.shop);
+            Ok(queue.enqueue(tx, now, job.about(subject).dedupe_key(erasure::job_key(open.id)))?)
         }
     }
+}
+
+fn is_unfinished(tx: &Tx<'_>, job: JobId) -> db::Result<bool> {
+    Ok(find_job(tx, job)?.is_some_and(|job| job.processed_at.is_none()))
 }
 
 fn uninstall(tx: &Tx<'_>, shop: &ShopDomain, triggered_at: DateTime<Utc>, now: DateTime<Utc>) -> db::Result<()> {

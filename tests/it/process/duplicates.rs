@@ -22,7 +22,7 @@ fn deliveries_repeated_at_the_same_instant_on_two_servers_become_one_job_each_an
         fill(&mut machine.connection(), &format!("twin-{number}.myshopify.com"), "twin-mark");
     }
     let hooks: Vec<Hook> = (0..HOOKS)
-        .map(|number| Hook::new(DUTIES[number % 3].clone(), &format!("twin-{}.myshopify.com", number % 4)))
+        .map(|number| Hook::new(DUTIES[number % 3].clone(), &format!("twin-{number}.myshopify.com")))
         .collect();
     let (ledger, barrier, done) = (Ledger::default(), Barrier::new(2 * CONNECTIONS), AtomicBool::new(false));
     let (machine, hooks) = (&machine, &hooks);

@@ -3,7 +3,7 @@
 use super::Model;
 use super::runs::Target;
 use crate::model::ops::{Answer, Kind};
-use crate::model::rows::{Payload, Receipt, Request, Status, What};
+use crate::model::rows::{Job, Payload, Receipt, Request, Status, What};
 
 impl Model {
     pub(super) fn redact(
@@ -109,6 +109,18 @@ impl Model {
         last
     }
 
+    /// What finished after the erasure had looked at it, and says something, forgets it before the scrub stamps anything.
+    fn forget_late(&mut self, shop: usize) {
+        let says_something = |job: &Job| job.payload == Payload::Whole || job.has_error;
+        let is_late = |job: &Job| job.shop == Some(shop) && !job.is_unfinished() && says_something(job);
+        for job in self.jobs.iter_mut().filter(|job| is_late(job)) {
+            (job.payload, job.has_error, job.key) = (Payload::Empty, false, None);
+            for attempt in &mut job.history {
+                attempt.has_error = false;
+            }
+        }
+    }
+
     pub(super) fn scrub(&mut self) -> Answer {
         let waits = |request: &Request| {
             request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
@@ -121,6 +133,12 @@ impl Model {
             Kind::DataRequest => 2,
         };
         waiting.sort_by_key(|id| (rank(self.requests[*id].kind), self.requests[*id].processed_at, *id));
+        for id in &waiting {
+            let Request { kind, shop, .. } = self.requests[*id];
+            if kind == Kind::ShopRedact && !self.stores.contains_key(&shop) {
+                self.forget_late(shop);
+            }
+        }
         for id in &waiting {
             let created_at = self.now;
             let request = &mut self.requests[*id];

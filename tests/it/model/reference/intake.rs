@@ -87,7 +87,11 @@ impl Model {
             Hook::Uninstalled => None,
         };
         if let Some(request) = kind.and_then(|kind| self.open(kind, shop).first().copied()) {
-            return self.repeat(hook, request, known, triggered_at);
+            let job = self.repeat(hook, request, known, triggered_at);
+            if known.is_none() {
+                self.deliveries.insert((hook, key), (shop, self.now, Some(job)));
+            }
+            return Answer::Duplicate(Some(job));
         }
         if let Some(job) = known {
             return Answer::Duplicate(job);
@@ -110,7 +114,8 @@ impl Model {
     }
 
     /// What asks for the same as an open request: a later event counts, and a job that was lost is made again.
-    fn repeat(&mut self, hook: Hook, request: usize, known: Option<Option<usize>>, triggered_at: i64) -> Answer {
+    fn repeat(&mut self, hook: Hook, request: usize, known: Option<Option<usize>>, triggered_at: i64) -> usize {
+        let before = self.requests[request].triggered_at;
         let open = &mut self.requests[request];
         let (kind, shop, delivery) = (open.kind, open.shop, open.delivery);
         if kind == Kind::ShopRedact {
@@ -121,15 +126,18 @@ impl Model {
             None => known.flatten(),
         };
         if let Some(job) = job.filter(|job| self.jobs[*job].is_unfinished()) {
-            return Answer::Duplicate(Some(job));
+            if known.is_some() {
+                // Nothing is written.
+                self.requests[request].triggered_at = before;
+            }
+            return job;
         }
         let key = key_of(request);
         let again = |job: &Job| job.key == key && job.job_type() == kind.job_type() && job.is_unfinished();
-        let job = match self.jobs.iter().position(again) {
+        match self.jobs.iter().position(again) {
             Some(job) => job,
             None => self.insert(What::Duty(kind, Some(request)), Some(shop), key, None, 40),
-        };
-        Answer::Duplicate(Some(job))
+        }
     }
 
     pub(super) fn request(
