@@ -262,8 +262,8 @@ CREATE TABLE gdpr_requests (
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
--- With the payload, so that the open request that a delivery repeats is one look away, however many are open.
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at, payload);
+-- With processed_at, so that the open request that a delivery repeats is one look away, however many were fulfilled.
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';

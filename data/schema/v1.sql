@@ -235,7 +235,7 @@ BEGIN
 END;
 CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at, payload);
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
@@ -251,7 +251,7 @@ CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (create
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:33:44.308753865Z', '9262504076428194525');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:54:31.602327161Z', '3131110063176582967');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -86,7 +86,9 @@ impl Model {
             Hook::ShopRedact => Some(Kind::ShopRedact),
             Hook::Uninstalled => None,
         };
-        if let Some(request) = kind.and_then(|kind| self.open(kind, shop).first().copied()) {
+        if let Some(request) =
+            kind.filter(|kind| *kind == Kind::ShopRedact).and_then(|kind| self.open(kind, shop).first().copied())
+        {
             let job = self.repeat(hook, request, known, triggered_at);
             if known.is_none() {
                 self.deliveries.insert((hook, key), (shop, self.now, Some(job)));
