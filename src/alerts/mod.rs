@@ -107,9 +107,14 @@ impl Alerts {
             }
             raised::prune(tx, now - REMEMBERED)?;
             let mut raised = 0;
-            for kind in
-                ["job_failed", "deadline_near", "no_webhook", DISK_LOW, "redact_of_live_store", "uninstalled_while_in_use"]
-            {
+            for kind in [
+                "job_failed",
+                "deadline_near",
+                "no_webhook",
+                DISK_LOW,
+                "redact_of_live_store",
+                "uninstalled_while_in_use",
+            ] {
                 let items: Vec<Value> =
                     fresh.iter().filter(|cause| cause.kind == kind).map(|cause| cause.item.clone()).collect();
                 if !items.is_empty() {

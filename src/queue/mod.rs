@@ -30,8 +30,9 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, count_failed_by_type, counts, each_finished, each_unfinished, find, forget,
-    forget_finished, is_any_running, list, list_failed_since, next_due_at, next_types,
+    Counts, Filter, Mentions, ToForget, change_texts, count_failed, count_failed_by_type, counts, each_finished,
+    each_unfinished, find, forget, is_any_running, list, list_failed_since, list_mentions, list_to_forget, next_due_at,
+    next_types,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};
@@ -68,7 +69,8 @@ pub struct NewJob {
     payload: Value,
     max_attempts: Option<u32>,
     scheduled_at: Option<DateTime<Utc>>,
-    ahead: Duration,
+    /// `None`: it takes turns with the others of its subject.
+    ahead: Option<Duration>,
     dedupe_key: Option<String>,
     subject: Option<String>,
 }
@@ -81,7 +83,7 @@ impl NewJob {
             payload,
             max_attempts: None,
             scheduled_at: None,
-            ahead: Duration::ZERO,
+            ahead: None,
             dedupe_key: None,
             subject: None,
         }
@@ -109,14 +111,16 @@ impl NewJob {
     }
 
     /// The same job, which is due at once and goes before those that have been due for less than `ahead`, an hour at the most. So a
-    /// program has its jobs take turns by rules of its own, and the claim stays one look at an index.
+    /// program has its jobs take turns by rules of its own, in the place of those of [`NewJob::about`], and the claim stays one look at
+    /// an index.
     #[must_use]
     pub fn ahead(mut self, ahead: Duration) -> Self {
-        self.ahead = ahead.min(AHEAD_MAX);
+        self.ahead = Some(ahead.min(AHEAD_MAX));
         self
     }
 
-    /// The same job with an opaque name of what it is about, by which [`forget`] finds it.
+    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
+    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
