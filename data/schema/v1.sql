@@ -96,7 +96,7 @@ CREATE TABLE job_attempts (
     started_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
     outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried') OR outcome IN ('failed', 'snoozed')
-                   OR outcome IN ('given_back', 'lost')),
+                   OR outcome IN ('released', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
@@ -118,8 +118,8 @@ CREATE TABLE job_queue (
     claimed_at       INTEGER,
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
-    rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
-    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
+    recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
     turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
@@ -257,10 +257,10 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (outside, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
-CREATE INDEX job_queue_turns ON job_queue (subject, outside, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
+CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
@@ -268,7 +268,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:59:52.115935242Z', '9379143147220031815');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.040324197Z', '9581439965353079433');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -1,8 +1,8 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-use super::log_limit::{LogLimiter, cut};
 use super::{Reply, Response};
 use crate::error::{Error, Kind, Result};
+use crate::log_limit::{LogLimiter, cut};
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -18,12 +18,12 @@ const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Responder {
     reply: Reply,
     request_id: String,
 }
 
-impl Answer {
+impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
         Self { reply, request_id }
     }
@@ -146,7 +146,7 @@ fn with_causes(error: &Error) -> String {
 }
 
 /// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(super) fn phrase(status: u16) -> &'static str {
+pub(crate) fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

@@ -1,7 +1,7 @@
 //! What the command line does to the catalog, and that it can do whatever the admin API can.
 
 use super::price_lists::CommandLine;
-use quotegrid::http::routes;
+use quotegrid::http::router;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -65,7 +65,7 @@ fn whatever_the_admin_api_does_a_command_does() {
         (("GET", "/gdpr/verify"), "gdpr verify"),
     ]
     .into();
-    for (method, pattern) in routes::all() {
+    for (method, pattern) in router::all() {
         let pattern = pattern.replace("{*", "{");
         let Some(path) = pattern.strip_prefix("/admin/api").filter(|path| *path != "/clock") else { continue };
         // Other surfaces add routes of their own, each with a command: those of the catalog are named here one by one.
