@@ -8,7 +8,6 @@ mod shopify;
 mod upkeep;
 
 pub use edge::EdgeSettings;
-pub use secret::Secret;
 pub use server::{LISTEN, Operator, ServerSettings, checked_public_url};
 pub use shopify::ShopifySettings;
 pub use upkeep::UpkeepSettings;

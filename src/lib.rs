@@ -28,6 +28,7 @@ pub mod metrics;
 pub mod orders;
 pub mod pricing;
 pub mod queue;
+pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;

@@ -9,7 +9,6 @@ mod raised;
 pub use post::Poster;
 
 use crate::catalog::{keys, stores};
-use crate::config::Secret;
 use crate::db::{self, Db};
 use crate::disk::{DISK_LOW, Disk, Seen};
 use crate::erasure::hold::ShopifySays;
@@ -17,6 +16,7 @@ use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
 use crate::intake;
 use crate::queue::{self, NewJob, Queue};
+use crate::secret::Secret;
 use crate::views::{instant, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;

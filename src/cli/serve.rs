@@ -6,7 +6,7 @@ use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
-    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
+    ConfigError, DatabaseSettings, EdgeSettings, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
 use crate::db::{self, Schema};
@@ -17,6 +17,7 @@ use crate::error::Kind;
 use crate::http::{AppState, Router};
 use crate::keyed_hash::hex;
 use crate::metrics::Metrics;
+use crate::secret::Secret;
 use crate::shopify::Secrets;
 use chrono::{DateTime, Utc};
 use log::{info, warn};

@@ -1,8 +1,9 @@
 //! Where and for whom the server listens.
 
+use super::ConfigError;
 use super::secret::own_tokens;
-use super::{ConfigError, Secret};
 use crate::http::guard::{ORDER_LIMIT, RATE_LIMIT};
+use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
