@@ -5,6 +5,7 @@ mod failpoints;
 
 pub mod alerts;
 pub mod app;
+pub mod background;
 pub mod backup;
 pub mod catalog;
 pub mod cli;

@@ -3,11 +3,11 @@
 use super::matrices::scope_of;
 use super::output::{Output, table};
 use super::{Failure, open};
+use crate::background::Stop;
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Result};
-use crate::housekeeping::Stop;
 use crate::orders::records::{self, Record};
 use crate::views::instant;
 use crate::views::orders as views;

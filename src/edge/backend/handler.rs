@@ -2,7 +2,7 @@
 
 use super::Backend;
 use super::responses::{OpenRequest, ResponseWriter};
-use crate::db::writer::panic_message;
+use crate::background::panic_message;
 use crate::edge::frontend::{self, BackendMessage, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED};
 use crate::http::{Headers, Method, Reply, Request, Service};
 use log::{error, warn};
