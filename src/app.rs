@@ -17,6 +17,7 @@ use crate::erasure::shop::{Gone, ShopRedact};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention};
+use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
@@ -265,6 +266,11 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+    }
+
+    /// The way in for webhooks.
+    pub fn intake(&self) -> Intake {
+        Intake::new(self.db.clone(), self.clock.clone(), self.entropy.clone(), self.queue.clone(), self.hasher.clone())
     }
 
     /// A scrubber of this database.

@@ -95,7 +95,7 @@ pub struct AppState {
 impl AppState {
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
-        let (intake, orders) = (Intake::new(&app), app.orders());
+        let (intake, orders) = (app.intake(), app.orders());
         Self {
             app,
             intake,
