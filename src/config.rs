@@ -8,7 +8,7 @@ mod shopify;
 mod upkeep;
 
 pub use edge::EdgeSettings;
-pub use server::{LISTEN, Operator, ServerSettings, checked_public_url};
+pub use server::{ServerSettings, checked_public_url};
 pub use shopify::ShopifySettings;
 pub use upkeep::UpkeepSettings;
 

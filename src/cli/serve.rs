@@ -11,7 +11,7 @@ use crate::config::{
 };
 use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
-use crate::edge::{Server, ServerOptions};
+use crate::edge::Server;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
 use crate::http::{AppState, Router};
@@ -137,7 +137,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     if let Some(clock) = frozen_clock {
         state = state.with_frozen_clock(clock);
     }
-    let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
+    let server_options = args.server.options(&args.edge, metrics);
     let state = Arc::new(state);
     if let Some(url) = &public_url {
         state.set_public_url(url);

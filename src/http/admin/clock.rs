@@ -3,7 +3,8 @@
 use crate::clock::instant;
 use crate::error::{Error, Result};
 use crate::http::body::{self, Fields};
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use serde_json::json;
 use std::sync::Arc;
