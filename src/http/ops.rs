@@ -19,8 +19,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use log::warn;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] = &[
