@@ -16,6 +16,7 @@
 
 mod agreement;
 pub mod customer;
+mod finding;
 pub mod hold;
 pub mod inquiry;
 mod mentions;
