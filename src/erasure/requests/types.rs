@@ -2,6 +2,7 @@
 
 use crate::db::{Millis, RowCounts};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::erasure::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
@@ -19,7 +20,8 @@ pub enum RequestKind {
 }
 
 impl RequestKind {
-    const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
 
     /// Its name in the database and in every output.
     pub fn as_str(self) -> &'static str {
@@ -27,6 +29,15 @@ impl RequestKind {
             Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
             Self::CustomersRedact => "CUSTOMERS_REDACT",
             Self::ShopRedact => "SHOP_REDACT",
+        }
+    }
+
+    /// The type of the jobs that fulfil such requests.
+    pub const fn job_type(self) -> &'static str {
+        match self {
+            Self::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
+            Self::CustomersRedact => CUSTOMER_REDACT,
+            Self::ShopRedact => SHOP_REDACT,
         }
     }
 }
