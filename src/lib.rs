@@ -1,5 +1,6 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+pub mod access;
 pub mod alerts;
 pub mod app;
 pub mod backup;
