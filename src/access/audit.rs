@@ -7,6 +7,7 @@ use crate::domain::ids::AuditId;
 use crate::entropy::Entropy;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, Row, named_params};
+use std::sync::Arc;
 
 /// How long rows are kept: a year and a month, so that a yearly look finds the whole year.
 pub const KEPT: TimeDelta = TimeDelta::days(400);
@@ -41,8 +42,38 @@ impl Entry {
     /// The same, and this was changed.
     #[must_use]
     pub fn object(mut self, id: impl ToString) -> Self {
-        self.objects.push(id.to_string());
+        // What a path named may be no id at all: it must not look like several.
+        self.objects.push(id.to_string().split_whitespace().collect());
         self
+    }
+}
+
+/// A row that waits for the transaction of the write that it tells of.
+pub struct Record {
+    now: DateTime<Utc>,
+    entropy: Arc<dyn Entropy>,
+    actor: Actor,
+    entry: Entry,
+}
+
+impl Record {
+    /// `actor` does what `entry` says.
+    pub fn new(now: DateTime<Utc>, entropy: Arc<dyn Entropy>, actor: Actor, entry: Entry) -> Self {
+        Self { now, entropy, actor, entry }
+    }
+
+    /// Writes the row.
+    ///
+    /// # Errors
+    /// When the database cannot be written.
+    pub fn write(&self, tx: &Tx<'_>) -> db::Result<()> {
+        record(tx, self.now, self.entropy.as_ref(), &self.actor, &self.entry)
+    }
+}
+
+impl std::fmt::Debug for Record {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Record").field("actor", &self.actor).field("entry", &self.entry).finish_non_exhaustive()
     }
 }
 

@@ -5,11 +5,13 @@
 
 pub mod admin;
 mod body;
+pub mod console;
 pub mod gate;
 pub mod guard;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+mod permission;
 mod query;
 pub mod respond;
 pub mod routes;
