@@ -49,6 +49,7 @@ impl Entry {
 }
 
 /// A row that waits for the transaction of the write that it tells of.
+#[derive(Clone)]
 pub struct Record {
     now: DateTime<Utc>,
     entropy: Arc<dyn Entropy>,

@@ -271,7 +271,7 @@ impl Service for Router {
                     };
                 }
                 match route.handler {
-                    Handler::Now(handler) => answer.send(handler(site, &request, &params)),
+                    Handler::Now(handler) => record_and_send(site, answer, handler(site, &request, &params)),
                     Handler::Later(handler) => handler(site, request, params, answer),
                 }
             }
@@ -300,6 +300,17 @@ impl Service for Router {
 
     fn shown(&self, path: &str) -> String {
         without_tokens(path)
+    }
+}
+
+/// Answers with what is done already. Where that was a write, its row of the audit log is committed first.
+fn record_and_send(site: &Site, mut answer: Answer, outcome: Result<Response>) {
+    match answer.take_record() {
+        Some(record) if outcome.is_ok() => site.app.db.write_then(
+            move |tx| Ok(record.write(tx)?),
+            move |recorded: Result<()>| answer.send(recorded.and(outcome)),
+        ),
+        _ => answer.send(outcome),
     }
 }
 
