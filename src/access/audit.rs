@@ -15,6 +15,9 @@ pub const KEPT: TimeDelta = TimeDelta::days(400);
 /// Rows that one call of [`prune`] deletes at the most: a step within the write budget.
 const PRUNED_AT_ONCE: usize = 500;
 
+/// Ids that one row names: more tell nobody more, and a row stays small.
+const OBJECTS_MAX: usize = 20;
+
 /// What was done to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
@@ -39,9 +42,12 @@ impl Entry {
         self
     }
 
-    /// The same, and this was changed.
+    /// The same, and this was changed; of more than [`OBJECTS_MAX`] the first are named.
     #[must_use]
     pub fn object(mut self, id: impl ToString) -> Self {
+        if self.objects.len() == OBJECTS_MAX {
+            return self;
+        }
         // What a path named may be no id at all: it must not look like several.
         self.objects.push(id.to_string().split_whitespace().collect());
         self

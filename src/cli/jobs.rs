@@ -1,7 +1,8 @@
 //! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
 use super::output::{Output, table};
-use super::{Failure, open, open_with, remove_unfinished};
+use super::{Failure, open, open_with, remove_unfinished, write_recorded};
+use crate::access::audit::Entry;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::documents::{instant, jobs as documents};
@@ -98,7 +99,9 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             if let Some(key) = dedupe_key {
                 job = job.dedupe_key(key);
             }
-            let id = open(database, Schema::MakeIfMissing)?.enqueue(job)?;
+            let app = open(database, Schema::MakeIfMissing)?;
+            let (queue, now, job) = (app.queue.clone(), app.clock.now(), app.about_its_shop(job));
+            let id = write_recorded(&app, Entry::new("job.enqueue"), move |tx| queue.enqueue(tx, now, job))?;
             output.print(&json!({ "jobId": id.to_string() }), || id.to_string())?;
         }
         Command::List { status, job_type, shop, before, limit } => {
@@ -138,8 +141,8 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                 Step::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
             })?;
         }
-        Command::Retry { id } => change(database, id, Queue::retry, "is due again", output)?,
-        Command::Cancel { id } => change(database, id, Queue::cancel, "is cancelled", output)?,
+        Command::Retry { id } => change(database, id, "job.retry", Queue::retry, "is due again", output)?,
+        Command::Cancel { id } => change(database, id, "job.cancel", Queue::cancel, "is cancelled", output)?,
         Command::Stats => {
             let app = open(database, Schema::MustBeCurrent)?;
             let counts = app.db.read(queue::counts)?;
@@ -153,13 +156,14 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
 fn change(
     database: &DatabaseSettings,
     id: JobId,
+    action: &'static str,
     change: fn(&Queue, &Tx<'_>, DateTime<Utc>, JobId) -> crate::error::Result<()>,
     done: &str,
     output: Output,
 ) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
     let (queue, now) = (app.queue.clone(), app.clock.now());
-    app.db.write(move |tx| change(&queue, tx, now, id))?;
+    write_recorded(&app, Entry::new(action).object(id), move |tx| change(&queue, tx, now, id))?;
     let job = app.db.read(|connection| queue::find(connection, id))?;
     let job = job.ok_or_else(|| Error::not_found(format!("job {id}")))?;
     output.print(&documents::job(&job), || format!("{} {id} {done}", job.job_type))?;

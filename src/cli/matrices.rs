@@ -1,7 +1,8 @@
 //! `quotegrid matrices`: list, import and export price lists, and say which product a matrix prices.
 
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, entry_of, open, write_recorded};
+use crate::access::audit::Entry;
 use crate::app::App;
 use crate::catalog::Expected;
 use crate::catalog::assignments::{self, NotATitle, Title};
@@ -144,6 +145,12 @@ pub(super) fn scope_of(connection: &Connection, shop: Option<&ShopDomain>) -> Re
     Ok(store_of(connection, shop)?.scope())
 }
 
+/// What the audit log calls a change of this store.
+fn entry(app: &App, action: &'static str, scope: Scope) -> Result<Entry> {
+    let store = app.db.read(|connection| stores::find_by_id(connection, scope.store))?;
+    Ok(store.map_or_else(|| Entry::new(action), |store| entry_of(app, action, &store.shop)))
+}
+
 /// The matrix with this id or name.
 fn find(connection: &Connection, scope: Scope, named: &str) -> Result<MatrixId> {
     if let Ok(id) = named.parse() {
@@ -179,12 +186,16 @@ fn import(app: &App, scope: Scope, args: ImportArgs, output: Output) -> std::res
             // From the version that was read just now: an edit that comes between is not overwritten.
             let expected = Some(Expected::Version(stored.version));
             let edit = Edit { name, grid: Some(grid), ..Edit::default() };
-            let edited = app.db.write(move |tx| matrices::edit(tx, now, scope, stored.id, expected, &edit))?;
+            let edited = write_recorded(app, entry(app, "matrix.import", scope)?.object(stored.id), move |tx| {
+                matrices::edit(tx, now, scope, stored.id, expected, &edit)
+            })?;
             (stored.id, edited)
         }
         None => {
             let (id, name) = (MatrixId::new(now, app.entropy.array()), name.map_or_else(|| name_of(&file), Ok)?);
-            app.db.write(move |tx| matrices::insert(tx, now, id, scope, &name, &grid))?;
+            write_recorded(app, entry(app, "matrix.import", scope)?.object(id), move |tx| {
+                matrices::insert(tx, now, id, scope, &name, &grid)
+            })?;
             (id, FIRST_VERSION)
         }
     };
@@ -230,7 +241,8 @@ fn assign(
     output: Output,
 ) -> std::result::Result<(), Failure> {
     let now = app.clock.now();
-    let assigned = app.db.write(move |tx| -> Result<Vec<Value>> {
+    let entry = products.iter().fold(entry(app, "product.assign", scope)?, |entry, product| entry.object(product));
+    let assigned = write_recorded(app, entry, move |tx| -> Result<Vec<Value>> {
         let assign = |product: ProductId| {
             let known = assignments::find_matrix(tx, scope.store, &product)?.map(|assignment| assignment.title);
             let title = title.as_ref().map_or_else(|| known.unwrap_or_else(|| product.to_string()), Title::to_string);

@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod admin;
 mod alert;
 mod backup;
 mod doctor;
@@ -22,10 +23,14 @@ mod usage;
 mod webhook;
 mod work;
 
+use crate::access::Actor;
+use crate::access::audit::{Entry, Record};
 use crate::app::{self, App};
 use crate::backup::{BackupError, unfinished};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
-use crate::db::{self, Schema};
+use crate::db::{self, Schema, Tx};
+use crate::domain::ids::ShopDomain;
+use crate::erasure;
 use crate::error::{Error, Kind};
 use crate::orders::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -94,6 +99,9 @@ enum Command {
     Matrices(matrices::Matrices),
     /// Look at what shoppers have ordered
     Orders(orders::Orders),
+    /// Let people in to the console, and end their sessions
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Try whether alerts arrive
     #[command(subcommand)]
     Alert(alert::Command),
@@ -233,6 +241,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Orders(orders) => orders::run(&database, orders, output),
+        Command::Admin(command) => admin::run(&database, command, output),
         Command::Alert(command) => alert::run(command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
@@ -267,6 +276,29 @@ fn open_with(
     options.retention = upkeep.retention();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Commits a change that a command makes, together with its row of the audit log. Every write of the command line goes through here.
+fn write_recorded<T, E>(
+    app: &App,
+    entry: Entry,
+    change: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Send + 'static,
+{
+    let record = Record::new(app.clock.now(), app.entropy.clone(), Actor::command_line(), entry);
+    app.db.write(move |tx| {
+        let done = change(tx)?;
+        record.write(tx)?;
+        Ok(done)
+    })
+}
+
+/// What the audit log calls a command that concerns this shop.
+fn entry_of(app: &App, action: &'static str, shop: &ShopDomain) -> Entry {
+    Entry::new(action).of_store(erasure::subject_hash(&app.hasher, shop))
 }
 
 /// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work

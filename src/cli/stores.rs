@@ -1,7 +1,7 @@
 //! `quotegrid stores`: add, list, show, erase, and their keys.
 
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, entry_of, open, write_recorded};
 use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::stores::{self, NewStore, Store};
 use crate::config::DatabaseSettings;
@@ -100,7 +100,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let app = open(database, Schema::MakeIfMissing)?;
             let (entropy, now) = (app.entropy.clone(), app.clock.now());
             let new = NewStore { shop: shop.clone(), currency, unit };
-            let key = app.db.write(move |tx| -> Result<_, Error> {
+            let key = write_recorded(&app, entry_of(&app, "store.add", &shop), move |tx| -> Result<_, Error> {
                 let store = stores::install_new(tx, now, entropy.as_ref(), &new)?;
                 keys::issue(tx, now, entropy.as_ref(), store.id(), None)
             })?;
@@ -156,7 +156,7 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
         return Ok(());
     }
     let (queue, now, job, wanted) = (app.queue.clone(), app.clock.now(), app.erasure_of(shop), shop.clone());
-    let id = app.db.write(move |tx| {
+    let id = write_recorded(&app, entry_of(&app, "store.erase", shop), move |tx| {
         load(tx, &wanted)?;
         queue.enqueue(tx, now, job)
     })?;
@@ -190,7 +190,7 @@ fn run_keys(
     match command {
         KeysCommand::Issue { label, origins } => {
             let (new, entropy) = (NewKey::new(label, Some(origins))?, app.entropy.clone());
-            let key = app.db.write(move |tx| -> Result<_, Error> {
+            let key = write_recorded(&app, entry_of(&app, "key.issue", &shop), move |tx| -> Result<_, Error> {
                 let store = stores::load_live(tx, &shop)?;
                 keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
             })?;
@@ -206,7 +206,8 @@ fn run_keys(
             output.print(&document, || keys_text(&found))?;
         }
         KeysCommand::Revoke { id } => {
-            app.db.write(move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
+            let entry = entry_of(&app, "key.revoke", &shop).object(id);
+            write_recorded(&app, entry, move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
             output.print(&json!({ "id": id.to_string(), "revokedAt": instant(now) }), || {
                 format!("key {id} is revoked")
             })?;
