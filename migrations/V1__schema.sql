@@ -201,6 +201,7 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
@@ -208,13 +209,21 @@ CREATE TABLE job_queue (
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
 -- of jobs for a server that hangs is never in the way of the others.
-CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (held, outside, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+
+-- Types whose jobs are not claimed. `ending`: resumed, and jobs of it are still held.
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,

@@ -44,6 +44,10 @@ impl Handler for CustomerRedact {
         DUTY_ATTEMPTS
     }
 
+    fn may_be_paused(&self) -> bool {
+        false
+    }
+
     fn alarm(&self) -> Option<&'static str> {
         Some(DUTY_ALARM)
     }
@@ -86,6 +90,10 @@ impl Handler for CustomersDataRequest {
 
     fn max_attempts(&self) -> u32 {
         DUTY_ATTEMPTS
+    }
+
+    fn may_be_paused(&self) -> bool {
+        false
     }
 
     fn alarm(&self) -> Option<&'static str> {

@@ -97,6 +97,10 @@ impl Handler for ShopRedact {
         DUTY_ATTEMPTS
     }
 
+    fn may_be_paused(&self) -> bool {
+        false
+    }
+
     fn alarm(&self) -> Option<&'static str> {
         Some(DUTY_ALARM)
     }

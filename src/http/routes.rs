@@ -34,6 +34,8 @@ const SURFACES: &[&[Route]] = &[
     pages::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
+    admin::bulk::ROUTES,
+    admin::history::ROUTES,
     admin::jobs::ROUTES,
     admin::gdpr::ROUTES,
     admin::stores::ROUTES,

@@ -6,7 +6,7 @@
 
 pub mod deliveries;
 
-pub use deliveries::{last_received_at, prune as prune_deliveries};
+pub use deliveries::{DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries};
 
 use crate::app::App;
 use crate::catalog::stores;

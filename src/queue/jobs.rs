@@ -8,18 +8,23 @@ mod claims;
 mod ends;
 mod forgetting;
 mod keeping;
+mod matching;
 mod operators;
+mod pauses;
 
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use ends::{AfterFailure, COMPLETE, complete, fail, give_back};
 pub use forgetting::{each_finished, each_unfinished, forget, forget_finished};
 pub(super) use keeping::{Held, follow_clock, is_ahead_of_clock, list_held, renew_leases, rescue};
+pub use matching::{FailureGroup, GROUPED_MAX, Selection, group_failures, list_matching};
 pub use operators::{
     Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
     next_types,
 };
 pub(super) use operators::{cancel, retry};
+pub use pauses::{Pause, list_pauses};
+pub(super) use pauses::{pause, resume};
 
 use super::{NewJob, Status};
 use crate::db::{self, Millis, Tx};

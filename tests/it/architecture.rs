@@ -127,6 +127,7 @@ fn each_table_is_written_by_one_feature() {
     for (table, owner) in [
         ("job_queue", "src/queue"),
         ("job_attempts", "src/queue"),
+        ("paused_job_types", "src/queue"),
         ("gdpr_requests", "src/erasure"),
         ("erasure_receipts", "src/erasure"),
         ("webhook_deliveries", "src/intake"),

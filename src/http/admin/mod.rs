@@ -3,9 +3,11 @@
 //! (`crate::documents`).
 
 mod actions;
+pub(super) mod bulk;
 pub(super) mod clock;
 mod edits;
 pub(super) mod gdpr;
+pub(super) mod history;
 pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod matrices;

@@ -1,6 +1,6 @@
 //! Which job is next, and whose it is.
 
-use super::delta;
+use super::{delta, pauses};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::queue::{Claim, Share};
 use chrono::{DateTime, Utc};
@@ -31,7 +31,7 @@ fn first_of(connection: &Connection, share: Share, suspects: bool) -> db::Result
         // A look by the index for each: one condition on both kinds would have to sort.
         let mut statement = connection.prepare_cached(
             "SELECT scheduled_at FROM job_queue
-             WHERE status = 'pending' AND outside = :outside AND (rescues = 0 OR :suspects)
+             WHERE status = 'pending' AND held = 0 AND outside = :outside AND (rescues = 0 OR :suspects)
              ORDER BY scheduled_at, id LIMIT 1",
         )?;
         let params = named_params! { ":outside": outside, ":suspects": suspects };
@@ -52,6 +52,46 @@ pub(in crate::queue) fn claim(
     share: Share,
     suspects: bool,
 ) -> db::Result<Vec<Claim>> {
+    let paused = paused_now(tx)?;
+    for _ in 0..HOLDING_ROUNDS {
+        let (claims, has_held) = claim_unpaused(tx, now, worker, lease, limit, share, suspects, &paused)?;
+        if !claims.is_empty() || !has_held {
+            return Ok(claims);
+        }
+    }
+    // More jobs of a paused type than one transaction should hold: the next claim goes on.
+    Ok(Vec::new())
+}
+
+/// How often one claim may find nothing but jobs of paused types, and hold them.
+const HOLDING_ROUNDS: usize = 5;
+
+/// The types that are paused. On the way jobs of types that were resumed are released.
+fn paused_now(tx: &Tx<'_>) -> db::Result<Vec<String>> {
+    let mut paused = Vec::new();
+    for pause in pauses::list_pauses(tx)? {
+        if pause.is_ending {
+            pauses::release_some(tx, &pause.job_type)?;
+        } else {
+            paused.push(pause.job_type);
+        }
+    }
+    Ok(paused)
+}
+
+/// The same for what is not paused; also whether jobs of paused types were in the way and are held now.
+#[expect(clippy::too_many_arguments, reason = "the arguments of a claim, and what is paused")]
+fn claim_unpaused(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    worker: &str,
+    lease: Duration,
+    wanted: usize,
+    share: Share,
+    suspects: bool,
+    paused: &[String],
+) -> db::Result<(Vec<Claim>, bool)> {
+    let limit = if paused.is_empty() { wanted } else { wanted.max(pauses::MOVED_AT_ONCE) };
     let outside = match share {
         Share::Inside => false,
         Share::Outside => true,
@@ -59,14 +99,22 @@ pub(in crate::queue) fn claim(
     };
     let mut due = tx.prepare_cached(
         "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at FROM job_queue
-         WHERE status = 'pending' AND outside = :outside AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
+         WHERE status = 'pending' AND held = 0 AND outside = :outside AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
          ORDER BY scheduled_at, id LIMIT :limit",
     )?;
     let params = named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit, ":suspects": suspects };
-    let due = due.query_map(params, claim_from_row)?;
+    let due = due.query_map(params, claim_from_row)?.collect::<rusqlite::Result<Vec<Claim>>>()?;
     let mut claims: Vec<Claim> = Vec::new();
+    let mut has_held = false;
     for claim in due {
-        let claim = claim?;
+        if paused.contains(&claim.job_type) {
+            pauses::hold(tx, claim.id)?;
+            has_held = true;
+            continue;
+        }
+        if claims.len() == wanted {
+            break;
+        }
         let is_suspect = claim.suspect;
         if is_suspect && !claims.is_empty() {
             break;
@@ -99,7 +147,7 @@ pub(in crate::queue) fn claim(
         })?;
         expect_one(changed, "queue::jobs::claim")?;
     }
-    Ok(claims)
+    Ok((claims, has_held))
 }
 
 /// Whether the claim still holds its job.

@@ -150,7 +150,7 @@ const NEXT_LOOKED_AT: usize = 1_000;
 pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT type FROM (
-             SELECT type FROM job_queue WHERE status = 'pending' AND outside = 0
+             SELECT type FROM job_queue WHERE status = 'pending' AND held = 0 AND outside = 0
              ORDER BY scheduled_at, id LIMIT :limit
          )",
     )?;
