@@ -1,6 +1,7 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
 pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
 pub mod backup;

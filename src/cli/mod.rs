@@ -288,12 +288,17 @@ where
     T: Send + 'static,
     E: From<db::Error> + Send + 'static,
 {
-    let record = Record::new(app.clock.now(), app.entropy.clone(), Actor::command_line(), entry);
+    let record = recorded(app, entry);
     app.db.write(move |tx| {
         let done = change(tx)?;
         record.write(tx)?;
         Ok(done)
     })
+}
+
+/// The row of the audit log for what a command does.
+fn recorded(app: &App, entry: Entry) -> Record {
+    Record::new(app.clock.now(), app.entropy.clone(), Actor::command_line(), entry)
 }
 
 /// What the audit log calls a command that concerns this shop.

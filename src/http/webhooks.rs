@@ -4,6 +4,7 @@
 use super::respond::Answer;
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
+use crate::activity::Event;
 use crate::error::{Error, Kind};
 use crate::intake::Outcome;
 use crate::shopify::{Refusal, Webhook};
@@ -60,6 +61,7 @@ impl Refusals {
 fn receive(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
     if request.body.len() > BODY_MAX {
         site.refusals.too_large.fetch_add(1, Ordering::Relaxed);
+        site.app.activity.count(site.app.clock.as_ref(), Event::TooLarge);
         return answer.send(Err(Error::new(Kind::TooLarge, format!("the body is over {BODY_MAX} bytes"))));
     }
     match Webhook::receive(&site.secrets, request.headers.iter(), &request.body) {
@@ -67,6 +69,12 @@ fn receive(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) 
             site.intake.accept_then(webhook, &request.body, move |outcome| answer.send(outcome.map(accepted)));
         }
         Err(refusal) => {
+            let event = match refusal {
+                Refusal::Unsigned => Event::Unsigned,
+                Refusal::OtherShop => Event::OtherShop,
+                Refusal::Malformed(_) => Event::Malformed,
+            };
+            site.app.activity.count(site.app.clock.as_ref(), event);
             let error = refused(&site.refusals, refusal, answer.request_id(), site.app.clock.uptime());
             answer.send(Err(error));
         }

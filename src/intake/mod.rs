@@ -8,6 +8,7 @@ pub mod deliveries;
 
 pub use deliveries::{DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries};
 
+use crate::activity::{self, Activity, Event};
 use crate::app::App;
 use crate::catalog::stores;
 use crate::clock::Clock;
@@ -58,6 +59,7 @@ pub struct Intake {
     queue: Queue,
     hasher: KeyedHasher,
     figures: Arc<Figures>,
+    activity: Arc<Activity>,
 }
 
 impl Intake {
@@ -70,6 +72,7 @@ impl Intake {
             queue: app.queue.clone(),
             hasher: app.hasher.clone(),
             figures: Arc::default(),
+            activity: app.activity.clone(),
         }
     }
 
@@ -83,6 +86,7 @@ impl Intake {
     ) {
         let Some(duty) = Duty::of(&webhook.notice) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
+            self.activity.count(self.clock.as_ref(), Event::Ignored);
             debug!("webhook ignored topic={}", webhook.topic);
             return answer(Ok(Outcome::Ignored));
         };
@@ -90,7 +94,9 @@ impl Intake {
         let key = webhook.webhook_id.is_none().then(|| self.key_without_id(&webhook, body, now));
         let arrival = Arrival { webhook, key, duty, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &arrival.webhook.shop);
+        let taken = activity::of_topic(arrival.webhook.topic.as_str());
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
+        let (activity, clock) = (self.activity.clone(), self.clock.clone());
         self.db.looking_first().write_then(
             move |tx| arrival.write(tx, &queue, subject),
             move |outcome| {
@@ -104,6 +110,14 @@ impl Intake {
                     Ok(Outcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
                     Ok(Outcome::Ignored) | Err(_) => 0,
                 };
+                let event = match outcome {
+                    Ok(Outcome::Accepted(_)) => taken,
+                    Ok(Outcome::Duplicate(_)) => Some(Event::Duplicate),
+                    Ok(Outcome::Ignored) | Err(_) => None,
+                };
+                if let Some(event) = event {
+                    activity.count(clock.as_ref(), event);
+                }
                 answer(outcome);
             },
         );

@@ -148,7 +148,7 @@ fn the_audit_log_is_listed_by_pages_and_by_store_and_old_rows_go() {
     assert_eq!(list(audit::Filter { limit: 9, store: Some([7; 32]), ..Default::default() }).len(), 1);
     let before = start + TimeDelta::minutes(2);
     let pruned =
-        fixture.app.db.write(move |tx| -> db::Result<_> { audit::prune(tx, before) }).expect("a working database");
+        fixture.app.db.write(move |tx| -> db::Result<_> { audit::prune(tx, before, 100) }).expect("a working database");
     assert_eq!((pruned, list(audit::Filter { limit: 9, ..Default::default() }).len()), (2, 4));
 }
 

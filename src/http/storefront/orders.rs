@@ -6,6 +6,7 @@ use super::super::respond::Answer;
 use super::super::routes::{Params, Site};
 use super::super::{Request, Response};
 use super::{Dimensions, Faults, answer as json, selection_list};
+use crate::activity::Event;
 use crate::documents::orders::page_url;
 use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Length;
@@ -38,6 +39,9 @@ pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer:
     };
     let (visitor, at) = (pass.visitor.clone(), site.clone());
     site.orders.place_then(visitor, request.client, key.as_ref(), wanted, move |outcome| {
+        if outcome.as_ref().is_ok_and(|placed| !placed.repeated) {
+            at.app.activity.count(at.app.clock.as_ref(), Event::Order);
+        }
         let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
         answer.send(Ok(pass.seal(outcome)));
     });
