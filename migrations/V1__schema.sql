@@ -28,6 +28,7 @@ CREATE TABLE stores (
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
@@ -80,6 +81,8 @@ CREATE TABLE matrix_cells (
     price_minor     INTEGER CHECK (price_minor >= 0),          -- NULL: this size is not offered
     PRIMARY KEY (matrix_id, height_position, width_position)
 ) STRICT, WITHOUT ROWID;
+-- What is sold for nothing is seldom meant: `doctor` names it, however many prices there are.
+CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 
 -- A product has at most one matrix in a store; another store may well sell the same product id.
 CREATE TABLE product_matrices (
@@ -159,12 +162,18 @@ CREATE TABLE draft_order_records (
     shopify_order_name     TEXT,
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
-    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
+                                                               -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
+    handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+-- Few: those that somebody should look at.
+CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
+-- Those that never went anywhere, by their age.
+CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
@@ -204,12 +213,15 @@ CREATE TABLE job_queue (
     held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
+    turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
--- of jobs for a server that hangs is never in the way of the others.
-CREATE INDEX job_queue_pending ON job_queue (held, outside, scheduled_at, id) WHERE status = 'pending';
+-- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
+-- the claim takes whichever of both is first. Jobs that are held come last.
+CREATE INDEX job_queue_pending ON job_queue (held, outside, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_turns ON job_queue (subject, outside, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
@@ -261,17 +273,29 @@ CREATE TABLE gdpr_requests (
     created_at   INTEGER NOT NULL,
     processed_at INTEGER,
     outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held') OR outcome IN ('acknowledged', 'reported')
-                     OR outcome = 'superseded_by_reinstall'),
+                     OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected'),
     deleted      TEXT CHECK (deleted IS NULL OR json_valid(deleted)),  -- {table: rows}
     report       TEXT CHECK (report IS NULL OR json_valid(report)),
     erased_at    INTEGER,                                      -- when the bytes were gone from database file and WAL too
+    ordered_by   TEXT NOT NULL DEFAULT 'shopify' CHECK (ordered_by IN ('shopify', 'operator')),
+    -- Of a shop/redact whose store looks live, for what a thief of its signature could do:
+    found_live_at INTEGER,                                     -- when that was found
+    keys_used_at INTEGER,                                      -- when the store's keys were last used, then
+    held_until   INTEGER,                                      -- it waits for a decision, and is carried out then at the latest
+    shopify_says TEXT CHECK (shopify_says IN ('installed', 'not_installed') OR shopify_says IN ('unclear', 'not_asked')
+                     OR shopify_says = 'asking'),
+    decision     TEXT CHECK (decision IN ('confirmed', 'rejected')),
+    decided_at   INTEGER,
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
+-- With processed_at, so that the open request that a delivery repeats is one look away, however many were fulfilled.
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL
+      AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
+CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 
 -- The proof: append-only, each row holds the hash of the row before it. Nothing here names a person or a shop.
 CREATE TABLE erasure_receipts (
@@ -287,7 +311,7 @@ CREATE TABLE erasure_receipts (
     version       TEXT NOT NULL,                               -- of quotegrid and of SQLite
     hash          BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
-CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');

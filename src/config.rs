@@ -16,7 +16,7 @@ pub use upkeep::UpkeepSettings;
 use crate::db::Synchronous;
 use crate::orders::handover;
 use crate::shopify::admin::VERSION;
-use secret::SECRET_MIN;
+use secret::{SECRET_MIN, TOKEN_MIN, TOKENS_MAX};
 use std::path::PathBuf;
 
 /// What the name of every setting's variable begins with.
@@ -61,6 +61,7 @@ pub fn variable_names() -> impl Iterator<Item = String> {
 ///
 /// # Panics
 /// When the number is none.
+#[cfg(debug_assertions)]
 pub fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
     let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
@@ -71,6 +72,7 @@ pub fn kill_point() -> Option<(String, usize)> {
 ///
 /// # Panics
 /// When no file is named.
+#[cfg(debug_assertions)]
 pub fn hold_point() -> Option<(String, PathBuf)> {
     let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
     let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");
@@ -81,7 +83,14 @@ pub fn hold_point() -> Option<(String, PathBuf)> {
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseSettings {
     /// The database file; made with its directory where the command may make it
-    #[arg(long, env = "QUOTEGRID_DATABASE", value_name = "FILE", default_value = "data/quotegrid.db", global = true)]
+    #[arg(
+        long,
+        env = "QUOTEGRID_DATABASE",
+        value_name = "FILE",
+        default_value = "data/quotegrid.db",
+        global = true,
+        allow_hyphen_values = true
+    )]
     pub database: PathBuf,
     /// How hard a commit is pushed to the disk: full survives a power cut, normal may lose the last commits in one
     #[arg(
@@ -153,6 +162,20 @@ pub enum ConfigError {
     /// A secret that protects nothing.
     #[error("{name} is shorter than {SECRET_MIN} characters, which can be guessed: use a longer one")]
     ShortSecret {
+        /// The variable.
+        name: &'static str,
+    },
+    /// A token of our own that can be guessed, or not be sent.
+    #[error(
+        "{name} must have at least {TOKEN_MIN} characters, visible ASCII without blanks: make one with `head -c 32 /dev/urandom | base64`"
+    )]
+    BadToken {
+        /// The variable.
+        name: &'static str,
+    },
+    /// More tokens than a rotation needs.
+    #[error("{name} holds more than {TOKENS_MAX} tokens: the new one and the old one are enough")]
+    TooManyTokens {
         /// The variable.
         name: &'static str,
     },

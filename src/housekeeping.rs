@@ -7,9 +7,10 @@ use crate::activity;
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
+use crate::domain::ids::StoreId;
 use crate::erasure::requests;
 use crate::intake;
-use crate::orders::idempotency;
+use crate::orders::{idempotency, records};
 use crate::queue;
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{debug, info, warn};
@@ -50,6 +51,8 @@ pub struct Retention {
     pub deliveries: TimeDelta,
     /// Privacy requests that are done: the proof, beside the receipts, that names the shop.
     pub requests: TimeDelta,
+    /// Orders that never went to Shopify; `None`: as long as their store.
+    pub open_orders: Option<TimeDelta>,
 }
 
 impl Default for Retention {
@@ -59,6 +62,7 @@ impl Default for Retention {
             jobs: queue::Retention { finished: TimeDelta::days(30), failed: requests },
             deliveries: TimeDelta::days(30),
             requests,
+            open_orders: None,
         }
     }
 }
@@ -78,6 +82,8 @@ pub struct Pruned {
     pub audit: usize,
     /// Counts of what happened.
     pub activity: usize,
+    /// Orders that never went to Shopify.
+    pub open_orders: usize,
 }
 
 /// Asks a loop to stop, at once even where it rests.
@@ -130,15 +136,19 @@ impl Housekeeper {
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
             audit: self.in_batches(stop, move |tx| audit::prune(tx, now - audit::KEPT, BATCH))?,
             activity: self.in_batches(stop, move |tx| activity::prune(tx, now - activity::KEPT, BATCH))?,
+            open_orders: match retention.open_orders {
+                Some(kept) => self.prune_open_orders(stop, now - kept)?,
+                None => 0,
+            },
         };
-        if pruned.deliveries + pruned.requests > 0 {
-            // The WAL still holds the shops' domains; what is gone should be gone there too.
+        if pruned.deliveries + pruned.requests + pruned.open_orders > 0 {
+            // The WAL still holds the shops' domains and what was ordered; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests, order_keys, audit, activity } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys, open_orders, audit, activity } = pruned;
         if pruned != Pruned::default() {
             info!(
-                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} audit={audit} activity={activity}"
+                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders} audit={audit} activity={activity}"
             );
         }
         Ok(pruned)
@@ -151,6 +161,23 @@ impl Housekeeper {
     pub fn prune_jobs(&self, stop: &Stop) -> db::Result<usize> {
         let (now, retention) = (self.clock.now(), self.retention.jobs);
         self.in_batches(stop, move |tx| queue::prune(tx, now, &retention, BATCH))
+    }
+
+    fn prune_open_orders(&self, stop: &Stop, before: DateTime<Utc>) -> db::Result<usize> {
+        let stores = self.db.read(|connection| records::stores_with_never_sent(connection, before))?;
+        let mut total = 0;
+        for store in stores {
+            total += self.delete_never_sent(stop, store, before)?;
+        }
+        Ok(total)
+    }
+
+    /// Deletes the orders of a store that were made before `before` and never went to Shopify; returns how many.
+    ///
+    /// # Errors
+    /// The database's; what was deleted before stays deleted.
+    pub fn delete_never_sent(&self, stop: &Stop, store: StoreId, before: DateTime<Utc>) -> db::Result<usize> {
+        self.in_batches(stop, move |tx| records::delete_never_sent(tx, store, before, BATCH))
     }
 
     fn in_batches(

@@ -1,5 +1,8 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+#[macro_use]
+mod failpoints;
+
 pub mod access;
 pub mod activity;
 pub mod alerts;
@@ -11,6 +14,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod disk;
 pub mod documents;
 pub mod domain;
 pub mod entropy;

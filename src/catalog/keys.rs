@@ -118,6 +118,17 @@ pub fn note_used(tx: &Tx<'_>, now: DateTime<Utc>, key: KeyId) -> db::Result<()> 
     Ok(())
 }
 
+/// When any of a store's keys was last used, within about ten minutes.
+///
+/// # Errors
+/// The database's.
+pub fn last_used_at(connection: &Connection, store: StoreId) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement =
+        connection.prepare_cached("SELECT max(last_used_at) AS last FROM api_keys WHERE store_id = :store_id")?;
+    let last = statement.query_row(named_params! { ":store_id": store }, |row| row.get::<_, Option<Millis>>("last"))?;
+    Ok(last.map(|at| at.0))
+}
+
 /// A key that has just been made: the only moment it can be seen.
 #[derive(Clone)]
 pub struct IssuedKey {
@@ -271,6 +282,28 @@ pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Res
         0 => Err(Error::not_found(format!("key {id}"))),
         _one => Ok(()),
     }
+}
+
+/// A store's keys that are not revoked, newest first: at most [`KEYS_MAX`].
+///
+/// # Errors
+/// The database's.
+pub fn list_unrevoked(connection: &Connection, store: StoreId) -> db::Result<Vec<ApiKey>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM api_keys WHERE store_id = :store_id AND revoked_at IS NULL ORDER BY id DESC"
+    ))?;
+    let keys = statement.query_map(named_params! { ":store_id": store }, key_from_row)?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Revokes all keys of a store; returns how many.
+///
+/// # Errors
+/// The database's.
+pub fn revoke_all(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId) -> db::Result<usize> {
+    let mut statement =
+        tx.prepare_cached("UPDATE api_keys SET revoked_at = :now WHERE store_id = :store_id AND revoked_at IS NULL")?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":store_id": store })?)
 }
 
 /// Revokes a store's live keys with this label but for the `keep` newest.

@@ -1,16 +1,18 @@
 //! `quotegrid gdpr`: the duties, their reports, and the proof that what was erased is gone.
 
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, open, write_recorded};
+use crate::access::audit::Entry;
 use crate::backup::verify_with_copies;
 use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::documents::{gdpr, instant, optional_instant};
 use crate::domain::ids::{RequestId, ShopDomain};
-use crate::erasure::receipts::{self, Receipt};
+use crate::erasure::hold::{self, Hold, ShopifySays};
+use crate::erasure::receipts::{self, Head, Receipt};
 use crate::erasure::requests::{self, Filter, Request};
 use crate::erasure::scan;
-use crate::erasure::verify::Verification;
+use crate::erasure::verify::{Finding, Verification};
 use crate::keyed_hash::hex;
 use clap::Subcommand;
 use serde_json::json;
@@ -34,13 +36,27 @@ pub(super) enum Command {
         /// Its id
         id: RequestId,
     },
+    /// Have the erasure of a store that looks live carried out at once, instead of at the end of its hold
+    Confirm {
+        /// The request's id
+        id: RequestId,
+    },
+    /// End a request to erase a store that looks live without an erasure: the store stays
+    Reject {
+        /// The request's id
+        id: RequestId,
+    },
     /// Print the report that answers a customers/data_request, for the merchant
     Report {
         /// The request's id
         id: RequestId,
     },
-    /// Check the chain of receipts and look for anything that should be gone; exit code 1 when there is
-    Verify,
+    /// Check the chain of receipts against the requests and look for anything that should be gone; exit code 1 when there is
+    Verify {
+        /// A receipt that was noted outside the database, from the log or an earlier `verify`: the chain must still have it
+        #[arg(long, value_name = "SEQUENCE:HASH")]
+        head: Option<Head>,
+    },
     /// Print the receipts of all erasures, oldest first
     Receipts,
     /// Print every shop domain in the files' bytes, for `verify`
@@ -67,14 +83,38 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let request = app.db.read(|connection| requests::load(connection, id))?;
             output.print(&gdpr::request(&request), || request_text(&request))?;
         }
+        Command::Confirm { id } => {
+            let (queue, hasher, now) = (app.queue.clone(), app.hasher.clone(), app.clock.now());
+            let entry = Entry::new("request.confirm").object(id);
+            let job = write_recorded(&app, entry, move |tx| hold::confirm(tx, now, &queue, &hasher, id))?;
+            output.print(&json!({ "jobId": job.to_string() }), || {
+                format!("job {job} erases the store: a running server works it off, or `quotegrid jobs run-next` does")
+            })?;
+        }
+        Command::Reject { id } => {
+            let now = app.clock.now();
+            let entry = Entry::new("request.reject").object(id);
+            write_recorded(&app, entry, move |tx| hold::reject(tx, now, id))?;
+            let request = app.db.read(|connection| requests::load(connection, id))?;
+            output.print(&gdpr::request(&request), || format!("request {id} is rejected, the store stays"))?;
+        }
         Command::Report { id } => {
             let report = app.db.read(|connection| requests::load_report(connection, id))?;
             // The report is a JSON document for the merchant either way.
             output.print(&report, || format!("{report:#}"))?;
         }
-        Command::Verify => {
+        Command::Verify { head } => {
             let program = std::env::current_exe()?;
-            let verification = verify_with_copies(&app.db, &app.hasher, &program)?;
+            let mut verification = verify_with_copies(&app.db, &app.hasher, &program)?;
+            if let Some(head) = head
+                && !app.db.read(|connection| head.is_kept(connection))?
+            {
+                let what = format!(
+                    "receipt {} is not the one that was noted: receipts were cut off or replaced",
+                    head.sequence
+                );
+                verification.mismatches.push(Finding { place: "erasure_receipts".to_owned(), what, times: 1 });
+            }
             output.print(&gdpr::verification(&verification), || verification_text(&verification))?;
             if !verification.is_ok() {
                 return Err(Failure::Told);
@@ -118,7 +158,7 @@ fn requests_text(found: &[Request]) -> String {
                 request.id.to_string(),
                 request.kind.as_str().to_owned(),
                 request.shop.to_string(),
-                request.outcome.map_or("open", requests::Outcome::as_str).to_owned(),
+                state(request),
                 optional_instant(request.processed_at).unwrap_or_else(|| format!("due {}", instant(request.due_at))),
                 optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned()),
                 request.deleted.iter().map(|(table, rows)| format!("{table} {rows}")).collect::<Vec<_>>().join(", "),
@@ -127,6 +167,16 @@ fn requests_text(found: &[Request]) -> String {
         .collect();
     let heads = ["ID", "TYPE", "SHOP", "OUTCOME", "PROCESSED AT", "ERASED AT", "DELETED"];
     table(&heads, &rows, "no privacy requests")
+}
+
+/// What came of a request, or what it waits for.
+fn state(request: &Request) -> String {
+    match (request.outcome, request.waits_until(), request.hold.shopify_says) {
+        (Some(outcome), ..) => outcome.as_str().to_owned(),
+        (None, Some(until), Some(ShopifySays::Asking)) => format!("asking Shopify until {}", instant(until)),
+        (None, Some(until), _) => format!("held until {}", instant(until)),
+        (None, None, _) => "open".to_owned(),
+    }
 }
 
 fn request_text(request: &Request) -> String {
@@ -139,8 +189,18 @@ fn request_text(request: &Request) -> String {
         format!("due at        {}", instant(request.due_at)),
         format!("processed at  {}", optional_instant(request.processed_at).unwrap_or_else(|| "not yet".to_owned())),
         format!("erased at     {}", optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned())),
-        format!("outcome       {}", request.outcome.map_or("open", requests::Outcome::as_str)),
+        format!("outcome       {}", state(request)),
+        format!("ordered by    {}", request.ordered_by.as_str()),
     ];
+    let Hold { found_live_at, keys_used_at, shopify_says, decision, decided_at, .. } = request.hold;
+    if let Some(found) = found_live_at {
+        let used = optional_instant(keys_used_at).unwrap_or_else(|| "never".to_owned());
+        lines.push(format!("live store    found {}, its keys were last used: {used}", instant(found)));
+    }
+    lines.extend(shopify_says.map(|says| format!("shopify says  {}", says.as_str())));
+    lines.extend(
+        decision.zip(decided_at).map(|(decision, at)| format!("decision      {} {}", decision.as_str(), instant(at))),
+    );
     lines.extend(request.deleted.iter().map(|(table, rows)| format!("deleted       {rows} {table}")));
     lines.join("\n")
 }
@@ -148,9 +208,15 @@ fn request_text(request: &Request) -> String {
 fn verification_text(verification: &Verification) -> String {
     let chain = &verification.chain;
     let mut lines = vec![match chain.broken_at {
-        None => format!("receipts: {}, each follows from the one before; head {}", chain.receipts, hex(&chain.head)),
+        None => {
+            let head = Head { sequence: chain.last, hash: chain.head };
+            format!("receipts: {}, each follows from the one before; head {head}", chain.receipts)
+        }
         Some((sequence, why)) => format!("receipts: BROKEN at number {sequence}: {why}"),
     }];
+    for Finding { place, what, times } in &verification.mismatches {
+        lines.push(format!("MISMATCH in {place}: {what} ({times} times)"));
+    }
     for leftover in &verification.leftovers {
         lines.push(format!("LEFT OVER in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
     }

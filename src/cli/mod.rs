@@ -5,20 +5,24 @@ mod admin;
 mod alert;
 mod backup;
 mod doctor;
+#[cfg(debug_assertions)]
 mod failpoints;
 mod gdpr;
 mod jobs;
 mod log_lines;
 mod matrices;
 mod migrate;
+mod options;
 mod orders;
 mod output;
+mod products;
 mod quote;
 mod restore;
 mod serve;
 mod settings;
 mod signals;
 mod stores;
+mod terminal;
 mod usage;
 mod webhook;
 mod work;
@@ -27,17 +31,20 @@ use crate::access::Actor;
 use crate::access::audit::{Entry, Record};
 use crate::app::{self, App};
 use crate::backup::{BackupError, unfinished};
+use crate::catalog::stores::{self as catalog_stores, Scope};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema, Tx};
 use crate::domain::ids::ShopDomain;
 use crate::erasure;
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, NEEDS_CONFIRMATION};
 use crate::orders::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(debug_assertions)]
 pub use failpoints::arm_failpoints;
 use log::{info, warn};
 use output::Output;
 use std::process::ExitCode;
+use terminal::visible;
 
 /// What an exit code means. Scripts may rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +102,12 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
-    /// List, import, export and assign price matrices
+    /// Import, export, change and assign price matrices
     Matrices(matrices::Matrices),
+    /// Option groups: what may be added to a size
+    Options(options::Options),
+    /// Look at what is assigned to which product
+    Products(products::Products),
     /// Look at what shoppers have ordered
     Orders(orders::Orders),
     /// Let people in to the console, and end their sessions
@@ -154,15 +165,16 @@ impl Failure {
         match self {
             Self::Told => {}
             Self::Failed(error) => {
-                eprintln!("quotegrid: {error}");
+                let mut text = format!("quotegrid: {error}\n");
                 for (field, texts) in error.faults() {
-                    eprintln!("  {field}: {}", texts.join("; "));
+                    text.push_str(&format!("  {field}: {}\n", texts.join("; ")));
                 }
                 if let Some(source) = error.source() {
-                    eprintln!("  because: {source}");
+                    text.push_str(&format!("  because: {source}\n"));
                 }
+                eprint!("{}", visible(&text));
             }
-            other => eprintln!("quotegrid: {other}"),
+            other => eprintln!("quotegrid: {}", visible(&other.to_string())),
         }
     }
 }
@@ -240,6 +252,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
+        Command::Options(options) => options::run(&database, options, output),
+        Command::Products(products) => products::run(&database, products, output),
         Command::Orders(orders) => orders::run(&database, orders, output),
         Command::Admin(command) => admin::run(&database, command, output),
         Command::Alert(command) => alert::run(command, output),
@@ -249,6 +263,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
+}
+
+/// Adds to an error that goes away with a confirmation how a command line confirms.
+fn say_confirm(error: Error) -> Error {
+    let needed = error.members().get("code").is_some_and(|code| code == NEEDS_CONFIRMATION);
+    if needed { error.with_fault("--confirm", "does it all the same") } else { error }
 }
 
 /// The app's options for a command that may make a new database (`MakeIfMissing`) or must find one (`MustBeCurrent`).
@@ -272,10 +292,18 @@ fn open_with(
     schema: Schema,
 ) -> Result<App, Failure> {
     let mut options = options(database, schema);
+    options.retention = upkeep.retention(handover.is_some());
     options.handover = handover;
-    options.retention = upkeep.retention();
+    options.redact_hold = upkeep.redact_hold();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Warns of what is wrong with the files as they lie on the disk, and may lose what is committed.
+fn warn_of_files(app: &App) {
+    for fault in db::file_faults(app.db.path()) {
+        warn!("{fault}");
+    }
 }
 
 /// Commits a change that a command makes, together with its row of the audit log. Every write of the command line goes through here.
@@ -294,6 +322,24 @@ where
         record.write(tx)?;
         Ok(done)
     })
+}
+
+/// The same for a change of what a store has.
+fn write_in_store<T, E>(
+    app: &App,
+    scope: Scope,
+    entry: Entry,
+    change: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Send + 'static,
+{
+    let store = app.db.read(|connection| catalog_stores::find_by_id(connection, scope.store))?;
+    // A store that is gone has no name any more, and the change says so.
+    let entry =
+        store.iter().fold(entry, |entry, store| entry.of_store(erasure::subject_hash(&app.hasher, &store.shop)));
+    write_recorded(app, entry, change)
 }
 
 /// The row of the audit log for what a command does.

@@ -2,14 +2,14 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options, remove_unfinished};
+use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
-use crate::db::Schema;
+use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
@@ -104,8 +104,10 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     let mut options = options(&database, Schema::BringUpToDate);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
-    options.retention = args.upkeep.retention();
+    options.redact_hold = args.upkeep.redact_hold();
+    options.retention = args.upkeep.retention(handover.is_some());
     options.alerts = alerts;
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
     if let Some(clock) = &frozen_clock {
@@ -115,6 +117,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
 
     let app = Arc::new(App::open(options)?);
+    warn_of_files(&app);
     remove_unfinished(&app);
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
@@ -122,6 +125,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let mut site = Site::new(app.clone(), Secrets::new(secret_texts))
         .with_metrics(metrics.clone())
         .with_rate_limit(args.server.rate_limit)
+        .with_order_limit(args.server.order_limit())
         .with_operator(args.server.operator());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         site = site.with_admin_token(token);
@@ -172,19 +176,21 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         signals::stop_when_stdin_closes()?;
     }
 
+    signals::stop_when_disk_fails(&app.db);
     signals.wait();
-    let grace = Duration::from_millis(args.workers.grace_ms.into());
+    let grace = signals::grace_for(&app.db, Duration::from_millis(args.workers.grace_ms.into()));
     server.stop(grace);
     background.stop(grace);
     if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
+    let disk_failed = app.db.has_sync_failed();
     drop((server, site, app));
     if let Some(directory) = directory {
         directory.close()?;
     }
     info!("stopped");
-    Ok(())
+    if disk_failed { Err(db::Error::SyncFailed.into()) } else { Ok(()) }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {

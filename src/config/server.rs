@@ -1,8 +1,8 @@
 //! Where and for whom the server listens.
 
-use super::secret::token;
+use super::secret::own_tokens;
 use super::{ConfigError, Secret};
-use crate::http::guard::RATE_LIMIT;
+use crate::http::guard::{ORDER_LIMIT, RATE_LIMIT};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
@@ -22,13 +22,15 @@ pub struct ServerSettings {
     /// --ephemeral 127.0.0.1:0]; a port alone is one of 127.0.0.1
     #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
-    /// The bearer token of /admin/api; without one the admin API is off (404)
+    /// The bearer token of /admin/api, at least 16 characters; two with a comma between them while one replaces the other. Without one
+    /// the admin API is off (404)
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<Secret>,
     /// A file that holds the admin token
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// The bearer token of /metrics; the admin token where unset, and without either there is no /metrics
+    /// A bearer token for /metrics and the details of /readyz, beside the admin token, of at least 16 characters; without either there
+    /// is no /metrics
     #[arg(long, env = "QUOTEGRID_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, hide_short_help = true)]
     pub metrics_token: Option<Secret>,
     /// A file that holds the metrics token
@@ -43,6 +45,10 @@ pub struct ServerSettings {
     #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub rate_limit: u32,
+    /// Orders that each client may place at once; one more comes back each 30 seconds, and a store takes 60 a minute. 0: any number.
+    /// [default: 10; 0 with --rate-limit 0]
+    #[arg(long, env = "QUOTEGRID_ORDER_LIMIT", value_name = "ORDERS", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub order_limit: Option<u32>,
     /// Threads that answer requests; none of them ever waits for a commit
     #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -50,20 +56,26 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// How many orders each client may place at once. Whoever wants no limits wants none of orders either, unless told otherwise.
+    pub fn order_limit(&self) -> u32 {
+        self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
+    }
+
     /// The admin token, where one is configured.
+    /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
     pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
-        token(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
+        own_tokens(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
     }
 
-    /// The token for /metrics, where one is configured.
+    /// The token for /metrics, or two with a comma between them, where any is configured.
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
     pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
-        token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
+        own_tokens(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
 
     /// Who runs the server; what is blank counts as not said.

@@ -4,8 +4,9 @@
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
+use super::health::{Health, Watched};
+use super::holder::write_lock_holder;
 use super::news::News;
-use super::place::Place;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -236,15 +238,16 @@ impl Writer {
         wait_limit: Duration,
         news: Arc<News>,
         checkpointer: Arc<Checkpointer>,
+        health: Arc<Health>,
     ) -> std::io::Result<Self> {
-        let place = Place::of(connection.path().unwrap_or_default().into())?;
+        let connection = Watched::new(connection, &health);
         let (queue, inbox) = sync_channel(capacity);
         let (answers, outbox) = channel::<Answers>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
         let thread =
-            Thread { connection, place, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
+            Thread { connection, health, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
         let line = Line { inbox, early: VecDeque::new() };
         threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(line))?);
         for number in 0..ANSWERERS {
@@ -380,8 +383,8 @@ fn lost(why: &str) -> rusqlite::Error {
 }
 
 struct Thread {
-    connection: Connection,
-    place: Place,
+    connection: Watched,
+    health: Arc<Health>,
     capacity: usize,
     wait_limit: Duration,
     answers: Sender<Answers>,
@@ -410,7 +413,11 @@ impl Thread {
     /// Runs `first` and what else waits in one transaction.
     fn batch(&self, first: Waiting, line: &mut Line) {
         if let Err(error) = self.begin(&first, line) {
-            warn!("no transaction could be begun: {error}");
+            let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
+            match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
+                Some(holder) => warn!("could not begin a transaction: {error}: {holder}"),
+                None => warn!("could not begin a transaction: {error}"),
+            }
             self.turn_away(first, &error, line);
             return;
         }
@@ -471,13 +478,11 @@ impl Thread {
         }
     }
 
-    /// Ends the transaction that has begun where the files are no longer those that the next start will find.
+    /// Ends the transaction that has begun where what it commits would be lost.
     fn keep_in_place(&self) -> rusqlite::Result<()> {
-        if self.place.is_kept() {
-            return Ok(());
-        }
+        let Some(why) = self.health.refuses_commits() else { return Ok(()) };
         self.roll_back();
-        Err(lost("the database was moved, removed or replaced while it was open: put it back, or start again"))
+        Err(lost(why))
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
@@ -520,13 +525,13 @@ impl Thread {
     }
 
     fn commit(&self) -> Fate {
-        fail::fail_point!("db::before_commit");
+        fail_point!("db::before_commit");
         COMMITTING.set(true);
         let committed = self.execute("COMMIT");
         COMMITTING.set(false);
         match committed {
             Ok(()) => {
-                fail::fail_point!("db::after_commit");
+                fail_point!("db::after_commit");
                 Fate::Committed
             }
             Err(error) => {

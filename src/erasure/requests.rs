@@ -1,6 +1,8 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
 use super::DUTY;
+use super::hold::Hold;
+use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
@@ -46,11 +48,22 @@ pub enum Outcome {
     Reported,
     /// The store was installed again after the event; it stays.
     SupersededByReinstall,
+    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
+    StillInstalled,
+    /// A person has decided that the store stays.
+    Rejected,
 }
 
 impl Outcome {
-    const ALL: [Self; 5] =
-        [Self::Erased, Self::NothingHeld, Self::Acknowledged, Self::Reported, Self::SupersededByReinstall];
+    const ALL: [Self; 7] = [
+        Self::Erased,
+        Self::NothingHeld,
+        Self::Acknowledged,
+        Self::Reported,
+        Self::SupersededByReinstall,
+        Self::StillInstalled,
+        Self::Rejected,
+    ];
 
     /// Its name in the database and in every output.
     pub fn as_str(self) -> &'static str {
@@ -60,7 +73,35 @@ impl Outcome {
             Self::Acknowledged => "acknowledged",
             Self::Reported => "reported",
             Self::SupersededByReinstall => "superseded_by_reinstall",
+            Self::StillInstalled => "still_installed",
+            Self::Rejected => "rejected",
         }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// Shopify, by a webhook.
+    Shopify,
+    /// Whoever runs this program, by a command or the admin API.
+    Operator,
+}
+
+impl OrderedBy {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shopify => "shopify",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromSql for OrderedBy {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -118,16 +159,31 @@ pub struct Request {
     pub outcome: Option<Outcome>,
     /// Rows deleted, by table.
     pub deleted: RowCounts,
+    /// Who asks.
+    pub ordered_by: OrderedBy,
+    /// What there is to know of it where its store looked live.
+    pub hold: Hold,
 }
 
-/// Writes a duty that came in at `now`.
+/// Writes a duty that came in at `now` from Shopify.
 ///
 /// # Errors
 /// The database's.
 pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewRequest) -> db::Result<()> {
+    insert_of(tx, id, now, request, OrderedBy::Shopify)
+}
+
+/// Writes a duty that came in at `now`.
+pub(super) fn insert_of(
+    tx: &Tx<'_>,
+    id: RequestId,
+    now: DateTime<Utc>,
+    request: &NewRequest,
+    ordered_by: OrderedBy,
+) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at)
-         VALUES (:id, :shop, :type, :payload, :webhook_id, :triggered_at, :due_at, :created_at)",
+        "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, ordered_by)
+         VALUES (:id, :shop, :type, :payload, :webhook_id, :triggered_at, :due_at, :created_at, :ordered_by)",
     )?;
     statement.execute(named_params! {
         ":id": id,
@@ -138,12 +194,13 @@ pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewReque
         ":triggered_at": Millis(request.triggered_at.min(now)),
         ":due_at": Millis(now + DUTY),
         ":created_at": Millis(now),
+        ":ordered_by": ordered_by.as_str(),
     })?;
     Ok(())
 }
 
-const COLUMNS: &str =
-    "id, shop, type, webhook_id, triggered_at, created_at, due_at, processed_at, erased_at, outcome, deleted";
+const COLUMNS: &str = "id, shop, type, webhook_id, triggered_at, created_at, due_at, processed_at, erased_at, outcome, \
+                       deleted, ordered_by, found_live_at, keys_used_at, held_until, shopify_says, decision, decided_at";
 
 /// The request with this id.
 ///
@@ -203,15 +260,69 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The open requests of one kind for a shop, oldest first.
-pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: RequestKind) -> db::Result<Vec<Request>> {
+/// Calls `look` with every request, oldest first.
+pub(super) fn each(connection: &Connection, mut look: impl FnMut(&Request) -> db::Result<()>) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests ORDER BY id"))?;
+    for request in statement.query_map((), request_from_row)? {
+        look(&request?)?;
+    }
+    Ok(())
+}
+
+/// Whether a request says that this shop was erased.
+pub(super) fn is_shop_erased(connection: &Connection, shop: &ShopDomain) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM gdpr_requests
+         WHERE shop = :shop AND type = 'SHOP_REDACT' AND processed_at IS NOT NULL
+           AND (outcome = 'erased' OR outcome = 'nothing_held')",
+    )?;
+    Ok(statement.exists(named_params! { ":shop": shop })?)
+}
+
+/// Up to `limit` open requests of one kind for a shop, oldest first.
+pub(super) fn list_open(
+    connection: &Connection,
+    shop: &ShopDomain,
+    kind: RequestKind,
+    limit: usize,
+) -> db::Result<Vec<Request>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE shop = :shop AND type = :type AND processed_at IS NULL
-         ORDER BY id"
+         ORDER BY id LIMIT :limit"
     ))?;
-    let requests = statement.query_map(named_params! { ":shop": shop, ":type": kind.as_str() }, request_from_row)?;
+    let params = named_params! { ":shop": shop, ":type": kind.as_str(), ":limit": limit };
+    let requests = statement.query_map(params, request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An open request to erase a shop that its operator has ordered.
+pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<RequestId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM gdpr_requests
+         WHERE shop = :shop AND type = 'SHOP_REDACT' AND processed_at IS NULL AND ordered_by = 'operator'",
+    )?;
+    Ok(statement.query_row(named_params! { ":shop": shop }, |row| row.get("id")).optional()?)
+}
+
+/// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
+///
+/// # Errors
+/// The database's.
+pub fn find_open_redact(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Request>> {
+    Ok(list_open(connection, shop, RequestKind::ShopRedact, 1)?.pop())
+}
+
+/// Notes that what an open request asks for has happened again, at `triggered_at`. It stays due when it was.
+///
+/// # Errors
+/// The database's.
+pub fn raise_triggered_at(tx: &Tx<'_>, id: RequestId, triggered_at: DateTime<Utc>) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests SET triggered_at = :triggered_at WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let changed = statement.execute(named_params! { ":triggered_at": Millis(triggered_at), ":id": id })?;
+    expect_one(changed, "erasure::requests::raise_triggered_at")
 }
 
 /// The report that fulfilled a data request.
@@ -231,10 +342,11 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
 
 /// A request's row as it stands, to be taken over by another copy of this database.
 #[derive(Debug)]
-pub struct Row([Value; 13]);
+pub struct Row([Value; 20]);
 
 const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, processed_at, outcome, \
-                           deleted, report, erased_at";
+                           deleted, report, erased_at, ordered_by, found_live_at, keys_used_at, held_until, \
+                           shopify_says, decision, decided_at";
 
 /// The rows of all requests after `after`, in the order of their ids.
 ///
@@ -246,7 +358,7 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
     ))?;
     let after = after.map_or(Value::Text(String::new()), |row| row.0[0].clone());
     let rows = statement.query_map(named_params! { ":after": after, ":limit": limit }, |row| {
-        let mut values = [const { Value::Null }; 13];
+        let mut values = [const { Value::Null }; 20];
         for (index, value) in values.iter_mut().enumerate() {
             *value = row.get(index)?;
         }
@@ -262,14 +374,38 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO gdpr_requests ({ALL_COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT (id) DO UPDATE
          SET payload = excluded.payload, processed_at = excluded.processed_at, outcome = excluded.outcome,
-             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at
-         WHERE excluded.processed_at IS NOT NULL
+             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at,
+             found_live_at = excluded.found_live_at, keys_used_at = excluded.keys_used_at, held_until = excluded.held_until,
+             shopify_says = excluded.shopify_says, decision = excluded.decision, decided_at = excluded.decided_at
+         WHERE gdpr_requests.processed_at IS NULL AND gdpr_requests.decision IS NULL AND excluded.decision IS NOT NULL
+           OR excluded.processed_at IS NOT NULL
            AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
     ))?;
     Ok(statement.execute(params_from_iter(&row.0))? == 1)
+}
+
+/// Marks an open request as what its receipts prove: it was fulfilled, erased from the files and pruned in the copy of this database
+/// that the receipts came from.
+///
+/// # Errors
+/// The database's.
+pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receipt) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests
+         SET processed_at = :processed_at, outcome = :outcome, deleted = :deleted, payload = '{}', erased_at = :erased_at
+         WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let params = named_params! {
+        ":processed_at": Millis(erased.created_at),
+        ":outcome": erased.outcome,
+        ":deleted": erased.counts,
+        ":erased_at": Millis(verified.created_at),
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "erasure::requests::settle_by")
 }
 
 /// Every open request, oldest first.
@@ -308,22 +444,41 @@ pub(super) fn stamp(
     expect_one(statement.execute(params)?, "erasure::requests::stamp")
 }
 
-/// Which requests wait for the scrub. Apart, so that a test can look at its plan.
-pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
-     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+/// A request whose rows are gone and whose bytes may not be.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub(super) id: RequestId,
+    pub(super) shop: ShopDomain,
+    pub(super) kind: RequestKind,
+}
+
+/// Which requests of a kind wait for the scrub. Apart, so that a test can look at its plan.
+pub(super) const TO_SCRUB: &str = "SELECT id, shop, type FROM gdpr_requests
+     WHERE type = :type AND processed_at IS NOT NULL AND erased_at IS NULL
+       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'
      ORDER BY processed_at LIMIT :limit";
 
-/// Requests whose rows are gone and whose bytes may not be, oldest first.
-pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<RequestId>> {
+/// Requests whose rows are gone and whose bytes may not be: those of shops first, each kind oldest first.
+pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<Waiting>> {
     let mut statement = connection.prepare_cached(TO_SCRUB)?;
-    let ids = statement.query_map(named_params! { ":limit": limit }, |row| row.get("id"))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+    let mut waiting = Vec::new();
+    for kind in [RequestKind::ShopRedact, RequestKind::CustomersRedact, RequestKind::CustomersDataRequest] {
+        let params = named_params! { ":type": kind.as_str(), ":limit": limit - waiting.len() };
+        let found = statement.query_map(params, |row| {
+            Ok(Waiting { id: row.get("id")?, shop: row.get("shop")?, kind: row.get("type")? })
+        })?;
+        waiting.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(waiting)
 }
 
 /// How many requests wait for the scrub.
 pub(super) fn count_to_scrub(connection: &Connection) -> db::Result<u64> {
-    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM ({TO_SCRUB})"))?;
-    Ok(statement.query_row(named_params! { ":limit": -1 }, |row| row.get(0))?)
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM gdpr_requests
+         WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'",
+    )?;
+    Ok(statement.query_row((), |row| row.get(0))?)
 }
 
 /// Whether any request of this shop is open or waits for the scrub.
@@ -332,7 +487,8 @@ pub(super) fn is_unsettled(connection: &Connection, shop: &ShopDomain) -> db::Re
         "SELECT 1 FROM gdpr_requests
          WHERE shop = :shop
            AND (processed_at IS NULL
-                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall')",
+                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+                   AND outcome <> 'still_installed' AND outcome <> 'rejected')",
     )?;
     Ok(statement.exists(named_params! { ":shop": shop })?)
 }
@@ -369,9 +525,9 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL AND due_at < :now) AS overdue,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-                  AND outcome <> 'superseded_by_reinstall') AS to_scrub,
+                  AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected') AS to_scrub,
              (SELECT min(processed_at) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-                  AND outcome <> 'superseded_by_reinstall') AS to_scrub_since,
+                  AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected') AS to_scrub_since,
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
@@ -406,7 +562,7 @@ pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result
 /// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
 pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
      WHERE id < :before_id AND processed_at < :before
-       AND (erased_at IS NOT NULL OR outcome = 'superseded_by_reinstall')
+       AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
      ORDER BY id LIMIT :limit";
 
 /// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns how many it were.
@@ -418,6 +574,22 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
     let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
     let first_after = RequestId::new(before, [0; 10]);
     Ok(statement.execute(named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit })?)
+}
+
+/// Which requests met a store that looked live. Apart, so that a test can look at its plan.
+pub(super) const FOUND_LIVE: &str = "found_live_at IS NOT NULL AND found_live_at > :since
+     ORDER BY found_live_at DESC LIMIT :limit";
+
+/// The requests whose store was found to look live after `since`, newest first, `limit` at the most.
+///
+/// # Errors
+/// The database's.
+pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Request>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE {FOUND_LIVE}"))?;
+    let params = named_params! { ":since": Millis(since), ":limit": limit };
+    let requests = statement.query_map(params, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
 fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
@@ -433,5 +605,7 @@ fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
         erased_at: row.get::<_, Option<Millis>>("erased_at")?.map(|at| at.0),
         outcome: row.get("outcome")?,
         deleted: row.get::<_, Option<RowCounts>>("deleted")?.unwrap_or_default(),
+        ordered_by: row.get("ordered_by")?,
+        hold: Hold::from_row(row)?,
     })
 }

@@ -8,6 +8,7 @@ mod body;
 pub mod console;
 pub mod gate;
 pub mod guard;
+mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

@@ -7,14 +7,16 @@
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::admin::{self, BearerToken};
+use super::admin;
+use super::guard::bearer::{self, BearerTokens, Guesses};
 use super::guard::{Guard, cors};
+use super::ops::Readiness;
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, console, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -26,6 +28,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+
+/// Fields that say who asks, and from where: of two, a proxy before us may have checked the other. Others that must not be given twice
+/// are looked at where they are read.
+const ONE_OF_EACH: [&str; 2] = ["x-api-key", "origin"];
 
 /// Every surface.
 const SURFACES: &[&[Route]] = &[
@@ -43,6 +49,7 @@ const SURFACES: &[&[Route]] = &[
     admin::store_settings::ROUTES,
     admin::matrices::PRICE_LIST_ROUTES,
     admin::matrices::ROUTES,
+    admin::matrices::ADJUST_ROUTES,
     admin::products::ROUTES,
     admin::options::ROUTES,
     admin::orders::ROUTES,
@@ -68,14 +75,18 @@ pub struct Site {
     pub refusals: webhooks::Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures must bear; the admin token where unset.
-    pub metrics_token: Option<BearerToken>,
+    /// What whoever asks for the figures may bear beside the admin tokens.
+    pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
-    pub admin_token: Option<BearerToken>,
+    pub admin_tokens: Option<BearerTokens>,
+    /// How often somebody may guess one.
+    pub guesses: Guesses,
     /// How often somebody may fail to sign in to the console.
     pub sign_ins: console::SignInLimits,
+    /// Whether the server can do its work, as it was found last.
+    pub(super) readiness: Arc<Readiness>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -97,10 +108,12 @@ impl Site {
             secrets,
             refusals: webhooks::Refusals::default(),
             metrics: Arc::default(),
-            metrics_token: None,
+            metrics_tokens: None,
             guard: Guard::default(),
-            admin_token: None,
+            admin_tokens: None,
+            guesses: Guesses::default(),
             sign_ins: console::SignInLimits::default(),
+            readiness: Arc::default(),
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -111,6 +124,12 @@ impl Site {
     #[must_use]
     pub fn with_rate_limit(self, rate_limit: u32) -> Self {
         Self { guard: Guard::new(rate_limit), ..self }
+    }
+
+    /// The same with another limit of orders; see [`Guard::with_order_limit`].
+    #[must_use]
+    pub fn with_order_limit(self, order_limit: u32) -> Self {
+        Self { guard: self.guard.with_order_limit(order_limit), ..self }
     }
 
     /// The same site, run by `operator`.
@@ -130,10 +149,10 @@ impl Site {
         self.public_url.get().cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
     }
 
-    /// The same site with an admin API for those who bear `token`.
+    /// The same site with an admin API for those who bear `token`, or one of several with commas between them.
     #[must_use]
     pub fn with_admin_token(mut self, token: &Secret) -> Self {
-        self.admin_token = Some(BearerToken::new(token));
+        self.admin_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -147,7 +166,7 @@ impl Site {
     /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
-        self.metrics_token = Some(BearerToken::new(token));
+        self.metrics_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -248,6 +267,10 @@ impl Service for Router {
         let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
         let mut actor = None;
         let reply = if cors::applies(&request.path) {
+            if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
+                let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
+                return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
+            }
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
             }
@@ -256,7 +279,7 @@ impl Service for Router {
             let reply = admin::unkept(reply);
             match admin::caller(site, &request) {
                 Ok(caller) => actor = Some(caller),
-                Err(error) => return reply.send(admin::refusal(&error, &id)),
+                Err(error) => return reply.send(bearer::refusal(&error, &id)),
             }
             reply
         } else {
@@ -324,10 +347,13 @@ fn without_tokens(path: &str) -> String {
     }
 }
 
-/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped. No cache on the way may
+/// A reply whose answer pages of other sites may read and show to shoppers, also the one that it gives by itself when it is dropped. No cache on the way may
 /// keep it: a price is for now, and so is that there is none.
 fn for_other_sites(reply: Reply, path: String) -> Reply {
-    Reply::new(move |response| reply.send(cors::mark(response.with_header("Cache-Control", "no-store"), &path)))
+    Reply::new(move |response| {
+        let response = respond::for_shoppers(response).with_header("Cache-Control", "no-store");
+        reply.send(cors::mark(response, &path));
+    })
 }
 
 /// `//api/…` as `/api/…`: shops write their server's address with a slash at its end, and widgets put another one behind it.

@@ -1,6 +1,6 @@
 //! What a job type implements, and what it is given to work with. Open to programs that embed quotegrid: they register their own.
 
-use super::{Claim, MAX_ATTEMPTS, jobs};
+use super::{Claim, MAX_ATTEMPTS, NewJob, Queue, jobs};
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::error::Error;
@@ -53,12 +53,13 @@ pub(super) type Effect = Box<dyn FnOnce(&Tx<'_>, DateTime<Utc>) -> Result<(), Er
 pub struct Finish {
     pub(super) effects: Option<Effect>,
     pub(super) keep: Value,
+    next: Option<NewJob>,
 }
 
 impl Finish {
     /// Nothing more to do. The job forgets its payload.
     pub fn done() -> Self {
-        Self { effects: None, keep: Value::Object(Map::new()) }
+        Self { effects: None, keep: Value::Object(Map::new()), next: None }
     }
 
     /// Commits `effects` together with the completion. They are given the transaction and the time of completion; an error or a
@@ -71,6 +72,27 @@ impl Finish {
     #[must_use]
     pub fn keeping(mut self, payload: Value) -> Self {
         self.keep = payload;
+        self
+    }
+
+    /// The same, and `job` is enqueued in the transaction that completes this one: there is always one of both.
+    #[must_use]
+    pub fn followed_by(mut self, job: NewJob) -> Self {
+        self.next = Some(job);
+        self
+    }
+
+    /// The same with the job that follows as the last of the closing effects.
+    pub(super) fn enqueuing(mut self, queue: &Queue) -> Self {
+        if let Some(job) = self.next.take() {
+            let (queue, effects) = (queue.clone(), self.effects.take());
+            self.effects = Some(Box::new(move |tx, now| {
+                if let Some(effects) = effects {
+                    effects(tx, now)?;
+                }
+                queue.enqueue(tx, now, job).map(|_id| ())
+            }));
+        }
         self
     }
 }

@@ -169,6 +169,8 @@ fn what_stands_in_one_place_only() {
     assert_only_in("SystemTime::now", &["src/clock.rs"]);
     assert_only_in("getrandom", &["src/entropy.rs"]);
     assert_only_in("now_v7", &[]);
+    // By way of ours, which is nothing in a release build.
+    assert_only_in("fail::fail_point", &["src/failpoints.rs"]);
     // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open
     // lock files, a directory to make its names durable, copies that were cut off, and /dev/null.
     let openers = [
@@ -194,6 +196,16 @@ fn what_stands_in_one_place_only() {
             "src/lib.rs",
         ],
     );
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "looks at a release build")]
+fn a_release_build_has_no_failpoints_whatever_it_was_built_for() {
+    let program = fs::read(env!("CARGO_BIN_EXE_quotegrid")).expect("the program");
+    for word in ["QUOTEGRID_KILL_AT", "QUOTEGRID_HOLD_AT", "db::before_commit", "queue::claimed"] {
+        let found = program.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+        assert!(!found, "{word}");
+    }
 }
 
 #[test]

@@ -19,58 +19,23 @@ pub(super) mod stores;
 
 use super::console::session;
 use super::permission;
-use super::respond::{self, Answer};
+use super::respond::Answer;
 use super::routes::{Params, Site};
 use super::{Reply, Request, Response};
 use crate::access::Actor;
 use crate::catalog::stores::Store;
-use crate::config::Secret;
 use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
 use crate::error::{Error, Kind, Result};
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use subtle::ConstantTimeEq;
 
 /// Where the tree begins.
 const ROOT: &str = "/admin/api";
 
 /// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
 const LONG_CALLS_MAX: usize = 4;
-
-/// The token that callers must bear. Kept as its hash: all comparisons take the same time, whatever the lengths are.
-pub struct BearerToken([u8; 32]);
-
-impl BearerToken {
-    /// The token `secret`.
-    pub fn new(secret: &Secret) -> Self {
-        Self(Sha256::digest(secret.expose()).into())
-    }
-
-    /// Whether `request` bears it.
-    pub fn is_borne_by(&self, request: &Request) -> bool {
-        let mut fields = request.headers.all("authorization");
-        // Two fields could be read as either; nobody honest sends them.
-        let (Some(field), None) = (fields.next(), fields.next()) else { return false };
-        let Some((scheme, token)) = field.split_once(' ') else { return false };
-        let given: [u8; 32] = Sha256::digest(token.trim()).into();
-        scheme.eq_ignore_ascii_case("bearer") & bool::from(self.0.ct_eq(&given))
-    }
-
-    /// Whether this is it.
-    pub(super) fn is(&self, token: &str) -> bool {
-        let given: [u8; 32] = Sha256::digest(token).into();
-        bool::from(self.0.ct_eq(&given))
-    }
-}
-
-impl std::fmt::Debug for BearerToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BearerToken(***)")
-    }
-}
 
 /// Whether `path` lies in the tree.
 pub(super) fn owns(path: &str) -> bool {
@@ -80,7 +45,8 @@ pub(super) fn owns(path: &str) -> bool {
 /// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody else learns which paths there are.
 ///
 /// # Errors
-/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Forbidden` for what another site's page has a browser write.
+/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones, `Forbidden` for what another
+/// site's page has a browser write.
 pub(super) fn caller(site: &Site, request: &Request) -> Result<Actor> {
     // A browser sends its cookie with every request, a token only who means to.
     if request.headers.get("authorization").is_none()
@@ -89,8 +55,8 @@ pub(super) fn caller(site: &Site, request: &Request) -> Result<Actor> {
         session::check_write(site, request, &signed_in, None)?;
         return Ok(signed_in.session.actor());
     }
-    let Some(token) = &site.admin_token else { return Err(Error::not_found("path")) };
-    demand(token, request)?;
+    let Some(tokens) = &site.admin_tokens else { return Err(Error::not_found("path")) };
+    site.guesses.demand(&[tokens], request)?;
     Ok(Actor::api())
 }
 
@@ -113,33 +79,13 @@ pub(super) fn permitted(
     }
 }
 
-/// Lets only those pass who bear `token`.
-///
-/// # Errors
-/// `Unauthorized`.
-pub(super) fn demand(token: &BearerToken, request: &Request) -> Result<()> {
-    if token.is_borne_by(request) {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <token>"))
-}
-
 /// The same way back for answers that no cache may keep: there are keys among them.
 pub(super) fn unkept(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
-/// The answer to whom [`caller`] does not let in.
-pub(super) fn refusal(error: &Error, request_id: &str) -> Response {
-    let response = respond::failure(error, request_id);
-    match error.kind() {
-        // RFC 9110: a 401 names what would be accepted.
-        Kind::Unauthorized => response.with_header("WWW-Authenticate", "Bearer"),
-        _ => response,
-    }
-}
-
-/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler thread waits for it.
+/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler thread waits
+/// for it.
 pub(super) fn commit<T: Send + 'static>(
     site: &Site,
     mut answer: Answer,

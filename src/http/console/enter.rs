@@ -93,7 +93,7 @@ fn enter(site: &Arc<Site>, request: Request, reply: Reply) {
     let given = form.get("token").trim();
     // Who pastes the whole link means what is behind its `#`.
     let token = given.rsplit('#').next().unwrap_or_default().to_owned();
-    let bears_admin_token = site.admin_token.as_ref().is_some_and(|admin| admin.is(given));
+    let bears_admin_token = site.admin_tokens.as_ref().is_some_and(|tokens| tokens.contain(given));
     let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
     let at_work = site.clone();
     site.app.db.write_then(

@@ -146,11 +146,11 @@ pub(super) fn finish_in(
 ) -> Result<(), Error> {
     // The fence first: effects may do much, and must not be begun by a worker that has lost its claim.
     jobs::complete(tx, now, claim, keep)?;
-    fail::fail_point!("queue::completing");
+    fail_point!("queue::completing");
     if let Some(effects) = effects {
         effects(tx, now)?;
     }
-    fail::fail_point!("queue::effects");
+    fail_point!("queue::effects");
     Ok(())
 }
 

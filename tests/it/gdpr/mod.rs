@@ -1,6 +1,10 @@
 //! Erasure: what goes, what stays, who is stamped, and the proof.
 
 mod customers;
+mod floods;
+mod held;
+mod mentions;
+mod ordered;
 mod receipts;
 mod redacting;
 mod reinstalled;

@@ -3,6 +3,9 @@
 use super::{quotegrid, run, run_json};
 use quotegrid::app::{App, Options};
 use quotegrid::demo;
+use quotegrid::domain::ids::RequestId;
+use quotegrid::erasure::requests::{self, NewRequest, RequestKind};
+use quotegrid::error::Error;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -163,11 +166,11 @@ fn an_erasure_that_waits_for_days_for_the_scrub_is_a_problem() {
     let (_directory, path, connection) = planted();
     let insert =
         "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome)
-                  VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 0, 0, 0, ?2, 'nothing_held')";
+                  VALUES (?1, 'a.myshopify.com', 'CUSTOMERS_DATA_REQUEST', '{}', 0, 0, 0, ?2, 'reported')";
     let hours_ago = |hours| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
-    connection.execute(insert, ("fresh", hours_ago(29))).expect("writable");
+    connection.execute(insert, ("0190aaaa-0000-7000-8000-000000000001", hours_ago(29))).expect("writable");
     assert_eq!(run(&path, &["doctor"]).0, 0, "a replicator may be paused once a day");
-    connection.execute(insert, ("old", hours_ago(31))).expect("writable");
+    connection.execute(insert, ("0190aaaa-0000-7000-8000-000000000002", hours_ago(31))).expect("writable");
     let (code, report) = run_json(&path, &["doctor"]);
     assert!(code == 1 && report["problems"][0].as_str().is_some_and(|told| told.contains("scrub")), "{report}");
 }
@@ -229,4 +232,144 @@ fn settings_of_the_upkeep_are_checked() {
         assert_eq!(run(&path, &[&["jobs", "run-next"][..], &wrong].concat()).0, 2, "{wrong:?}");
     }
     assert_eq!(run(&path, &["jobs", "run-next", "--alert-url", "alerts.example.com"]).0, 4);
+}
+
+#[test]
+fn the_doctor_tells_of_redactions_of_live_stores_and_commands_decide_what_is_held() {
+    let (_directory, path) = database();
+    let shop = "live.myshopify.com";
+    run(&path, &["stores", "add", shop]);
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    let now = chrono::Utc::now();
+    let request = |id: &str, at: chrono::DateTime<chrono::Utc>| {
+        let at = at.timestamp_millis();
+        let due = at + 30 * 86_400_000;
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
+                 VALUES (?1, ?2, 'SHOP_REDACT', '{}', ?3, ?4, ?3)",
+                (id, shop, at, due),
+            )
+            .expect("writable");
+        run(&path, &["jobs", "enqueue", "shop_redact", &json!({ "shop": shop, "requestId": id }).to_string()]);
+        assert_eq!(run(&path, &["jobs", "run-next", "--redact-hold-days", "7"]).0, 0);
+    };
+    let held = "01900000-0000-7000-8000-000000000001";
+    request(held, now);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("redact_of_live_store") && problem.contains(held), "{report}");
+    assert!(problem.contains("last used: never") && problem.contains("gdpr confirm"), "{problem}");
+    assert_eq!(report["redactsOfLiveStores"][0]["requestId"], held);
+    assert!(run(&path, &["gdpr", "list"]).1.contains("held until"));
+    assert!(run(&path, &["gdpr", "show", held]).1.contains("live store    found"));
+    let (code, rejected) = run_json(&path, &["gdpr", "reject", held]);
+    assert_eq!((code, &rejected["outcome"], &rejected["decision"]), (0, &json!("rejected"), &json!("rejected")));
+    assert_eq!(run(&path, &["gdpr", "confirm", held]).0, 1, "decided");
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, report["notes"].as_array().map(Vec::len)), (0, Some(1)), "{report}");
+    assert!(run(&path, &["doctor"]).1.contains("NOTE: redact_of_live_store"));
+
+    let second = "01900000-0000-7000-8000-000000000002";
+    request(second, chrono::Utc::now());
+    let (code, confirmed) = run_json(&path, &["gdpr", "confirm", second]);
+    assert!(code == 0 && confirmed["jobId"].is_string(), "{confirmed}");
+    while run_json(&path, &["jobs", "run-next"]).1["processed"] == true {}
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+    assert_eq!(run_json(&path, &["gdpr", "show", second]).1["outcome"], "erased");
+    let (code, text) = run(&path, &["jobs", "run-next", "--redact-hold-days", "29"]);
+    assert_eq!((code, text.as_str()), (2, ""), "no hold goes up to the day on which the duty is due");
+}
+
+#[test]
+fn a_live_store_in_use_that_was_erased_is_a_problem_for_two_days_and_a_note_for_thirty() {
+    let (_directory, path, connection) = planted();
+    let hours_ago = |hours: i64| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
+    for (id, found, used, code, notes) in [
+        ("r1", 1, Some(2), 1, 0),
+        ("r2", 1, Some(50), 0, 1),
+        ("r3", 1, None, 0, 1),
+        ("r4", 49, Some(50), 0, 1),
+        ("r5", 31 * 24, Some(31 * 24), 0, 0),
+    ] {
+        let id = format!("01900000-0000-7000-8000-0000000000{id}").replace('r', "0");
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome,
+                     erased_at, found_live_at, keys_used_at)
+                 VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 1, 1, 1, 1, 'nothing_held', 1, ?2, ?3)",
+                (&id, hours_ago(found), used.map(hours_ago)),
+            )
+            .expect("writable");
+        let (found_code, report) = run_json(&path, &["doctor"]);
+        assert_eq!((found_code, report["notes"].as_array().map(Vec::len)), (code, Some(notes)), "{id} {report}");
+        connection.execute("DELETE FROM gdpr_requests", ()).expect("writable");
+    }
+}
+
+#[test]
+fn the_doctor_names_a_store_that_was_installed_in_the_future() {
+    let (_directory, path, connection) = planted();
+    run(&path, &["stores", "add", "ahead.myshopify.com"]);
+    assert_eq!(run(&path, &["doctor"]).0, 0);
+    let next_year = (chrono::Utc::now() + chrono::TimeDelta::days(365)).timestamp_millis();
+    connection.execute("UPDATE stores SET installed_at = ?1", [next_year]).expect("writable");
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("ahead.myshopify.com") && problem.contains("clock"), "{report}");
+    run(&path, &["stores", "erase", "ahead.myshopify.com"]);
+    run(&path, &["jobs", "run-next"]);
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+}
+
+#[test]
+fn a_duty_that_was_called_off_is_named_by_the_doctor() {
+    let (_directory, path) = database();
+    let app = App::open(Options::new(&path)).expect("a new database");
+    let (now, id) = (app.clock.now(), RequestId::new(app.clock.now(), [7; 10]));
+    let job = app.db.write(move |tx| -> Result<(), Error> {
+        let shop = "a.myshopify.com".parse().expect("a domain");
+        let kind = RequestKind::ShopRedact;
+        let new = NewRequest { shop, kind, payload: json!({}), webhook_id: None, triggered_at: now };
+        Ok(requests::insert(tx, id, now, &new)?)
+    });
+    job.expect("written");
+    drop(app);
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, &report["duties"]["withoutJob"]), (1, &json!(1)));
+    assert!(report["problems"][0].as_str().is_some_and(|problem| problem.contains("no job")), "{report}");
+}
+
+#[test]
+fn without_a_look_into_pages_no_erasure_counts_as_gone_from_the_files_until_they_are_written_anew() {
+    let (_directory, path) = database();
+    let shop = "panes.myshopify.com";
+    assert_eq!(run_json(&path, &["stores", "add", shop, "--currency", "EUR"]).0, 0);
+    let payload = json!({ "shop": shop }).to_string();
+    let without = |arguments: &[&str]| {
+        let mut command = quotegrid(&path, arguments);
+        let output = command
+            .env("FAILPOINTS", "db::no_dbpage=return")
+            .env("QUOTEGRID_LOG", "warn")
+            .arg("--json")
+            .output()
+            .expect("it runs");
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        (output.status.code(), answer, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run_json(&path, &["jobs", "enqueue", "shop_redact", &payload]).0, 0);
+    let (_, ran, log) = without(&["jobs", "run-next"]);
+    assert_eq!(ran["processed"], true);
+    assert!(log.contains("doctor --vacuum"), "{log}");
+    let request = || run_json(&path, &["gdpr", "list"]).1["requests"][0].clone();
+    assert_eq!((&request()["outcome"], &request()["erasedAt"]), (&json!("erased"), &Value::Null));
+    let receipts = || run_json(&path, &["gdpr", "receipts"]).1["receipts"].as_array().map(Vec::len);
+    assert_eq!(receipts(), Some(1), "nothing is verified");
+    let (code, report, _) = without(&["doctor"]);
+    assert_eq!((code, &report["duties"]["waitingForScrub"]), (Some(1), &json!(1)), "{report}");
+    let (_, report, _) = without(&["doctor", "--vacuum"]);
+    assert_eq!(report["duties"]["waitingForScrub"], json!(0));
+    assert!(request()["erasedAt"].is_string());
+    assert_eq!(receipts(), Some(2));
+    assert_eq!(run(&path, &["gdpr", "verify"]).0, 0);
 }

@@ -140,8 +140,12 @@ fn under_steady_load_the_file_stops_growing() {
     options.clock = clock.clone();
     options.handlers = Registry::new().with("obedient", Obedient);
     let days = TimeDelta::days(KEPT);
-    options.retention =
-        Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
+    options.retention = Retention {
+        jobs: queue::Retention { finished: days, failed: days },
+        deliveries: days,
+        requests: days,
+        open_orders: None,
+    };
     let app = App::open(options).expect("a new database");
     let mut sizes = Vec::new();
     for _ in 0..ROUNDS {
@@ -176,7 +180,8 @@ fn pruning_finds_its_rows_by_index() {
         ),
         (
             "SELECT id FROM gdpr_requests WHERE id < 'x' AND processed_at < 1
-             AND (erased_at IS NOT NULL OR outcome = 'superseded_by_reinstall') ORDER BY id LIMIT 9",
+             AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
+             ORDER BY id LIMIT 9",
             "sqlite_autoindex_gdpr_requests_1 (id<?)",
         ),
         ("SELECT max(received_at) AS last FROM webhook_deliveries", "webhook_deliveries_received_at"),
@@ -206,8 +211,12 @@ fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
     let mut options = Options::new(directory.path().join("test.db"));
     options.clock = clock.clone();
     let days = TimeDelta::days(3);
-    options.retention =
-        Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
+    options.retention = Retention {
+        jobs: queue::Retention { finished: days, failed: days },
+        deliveries: days,
+        requests: days,
+        open_orders: None,
+    };
     let app = std::sync::Arc::new(App::open(options).expect("a new database"));
     let secrets = quotegrid::shopify::Secrets::new(["hush"]);
     let router = quotegrid::http::Router::new(std::sync::Arc::new(quotegrid::http::Site::new(app.clone(), secrets)));

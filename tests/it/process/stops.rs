@@ -63,6 +63,7 @@ fn a_stop_under_load_exits_0_and_loses_nothing_acknowledged() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_job_that_outlasts_the_grace_is_given_back_with_its_attempt() {
     for command in ["serve", "work"] {
         let machine = Machine::new();
@@ -80,6 +81,7 @@ fn a_job_that_outlasts_the_grace_is_given_back_with_its_attempt() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn an_erasure_stops_between_two_steps_and_goes_on_after_the_restart() {
     let machine = Machine::new();
     machine.json(&["migrate"]);
@@ -102,6 +104,7 @@ fn an_erasure_stops_between_two_steps_and_goes_on_after_the_restart() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn what_is_claimed_in_the_moment_of_the_stop_is_given_back_and_not_waited_for() {
     let machine = Machine::new();
     for number in 0..8 {
@@ -122,6 +125,7 @@ fn what_is_claimed_in_the_moment_of_the_stop_is_given_back_and_not_waited_for() 
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_second_signal_stops_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let machine = Machine::new();
@@ -142,6 +146,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_server_that_cannot_listen_touches_no_job() {
     let machine = Machine::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
