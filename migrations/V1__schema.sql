@@ -208,8 +208,8 @@ CREATE TABLE job_queue (
     claimed_at       INTEGER,
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
-    rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
-    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
+    recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
     held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
@@ -244,7 +244,7 @@ CREATE TABLE job_attempts (
     started_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
     outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried') OR outcome IN ('failed', 'snoozed')
-                   OR outcome IN ('given_back', 'lost')),
+                   OR outcome IN ('released', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;

@@ -1,5 +1,6 @@
 //! How much of what happened in which hour: what the console's charts show. Counted in memory as it happens and added to
-//! `activity_counts` every few seconds, so that no chart scans a table and nothing waits for a count. A crash loses a few seconds of it.
+//! `activity_counts` every few seconds, so that no chart scans a table and nothing waits for a count. A crash loses a few seconds
+//! of it.
 
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -97,7 +98,7 @@ impl Activity {
     /// Adds what was counted since the last time to the database. What cannot be written is kept for the next time.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn flush(&self, db: &Db) -> db::Result<()> {
         let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         if counts.is_empty() {
@@ -133,7 +134,7 @@ fn add(tx: &Tx<'_>, event: Event, hour: i64, count: u64) -> db::Result<()> {
 /// How often `event` happened in each hour since `from`, by hour.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_since(connection: &Connection, event: Event, from: i64) -> db::Result<Vec<(i64, u64)>> {
     let mut statement = connection
         .prepare_cached("SELECT hour, count FROM activity_counts WHERE name = :name AND hour >= :from ORDER BY hour")?;
@@ -146,7 +147,7 @@ pub fn list_since(connection: &Connection, event: Event, from: i64) -> db::Resul
 /// The last hour in which each event happened.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn last_hours(connection: &Connection) -> db::Result<BTreeMap<Event, i64>> {
     let mut statement = connection.prepare_cached("SELECT max(hour) FROM activity_counts WHERE name = :name")?;
     let mut last = BTreeMap::new();
@@ -160,7 +161,7 @@ pub fn last_hours(connection: &Connection) -> db::Result<BTreeMap<Event, i64>> {
 /// Deletes up to `limit` counts from before `before`; returns how many.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
         "DELETE FROM activity_counts WHERE (name, hour) IN (

@@ -1,5 +1,5 @@
-//! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began, when it is
-//! ended, and with the store of its merchant. Only digests are kept: whoever reads the file cannot sign in with it.
+//! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began,
+//! when it is ended, and with the store of its merchant. Only digests are kept: whoever reads the file cannot sign in with it.
 
 use super::links::Invitation;
 use super::{Actor, Role, Token, TokenDigest};
@@ -79,8 +79,8 @@ pub fn begin(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, invitation:
     Ok(token)
 }
 
-/// Notes that somebody has had a way in to this database's console; `true` for the first time. A server prints a link by itself only then,
-/// so that no later start offers one to whoever reads its log.
+/// Notes that somebody has had a way in to this database's console; `true` for the first time. A server prints a link by itself
+/// only then, so that no later start offers one to whoever reads its log.
 ///
 /// # Errors
 /// When the database cannot be written.

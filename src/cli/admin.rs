@@ -10,9 +10,9 @@ use crate::app::App;
 use crate::catalog::stores;
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
-use crate::documents::{access as documents, instant};
 use crate::domain::ids::{AuditId, SessionId, ShopDomain};
 use crate::error::{Error, Kind, Result};
+use crate::views::{access as views, instant};
 use chrono::TimeDelta;
 use clap::Subcommand;
 use serde_json::json;
@@ -93,7 +93,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let app = open(database, Schema::MustBeCurrent)?;
             let now = app.clock.now();
             let found = app.db.read(|connection| sessions::list(connection, now))?;
-            let document = json!({ "sessions": found.iter().map(documents::session).collect::<Vec<_>>() });
+            let document = json!({ "sessions": found.iter().map(views::session).collect::<Vec<_>>() });
             output.print(&document, || sessions_text(&found))?;
         }
         Command::Sessions(SessionsCommand::End { id, .. }) => {
@@ -113,7 +113,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let store = shop.map(|shop| crate::erasure::subject_hash(&app.hasher, &shop));
             let filter = audit::Filter { store, before, limit };
             let found = app.db.read(|connection| audit::list(connection, &filter))?;
-            let document = json!({ "entries": found.iter().map(documents::audit_entry).collect::<Vec<_>>() });
+            let document = json!({ "entries": found.iter().map(views::audit_entry).collect::<Vec<_>>() });
             output.print(&document, || audit_text(&found))?;
         }
     }

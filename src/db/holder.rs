@@ -1,5 +1,5 @@
-//! Who holds the write lock, for a person who must do something about it: a command that was suspended in a shell holds it until it goes
-//! on. Told by the system's list of locks; where there is none, nobody knows.
+//! Who holds the write lock, for a person who must do something about it: a command that was suspended in a shell holds it until
+//! it goes on. Told by the system's list of locks; where there is none, nobody knows.
 
 use super::Db;
 use super::files;
@@ -47,7 +47,7 @@ pub(super) fn write_lock_holder(path: &Path) -> Option<LockHolder> {
     let process =
         locks.lines().find_map(|line| holder_in(line, inode)).filter(|process| *process != std::process::id())?;
     let status = fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    // The name stands in brackets and may hold anything, brackets too; the state comes behind.
+    // The name is in brackets and may hold anything, brackets too; the state comes behind.
     let (head, state) = status.rsplit_once(')').unwrap_or_default();
     let name = head.split_once('(').map_or("?", |(_, name)| name);
     let name = name.chars().filter(|c| !c.is_control()).collect();

@@ -2,7 +2,7 @@
 //! was changed: each redaction that is done has exactly its receipts, and what guards them is in place.
 
 use super::receipts::{self, Receipt, ReceiptKind};
-use super::requests::{self, Outcome, Request};
+use super::requests::{self, PrivacyRequest, RequestOutcome};
 use super::subject_hash;
 use super::verify::Finding;
 use crate::db;
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 /// Where receipts and requests contradict each other, or what guards the receipts is not there.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub(super) fn mismatches(connection: &Connection, hasher: &KeyedHasher) -> db::Result<Vec<Finding>> {
     let mut found: BTreeMap<&'static str, u64> = BTreeMap::new();
     requests::each(connection, |request| {
@@ -35,11 +35,14 @@ pub(super) fn mismatches(connection: &Connection, hasher: &KeyedHasher) -> db::R
 }
 
 /// What is wrong with a request and its receipts.
-fn mismatch(request: &Request, receipts: &[Receipt]) -> Option<&'static str> {
+fn mismatch(request: &PrivacyRequest, receipts: &[Receipt]) -> Option<&'static str> {
     let count = |kind: ReceiptKind| receipts.iter().filter(|receipt| receipt.kind == kind.as_str()).count();
     let (erased, verified) = (count(ReceiptKind::Erased), count(ReceiptKind::Verified));
     // A report deletes nothing, and what was not carried out has nothing to prove.
-    let is_proved = matches!(request.outcome, Some(Outcome::Erased | Outcome::NothingHeld | Outcome::Acknowledged));
+    let is_proved = matches!(
+        request.outcome,
+        Some(RequestOutcome::Erased | RequestOutcome::NothingHeld | RequestOutcome::Acknowledged)
+    );
     let wanted = (usize::from(is_proved), usize::from(is_proved && request.erased_at.is_some()));
     if erased < wanted.0 || verified < wanted.1 {
         return Some(
@@ -51,7 +54,7 @@ fn mismatch(request: &Request, receipts: &[Receipt]) -> Option<&'static str> {
     }
     let agrees = |receipt: &Receipt| {
         receipt.request_type == request.kind.as_str()
-            && Some(receipt.outcome.as_str()) == request.outcome.map(Outcome::as_str)
+            && Some(receipt.outcome.as_str()) == request.outcome.map(RequestOutcome::as_str)
             && receipt.counts == request.deleted.to_string()
     };
     (!receipts.iter().all(agrees)).then_some("a request and its receipts name different outcomes or counts")

@@ -2,8 +2,8 @@
 //! of the request itself to forget, and the other reports that nothing is held.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, Outcome, Request, RequestKind};
-use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject_hash};
+use super::requests::{self, PrivacyRequest, RequestKind, RequestOutcome};
+use super::{OPEN_REQUEST_HINT, REDACTION_ATTEMPTS, REQUEST_ID, RedactionTarget, subject_hash};
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::RequestId;
 use crate::error::Error;
@@ -34,32 +34,32 @@ impl Handler for CustomerRedact {
         let hasher = self.hasher.clone();
         // Customer data would be deleted here, by the customer and order ids in the request's payload, if any were kept: draft
         // orders record sizes, options and prices, and no person.
-        let close = move |tx: &Tx<'_>, now, request: &Request| acknowledge(tx, now, &hasher, request);
+        let close = move |tx: &Tx<'_>, now, request: &PrivacyRequest| acknowledge(tx, now, &hasher, request);
         fulfil(job, context, RequestKind::CustomersRedact, close)
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
     fn may_be_paused(&self) -> bool {
         false
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
-fn acknowledge(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &Request) -> Result<(), Error> {
+fn acknowledge(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &PrivacyRequest) -> Result<(), Error> {
     let deleted = RowCounts::default();
-    requests::stamp(tx, now, request.id, Outcome::Acknowledged, &deleted, None)?;
+    requests::mark_processed(tx, now, request.id, RequestOutcome::Acknowledged, &deleted, None)?;
     let receipt = NewReceipt {
         kind: ReceiptKind::Erased,
         request_id: request.id,
         request_type: RequestKind::CustomersRedact.as_str(),
         subject_hash: subject_hash(hasher, &request.shop),
-        outcome: Outcome::Acknowledged,
+        outcome: RequestOutcome::Acknowledged,
         counts: deleted,
     };
     receipts::append(tx, now, receipt)?;
@@ -73,9 +73,16 @@ pub struct CustomersDataRequest;
 
 impl Handler for CustomersDataRequest {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let close = |tx: &Tx<'_>, now, request: &Request| {
+        let close = |tx: &Tx<'_>, now, request: &PrivacyRequest| {
             let report = report(request, &requests::load_payload(tx, request.id)?, now);
-            requests::stamp(tx, now, request.id, Outcome::Reported, &RowCounts::default(), Some(&report))?;
+            requests::mark_processed(
+                tx,
+                now,
+                request.id,
+                RequestOutcome::Reported,
+                &RowCounts::default(),
+                Some(&report),
+            )?;
             let (id, shop) = (request.id, request.shop.clone());
             tx.after_commit(move || info!("[GDPR] data request reported for {shop} request={id}"));
             Ok(())
@@ -84,20 +91,20 @@ impl Handler for CustomersDataRequest {
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
     fn may_be_paused(&self) -> bool {
         false
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
 /// What the merchant is given. It names Shopify's number of the request, never the customer.
-fn report(request: &Request, payload: &Value, now: DateTime<Utc>) -> Value {
+fn report(request: &PrivacyRequest, payload: &Value, now: DateTime<Utc>) -> Value {
     json!({
         "requestId": request.id.to_string(),
         "dataRequestId": payload.get("dataRequestId"),
@@ -116,7 +123,7 @@ fn fulfil(
     job: &Claim,
     context: &Context,
     kind: RequestKind,
-    close: impl Fn(&Tx<'_>, DateTime<Utc>, &Request) -> Result<(), Error> + Clone + Send + 'static,
+    close: impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static,
 ) -> Result<Finish, JobError> {
     let (requests, keep) = open_requests(job, context, kind, &close)?;
     let effects = move |tx: &Tx<'_>, now| requests.iter().try_for_each(|request| close(tx, now, request));
@@ -128,15 +135,15 @@ fn open_requests(
     job: &Claim,
     context: &Context,
     kind: RequestKind,
-    close: &(impl Fn(&Tx<'_>, DateTime<Utc>, &Request) -> Result<(), Error> + Clone + Send + 'static),
-) -> Result<(Vec<Request>, Value), JobError> {
-    match Order::of(job)? {
-        Order::Request(id) => {
+    close: &(impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static),
+) -> Result<(Vec<PrivacyRequest>, Value), JobError> {
+    match RedactionTarget::of(job)? {
+        RedactionTarget::Request(id) => {
             let request = find_of_kind(context, id, kind)?;
             let open = request.processed_at.is_none().then_some(request);
             Ok((open.into_iter().collect(), json!({ REQUEST_ID: id.to_string() })))
         }
-        Order::Shop(shop) => loop {
+        RedactionTarget::Shop(shop) => loop {
             let list = |connection: &Connection| requests::list_open(connection, &shop, kind, CLOSED_AT_ONCE + 1);
             let mut open = context.db().read(list)?;
             if open.len() <= CLOSED_AT_ONCE {
@@ -152,7 +159,7 @@ fn open_requests(
     }
 }
 
-fn find_of_kind(context: &Context, id: RequestId, kind: RequestKind) -> Result<Request, JobError> {
+fn find_of_kind(context: &Context, id: RequestId, kind: RequestKind) -> Result<PrivacyRequest, JobError> {
     let found = context.db().read(|connection| -> db::Result<_> { requests::find(connection, id) })?;
     found
         .filter(|request| request.kind == kind)

@@ -16,7 +16,7 @@ use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// What stands in the place of an erased shop's domain. Itself no domain.
+/// What is in the place of an erased shop's domain. Itself no domain.
 const ERASED: &str = "erased-shop";
 
 /// Jobs that one look for those with something to forget goes through.
@@ -128,7 +128,7 @@ struct Run {
     domains: Vec<(usize, ShopDomain)>,
 }
 
-/// Each run of name characters in a text that ends in the suffix of a shop's domain: what stands before
+/// Each run of name characters in a text that ends in the suffix of a shop's domain: what is before
 /// a name may look like one too.
 fn domains(text: &str) -> Vec<Run> {
     let lower = text.to_ascii_lowercase();

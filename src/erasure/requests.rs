@@ -1,6 +1,6 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
-use super::DUTY;
+use super::RESPONSE_DEADLINE;
 use super::hold::Hold;
 use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
@@ -37,7 +37,7 @@ impl RequestKind {
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// Rows were deleted.
     Erased,
     /// There was nothing to delete.
@@ -54,7 +54,7 @@ pub enum Outcome {
     Rejected,
 }
 
-impl Outcome {
+impl RequestOutcome {
     const ALL: [Self; 7] = [
         Self::Erased,
         Self::NothingHeld,
@@ -112,7 +112,7 @@ impl FromSql for RequestKind {
     }
 }
 
-impl FromSql for Outcome {
+impl FromSql for RequestOutcome {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?;
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
@@ -136,7 +136,7 @@ pub struct NewRequest {
 
 /// A duty as it stands.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct PrivacyRequest {
     /// Its id.
     pub id: RequestId,
     /// Whose data it is about.
@@ -156,7 +156,7 @@ pub struct Request {
     /// When the bytes had left the files too.
     pub erased_at: Option<DateTime<Utc>>,
     /// What came of it.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RequestOutcome>,
     /// Rows deleted, by table.
     pub deleted: RowCounts,
     /// Who asks.
@@ -168,7 +168,7 @@ pub struct Request {
 /// Writes a duty that came in at `now` from Shopify.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewRequest) -> db::Result<()> {
     insert_of(tx, id, now, request, OrderedBy::Shopify)
 }
@@ -192,7 +192,7 @@ pub(super) fn insert_of(
         ":payload": request.payload.to_string(),
         ":webhook_id": request.webhook_id,
         ":triggered_at": Millis(request.triggered_at.min(now)),
-        ":due_at": Millis(now + DUTY),
+        ":due_at": Millis(now + RESPONSE_DEADLINE),
         ":created_at": Millis(now),
         ":ordered_by": ordered_by.as_str(),
     })?;
@@ -205,8 +205,8 @@ const COLUMNS: &str = "id, shop, type, webhook_id, triggered_at, created_at, due
 /// The request with this id.
 ///
 /// # Errors
-/// The database's.
-pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request>> {
+/// When the database fails.
+pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE id = :id"))?;
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
 }
@@ -214,15 +214,15 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request
 /// The request with this id.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
-pub fn load(connection: &Connection, id: RequestId) -> Result<Request, Error> {
+/// `NotFound`, and when the database fails.
+pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Error> {
     find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
 }
 
 /// The report of the data request with this id.
 ///
 /// # Errors
-/// `NotFound`, saying why there is none, and the database's.
+/// `NotFound`, saying why there is none, and when the database fails.
 pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
@@ -248,8 +248,8 @@ pub struct Filter {
 /// Requests, newest first.
 ///
 /// # Errors
-/// The database's.
-pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE (:shop IS NULL OR shop = :shop) AND (:before IS NULL OR id < :before)
@@ -261,7 +261,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>
 }
 
 /// Calls `look` with every request, oldest first.
-pub(super) fn each(connection: &Connection, mut look: impl FnMut(&Request) -> db::Result<()>) -> db::Result<()> {
+pub(super) fn each(connection: &Connection, mut look: impl FnMut(&PrivacyRequest) -> db::Result<()>) -> db::Result<()> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests ORDER BY id"))?;
     for request in statement.query_map((), request_from_row)? {
         look(&request?)?;
@@ -285,7 +285,7 @@ pub(super) fn list_open(
     shop: &ShopDomain,
     kind: RequestKind,
     limit: usize,
-) -> db::Result<Vec<Request>> {
+) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE shop = :shop AND type = :type AND processed_at IS NULL
@@ -308,15 +308,15 @@ pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Re
 /// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
 ///
 /// # Errors
-/// The database's.
-pub fn find_open_redact(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Request>> {
+/// When the database fails.
+pub fn find_open_redact(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<PrivacyRequest>> {
     Ok(list_open(connection, shop, RequestKind::ShopRedact, 1)?.pop())
 }
 
 /// Notes that what an open request asks for has happened again, at `triggered_at`. It stays due when it was.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn raise_triggered_at(tx: &Tx<'_>, id: RequestId, triggered_at: DateTime<Utc>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE gdpr_requests SET triggered_at = :triggered_at WHERE id = :id AND processed_at IS NULL",
@@ -328,7 +328,7 @@ pub fn raise_triggered_at(tx: &Tx<'_>, id: RequestId, triggered_at: DateTime<Utc
 /// The report that fulfilled a data request.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_report(connection: &Connection, id: RequestId) -> db::Result<Option<Json>> {
     let mut statement = connection.prepare_cached("SELECT report FROM gdpr_requests WHERE id = :id")?;
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("report")).optional()?.flatten())
@@ -351,7 +351,7 @@ const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, triggered_at, du
 /// The rows of all requests after `after`, in the order of their ids.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {ALL_COLUMNS} FROM gdpr_requests WHERE id > :after ORDER BY id LIMIT :limit"
@@ -370,8 +370,8 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// Takes a request over from another copy of this database, unless it is known here and as far along. Returns whether it was.
 ///
 /// # Errors
-/// The database's.
-pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
+/// When the database fails.
+pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO gdpr_requests ({ALL_COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
@@ -391,7 +391,7 @@ pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
 /// that the receipts came from.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receipt) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE gdpr_requests
@@ -411,8 +411,8 @@ pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receip
 /// Every open request, oldest first.
 ///
 /// # Errors
-/// The database's.
-pub fn list_all_open(connection: &Connection) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_all_open(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests WHERE processed_at IS NULL ORDER BY due_at, id"
     ))?;
@@ -421,11 +421,11 @@ pub fn list_all_open(connection: &Connection) -> db::Result<Vec<Request>> {
 }
 
 /// Marks an open request as fulfilled. The ids that came with it are forgotten.
-pub(super) fn stamp(
+pub(super) fn mark_processed(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     id: RequestId,
-    outcome: Outcome,
+    outcome: RequestOutcome,
     deleted: &RowCounts,
     report: Option<&Json>,
 ) -> db::Result<()> {
@@ -441,7 +441,7 @@ pub(super) fn stamp(
         ":report": report.map(ToString::to_string),
         ":id": id,
     };
-    expect_one(statement.execute(params)?, "erasure::requests::stamp")
+    expect_one(statement.execute(params)?, "erasure::requests::mark_processed")
 }
 
 /// A request whose rows are gone and whose bytes may not be.
@@ -502,7 +502,7 @@ pub(super) fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> db:
 
 /// How the duties stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Duties {
+pub struct OpenRequests {
     /// Not yet fulfilled.
     pub open: u64,
     /// Not yet fulfilled, and late.
@@ -515,11 +515,11 @@ pub struct Duties {
     pub next_due_at: Option<DateTime<Utc>>,
 }
 
-/// How the duties stand at `now`.
+/// How the duties are at `now`.
 ///
 /// # Errors
-/// The database's.
-pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties> {
+/// When the database fails.
+pub fn open_requests(connection: &Connection, now: DateTime<Utc>) -> db::Result<OpenRequests> {
     let mut statement = connection.prepare_cached(
         "SELECT
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
@@ -531,7 +531,7 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
-        Ok(Duties {
+        Ok(OpenRequests {
             open: row.get("open")?,
             overdue: row.get("overdue")?,
             to_scrub: row.get("to_scrub")?,
@@ -547,8 +547,8 @@ const DUE_LISTED: usize = 1_000;
 /// The open requests that are due before `at`, the most urgent first.
 ///
 /// # Errors
-/// The database's.
-pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE processed_at IS NULL AND due_at < :at
@@ -569,7 +569,7 @@ pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
 /// Their receipts stay.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
     let first_after = RequestId::new(before, [0; 10]);
@@ -583,8 +583,8 @@ pub(super) const FOUND_LIVE: &str = "found_live_at IS NOT NULL AND found_live_at
 /// The requests whose store was found to look live after `since`, newest first, `limit` at the most.
 ///
 /// # Errors
-/// The database's.
-pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE {FOUND_LIVE}"))?;
     let params = named_params! { ":since": Millis(since), ":limit": limit };
@@ -592,8 +592,8 @@ pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usi
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
-    Ok(Request {
+fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PrivacyRequest> {
+    Ok(PrivacyRequest {
         id: row.get("id")?,
         shop: row.get("shop")?,
         kind: row.get("type")?,

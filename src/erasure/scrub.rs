@@ -5,10 +5,10 @@
 
 use super::mentions;
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, Outcome, Waiting};
+use super::requests::{self, RequestOutcome, Waiting};
 use super::subject_hash;
 use crate::clock::Clock;
-use crate::db::{self, Db, Gaps, Tx};
+use crate::db::{self, Db, PageSlack, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::KeyedHasher;
 use chrono::{DateTime, Utc};
@@ -41,7 +41,7 @@ const REST_SHARE: u32 = 3;
 /// The longest rest after a scrub: whoever is erased just after one began is stamped by the next, soon.
 const REST_MAX: Duration = Duration::from_secs(2);
 
-/// How long the loop sleeps before it looks whether it is to stop.
+/// How long the loop sleeps before it checks if it is to stop.
 const REST_STEP: Duration = Duration::from_millis(20);
 
 /// Pause after a try that failed.
@@ -63,7 +63,7 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
-    /// Some wait, and this build of SQLite cannot look whether all of what they deleted is gone: nothing was stamped.
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was stamped.
     Unchecked,
 }
 
@@ -87,7 +87,7 @@ impl Scrubber {
     /// Scrubs what waits now, with one emptying of the WAL.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn scrub(&self) -> db::Result<Scrubbed> {
         let waiting = self.waiting()?;
         if waiting.is_empty() {
@@ -101,13 +101,13 @@ impl Scrubber {
             Cleaned::Unchecked => return Ok(Scrubbed::Unchecked),
         }
         fail_point!("erasure::scrubbed");
-        Ok(Scrubbed::Erased(self.stamp(&waiting)?))
+        Ok(Scrubbed::Erased(self.mark_erased(&waiting)?))
     }
 
     /// What waits now: shops first, for of customers nothing is kept.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn waiting(&self) -> db::Result<Vec<Waiting>> {
         self.db.read(|connection| requests::list_to_scrub(connection, NOTED))
     }
@@ -116,27 +116,27 @@ impl Scrubber {
     /// file leaves both with it.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn clean(&self) -> db::Result<Cleaned> {
-        let gaps = self.db.clear_gaps()?;
-        if let Gaps::Cleared(pages) = gaps {
+        let gaps = self.db.clear_page_slack()?;
+        if let PageSlack::Cleared(pages) = gaps {
             debug!("what SQLite had left in {pages} pages is zeroed");
         }
-        if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
+        if !self.db.wipe_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Cleaned::Busy);
         }
-        Ok(if gaps == Gaps::NotLookedAt { Cleaned::Unchecked } else { Cleaned::Clean })
+        Ok(if gaps == PageSlack::NotLookedAt { Cleaned::Unchecked } else { Cleaned::Clean })
     }
 
     /// Marks as erased what waited before the files were cleaned, or written anew. Returns how many it were.
     ///
     /// # Errors
-    /// The database's.
-    pub fn stamp(&self, waiting: &[Waiting]) -> db::Result<usize> {
+    /// When the database fails.
+    pub fn mark_erased(&self, waiting: &[Waiting]) -> db::Result<usize> {
         let (now, mut erased) = (self.clock.now(), 0);
         for batch in waiting.chunks(BATCH) {
             let (hasher, batch) = (self.hasher.clone(), batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>());
-            erased += self.db.write(move |tx| stamp(tx, now, &hasher, &batch))?;
+            erased += self.db.write(move |tx| mark_erased(tx, now, &hasher, &batch))?;
         }
         info!("[GDPR] {erased} processed requests are erased from the files too");
         Ok(erased)
@@ -145,7 +145,7 @@ impl Scrubber {
     /// Scrubs until nothing waits; for commands, which have no loop.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn scrub_all(&self) -> db::Result<Scrubbed> {
         let mut total = 0;
         loop {
@@ -166,7 +166,7 @@ impl Scrubber {
     pub fn run(&self, stopping: &AtomicBool) {
         let mut is_told = false;
         while !stopping.load(Ordering::Relaxed) {
-            let (seen, began) = (self.db.news().seen(), Instant::now());
+            let (seen, began) = (self.db.notifier().seen(), Instant::now());
             let pause = match self.scrub() {
                 Ok(Scrubbed::Erased(_)) => {
                     rest((began.elapsed() * REST_SHARE).min(REST_MAX), stopping);
@@ -189,7 +189,7 @@ impl Scrubber {
                     FAULT_PAUSE
                 }
             };
-            self.db.news().wait(seen, pause);
+            self.db.notifier().wait(seen, pause);
         }
     }
 }
@@ -204,7 +204,7 @@ fn rest(pause: Duration, stopping: &AtomicBool) {
     }
 }
 
-fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[RequestId]) -> db::Result<usize> {
+fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[RequestId]) -> db::Result<usize> {
     let mut erased = 0;
     for id in waiting {
         let Some(request) = requests::find(tx, *id)? else { continue };
@@ -214,7 +214,7 @@ fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[Reque
         }
         erased += 1;
         // Its ids were in the WAL like those of the others, but nothing was erased that a receipt could prove.
-        if request.outcome == Some(Outcome::Reported) {
+        if request.outcome == Some(RequestOutcome::Reported) {
             continue;
         }
         let receipt = NewReceipt {
@@ -222,7 +222,7 @@ fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[Reque
             request_id: *id,
             request_type: request.kind.as_str(),
             subject_hash: subject_hash(hasher, &request.shop),
-            outcome: request.outcome.unwrap_or(Outcome::Erased),
+            outcome: request.outcome.unwrap_or(RequestOutcome::Erased),
             counts: request.deleted,
         };
         receipts::append(tx, now, receipt)?;

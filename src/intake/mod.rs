@@ -1,6 +1,6 @@
 //! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
 //!
-//! Nothing is looked up first: a shop that is not known here has its request recorded and worked off like any other. Whether a
+//! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
 //! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
 //! `shopify`; what a request leads to is done in `erasure`.
 
@@ -15,12 +15,12 @@ use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::entropy::Entropy;
-use crate::erasure::requests::{self, NewRequest, Request, RequestKind};
+use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue, find as find_job};
-use crate::shopify::{Notice, Topic, Webhook};
+use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
 use deliveries::Delivery;
 use log::{debug, info};
@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum IntakeOutcome {
     /// It is durable, with this job where it asks for one.
     Accepted(Option<JobId>),
     /// It came before, or asks for what an open request asks for already, and led to this job where it asked for one. Nothing was
@@ -42,7 +42,7 @@ pub enum Outcome {
 
 /// How many webhooks became what, since the start.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct IntakeCounters {
     /// Made durable.
     pub accepted: AtomicU64,
     /// Seen before.
@@ -59,7 +59,7 @@ pub struct Intake {
     entropy: Arc<dyn Entropy>,
     queue: Queue,
     hasher: KeyedHasher,
-    figures: Arc<Figures>,
+    figures: Arc<IntakeCounters>,
     activity: Arc<Activity>,
 }
 
@@ -83,38 +83,39 @@ impl Intake {
         &self,
         webhook: Webhook,
         body: &[u8],
-        answer: impl FnOnce(Result<Outcome, Error>) + Send + 'static,
+        answer: impl FnOnce(Result<IntakeOutcome, Error>) + Send + 'static,
     ) {
-        let Some(duty) = Duty::of(&webhook.notice) else {
+        let Some(action) = Action::of(&webhook.event) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
             self.activity.count(self.clock.as_ref(), Event::Ignored);
             debug!("webhook ignored topic={}", webhook.topic);
-            return answer(Ok(Outcome::Ignored));
+            return answer(Ok(IntakeOutcome::Ignored));
         };
         let now = self.clock.now();
         let key = webhook.webhook_id.is_none().then(|| self.key_without_id(&webhook, body, now));
-        let arrival = Arrival { webhook, key, duty, now, request: RequestId::new(now, self.entropy.array()) };
-        let subject = erasure::subject(&self.hasher, &arrival.webhook.shop);
-        let taken = activity::of_topic(arrival.webhook.topic.as_str());
+        let delivery =
+            PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
+        let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
+        let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
-        self.db.looking_first().write_then(
-            move |tx| arrival.write(tx, &queue, subject),
+        self.db.without_savepoint().write_then(
+            move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
                 let outcome = match outcome {
                     Ok(outcome) => Ok(outcome),
-                    Err(Stop::Duplicate(job)) => Ok(Outcome::Duplicate(job)),
-                    Err(Stop::Fault(error)) => Err(error),
+                    Err(NotRecorded::Duplicate(job)) => Ok(IntakeOutcome::Duplicate(job)),
+                    Err(NotRecorded::Fault(error)) => Err(error),
                 };
                 match outcome {
-                    Ok(Outcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
-                    Ok(Outcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
-                    Ok(Outcome::Ignored) | Err(_) => 0,
+                    Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
+                    Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
+                    Ok(IntakeOutcome::Ignored) | Err(_) => 0,
                 };
                 let event = match outcome {
-                    Ok(Outcome::Accepted(_)) => taken,
-                    Ok(Outcome::Duplicate(_)) => Some(Event::Duplicate),
-                    Ok(Outcome::Ignored) | Err(_) => None,
+                    Ok(IntakeOutcome::Accepted(_)) => taken,
+                    Ok(IntakeOutcome::Duplicate(_)) => Some(Event::Duplicate),
+                    Ok(IntakeOutcome::Ignored) | Err(_) => None,
                 };
                 if let Some(event) = event {
                     activity.count(clock.as_ref(), event);
@@ -125,7 +126,7 @@ impl Intake {
     }
 
     /// How many webhooks became what.
-    pub fn figures(&self) -> &Figures {
+    pub fn figures(&self) -> &IntakeCounters {
         &self.figures
     }
 
@@ -151,82 +152,87 @@ impl std::fmt::Debug for Intake {
 }
 
 /// What a known webhook asks for.
-enum Duty {
+enum Action {
     Request { kind: RequestKind, job_type: &'static str, payload: Value },
     Uninstall,
 }
 
-impl Duty {
-    fn of(notice: &Notice) -> Option<Self> {
-        let (kind, job_type, payload) = match notice {
-            Notice::CustomersDataRequest { data_request_id } => (
+impl Action {
+    fn of(event: &WebhookEvent) -> Option<Self> {
+        let (kind, job_type, payload) = match event {
+            WebhookEvent::CustomersDataRequest { data_request_id } => (
                 RequestKind::CustomersDataRequest,
                 CUSTOMERS_DATA_REQUEST,
-                members([("dataRequestId", data_request_id.map(Value::from))]),
+                known_members([("dataRequestId", data_request_id.map(Value::from))]),
             ),
-            Notice::CustomersRedact { customer_id, orders_to_redact } => (
+            WebhookEvent::CustomersRedact { customer_id, orders_to_redact } => (
                 RequestKind::CustomersRedact,
                 CUSTOMER_REDACT,
-                members([
+                known_members([
                     ("customerId", customer_id.map(Value::from)),
                     ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
                 ]),
             ),
-            Notice::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, members([])),
-            Notice::AppUninstalled => return Some(Self::Uninstall),
-            Notice::Unknown => return None,
+            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, known_members([])),
+            WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
+            WebhookEvent::Unknown => return None,
         };
         Some(Self::Request { kind, job_type, payload })
     }
 }
 
-/// An object of the members that are known.
-fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let known = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+/// An object of the fields that are known.
+fn known_members<const N: usize>(known_members: [(&str, Option<Value>); N]) -> Value {
+    let known = known_members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(known.collect::<Map<_, _>>())
 }
 
 /// A webhook on its way into the database.
-struct Arrival {
+struct PendingDelivery {
     webhook: Webhook,
     key: Option<String>,
-    duty: Duty,
+    action: Action,
     now: DateTime<Utc>,
     request: RequestId,
 }
 
 /// Why an arrival was rolled back.
-enum Stop {
+enum NotRecorded {
     Duplicate(Option<JobId>),
     Fault(Error),
 }
 
-impl<E: Into<Error>> From<E> for Stop {
+impl<E: Into<Error>> From<E> for NotRecorded {
     fn from(error: E) -> Self {
         Self::Fault(error.into())
     }
 }
 
-impl Arrival {
+impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
     /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
-    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<Outcome, Stop> {
-        let Self { webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. }, key, duty, now, request } =
-            self;
+    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
+        let Self {
+            webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
+            key,
+            action,
+            now,
+            request,
+        } = self;
         // An unsigned header: an event of the future would pass for one after every installation to come.
         let triggered_at = triggered_at.unwrap_or(now).min(now);
         let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
         // Looked for first, for SQLite leaves what a rolled-back savepoint wrote into pages of the free list in the file, where
         // no erasure finds it (measured).
         let known = deliveries::find(tx, &topic, &key)?;
-        if let Duty::Request { kind: RequestKind::ShopRedact, .. } = &duty
+        if let Action::Request { kind: RequestKind::ShopRedact, .. } = &action
             && let Some(open) = requests::find_open_redact(tx, &shop)?
         {
             // Whoever replays a signed body under ever new ids adds nothing to what is open.
             let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, id)).transpose()?;
             let job = first.unwrap_or(known).flatten();
             if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
-                return Err(Stop::Duplicate(job));
+                return Err(NotRecorded::Duplicate(job));
             }
             let job = Some(repeat(tx, queue, now, &open, job, triggered_at, subject)?);
             if known.is_none() {
@@ -234,13 +240,13 @@ impl Arrival {
                 let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
                 deliveries::insert(tx, now, &delivery)?;
             }
-            return Ok(Outcome::Duplicate(job));
+            return Ok(IntakeOutcome::Duplicate(job));
         }
         if let Some(job) = known {
-            return Err(Stop::Duplicate(job));
+            return Err(NotRecorded::Duplicate(job));
         }
-        let job = match duty {
-            Duty::Request { kind, job_type, payload } => {
+        let job = match action {
+            Action::Request { kind, job_type, payload } => {
                 let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
                 let mut job = NewJob::new(job_type, payload_of_job).about(subject);
                 if webhook_id.is_none() {
@@ -251,7 +257,7 @@ impl Arrival {
                 requests::insert(tx, request, now, &new)?;
                 Some(queue.enqueue(tx, now, job)?)
             }
-            Duty::Uninstall => {
+            Action::Uninstall => {
                 uninstall(tx, &shop, triggered_at, now)?;
                 None
             }
@@ -259,7 +265,7 @@ impl Arrival {
         let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
         deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
-        Ok(Outcome::Accepted(job))
+        Ok(IntakeOutcome::Accepted(job))
     }
 }
 
@@ -269,11 +275,11 @@ fn repeat(
     tx: &Tx<'_>,
     queue: &Queue,
     now: DateTime<Utc>,
-    open: &Request,
+    open: &PrivacyRequest,
     job: Option<JobId>,
     triggered_at: DateTime<Utc>,
     subject: String,
-) -> Result<JobId, Stop> {
+) -> Result<JobId, NotRecorded> {
     if triggered_at > open.triggered_at {
         requests::raise_triggered_at(tx, open.id, triggered_at)?;
     }

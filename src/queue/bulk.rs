@@ -53,8 +53,8 @@ impl Queue {
     /// The jobs that a change would be made to.
     ///
     /// # Errors
-    /// `Invalid` where the change makes no sense for the status, `Conflict` where it must not be made to all jobs of the type at once; and
-    /// the database's.
+    /// `Invalid` where the change makes no sense for the status, `Conflict` where it must not be made to all jobs of the type at
+    /// once; and when the database fails.
     pub fn list_for_bulk(&self, db: &Db, change: BulkChange, selection: &Selection) -> Result<Vec<JobId>, Error> {
         if !change.takes(selection.status) {
             let text = match change {
@@ -104,7 +104,7 @@ impl Queue {
             };
             match done {
                 Ok(()) => changed += 1,
-                // It stands elsewhere by now, or is gone.
+                // It is elsewhere by now, or is gone.
                 Err(error) if matches!(error.kind(), Kind::Conflict | Kind::NotFound) => {}
                 Err(error) => return Err(error),
             }

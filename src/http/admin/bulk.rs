@@ -1,10 +1,10 @@
 //! `/admin/api/jobs/retry`, `/admin/api/jobs/cancel`, `/admin/api/jobs/types/{type}`: what is done to many jobs at once.
 
-use super::{commit, take_time};
+use super::{commit, run_on_own_thread};
 use crate::error::Result;
 use crate::http::body::{self, Fields};
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
 use crate::queue::{self, BulkChange, Selection, Status};
 use serde_json::{Value, json};
@@ -19,27 +19,27 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::later(Method::Post, "/admin/api/jobs/types/{type}/resume", resume),
 ];
 
-fn retry(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    change(site, &request, answer, BulkChange::Retry);
+fn retry(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    change(state, &request, responder, BulkChange::Retry);
 }
 
-fn cancel(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    change(site, &request, answer, BulkChange::Cancel);
+fn cancel(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    change(state, &request, responder, BulkChange::Cancel);
 }
 
-fn change(site: &Arc<Site>, request: &Request, mut answer: Answer, change: BulkChange) {
+fn change(state: &Arc<AppState>, request: &Request, mut responder: Responder, change: BulkChange) {
     let (selection, dry_run) = match wanted(request, change) {
         Ok(wanted) => wanted,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let record = answer.take_record();
-    take_time(site, answer, move |site| {
-        let (queue, db) = (&site.app.queue, &site.app.db);
+    let record = responder.take_record();
+    run_on_own_thread(state, responder, move |state| {
+        let (queue, db) = (&state.app.queue, &state.app.db);
         let (matched, changed) = if dry_run {
             (queue.list_for_bulk(db, change, &selection)?.len(), 0)
         } else {
             let recorded = move |tx: &crate::db::Tx<'_>| Ok(record.map_or(Ok(()), |record| record.write(tx))?);
-            let outcome = queue.change_all(db, site.app.clock.now(), change, &selection, recorded)?;
+            let outcome = queue.change_all(db, state.app.clock.now(), change, &selection, recorded)?;
             (outcome.matched, outcome.changed)
         };
         Ok(Response::json(200, &json!({ "matched": matched, "changed": changed })))
@@ -57,21 +57,21 @@ fn wanted(request: &Request, change: BulkChange) -> Result<(Selection, bool)> {
     Ok((Selection { status, job_type, error }, dry_run.unwrap_or(false)))
 }
 
-fn types(site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
-    let paused = site.app.db.read(queue::list_pauses)?;
+fn types(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+    let paused = state.app.db.read(queue::list_pauses)?;
     let paused = paused.iter().filter(|pause| !pause.is_ending);
     let paused: Vec<Value> = paused
-        .map(|pause| json!({ "type": pause.job_type, "pausedAt": crate::documents::instant(pause.paused_at) }))
+        .map(|pause| json!({ "type": pause.job_type, "pausedAt": crate::views::instant(pause.paused_at) }))
         .collect();
     Ok(Response::json(200, &json!({ "paused": paused })))
 }
 
-fn pause(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let (queue, now, job_type) = (site.app.queue.clone(), site.app.clock.now(), params.get("type").to_owned());
-    commit(site, answer, move |tx| queue.pause(tx, now, &job_type), |()| Response::empty(204));
+fn pause(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), params.get("type").to_owned());
+    commit(state, responder, move |tx| queue.pause(tx, now, &job_type), |()| Response::empty(204));
 }
 
-fn resume(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let (queue, job_type) = (site.app.queue.clone(), params.get("type").to_owned());
-    commit(site, answer, move |tx| queue.resume(tx, &job_type), |()| Response::empty(204));
+fn resume(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let (queue, job_type) = (state.app.queue.clone(), params.get("type").to_owned());
+    commit(state, responder, move |tx| queue.resume(tx, &job_type), |()| Response::empty(204));
 }

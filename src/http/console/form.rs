@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
-use crate::http::routes::percent_decoded;
+use crate::http::router::percent_decoded;
 
 /// The fields of a form.
 #[derive(Debug, Default)]

@@ -13,78 +13,93 @@ const TURN: TimeDelta = TimeDelta::milliseconds(100);
 /// When the next waiting job is due; a past instant means now.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut first = None;
-    for outside in Share::All.kinds() {
-        let by_time = first_by_time(connection, *outside, true)?;
-        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *outside)?).min();
+    for external in Share::All.kinds() {
+        let by_time = first_by_time(connection, *external, true)?;
+        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
     }
     Ok(first)
 }
 
-/// The same for a worker that takes this share, and perhaps may not claim suspects now.
+/// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
 pub(in crate::queue) fn next_claimable_at(
     connection: &Connection,
     share: Share,
-    suspects: bool,
+    poison_candidates: bool,
 ) -> db::Result<Option<DateTime<Utc>>> {
-    Ok(first_of(connection, share, suspects)?.map(|(at, _)| at))
+    Ok(first_of(connection, share, poison_candidates)?.map(|(at, _)| at))
 }
 
 /// When the first waiting job of a share can be had, and whether it is one that waits outside.
-fn first_of(connection: &Connection, share: Share, suspects: bool) -> db::Result<Option<(DateTime<Utc>, bool)>> {
+fn first_of(
+    connection: &Connection,
+    share: Share,
+    poison_candidates: bool,
+) -> db::Result<Option<(DateTime<Utc>, bool)>> {
     let mut first = None;
-    for outside in share.kinds() {
-        let by_time = first_by_time(connection, *outside, suspects)?;
+    for external in share.kinds() {
+        let by_time = first_by_time(connection, *external, poison_candidates)?;
         // What has a turn was due when it came, whatever has become of the clock since.
-        let by_turn = first_by_turn(connection, *outside)?.map(|at| at.min(DateTime::UNIX_EPOCH));
-        first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *outside))).min();
+        let by_turn = first_by_turn(connection, *external)?.map(|at| at.min(DateTime::UNIX_EPOCH));
+        first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *external))).min();
     }
     Ok(first)
 }
 
 /// When the first of those that come by their time is due. A look by the index for each kind: one condition on both would have to sort.
-fn first_by_time(connection: &Connection, outside: bool, suspects: bool) -> db::Result<Option<DateTime<Utc>>> {
+fn first_by_time(
+    connection: &Connection,
+    external: bool,
+    poison_candidates: bool,
+) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND held = 0 AND outside = :outside AND turn_at IS NULL AND (rescues = 0 OR :suspects)
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT 1",
     )?;
-    let params = named_params! { ":outside": outside, ":suspects": suspects };
+    let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
     Ok(statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
 }
 
 /// Since when the first of those that have a turn has been due.
-fn first_by_turn(connection: &Connection, outside: bool) -> db::Result<Option<DateTime<Utc>>> {
+fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND held = 0 AND outside = :outside AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT 1",
     )?;
-    let found = statement.query_row(named_params! { ":outside": outside }, |row| row.get::<_, Millis>("scheduled_at"));
+    let found =
+        statement.query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("scheduled_at"));
     Ok(found.optional()?.map(|at| at.0))
 }
 
 /// The turn of a job about `subject` that is enqueued now: none where no other waits, else after the last of them. However many
 /// jobs somebody has waiting, those of others that come later are run before most of them; where nobody else waits, a turn holds
 /// nothing up.
-pub(super) fn turn(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, outside: bool) -> db::Result<Option<DateTime<Utc>>> {
+pub(super) fn turn(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    subject: &str,
+    external: bool,
+) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = tx.prepare_cached(
         "SELECT turn_at FROM job_queue
-         WHERE status = 'pending' AND subject = :subject AND outside = :outside
+         WHERE status = 'pending' AND subject = :subject AND external = :external
          ORDER BY turn_at DESC LIMIT 1",
     )?;
     let last = statement
-        .query_row(named_params! { ":subject": subject, ":outside": outside }, |row| {
+        .query_row(named_params! { ":subject": subject, ":external": external }, |row| {
             row.get::<_, Option<Millis>>("turn_at")
         })
         .optional()?;
     Ok(last.map(|last| last.map_or(now, |last| last.0).max(now) + TURN))
 }
 
-/// Claims up to `limit` due jobs of `share` for `worker`, oldest first but for turns, all of one kind. A suspect, a job whose last claim was
-/// lost, comes alone, and only when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
+/// Claims up to `limit` due jobs of `share` for `worker`, oldest first but for turns, all of one kind. A poison candidate, a job
+/// whose last claim was lost, comes alone, and only when `poison_candidates` may come: should it be the one that kills its
+/// worker, no other is charged for it.
 pub(in crate::queue) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -92,11 +107,11 @@ pub(in crate::queue) fn claim(
     lease: Duration,
     limit: usize,
     share: Share,
-    suspects: bool,
+    poison_candidates: bool,
 ) -> db::Result<Vec<Claim>> {
     let paused = paused_now(tx)?;
     for _ in 0..HOLDING_ROUNDS {
-        let (claims, has_held) = claim_unpaused(tx, now, worker, lease, limit, share, suspects, &paused)?;
+        let (claims, has_held) = claim_unpaused(tx, now, worker, lease, limit, share, poison_candidates, &paused)?;
         if !claims.is_empty() || !has_held {
             return Ok(claims);
         }
@@ -130,18 +145,18 @@ fn claim_unpaused(
     lease: Duration,
     wanted: usize,
     share: Share,
-    suspects: bool,
+    poison_candidates: bool,
     paused: &[String],
 ) -> db::Result<(Vec<Claim>, bool)> {
     let limit = if paused.is_empty() { wanted } else { wanted.max(pauses::MOVED_AT_ONCE) };
-    let outside = match share {
-        Share::Inside => false,
-        Share::Outside => true,
-        Share::All => first_of(tx, share, suspects)?.is_some_and(|(_, outside)| outside),
+    let external = match share {
+        Share::Internal => false,
+        Share::External => true,
+        Share::All => first_of(tx, share, poison_candidates)?.is_some_and(|(_, external)| external),
     };
     let mut claims: Vec<Claim> = Vec::new();
     let mut has_held = false;
-    for claim in due(tx, now, outside, limit, suspects)? {
+    for claim in due(tx, now, external, limit, poison_candidates)? {
         if paused.contains(&claim.job_type) {
             pauses::hold(tx, claim.id)?;
             has_held = true;
@@ -150,7 +165,7 @@ fn claim_unpaused(
         if claims.len() == wanted {
             break;
         }
-        let is_suspect = claim.suspect;
+        let is_suspect = claim.poison_candidate;
         if is_suspect && !claims.is_empty() {
             break;
         }
@@ -187,26 +202,32 @@ fn claim_unpaused(
 
 /// The first due jobs of a kind: of those that come by their time and of those that have a turn, whichever is earlier. Two looks by
 /// one index, each of which ends after `limit` rows however many wait.
-fn due(tx: &Tx<'_>, now: DateTime<Utc>, outside: bool, limit: usize, suspects: bool) -> db::Result<Vec<Claim>> {
+fn due(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    external: bool,
+    limit: usize,
+    poison_candidates: bool,
+) -> db::Result<Vec<Claim>> {
     let place = |row: &Row<'_>| Ok((row.get::<_, Millis>("place")?.0, claim_from_row(row)?));
     let mut by_time = tx.prepare_cached(
-        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at,
+        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              scheduled_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND held = 0 AND outside = :outside AND turn_at IS NULL AND scheduled_at <= :now
-           AND (rescues = 0 OR :suspects)
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
+           AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT :limit",
     )?;
-    let params = named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit, ":suspects": suspects };
+    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit, ":poison_candidates": poison_candidates };
     let mut due: Vec<_> = by_time.query_map(params, place)?.collect::<rusqlite::Result<_>>()?;
     let mut by_turn = tx.prepare_cached(
-        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at,
+        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              turn_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND held = 0 AND outside = :outside AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT :limit",
     )?;
-    let params = named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit };
+    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit };
     due.extend(by_turn.query_map(params, place)?.collect::<rusqlite::Result<Vec<_>>>()?);
     // Stable: those of one place stay in the order of the index.
     due.sort_by_key(|(place, _)| *place);
@@ -231,6 +252,6 @@ pub(super) fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
         max_attempts: row.get("max_attempts")?,
         claimed_at: row.get::<_, Millis>("claimed_at")?.0,
         created_at: row.get::<_, Millis>("created_at")?.0,
-        suspect: row.get::<_, i64>("rescues")? > 0,
+        poison_candidate: row.get::<_, i64>("recoveries")? > 0,
     })
 }

@@ -20,7 +20,7 @@ pub struct Selection {
 /// The jobs of a selection and their types, `most` of them at the most.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_matching(connection: &Connection, selection: &Selection, most: usize) -> db::Result<Vec<(JobId, String)>> {
     let mut statement = connection.prepare_cached(&format!("SELECT id, type {} LIMIT :most", from(selection)))?;
     let params = named_params! { ":type": selection.job_type, ":error": selection.error, ":most": most };
@@ -58,13 +58,13 @@ pub struct FailureGroup {
 /// Failed jobs that [`group_failures`] looks at: more would take too long for a page.
 pub const GROUPED_MAX: usize = 10_000;
 
-/// Groups that it tells of.
+/// Groups that it reports.
 const GROUPS_MAX: usize = 50;
 
 /// The failed jobs by type and error, the largest group first.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn group_failures(connection: &Connection) -> db::Result<Vec<FailureGroup>> {
     let mut statement = connection.prepare_cached(
         "SELECT type, coalesce(error, '') AS error, count(*) AS count, max(id) AS newest

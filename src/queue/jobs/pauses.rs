@@ -1,8 +1,8 @@
 //! SQL of `paused_job_types`: types whose jobs are enqueued and not claimed.
 //!
-//! To pause or resume a type is one small write, however many of its jobs wait. Claims do the rest: one that comes upon a job of a paused
-//! type sets `held`, which takes it out of the way of all later claims, and claims release the held jobs of a resumed type some at a
-//! time. A crash in between leaves nothing behind that the next claim does not see.
+//! To pause or resume a type is one small write, however many of its jobs wait. Claims do the rest: one that comes upon a job of
+//! a paused type sets `held`, which takes it out of the way of all later claims, and claims release the held jobs of a resumed
+//! type some at a time. A crash in between leaves nothing behind that the next claim does not see.
 
 use crate::db::{self, Millis, Tx};
 use crate::domain::ids::JobId;
@@ -26,7 +26,7 @@ pub struct Pause {
 /// The types that are paused, by name.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_pauses(connection: &Connection) -> db::Result<Vec<Pause>> {
     let mut statement =
         connection.prepare_cached("SELECT type, paused_at, ending FROM paused_job_types ORDER BY type")?;

@@ -2,19 +2,19 @@
 
 use super::{load, request, shop, small_store};
 use quotegrid::domain::ids::ShopDomain;
-use quotegrid::erasure::requests::{Outcome, RequestKind};
+use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
 use quotegrid::erasure::{self, SHOP_REDACT};
 use quotegrid::error::Error;
 use quotegrid::intake::{self, Intake};
 use quotegrid::queue::{NewJob, Status};
-use quotegrid::shopify::{Notice, Topic, Webhook};
+use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Delivers `count` webhooks of one shop, each under an id of its own, and returns how many were taken as new.
-fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, notice: impl Fn(u64) -> (Topic, Notice)) -> usize {
+fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, notice: impl Fn(u64) -> (Topic, WebhookEvent)) -> usize {
     let intake = Intake::new(&fixture.app);
     let (sender, receiver) = channel();
     for number in 0..count {
@@ -42,7 +42,7 @@ fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, notice: impl Fn(u
     drop(sender);
     let outcomes: Vec<_> = receiver.iter().map(|outcome| outcome.expect("taken")).collect();
     assert_eq!(outcomes.len(), count);
-    outcomes.iter().filter(|outcome| matches!(outcome, intake::Outcome::Accepted(_))).count()
+    outcomes.iter().filter(|outcome| matches!(outcome, intake::IntakeOutcome::Accepted(_))).count()
 }
 
 #[test]
@@ -51,12 +51,12 @@ fn ten_thousand_replays_of_one_redaction_are_one_request_and_the_next_shop_is_do
     small_store(&fixture, "flooded");
     small_store(&fixture, "honest");
     fixture.advance(Duration::from_secs(1));
-    let new = deliver(&fixture, &shop("flooded"), 10_000, |_| (Topic::ShopRedact, Notice::ShopRedact));
+    let new = deliver(&fixture, &shop("flooded"), 10_000, |_| (Topic::ShopRedact, WebhookEvent::ShopRedact));
     assert_eq!(new, 1);
     assert_eq!((fixture.count("gdpr_requests"), fixture.count("job_queue")), (1, 1));
     let (honest, _) = request(&fixture, &shop("honest"), RequestKind::ShopRedact, fixture.now());
     assert_eq!(fixture.run_jobs(), 2);
-    assert_eq!(load(&fixture, honest).outcome, Some(Outcome::Erased));
+    assert_eq!(load(&fixture, honest).outcome, Some(RequestOutcome::Erased));
     assert_eq!(fixture.count("stores"), 0);
     assert_eq!(fixture.count("erasure_receipts"), 4);
 }
@@ -67,14 +67,18 @@ fn a_shop_whose_customers_are_many_waits_for_no_other_and_no_other_for_it() {
     small_store(&fixture, "honest");
     fixture.advance(Duration::from_secs(1));
     let customer = |number| {
-        let notice = Notice::CustomersRedact { customer_id: Some(number), orders_to_redact: None };
+        let notice = WebhookEvent::CustomersRedact { customer_id: Some(number), orders_to_redact: None };
         (Topic::CustomersRedact, notice)
     };
     assert_eq!(deliver(&fixture, &shop("large"), 2_000, customer), 2_000);
     let (honest, _) = request(&fixture, &shop("honest"), RequestKind::ShopRedact, fixture.now());
     fixture.run_next();
     fixture.run_next();
-    assert_eq!(load(&fixture, honest).outcome, Some(Outcome::Erased), "behind the first of the others, not the last");
+    assert_eq!(
+        load(&fixture, honest).outcome,
+        Some(RequestOutcome::Erased),
+        "behind the first of the others, not the last"
+    );
     let open = "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL";
     assert_eq!(fixture.query::<i64>(open), 1_999);
 }
@@ -101,7 +105,7 @@ fn the_closing_transaction_has_no_jobs_left_to_rewrite_however_many_wait() {
     written.expect("writable");
     let (id, _) = request(&fixture, &a, RequestKind::ShopRedact, fixture.now());
     fixture.run_jobs();
-    assert_eq!(load(&fixture, id).outcome, Some(Outcome::Erased));
+    assert_eq!(load(&fixture, id).outcome, Some(RequestOutcome::Erased));
     assert_eq!(fixture.query::<String>("SELECT CAST(value AS TEXT) FROM meta WHERE name = 'waiting'"), "0");
     assert_eq!(
         fixture.query::<i64>("SELECT count(*) FROM job_queue WHERE status = 'cancelled' AND payload = '{}'"),
@@ -170,6 +174,6 @@ fn an_erasure_that_finds_the_shop_installed_and_asked_for_again_meanwhile_looks_
     gone.expect("writable");
     fixture.advance(Duration::from_secs(60));
     fixture.run_jobs();
-    assert_eq!(load(&fixture, id).outcome, Some(Outcome::Erased));
+    assert_eq!(load(&fixture, id).outcome, Some(RequestOutcome::Erased));
     assert_eq!(fixture.query::<String>(&format!("SELECT type FROM job_queue WHERE id = '{job}'")), SHOP_REDACT);
 }
