@@ -32,7 +32,7 @@ pub(in crate::queue) fn next_claimable_at(
     Ok(first_of(connection, share, poison_candidates)?.map(|(at, _)| at))
 }
 
-/// When the first waiting job of a share can be had, and whether it is one that waits outside.
+/// When the first waiting job of a share can be had, and whether it is external.
 fn first_of(
     connection: &Connection,
     share: Share,
