@@ -5,12 +5,20 @@
 //! ([`session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
 //! by [`commit`], together with its row of the audit log.
 
+mod activity;
 pub(in crate::http) mod assets;
+mod chart;
 mod enter;
+mod findings;
 mod form;
+mod health;
+mod jobs;
 mod layout;
 mod overview;
+mod privacy;
 pub(in crate::http) mod session;
+mod webhooks;
+mod words;
 
 use super::admin;
 use super::permission;
@@ -32,7 +40,8 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] = &[overview::ROUTES];
+const PAGES: &[&[Page]] =
+    &[overview::ROUTES, jobs::ROUTES, privacy::ROUTES, webhooks::ROUTES, activity::ROUTES, health::ROUTES];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";
