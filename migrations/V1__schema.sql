@@ -306,3 +306,49 @@ CREATE TABLE raised_alerts (
     name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
     raised_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- The console: who may come in, who is in, and what was changed. -----------------------------------------------------------
+
+-- Links and sessions of a merchant go with their store.
+CREATE TABLE admin_links (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),   -- SHA-256 of the token in the link
+    role       TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id   TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label      TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
+
+CREATE TABLE admin_sessions (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the cookie's value
+    role         TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id     TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
+
+-- No payload, no person, no shop: ids and a keyed hash, which outlive an erasure because they name nobody.
+CREATE TABLE audit_log (
+    id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
+    recorded_at INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    action      TEXT NOT NULL,
+    store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
+    objects     TEXT NOT NULL                                  -- ids, with blanks between
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
+
+-- What charts show: how much of what happened in which hour. Counted in memory as it happens and added every few seconds.
+CREATE TABLE activity_counts (
+    name  TEXT NOT NULL,
+    hour  INTEGER NOT NULL,                                    -- hours since 1970
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (name, hour)
+) STRICT, WITHOUT ROWID;

@@ -3,6 +3,7 @@
 #[macro_use]
 mod failpoints;
 
+pub mod access;
 pub mod alerts;
 pub mod app;
 pub mod backup;

@@ -1,3 +1,28 @@
+CREATE TABLE activity_counts (
+    name  TEXT NOT NULL,
+    hour  INTEGER NOT NULL,                                    -- hours since 1970
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (name, hour)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_links (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),   -- SHA-256 of the token in the link
+    role       TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id   TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label      TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_sessions (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the cookie's value
+    role         TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id     TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
     store_id     TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
@@ -9,6 +34,15 @@ CREATE TABLE api_keys (
     last_used_at INTEGER,
     revoked_at   INTEGER
 ) STRICT;
+CREATE TABLE audit_log (
+    id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
+    recorded_at INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    action      TEXT NOT NULL,
+    store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
+    objects     TEXT NOT NULL                                  -- ids, with blanks between
+) STRICT, WITHOUT ROWID;
 CREATE TABLE breakpoints (
     matrix_id TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
     axis      TEXT NOT NULL CHECK (axis IN ('width', 'height')),
@@ -231,7 +265,10 @@ CREATE TABLE webhook_deliveries (
     job_id      TEXT,
     PRIMARY KEY (topic, webhook_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
+CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
+CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
@@ -281,4 +318,8 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:17:28.85
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
     INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
+    INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
+    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
+    INSERT INTO audit_log VALUES ('l1', 1, 'operator', 'api', 'job.retry', NULL, 'j1');
+    INSERT INTO activity_counts VALUES ('webhooks', 1, 1);
     INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));

@@ -113,6 +113,10 @@ id!(/// A job of the queue.
     JobId);
 id!(/// A privacy request (`gdpr_requests`).
     RequestId);
+id!(/// Somebody who is signed in to the console.
+    SessionId);
+id!(/// A row of the audit log.
+    AuditId);
 
 /// A Shopify product, `gid://shopify/Product/` and digits. Leading zeros stay: `12` and `0012` are different products.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -5,12 +5,14 @@
 
 pub mod admin;
 mod body;
+pub mod console;
 pub mod gate;
 pub mod guard;
 mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+mod permission;
 mod query;
 pub mod respond;
 pub mod routes;

@@ -12,7 +12,7 @@ use super::guard::bearer::{self, BearerTokens, Guesses};
 use super::guard::{Guard, cors};
 use super::ops::Readiness;
 use super::respond::{self, Answer};
-use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
+use super::{Method, Reply, Request, Response, Service, console, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
@@ -82,6 +82,8 @@ pub struct Site {
     pub guesses: Guesses,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
+    /// How often somebody may fail to sign in to the console.
+    pub sign_ins: console::SignInLimits,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -108,6 +110,7 @@ impl Site {
             admin_tokens: None,
             guesses: Guesses::default(),
             readiness: Arc::default(),
+            sign_ins: console::SignInLimits::default(),
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -210,6 +213,11 @@ impl Params {
         self.0.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)
     }
 
+    /// Names and values in the order of the path.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
     /// The value of the parameter `name` as an id or the like. What cannot be one does not exist.
     ///
     /// # Errors
@@ -240,7 +248,15 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let site = &self.0;
+        if console::owns(&request.path) {
+            // As below: a panic answers 500 and ends no thread.
+            if catch_unwind(AssertUnwindSafe(|| console::call(site, request, reply))).is_err() {
+                error!("request handler panicked id={id}");
+            }
+            return;
+        }
         let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
+        let mut actor = None;
         let reply = if cors::applies(&request.path) {
             if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
                 let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
@@ -252,8 +268,9 @@ impl Service for Router {
             for_other_sites(reply, request.path.clone())
         } else if admin::owns(&request.path) {
             let reply = admin::unkept(reply);
-            if let Err(error) = admin::guard(site, &request) {
-                return reply.send(bearer::refusal(&error, &id));
+            match admin::caller(site, &request) {
+                Ok(caller) => actor = Some(caller),
+                Err(error) => return reply.send(bearer::refusal(&error, &id)),
             }
             reply
         } else {
@@ -261,13 +278,18 @@ impl Service for Router {
         };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
-            Found::Route(Handler::Now(handler), params) => {
-                let outcome = handler(site, &request, &params);
-                Answer::new(reply, request.id).send(outcome);
-            }
-            Found::Route(Handler::Later(handler), params) => {
-                let answer = Answer::new(reply, request.id.clone());
-                handler(site, request, params, answer);
+            Found::Route(route, params) => {
+                let mut answer = Answer::new(reply, request.id.clone());
+                if let Some(actor) = actor {
+                    answer = match admin::permitted(site, actor, &request, route.pattern, &params, answer) {
+                        Some(answer) => answer,
+                        None => return,
+                    };
+                }
+                match route.handler {
+                    Handler::Now(handler) => record_and_send(site, answer, handler(site, &request, &params)),
+                    Handler::Later(handler) => handler(site, request, params, answer),
+                }
             }
             Found::OtherMethods(allow) => {
                 let detail = format!("this path takes {allow}");
@@ -285,12 +307,26 @@ impl Service for Router {
     }
 
     fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        if console::owns(path) {
+            return console::pattern_of(path).unwrap_or("none");
+        }
         let mut routes = SURFACES.iter().copied().flatten();
         routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
 
     fn shown(&self, path: &str) -> String {
         without_tokens(path)
+    }
+}
+
+/// Answers with what is done already. Where that was a write, its row of the audit log is committed first.
+fn record_and_send(site: &Site, mut answer: Answer, outcome: Result<Response>) {
+    match answer.take_record() {
+        Some(record) if outcome.is_ok() => site.app.db.write_then(
+            move |tx| Ok(record.write(tx)?),
+            move |recorded: Result<()>| answer.send(recorded.and(outcome)),
+        ),
+        _ => answer.send(outcome),
     }
 }
 
@@ -328,13 +364,13 @@ pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// What the table says about a request.
-enum Found {
-    Route(Handler, Params),
+enum Found<'a> {
+    Route(&'a Route, Params),
     OtherMethods(String),
     Nothing,
 }
 
-fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
+fn find<'a>(surfaces: &[&'a [Route]], method: &Method, path: &str) -> Found<'a> {
     let as_method = if *method == Method::Head { &Method::Get } else { method };
     let mut allow: Vec<&str> = Vec::new();
     let mut decided = None;
@@ -345,7 +381,7 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
         let Some(params) = match_path(route.pattern, path) else { continue };
         decided = Some(route.pattern);
         if route.method == *as_method {
-            return Found::Route(route.handler, params);
+            return Found::Route(route, params);
         }
         allow.push(route.method.as_str());
         if route.method == Method::Get {
@@ -361,7 +397,7 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
 }
 
 /// The parameters of `path` where it matches `pattern`.
-fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
+pub(super) fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
     // Most lines have no parameter, and a look at the whole text settles them.
     if !pattern.contains('{') {
         return (pattern == path).then(Params::default);

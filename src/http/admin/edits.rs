@@ -61,14 +61,22 @@ pub(super) fn prepared<T>(answer: Answer, prepared: Result<T>) -> Option<(Answer
 /// Commits steps of a deletion until it is done, each in a change of its own, and answers then. No thread waits between them.
 pub(super) fn delete_in_steps(
     site: &Arc<Site>,
-    answer: Answer,
+    mut answer: Answer,
     expected: Option<Expected>,
     step: impl Fn(&Tx<'_>, Option<Expected>) -> Result<Deletion> + Clone + Send + 'static,
 ) {
     let (next, site_then) = (step.clone(), site.clone());
+    // With the first step: what a crash cuts off was done too.
+    let record = answer.take_record();
     site.app.db.write_then(
-        move |tx| step(tx, expected),
-        move |outcome| match outcome {
+        move |tx| {
+            let deletion = step(tx, expected)?;
+            if let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(deletion)
+        },
+        move |outcome: Result<_>| match outcome {
             Ok(Deletion::Continues(version)) => {
                 delete_in_steps(&site_then, answer, Some(Expected::Version(version)), next);
             }

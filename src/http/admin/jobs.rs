@@ -129,12 +129,16 @@ fn change(
     );
 }
 
-fn run(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+fn run(site: &Arc<Site>, request: Request, _params: Params, mut answer: Answer) {
     let limit = match run_limit(&request) {
         Ok(limit) => limit,
         Err(error) => return answer.send(Err(error)),
     };
+    let record = answer.take_record();
     take_time(site, answer, move |site| {
+        if let Some(record) = record {
+            site.app.db.write(move |tx| record.write(tx))?;
+        }
         let ran = site
             .app
             .run_due(limit)

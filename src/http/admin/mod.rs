@@ -2,6 +2,7 @@
 //! exist. A surface is a file here with its `ROUTES` and a line in `routes.rs`; the shapes are those of the commands
 //! (`crate::documents`).
 
+mod actions;
 pub(super) mod clock;
 mod edits;
 pub(super) mod gdpr;
@@ -15,8 +16,11 @@ pub(super) mod store_settings;
 pub(super) mod stores;
 
 use super::respond::Answer;
+use super::console::session;
+use super::permission;
 use super::routes::{Params, Site};
 use super::{Reply, Request, Response};
+use crate::access::Actor;
 use crate::catalog::stores::Store;
 use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
@@ -36,13 +40,40 @@ pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
+/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody else learns which paths there are.
 ///
 /// # Errors
-/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.
-pub(super) fn guard(site: &Site, request: &Request) -> Result<()> {
+/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Forbidden` for what another site's page has a browser write.
+pub(super) fn caller(site: &Site, request: &Request) -> Result<Actor> {
+    // A browser sends its cookie with every request, a token only who means to.
+    if request.headers.get("authorization").is_none()
+        && let Some(signed_in) = session::find(site, request)?
+    {
+        session::check_write(site, request, &signed_in, None)?;
+        return Ok(signed_in.session.actor());
+    }
     let Some(tokens) = &site.admin_tokens else { return Err(Error::not_found("path")) };
-    site.guesses.demand(&[tokens], request)
+    site.guesses.demand(&[tokens], request)?;
+    Ok(Actor::api())
+}
+
+/// Lets `actor` call the route, where they may: the answer's write is recorded then. Otherwise it is answered.
+pub(super) fn permitted(
+    site: &Site,
+    actor: Actor,
+    request: &Request,
+    pattern: &'static str,
+    params: &Params,
+    answer: Answer,
+) -> Option<Answer> {
+    if let Err(error) = permission::permit(site, &actor, &request.method, pattern, params) {
+        answer.send(Err(error));
+        return None;
+    }
+    match actions::entry(site, request, pattern, params) {
+        Some(entry) => Some(answer.recorded_as(site, actor, entry)),
+        None => Some(answer),
+    }
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
@@ -50,14 +81,24 @@ pub(super) fn unkept(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
-/// Commits `change` and answers with what `response` makes of its outcome; no handler thread waits for it.
+/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler thread waits for it.
 pub(super) fn commit<T: Send + 'static>(
     site: &Site,
-    answer: Answer,
+    mut answer: Answer,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
-    site.app.db.write_then(change, move |outcome| answer.send(outcome.map(response)));
+    let record = answer.take_record();
+    site.app.db.write_then(
+        move |tx| {
+            let done = change(tx)?;
+            if let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(done)
+        },
+        move |outcome| answer.send(outcome.map(response)),
+    );
 }
 
 /// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.

@@ -2,6 +2,7 @@
 
 use super::edits::store_of;
 use super::{load_store, shop, take_time};
+use crate::access::audit::Record;
 use crate::catalog::settings::{self, Change};
 use crate::documents::holdings::{self, ExportError};
 use crate::documents::stores as documents;
@@ -29,11 +30,17 @@ const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
 const TRIES: usize = 5;
 
-fn change(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn change(site: &Arc<Site>, request: Request, params: Params, mut answer: Answer) {
     let wanted = || -> Result<_> { Ok((store_of(site, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, change)) => take_time(site, answer, move |site| carry_out(site, &shop, change)),
+        Ok((shop, change)) => {
+            let record = answer.take_record();
+            take_time(site, answer, move |site| {
+                carry_out(site, &shop, change, record.as_ref())?;
+                shown(site, &shop)
+            });
+        }
         Err(error) => answer.send(Err(error)),
     }
 }
@@ -47,21 +54,39 @@ fn read(request: &Request) -> Result<Change> {
     Ok(Change { currency, unit, convert })
 }
 
-fn carry_out(site: &Arc<Site>, shop: &ShopDomain, change: Change) -> Result<Response> {
+/// Changes a store's settings, with the row of the audit log that tells of it.
+pub(in crate::http) fn carry_out(
+    site: &Arc<Site>,
+    shop: &ShopDomain,
+    change: Change,
+    record: Option<&Record>,
+) -> Result<()> {
     let db = &site.app.db;
     for _ in 0..TRIES {
         let checked = db.read(|connection| settings::check(connection, shop, change))?;
         let now = site.app.clock.now();
-        if db.write(move |tx| settings::apply(tx, now, &checked))? {
-            let document = db.read(|connection| -> Result<_> {
-                let store = load_store(connection, shop)?;
-                Ok(documents::store(&store, &documents::Counted::load(connection, &store)?))
-            })?;
-            return Ok(Response::json(200, &document));
+        let record = record.cloned();
+        let applied = db.write(move |tx| -> Result<bool> {
+            let applied = settings::apply(tx, now, &checked)?;
+            if applied && let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(applied)
+        })?;
+        if applied {
+            return Ok(());
         }
     }
     let message = format!("store {shop} is being edited all the time, try again in a moment");
     Err(Error::new(Kind::Conflict, message).with_retry_after(Duration::from_secs(1)))
+}
+
+fn shown(site: &Arc<Site>, shop: &ShopDomain) -> Result<Response> {
+    let document = site.app.db.read(|connection| -> Result<_> {
+        let store = load_store(connection, shop)?;
+        Ok(documents::store(&store, &documents::Counted::load(connection, &store)?))
+    })?;
+    Ok(Response::json(200, &document))
 }
 
 fn export(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {

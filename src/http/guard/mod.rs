@@ -4,7 +4,7 @@
 //! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
 
 pub mod bearer;
-mod buckets;
+pub(super) mod buckets;
 pub(super) mod cors;
 
 use super::respond;
@@ -211,10 +211,10 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Client(u128);
+pub(super) struct Client(u128);
 
 impl Client {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_bits().into()),
             IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),
