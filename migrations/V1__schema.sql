@@ -81,6 +81,8 @@ CREATE TABLE matrix_cells (
     price_minor     INTEGER CHECK (price_minor >= 0),          -- NULL: this size is not offered
     PRIMARY KEY (matrix_id, height_position, width_position)
 ) STRICT, WITHOUT ROWID;
+-- What is sold for nothing is seldom meant: `doctor` names it, however many prices there are.
+CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 
 -- A product has at most one matrix in a store; another store may well sell the same product id.
 CREATE TABLE product_matrices (
@@ -160,12 +162,18 @@ CREATE TABLE draft_order_records (
     shopify_order_name     TEXT,
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
-    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
+                                                               -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
+    handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+-- Few: those that somebody should look at.
+CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
+-- Those that never went anywhere, by their age.
+CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in

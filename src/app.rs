@@ -5,6 +5,7 @@ use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::writer::panic_message;
 use crate::db::{self, Db};
+use crate::disk::{Disk, Floor};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
@@ -54,6 +55,8 @@ pub struct Options {
     pub handover: Option<handover::Options>,
     /// How long the erasure of a store that looks live waits for a person's decision; zero: not at all.
     pub redact_hold: TimeDelta,
+    /// Free bytes on the disk below which no orders and imports are taken.
+    pub disk_floor: Floor,
 }
 
 impl Options {
@@ -69,6 +72,7 @@ impl Options {
             alerts: alerts::Options::default(),
             handover: None,
             redact_hold: TimeDelta::zero(),
+            disk_floor: Floor::default(),
         }
     }
 }
@@ -106,6 +110,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// How much room is left.
+    pub disk: Arc<Disk>,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
@@ -117,7 +123,7 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover, redact_hold } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover, redact_hold, disk_floor } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
@@ -131,7 +137,8 @@ impl App {
             .with(DRAFT_ORDER_HANDOVER, HandOver::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let pricing = Arc::new(Pricing::new(&db)?);
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, worker, retention, alerts })
+        let disk = Arc::new(Disk::new(db.path(), disk_floor));
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -249,7 +256,7 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
     }
 
     /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.

@@ -13,6 +13,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
+pub mod disk;
 pub mod documents;
 pub mod domain;
 pub mod entropy;

@@ -76,8 +76,10 @@ CREATE TABLE draft_order_records (
     shopify_order_name     TEXT,
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
-    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
+                                                               -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
+    handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
@@ -269,7 +271,9 @@ CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NO
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
+CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
@@ -292,13 +296,14 @@ CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status
 CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:17:28.859378248Z', '13156214805987161845');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:54:34.473219307Z', '6824739625979239684');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

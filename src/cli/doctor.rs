@@ -6,15 +6,20 @@ use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
 use crate::backup::unfinished;
+use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
+use crate::disk;
 use crate::documents::{gdpr, instant, jobs, optional_instant};
+use crate::domain::ids::ShopDomain;
+use crate::domain::money::Currency;
 use crate::erasure::requests::{self, Duties};
 use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, DUTY};
 use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::records;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
 use live_stores::LiveStores;
@@ -51,19 +56,26 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
+/// Orders that differ at Shopify are told of for this long: nothing takes their warning away.
+const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
+
 /// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
 const SHOPS_TRIED: usize = 3;
 
 /// Stores among which they are found.
 const STORES_LOOKED_AT: usize = 100;
 
+/// Matrices that are named because they sell sizes for nothing.
+const FREE_NAMED: usize = 20;
+
 /// Free bytes on the disk below which it is as good as full.
 const DISK_FREE_MIN: u64 = 100 << 20;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let mut options = options(database, Schema::MustBeCurrent);
-    options.retention = args.upkeep.retention();
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = args.shopify.handover()?;
+    options.retention = args.upkeep.retention(options.handover.is_some());
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
         drop(App::open(super::options(database, Schema::MustBeCurrent))?);
@@ -82,7 +94,7 @@ struct Report {
     settings: Vec<(&'static str, String)>,
     space: Space,
     sizes: FileSizes,
-    disk_free: Option<u64>,
+    disk: Option<disk::Seen>,
     fsync: Option<Fsync>,
     jobs: Counts,
     oldest_due_at: Option<DateTime<Utc>>,
@@ -96,6 +108,8 @@ struct Report {
     live_stores: LiveStores,
     notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     file_faults: Vec<String>,
@@ -108,21 +122,31 @@ struct Report {
 struct Handovers {
     is_configured: bool,
     failed_jobs: u64,
+    /// Orders of the last days that are not at Shopify as they were quoted.
+    differing: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
+    /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
+    unknown_currencies: Vec<(Currency, u64, ShopDomain)>,
 }
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let (failed_jobs, stores) = app.db.read(|connection| -> db::Result<_> {
-            let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?))
+        let since = app.clock.now() - DIFFERING_TOLD;
+        let (failed_jobs, differing, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
+            Ok((
+                queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
+                records::count_differing(connection, since)?,
+                stores::list(connection, None, STORES_LOOKED_AT)?,
+                stores::list_currencies(connection)?,
+            ))
         })?;
         let is_configured = app.handover.options().is_some();
+        unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, refused: refused.collect() })
+        Ok(Self { is_configured, failed_jobs, differing, refused: refused.collect(), unknown_currencies })
     }
 }
 
@@ -136,7 +160,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at, free) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -147,6 +171,7 @@ impl Report {
                     queue::count_failed_by_type(connection)?,
                     queue::next_types(connection)?,
                     intake::last_received_at(connection)?,
+                    matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;
         let program = std::env::current_exe()?;
@@ -156,7 +181,7 @@ impl Report {
             settings,
             space,
             sizes: app.db.file_sizes(),
-            disk_free: free_bytes(app.db.path()),
+            disk: app.disk.look(),
             fsync: time_fsync(app.db.path()).ok(),
             jobs,
             oldest_due_at,
@@ -168,6 +193,7 @@ impl Report {
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
             last_webhook_at,
+            free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
             file_faults: db::file_faults(app.db.path()),
@@ -206,10 +232,21 @@ impl Report {
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
+        for (currency, count, first) in &self.handover.unknown_currencies {
+            problems.push(format!(
+                "{count} stores have prices in {currency}, which Shopify is not known to take: orders there cannot be handed over. See `quotegrid stores show {first}`, and `quotegrid stores set` for another currency"
+            ));
+        }
         if self.handover.failed_jobs > 0 {
             let count = self.handover.failed_jobs;
             problems.push(format!(
                 "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        if self.handover.differing > 0 {
+            let count = self.handover.differing;
+            problems.push(format!(
+                "{count} orders of the last 30 days are not at Shopify as they were quoted: `quotegrid orders list` marks them, and `quotegrid orders show` says how"
             ));
         }
         if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
@@ -242,7 +279,12 @@ impl Report {
         for leftover in &self.verification.leftovers {
             problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
         }
-        if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
+        if let Some(disk) = self.disk.filter(disk::Seen::is_low) {
+            let floor = mebibytes(disk.floor);
+            problems.push(format!(
+                "the disk is nearly full: below {floor} free no orders and imports are taken (QUOTEGRID_DISK_FLOOR); `quotegrid orders delete` makes room, and so does a larger disk"
+            ));
+        } else if self.disk.is_some_and(|disk| disk.free < DISK_FREE_MIN) {
             problems.push("the disk is nearly full".to_owned());
         }
         if !self.can_clear_gaps {
@@ -276,7 +318,8 @@ impl Report {
                 "freeBytes": self.space.free * self.space.page_size,
             },
             "disk": {
-                "freeBytes": self.disk_free,
+                "freeBytes": self.disk.map(|disk| disk.free),
+                "floorBytes": self.disk.map(|disk| disk.floor),
                 "fsyncMedianMs": self.fsync.as_ref().map(|fsync| millis(fsync.median)),
                 "fsyncSlowestMs": self.fsync.as_ref().map(|fsync| millis(fsync.slowest)),
             },
@@ -292,9 +335,17 @@ impl Report {
             "handover": {
                 "configured": self.handover.is_configured,
                 "failedJobs": self.handover.failed_jobs,
+                "differingOrders": self.handover.differing,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
+            "unknownCurrencies": Value::from_iter(self.handover.unknown_currencies.iter().map(|(currency, ..)| currency.code())),
             "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "zeroPrices": self.free.iter().map(|matrix| json!({
+                "shop": matrix.shop.to_string(),
+                "matrixId": matrix.id.to_string(),
+                "matrix": matrix.name.as_str(),
+                "sizes": matrix.count,
+            })).collect::<Vec<_>>(),
             "verification": gdpr::verification(&self.verification),
             "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
         })
@@ -302,7 +353,6 @@ impl Report {
 
     fn text(&self) -> String {
         let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
         let mut lines = vec![
             format!("quotegrid {}, SQLite {}, schema {}", env!("CARGO_PKG_VERSION"), rusqlite::version(), self.schema),
             format!("database      {}", self.path),
@@ -314,7 +364,7 @@ impl Report {
                 mebibytes(self.sizes.wal)
             ),
         ];
-        lines.extend(self.disk_free.map(|free| format!("disk          {} free", mebibytes(free))));
+        lines.extend(self.disk.map(|disk| format!("disk          {} free", mebibytes(disk.free))));
         lines.extend(self.fsync.as_ref().map(|Fsync { median, slowest }| {
             format!("fsync         {median:.2?} in the middle, {slowest:.2?} at the slowest")
         }));
@@ -330,6 +380,10 @@ impl Report {
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
         lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
+        lines.extend(self.free.iter().map(|FreeSizes { shop, name, count, .. }| {
+            let sizes = if *count == 1 { "size that is" } else { "sizes that are" };
+            format!("price of 0    {:?} at {shop} has {count} {sizes} sold for nothing", name.as_str())
+        }));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }
@@ -343,11 +397,8 @@ fn is_named_elsewhere(job_type: &str) -> bool {
     job_type == DRAFT_ORDER_HANDOVER || erasure::DUTY_JOBS.contains(&job_type)
 }
 
-/// Bytes that are free on the disk of the database.
-fn free_bytes(database: &Path) -> Option<u64> {
-    let directory = db::files::directory_of(database);
-    let found = rustix::fs::statvfs(directory).ok()?;
-    Some(found.f_bavail * found.f_frsize)
+fn mebibytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 /// Times small durable writes to a file of its own beside the database.

@@ -9,7 +9,7 @@ mod recent;
 pub mod records;
 pub mod snapshot;
 
-pub use place::{Orders, Placed, Wanted};
+pub use place::{Orders, Placed, Shopper, Wanted};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;

@@ -45,6 +45,15 @@ pub struct Wanted {
     pub selections: Vec<Selection>,
 }
 
+/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Shopper<'a> {
+    /// Where the request comes from. Many shoppers may come from one address.
+    pub address: IpAddr,
+    /// What else tells one browser from another, in an order that does not change.
+    pub traits: &'a [&'a str],
+}
+
 /// An order as it was made, now or before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Placed {
@@ -108,16 +117,18 @@ impl Orders {
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
-    /// by its key or from the same client in the next seconds, is answered with the first.
+    /// by its key or from the same shopper in the next seconds, is answered with the first. `admit` may refuse what is new and has a
+    /// price.
     pub fn place_then(
         &self,
         visitor: Arc<Visitor>,
-        client: IpAddr,
+        shopper: &Shopper<'_>,
         key: Option<&IdempotencyKey>,
         wanted: Wanted,
+        admit: impl FnOnce() -> Result<()>,
         answer: impl FnOnce(Result<Placed>) + Send + 'static,
     ) {
-        match self.prepare(visitor, client, key, wanted) {
+        match self.prepare(visitor, shopper, key, wanted, admit) {
             Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
             Ok(Prepared::Order(order)) => {
                 let orders = self.clone();
@@ -153,9 +164,10 @@ impl Orders {
     fn prepare(
         &self,
         visitor: Arc<Visitor>,
-        client: IpAddr,
+        shopper: &Shopper<'_>,
         key: Option<&IdempotencyKey>,
         wanted: Wanted,
+        admit: impl FnOnce() -> Result<()>,
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), visitor.key.store);
         let order_hash = wanted.hash(&self.hasher);
@@ -163,7 +175,7 @@ impl Orders {
             Some(key) => Same::Key { key_hash: key.hash(&self.hasher, store), order_hash },
             None => Same::Moment {
                 recent: self.recent.clone(),
-                sameness: self.recent.sameness(visitor.key.id, client, &order_hash),
+                sameness: self.recent.sameness(visitor.key.id, shopper, &order_hash),
                 uptime,
             },
         };
@@ -175,10 +187,23 @@ impl Orders {
         }
         let shelf = self.pricing.load(&self.db, &visitor, &wanted.product)?;
         let quote = shelf.quote(&wanted.request())?;
+        admit()?;
+        let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
         let token = PageToken::new(now, self.entropy.as_ref());
         let handing_over = (self.queue.clone(), self.handover.clone());
-        Ok(Prepared::Order(Box::new(Order { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over })))
+        Ok(Prepared::Order(Box::new(Order {
+            now,
+            visitor,
+            client,
+            wanted,
+            shelf,
+            quote,
+            sameness,
+            id,
+            token,
+            handing_over,
+        })))
     }
 }
 
@@ -238,6 +263,7 @@ impl Same {
 struct Order {
     now: DateTime<Utc>,
     visitor: Arc<Visitor>,
+    client: IpAddr,
     wanted: Wanted,
     shelf: Arc<Shelf>,
     quote: Quote,
@@ -251,7 +277,7 @@ impl Order {
     /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
     /// rolled-back savepoint wrote in the file, where no erasure finds it.
     fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<Placed> {
-        let Self { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over } = *self;
+        let Self { now, visitor, client, wanted, shelf, quote, sameness, id, token, handing_over } = *self;
         let store = visitor.key.store;
         // The key first: a store that was erased or uninstalled in this moment answers nothing.
         let current = visitor.recheck(tx, &wanted.product, shelf.clone())?;
@@ -262,7 +288,7 @@ impl Order {
         let record = write_down(tx, now, store, id, &token, &wanted.product, &current, &quote)?;
         sameness.note(tx, now, store, id)?;
         let (queue, handover) = handing_over;
-        handover.enqueue(tx, now, &queue, &visitor.key.shop, id)?;
+        handover.enqueue(tx, now, &queue, &visitor.key.shop, client, id)?;
         Ok(Placed { record, repeated: false })
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn insert(
         ":type": job.job_type,
         ":payload": payload,
         ":max_attempts": max_attempts,
-        ":scheduled_at": Millis(job.scheduled_at.unwrap_or(now)),
+        ":scheduled_at": Millis(job.scheduled_at.unwrap_or_else(|| now - delta(job.ahead))),
         ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
         ":created_at": Millis(now),
         ":outside": outside,

@@ -33,7 +33,7 @@ pub use limits::Limits;
 pub use origin::Network;
 
 pub(crate) use descriptors::{fit, have_spare};
-pub(crate) use private::{Burst, GATE_FIELD, Sent, Told, read_gate_field};
+pub(crate) use private::{Burst, GATE_FIELD, Sent, Told, UNBELIEVED, read_gate_field};
 
 use crate::metrics::Metrics;
 use event_loop::EventLoop;

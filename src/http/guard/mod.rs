@@ -1,11 +1,13 @@
 //! What stands before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
 //!
 //! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
-//! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
+//! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server. Orders have
+//! buckets of their own beside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
 
 pub mod bearer;
 pub(super) mod buckets;
 pub(super) mod cors;
+mod limit;
 
 use super::respond;
 use super::{Request, Response};
@@ -17,6 +19,7 @@ use crate::error::{Error, Kind, Result};
 use crate::pricing::Visitor;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
+use limit::{Limit, NotNow, Plan};
 use log::warn;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,6 +38,22 @@ const STORE_SHARE: u32 = 50;
 /// would take all that the store has; a mobile carrier's customers, a network each, may share one.
 const SITE_SHARE: u32 = 10;
 
+/// Orders that a client may place at once unless the operator says otherwise: more than anybody orders by hand.
+pub const ORDER_LIMIT: u32 = 10;
+
+/// How long it takes until a client may place one more order.
+const ORDER_REFILL: Duration = Duration::from_secs(30);
+
+/// Orders that a whole store may take at once, and how long it takes until it may take one more: sixty a minute, where even a large
+/// shop has some a minute. A client's burst where that is more.
+const STORE_ORDERS: Rate = Rate { tokens: 60, refill: Duration::from_secs(1) };
+
+/// How many clients' worth of orders a whole IPv6 site may place: fewer than a store may take.
+const ORDER_SITE_SHARE: u32 = 3;
+
+/// What a program can act on: the client, or all of the store's together, have placed too many orders.
+const TOO_MANY_ORDERS: &str = "too_many_orders";
+
 /// Requests without a valid key that an address may make a minute.
 const FAILURES_MAX: u32 = 30;
 
@@ -42,20 +61,18 @@ const FAILURES_MAX: u32 = 30;
 const FAILURE_REFILL: Duration = Duration::from_secs(2);
 
 /// One sentence for every way in which a key can be wrong: nobody learns which.
-const NOT_A_KEY: &str = "the X-API-Key header does not hold a valid API key";
+const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid key (X-API-Key)";
 
 /// Limits of the storefront API.
 #[derive(Debug)]
 pub struct Guard {
     limits: Option<Limits>,
+    orders: Option<Limit<StoreId>>,
 }
 
 #[derive(Debug)]
 struct Limits {
-    rate_limit: u32,
-    clients: Buckets<(KeyId, Client)>,
-    sites: Buckets<(KeyId, Client)>,
-    stores: Buckets<StoreId>,
+    requests: Limit<KeyId>,
     failures: Buckets<Client>,
 }
 
@@ -66,22 +83,41 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, for test fixtures.
+    /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, and any number of orders, for test
+    /// fixtures.
     pub fn new(rate_limit: u32) -> Self {
         let limits = (rate_limit > 0).then(|| Limits {
-            rate_limit,
-            clients: Buckets::new(Rate { tokens: rate_limit, refill: CLIENT_REFILL }),
-            sites: Buckets::new(Rate {
-                tokens: rate_limit.saturating_mul(SITE_SHARE),
-                refill: CLIENT_REFILL / SITE_SHARE,
-            }),
-            stores: Buckets::new(Rate {
-                tokens: rate_limit.saturating_mul(STORE_SHARE),
-                refill: CLIENT_REFILL / STORE_SHARE,
+            requests: Limit::new(Plan {
+                client: Rate { tokens: rate_limit, refill: CLIENT_REFILL },
+                site_share: SITE_SHARE,
+                store: Rate { tokens: rate_limit.saturating_mul(STORE_SHARE), refill: CLIENT_REFILL / STORE_SHARE },
             }),
             failures: Buckets::new(Rate { tokens: FAILURES_MAX, refill: FAILURE_REFILL }),
         });
-        Self { limits }
+        Self { limits, orders: None }.with_order_limit(if rate_limit > 0 { ORDER_LIMIT } else { 0 })
+    }
+
+    /// The same guard, with which each client may place `order_limit` orders at once; 0: any number.
+    #[must_use]
+    pub fn with_order_limit(self, order_limit: u32) -> Self {
+        let orders = (order_limit > 0).then(|| {
+            Limit::new(Plan {
+                client: Rate { tokens: order_limit, refill: ORDER_REFILL },
+                site_share: ORDER_SITE_SHARE,
+                store: Rate { tokens: STORE_ORDERS.tokens.max(order_limit), ..STORE_ORDERS },
+            })
+        });
+        Self { orders, ..self }
+    }
+
+    /// Lets an order in that is about to be written, or says when the next one may come. One that is not written, for its price or for
+    /// being a repetition, is not counted.
+    pub(super) fn admit_order(&self, store: StoreId, client: IpAddr, uptime: Duration) -> Result<()> {
+        let Some(orders) = &self.orders else { return Ok(()) };
+        orders.take(store, store, Client::of(client), uptime).map(drop).map_err(|(_, pause)| {
+            let error = Error::new(Kind::Limited, "too many orders, please try again in a moment");
+            error.with_member("code", TOO_MANY_ORDERS).with_retry_after(pause)
+        })
     }
 
     /// Answers `request` with `handler` when its key is valid, may be used from where the request comes from, and has not been
@@ -114,12 +150,15 @@ impl Guard {
         };
         let Some(visitor) = key else { return Err(self.unauthorized(client, uptime)) };
         let key = &visitor.key;
-        let rate_limit = self.limits.as_ref().map(|limits| limits.rate_limit);
+        let rate_limit = self.limits.as_ref().map(|limits| limits.requests.tokens());
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
-            let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.id, client), uptime));
-            let error = Error::new(Kind::Forbidden, "this API key may not be used from this site");
+            let level = self.limits.as_ref().map(|limits| limits.requests.look(key.id, client, uptime));
+            let error = Error::new(
+                Kind::Forbidden,
+                "prices cannot be shown here, for the page's key may not be used on this site",
+            );
             let refused = respond::failure(&error, &request.id).with_header("Vary", "Origin");
             return Ok(Entry::Refused(with_level(refused, seen(level))));
         };
@@ -135,31 +174,16 @@ impl Guard {
     }
 
     /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
-    fn take(
-        &self,
-        key: &LiveKey,
-        client: Client,
-        uptime: Duration,
-    ) -> std::result::Result<Option<Level>, (Level, Duration)> {
+    fn take(&self, key: &LiveKey, client: Client, uptime: Duration) -> std::result::Result<Option<Level>, NotNow> {
         let Some(limits) = &self.limits else { return Ok(None) };
-        let level = limits.clients.take((key.id, client), uptime);
-        if let Some(pause) = level.refused_for {
-            return Err((level, pause));
-        }
-        let site = client.site().and_then(|site| limits.sites.take((key.id, site), uptime).refused_for);
-        if let Some(pause) = site {
-            return Err((level, pause));
-        }
-        match limits.stores.take(key.store, uptime).refused_for {
-            Some(pause) => Err((level, pause)),
-            None => Ok(Some(level)),
-        }
+        limits.requests.take(key.id, key.store, client, uptime).map(Some)
     }
 
     fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
         match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
             Some(pause) => {
-                Error::new(Kind::Limited, "too many requests without a valid API key").with_retry_after(pause)
+                Error::new(Kind::Limited, "too many requests without a valid key, please try again in a moment")
+                    .with_retry_after(pause)
             }
             None => Error::new(Kind::Unauthorized, NOT_A_KEY),
         }

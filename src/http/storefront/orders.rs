@@ -12,9 +12,9 @@ use crate::domain::length::Length;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
-use crate::orders::Wanted;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::records::Record;
+use crate::orders::{Shopper, Wanted};
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 use std::sync::Arc;
@@ -37,10 +37,53 @@ pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer:
         Err(error) => return answer.send(Ok(pass.seal(Err(error)))),
     };
     let (visitor, at) = (pass.visitor.clone(), site.clone());
-    site.orders.place_then(visitor, request.client, key.as_ref(), wanted, move |outcome| {
+    let traits = traits(&request);
+    let traits: Vec<&str> = traits.iter().map(String::as_str).collect();
+    let shopper = Shopper { address: request.client, traits: &traits };
+    let store = visitor.key.store;
+    let admit = || {
+        site.app.disk.admit()?;
+        site.guard.admit_order(store, request.client, site.app.clock.uptime())
+    };
+    site.orders.place_then(visitor, &shopper, key.as_ref(), wanted, admit, move |outcome| {
         let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
         answer.send(Ok(pass.seal(outcome)));
     });
+}
+
+/// Header fields that differ from one browser to another, and not from one click to the next.
+const TRAITS: [&str; 8] = [
+    "user-agent",
+    "accept-language",
+    "accept-encoding",
+    "origin",
+    "referer",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+];
+
+/// Fields in which proxies name their clients. They are not believed where their proxy is not trusted, and tell shoppers apart all the
+/// same: whoever makes them up orders twice where others order once.
+const FORWARDED: [&str; 4] = ["unbelieved-forwarded-for", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
+
+/// What tells one shopper behind an address from another, as long as nobody makes it up.
+fn traits(request: &Request) -> Vec<String> {
+    let fields = |name| request.headers.all(name).collect::<Vec<_>>().join(",");
+    let told = TRAITS.into_iter().map(fields);
+    // Some proxies write the port too, which is another for each connection.
+    let forwarded =
+        FORWARDED.into_iter().map(|name| fields(name).split(',').map(without_port).collect::<Vec<_>>().join(","));
+    told.chain(forwarded).collect()
+}
+
+fn without_port(hop: &str) -> &str {
+    let hop = hop.trim();
+    match hop.rsplit_once(':') {
+        // Of an IPv6 address without brackets the last group is no port.
+        Some((address, _)) if address.ends_with(']') || !address.contains(':') => address,
+        _ => hop,
+    }
 }
 
 /// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.

@@ -7,12 +7,23 @@ use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
 
-/// When the next waiting job is due; a past instant means now.
+/// When the next waiting job is, or has been, due; a past instant means now.
 ///
 /// # Errors
 /// The database's.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    next_claimable_at(connection, Share::All, true)
+    let mut next = None;
+    for outside in Share::All.kinds() {
+        // One that goes ahead of its time has not been due for as long as it says.
+        let mut statement = connection.prepare_cached(
+            "SELECT max(scheduled_at, coalesce(scheduled_from, scheduled_at)) AS due_at FROM job_queue
+             WHERE status = 'pending' AND outside = :outside
+             ORDER BY scheduled_at, id LIMIT 1",
+        )?;
+        let found = statement.query_row(named_params! { ":outside": outside }, |row| row.get::<_, Millis>("due_at"));
+        next = next.into_iter().chain(found.optional()?.map(|at| at.0)).min();
+    }
+    Ok(next)
 }
 
 /// The same for a worker that takes this share, and perhaps may not claim suspects now.

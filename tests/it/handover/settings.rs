@@ -101,10 +101,29 @@ fn the_doctor_says_when_shopify_refuses_the_app() {
     assert_eq!(server.stop(), Some(0));
     let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
     assert!(ok, "{report}");
-    assert_eq!(report["handover"], json!({ "configured": true, "failedJobs": 0, "refused": [] }));
+    assert_eq!(report["handover"], json!({ "configured": true, "failedJobs": 0, "differingOrders": 0, "refused": [] }));
     let (ok, report) = doctor(&machine, &fake, "another-secret");
     assert!(!ok);
     let problem = report["problems"][0].as_str().expect("a problem");
     assert!(problem.contains("refuses the app's credentials (invalid_client)"), "{problem}");
     assert!(!report.to_string().contains("another-secret"));
+}
+
+#[test]
+fn the_doctor_names_currencies_that_shopify_does_not_know() {
+    let fake = Fake::start();
+    let machine = Machine::new();
+    for (shop, currency) in [("a.myshopify.com", "JEP"), ("b.myshopify.com", "CLF"), ("c.myshopify.com", "CLF")] {
+        assert!(machine.command(&["stores", "add", shop, "--currency", currency]).status().expect("it runs").success());
+    }
+    let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
+    let problems = report["problems"].as_array().expect("a list");
+    assert!(!ok && report["unknownCurrencies"] == json!(["CLF"]), "{report}");
+    assert!(
+        problems.iter().any(|text| text.as_str().is_some_and(|text| text.starts_with("2 stores have prices in CLF"))),
+        "{report}"
+    );
+    let output = machine.command(&["doctor", "--json"]).output().expect("it runs");
+    let alone: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(alone["unknownCurrencies"], json!([]), "without an app nobody hands anything over");
 }
