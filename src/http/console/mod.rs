@@ -9,8 +9,14 @@ pub(in crate::http) mod assets;
 mod enter;
 mod form;
 mod layout;
+mod multipart;
+mod number;
 mod overview;
+mod paging;
+mod prices;
 pub(in crate::http) mod session;
+mod shops;
+mod writes;
 
 use super::admin;
 use super::permission;
@@ -32,7 +38,7 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] = &[overview::ROUTES];
+const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";

@@ -7,9 +7,6 @@ use crate::error::Result;
 use crate::http::console::Visit;
 use crate::http::console::layout::{Frame, Section};
 
-/// Items that a list shows at once: what a person looks through before they search.
-pub(in crate::http::console) const PAGE_ITEMS: usize = 50;
-
 /// Which tab of a shop a page belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http::console) enum Tab {
@@ -89,9 +86,7 @@ fn notice(store: &Store) -> Option<&'static str> {
     store.uninstalled_at.map(|_at| uninstalled)
 }
 
-/// The frame of a shop's page, saying what was done just now: `done` of the address is one of `flashes`.
+/// The frame of a shop's page, saying what was done just now: see [`Visit::flash`].
 pub(in crate::http::console) fn frame_of(visit: &Visit, flashes: &[(&str, &'static str)]) -> Frame {
-    let done = visit.request.query.split('&').find_map(|pair| pair.strip_prefix("done="));
-    let flash = flashes.iter().find(|(code, _)| Some(*code) == done).map(|(_, text)| *text);
-    visit.frame(Section::Shops).with_flash(flash)
+    visit.frame(Section::Shops).with_flash(visit.flash(flashes))
 }
