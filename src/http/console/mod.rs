@@ -11,6 +11,7 @@ mod form;
 mod layout;
 mod multipart;
 mod number;
+mod options;
 mod overview;
 mod paging;
 mod prices;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES];
+const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES, options::ROUTES];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";
