@@ -16,7 +16,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Rows deleted in one transaction: a few milliseconds, where each stands in several indexes.
+/// Rows deleted in one transaction: a few milliseconds, where each is in several indexes.
 const BATCH: usize = 200;
 
 /// How often the loop looks round.
@@ -47,7 +47,7 @@ pub struct Retention {
     pub jobs: queue::Retention,
     /// Webhook deliveries, which tell repetitions from new ones: Shopify can be days late.
     pub deliveries: TimeDelta,
-    /// Privacy requests that are done: the proof, beside the receipts, that names the shop.
+    /// Privacy requests that are done: the proof, alongside the receipts, that names the shop.
     pub requests: TimeDelta,
     /// Orders that never went to Shopify; `None`: as long as their store.
     pub open_orders: Option<TimeDelta>,
@@ -102,7 +102,7 @@ impl Stop {
     }
 }
 
-/// Keeps house.
+/// Runs the maintenance.
 pub struct Housekeeper {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -119,7 +119,7 @@ impl Housekeeper {
     /// Deletes what is older than it is kept, until nothing is left of it or `stop` is asked for.
     ///
     /// # Errors
-    /// The database's; what was deleted before stays deleted.
+    /// When the database fails; what was deleted before stays deleted.
     pub fn prune(&self, stop: &Stop) -> db::Result<Pruned> {
         let (now, retention) = (self.clock.now(), self.retention);
         let pruned = Pruned {
@@ -149,7 +149,7 @@ impl Housekeeper {
     /// The same for jobs alone.
     ///
     /// # Errors
-    /// The database's; what was deleted before stays deleted.
+    /// When the database fails; what was deleted before stays deleted.
     pub fn prune_jobs(&self, stop: &Stop) -> db::Result<usize> {
         let (now, retention) = (self.clock.now(), self.retention.jobs);
         self.in_batches(stop, move |tx| queue::prune(tx, now, &retention, BATCH))
@@ -167,7 +167,7 @@ impl Housekeeper {
     /// Deletes the orders of a store that were made before `before` and never went to Shopify; returns how many.
     ///
     /// # Errors
-    /// The database's; what was deleted before stays deleted.
+    /// When the database fails; what was deleted before stays deleted.
     pub fn delete_never_sent(&self, stop: &Stop, store: StoreId, before: DateTime<Utc>) -> db::Result<usize> {
         self.in_batches(stop, move |tx| records::delete_never_sent(tx, store, before, BATCH))
     }
@@ -193,7 +193,7 @@ impl Housekeeper {
     /// should be.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn vacuum(&self, stop: &Stop) -> db::Result<bool> {
         loop {
             if self.db.read(db::space)?.free <= FREE_KEPT {

@@ -48,7 +48,7 @@ impl Entry {
     }
 }
 
-/// A row that waits for the transaction of the write that it tells of.
+/// A row that waits for the transaction of the write that it reports.
 #[derive(Clone)]
 pub struct Record {
     now: DateTime<Utc>,
@@ -97,7 +97,7 @@ pub struct Recorded {
     pub objects: Vec<String>,
 }
 
-/// Writes a row, in the transaction of what it tells of: both are there or neither.
+/// Writes a row, in the transaction of what it reports: both are there or neither.
 ///
 /// # Errors
 /// When the database cannot be written.

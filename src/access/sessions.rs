@@ -1,5 +1,5 @@
-//! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began, when it is
-//! ended, and with the store of its merchant. Only digests are kept: whoever reads the file cannot sign in with it.
+//! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began,
+//! when it is ended, and with the store of its merchant. Only digests are kept: whoever reads the file cannot sign in with it.
 
 use super::links::Invitation;
 use super::{Actor, Role, Token, TokenDigest};

@@ -5,7 +5,7 @@ use crate::domain::ids::{
     ShopDomain, StoreId,
 };
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::Outside;
+use crate::domain::matrix::OutOfRange;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::Requirement;
@@ -48,7 +48,7 @@ macro_rules! text_sql {
 
 text_sql!(AuditId, ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, SessionId);
 text_sql!(ShopDomain, StoreId);
-text_sql!(Currency, Name, Outside, Requirement, Unit);
+text_sql!(Currency, Name, OutOfRange, Requirement, Unit);
 
 /// INTEGER thousandths.
 impl ToSql for Length {

@@ -1,10 +1,10 @@
 //! Who may call which route: the one place where roles are enforced, for the console's pages and the admin API alike.
 //!
-//! A merchant's routes are those of one shop's prices, options, products and orders ([`MERCHANT_AREAS`]); every other route does not exist
-//! for a merchant, and neither does another shop. A viewer may read everything and write nothing.
+//! A merchant's routes are those of one shop's prices, options, products and orders ([`MERCHANT_AREAS`]); every other route does
+//! not exist for a merchant, and neither does another shop. A viewer may read everything and write nothing.
 
 use super::Method;
-use super::routes::{Params, Site};
+use super::router::{AppState, Params};
 use crate::access::{Actor, Role};
 use crate::catalog::stores::{self, Store};
 use crate::domain::ids::ShopDomain;
@@ -22,12 +22,13 @@ pub(super) fn is_read(method: &Method) -> bool {
     matches!(method, Method::Get | Method::Head)
 }
 
-/// Lets `actor` call the route `pattern`, or not. Returns the store that the path names, where it is a shop's route and the store exists.
+/// Lets `actor` call the route `pattern`, or not. Returns the store that the path names, where it is a shop's route and the store
+/// exists.
 ///
 /// # Errors
-/// `NotFound` where the route or its shop does not exist for them, `Forbidden` where they may only read, and the database's.
+/// `NotFound` where the route or its shop does not exist for them, `Forbidden` where they may only read, and when the database fails.
 pub(super) fn permit(
-    site: &Site,
+    state: &AppState,
     actor: &Actor,
     method: &Method,
     pattern: &str,
@@ -39,7 +40,7 @@ pub(super) fn permit(
     };
     let shop: Option<ShopDomain> = params.get("shop").parse().ok();
     let store = match &shop {
-        Some(shop) => site.app.db.read(|connection| stores::find(connection, shop))?,
+        Some(shop) => state.app.db.read(|connection| stores::find(connection, shop))?,
         None => None,
     };
     if actor.role == Role::Merchant {

@@ -1,7 +1,7 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
 use super::log_limit::{LogLimiter, cut};
-use super::routes::Site;
+use super::router::AppState;
 use super::{Reply, Response};
 use crate::access::Actor;
 use crate::access::audit::{Entry, Record};
@@ -20,7 +20,7 @@ static FAILED: LogLimiter = LogLimiter::new();
 const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
-pub struct Answer {
+pub struct Responder {
     reply: Reply,
     request_id: String,
     error_page: Option<ErrorPage>,
@@ -30,7 +30,7 @@ pub struct Answer {
 /// Turns an error, and what a program would be answered, into a page for a person.
 type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
-impl Answer {
+impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
         Self { reply, request_id, error_page: None, record: None }
     }
@@ -40,9 +40,9 @@ impl Answer {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log tells of: `actor` does what `entry` says.
-    pub(super) fn recorded_as(self, site: &Site, actor: Actor, entry: Entry) -> Self {
-        let record = Record::new(site.app.clock.now(), site.app.entropy.clone(), actor, entry);
+    /// The same, for a write that the audit log reports: `actor` does what `entry` says.
+    pub(super) fn recorded_as(self, state: &AppState, actor: Actor, entry: Entry) -> Self {
+        let record = Record::new(state.app.clock.now(), state.app.entropy.clone(), actor, entry);
         Self { record: Some(record), ..self }
     }
 
@@ -210,7 +210,7 @@ pub(super) fn phrase(status: u16) -> &'static str {
     }
 }
 
-impl std::fmt::Debug for Answer {
+impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Answer").field("request_id", &self.request_id).finish_non_exhaustive()
     }

@@ -3,7 +3,7 @@
 use crate::access::audit::Entry;
 use crate::domain::ids::ShopDomain;
 use crate::erasure;
-use crate::http::routes::{Params, Site};
+use crate::http::router::{AppState, Params};
 use crate::http::{Method, Request};
 
 /// Method, pattern below the admin API, and the action: an object and a verb.
@@ -35,13 +35,13 @@ const ACTIONS: &[(Method, &str, &str)] = &[
 ];
 
 /// The row of the audit log for a write; `None` for what only reads.
-pub(super) fn entry(site: &Site, request: &Request, pattern: &str, params: &Params) -> Option<Entry> {
+pub(super) fn entry(state: &AppState, request: &Request, pattern: &str, params: &Params) -> Option<Entry> {
     let (_, _, action) = ACTIONS
         .iter()
         .find(|(method, below, _)| *method == request.method && pattern.strip_prefix(super::ROOT) == Some(below))?;
     let mut entry = Entry::new(action);
     if let Ok(shop) = params.get("shop").parse::<ShopDomain>() {
-        entry = entry.of_store(erasure::subject_hash(&site.app.hasher, &shop));
+        entry = entry.of_store(erasure::subject_hash(&state.app.hasher, &shop));
     }
     let ids = params.iter().filter(|(name, _)| *name != "shop");
     Some(ids.fold(entry, |entry, (_, id)| entry.object(id)))
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn every_write_of_the_admin_api_has_a_name_in_the_audit_log_and_no_name_is_left_over() {
-        let writes = routes::all().filter(|(method, pattern)| *method != "GET" && super::super::owns(pattern));
+        let writes = router::all().filter(|(method, pattern)| *method != "GET" && super::super::owns(pattern));
         let mut writes: Vec<_> =
             writes.map(|(method, pattern)| format!("{method} {}", &pattern[super::super::ROOT.len()..])).collect();
         let mut named: Vec<_> =

@@ -1,10 +1,10 @@
 //! `/admin/api`: what operators and their scripts do, behind one bearer token. Without a configured token the whole tree does not
-//! exist. A surface is a file here with its `ROUTES` and a line in `routes.rs`; the shapes are those of the commands
-//! (`crate::documents`).
+//! exist. A surface is a file here with its `ROUTES` and a line in `router.rs`; the shapes are those of the commands
+//! (`crate::views`).
 
 mod actions;
 pub(super) mod clock;
-mod edits;
+mod conditional;
 pub(super) mod gdpr;
 pub(super) mod jobs;
 pub(super) mod keys;
@@ -15,10 +15,10 @@ pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;
 
-use super::respond::Answer;
 use super::console::session;
 use super::permission;
-use super::routes::{Params, Site};
+use super::respond::Responder;
+use super::router::{AppState, Params};
 use super::{Reply, Request, Response};
 use crate::access::Actor;
 use crate::catalog::stores::Store;
@@ -35,61 +35,63 @@ const ROOT: &str = "/admin/api";
 /// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
 const LONG_CALLS_MAX: usize = 4;
 
-/// Whether `path` lies in the tree.
+/// Whether `path` is in the tree.
 pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody else learns which paths there are.
+/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody
+/// else learns which paths there are.
 ///
 /// # Errors
 /// `NotFound` where there is no token to bear, `Unauthorized` without it, `Forbidden` for what another site's page has a browser write.
-pub(super) fn caller(site: &Site, request: &Request) -> Result<Actor> {
+pub(super) fn caller(state: &AppState, request: &Request) -> Result<Actor> {
     // A browser sends its cookie with every request, a token only who means to.
     if request.headers.get("authorization").is_none()
-        && let Some(signed_in) = session::find(site, request)?
+        && let Some(signed_in) = session::find(state, request)?
     {
-        session::check_write(site, request, &signed_in, None)?;
+        session::check_write(state, request, &signed_in, None)?;
         return Ok(signed_in.session.actor());
     }
-    let Some(tokens) = &site.admin_tokens else { return Err(Error::not_found("path")) };
-    site.guesses.demand(&[tokens], request)?;
+    let Some(tokens) = &state.admin_tokens else { return Err(Error::not_found("path")) };
+    state.guesses.demand(&[tokens], request)?;
     Ok(Actor::api())
 }
 
 /// Lets `actor` call the route, where they may: the answer's write is recorded then. Otherwise it is answered.
 pub(super) fn permitted(
-    site: &Site,
+    state: &AppState,
     actor: Actor,
     request: &Request,
     pattern: &'static str,
     params: &Params,
-    answer: Answer,
-) -> Option<Answer> {
-    if let Err(error) = permission::permit(site, &actor, &request.method, pattern, params) {
-        answer.send(Err(error));
+    responder: Responder,
+) -> Option<Responder> {
+    if let Err(error) = permission::permit(state, &actor, &request.method, pattern, params) {
+        responder.send(Err(error));
         return None;
     }
-    match actions::entry(site, request, pattern, params) {
-        Some(entry) => Some(answer.recorded_as(site, actor, entry)),
-        None => Some(answer),
+    match actions::entry(state, request, pattern, params) {
+        Some(entry) => Some(responder.recorded_as(state, actor, entry)),
+        None => Some(responder),
     }
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
-pub(super) fn unkept(reply: Reply) -> Reply {
+pub(super) fn no_store(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
-/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler thread waits for it.
+/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler
+/// thread waits for it.
 pub(super) fn commit<T: Send + 'static>(
-    site: &Site,
-    mut answer: Answer,
+    state: &AppState,
+    mut responder: Responder,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
-    let record = answer.take_record();
-    site.app.db.write_then(
+    let record = responder.take_record();
+    state.app.db.write_then(
         move |tx| {
             let done = change(tx)?;
             if let Some(record) = record {
@@ -97,42 +99,42 @@ pub(super) fn commit<T: Send + 'static>(
             }
             Ok(done)
         },
-        move |outcome| answer.send(outcome.map(response)),
+        move |outcome| responder.send(outcome.map(response)),
     );
 }
 
 /// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.
-pub(super) fn take_time(
-    site: &Arc<Site>,
-    answer: Answer,
-    call: impl FnOnce(&Arc<Site>) -> Result<Response> + Send + 'static,
+pub(super) fn run_on_own_thread(
+    state: &Arc<AppState>,
+    responder: Responder,
+    call: impl FnOnce(&Arc<AppState>) -> Result<Response> + Send + 'static,
 ) {
-    let place = Place::take(&site.long_calls);
-    let Some(place) = place else {
+    let slot = LongCallSlot::take(&state.long_calls);
+    let Some(slot) = slot else {
         let error = Error::new(Kind::Overloaded, format!("{LONG_CALLS_MAX} long calls are running, try again later"));
-        return answer.send(Err(error));
+        return responder.send(Err(error));
     };
-    let at_work = site.clone();
+    let at_work = state.clone();
     let thread = std::thread::Builder::new().name("admin-call".to_owned());
     // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
     let _no_thread = thread.spawn(move || {
         let outcome = call(&at_work);
-        drop(place);
-        answer.send(outcome);
+        drop(slot);
+        responder.send(outcome);
     });
 }
 
 /// One of the places for long calls; given back when dropped.
-struct Place(Arc<AtomicUsize>);
+struct LongCallSlot(Arc<AtomicUsize>);
 
-impl Place {
+impl LongCallSlot {
     fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = Self(taken.clone());
-        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(place)
+        let slot = Self(taken.clone());
+        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(slot)
     }
 }
 
-impl Drop for Place {
+impl Drop for LongCallSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -149,7 +151,7 @@ pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
 /// The store of a path's shop.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
+/// `NotFound`, and when the database fails.
 pub(super) fn load_store(connection: &Connection, shop: &ShopDomain) -> Result<Store> {
     let found = crate::catalog::stores::find(connection, shop)?;
     found.ok_or_else(|| Error::not_found(format!("store {shop}")))

@@ -1,5 +1,5 @@
-//! `/admin/assets/…`: the console's style and scripts. The hash of its content is in each name, so browsers keep a file for ever and a new
-//! build is a new name.
+//! `/admin/assets/…`: the console's style and scripts. The hash of its content is in each name, so browsers keep a file for ever
+//! and a new build is a new name.
 
 use crate::error::{Error, Result};
 use crate::http::Response;

@@ -9,8 +9,8 @@ use crate::access::links::{self, Invitation};
 use crate::access::sessions;
 use crate::access::{Actor, Role, TokenDigest};
 use crate::error::{Error, Kind, Result};
-use crate::http::respond::{self, Answer};
-use crate::http::routes::Site;
+use crate::http::respond::{self, Responder};
+use crate::http::router::AppState;
 use crate::http::{Method, Reply, Request, Response, permission};
 use askama::Template;
 use std::sync::Arc;
@@ -46,10 +46,10 @@ pub(super) fn ask_to_sign_in(request: &Request) -> Response {
     see_other(&root, &format!("admin/enter?next={next}{}", if from_elsewhere { "&back=1" } else { "" }))
 }
 
-pub(super) fn call(site: &Arc<Site>, request: Request, reply: Reply) {
+pub(super) fn call(state: &Arc<AppState>, request: Request, reply: Reply) {
     match &request.method {
         Method::Get | Method::Head => reply.send(shown(&request)),
-        Method::Post => enter(site, request, reply),
+        Method::Post => enter(state, request, reply),
         _ => {
             let problem = respond::problem(405, "this path takes GET, HEAD, POST", &request.id, serde_json::Map::new());
             reply.send(problem.with_header("Allow", "GET, HEAD, POST"));
@@ -64,10 +64,10 @@ fn shown(request: &Request) -> Response {
     };
     let next = checked_next(&parameter("next"));
     let comes_back = parameter("back") == "1" && !next.is_empty();
-    answer(200, request, next, None, comes_back)
+    responder(200, request, next, None, comes_back)
 }
 
-fn answer(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
+fn responder(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
     let template = EnterPage { root: way_to_root(&request.path), next, fault, comes_back };
     page(status, &template).unwrap_or_else(|error| respond::failure(&error, &request.id))
 }
@@ -84,8 +84,8 @@ fn checked_next(next: &str) -> String {
 }
 
 /// Lets somebody in, or says why not.
-fn enter(site: &Arc<Site>, request: Request, reply: Reply) {
-    let form = match prepared(site, &request) {
+fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
+    let form = match prepared(state, &request) {
         Ok(form) => form,
         Err(error) => return reply.send(refused(&request, &error, String::new())),
     };
@@ -93,10 +93,10 @@ fn enter(site: &Arc<Site>, request: Request, reply: Reply) {
     let given = form.get("token").trim();
     // Who pastes the whole link means what is behind its `#`.
     let token = given.rsplit('#').next().unwrap_or_default().to_owned();
-    let bears_admin_token = site.admin_tokens.as_ref().is_some_and(|tokens| tokens.include(given));
-    let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
-    let at_work = site.clone();
-    site.app.db.write_then(
+    let bears_admin_token = state.admin_tokens.as_ref().is_some_and(|tokens| tokens.include(given));
+    let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
+    let at_work = state.clone();
+    state.app.db.write_then(
         move |tx| {
             let invitation = if bears_admin_token {
                 Some(Invitation { role: Role::Operator, store: None, label: TOKEN_LABEL.to_owned() })
@@ -128,11 +128,11 @@ fn enter(site: &Arc<Site>, request: Request, reply: Reply) {
 }
 
 /// Everything that can be said no to before a link is used up.
-fn prepared(site: &Site, request: &Request) -> Result<Form> {
-    check_origin(site, request)?;
-    cookie_name(site, request)?;
+fn prepared(state: &AppState, request: &Request) -> Result<Form> {
+    check_origin(state, request)?;
+    cookie_name(state, request)?;
     let form = Form::of(request)?;
-    site.sign_ins.admit(request.client, site.app.clock.uptime())?;
+    state.sign_ins.admit(request.client, state.app.clock.uptime())?;
     Ok(form)
 }
 
@@ -142,24 +142,24 @@ fn refused(request: &Request, error: &Error, next: String) -> Response {
     if error.kind() == Kind::Internal {
         return failure;
     }
-    let page = answer(failure.status, request, next, Some(sentence(&error.to_string())), false);
+    let page = responder(failure.status, request, next, Some(sentence(&error.to_string())), false);
     let kept = failure.headers.into_iter().filter(|(name, _)| *name == "Retry-After");
     kept.fold(page, |page, (name, value)| page.with_header(name, value))
 }
 
 /// Ends the session of who asks.
-pub(super) fn sign_out(site: &Arc<Site>, visit: Visit, answer: Answer) {
+pub(super) fn sign_out(state: &Arc<AppState>, visit: Visit, responder: Responder) {
     if visit.request.method != Method::Post {
-        return answer.send(Ok(visit.see_other("admin")));
+        return responder.send(Ok(visit.see_other("admin")));
     }
-    if let Err(error) = super::check_form(site, &visit) {
-        return answer.send(Err(error));
+    if let Err(error) = super::check_form(state, &visit) {
+        return responder.send(Err(error));
     }
     let id = visit.session.id;
-    let answer = answer.recorded_as(site, visit.session.actor(), Entry::new("session.end"));
+    let responder = responder.recorded_as(state, visit.session.actor(), Entry::new("session.end"));
     super::commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| Ok(sessions::end(tx, id)?),
         move |_ended| {
             let away = with_headers(Response::empty(303).with_header("Location", format!("{}admin/enter", visit.root)));

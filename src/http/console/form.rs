@@ -3,7 +3,7 @@
 use super::multipart;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
-use crate::http::routes::percent_decoded;
+use crate::http::router::percent_decoded;
 
 /// The fields of a form.
 #[derive(Debug, Default)]
@@ -22,7 +22,7 @@ impl Form {
         Self::parse(std::str::from_utf8(&request.body).map_err(|_other| malformed())?)
     }
 
-    /// What stands behind a page's `?`: what a search form has sent, with fields that were left empty.
+    /// What is behind a page's `?`: what a search form has sent, with fields that were left empty.
     ///
     /// # Errors
     /// `Malformed` when it is not a form in UTF-8.
@@ -37,7 +37,8 @@ impl Form {
             if part.is_file {
                 form.1.push((part.name, part.content));
             } else {
-                let text = String::from_utf8(part.content).map_err(|_other| malformed("the form is not UTF-8".into()))?;
+                let text =
+                    String::from_utf8(part.content).map_err(|_other| malformed("the form is not UTF-8".into()))?;
                 form.0.push((part.name, text));
             }
         }

@@ -1,9 +1,9 @@
 //! `/admin`: the console, pages for people who run shops and this server. Everything is rendered here; scripts only add to it.
 //!
-//! A page is a line of its file's `ROUTES`: [`Page::show`] for what only reads, [`Page::preview`] for a form that is looked at before it is
-//! saved, [`Page::write`] for what changes something. Before a handler is called, its caller is signed in ([`session`]), allowed to
-//! ([`super::permission`]), and a form carries its session's token. What a write changes is committed by [`commit`], together with its row
-//! of the audit log.
+//! A page is a line of its file's `ROUTES`: [`Page::show`] for what only reads, [`Page::preview`] for a form that is looked at
+//! before it is saved, [`Page::write`] for what changes something. Before a handler is called, its caller is signed in
+//! ([`session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
+//! by [`commit`], together with its row of the audit log.
 
 pub(in crate::http) mod assets;
 mod enter;
@@ -21,8 +21,8 @@ mod writes;
 
 use super::admin;
 use super::permission;
-use super::respond::{self, Answer};
-use super::routes::{Params, Site, match_path};
+use super::respond::{self, Responder};
+use super::router::{AppState, Params, match_path};
 use super::{Method, Reply, Request, Response};
 use crate::access::audit::Entry;
 use crate::access::sessions::Session;
@@ -57,18 +57,18 @@ struct Page {
 /// How a page answers.
 #[derive(Clone, Copy)]
 enum Handler {
-    Now(fn(&Arc<Site>, &Visit, &Params) -> Result<Response>),
-    Write(&'static str, fn(&Arc<Site>, Visit, Params, Answer)),
+    Now(fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>),
+    Write(&'static str, fn(&Arc<AppState>, Visit, Params, Responder)),
 }
 
 impl Page {
     /// A page that is shown.
-    const fn show(pattern: &'static str, handler: fn(&Arc<Site>, &Visit, &Params) -> Result<Response>) -> Self {
+    const fn show(pattern: &'static str, handler: fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>) -> Self {
         Self { method: Method::Get, pattern, handler: Handler::Now(handler) }
     }
 
     /// A form that is answered with a page and changes nothing.
-    const fn preview(pattern: &'static str, handler: fn(&Arc<Site>, &Visit, &Params) -> Result<Response>) -> Self {
+    const fn preview(pattern: &'static str, handler: fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>) -> Self {
         Self { method: Method::Post, pattern, handler: Handler::Now(handler) }
     }
 
@@ -76,7 +76,7 @@ impl Page {
     const fn write(
         pattern: &'static str,
         action: &'static str,
-        handler: fn(&Arc<Site>, Visit, Params, Answer),
+        handler: fn(&Arc<AppState>, Visit, Params, Responder),
     ) -> Self {
         Self { method: Method::Post, pattern, handler: Handler::Write(action, handler) }
     }
@@ -104,7 +104,8 @@ impl Visit {
         Frame::new(self, section)
     }
 
-    /// The text for what was done just now, of `texts` by what [`Visit::see_other`] was given as `done`, as in `admin/jobs?done=retried`.
+    /// The text for what was done just now, of `texts` by what [`Visit::see_other`] was given as `done`, as in
+    /// `admin/jobs?done=retried`.
     fn flash(&self, texts: &[(&str, &'static str)]) -> Option<&'static str> {
         let done = self.request.query.split('&').find_map(|pair| pair.strip_prefix("done="))?;
         texts.iter().find(|(name, _)| *name == done).map(|(_, text)| *text)
@@ -149,7 +150,7 @@ fn way_to_root(path: &str) -> String {
 }
 
 /// Answers a request for one of the console's paths.
-pub(super) fn call(site: &Arc<Site>, request: Request, reply: Reply) {
+pub(super) fn call(state: &Arc<AppState>, request: Request, reply: Reply) {
     let id = request.id.clone();
     if request.path.starts_with(ASSETS) {
         let served = if permission::is_read(&request.method) {
@@ -157,69 +158,69 @@ pub(super) fn call(site: &Arc<Site>, request: Request, reply: Reply) {
         } else {
             Err(Error::not_found("file"))
         };
-        return Answer::new(reply, id).send(served);
+        return Responder::new(reply, id).send(served);
     }
     if request.path == enter::ENTER {
-        return enter::call(site, request, reply);
+        return enter::call(state, request, reply);
     }
-    let signed_in = match session::find(site, &request) {
+    let signed_in = match session::find(state, &request) {
         Ok(Some(signed_in)) => signed_in,
         Ok(None) => return reply.send(enter::ask_to_sign_in(&request)),
         Err(error) => return reply.send(respond::failure(&error, &id)),
     };
-    match visit(site, request, signed_in) {
-        Ok(visit) => dispatch(site, visit, reply),
+    match visit(state, request, signed_in) {
+        Ok(visit) => dispatch(state, visit, reply),
         Err(error) => reply.send(respond::failure(&error, &id)),
     }
 }
 
-fn visit(site: &Site, request: Request, signed_in: SignedIn) -> Result<Visit> {
+fn visit(state: &AppState, request: Request, signed_in: SignedIn) -> Result<Visit> {
     let SignedIn { session, csrf } = signed_in;
     let merchants_shop = match session.store {
-        Some(id) => site.app.db.read(|connection| stores::find_by_id(connection, id))?.map(|store| store.shop),
+        Some(id) => state.app.db.read(|connection| stores::find_by_id(connection, id))?.map(|store| store.shop),
         None => None,
     };
     let root = way_to_root(&request.path);
     Ok(Visit { request, session, form: Form::default(), root, csrf, merchants_shop, store: None })
 }
 
-fn dispatch(site: &Arc<Site>, mut visit: Visit, reply: Reply) {
+fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     let id = visit.request.id.clone();
-    let answer = Answer::new(reply, id.clone()).with_error_page({
+    let responder = Responder::new(reply, id.clone()).with_error_page({
         let frame = visit.frame(Section::Elsewhere);
         move |error, response| layout::error_page(frame, error, response, &id)
     });
     if visit.request.path == enter::SIGN_OUT {
-        return enter::sign_out(site, visit, answer);
+        return enter::sign_out(state, visit, responder);
     }
-    match permitted(site, &mut visit) {
-        Err(error) => answer.send(Err(error)),
-        Ok((Handler::Now(handler), params, _entry)) => answer.send(handler(site, &visit, &params)),
+    match permitted(state, &mut visit) {
+        Err(error) => responder.send(Err(error)),
+        Ok((Handler::Now(handler), params, _entry)) => responder.send(handler(state, &visit, &params)),
         Ok((Handler::Write(_, handler), params, entry)) => {
-            let answer = answer.recorded_as(site, visit.session.actor(), entry);
-            handler(site, visit, params, answer);
+            let responder = responder.recorded_as(state, visit.session.actor(), entry);
+            handler(state, visit, params, responder);
         }
     }
 }
 
 /// The handler of a page that its caller may see, or a write that they may make and have meant to make.
-fn permitted(site: &Site, visit: &mut Visit) -> Result<(Handler, Params, Entry)> {
+fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, Entry)> {
     let as_method = if permission::is_read(&visit.request.method) { Method::Get } else { visit.request.method.clone() };
     let pages = PAGES.iter().copied().flatten().filter(|page| page.method == as_method);
     let found = pages.filter_map(|page| Some((page, match_path(page.pattern, &visit.request.path)?))).next();
     let (page, params) = found.ok_or_else(|| Error::not_found("page"))?;
     if as_method == Method::Post {
-        visit.form = check_form(site, visit)?;
+        visit.form = check_form(state, visit)?;
     }
     let actor = visit.session.actor();
-    visit.store = permission::permit(site, &actor, &visit.request.method, page.pattern, &params)?;
+    visit.store = permission::permit(state, &actor, &visit.request.method, page.pattern, &params)?;
     let action = match page.handler {
         Handler::Write(action, _) => action,
         Handler::Now(_) => "",
     };
     let mut entry = Entry::new(action);
     if let Some(store) = &visit.store {
-        entry = entry.of_store(erasure::subject_hash(&site.app.hasher, &store.shop));
+        entry = entry.of_store(erasure::subject_hash(&state.app.hasher, &store.shop));
     }
     for (_, value) in params.iter().filter(|(name, _)| *name != "shop") {
         entry = entry.object(value);
@@ -228,19 +229,19 @@ fn permitted(site: &Site, visit: &mut Visit) -> Result<(Handler, Params, Entry)>
 }
 
 /// Reads a form that carries its session's token.
-fn check_form(site: &Site, visit: &Visit) -> Result<Form> {
+fn check_form(state: &AppState, visit: &Visit) -> Result<Form> {
     let form = Form::of(&visit.request)?;
     let signed_in = SignedIn { session: visit.session.clone(), csrf: visit.csrf.clone() };
-    session::check_write(site, &visit.request, &signed_in, Some(form.get("csrf")))?;
+    session::check_write(state, &visit.request, &signed_in, Some(form.get("csrf")))?;
     Ok(form)
 }
 
 /// Commits `change` and its row of the audit log together, and answers with what `response` makes of the outcome.
 fn commit<T: Send + 'static>(
-    site: &Site,
-    answer: Answer,
+    state: &AppState,
+    responder: Responder,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
-    admin::commit(site, answer, change, response);
+    admin::commit(state, responder, change, response);
 }

@@ -108,7 +108,10 @@ mod tests {
         let body = b"--x1\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nabc\r\n--x1\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Preise.csv\"\r\nContent-Type: text/csv\r\n\r\na;b\r\n\xff--x\r\n--x1--\r\n";
         let parts = parts(body, "x1").expect("whole");
         assert_eq!(parts.len(), 2);
-        assert_eq!((parts[0].name.as_str(), parts[0].is_file, parts[0].content.as_slice()), ("csrf", false, &b"abc"[..]));
+        assert_eq!(
+            (parts[0].name.as_str(), parts[0].is_file, parts[0].content.as_slice()),
+            ("csrf", false, &b"abc"[..])
+        );
         assert!(parts[1].is_file);
         assert_eq!(parts[1].content, b"a;b\r\n\xff--x");
         assert_eq!(super::parts(b"--x1--", "x1"), Ok(vec![]));

@@ -1,5 +1,5 @@
-//! Numbers as people type and paste them: with a decimal comma, with thousands kept apart, with the sign of a currency. What may be meant
-//! in two ways is refused, never guessed.
+//! Numbers as people type and paste them: with a decimal comma, with thousands kept apart, with the sign of a currency. What may
+//! be meant in two ways is refused, never guessed.
 
 /// What separates thousands, or says what a number is in, and changes nothing.
 const CURRENCY_CODES: [&str; 4] = ["EUR", "USD", "GBP", "CHF"];
@@ -86,7 +86,8 @@ fn with_decimals(whole: &str, part: &str, decimals: usize) -> Result<String, Num
 
 /// Blanks of any width, apostrophes between thousands, signs of currencies.
 fn is_decoration(c: char) -> bool {
-    c.is_whitespace() || matches!(c, '\'' | '’' | '$' | '€' | '£' | '¥' | '₹' | '₩' | '₺' | '₽' | '₪' | '₫' | '฿' | '₴' | '₱')
+    c.is_whitespace()
+        || matches!(c, '\'' | '’' | '$' | '€' | '£' | '¥' | '₹' | '₩' | '₺' | '₽' | '₪' | '₫' | '฿' | '₴' | '₱')
 }
 
 #[cfg(test)]
@@ -130,7 +131,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in ["abc", "12a", "1..2", ".5", "5.", "1,23,4", "1.2,3.4", "12.34.567", "=1+1", "--5", "1e5", "１２"] {
+        for text in ["abc", "12a", "1..2", ".5", "5.", "1,23,4", "1.2,3.4", "12.34.567", "=1+1", "--5", "1e5", "１２"]
+        {
             assert_eq!(plain(text, 2, false), Err(NumberFault::Unreadable), "{text:?}");
         }
     }

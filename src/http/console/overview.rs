@@ -4,7 +4,7 @@ use super::layout::{Frame, Section, page};
 use super::{Page, Visit};
 use crate::error::Result;
 use crate::http::Response;
-use crate::http::routes::{Params, Site};
+use crate::http::router::{AppState, Params};
 use askama::Template;
 use std::sync::Arc;
 
@@ -17,6 +17,6 @@ struct Overview {
     frame: Frame,
 }
 
-fn overview(_site: &Arc<Site>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn overview(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     page(200, &Overview { frame: visit.frame(Section::Overview) })
 }

@@ -1,11 +1,12 @@
-//! Who is signed in: the session's cookie, the token against forged writes, the site that a write comes from, and the limits of sign-ins.
+//! Who is signed in: the session's cookie, the token against forged writes, the site that a write comes from, and the limits of
+//! sign-ins.
 
 use crate::access::sessions::{self, Session};
 use crate::access::{Token, TokenDigest};
 use crate::error::{Error, Kind, Result};
 use crate::http::guard::Client;
 use crate::http::guard::buckets::{Buckets, Rate};
-use crate::http::routes::Site;
+use crate::http::router::AppState;
 use crate::http::{Request, permission};
 use crate::keyed_hash::hex;
 use hmac::{Hmac, KeyInit, Mac};
@@ -47,17 +48,17 @@ pub(in crate::http) struct SignedIn {
 /// The session whose cookie `request` has, where there is one that has not ended.
 ///
 /// # Errors
-/// The database's.
-pub(in crate::http) fn find(site: &Site, request: &Request) -> Result<Option<SignedIn>> {
-    let now = site.app.clock.now();
-    for token in tokens(site, request) {
+/// When the database fails.
+pub(in crate::http) fn find(state: &AppState, request: &Request) -> Result<Option<SignedIn>> {
+    let now = state.app.clock.now();
+    for token in tokens(state, request) {
         let digest = TokenDigest::of(token);
-        let found = site.app.db.read(|connection| sessions::find(connection, now, digest))?;
+        let found = state.app.db.read(|connection| sessions::find(connection, now, digest))?;
         let Some(session) = found else { continue };
         if session.use_is_news(now) {
             let id = session.id;
             // Nobody waits for it: a page is shown whether or not its use can be noted.
-            site.app.db.write_then(move |tx| sessions::note_used(tx, now, id), |_noted: crate::db::Result<()>| {});
+            state.app.db.write_then(move |tx| sessions::note_used(tx, now, id), |_noted: crate::db::Result<()>| {});
         }
         return Ok(Some(SignedIn { session, csrf: csrf_of(token) }));
     }
@@ -65,9 +66,9 @@ pub(in crate::http) fn find(site: &Site, request: &Request) -> Result<Option<Sig
 }
 
 /// What of the request's cookies may be a session's token.
-fn tokens<'a>(site: &Site, request: &'a Request) -> impl Iterator<Item = &'a str> {
+fn tokens<'a>(state: &AppState, request: &'a Request) -> impl Iterator<Item = &'a str> {
     // Behind TLS the plain name is not ours: any page of the same host without TLS can set it.
-    let takes_plain = !site.public_url().starts_with("https://");
+    let takes_plain = !state.public_url().starts_with("https://");
     let pairs = request.headers.all("cookie").flat_map(|field| field.split(';'));
     pairs.filter_map(move |pair| {
         let (name, value) = pair.trim().split_once('=')?;
@@ -75,21 +76,21 @@ fn tokens<'a>(site: &Site, request: &'a Request) -> impl Iterator<Item = &'a str
     })
 }
 
-/// The token that writes of a session carry. It comes from the session's own token, so it ends with it and needs no row; the way back is a
-/// hash.
+/// The token that writes of a session carry. It comes from the session's own token, so it ends with it and needs no row; the way
+/// back is a hash.
 fn csrf_of(token: &str) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
     mac.update(b"writes of the console");
     hex(&mac.finalize().into_bytes())
 }
 
-/// Refuses a write that another site's page has made this browser send: by what the browser says of the page, and by the session's token,
-/// which is in `form` or in a header.
+/// Refuses a write that another site's page has made this browser send: by what the browser says of the page, and by the
+/// session's token, which is in `form` or in a header.
 ///
 /// # Errors
 /// `Forbidden`.
 pub(in crate::http) fn check_write(
-    site: &Site,
+    state: &AppState,
     request: &Request,
     signed_in: &SignedIn,
     form: Option<&str>,
@@ -97,7 +98,7 @@ pub(in crate::http) fn check_write(
     if permission::is_read(&request.method) {
         return Ok(());
     }
-    check_origin(site, request)?;
+    check_origin(state, request)?;
     let given = form.or_else(|| request.headers.get(CSRF_HEADER)).unwrap_or_default();
     if bool::from(given.as_bytes().ct_eq(signed_in.csrf.as_bytes())) {
         return Ok(());
@@ -109,7 +110,7 @@ pub(in crate::http) fn check_write(
 ///
 /// # Errors
 /// `Forbidden`.
-pub(super) fn check_origin(site: &Site, request: &Request) -> Result<()> {
+pub(super) fn check_origin(state: &AppState, request: &Request) -> Result<()> {
     let foreign = |what: &str| {
         let text = format!(
             "this write comes from another site ({what}); if it does not, set QUOTEGRID_PUBLIC_URL to the address in your browser"
@@ -120,7 +121,7 @@ pub(super) fn check_origin(site: &Site, request: &Request) -> Result<()> {
     if request.headers.all("sec-fetch-site").any(|from| from != "same-origin" && from != "none") {
         return foreign("Sec-Fetch-Site");
     }
-    let public_url = site.public_url();
+    let public_url = state.public_url();
     let own = [origin_of(&public_url)].into_iter().flatten();
     let hosts: Vec<&str> = request.headers.all("host").collect();
     for origin in request.headers.all("origin") {
@@ -143,8 +144,8 @@ fn origin_of(url: &str) -> Option<&str> {
 ///
 /// # Errors
 /// `Forbidden` where there is no TLS and this is not the machine itself: the session would travel for all to read.
-pub(super) fn cookie(site: &Site, request: &Request, token: &Token) -> Result<String> {
-    let name = cookie_name(site, request)?;
+pub(super) fn cookie(state: &AppState, request: &Request, token: &Token) -> Result<String> {
+    let name = cookie_name(state, request)?;
     let secure = if name == SECURE_COOKIE { "; Secure" } else { "" };
     let life = sessions::ABSOLUTE_END.num_seconds();
     Ok(format!("{name}={}; Path=/; Max-Age={life}; HttpOnly; SameSite=Strict{secure}", token.expose()))
@@ -162,8 +163,8 @@ pub(super) fn without_cookie() -> [String; 2] {
 ///
 /// # Errors
 /// As [`cookie`].
-pub(super) fn cookie_name(site: &Site, request: &Request) -> Result<&'static str> {
-    let public_url = site.public_url();
+pub(super) fn cookie_name(state: &AppState, request: &Request) -> Result<&'static str> {
+    let public_url = state.public_url();
     let origin = request.headers.get("origin").unwrap_or(&public_url);
     if public_url.starts_with("https://") || origin.starts_with("https://") {
         return Ok(SECURE_COOKIE);

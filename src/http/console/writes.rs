@@ -1,4 +1,5 @@
-//! What writes of the console share: what must be right before one, the version that its form was made from, and deletions that take several steps.
+//! What writes of the console share: what must be right before one, the version that its form was made from, and deletions that
+//! take several steps.
 
 use super::form::Form;
 use crate::catalog::Expected;
@@ -6,16 +7,16 @@ use crate::catalog::matrices::Deletion;
 use crate::db::Tx;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Answer;
-use crate::http::routes::Site;
+use crate::http::respond::Responder;
+use crate::http::router::AppState;
 use std::sync::Arc;
 
 /// Answers with the error of whatever had to be right before a write.
-pub(super) fn ready<T>(answer: Answer, wanted: Result<T>) -> Option<(Answer, T)> {
+pub(super) fn ready<T>(responder: Responder, wanted: Result<T>) -> Option<(Responder, T)> {
     match wanted {
-        Ok(wanted) => Some((answer, wanted)),
+        Ok(wanted) => Some((responder, wanted)),
         Err(error) => {
-            answer.send(Err(error));
+            responder.send(Err(error));
             None
         }
     }
@@ -32,18 +33,19 @@ pub(super) fn expected(form: &Form) -> Result<Expected> {
     version.map(Expected::Version)
 }
 
-/// Commits steps of a deletion until it is done, each in a change of its own, and answers with `done` then. No thread waits between them.
+/// Commits steps of a deletion until it is done, each in a change of its own, and answers with `done` then. No thread waits
+/// between them.
 pub(super) fn delete_in_steps(
-    site: &Arc<Site>,
-    mut answer: Answer,
+    state: &Arc<AppState>,
+    mut responder: Responder,
     expected: Expected,
     done: Response,
     step: impl Fn(&Tx<'_>, Expected) -> Result<Deletion> + Clone + Send + 'static,
 ) {
-    let (next, site_then) = (step.clone(), site.clone());
+    let (next, state_then) = (step.clone(), state.clone());
     // With the first step: what a crash cuts off was done too.
-    let record = answer.take_record();
-    site.app.db.write_then(
+    let record = responder.take_record();
+    state.app.db.write_then(
         move |tx| {
             let deletion = step(tx, expected)?;
             if let Some(record) = record {
@@ -53,10 +55,10 @@ pub(super) fn delete_in_steps(
         },
         move |outcome: Result<_>| match outcome {
             Ok(Deletion::Continues(version)) => {
-                delete_in_steps(&site_then, answer, Expected::Version(version), done, next);
+                delete_in_steps(&state_then, responder, Expected::Version(version), done, next);
             }
-            Ok(Deletion::Done) => answer.send(Ok(done)),
-            Err(error) => answer.send(Err(error)),
+            Ok(Deletion::Done) => responder.send(Ok(done)),
+            Err(error) => responder.send(Err(error)),
         },
     );
 }

@@ -20,7 +20,7 @@ pub(in crate::http) struct Rate {
     pub(in crate::http) refill: Duration,
 }
 
-/// Where a bucket stands after a token was taken, or asked for.
+/// Where a bucket is after a token was taken, or asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::http) struct Level {
     /// Tokens left.

@@ -2,10 +2,10 @@
 //! once a store has used up what it may.
 //!
 //! A store's bucket is shared by strangers: some dozens of addresses can empty it, each within its own limit. So once it was empty the
-//! store is *contested*, until it is full again: the last quarter of it is for those who have used least of theirs, the less of it there
-//! is the less they may have used, and a shopper's first request passes.
+//! store is *contested*, until it is full again: the last quarter of it is for those who have used least of theirs, the less of
+//! it there is the less they may have used, and a shopper's first request passes.
 
-use super::Client;
+use super::ClientAddress;
 use super::buckets::{Buckets, Level, Rate};
 use crate::domain::ids::StoreId;
 use std::collections::HashSet;
@@ -36,10 +36,10 @@ pub(super) struct Plan {
 #[derive(Debug)]
 pub(super) struct Limit<K> {
     plan: Plan,
-    clients: Buckets<(K, Client)>,
-    sites: Buckets<(K, Client)>,
+    clients: Buckets<(K, ClientAddress)>,
+    sites: Buckets<(K, ClientAddress)>,
     stores: Buckets<StoreId>,
-    used: Buckets<(StoreId, Client)>,
+    used: Buckets<(StoreId, ClientAddress)>,
     /// As many as stores that have keys.
     contested: Mutex<HashSet<StoreId>>,
 }
@@ -66,18 +66,24 @@ impl<K: Copy + Hash + Eq> Limit<K> {
     }
 
     /// Where a client stands.
-    pub(super) fn look(&self, below: K, client: Client, uptime: Duration) -> Level {
+    pub(super) fn look(&self, below: K, client: ClientAddress, uptime: Duration) -> Level {
         self.clients.look(&(below, client), uptime)
     }
 
     /// Takes a request from the client's bucket, its site's and the store's.
-    pub(super) fn take(&self, below: K, store: StoreId, client: Client, uptime: Duration) -> Result<Level, NotNow> {
+    pub(super) fn take(
+        &self,
+        below: K,
+        store: StoreId,
+        client: ClientAddress,
+        uptime: Duration,
+    ) -> Result<Level, NotNow> {
         let level = self.clients.take((below, client), uptime);
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let site = client.site().and_then(|site| self.sites.take((below, site), uptime).refused_for);
-        if let Some(pause) = site.or_else(|| self.behind(store, client, uptime)) {
+        let state = client.state().and_then(|state| self.sites.take((below, state), uptime).refused_for);
+        if let Some(pause) = state.or_else(|| self.behind(store, client, uptime)) {
             return Err((level, pause));
         }
         if let Some(pause) = self.stores.take(store, uptime).refused_for {
@@ -89,7 +95,7 @@ impl<K: Copy + Hash + Eq> Limit<K> {
     }
 
     /// How long this client has to wait while those go first who have used less of a contested store.
-    fn behind(&self, store: StoreId, client: Client, uptime: Duration) -> Option<Duration> {
+    fn behind(&self, store: StoreId, client: ClientAddress, uptime: Duration) -> Option<Duration> {
         if !self.lock().contains(&store) {
             return None;
         }
@@ -100,8 +106,8 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         }
         let enough = (self.plan.store.tokens / CONTESTED_SHARE).max(1);
         let used = self.tokens().saturating_mul(REMEMBERED) - self.used.look(&(store, client), uptime).remaining;
-        // Whoever has used all of one bucket gets nothing of the last quarter, who has used a tenth of it nothing of its last third, and
-        // the very last is for those who have used nothing: by the root, for it is them whom a flood takes it from.
+        // Whoever has used all of one bucket gets nothing of the last quarter, who has used a tenth of it nothing of its last
+        // third, and the very last is for those who have used nothing: by the root, for it is them whom a flood takes it from.
         let enough = u64::from(enough);
         let wanted = 1 + (u64::from(used) * enough * enough / u64::from(self.tokens().max(1))).isqrt();
         let wanted = u32::try_from(wanted.min(enough)).unwrap_or(u32::MAX);
@@ -133,8 +139,8 @@ mod tests {
         Uuid::from_u128(number).into()
     }
 
-    fn client(number: u32) -> Client {
-        Client::of(std::net::Ipv4Addr::from(0x0a00_0000 + number).into())
+    fn client(number: u32) -> ClientAddress {
+        ClientAddress::of(std::net::Ipv4Addr::from(0x0a00_0000 + number).into())
     }
 
     /// Two minutes in which so many addresses ask as much as they can, and somebody new each second: how many of those are refused,

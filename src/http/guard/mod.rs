@@ -1,8 +1,8 @@
-//! What stands before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
+//! What is before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
 //!
 //! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
 //! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server. Orders have
-//! buckets of their own beside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
+//! buckets of their own alongside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
 
 pub mod bearer;
 pub(super) mod buckets;
@@ -16,7 +16,7 @@ use crate::catalog::keys::{self, LiveKey};
 use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
-use crate::pricing::Visitor;
+use crate::pricing::AuthenticatedKey;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use limit::{Limit, NotNow, Plan};
@@ -66,14 +66,14 @@ const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid 
 /// Limits of the storefront API.
 #[derive(Debug)]
 pub struct Guard {
-    limits: Option<Limits>,
+    limits: Option<RateLimits>,
     orders: Option<Limit<StoreId>>,
 }
 
 #[derive(Debug)]
-struct Limits {
+struct RateLimits {
     requests: Limit<KeyId>,
-    failures: Buckets<Client>,
+    failures: Buckets<ClientAddress>,
 }
 
 impl Default for Guard {
@@ -86,7 +86,7 @@ impl Guard {
     /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, and any number of orders, for test
     /// fixtures.
     pub fn new(rate_limit: u32) -> Self {
-        let limits = (rate_limit > 0).then(|| Limits {
+        let limits = (rate_limit > 0).then(|| RateLimits {
             requests: Limit::new(Plan {
                 client: Rate { tokens: rate_limit, refill: CLIENT_REFILL },
                 site_share: SITE_SHARE,
@@ -114,7 +114,7 @@ impl Guard {
     /// being a repetition, is not counted.
     pub(super) fn admit_order(&self, store: StoreId, client: IpAddr, uptime: Duration) -> Result<()> {
         let Some(orders) = &self.orders else { return Ok(()) };
-        orders.take(store, store, Client::of(client), uptime).map(drop).map_err(|(_, pause)| {
+        orders.take(store, store, ClientAddress::of(client), uptime).map(drop).map_err(|(_, pause)| {
             let error = Error::new(Kind::Limited, "too many orders, please try again in a moment");
             error.with_member("code", TOO_MANY_ORDERS).with_retry_after(pause)
         })
@@ -126,30 +126,30 @@ impl Guard {
         &self,
         app: &Arc<App>,
         request: &Request,
-        handler: impl FnOnce(&Visitor) -> Result<Response>,
+        handler: impl FnOnce(&AuthenticatedKey) -> Result<Response>,
     ) -> Result<Response> {
         match self.enter(app, request)? {
-            Entry::Pass(pass) => {
-                let outcome = handler(&pass.visitor);
-                Ok(pass.seal(outcome))
+            Entry::Admission(admission) => {
+                let outcome = handler(&admission.authenticated);
+                Ok(admission.finish(outcome))
             }
             Entry::Refused(response) => Ok(response),
         }
     }
 
-    /// The same for a handler that answers later: its answer goes through [`Pass::seal`].
+    /// The same for a handler that answers later: its answer goes through [`Admission::finish`].
     ///
     /// # Errors
-    /// `Unauthorized` and `Limited` without a valid key, and the database's.
+    /// `Unauthorized` and `Limited` without a valid key, and when the database fails.
     pub(super) fn enter(&self, app: &Arc<App>, request: &Request) -> Result<Entry> {
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
-        let client = Client::of(request.client);
+        let client = ClientAddress::of(request.client);
         let key = match request.headers.get("x-api-key") {
             Some(key) => app.pricing.find_key(&app.db, key)?,
             None => None,
         };
-        let Some(visitor) = key else { return Err(self.unauthorized(client, uptime)) };
-        let key = &visitor.key;
+        let Some(authenticated) = key else { return Err(self.unauthorized(client, uptime)) };
+        let key = &authenticated.key;
         let rate_limit = self.limits.as_ref().map(|limits| limits.requests.tokens());
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
@@ -167,19 +167,24 @@ impl Guard {
             Ok(level) => (level, None),
             Err((level, pause)) => (Some(level), Some(pause)),
         };
-        let pass = Pass { visitor, seen: seen(level), reader, request_id: request.id.clone() };
-        let Some(pause) = refused else { return Ok(Entry::Pass(pass)) };
+        let admission = Admission { authenticated, seen: seen(level), reader, request_id: request.id.clone() };
+        let Some(pause) = refused else { return Ok(Entry::Admission(admission)) };
         let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
-        Ok(Entry::Refused(pass.seal(Err(error.with_retry_after(pause)))))
+        Ok(Entry::Refused(admission.finish(Err(error.with_retry_after(pause)))))
     }
 
     /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
-    fn take(&self, key: &LiveKey, client: Client, uptime: Duration) -> std::result::Result<Option<Level>, NotNow> {
+    fn take(
+        &self,
+        key: &LiveKey,
+        client: ClientAddress,
+        uptime: Duration,
+    ) -> std::result::Result<Option<Level>, NotNow> {
         let Some(limits) = &self.limits else { return Ok(None) };
         limits.requests.take(key.id, key.store, client, uptime).map(Some)
     }
 
-    fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
+    fn unauthorized(&self, client: ClientAddress, uptime: Duration) -> Error {
         match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
             Some(pause) => {
                 Error::new(Kind::Limited, "too many requests without a valid key, please try again in a moment")
@@ -190,26 +195,26 @@ impl Guard {
     }
 }
 
-/// What stands at the entrance.
+/// What is at the entrance.
 pub(super) enum Entry {
     /// Come in.
-    Pass(Pass),
+    Admission(Admission),
     /// This is the answer.
     Refused(Response),
 }
 
 /// Whoever was let in, and what the answer must say about it.
-pub(super) struct Pass {
+pub(super) struct Admission {
     /// Whose key it is.
-    pub(super) visitor: Arc<Visitor>,
+    pub(super) authenticated: Arc<AuthenticatedKey>,
     seen: Option<Seen>,
-    reader: cors::Reader,
+    reader: cors::AllowedReader,
     request_id: String,
 }
 
-impl Pass {
+impl Admission {
     /// The answer, with what clients are told about their limit and browsers about who may read it.
-    pub(super) fn seal(self, outcome: Result<Response>) -> Response {
+    pub(super) fn finish(self, outcome: Result<Response>) -> Response {
         let response = outcome.unwrap_or_else(|error| respond::failure(&error, &self.request_id));
         self.reader.mark(with_level(response, self.seen))
     }
@@ -235,9 +240,9 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Client(u128);
+pub(super) struct ClientAddress(u128);
 
-impl Client {
+impl ClientAddress {
     pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_bits().into()),
@@ -257,7 +262,7 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
         return;
     }
     let id = key.id;
-    app.db.looking_first().write_then(
+    app.db.without_savepoint().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {
             if let Err(error) = noted {
@@ -273,7 +278,7 @@ mod tests {
 
     #[test]
     fn a_client_is_an_address_or_a_network_of_one_machine() {
-        let client = |text: &str| Client::of(text.parse().expect("an address"));
+        let client = |text: &str| ClientAddress::of(text.parse().expect("an address"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:0:0:1"));
@@ -282,7 +287,7 @@ mod tests {
 
     #[test]
     fn a_site_is_what_one_customer_may_have_and_only_ipv6_has_any() {
-        let site = |text: &str| Client::of(text.parse().expect("an address")).site();
+        let site = |text: &str| ClientAddress::of(text.parse().expect("an address")).site();
         assert_eq!(site("192.0.2.1"), None);
         assert_eq!(site("::ffff:192.0.2.1"), None);
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));

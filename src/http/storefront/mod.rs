@@ -6,7 +6,7 @@ mod query;
 
 use super::body;
 use super::guard::Guard;
-use super::routes::{Params, Route, Site};
+use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
@@ -14,7 +14,7 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
-use crate::pricing::{Shelf, Visitor};
+use crate::pricing::{AuthenticatedKey, ProductPricing};
 use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
@@ -29,33 +29,33 @@ pub(super) const ROUTES: &[Route] = &[
     Route::later(Method::Post, "/api/v1/draft-orders", orders::order),
 ];
 
-fn price(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |visitor, product| {
-        let asked = Asked::read(&Query::parse(&request.query))?;
-        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        let quote = shelf.quote(&asked.request())?;
-        Ok(answer(&PriceBody::new(&shelf, &quote, !asked.selections.is_empty(), asked.explain)))
+fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    admit(state, request, params, |authenticated, product| {
+        let query = PriceQuery::read(&Query::parse(&request.query))?;
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
+        let quote = pricing.quote(&query.request())?;
+        Ok(responder(&PriceBody::new(&pricing, &quote, !query.selections.is_empty(), query.explain)))
     })
 }
 
-fn options(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |visitor, product| {
-        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        Ok(answer(&OptionsBody::new(&shelf)))
+fn options(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    admit(state, request, params, |authenticated, product| {
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
+        Ok(responder(&OptionsBody::new(&pricing)))
     })
 }
 
 /// Key, limits and product id, in this order, before anything else is looked at.
 fn admit(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     request: &Request,
     params: &Params,
-    handler: impl FnOnce(&Visitor, &ProductId) -> Result<Response>,
+    handler: impl FnOnce(&AuthenticatedKey, &ProductId) -> Result<Response>,
 ) -> Result<Response> {
-    let guard: &Guard = &site.guard;
-    guard.admit(&site.app, request, |visitor| {
+    let guard: &Guard = &state.guard;
+    guard.admit(&state.app, request, |authenticated| {
         let product = product_id(params.get("productId"))?;
-        handler(visitor, &product)
+        handler(authenticated, &product)
     })
 }
 
@@ -67,13 +67,13 @@ fn product_id(text: &str) -> Result<ProductId> {
     })
 }
 
-fn answer(body: &impl Serialize) -> Response {
+fn responder(body: &impl Serialize) -> Response {
     Response::new(200, "application/json", serde_json::to_vec(body).expect("text, numbers and lists are JSON"))
 }
 
 /// What a price is asked for.
 #[derive(Debug)]
-struct Asked {
+struct PriceQuery {
     width: Length,
     height: Length,
     quantity: Quantity,
@@ -81,7 +81,7 @@ struct Asked {
     explain: bool,
 }
 
-impl Asked {
+impl PriceQuery {
     fn read(query: &Query) -> Result<Self> {
         let mut faults = Faults::default();
         let width = faults.take("width", required(query, "width"));
@@ -99,7 +99,7 @@ impl Asked {
 
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
-        // A shopper sees a price before choosing anything; what is still missing is told beside it.
+        // A shopper sees a price before choosing anything; what is still missing is told alongside it.
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
 }
@@ -262,8 +262,8 @@ struct ChoiceBody<'a> {
 }
 
 impl<'a> PriceBody<'a> {
-    fn new(shelf: &'a Shelf, quote: &'a Quote, with_options: bool, explain: bool) -> Self {
-        let money = |amount| shelf.currency.to_number(amount);
+    fn new(pricing: &'a ProductPricing, quote: &'a Quote, with_options: bool, explain: bool) -> Self {
+        let money = |amount| pricing.currency.to_number(amount);
         let modifiers = quote.modifiers.iter().map(|modifier| AppliedBody {
             option_group: modifier.option_group.as_str(),
             choice: modifier.choice.as_str(),
@@ -273,20 +273,20 @@ impl<'a> PriceBody<'a> {
         });
         Self {
             price: money(quote.unit_price),
-            currency: shelf.currency.code(),
+            currency: pricing.currency.code(),
             dimensions: Dimensions {
                 width: quote.width.to_number(),
                 height: quote.height.to_number(),
-                unit: shelf.unit.as_str(),
+                unit: pricing.unit.as_str(),
             },
             quantity: quote.quantity.get(),
             total: money(quote.total),
-            matrix: shelf.offer.as_ref().map_or("", |offer| offer.name.as_str()),
-            dimension_range: Range::new(shelf),
+            matrix: pricing.offer.as_ref().map_or("", |offer| offer.name.as_str()),
+            dimension_range: Range::new(pricing),
             base_price: with_options.then(|| money(quote.base_price())),
             option_modifiers: with_options.then(|| modifiers.collect()),
             missing_required: quote.missing_required.iter().map(ToString::to_string).collect(),
-            explanation: explain.then(|| steps(quote, shelf.currency, shelf.unit)),
+            explanation: explain.then(|| steps(quote, pricing.currency, pricing.unit)),
         }
     }
 }
@@ -302,8 +302,8 @@ fn steps(quote: &Quote, currency: Currency, unit: Unit) -> Vec<StepBody> {
 }
 
 impl Range {
-    fn new(shelf: &Shelf) -> Self {
-        let range = shelf.offer.as_ref().and_then(|offer| offer.matrix.dimension_range());
+    fn new(pricing: &ProductPricing) -> Self {
+        let range = pricing.offer.as_ref().and_then(|offer| offer.matrix.dimension_range());
         let number = |length: Option<Length>| length.map_or_else(|| Number::from(0), Length::to_number);
         Self {
             min_width: number(range.map(|range| range.min_width)),
@@ -315,12 +315,12 @@ impl Range {
 }
 
 impl<'a> OptionsBody<'a> {
-    fn new(shelf: &'a Shelf) -> Self {
+    fn new(pricing: &'a ProductPricing) -> Self {
         Self {
-            option_groups: shelf.groups.iter().map(|group| GroupBody::new(group, shelf.currency)).collect(),
-            currency: shelf.currency.code(),
-            unit: shelf.unit.as_str(),
-            dimension_range: Range::new(shelf),
+            option_groups: pricing.groups.iter().map(|group| GroupBody::new(group, pricing.currency)).collect(),
+            currency: pricing.currency.code(),
+            unit: pricing.unit.as_str(),
+            dimension_range: Range::new(pricing),
         }
     }
 }

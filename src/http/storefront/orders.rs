@@ -2,11 +2,10 @@
 
 use super::super::body;
 use super::super::guard::Entry;
-use super::super::respond::Answer;
-use super::super::routes::{Params, Site};
+use super::super::respond::Responder;
+use super::super::router::{AppState, Params};
 use super::super::{Request, Response};
-use super::{Dimensions, Faults, answer as json, selection_list};
-use crate::documents::orders::page_url;
+use super::{Dimensions, Faults, responder as json, selection_list};
 use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Length;
 use crate::domain::options::Selection;
@@ -14,7 +13,8 @@ use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::records::Record;
-use crate::orders::{Shopper, Wanted};
+use crate::orders::{OrderRequest, Shopper};
+use crate::views::orders::page_url;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 use std::sync::Arc;
@@ -26,28 +26,28 @@ const BODY_MAX: usize = 64 * 1024;
 const KEY_FIELD: &str = "Idempotency-Key";
 
 /// Key and limits, then the body, then the order; a repetition of an order is answered as it was.
-pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    let pass = match site.guard.enter(&site.app, &request) {
-        Ok(Entry::Pass(pass)) => pass,
-        Ok(Entry::Refused(response)) => return answer.send(Ok(response)),
-        Err(error) => return answer.send(Err(error)),
+pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    let admission = match state.guard.enter(&state.app, &request) {
+        Ok(Entry::Admission(admission)) => admission,
+        Ok(Entry::Refused(response)) => return responder.send(Ok(response)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let Asked { wanted, key } = match Asked::read(&request) {
-        Ok(asked) => asked,
-        Err(error) => return answer.send(Ok(pass.seal(Err(error)))),
+    let OrderBody { order_request, key } = match OrderBody::read(&request) {
+        Ok(body) => body,
+        Err(error) => return responder.send(Ok(admission.finish(Err(error)))),
     };
-    let (visitor, at) = (pass.visitor.clone(), site.clone());
+    let (authenticated, at) = (admission.authenticated.clone(), state.clone());
     let traits = traits(&request);
     let traits: Vec<&str> = traits.iter().map(String::as_str).collect();
     let shopper = Shopper { address: request.client, traits: &traits };
-    let store = visitor.key.store;
+    let store = authenticated.key.store;
     let admit = || {
-        site.app.disk.admit()?;
-        site.guard.admit_order(store, request.client, site.app.clock.uptime())
+        state.app.disk.admit()?;
+        state.guard.admit_order(store, request.client, state.app.clock.uptime())
     };
-    site.orders.place_then(visitor, &shopper, key.as_ref(), wanted, admit, move |outcome| {
+    state.orders.place_then(authenticated, &shopper, key.as_ref(), order_request, admit, move |outcome| {
         let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
-        answer.send(Ok(pass.seal(outcome)));
+        responder.send(Ok(admission.finish(outcome)));
     });
 }
 
@@ -92,12 +92,12 @@ fn created(record: &Record, public_url: &str) -> Response {
 }
 
 /// What is ordered, and the key that tells it from another order of the same.
-struct Asked {
-    wanted: Wanted,
+struct OrderBody {
+    order_request: OrderRequest,
     key: Option<IdempotencyKey>,
 }
 
-impl Asked {
+impl OrderBody {
     fn read(request: &Request) -> Result<Self> {
         if request.body.len() > BODY_MAX {
             return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
@@ -106,7 +106,7 @@ impl Asked {
             Ok(Value::Object(body)) => body,
             Ok(_) => return Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
             Err(fault) if fault.is_data() => {
-                return Err(Error::new(Kind::Malformed, "in the body a member stands twice"));
+                return Err(Error::new(Kind::Malformed, "the body has a duplicate field"));
             }
             Err(_fault) => return Err(Error::new(Kind::Malformed, "the body must be JSON")),
         };
@@ -119,7 +119,7 @@ impl Asked {
         let selections = faults.take("options", selections(&body));
         match (key, product, width, height, quantity, selections) {
             (Some(key), Some(product), Some(width), Some(height), Some(quantity), Some(selections)) => {
-                Ok(Self { wanted: Wanted { product, width, height, quantity, selections }, key })
+                Ok(Self { order_request: OrderRequest { product, width, height, quantity, selections }, key })
             }
             _ => Err(faults.error()),
         }

@@ -24,14 +24,14 @@ pub(super) fn differences(record: &Record, draft: &DraftOrder) -> Vec<String> {
 
 fn total_difference(record: &Record, draft: &DraftOrder) -> Option<String> {
     let (currency, quoted) = (record.currency, record.total_price.get());
-    let told @ (amount, code) = draft.total.as_ref()?;
+    let settled @ (amount, code) = draft.total.as_ref()?;
     let money = |minor: i64| format!("{} {}", currency.format(Minor::new(minor)), currency);
     let quote = money(quoted);
     if code != currency.code() {
         let (amount, code) = (plain_words(amount), plain_words(code));
         return Some(format!("Shopify charges {amount} {code}, and {quote} was quoted: another currency"));
     }
-    let Some(total) = minor(told, currency) else {
+    let Some(total) = minor(settled, currency) else {
         let amount = plain_words(amount);
         return Some(format!("Shopify's total of {amount} {code} cannot be read, and {quote} was quoted"));
     };

@@ -1,9 +1,9 @@
 //! Whose order goes over first. Everybody's goes at once while there are threads for it; this is for when there are not.
 //!
-//! Orders go over in the order of their jobs' times, and a job may be dated back ([`crate::queue::NewJob::ahead`]): the first order of a
-//! client goes before the second of any other, and within such a round each shop has its turn. So whoever orders by the hundred stands in
-//! his own way, and the queue, which knows nothing of clients and shops, looks at one index as before. In memory only, for some minutes:
-//! after a restart everybody is new.
+//! Orders go over in the order of their jobs' times, and a job may be dated back ([`crate::queue::NewJob::ahead`]): the first
+//! order of a client goes before the second of any other, and within such a round each shop has its turn. So whoever orders by
+//! the hundred is in his own way, and the queue, which knows nothing of clients and shops, looks at one index as before. In
+//! memory only, for some minutes: after a restart everybody is new.
 
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use std::collections::HashMap;
@@ -30,7 +30,7 @@ const REMEMBERED_MAX: usize = 50_000;
 /// How often those that are forgotten make room, where there is none: each look is at all of them.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 
-/// How far an order stands behind those of others who have ordered less: from nothing to [`AHEAD_MAX`].
+/// How far an order is behind those of others who have ordered less: from nothing to [`AHEAD_MAX`].
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place(Duration);
 

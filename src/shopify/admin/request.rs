@@ -11,7 +11,7 @@ pub const FIND: &str = include_str!("find.graphql");
 /// Looks at one draft order.
 pub const LOOK: &str = include_str!("look.graphql");
 
-/// What every draft is tagged with, beside its own tag.
+/// What every draft is tagged with, alongside its own tag.
 const COMMON_TAG: &str = "price-matrix";
 
 /// The longest title of a line that Shopify takes.

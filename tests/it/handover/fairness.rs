@@ -4,7 +4,7 @@ use super::fake::{Fault, Manner};
 use super::{Shop, body, shelf};
 use crate::process::harness::wait_until;
 use quotegrid::http::{Reply, Request, Response, Service};
-use quotegrid::queue::Step;
+use quotegrid::queue::StepOutcome;
 use serde_json::{Value, json};
 use std::net::Ipv4Addr;
 use std::sync::mpsc::{Receiver, channel};
@@ -38,7 +38,7 @@ fn id(answer: &Response) -> String {
 /// Orders that go over before this one does, it included.
 fn runs_until_sent(shop: &Shop, order: &str) -> usize {
     for run in 1..10_000 {
-        assert!(matches!(shop.fixture.run_next(), Step::Ran { .. }), "it is never sent");
+        assert!(matches!(shop.fixture.run_next(), StepOutcome::Ran { .. }), "it is never sent");
         if shop.column::<String>(order, "status") == "sent" {
             return run;
         }

@@ -6,7 +6,7 @@ use crate::process::harness::Machine;
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, Server, ask, body, grid};
 use quotegrid::catalog::assignments;
 use quotegrid::db;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::housekeeping::{Pruned, Stop};
 use quotegrid::http::{Reply, Request, Response, Service};
 use serde_json::{Value, json};
@@ -158,7 +158,7 @@ fn keys_are_the_stores_own() {
     let server = Server::new();
     let example = server.example();
     let other = server.shop(OTHER_SHOP);
-    let matrix = server.matrix(other.scope, "Glass", grid(Outside::Reject));
+    let matrix = server.matrix(other.scope, "Glass", grid(OutOfRange::Reject));
     server.assign(other.scope, PRODUCT, matrix);
     let first = server.ask(keyed_request(&example.shop.key.key, &example_order(&example), "k"));
     let theirs =

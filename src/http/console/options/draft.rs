@@ -86,7 +86,13 @@ impl Draft {
                 Modifier::Fixed(amount) => (false, currency.format(amount)),
                 Modifier::Percentage(share) => (true, share.format_percent()),
             };
-            ChoiceRow { id: choice.id.to_string(), label: choice.label.to_string(), is_percent, value, ..ChoiceRow::default() }
+            ChoiceRow {
+                id: choice.id.to_string(),
+                label: choice.label.to_string(),
+                is_percent,
+                value,
+                ..ChoiceRow::default()
+            }
         };
         Self {
             name: group.name.to_string(),
@@ -133,7 +139,8 @@ impl Draft {
             }
             return;
         }
-        let Some((verb, at)) = what.split_once('-').and_then(|(verb, at)| Some((verb, at.parse::<usize>().ok()?))) else {
+        let Some((verb, at)) = what.split_once('-').and_then(|(verb, at)| Some((verb, at.parse::<usize>().ok()?)))
+        else {
             return;
         };
         match verb {
@@ -174,7 +181,12 @@ impl Draft {
             let draft = ChoiceDraft { label: &row.label, modifier: modifier.clone().unwrap_or_default() };
             match (draft.check(None), modifier) {
                 (Ok((label, modifier)), Ok(_)) => {
-                    choices.push(DraftedChoice { id: row.id.parse().ok(), label, modifier, is_default: first == Some(at) });
+                    choices.push(DraftedChoice {
+                        id: row.id.parse().ok(),
+                        label,
+                        modifier,
+                        is_default: first == Some(at),
+                    });
                 }
                 (checked, modifier) => {
                     for (field, fault) in checked.err().into_iter().flatten() {

@@ -17,8 +17,8 @@ use crate::domain::name::Name;
 use crate::domain::options::{CHOICES_MAX, Modifier, Requirement};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params};
 use crate::orders::deletion::STEP_ROWS;
 use askama::Template;
 use chrono::{DateTime, Utc};
@@ -65,10 +65,10 @@ struct ListPage {
     next: Option<String>,
 }
 
-fn list(site: &Arc<Site>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let store = visit.store()?.id;
     let before = cursor::<OptionGroupId>(visit)?;
-    let mut found = site.app.db.read(|connection| options::list(connection, store, before, PAGE_ITEMS + 1))?;
+    let mut found = state.app.db.read(|connection| options::list(connection, store, before, PAGE_ITEMS + 1))?;
     let next = next_cursor(&mut found, |stored| stored.group.id.to_string());
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Options)?, lines, next })
@@ -148,37 +148,37 @@ fn group_id(params: &Params) -> Result<OptionGroupId> {
     params.parse("group", "option group")
 }
 
-fn load(site: &Site, visit: &Visit, params: &Params) -> Result<StoredGroup> {
+fn load(state: &AppState, visit: &Visit, params: &Params) -> Result<StoredGroup> {
     let (id, store) = (group_id(params)?, visit.store()?.id);
-    site.app.db.read(|connection| options::load(connection, store, id))
+    state.app.db.read(|connection| options::load(connection, store, id))
 }
 
 fn named(stored: &StoredGroup) -> Option<(OptionGroupId, i64, Name)> {
     Some((stored.group.id, stored.version, stored.group.name.clone()))
 }
 
-fn show_new(_site: &Arc<Site>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn show_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let shown = Shown { stored: None, draft: Draft::blank(), fault: None, notes: Vec::new() };
     let area = ShopArea::of(visit, Tab::Options)?;
     render(200, frame_of(visit, FLASHES), area, visit.store()?.currency, shown)
 }
 
-fn show(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let (stored, currency) = (load(site, visit, params)?, visit.store()?.currency);
+fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let (stored, currency) = (load(state, visit, params)?, visit.store()?.currency);
     let draft = Draft::of(&stored.group, currency);
     let shown = Shown { stored: named(&stored), draft, fault: None, notes: Vec::new() };
     render(200, frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Options)?, currency, shown)
 }
 
-fn rework_new(_site: &Arc<Site>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn rework_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
     let shown = Shown { stored: None, draft, fault: None, notes: Vec::new() };
     render(200, frame_of(visit, &[]), ShopArea::of(visit, Tab::Options)?, visit.store()?.currency, shown)
 }
 
-fn rework(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let stored = load(site, visit, params)?;
+fn rework(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let stored = load(state, visit, params)?;
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
     // The version that the form was made from: whether another edit was faster is told when it is saved.
@@ -195,78 +195,72 @@ fn faulty(visit: &Visit, stored: Option<(OptionGroupId, i64, Name)>, draft: Draf
     render(422, frame_of(visit, &[]), ShopArea::of(visit, Tab::Options)?, visit.store()?.currency, shown)
 }
 
-fn create(site: &Arc<Site>, visit: Visit, _params: Params, answer: Answer) {
+fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
     let wanted = || -> Result<_> { Ok((visit.store()?.scope(), path(&visit)?)) };
-    let Some((answer, (scope, path))) = ready(answer, wanted()) else { return };
+    let Some((responder, (scope, path))) = ready(responder, wanted()) else { return };
     let Drafted { name, requirement, choices } = match Draft::read(&visit.form).check(scope.currency) {
         Ok(drafted) => drafted,
-        Err(draft) => return answer.send(faulty(&visit, None, *draft)),
+        Err(draft) => return responder.send(faulty(&visit, None, *draft)),
     };
-    let now = site.app.clock.now();
-    let choices = choices.into_iter().map(|drafted| drafted.with_id(new_choice(site, now))).collect();
-    let (id, group) = (OptionGroupId::new(now, site.app.entropy.array()), NewGroup { name, requirement, choices });
+    let now = state.app.clock.now();
+    let choices = choices.into_iter().map(|drafted| drafted.with_id(new_choice(state, now))).collect();
+    let (id, group) = (OptionGroupId::new(now, state.app.entropy.array()), NewGroup { name, requirement, choices });
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| options::insert(tx, now, id, scope, &group),
         move |()| visit.see_other(&format!("{path}/{id}?done=created")),
     );
 }
 
-fn new_choice(site: &Site, now: DateTime<Utc>) -> ChoiceId {
-    ChoiceId::new(now, site.app.entropy.array())
+fn new_choice(state: &AppState, now: DateTime<Utc>) -> ChoiceId {
+    ChoiceId::new(now, state.app.entropy.array())
 }
 
 fn path(visit: &Visit) -> Result<String> {
     Ok(format!("admin/shops/{}/options", visit.store()?.shop))
 }
 
-fn save(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+fn save(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> {
-        Ok((visit.store()?.scope(), load(site, &visit, &params)?, expected(&visit.form)?, path(&visit)?))
+        Ok((visit.store()?.scope(), load(state, &visit, &params)?, expected(&visit.form)?, path(&visit)?))
     };
-    let Some((answer, (scope, stored, expected, path))) = ready(answer, wanted()) else { return };
+    let Some((responder, (scope, stored, expected, path))) = ready(responder, wanted()) else { return };
     let draft = Draft::read(&visit.form);
     let Drafted { name, requirement, choices } = match draft.clone().check(scope.currency) {
         Ok(drafted) => drafted,
         Err(draft) => {
             let version = if let Expected::Version(version) = expected { version } else { stored.version };
             let stored = Some((stored.group.id, version, stored.group.name));
-            return answer.send(faulty(&visit, stored, *draft));
+            return responder.send(faulty(&visit, stored, *draft));
         }
     };
-    let (now, id) = (site.app.clock.now(), stored.group.id);
+    let (now, id) = (state.app.clock.now(), stored.group.id);
     let choices = choices.into_iter().map(|drafted| {
         // A choice that somebody else has deleted meanwhile comes back as a new one.
         let known = drafted.id.filter(|id| stored.group.choices.iter().any(|choice| choice.id == *id));
-        let choice: NewChoice = drafted.with_id(known.unwrap_or_else(|| new_choice(site, now)));
+        let choice: NewChoice = drafted.with_id(known.unwrap_or_else(|| new_choice(state, now)));
         EditedChoice { choice, is_known: known.is_some() }
     });
-    let edit =
-        GroupEdit { name: Some(name), requirement: Some(requirement), choices: Some(choices.collect()) };
+    let edit = GroupEdit { name: Some(name), requirement: Some(requirement), choices: Some(choices.collect()) };
     let done = visit.see_other(&format!("{path}/{id}?done=saved"));
-    let answer = answer.with_error_page(when_stale(site, visit, scope, id, draft));
-    commit(
-        site,
-        answer,
-        move |tx| options::replace(tx, now, scope, id, Some(expected), edit),
-        move |_stored| done,
-    );
+    let responder = responder.with_error_page(when_stale(state, visit, scope, id, draft));
+    commit(state, responder, move |tx| options::replace(tx, now, scope, id, Some(expected), edit), move |_stored| done);
 }
 
 /// The page for an edit that could not be saved: where another one was faster, what that has made of the group.
 fn when_stale(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     visit: Visit,
     scope: Scope,
     id: OptionGroupId,
     draft: Draft,
 ) -> impl FnOnce(&Error, Response) -> Response + Send + 'static {
-    let site = site.clone();
+    let state = state.clone();
     move |error, response| {
         let request_id = visit.request.id.clone();
         let failed = |error: &Error, response| error_page(frame_of(&visit, &[]), error, response, &request_id);
-        let theirs = site.app.db.read(|connection| options::load(connection, scope.store, id));
+        let theirs = state.app.db.read(|connection| options::load(connection, scope.store, id));
         let (Ok(theirs), Kind::Stale) = (theirs, error.kind()) else { return failed(error, response) };
         let notes = vec![
             "Somebody else has saved this group while you were editing it. Nothing of yours is saved yet: it is below, as you entered it.".to_owned(),
@@ -293,13 +287,13 @@ fn in_words(stored: &StoredGroup) -> String {
     format!("“{}”, {requirement}: {}.", stored.group.name, choices.collect::<Vec<_>>().join("; "))
 }
 
-fn duplicate(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> { Ok((group_id(&params)?, visit.store()?.scope(), path(&visit)?)) };
-    let Some((answer, (original, scope, path))) = ready(answer, wanted()) else { return };
-    let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
+    let Some((responder, (original, scope, path))) = ready(responder, wanted()) else { return };
+    let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
         move |copy| visit.see_other(&format!("{path}/{}?done=copied", copy.group.id)),
     );
@@ -317,11 +311,11 @@ struct DeletePage {
     in_use: Option<String>,
 }
 
-fn ask_to_delete(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let StoredGroup { group, version, .. } = load(site, visit, params)?;
+fn ask_to_delete(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let StoredGroup { group, version, .. } = load(state, visit, params)?;
     let (store, expected) = (visit.store()?.id, Some(Expected::Version(version)));
     let refused =
-        site.app.db.read(|connection| assignments::refuse_group_in_use(connection, store, group.id, expected));
+        state.app.db.read(|connection| assignments::refuse_group_in_use(connection, store, group.id, expected));
     let in_use = match refused {
         Ok(()) => None,
         Err(error) if error.kind() == Kind::Conflict => Some(sentence(&error.to_string())),
@@ -331,14 +325,13 @@ fn ask_to_delete(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Res
     page(200, &DeletePage { frame: frame_of(visit, &[]), area, id: group.id, name: group.name, version, in_use })
 }
 
-fn delete(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
-    let wanted = || -> Result<_> {
-        Ok((group_id(&params)?, visit.store()?.scope(), expected(&visit.form)?, path(&visit)?))
-    };
-    let Some((answer, (id, scope, expected, path))) = ready(answer, wanted()) else { return };
-    let (now, confirmed) = (site.app.clock.now(), visit.form.has("confirmed"));
+fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
+    let wanted =
+        || -> Result<_> { Ok((group_id(&params)?, visit.store()?.scope(), expected(&visit.form)?, path(&visit)?)) };
+    let Some((responder, (id, scope, expected, path))) = ready(responder, wanted()) else { return };
+    let (now, confirmed) = (state.app.clock.now(), visit.form.has("confirmed"));
     let done = visit.see_other(&format!("{path}?done=deleted"));
-    delete_in_steps(site, answer, expected, done, move |tx, expected| {
+    delete_in_steps(state, responder, expected, done, move |tx, expected| {
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, Some(expected))?;
         }

@@ -8,7 +8,7 @@ use crate::catalog::stores::Scope;
 use crate::domain::adjustment::{Adjustment, Rounding};
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{Limits, Outside, PriceMatrix};
+use crate::domain::matrix::{Outside, PriceMatrix, SizeLimits};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
@@ -19,8 +19,8 @@ use crate::http::console::number;
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
 use crate::http::console::writes::{expected, ready};
 use crate::http::console::{Visit, commit};
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params};
 use askama::Template;
 use std::sync::Arc;
 
@@ -64,7 +64,7 @@ struct SheetPage {
     unit: &'static str,
     currency: Currency,
     outside: Outside,
-    limits: Limits,
+    limits: SizeLimits,
     words: &'static str,
     roundings: Vec<(&'static str, &'static str)>,
     sheet: SheetView,
@@ -127,9 +127,16 @@ impl Shown {
     }
 }
 
-pub(super) fn show(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let (stored, scope) = (load(site, visit, params)?, visit.store()?.scope());
-    render(200, frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Prices)?, scope, &Form::default(), shown(stored, scope))
+pub(super) fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let (stored, scope) = (load(state, visit, params)?, visit.store()?.scope());
+    render(
+        200,
+        frame_of(visit, FLASHES),
+        ShopArea::of(visit, Tab::Prices)?,
+        scope,
+        &Form::default(),
+        shown(stored, scope),
+    )
 }
 
 fn shown(stored: StoredMatrix, scope: Scope) -> Shown {
@@ -147,8 +154,7 @@ pub(super) fn render(
 ) -> Result<Response> {
     let Shown { stored, sheet, notes, fault, faults, conflicts, made_from } = shown;
     let currency = scope.currency;
-    let (version, saved) =
-        made_from.unwrap_or_else(|| (stored.version, Sheet::of(&stored.matrix, currency)));
+    let (version, saved) = made_from.unwrap_or_else(|| (stored.version, Sheet::of(&stored.matrix, currency)));
     let lines = conflicts.iter().map(|conflict| ConflictLine {
         size: format!("{} × {}", conflict.width, conflict.height),
         was: view::said(conflict.was, currency),
@@ -181,8 +187,8 @@ pub(super) fn render(
 }
 
 /// Works on the sheet that a form has, and shows it again. Nothing is saved.
-pub(super) fn rework(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let (stored, scope, form) = (load(site, visit, params)?, visit.store()?.scope(), &visit.form);
+pub(super) fn rework(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let (stored, scope, form) = (load(state, visit, params)?, visit.store()?.scope(), &visit.form);
     let (sheet, made_from) = read(form)?;
     let mut shown = Shown { made_from: Some(made_from), ..Shown::worked_on(stored, sheet) };
     let mut status = 200;
@@ -233,13 +239,14 @@ fn read(form: &Form) -> Result<(Sheet, (i64, Sheet))> {
     let malformed = |message: String| Error::new(Kind::Malformed, message);
     let sheet = Sheet::read(form.pairs()).map_err(|fault| malformed(fault.to_string()))?;
     let version = form.get("version").parse();
-    let version = version.map_err(|_unreadable| malformed("the form does not say which version it was made from".into()))?;
+    let version =
+        version.map_err(|_unreadable| malformed("the form does not say which version it was made from".into()))?;
     Ok((sheet, (version, sheet::unpack(form.get("base")))))
 }
 
 /// The sheet with its prices changed by percent, and how many change.
 fn adjusted(sheet: &Sheet, form: &Form, currency: Currency) -> std::result::Result<(Sheet, usize), (Faults, String)> {
-    let matrix = sheet.check(currency, Outside::default(), Limits::default());
+    let matrix = sheet.check(currency, Outside::default(), SizeLimits::default());
     let matrix = matrix.map_err(|faults| (faults, "Correct the marked cells first.".to_owned()))?;
     let adjustment = adjustment(form, &matrix, currency).map_err(|fault| (Faults::new(), fault))?;
     let new = adjustment.apply(&matrix, currency).map_err(|fault| {
@@ -283,31 +290,31 @@ fn within(steps: &[Length], from: Option<Length>, to: Option<Length>) -> Vec<Len
 }
 
 /// Saves the sheet of a form. Where somebody else has saved meanwhile, both edits are shown together, and nothing is saved.
-pub(super) fn save(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+pub(super) fn save(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> {
         let (id, scope) = (matrix_id(&params)?, visit.store()?.scope());
-        Ok((id, scope, load(site, &visit, &params)?, read(&visit.form)?, ShopArea::of(&visit, Tab::Prices)?))
+        Ok((id, scope, load(state, &visit, &params)?, read(&visit.form)?, ShopArea::of(&visit, Tab::Prices)?))
     };
-    let Some((answer, (id, scope, stored, (sheet, made_from), area))) = ready(answer, wanted()) else { return };
+    let Some((responder, (id, scope, stored, (sheet, made_from), area))) = ready(responder, wanted()) else { return };
     let grid = match sheet.check(scope.currency, stored.matrix.outside(), stored.matrix.limits()) {
         Ok(grid) => grid,
         Err(faults) => {
             let fault = Some("Nothing is saved yet: correct the marked cells first.".to_owned());
             let shown = Shown { faults, fault, made_from: Some(made_from), ..Shown::worked_on(stored, sheet) };
-            return answer.send(render(422, frame_of(&visit, &[]), area, scope, &visit.form, shown));
+            return responder.send(render(422, frame_of(&visit, &[]), area, scope, &visit.form, shown));
         }
     };
     let expected = match expected(&visit.form) {
         Ok(expected) => expected,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let now = site.app.clock.now();
+    let now = state.app.clock.now();
     let saved = redirect(&visit, id, "saved");
-    let answer = answer.with_error_page(when_stale(site, visit, id, scope, area, made_from.1, grid.clone()));
+    let responder = responder.with_error_page(when_stale(state, visit, id, scope, area, made_from.1, grid.clone()));
     let edit = Edit { grid: Some(grid), ..Edit::default() };
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::edit(tx, now, scope, id, Some(expected), &edit),
         move |_version| saved,
     );
@@ -315,7 +322,7 @@ pub(super) fn save(site: &Arc<Site>, visit: Visit, params: Params, answer: Answe
 
 /// The page for an edit that could not be saved: both edits together where another one was faster.
 fn when_stale(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     visit: Visit,
     id: MatrixId,
     scope: Scope,
@@ -323,17 +330,18 @@ fn when_stale(
     base: Sheet,
     mine: PriceMatrix,
 ) -> impl FnOnce(&Error, Response) -> Response + Send + 'static {
-    let site = site.clone();
+    let state = state.clone();
     move |error, response| {
         let request_id = visit.request.id.clone();
         let failed = |error: &Error, response| error_page(frame_of(&visit, &[]), error, response, &request_id);
         if error.kind() != Kind::Stale {
             return failed(error, response);
         }
-        let theirs = site.app.db.read(|connection| matrices::load(connection, scope.store, id));
+        let theirs = state.app.db.read(|connection| matrices::load(connection, scope.store, id));
         let Ok(theirs) = theirs else { return failed(error, response) };
         let Merged { sheet, conflicts, taken_over } = sheet::merge(&base, &mine, &theirs.matrix, scope.currency);
-        let shown = Shown { notes: merge_notes(taken_over, conflicts.len()), conflicts, ..Shown::worked_on(theirs, sheet) };
+        let shown =
+            Shown { notes: merge_notes(taken_over, conflicts.len()), conflicts, ..Shown::worked_on(theirs, sheet) };
         let status = response.status;
         render(status, frame_of(&visit, &[]), area, scope, &Form::default(), shown)
             .unwrap_or_else(|error| failed(&error, Response::empty(500)))
@@ -345,7 +353,9 @@ fn merge_notes(taken_over: usize, conflicts: usize) -> Vec<String> {
         "Somebody else has saved this list while you were editing it. Nothing of yours is saved yet, and nothing is lost: the sheet shows both edits together.".to_owned(),
     ];
     if taken_over > 0 {
-        notes.push(format!("Prices that only they have changed, and that the sheet has as they saved them: {taken_over}."));
+        notes.push(format!(
+            "Prices that only they have changed, and that the sheet has as they saved them: {taken_over}."
+        ));
     }
     notes.push(match conflicts {
         0 => "No price was changed by both of you. Look at the sheet, then save.".to_owned(),

@@ -1,4 +1,5 @@
-//! A price list from a spreadsheet: read from a file or from what was pasted, and put into the sheet, where it is looked at before it is saved.
+//! A price list from a spreadsheet: read from a file or from what was pasted, and put into the sheet, where it is looked at
+//! before it is saved.
 
 use super::editor::{Shown, render};
 use super::sheet::Sheet;
@@ -13,7 +14,7 @@ use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page};
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
-use crate::http::routes::{Params, Site};
+use crate::http::router::{AppState, Params};
 use askama::Template;
 use std::sync::Arc;
 
@@ -37,18 +38,18 @@ struct ImportPage {
     more: usize,
 }
 
-pub(super) fn form(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    import_page(site, visit, params, 200, (Vec::new(), 0))
+pub(super) fn form(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    import_page(state, visit, params, 200, (Vec::new(), 0))
 }
 
 fn import_page(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     visit: &Visit,
     params: &Params,
     status: u16,
     (mut faults, more): (Vec<CsvFault>, usize),
 ) -> Result<Response> {
-    let (stored, store) = (load(site, visit, params)?, visit.store()?);
+    let (stored, store) = (load(state, visit, params)?, visit.store()?);
     let more = more + faults.len().saturating_sub(LISTED);
     faults.truncate(LISTED);
     page(
@@ -70,7 +71,7 @@ fn import_page(
 }
 
 /// Reads the list and shows the sheet with it. Nothing is saved.
-pub(super) fn preview(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
+pub(super) fn preview(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
     let (id, scope, form) = (matrix_id(params)?, visit.store()?.scope(), &visit.form);
     let zero: Option<Zero> = form.entered("zero").and_then(|text| text.parse().ok());
     let options = matrices::import_options(scope, None, zero, form.has("skip"));
@@ -79,9 +80,9 @@ pub(super) fn preview(site: &Arc<Site>, visit: &Visit, params: &Params) -> Resul
     let mut notes = notes(&import);
     let matrix = match import.accept() {
         Ok(matrix) => matrix,
-        Err(refused) => return import_page(site, visit, params, 422, (refused.faults, refused.more_faults)),
+        Err(refused) => return import_page(state, visit, params, 422, (refused.faults, refused.more_faults)),
     };
-    let stored = site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
+    let stored = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
     let changes = stored.matrix.changes_to(&matrix);
     notes.insert(0, "This is the list as it was read. Nothing is saved yet: look at it, then save.".to_owned());
     notes.push(format!(
@@ -115,7 +116,10 @@ fn notes(import: &Import) -> Vec<String> {
         }
     }
     if import.valid_rows < import.total_rows {
-        notes.push(format!("Lines that could not be read and were left out: {}.", import.total_rows - import.valid_rows));
+        notes.push(format!(
+            "Lines that could not be read and were left out: {}.",
+            import.total_rows - import.valid_rows
+        ));
     }
     if let Some(first) = import.repeats.first() {
         notes.push(format!(

@@ -14,17 +14,17 @@ use super::{Page, Visit, commit};
 use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Edit, MatrixSummary, PolicyEdit, StoredMatrix};
-use crate::documents::instant;
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{Limits, Outside, PriceMatrix};
+use crate::domain::matrix::{Outside, PriceMatrix, SizeLimits};
 use crate::domain::matrix_csv::{self, Layout};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Site};
 use crate::http::Response;
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params};
 use crate::orders::deletion;
+use crate::views::instant;
 use askama::Template;
 use std::sync::Arc;
 
@@ -71,10 +71,10 @@ struct ListPage {
     next: Option<String>,
 }
 
-fn list(site: &Arc<Site>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let store = visit.store()?.id;
     let before = cursor::<MatrixId>(visit)?;
-    let mut found = site.app.db.read(|connection| matrices::list(connection, store, before, PAGE_ITEMS + 1))?;
+    let mut found = state.app.db.read(|connection| matrices::list(connection, store, before, PAGE_ITEMS + 1))?;
     let next = next_cursor(&mut found, |summary| summary.id.to_string());
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Prices)?, lines, next })
@@ -94,9 +94,9 @@ fn matrix_id(params: &Params) -> Result<MatrixId> {
 }
 
 /// The list that the path names.
-fn load(site: &Site, visit: &Visit, params: &Params) -> Result<StoredMatrix> {
+fn load(state: &AppState, visit: &Visit, params: &Params) -> Result<StoredMatrix> {
     let (id, store) = (matrix_id(params)?, visit.store()?.id);
-    site.app.db.read(|connection| matrices::load(connection, store, id))
+    state.app.db.read(|connection| matrices::load(connection, store, id))
 }
 
 fn path_of(visit: &Visit, id: MatrixId) -> Result<String> {
@@ -104,21 +104,21 @@ fn path_of(visit: &Visit, id: MatrixId) -> Result<String> {
 }
 
 fn name_of(form: &Form) -> Result<Name> {
-    form.get("name").parse::<Name>().map_err(|fault| {
-        Error::new(Kind::Invalid, "the price list needs a name").with_fault("Name", fault.to_string())
-    })
+    form.get("name")
+        .parse::<Name>()
+        .map_err(|fault| Error::new(Kind::Invalid, "the price list needs a name").with_fault("Name", fault.to_string()))
 }
 
-fn create(site: &Arc<Site>, visit: Visit, _params: Params, answer: Answer) {
+fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
     let wanted = || -> Result<_> { Ok((visit.store()?.scope(), name_of(&visit.form)?)) };
-    let Some((answer, (scope, name))) = ready(answer, wanted()) else { return };
-    let now = site.app.clock.now();
-    let id = MatrixId::new(now, site.app.entropy.array());
+    let Some((responder, (scope, name))) = ready(responder, wanted()) else { return };
+    let now = state.app.clock.now();
+    let id = MatrixId::new(now, state.app.entropy.array());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
-            let empty = PriceMatrix::new(&[], &[], &[], Outside::default(), Limits::default());
+            let empty = PriceMatrix::new(&[], &[], &[], Outside::default(), SizeLimits::default());
             let empty = empty.map_err(|faults| matrices::invalid(&faults))?;
             matrices::insert(tx, now, id, scope, &name, &empty)
         },
@@ -134,16 +134,16 @@ fn redirect(visit: &Visit, id: MatrixId, done: &str) -> Response {
     }
 }
 
-fn change(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+fn change(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> {
         let (id, scope) = (matrix_id(&params)?, visit.store()?.scope());
         Ok((id, scope, expected(&visit.form)?, settings_of(&visit.form)?))
     };
-    let Some((answer, (id, scope, expected, edit))) = ready(answer, wanted()) else { return };
-    let now = site.app.clock.now();
+    let Some((responder, (id, scope, expected, edit))) = ready(responder, wanted()) else { return };
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::edit(tx, now, scope, id, Some(expected), &edit),
         move |_version| redirect(&visit, id, "changed"),
     );
@@ -179,21 +179,21 @@ fn settings_of(form: &Form) -> Result<Edit> {
     if error.faults().is_empty() { Ok(Edit { name: name.ok(), grid: None, policy }) } else { Err(error) }
 }
 
-fn duplicate(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> { Ok((matrix_id(&params)?, visit.store()?.scope())) };
-    let Some((answer, (original, scope))) = ready(answer, wanted()) else { return };
-    let now = site.app.clock.now();
-    let id = MatrixId::new(now, site.app.entropy.array());
+    let Some((responder, (original, scope))) = ready(responder, wanted()) else { return };
+    let now = state.app.clock.now();
+    let id = MatrixId::new(now, state.app.entropy.array());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::duplicate(tx, now, id, scope, original),
         move |()| redirect(&visit, id, "copied"),
     );
 }
 
-fn export(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let stored = load(site, visit, params)?;
+fn export(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let stored = load(state, visit, params)?;
     let layout = match Form::of_query(&visit.request)?.get("layout") {
         "long" => Layout::Long,
         _ => Layout::Grid,
@@ -216,12 +216,12 @@ struct DeletePage {
     in_use: Option<String>,
 }
 
-fn ask_to_delete(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Response> {
-    let stored = load(site, visit, params)?;
+fn ask_to_delete(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
+    let stored = load(state, visit, params)?;
     let store = visit.store()?.id;
     let expected = Some(Expected::Version(stored.version));
     let refused =
-        site.app.db.read(|connection| assignments::refuse_matrix_in_use(connection, store, stored.id, expected));
+        state.app.db.read(|connection| assignments::refuse_matrix_in_use(connection, store, stored.id, expected));
     let in_use = match refused {
         Ok(()) => None,
         Err(error) if error.kind() == Kind::Conflict => Some(sentence(&error.to_string())),
@@ -232,16 +232,16 @@ fn ask_to_delete(site: &Arc<Site>, visit: &Visit, params: &Params) -> Result<Res
     page(200, &DeletePage { frame: frame_of(visit, FLASHES), area, id, name, version, in_use })
 }
 
-fn delete(site: &Arc<Site>, visit: Visit, params: Params, answer: Answer) {
+fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
     let wanted = || -> Result<_> {
         let confirmed = visit.form.has("confirmed");
         let list = format!("admin/shops/{}/prices?done=deleted", visit.store()?.shop);
         Ok((matrix_id(&params)?, visit.store()?.scope(), expected(&visit.form)?, confirmed, list))
     };
-    let Some((answer, (id, scope, expected, confirmed, list))) = ready(answer, wanted()) else { return };
-    let now = site.app.clock.now();
+    let Some((responder, (id, scope, expected, confirmed, list))) = ready(responder, wanted()) else { return };
+    let now = state.app.clock.now();
     let done = visit.see_other(&list);
-    delete_in_steps(site, answer, expected, done, move |tx, expected| {
+    delete_in_steps(state, responder, expected, done, move |tx, expected| {
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, Some(expected))?;
         }

@@ -1,8 +1,8 @@
-//! The grid of a price list as a form has it: text in every cell until it has been checked. Pure: reading, checking, adding and removing
-//! steps, what looks wrong, and what becomes of two edits that meet.
+//! The grid of a price list as a form has it: text in every cell until it has been checked. Pure: reading, checking, adding and
+//! removing steps, what looks wrong, and what becomes of two edits that meet.
 
 use crate::domain::length::Length;
-use crate::domain::matrix::{BREAKPOINTS_MAX, Limits, MatrixFault, Outside, PriceMatrix};
+use crate::domain::matrix::{BREAKPOINTS_MAX, MatrixFault, Outside, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
 use crate::http::console::number;
 use std::collections::BTreeMap;
@@ -35,7 +35,9 @@ pub(super) type Faults = BTreeMap<Place, String>;
 
 /// The form does not hold a grid: no page of ours sends that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the sheet is incomplete: it must have a price for every width and height, and at most {BREAKPOINTS_MAX} of each")]
+#[error(
+    "the sheet is incomplete: it must have a price for every width and height, and at most {BREAKPOINTS_MAX} of each"
+)]
 pub(super) struct NotASheet;
 
 /// What is done to the shape of a sheet.
@@ -143,11 +145,15 @@ impl Sheet {
     ///
     /// # Errors
     /// What is wrong, cell by cell.
-    pub(super) fn check(&self, currency: Currency, outside: Outside, limits: Limits) -> Result<PriceMatrix, Faults> {
+    pub(super) fn check(
+        &self,
+        currency: Currency,
+        outside: Outside,
+        limits: SizeLimits,
+    ) -> Result<PriceMatrix, Faults> {
         let mut faults = Faults::new();
-        let column_is_used = |column: usize| {
-            !self.widths[column].is_empty() || self.prices.iter().any(|row| !row[column].is_empty())
-        };
+        let column_is_used =
+            |column: usize| !self.widths[column].is_empty() || self.prices.iter().any(|row| !row[column].is_empty());
         let row_is_used =
             |row: usize| !self.heights[row].is_empty() || self.prices[row].iter().any(|price| !price.is_empty());
         let columns: Vec<usize> = (0..self.widths.len()).filter(|&column| column_is_used(column)).collect();
@@ -227,15 +233,14 @@ pub(super) struct Marks {
     pub(super) is_changed: bool,
     /// The size is not offered.
     pub(super) is_hole: bool,
-    /// It is lower than that of a smaller size beside or above it.
+    /// It is lower than that of a smaller size alongside or above it.
     pub(super) falls: bool,
 }
 
 /// The marks of every price, row by row. `saved` is the sheet that it is compared with, step by step.
 pub(super) fn marks(sheet: &Sheet, saved: &Sheet, currency: Currency) -> Vec<Vec<Marks>> {
     let read = |text: &String| price(text, currency).ok().flatten();
-    let values: Vec<Vec<Option<Minor>>> =
-        sheet.prices.iter().map(|row| row.iter().map(read).collect()).collect();
+    let values: Vec<Vec<Option<Minor>>> = sheet.prices.iter().map(|row| row.iter().map(read).collect()).collect();
     let stood = by_size(saved, currency);
     let widths: Vec<Option<Length>> = sheet.widths.iter().map(|text| length(text).ok()).collect();
     let heights: Vec<Option<Length>> = sheet.heights.iter().map(|text| length(text).ok()).collect();
@@ -258,7 +263,7 @@ pub(super) fn marks(sheet: &Sheet, saved: &Sheet, currency: Currency) -> Vec<Vec
 }
 
 /// What stands for a size: nothing at all, or that it is not offered, or its price.
-pub(super) type Standing = Option<Option<Minor>>;
+pub(super) type HandoverState = Option<Option<Minor>>;
 
 fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<(Length, Length), Option<Minor>> {
     let mut found = BTreeMap::new();
@@ -286,9 +291,9 @@ pub(super) fn texts_by_size(sheet: &Sheet) -> BTreeMap<(Length, Length), String>
 pub(super) struct Conflict {
     pub(super) width: Length,
     pub(super) height: Length,
-    pub(super) was: Standing,
-    pub(super) mine: Standing,
-    pub(super) theirs: Standing,
+    pub(super) was: HandoverState,
+    pub(super) mine: HandoverState,
+    pub(super) theirs: HandoverState,
 }
 
 /// What becomes of two edits of one grid.
@@ -401,7 +406,7 @@ mod tests {
     }
 
     fn grid(sheet: &Sheet) -> PriceMatrix {
-        sheet.check(eur(), Outside::Reject, Limits::default()).expect("a grid")
+        sheet.check(eur(), Outside::Reject, SizeLimits::default()).expect("a grid")
     }
 
     fn two_by_two() -> Sheet {
@@ -432,7 +437,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_sheet_is_told_at_its_cell() {
         let typed = sheet(&["300", "300,0", ""], &[("1.200", &["abc", "1", "2"]), ("800", &["-4", "1.234", ""])]);
-        let faults = typed.check(eur(), Outside::Reject, Limits::default()).expect_err("faults");
+        let faults = typed.check(eur(), Outside::Reject, SizeLimits::default()).expect_err("faults");
         let places: Vec<Place> = faults.keys().copied().collect();
         assert_eq!(
             places,
@@ -446,7 +451,7 @@ mod tests {
             ]
         );
         let half = sheet(&["300"], &[("", &[""])]);
-        assert!(half.check(eur(), Outside::Reject, Limits::default()).is_err(), "a width without a height");
+        assert!(half.check(eur(), Outside::Reject, SizeLimits::default()).is_err(), "a width without a height");
     }
 
     #[test]
@@ -517,12 +522,16 @@ mod tests {
     #[test]
     fn steps_of_both_edits_come_together() {
         let base = two_by_two();
-        let mine = sheet(&["300", "600", "900"], &[("400", &["10.00", "20.00", "30.00"]), ("800", &["15.00", "", "40.00"])]);
+        let mine =
+            sheet(&["300", "600", "900"], &[("400", &["10.00", "20.00", "30.00"]), ("800", &["15.00", "", "40.00"])]);
         let theirs = sheet(&["300"], &[("400", &["10.00"]), ("800", &["15.00"]), ("1200", &["50.00"])]);
         let merged = merge(&base, &grid(&mine), &grid(&theirs), eur());
         assert_eq!(
             merged.sheet,
-            sheet(&["300", "900"], &[("400", &["10.00", "30.00"]), ("800", &["15.00", "40.00"]), ("1200", &["50.00", ""])])
+            sheet(
+                &["300", "900"],
+                &[("400", &["10.00", "30.00"]), ("800", &["15.00", "40.00"]), ("1200", &["50.00", ""])]
+            )
         );
         assert_eq!(merged.conflicts, []);
         // They removed a step of which I have changed a price.

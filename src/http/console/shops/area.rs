@@ -82,7 +82,8 @@ fn notice(store: &Store) -> Option<&'static str> {
     if store.erasing_since.is_some() {
         return Some("This shop is being erased. Nothing of it can be changed any more.");
     }
-    let uninstalled = "The app was uninstalled in this shop: its keys and pages are closed until it is installed again.";
+    let uninstalled =
+        "The app was uninstalled in this shop: its keys and pages are closed until it is installed again.";
     store.uninstalled_at.map(|_at| uninstalled)
 }
 
