@@ -170,6 +170,8 @@ CREATE TABLE draft_order_records (
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+-- For those who look for orders by their state and day.
+CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 -- Those that never went anywhere, by their age.
@@ -210,20 +212,32 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
+    turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
--- of jobs for a server that hangs is never in the way of the others.
-CREATE INDEX job_queue_pending ON job_queue (external, scheduled_at, id) WHERE status = 'pending';
+-- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
+-- the claim takes whichever of both is first. Jobs that are held come last.
+CREATE INDEX job_queue_pending ON job_queue (held, outside, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_turns ON job_queue (subject, outside, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+
+-- Types whose jobs are not claimed. `ending`: resumed, and jobs of it are still held.
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
@@ -277,9 +291,10 @@ CREATE TABLE gdpr_requests (
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
+-- With processed_at, so that the open request that a delivery repeats is one look away, however many were fulfilled.
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
@@ -298,7 +313,7 @@ CREATE TABLE erasure_receipts (
     version       TEXT NOT NULL,                               -- of quotegrid and of SQLite
     hash          BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
-CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');

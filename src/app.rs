@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::writer::panic_message;
@@ -13,8 +14,8 @@ use crate::erasure::hold::Policy;
 use crate::erasure::inquiry::Inquiry;
 use crate::erasure::ordered::ErasureOrder;
 use crate::erasure::scrub::Scrubber;
-use crate::erasure::shop::ShopRedact;
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY};
+use crate::erasure::shop::{Gone, ShopRedact};
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
@@ -23,7 +24,8 @@ use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob,
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
-use log::{debug, error};
+use log::{debug, error, warn};
+use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -34,6 +36,9 @@ use std::time::{Duration, Instant};
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
 /// only bounds how long memory remembers a store that nobody asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -89,6 +94,11 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] db::OpenError),
+    /// The key that receipts name shops by is gone: with a new one, none of them could be told to be anybody's.
+    #[error(
+        "the database holds receipts of erasures, and the key of their hashes is gone from its table meta: somebody has changed it. Restore a backup; the receipts and this file are proof, keep them"
+    )]
+    KeyMissing,
     /// It opened, and its first statement failed.
     #[error("the database does not work: {0}")]
     Fault(#[from] db::Error),
@@ -110,6 +120,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
@@ -136,20 +148,33 @@ impl App {
             disk_floor,
         } = options;
         let db = Db::open(&database)?;
+        let is_key_missing = |connection: &Connection| -> db::Result<bool> {
+            Ok(KeyedHasher::find(connection)?.is_none() && receipts::last(connection)? > 0)
+        };
+        if db.read(is_key_missing)? {
+            return Err(OpenError::KeyMissing);
+        }
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
         let policy = Policy { hold: redact_hold, asks_shopify: handover.options().is_some() };
+        let pricing = Arc::new(Pricing::new(&db)?);
+        let (prices, sessions) = (pricing.clone(), handover.clone());
+        let gone: Gone = Arc::new(move |store, shop| {
+            prices.forget_store(store);
+            sessions.forget_shop(shop);
+        });
+        let redact = ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy).telling(gone);
         let registry = handlers
-            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy))
+            .with(SHOP_REDACT, redact)
             .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
-        let pricing = Arc::new(Pricing::new(&db)?);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        let activity = Arc::default();
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, activity, disk, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -290,11 +315,33 @@ impl App {
         let (running, attended) = self.start_workers(workers)?;
         let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
-        let scrub = keep_going("scrub", stop.clone(), move |_stop| scrubber.run(&until))?;
+        let db = self.db.clone();
+        let scrub = keep_going("scrub", stop.clone(), move |_stop| {
+            tell_of_lost_duties(&db);
+            scrubber.run(&until);
+        })?;
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
@@ -315,6 +362,15 @@ impl App {
 
 /// How long a loop in the background rests after it has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
+fn tell_of_lost_duties(db: &Db) {
+    match db.read(erasure::list_without_job) {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
+        Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
+    }
+}
 
 /// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
 /// scrubbed would look as if all were well.
@@ -367,6 +423,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -386,5 +443,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

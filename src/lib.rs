@@ -4,6 +4,7 @@
 mod failpoints;
 
 pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
 pub mod backup;

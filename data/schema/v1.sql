@@ -154,8 +154,10 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
+    turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -198,6 +200,11 @@ CREATE TABLE order_idempotency_keys (
     draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE price_matrices (
     id         TEXT PRIMARY KEY,
@@ -282,20 +289,22 @@ CREATE TRIGGER erasure_receipts_are_never_deleted BEFORE DELETE ON erasure_recei
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
-CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (external, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_pending ON job_queue (held, outside, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX job_queue_turns ON job_queue (subject, outside, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
@@ -303,7 +312,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:54:34.473219307Z', '6824739625979239684');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:13:18.148509205Z', '17111340231102518251');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -320,6 +329,7 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:54:34.47
         VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
     INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
+    INSERT INTO paused_job_types VALUES ('other', 1, 0);
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
     INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// How long rows are kept: a year and a month, so that a yearly look finds the whole year.
 pub const KEPT: TimeDelta = TimeDelta::days(400);
 
-/// Rows that one call of [`prune`] deletes at the most: a step within the write budget.
-const PRUNED_AT_ONCE: usize = 500;
+/// Ids that one row names: more tell nobody more, and a row stays small.
+const OBJECTS_MAX: usize = 20;
 
 /// What was done to what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,9 +39,12 @@ impl Entry {
         self
     }
 
-    /// The same, and this was changed.
+    /// The same, and this was changed; of more than [`OBJECTS_MAX`] the first are named.
     #[must_use]
     pub fn object(mut self, id: impl ToString) -> Self {
+        if self.objects.len() == OBJECTS_MAX {
+            return self;
+        }
         // What a path named may be no id at all: it must not look like several.
         self.objects.push(id.to_string().split_whitespace().collect());
         self
@@ -150,17 +153,17 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Recorded
     Ok(statement.query_map(params, recorded_from_row)?.collect::<rusqlite::Result<_>>()?)
 }
 
-/// Deletes some rows from before `before`; returns how many.
+/// Deletes up to `limit` rows from before `before`; returns how many.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>) -> db::Result<usize> {
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     // Ids begin with the time, and so the oldest rows come first.
     let mut statement = tx.prepare_cached(
         "DELETE FROM audit_log
          WHERE id IN (SELECT id FROM audit_log ORDER BY id LIMIT :limit) AND recorded_at < :before",
     )?;
-    Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": PRUNED_AT_ONCE })?)
+    Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
 }
 
 fn recorded_from_row(row: &Row<'_>) -> rusqlite::Result<Recorded> {

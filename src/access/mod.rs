@@ -16,6 +16,9 @@ use sha2::{Digest, Sha256};
 use std::fmt;
 use std::str::FromStr;
 
+/// Characters of a session's label.
+pub const LABEL_MAX: usize = 60;
+
 /// What somebody may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {

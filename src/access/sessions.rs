@@ -75,18 +75,19 @@ pub fn begin(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, invitation:
         ":label": invitation.label,
         ":now": Millis(now),
     })?;
-    // Remembered for ever, so that no later start offers a link to whoever reads its log.
-    tx.prepare_cached("INSERT INTO meta (name, value) VALUES ('console_used', x'01') ON CONFLICT DO NOTHING")?
-        .execute(())?;
+    note_first_link(tx)?;
     Ok(token)
 }
 
-/// Whether anybody has ever signed in on this database.
+/// Notes that somebody has had a way in to this database's console; `true` for the first time. A server prints a link by itself
+/// only then, so that no later start offers one to whoever reads its log.
 ///
 /// # Errors
-/// When the database cannot be read.
-pub fn was_ever_used(connection: &Connection) -> db::Result<bool> {
-    Ok(connection.prepare_cached("SELECT 1 FROM meta WHERE name = 'console_used'")?.exists(())?)
+/// When the database cannot be written.
+pub fn note_first_link(tx: &Tx<'_>) -> db::Result<bool> {
+    let mut statement =
+        tx.prepare_cached("INSERT INTO meta (name, value) VALUES ('console_opened', x'01') ON CONFLICT DO NOTHING")?;
+    Ok(statement.execute(())? == 1)
 }
 
 /// The session of this token, where it has not ended.

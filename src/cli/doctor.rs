@@ -76,12 +76,17 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     options.disk_floor = args.upkeep.disk_floor;
     options.handover = args.shopify.handover()?;
     options.retention = args.upkeep.retention(options.handover.is_some());
+    let mut rewritten = Vec::new();
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
-        drop(App::open(super::options(database, Schema::MustBeCurrent))?);
+        let app = App::open(super::options(database, Schema::MustBeCurrent))?;
+        rewritten = app.scrubber().waiting()?;
+        drop(app);
         db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
     }
     let app = App::open(options)?;
+    // What was deleted before is not in the new file, whatever this build of SQLite can look at.
+    app.scrubber().mark_erased(&rewritten)?;
     let report = DoctorReport::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
@@ -104,6 +109,7 @@ struct DoctorReport {
     failed_other_jobs: Vec<(String, u64)>,
     /// Types of waiting jobs that this program has no handler for.
     unknown_types: Vec<String>,
+    duties_without_job: usize,
     handover: Handovers,
     live_stores: LiveStores,
     notes: Vec<String>,
@@ -160,20 +166,31 @@ impl DoctorReport {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at, free) =
-            app.db.read(|connection| -> db::Result<_> {
-                Ok((
-                    db::space(connection)?,
-                    queue::counts(connection)?,
-                    queue::next_due_at(connection)?.filter(|at| *at <= now),
-                    requests::open_requests(connection, now)?,
-                    erasure::count_failed_jobs(connection)?,
-                    queue::count_failed_by_type(connection)?,
-                    queue::next_types(connection)?,
-                    intake::last_received_at(connection)?,
-                    matrices::list_free(connection, FREE_NAMED)?,
-                ))
-            })?;
+        let (
+            space,
+            jobs,
+            oldest_due_at,
+            duties,
+            failed_duty_jobs,
+            failed,
+            next_types,
+            duties_without_job,
+            last_webhook_at,
+            free,
+        ) = app.db.read(|connection| -> db::Result<_> {
+            Ok((
+                db::space(connection)?,
+                queue::counts(connection)?,
+                queue::next_due_at(connection)?.filter(|at| *at <= now),
+                requests::open_requests(connection, now)?,
+                erasure::count_failed_jobs(connection)?,
+                queue::count_failed_by_type(connection)?,
+                queue::next_types(connection)?,
+                erasure::list_without_job(connection)?.len(),
+                intake::last_received_at(connection)?,
+                matrices::list_free(connection, FREE_NAMED)?,
+            ))
+        })?;
         let program = std::env::current_exe()?;
         let mut report = Self {
             path: app.db.path().display().to_string(),
@@ -189,6 +206,7 @@ impl DoctorReport {
             failed_duty_jobs,
             failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
             unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
+            duties_without_job,
             handover: Handovers::look(app)?,
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
@@ -229,6 +247,9 @@ impl DoctorReport {
         }
         problems.extend(self.live_stores.problems(now));
         self.notes = self.live_stores.notes(now);
+        if self.duties_without_job > 0 {
+            problems.push(erasure::without_job_problem(self.duties_without_job));
+        }
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
@@ -264,6 +285,9 @@ impl DoctorReport {
         }
         if let Some((sequence, why)) = self.verification.chain.broken_at {
             problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
+        }
+        for mismatch in &self.verification.mismatches {
+            problems.push(format!("mismatch in {}: {} ({} times)", mismatch.place, mismatch.what, mismatch.times));
         }
         if self.duties.to_scrub_since.is_some_and(|since| now - since > UNSCRUBBED_TOO_LONG) {
             problems.push(
@@ -331,6 +355,7 @@ impl DoctorReport {
                 "waitingForScrub": self.duties.to_scrub,
                 "nextDueAt": optional_instant(self.duties.next_due_at),
                 "failedJobs": self.failed_duty_jobs,
+                "withoutJob": self.duties_without_job,
             },
             "handover": {
                 "configured": self.handover.is_configured,

@@ -115,7 +115,7 @@ id!(/// A privacy request (`gdpr_requests`).
     RequestId);
 id!(/// Somebody who is signed in to the console.
     SessionId);
-id!(/// A row of the audit log.
+id!(/// A change that somebody made, as it was recorded.
     AuditId);
 
 /// A Shopify product, `gid://shopify/Product/` and digits. Leading zeros stay: `12` and `0012` are different products.

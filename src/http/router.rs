@@ -40,6 +40,8 @@ const SURFACES: &[&[Route]] = &[
     pages::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
+    admin::bulk::ROUTES,
+    admin::history::ROUTES,
     admin::jobs::ROUTES,
     admin::gdpr::ROUTES,
     admin::stores::ROUTES,
@@ -81,10 +83,10 @@ pub struct AppState {
     pub admin_tokens: Option<BearerTokens>,
     /// How often somebody may guess one.
     pub guesses: Guesses,
-    /// Whether the server can do its work, as it was found last.
-    pub(super) readiness: Arc<Readiness>,
     /// How often somebody may fail to sign in to the console.
     pub sign_ins: console::SignInLimits,
+    /// Whether the server can do its work, as it was found last.
+    pub(super) readiness: Arc<Readiness>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -110,8 +112,8 @@ impl AppState {
             guard: Guard::default(),
             admin_tokens: None,
             guesses: Guesses::default(),
-            readiness: Arc::default(),
             sign_ins: console::SignInLimits::default(),
+            readiness: Arc::default(),
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),

@@ -7,6 +7,7 @@ pub mod idempotency;
 pub mod place;
 mod recent_orders;
 pub mod records;
+pub mod search;
 pub mod snapshot;
 
 pub use place::{OrderRequest, Orders, PlacedOrder, Shopper};

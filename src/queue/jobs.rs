@@ -6,20 +6,27 @@
 
 mod claims;
 mod completion;
+mod matching;
 mod operators;
+mod pauses;
 mod recovery;
 mod redaction;
 
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use completion::{AfterFailure, COMPLETE, complete, fail, release};
+pub use matching::{FailureGroup, GROUPED_MAX, Selection, group_failures, list_matching};
 pub use operators::{
     Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
     next_types,
 };
 pub(super) use operators::{cancel, retry};
+pub use pauses::{Pause, list_pauses};
+pub(super) use pauses::{pause, resume};
 pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
-pub use redaction::{each_finished, each_unfinished, forget, forget_finished};
+pub use redaction::{
+    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,
+};
 
 use super::{NewJob, Status};
 use crate::db::{self, Millis, Tx};
@@ -38,11 +45,16 @@ pub(super) fn insert(
     max_attempts: u32,
     external: bool,
 ) -> db::Result<Option<JobId>> {
+    let turn_at = match &job.subject {
+        Some(subject) if job.scheduled_at.is_none() && job.ahead.is_none() => claims::turn(tx, now, subject, external)?,
+        _ => None,
+    };
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
-             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject)
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject,
+             turn_at)
          VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :external, :dedupe_key,
-             :subject)
+             :subject, :turn_at)
          ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
          DO NOTHING",
     )?;
@@ -51,12 +63,13 @@ pub(super) fn insert(
         ":type": job.job_type,
         ":payload": payload,
         ":max_attempts": max_attempts,
-        ":scheduled_at": Millis(job.scheduled_at.unwrap_or_else(|| now - delta(job.ahead))),
+        ":scheduled_at": Millis(job.scheduled_at.unwrap_or_else(|| now - delta(job.ahead.unwrap_or_default()))),
         ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
         ":created_at": Millis(now),
         ":external": external,
         ":dedupe_key": job.dedupe_key,
         ":subject": job.subject,
+        ":turn_at": turn_at.map(Millis),
     })?;
     if inserted == 1 {
         return Ok(None);

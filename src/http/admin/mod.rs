@@ -3,9 +3,11 @@
 //! (`crate::views`).
 
 mod actions;
+pub(super) mod bulk;
 pub(super) mod clock;
 mod conditional;
 pub(super) mod gdpr;
+pub(super) mod history;
 pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod matrices;
@@ -44,7 +46,8 @@ pub(super) fn owns(path: &str) -> bool {
 /// else learns which paths there are.
 ///
 /// # Errors
-/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Forbidden` for what another site's page has a browser write.
+/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones, `Forbidden` for
+/// what another site's page has a browser write.
 pub(super) fn caller(state: &AppState, request: &Request) -> Result<Actor> {
     // A browser sends its cookie with every request, a token only who means to.
     if request.headers.get("authorization").is_none()

@@ -93,7 +93,7 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
     let given = form.get("token").trim();
     // Who pastes the whole link means what is behind its `#`.
     let token = given.rsplit('#').next().unwrap_or_default().to_owned();
-    let bears_admin_token = state.admin_tokens.as_ref().is_some_and(|tokens| tokens.include(given));
+    let bears_admin_token = state.admin_tokens.as_ref().is_some_and(|tokens| tokens.contain(given));
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
     let at_work = state.clone();
     state.app.db.write_then(

@@ -12,9 +12,11 @@ mod layout;
 mod multipart;
 mod number;
 mod options;
+mod orders;
 mod overview;
 mod paging;
 mod prices;
+mod products;
 pub(in crate::http) mod session;
 mod shops;
 mod writes;
@@ -39,7 +41,7 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES, options::ROUTES];
+const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES, options::ROUTES, products::ROUTES, orders::ROUTES, shops::ROUTES];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";

@@ -38,8 +38,8 @@ impl BearerTokens {
     }
 
     /// Whether `token` is one of them.
-    pub(in crate::http) fn include(&self, token: &str) -> bool {
-        bool::from(self.hold(&Sha256::digest(token).into()))
+    pub(in crate::http) fn contain(&self, token: &str) -> bool {
+        self.hold(&Sha256::digest(token).into()).into()
     }
 
     /// Whether one of them has this hash.

@@ -322,7 +322,7 @@ impl HandoverRun<'_> {
         }
         let now = self.context.now();
         self.context.write(move |tx| mark(tx, now))?;
-        fail::fail_point!("handover::without_address");
+        fail_point!("handover::without_address");
         Err(JobError::Snooze(FIRST_ADDRESS_LOOK))
     }
 

@@ -242,6 +242,13 @@ impl Handover {
         Ok(())
     }
 
+    /// Forgets a shop that is gone, at once.
+    pub fn forget_shop(&self, shop: &ShopDomain) {
+        if let Some(sessions) = &self.0.sessions {
+            sessions.forget(shop);
+        }
+    }
+
     /// How many shops' tokens are remembered.
     pub fn sessions(&self) -> usize {
         self.0.sessions.as_ref().map_or(0, |sessions| sessions.shops().len())

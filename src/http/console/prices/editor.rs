@@ -8,7 +8,7 @@ use crate::catalog::stores::Scope;
 use crate::domain::adjustment::{Adjustment, Rounding};
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{Outside, PriceMatrix, SizeLimits};
+use crate::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
@@ -63,7 +63,7 @@ struct SheetPage {
     version: i64,
     unit: &'static str,
     currency: Currency,
-    outside: Outside,
+    outside: OutOfRange,
     limits: SizeLimits,
     words: &'static str,
     roundings: Vec<(&'static str, &'static str)>,
@@ -246,7 +246,7 @@ fn read(form: &Form) -> Result<(Sheet, (i64, Sheet))> {
 
 /// The sheet with its prices changed by percent, and how many change.
 fn adjusted(sheet: &Sheet, form: &Form, currency: Currency) -> std::result::Result<(Sheet, usize), (Faults, String)> {
-    let matrix = sheet.check(currency, Outside::default(), SizeLimits::default());
+    let matrix = sheet.check(currency, OutOfRange::default(), SizeLimits::default());
     let matrix = matrix.map_err(|faults| (faults, "Correct the marked cells first.".to_owned()))?;
     let adjustment = adjustment(form, &matrix, currency).map_err(|fault| (Faults::new(), fault))?;
     let new = adjustment.apply(&matrix, currency).map_err(|fault| {

@@ -5,6 +5,8 @@ mod import;
 mod sheet;
 mod view;
 
+pub(super) use sheet::length;
+
 use super::form::Form;
 use super::layout::{Frame, page, sentence, with_headers};
 use super::paging::{PAGE_ITEMS, cursor, next_cursor};
@@ -16,7 +18,7 @@ use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Edit, MatrixSummary, PolicyEdit, StoredMatrix};
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
-use crate::domain::matrix::{Outside, PriceMatrix, SizeLimits};
+use crate::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::matrix_csv::{self, Layout};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
@@ -118,7 +120,7 @@ fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
         state,
         responder,
         move |tx| {
-            let empty = PriceMatrix::new(&[], &[], &[], Outside::default(), SizeLimits::default());
+            let empty = PriceMatrix::new(&[], &[], &[], OutOfRange::default(), SizeLimits::default());
             let empty = empty.map_err(|faults| matrices::invalid(&faults))?;
             matrices::insert(tx, now, id, scope, &name, &empty)
         },
@@ -155,7 +157,7 @@ fn settings_of(form: &Form) -> Result<Edit> {
     if let Err(fault) = &name {
         error = error.with_fault("Name", fault.to_string());
     }
-    let outside = form.get("outside").parse::<Outside>();
+    let outside = form.get("outside").parse::<OutOfRange>();
     if let Err(fault) = &outside {
         error = error.with_fault("Sizes beyond the grid", fault.to_string());
     }

@@ -2,7 +2,7 @@
 //! removing steps, what looks wrong, and what becomes of two edits that meet.
 
 use crate::domain::length::Length;
-use crate::domain::matrix::{BREAKPOINTS_MAX, MatrixFault, Outside, PriceMatrix, SizeLimits};
+use crate::domain::matrix::{BREAKPOINTS_MAX, MatrixFault, OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
 use crate::http::console::number;
 use std::collections::BTreeMap;
@@ -148,7 +148,7 @@ impl Sheet {
     pub(super) fn check(
         &self,
         currency: Currency,
-        outside: Outside,
+        outside: OutOfRange,
         limits: SizeLimits,
     ) -> Result<PriceMatrix, Faults> {
         let mut faults = Faults::new();
@@ -208,7 +208,7 @@ fn steps(texts: &[String], used: &[usize], place: fn(usize) -> Place, faults: &m
 }
 
 /// A step as it was typed.
-pub(super) fn length(text: &str) -> Result<Length, String> {
+pub(in crate::http::console) fn length(text: &str) -> Result<Length, String> {
     let plain = number::plain(text, LENGTH_DECIMALS, false).map_err(|fault| fault.to_string())?;
     if plain.is_empty() {
         return Err("is needed: there are prices beside it".to_owned());
@@ -406,7 +406,7 @@ mod tests {
     }
 
     fn grid(sheet: &Sheet) -> PriceMatrix {
-        sheet.check(eur(), Outside::Reject, SizeLimits::default()).expect("a grid")
+        sheet.check(eur(), OutOfRange::Reject, SizeLimits::default()).expect("a grid")
     }
 
     fn two_by_two() -> Sheet {
@@ -437,7 +437,7 @@ mod tests {
     #[test]
     fn every_fault_of_a_sheet_is_told_at_its_cell() {
         let typed = sheet(&["300", "300,0", ""], &[("1.200", &["abc", "1", "2"]), ("800", &["-4", "1.234", ""])]);
-        let faults = typed.check(eur(), Outside::Reject, SizeLimits::default()).expect_err("faults");
+        let faults = typed.check(eur(), OutOfRange::Reject, SizeLimits::default()).expect_err("faults");
         let places: Vec<Place> = faults.keys().copied().collect();
         assert_eq!(
             places,
@@ -451,7 +451,7 @@ mod tests {
             ]
         );
         let half = sheet(&["300"], &[("", &[""])]);
-        assert!(half.check(eur(), Outside::Reject, SizeLimits::default()).is_err(), "a width without a height");
+        assert!(half.check(eur(), OutOfRange::Reject, SizeLimits::default()).is_err(), "a width without a height");
     }
 
     #[test]
