@@ -175,7 +175,7 @@ fn with_causes(error: &Error) -> String {
 }
 
 /// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(super) fn phrase(status: u16) -> &'static str {
+pub(crate) fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

@@ -199,7 +199,7 @@ impl Orders {
             order_request,
             pricing,
             quote,
-            fingerprint,
+            repeat_key,
             id,
             token,
             handing_over,

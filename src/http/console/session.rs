@@ -4,7 +4,7 @@
 use crate::access::sessions::{self, Session};
 use crate::access::{Token, TokenDigest};
 use crate::error::{Error, Kind, Result};
-use crate::http::guard::Client;
+use crate::http::guard::ClientAddress;
 use crate::http::guard::buckets::{Buckets, Rate};
 use crate::http::router::AppState;
 use crate::http::{Request, permission};
@@ -183,7 +183,7 @@ pub(super) fn cookie_name(state: &AppState, request: &Request) -> Result<&'stati
 /// Counts sign-ins that failed.
 #[derive(Debug)]
 pub struct SignInLimits {
-    addresses: Buckets<Client>,
+    addresses: Buckets<ClientAddress>,
     total: Buckets<()>,
 }
 
@@ -206,7 +206,7 @@ impl SignInLimits {
             Err(Error::new(Kind::Limited, "too many attempts to sign in, please try again in a minute")
                 .with_retry_after(pause))
         };
-        if let Some(pause) = self.addresses.take(Client::of(address), uptime).refused_for {
+        if let Some(pause) = self.addresses.take(ClientAddress::of(address), uptime).refused_for {
             return limited(pause);
         }
         match self.total.take((), uptime).refused_for {

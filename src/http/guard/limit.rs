@@ -82,7 +82,7 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let state = client.state().and_then(|state| self.sites.take((below, state), uptime).refused_for);
+        let state = client.site().and_then(|state| self.sites.take((below, state), uptime).refused_for);
         if let Some(pause) = state.or_else(|| self.behind(store, client, uptime)) {
             return Err((level, pause));
         }
