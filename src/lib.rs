@@ -25,6 +25,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+mod log_limit;
 pub mod metrics;
 pub mod orders;
 pub mod pricing;

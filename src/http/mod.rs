@@ -7,7 +7,6 @@ pub mod admin;
 mod body;
 pub mod console;
 pub mod guard;
-pub(crate) mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

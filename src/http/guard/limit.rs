@@ -82,8 +82,8 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let state = client.site().and_then(|state| self.sites.take((below, state), uptime).refused_for);
-        if let Some(pause) = state.or_else(|| self.behind(store, client, uptime)) {
+        let site = client.site().and_then(|site| self.sites.take((below, site), uptime).refused_for);
+        if let Some(pause) = site.or_else(|| self.behind(store, client, uptime)) {
             return Err((level, pause));
         }
         if let Some(pause) = self.stores.take(store, uptime).refused_for {

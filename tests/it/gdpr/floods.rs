@@ -14,18 +14,18 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// Delivers `count` webhooks of one shop, each under an id of its own, and returns how many were taken as new.
-fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, notice: impl Fn(u64) -> (Topic, WebhookEvent)) -> usize {
+fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, event: impl Fn(u64) -> (Topic, WebhookEvent)) -> usize {
     let intake = Intake::new(&fixture.app);
     let (sender, receiver) = channel();
     for number in 0..count {
-        let (topic, notice) = notice(number as u64);
+        let (topic, event) = event(number as u64);
         let webhook = Webhook {
             topic,
             webhook_id: Some(format!("{shop}-{number}")),
             event_id: None,
             shop: shop.clone(),
             triggered_at: Some(fixture.now()),
-            notice,
+            event,
         };
         let sender = sender.clone();
         intake.accept_then(webhook, b"{}", move |outcome| sender.send(outcome).expect("the test waits"));
@@ -67,8 +67,8 @@ fn a_shop_whose_customers_are_many_waits_for_no_other_and_no_other_for_it() {
     small_store(&fixture, "honest");
     fixture.advance(Duration::from_secs(1));
     let customer = |number| {
-        let notice = WebhookEvent::CustomersRedact { customer_id: Some(number), orders_to_redact: None };
-        (Topic::CustomersRedact, notice)
+        let event = WebhookEvent::CustomersRedact { customer_id: Some(number), orders_to_redact: None };
+        (Topic::CustomersRedact, event)
     };
     assert_eq!(deliver(&fixture, &shop("large"), 2_000, customer), 2_000);
     let (honest, _) = request(&fixture, &shop("honest"), RequestKind::ShopRedact, fixture.now());
