@@ -221,16 +221,10 @@ CREATE TABLE job_queue (
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
 -- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
-<<<<<<< ours
 -- the claim takes whichever of both is first. Jobs that are held come last.
-CREATE INDEX job_queue_pending ON job_queue (held, outside, turn_at, scheduled_at, id) WHERE status = 'pending';
-CREATE INDEX job_queue_turns ON job_queue (subject, outside, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
-CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
-=======
--- the claim takes whichever of both is first.
-CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
->>>>>>> theirs
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';

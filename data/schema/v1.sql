@@ -301,7 +301,7 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
-CREATE INDEX job_queue_pending ON job_queue (held, outside, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
@@ -312,11 +312,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-<<<<<<< ours
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:13:18.148509205Z', '17111340231102518251');
-=======
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.040324197Z', '9581439965353079433');
->>>>>>> theirs
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:25:53.732635706Z', '1039621523038307645');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -1,10 +1,6 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-<<<<<<< ours
-use super::log_limit::{LogLimiter, cut};
 use super::router::AppState;
-=======
->>>>>>> theirs
 use super::{Reply, Response};
 use crate::access::Actor;
 use crate::access::audit::{Entry, Record};
