@@ -37,7 +37,6 @@ function start(form) {
   // Steps that came with the page and are not those that are saved: the server marks their prices.
   const savedShape = form.elements.base.value;
   for (const button of form.querySelectorAll('[data-do=undo], [data-do=redo]')) button.hidden = false;
-  judge();
 
   // Where an input is: row -1 is that of the widths, column -1 that of the heights.
   function place(field) {
@@ -460,4 +459,5 @@ function start(form) {
     // Whoever discards has decided.
     link.addEventListener('click', () => { isLeaving = true; });
   }
+  judge();
 }
