@@ -195,6 +195,11 @@ fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     if visit.request.path == enter::SIGN_OUT {
         return enter::sign_out(state, visit, responder);
     }
+    // A merchant comes in where everybody does, and has one shop and nothing else.
+    if let (ROOT, Some(shop)) = (visit.request.path.as_str(), &visit.merchants_shop) {
+        let shop = visit.see_other(&format!("admin/shops/{shop}"));
+        return responder.send(Ok(shop));
+    }
     match permitted(state, &mut visit) {
         Err(error) => responder.send(Err(error)),
         Ok((Handler::Now(handler), params, _entry)) => responder.send(handler(state, &visit, &params)),

@@ -52,7 +52,8 @@ impl Sheet {
         let token = link(&fixture, Role::Merchant, Some(scope));
         browser.open(&format!("{url}/admin/enter#{token}"));
         let sheet = Self { fixture, scope, id, browser, _server: server };
-        sheet.wait("return !location.pathname.endsWith('/enter')");
+        // A merchant is led to the shop that is theirs.
+        sheet.wait(&format!("return location.pathname === '/admin/shops/{SHOP}'"));
         sheet.browser.open(&format!("{url}/admin/shops/{SHOP}/prices/{id}"));
         sheet.focus(0);
         sheet
