@@ -6,6 +6,7 @@
 //! was taken, and what came after is gone.
 
 mod create;
+pub mod folder;
 mod restore;
 pub mod unfinished;
 mod verify;

@@ -144,7 +144,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::List { status, job_type, shop, before, limit } => {
             let app = open(database, Schema::MustBeCurrent)?;
             let subject = shop.map(|shop| erasure::subject(&app.hasher, &shop));
-            let filter = Filter { status, job_type, subject, before, limit };
+            let filter = Filter { status, job_type, error: None, subject, before, limit };
             let jobs = app.db.read(|connection| queue::list(connection, &filter))?;
             let document = json!({ "jobs": jobs.iter().map(views::job).collect::<Vec<_>>() });
             output.print(&document, || jobs_text(&jobs))?;

@@ -15,7 +15,7 @@ mod redaction;
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use completion::{AfterFailure, COMPLETE, complete, fail, release};
-pub use matching::{FailureGroup, GROUPED_MAX, Selection, group_failures, list_matching};
+pub use matching::{FailureGroup, GROUPED_MAX, Selection, count_up_to, group_failures, list_matching};
 pub use operators::{
     Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
     next_types,

@@ -58,7 +58,7 @@ pub(super) fn entry(state: &AppState, request: &Request, pattern: &str, params: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::routes;
+    use crate::http::router;
 
     #[test]
     fn every_write_of_the_admin_api_has_a_name_in_the_audit_log_and_no_name_is_left_over() {

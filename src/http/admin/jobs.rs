@@ -37,6 +37,7 @@ fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Re
     let filter = Filter {
         status: query.parse::<Status>("status", "must be pending, processing, completed, failed or cancelled")?,
         job_type: query.get("type").map(str::to_owned),
+        error: None,
         subject: shop.map(|shop| erasure::subject(&state.app.hasher, &shop)),
         before: page.after,
         limit: page.fetch(),

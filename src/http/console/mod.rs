@@ -5,9 +5,14 @@
 //! ([`session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
 //! by [`commit`], together with its row of the audit log.
 
+mod activity;
 pub(in crate::http) mod assets;
+mod chart;
 mod enter;
+mod findings;
 mod form;
+mod health;
+mod jobs;
 mod layout;
 mod multipart;
 mod number;
@@ -16,9 +21,12 @@ mod orders;
 mod overview;
 mod paging;
 mod prices;
+mod privacy;
 mod products;
 pub(in crate::http) mod session;
 mod shops;
+mod webhooks;
+mod words;
 mod writes;
 
 use super::admin;
@@ -41,7 +49,19 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] = &[overview::ROUTES, prices::ROUTES, options::ROUTES, products::ROUTES, orders::ROUTES, shops::ROUTES];
+const PAGES: &[&[Page]] = &[
+    overview::ROUTES,
+    jobs::ROUTES,
+    privacy::ROUTES,
+    webhooks::ROUTES,
+    activity::ROUTES,
+    health::ROUTES,
+    shops::ROUTES,
+    prices::ROUTES,
+    options::ROUTES,
+    products::ROUTES,
+    orders::ROUTES,
+];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";

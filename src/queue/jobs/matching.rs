@@ -28,6 +28,17 @@ pub fn list_matching(connection: &Connection, selection: &Selection, most: usize
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
+/// How many jobs have a status; those beyond `most` are not counted.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_up_to(connection: &Connection, status: Status, most: u64) -> db::Result<u64> {
+    let selection = Selection { status, job_type: None, error: None };
+    let sql = format!("SELECT count(*) FROM (SELECT 1 {} LIMIT :most)", from(&selection));
+    let params = named_params! { ":type": Option::<String>::None, ":error": Option::<String>::None, ":most": most };
+    Ok(connection.prepare_cached(&sql)?.query_row(params, |row| row.get(0))?)
+}
+
 /// The index of each status, and its condition word by word: a partial index is used only where its condition is found so.
 fn from(selection: &Selection) -> String {
     let (index, status) = match selection.status {
