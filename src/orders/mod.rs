@@ -7,6 +7,7 @@ pub mod idempotency;
 pub mod place;
 mod recent_orders;
 pub mod records;
+pub mod search;
 mod shopper;
 pub mod snapshot;
 
