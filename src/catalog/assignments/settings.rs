@@ -1,6 +1,6 @@
 //! What a product's line at Shopify is to have. Kept by product, whatever matrix prices it.
 
-use super::write::Title;
+use super::title::Title;
 use crate::catalog::stores::{self, Scope};
 use crate::db::{self, Tx};
 use crate::domain::ids::{ProductId, StoreId, VariantId};

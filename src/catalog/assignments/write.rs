@@ -1,5 +1,6 @@
 //! Changing what is assigned to a product.
 
+use super::title::Title;
 use crate::catalog::stores::{self, Scope};
 use crate::catalog::{matrices, options};
 use crate::db::{self, Constraint, Millis, Tx};
@@ -9,37 +10,6 @@ use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::json;
-use std::fmt;
-use std::str::FromStr;
-
-/// Characters of a product's title: what Shopify allows.
-const TITLE_MAX: usize = 255;
-
-/// A product's title, copied when a matrix is assigned: trimmed, 1 to 255 characters, none of them a control character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Title(String);
-
-/// The text is no title.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must have 1 to {TITLE_MAX} characters and no control characters")]
-pub struct NotATitle;
-
-impl FromStr for Title {
-    type Err = NotATitle;
-
-    fn from_str(text: &str) -> std::result::Result<Self, NotATitle> {
-        let text = text.trim();
-        let length = text.chars().count();
-        let fits = (1..=TITLE_MAX).contains(&length) && !text.chars().any(char::is_control);
-        if fits { Ok(Self(text.to_owned())) } else { Err(NotATitle) }
-    }
-}
-
-impl fmt::Display for Title {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Has a product priced by a matrix of the same store; taking it from another matrix must be `confirmed`. Its options stay.
 ///
@@ -99,7 +69,7 @@ pub fn set_matrix(
         ":store_id": scope.store,
         ":product_id": product,
         ":matrix_id": matrix,
-        ":title": title.0,
+        ":title": title.as_str(),
         ":now": Millis(now),
     });
     match written.map_err(db::Error::from) {
