@@ -16,7 +16,7 @@ fn limited(server: &Server) -> (Arc<App>, Router) {
     let mut options = Options::new(server.fixture.database());
     options.clock = server.fixture.clock.clone();
     options.open_order_limit = OpenOrderLimit::new(5);
-    options.alerts.url = Some(quotegrid::config::Secret::new("http://127.0.0.1:9/hook"));
+    options.alerts.url = Some(quotegrid::secret::Secret::new("http://127.0.0.1:9/hook"));
     let app = Arc::new(App::open(options).expect("the same database"));
     let state = AppState::new(app.clone(), Secrets::new(["hush"])).with_rate_limit(0);
     (app, Router::new(Arc::new(state)))
