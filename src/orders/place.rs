@@ -376,7 +376,7 @@ enum Written {
 impl NewOrder {
     /// The same order at the prices of now.
     fn priced_again(mut self: Box<Self>, orders: &Orders) -> Result<Box<Self>> {
-        self.pricings = orders.pricing.load_all(&orders.db, &self.authenticated, &self.order_request.products())?;
+        self.pricings = orders.pricing.reload_all(&orders.db, &self.authenticated, &self.order_request.products())?;
         self.quotes = self.order_request.quotes(&self.pricings)?;
         Ok(self)
     }

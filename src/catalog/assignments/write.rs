@@ -1,5 +1,7 @@
 //! Changing what is assigned to a product.
 
+use super::products::{self, Product};
+use super::settings::{self, SettingsEdit};
 use super::title::Title;
 use crate::catalog::stores::{self, Scope};
 use crate::catalog::{matrices, options};
@@ -73,7 +75,7 @@ pub fn set_matrix(
         ":now": Millis(now),
     });
     match written.map_err(db::Error::from) {
-        Ok(_one) => super::settings::clear_title(tx, scope.store, product),
+        Ok(_one) => settings::clear_title(tx, scope.store, product),
         // The key of both columns: the matrix of another store is as unknown as one that never was.
         Err(error) if error.constraint() == Some(Constraint::ForeignKey) => {
             Err(Error::not_found(format!("price matrix {matrix}")))
@@ -159,6 +161,26 @@ pub fn remove_group(
         0 => Err(Error::not_found(format!("option group {group} of product {product}"))),
         _one => Ok(()),
     }
+}
+
+/// Changes what a product's line at Shopify is to have: the last edit wins. Orders that are there keep what they were made with.
+/// Returns the product as it is then, also where nothing is left to be known of it.
+///
+/// # Errors
+/// `NotFound` when nothing is assigned to the product and nothing was said of it; `Conflict` when the store takes no change; and when
+/// the database fails.
+pub fn edit_settings(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    scope: Scope,
+    product: &ProductId,
+    edit: SettingsEdit,
+) -> Result<Product> {
+    let known = products::find_product(tx, scope.store, product)?;
+    let known = known.ok_or_else(|| Error::not_found(format!("product {product}")))?;
+    stores::begin_change(tx, now, scope)?;
+    settings::write(tx, scope.store, product, &known.settings.edited(edit))?;
+    Ok(products::load_product(tx, scope.store, product.clone())?)
 }
 
 /// Takes up to `limit` products from a matrix; returns how many.

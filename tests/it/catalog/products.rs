@@ -24,6 +24,7 @@ fn a_product_changes_its_matrix_only_when_that_is_confirmed_and_keeps_its_option
             "productId": "gid://shopify/Product/1001", "title": "New title",
             "matrix": { "id": second, "name": "second" }, "assignedAt": "2026-01-01T00:00:00.000Z",
             "optionGroups": [{ "id": group, "name": "g" }],
+            "sku": null, "variantId": null, "requiresShipping": true, "taxable": true, "weight": null,
         })
     );
     // The same again is no conflict.
@@ -53,7 +54,7 @@ fn a_product_has_three_spellings_and_anything_else_is_none() {
     }
     assert_eq!(shop.json("GET", "/products/404", None, None).0, 404);
     for (method, path, allowed) in [
-        ("PUT", "/products/1001", "GET, HEAD"),
+        ("PUT", "/products/1001", "GET, HEAD, PATCH"),
         ("GET", "/products/gid://shopify/Product/1001/matrix", "DELETE, PUT"),
         ("POST", "/products/1001/option-groups/1", "DELETE, PUT"),
     ] {
@@ -204,7 +205,9 @@ fn what_a_products_line_is_to_have_is_set_shown_and_taken_back() {
         (&json!("G-1"), Some(1))
     );
     let none = json!({"title": null, "sku": null, "variantId": null, "requiresShipping": null, "taxable": null, "weight": null});
-    assert_eq!(patch(&none).0, 404);
+    let (status, answer) = patch(&none);
+    assert_eq!((status, &answer["sku"], &answer["requiresShipping"]), (200, &Value::Null, &json!(true)));
+    assert_eq!((patch(&none).0, shop.json("GET", "/products/1", None, None).0), (404, 404));
     assert_eq!(fixture.count("product_settings"), 0);
     assert_eq!(shop.json("PATCH", "/products/2", None, Some(&json!({"sku": "x"}))).0, 404);
     let other = Shop::install(&fixture, "others");

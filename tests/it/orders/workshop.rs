@@ -78,7 +78,7 @@ fn each_item_is_a_row_with_everything_that_is_needed_to_make_it() {
         server.fixture.admin("PATCH", &format!("/admin/api/stores/{SHOP}/products/{PRODUCT}"), Some(&edit)).status,
         200
     );
-    server.fixture.advance(Duration::from_secs(1));
+    server.fixture.advance(Duration::from_secs(10));
     assert_eq!(order(&server, &example.shop.key.key, &example_order(&example)).status, 201);
     server.write(|tx| {
         Ok(tx.execute("UPDATE draft_order_records SET status = 'ordered', order_name = '#1001' WHERE number = 2", ())?)
@@ -181,7 +181,7 @@ fn each_item_is_a_row_with_everything_that_is_needed_to_make_it() {
         ],
         [
             "#D3",
-            "2026-01-01T01:00:01.000Z",
+            "2026-01-01T01:00:10.000Z",
             "open",
             "",
             "1",
