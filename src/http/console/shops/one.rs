@@ -143,7 +143,7 @@ fn change_of(form: &Form) -> Result<(Change, bool)> {
     }
     match (currency, unit) {
         (Ok(currency), Ok(unit)) => {
-            Ok((Change { currency: Some(currency), unit: Some(unit), convert: true }, form.has("confirmed")))
+            Ok((Change { currency: Some(currency), unit: Some(unit), convert: true, ..Change::default() }, form.has("confirmed")))
         }
         _ => Err(error),
     }
