@@ -163,6 +163,8 @@ impl HandoverRun<'_> {
             self.record_why(&failure)?;
             return self.put_off(failure);
         }
+        let parts = self.parts.clone();
+        let Some(call) = parts.uncertain.call(id) else { return Err(JobError::Snooze(PERMIT_DELAY)) };
         let (now, seen) = (self.context.now(), self.state.attempted_at);
         let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, seen)?));
         if let Err(error) = noted {
@@ -172,13 +174,19 @@ impl HandoverRun<'_> {
         fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
         let answer = self.sessions.ask(&self.state.shop, &body, begun);
+        // What was made was made by now: from here on it is late, if it is not found.
+        self.parts.uncertain.begin(id, self.sessions.uptime());
+        drop(call);
         let answer = answer.and_then(|reply| {
             admin::read_created(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
         });
         fail_point!("handover::answered");
         match answer {
             Ok(draft) => self.close(draft, |figures| &figures.sent),
-            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Err(ShopifyError::Uncertain { why, after }) => {
+                let ended = self.context.now();
+                self.uncertain(&why, after, Some(ended))
+            }
             Err(failure) => {
                 let error = failure.to_string();
                 let keep = !matches!(failure, ShopifyError::Throttled { .. });
@@ -196,6 +204,11 @@ impl HandoverRun<'_> {
     /// once where none is known to have been asked for.
     fn look_up(self, attempted_at: Option<DateTime<Utc>>) -> Result<Finish, JobError> {
         let (id, store, now) = (self.id, self.state.store, self.context.now());
+        // Before anything else is looked at: what ends later has begun the settling time anew.
+        if self.parts.uncertain.is_called(id) {
+            // By a run that has lost the job meanwhile, and whose call is still under way: what comes of it is to be seen.
+            return Err(JobError::Snooze(PERMIT_DELAY));
+        }
         let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
             self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, attempted_at)?))?;
@@ -224,7 +237,7 @@ impl HandoverRun<'_> {
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
             }
-            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after, None),
             Err(failure) => {
                 self.record_why(&failure)?;
                 // Whatever is wrong with the look, the draft may be there: it is never the end.
@@ -274,8 +287,13 @@ impl HandoverRun<'_> {
         }
     }
 
-    /// The note stays, and the next run looks the draft up.
-    fn uncertain(self, why: &str, after: Option<Duration>) -> Result<Finish, JobError> {
+    /// The note stays, and the next run looks the draft up: for the settling time from `call_ended` on, if it was a call for it.
+    fn uncertain(
+        self,
+        why: &str,
+        after: Option<Duration>,
+        call_ended: Option<DateTime<Utc>>,
+    ) -> Result<Finish, JobError> {
         let (id, store) = (self.id, self.state.store);
         count(&self.parts.figures.uncertain);
         self.sessions.note(&self.state.shop, Some(why));
@@ -283,7 +301,7 @@ impl HandoverRun<'_> {
             self.sessions.pause(&self.state.shop, after);
         }
         let error = why.to_owned();
-        self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&error))?))?;
+        self.context.write(move |tx| Ok(rows::note_uncertain(tx, call_ended, store, id, &error)?))?;
         Err(JobError::Retry(why.to_owned()))
     }
 

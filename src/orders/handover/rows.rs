@@ -86,6 +86,24 @@ pub(super) fn note_failure(
     Ok(())
 }
 
+/// Notes why nobody knows whether an order is at Shopify; `call_ended`: a call for its draft has, without a clear answer. Until then it
+/// may have been made, so every process counts the settling time from there. Orders that are gone or being erased are left alone.
+pub(super) fn note_uncertain(
+    tx: &Tx<'_>,
+    call_ended: Option<DateTime<Utc>>,
+    store: StoreId,
+    order: DraftOrderId,
+    error: &str,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE draft_order_records SET handover_attempted_at = coalesce(:ended, handover_attempted_at), handover_error = :error
+         WHERE id = :id AND store_id = :store_id AND status = 'open' AND EXISTS (
+             SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
+    )?;
+    statement.execute(named_params! { ":ended": call_ended.map(Millis), ":error": error, ":id": order, ":store_id": store })?;
+    Ok(())
+}
+
 /// Writes down that an order is at Shopify, with what it has otherwise there, and since when the address of its checkout is asked
 /// for, where it has none. `false`: it is gone or being erased, and nothing was written.
 pub(super) fn mark_sent(

@@ -10,17 +10,30 @@ use std::time::Duration;
 /// How far behind one another the jobs of one subject stand: where others wait too, it has about ten of them run a second.
 const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
-/// When the next waiting job is due; a past instant means now.
+/// When the next waiting job is due; a past instant means now. A job that goes ahead of its time has not waited since before it came.
 ///
 /// # Errors
 /// When the database fails.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut first = None;
     for external in Share::All.kinds() {
-        let by_time = first_by_time(connection, *external, true)?;
+        let by_time = first_by_time(connection, *external, true)?.map(|due| due.since());
         first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
     }
     Ok(first)
+}
+
+/// When a job may be had, and when that was reckoned, unless it was given.
+struct Due {
+    at: DateTime<Utc>,
+    from: Option<DateTime<Utc>>,
+}
+
+impl Due {
+    /// Since when it has really been due: one that goes ahead is dated back, to before it came.
+    fn since(&self) -> DateTime<Utc> {
+        self.from.map_or(self.at, |from| from.max(self.at))
+    }
 }
 
 /// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
@@ -43,6 +56,7 @@ fn first_of(
         let by_time = first_by_time(connection, *external, poison_candidates)?;
         // What has a turn was due when it came, whatever has become of the clock since.
         let by_turn = first_by_turn(connection, *external)?.map(|at| at.min(DateTime::UNIX_EPOCH));
+        let by_time = by_time.map(|due| due.at);
         first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *external))).min();
     }
     Ok(first)
@@ -53,14 +67,18 @@ fn first_by_time(
     connection: &Connection,
     external: bool,
     poison_candidates: bool,
-) -> db::Result<Option<DateTime<Utc>>> {
+) -> db::Result<Option<Due>> {
     let mut statement = connection.prepare_cached(
-        "SELECT scheduled_at FROM job_queue
+        "SELECT scheduled_at, scheduled_from FROM job_queue
          WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT 1",
     )?;
     let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
-    Ok(statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+    let due = statement.query_row(params, |row| {
+        let from: Option<Millis> = row.get("scheduled_from")?;
+        Ok(Due { at: row.get::<_, Millis>("scheduled_at")?.0, from: from.map(|from| from.0) })
+    });
+    Ok(due.optional()?)
 }
 
 /// Since when the first of those that have a turn has been due.
