@@ -73,9 +73,55 @@ impl fmt::Display for Name {
     }
 }
 
+/// What a shopper calls an item of an order: trimmed, 1 to 60 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+/// The most characters of a [`Label`].
+pub const LABEL_MAX: usize = 60;
+
+/// The text is no label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have at most {LABEL_MAX} characters and no control characters")]
+pub struct NotALabel;
+
+impl Label {
+    /// Reads a label; nothing but blanks is none.
+    ///
+    /// # Errors
+    /// [`NotALabel`] when it is too long or contains control characters.
+    pub fn read(text: &str) -> Result<Option<Self>, NotALabel> {
+        let text = text.trim();
+        if text.chars().count() > LABEL_MAX || text.chars().any(char::is_control) {
+            return Err(NotALabel);
+        }
+        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+    }
+
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_trimmed_and_bounded_and_blanks_are_none() {
+        let read = |text: &str| Label::read(text).map(|label| label.map(String::from));
+        assert_eq!(read(" Kitchen, left "), Ok(Some("Kitchen, left".to_owned())));
+        assert_eq!((read(""), read("  ")), (Ok(None), Ok(None)));
+        assert_eq!(read(&"ä".repeat(60)).map(|label| label.map(|label| label.chars().count())), Ok(Some(60)));
+        assert_eq!((read(&"ä".repeat(61)), read("a\nb"), read("a\0b")), (Err(NotALabel), Err(NotALabel), Err(NotALabel)));
+    }
 
     #[test]
     fn names_are_trimmed_and_bounded() {

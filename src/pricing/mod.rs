@@ -21,7 +21,7 @@ use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
 use rusqlite::Connection;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -85,6 +85,10 @@ pub struct ProductPricing {
     /// What may be added, in the order of display.
     pub groups: Vec<OptionGroup>,
 }
+
+/// What the prices of several products of a store depend on, all as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct ProductPricings(HashMap<ProductId, Arc<ProductPricing>>);
 
 /// The matrix of a product, and what the product is called.
 #[derive(Debug, Clone)]
@@ -153,6 +157,44 @@ impl Pricing {
         Ok(pricing)
     }
 
+    /// What the prices of these products depend on, as of now and all of one moment.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn load_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let store = authenticated.key.store;
+        let known = |product: &ProductId, version: i64| {
+            let name = (store, product.clone());
+            lock(&self.products).get(&name).filter(|pricing| pricing.catalog_version == version)
+        };
+        let version = authenticated.key.catalog_version;
+        let kept = products.iter().map(|product| Some(((*product).clone(), known(product, version)?)));
+        if let Some(kept) = kept.collect::<Option<HashMap<_, _>>>() {
+            return Ok(ProductPricings(kept));
+        }
+        let pricings = db.read(|connection| -> Result<_> {
+            let key = authenticated.live_key(connection)?;
+            let pricing = |product: &ProductId| -> Result<_> {
+                match known(product, key.catalog_version) {
+                Some(pricing) => Ok(pricing),
+                None => Ok(Arc::new(read_as(connection, &key, product)?)),
+            }};
+            products.iter().map(|product| Ok(((*product).clone(), pricing(product)?))).collect::<Result<HashMap<_, _>>>()
+        })?;
+        let mut cache = lock(&self.products);
+        for (product, pricing) in &pricings {
+            let bytes = ENTRY_BYTES + product.as_str().len() + pricing.bytes();
+            cache.insert((store, product.clone()), pricing.clone(), bytes);
+        }
+        drop(cache);
+        Ok(ProductPricings(pricings))
+    }
+
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
     /// memory too, even if nobody asks for it again.
     ///
@@ -203,29 +245,41 @@ impl Pricing {
 }
 
 impl AuthenticatedKey {
-    /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
-    /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
+    /// The key as the transaction of `connection` has it: one look by an index. Whoever writes down a price in that transaction at
+    /// this key's `catalog_version` writes no old one.
     ///
     /// # Errors
     /// `Unauthorized` when the key has ended, and when the database fails.
-    pub fn revalidate(
-        &self,
-        connection: &Connection,
-        product: &ProductId,
-        known: Arc<ProductPricing>,
-    ) -> Result<Arc<ProductPricing>> {
-        let key = self.live_key(connection)?;
-        if key.catalog_version == known.catalog_version {
-            return Ok(known);
-        }
-        Ok(Arc::new(read_as(connection, &key, product)?))
-    }
-
-    fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
+    pub fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
         let key = keys::find_live(connection, self.digest)?;
         key.ok_or_else(|| {
             Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
         })
+    }
+}
+
+impl ProductPricings {
+    /// Reads them all in the snapshot of `connection`, in which `key` was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn read(connection: &Connection, key: &LiveKey, products: &[&ProductId]) -> Result<Self> {
+        let read = |product: &&ProductId| Ok(((*product).clone(), Arc::new(read_as(connection, key, product)?)));
+        products.iter().map(read).collect::<Result<_>>().map(Self)
+    }
+
+    /// Whether they are what the store's catalog says where `key` was found.
+    pub fn are_of(&self, key: &LiveKey) -> bool {
+        self.0.values().all(|pricing| pricing.catalog_version == key.catalog_version)
+    }
+
+    /// What the price of this product depends on.
+    ///
+    /// # Errors
+    /// When it is none of those that were read.
+    pub fn of(&self, product: &ProductId) -> Result<&ProductPricing> {
+        let found = self.0.get(product).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::new(Kind::Internal, format!("the prices of {product} were not read")))
     }
 }
 
