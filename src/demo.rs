@@ -229,12 +229,8 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
             taxable: true,
             weight_grams: None,
         };
-        let record = NewRecord {
-            unit: demo.unit(),
-            currency: demo.currency(),
-            total_price: line.total_price,
-            lines: &[line],
-        };
+        let record =
+            NewRecord { unit: demo.unit(), currency: demo.currency(), total_price: line.total_price, lines: &[line] };
         let id = DraftOrderId::new(now, entropy.array());
         records::insert(tx, now, id, &PageToken::new(now, entropy), scope.store, &record)?;
     }

@@ -1,20 +1,21 @@
 //! `quotegrid orders`: what shoppers have ordered, and what each price came from.
 
-use super::matrices::scope_of;
+use super::matrices::store_of;
 use super::output::{Output, table};
 use super::{Failure, open};
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
-use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
+use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::housekeeping::Stop;
-use crate::domain::length::Unit;
 use crate::orders::lines::Line;
 use crate::orders::records::{self, Record};
 use crate::views::instant;
 use crate::views::orders as views;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
+use rusqlite::Connection;
 use serde_json::json;
 use std::str::FromStr;
 
@@ -52,6 +53,11 @@ enum Command {
         /// Only say how many there are
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Call an order off: its draft order at Shopify is deleted too. One that was paid for is cancelled and refunded at Shopify
+    Cancel {
+        /// Its number, such as D12 or 12, or its id
+        order: Name,
     },
     /// Show an order, what its price came from, and the address of its page
     Show {
@@ -92,7 +98,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let store = app.db.read(|connection| scope_of(connection, shop.as_ref()))?.store;
+    let store = app.db.read(|connection| store_of(connection, shop.as_ref()))?;
+    let (store, shop) = (store.id, store.shop);
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -112,18 +119,30 @@ pub(super) fn run(
                 format!("{count} orders {verb}")
             })?;
         }
-        Command::Show { order } => {
-            let record = app.db.read(|connection| -> Result<_> {
-                match order {
-                    Name::Id(id) => records::load(connection, store, id),
-                    Name::Number(number) => records::find_by_number(connection, store, number)?
-                        .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
-                }
+        Command::Cancel { order } => {
+            let id = app.db.read(|connection| find(connection, store, order))?.id;
+            let record = app.cancel_order(&shop, id)?;
+            output.print(&views::draft_order_with_page(&record, &public_url), || {
+                format!(
+                    "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",
+                    record.name()
+                )
             })?;
+        }
+        Command::Show { order } => {
+            let record = app.db.read(|connection| find(connection, store, order))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
         }
     }
     Ok(())
+}
+
+fn find(connection: &Connection, store: StoreId, order: Name) -> Result<Record> {
+    match order {
+        Name::Id(id) => records::load(connection, store, id),
+        Name::Number(number) => records::find_by_number(connection, store, number)?
+            .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
+    }
 }
 
 fn public_url_of(given: Option<&str>) -> std::result::Result<String, ConfigError> {

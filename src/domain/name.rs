@@ -120,7 +120,10 @@ mod tests {
         assert_eq!(read(" Kitchen, left "), Ok(Some("Kitchen, left".to_owned())));
         assert_eq!((read(""), read("  ")), (Ok(None), Ok(None)));
         assert_eq!(read(&"ä".repeat(60)).map(|label| label.map(|label| label.chars().count())), Ok(Some(60)));
-        assert_eq!((read(&"ä".repeat(61)), read("a\nb"), read("a\0b")), (Err(NotALabel), Err(NotALabel), Err(NotALabel)));
+        assert_eq!(
+            (read(&"ä".repeat(61)), read("a\nb"), read("a\0b")),
+            (Err(NotALabel), Err(NotALabel), Err(NotALabel))
+        );
     }
 
     #[test]

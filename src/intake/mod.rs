@@ -18,6 +18,7 @@ use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
+use crate::orders::handover::{self, Handover, Report, Reported};
 use crate::queue::{NewJob, Queue, find as find_job};
 use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
@@ -57,6 +58,7 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     queue: Queue,
+    handover: Handover,
     hasher: KeyedHasher,
     figures: Arc<IntakeCounters>,
 }
@@ -69,6 +71,7 @@ impl Intake {
             clock: app.clock.clone(),
             entropy: app.entropy.clone(),
             queue: app.queue.clone(),
+            handover: app.handover.clone(),
             hasher: app.hasher.clone(),
             figures: Arc::default(),
         }
@@ -92,9 +95,9 @@ impl Intake {
         let delivery =
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
-        let (queue, figures) = (self.queue.clone(), self.figures.clone());
+        let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
         self.db.without_savepoint().write_then(
-            move |tx| delivery.write(tx, &queue, subject),
+            move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {
                 let outcome = match outcome {
                     Ok(outcome) => Ok(outcome),
@@ -104,7 +107,8 @@ impl Intake {
                 match outcome {
                     Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
                     Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
-                    Ok(IntakeOutcome::Ignored) | Err(_) => 0,
+                    Ok(IntakeOutcome::Ignored) => figures.ignored.fetch_add(1, Ordering::Relaxed),
+                    Err(_) => 0,
                 };
                 answer(outcome);
             },
@@ -141,6 +145,7 @@ impl std::fmt::Debug for Intake {
 enum Action {
     Request { kind: RequestKind, job_type: &'static str, payload: Value },
     Uninstall,
+    DraftOrder { draft_id: String, report: Report },
 }
 
 impl Action {
@@ -161,6 +166,14 @@ impl Action {
             ),
             WebhookEvent::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, known_members([])),
             WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
+            WebhookEvent::DraftOrderUpdated { draft_id, is_completed, completed_at } => {
+                let completed = Report::Completed { order_name: None, at: *completed_at };
+                let report = if *is_completed { completed } else { Report::Standing };
+                return Some(Self::DraftOrder { draft_id: draft_id.clone(), report });
+            }
+            WebhookEvent::DraftOrderDeleted { draft_id } => {
+                return Some(Self::DraftOrder { draft_id: draft_id.clone(), report: Report::Deleted });
+            }
             WebhookEvent::Unknown => return None,
         };
         Some(Self::Request { kind, job_type, payload })
@@ -197,7 +210,16 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
     /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
-    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
+    fn write(
+        self,
+        tx: &Tx<'_>,
+        queue: &Queue,
+        handover: &Handover,
+        subject: String,
+    ) -> Result<IntakeOutcome, NotRecorded> {
+        if let Action::DraftOrder { draft_id, report } = &self.action {
+            return Ok(self.write_report(tx, queue, handover, draft_id, report)?);
+        }
         let Self {
             webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
             key,
@@ -247,11 +269,40 @@ impl PendingDelivery {
                 uninstall(tx, &shop, triggered_at, now)?;
                 None
             }
+            Action::DraftOrder { .. } => None,
         };
         let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
         deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
         Ok(IntakeOutcome::Accepted(job))
+    }
+}
+
+impl PendingDelivery {
+    /// Writes down what has become of a draft order. No delivery is noted: a report that comes twice changes nothing the second time,
+    /// and most are about drafts that others have made.
+    fn write_report(
+        &self,
+        tx: &Tx<'_>,
+        queue: &Queue,
+        handover: &Handover,
+        draft_id: &str,
+        report: &Report,
+    ) -> Result<IntakeOutcome, Error> {
+        let (now, shop) = (self.now, &self.webhook.shop);
+        match handover::report(tx, now, shop, draft_id, report)? {
+            Reported::Changed => {
+                if matches!(report, Report::Completed { .. }) {
+                    // The name of the order is not in the webhook.
+                    handover.enqueue_looks(tx, now, queue, shop)?;
+                }
+                let topic = self.webhook.topic.clone();
+                tx.after_commit(move || log_accepted(&topic, None));
+                Ok(IntakeOutcome::Accepted(None))
+            }
+            Reported::Known => Ok(IntakeOutcome::Duplicate(None)),
+            Reported::NotOurs => Ok(IntakeOutcome::Ignored),
+        }
     }
 }
 

@@ -6,8 +6,8 @@
 
 use super::handover::Handover;
 use super::idempotency::{self, IdempotencyKey, OriginalOrder};
-use super::recent_orders::{Fingerprint, RecentOrders};
 use super::lines::Line;
+use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
 use super::snapshot::SelectedOption;
 use crate::clock::Clock;
@@ -397,8 +397,18 @@ impl NewOrder {
             self.quotes = self.order_request.quotes(&self.pricings)?;
         }
         let total_price = total(&self.quotes)?;
-        let Self { authenticated, client, order_request, pricings, quotes, repeat_key, id, token, handing_over, now: _ } =
-            *self;
+        let Self {
+            authenticated,
+            client,
+            order_request,
+            pricings,
+            quotes,
+            repeat_key,
+            id,
+            token,
+            handing_over,
+            now: _,
+        } = *self;
         let lines = order_request.items.into_iter().zip(&quotes).map(|(item, quote)| {
             let offer = pricings.of(&item.product)?.offer()?;
             Ok(line(item, offer, quote))

@@ -181,10 +181,14 @@ impl Pricing {
             let key = authenticated.live_key(connection)?;
             let pricing = |product: &ProductId| -> Result<_> {
                 match known(product, key.catalog_version) {
-                Some(pricing) => Ok(pricing),
-                None => Ok(Arc::new(read_as(connection, &key, product)?)),
-            }};
-            products.iter().map(|product| Ok(((*product).clone(), pricing(product)?))).collect::<Result<HashMap<_, _>>>()
+                    Some(pricing) => Ok(pricing),
+                    None => Ok(Arc::new(read_as(connection, &key, product)?)),
+                }
+            };
+            products
+                .iter()
+                .map(|product| Ok(((*product).clone(), pricing(product)?)))
+                .collect::<Result<HashMap<_, _>>>()
         })?;
         let mut cache = lock(&self.products);
         for (product, pricing) in &pricings {

@@ -16,7 +16,7 @@ pub fn sample_body(topic: &Topic, shop: &ShopDomain) -> Option<String> {
         Topic::CustomersRedact => include_str!("../../data/webhooks/customers_redact.json"),
         Topic::ShopRedact => include_str!("../../data/webhooks/shop_redact.json"),
         Topic::AppUninstalled => include_str!("../../data/webhooks/app_uninstalled.json"),
-        Topic::Unknown(_) => return None,
+        Topic::DraftOrdersUpdate | Topic::DraftOrdersDelete | Topic::Unknown(_) => return None,
     };
     Some(sample.replace(SAMPLE_SHOP, shop.as_str()))
 }

@@ -4,10 +4,11 @@
 /// The version of Shopify's API whose shapes are read and played here.
 pub const API_VERSION: &str = "2026-10";
 
-/// The block of `shopify.app.toml` that sends all four topics to `url`.
+/// The block of `shopify.app.toml` that sends all topics to `url`.
 pub fn toml_block(url: &str) -> String {
     // One subscription for the compliance topics: the Shopify CLI refuses a topic that is there twice. Of an uninstallation only what
-    // is read is asked for; updated_at besides, for Shopify drops a delivery whose fields are all the same as the last one's.
+    // is read is asked for, and of a draft order nothing of its customer; updated_at besides, for Shopify drops a delivery whose fields
+    // are all the same as the last one's.
     format!(
         r#"[webhooks]
 api_version = "{API_VERSION}"
@@ -20,6 +21,11 @@ api_version = "{API_VERSION}"
   topics = ["app/uninstalled"]
   uri = "{url}"
   include_fields = ["id", "myshopify_domain", "updated_at"]
+
+  [[webhooks.subscriptions]]
+  topics = ["draft_orders/update", "draft_orders/delete"]
+  uri = "{url}"
+  include_fields = ["id", "status", "order_id", "name", "completed_at", "updated_at"]
 "#
     )
 }
@@ -30,7 +36,7 @@ pub fn steps(url: &str) -> Vec<String> {
         "Put the block into your app's shopify.app.toml, in place of its [webhooks] section, and remove a [webhooks.privacy_compliance] section: both together are refused.".to_owned(),
         "Run `shopify app deploy` in the app's directory and release the version.".to_owned(),
         format!(
-            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks and for app/uninstalled, and release it."
+            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks, for app/uninstalled, draft_orders/update and draft_orders/delete, and release it."
         ),
         "Copy the app's client secret from its settings to QUOTEGRID_SHOPIFY_API_SECRET_FILE. Webhooks made by hand in a store's admin under Settings > Notifications are signed with another key and are refused.".to_owned(),
         format!("Check from outside that {url} answers 401 to an unsigned request: curl -si -X POST {url}"),
@@ -46,9 +52,10 @@ mod tests {
     #[test]
     fn every_known_topic_is_subscribed_once_at_the_address() {
         let block = toml_block("https://quotes.example.com/webhooks");
-        for topic in Topic::KNOWN {
+        for topic in Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS) {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
-        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 2);
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 3);
+        assert!(!block.contains("customer\"") && !block.contains("email"), "nothing of a person is asked for: {block}");
     }
 }

@@ -18,7 +18,7 @@ pub(super) use secrets::keyed;
 pub use topic::Topic;
 
 use crate::domain::ids::ShopDomain;
-use body::{Body, named_under_unknown_topic};
+use body::{Body, draft_order, named_under_unknown_topic};
 use chrono::{DateTime, Utc};
 use headers::{Family, Field, Headers};
 
@@ -62,6 +62,20 @@ pub enum WebhookEvent {
     ShopRedact,
     /// The app was uninstalled from the shop.
     AppUninstalled,
+    /// A draft order was changed.
+    DraftOrderUpdated {
+        /// `gid://shopify/DraftOrder/…`.
+        draft_id: String,
+        /// Whether the shopper has ordered.
+        is_completed: bool,
+        /// When, where it says so.
+        completed_at: Option<DateTime<Utc>>,
+    },
+    /// A draft order was deleted.
+    DraftOrderDeleted {
+        /// `gid://shopify/DraftOrder/…`.
+        draft_id: String,
+    },
     /// Of a topic that means nothing here.
     Unknown,
 }
@@ -115,6 +129,8 @@ impl Webhook {
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
         let (named, event) = match &topic {
             Topic::Unknown(_) => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
+            // The shop is the header's alone: a draft of another shop is found under none.
+            topic @ (Topic::DraftOrdersUpdate | Topic::DraftOrdersDelete) => (None, draft_order(topic, body)?),
             known => Body::of(body)?.into_notice(known, body)?,
         };
         let shop = match (shop, named) {

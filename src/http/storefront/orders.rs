@@ -120,11 +120,8 @@ impl OrderBody {
         let mut faults = Faults::default();
         let key = faults.take(KEY_FIELD, idempotency_key(request));
         let is_list = body.contains_key(ITEMS_FIELD);
-        let items = if is_list {
-            items(&body, &mut faults)
-        } else {
-            item(&body, "", &mut faults).map(|only| vec![only])
-        };
+        let items =
+            if is_list { items(&body, &mut faults) } else { item(&body, "", &mut faults).map(|only| vec![only]) };
         match (key, items, faults.is_empty()) {
             (Some(key), Some(items), true) => Ok(Self { order_request: OrderRequest { items, is_list }, key }),
             _ => Err(faults.error()),

@@ -63,11 +63,7 @@ fn first_of(
 }
 
 /// When the first of those that come by their time is due. A look by the index for each kind: one condition on both would have to sort.
-fn first_by_time(
-    connection: &Connection,
-    external: bool,
-    poison_candidates: bool,
-) -> db::Result<Option<Due>> {
+fn first_by_time(connection: &Connection, external: bool, poison_candidates: bool) -> db::Result<Option<Due>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at, scheduled_from FROM job_queue
          WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)

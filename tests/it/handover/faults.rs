@@ -481,7 +481,10 @@ fn while_a_call_is_under_way_no_other_run_asks_for_the_same_draft_however_long_i
         shop.fixture.advance(Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(2));
     }
-    assert!(shop.fixture.query::<u64>("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'") > 0, "it was taken over");
+    assert!(
+        shop.fixture.query::<u64>("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'") > 0,
+        "it was taken over"
+    );
     assert_eq!(shop.fake.creates(), 1);
     // Once it has ended, what was made is found.
     shop.fake.state().index_lag_time = None;
