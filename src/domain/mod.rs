@@ -13,5 +13,6 @@ pub mod money;
 pub mod name;
 pub mod options;
 pub mod quote;
+pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -110,6 +110,35 @@ impl From<Label> for String {
     }
 }
 
+/// A stock keeping unit, by which a merchant's other systems know a thing: trimmed, 1 to 255 characters, none of them a control
+/// character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sku(String);
+
+/// The most characters of a [`Sku`], as at Shopify.
+pub const SKU_MAX: usize = 255;
+
+/// The text is no stock keeping unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to {SKU_MAX} characters and no control characters")]
+pub struct NotASku;
+
+impl FromStr for Sku {
+    type Err = NotASku;
+
+    fn from_str(text: &str) -> Result<Self, NotASku> {
+        let text = text.trim();
+        let fits = (1..=SKU_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if fits { Ok(Self(text.to_owned())) } else { Err(NotASku) }
+    }
+}
+
+impl From<Sku> for String {
+    fn from(sku: Sku) -> Self {
+        sku.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

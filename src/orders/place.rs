@@ -13,7 +13,7 @@ use super::snapshot::SelectedOption;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ProductId, StoreId};
-use crate::domain::length::Length;
+use crate::domain::length::{Length, Unit};
 use crate::domain::money::Minor;
 use crate::domain::name::Label;
 use crate::domain::options::{RequiredGroups, Selection};
@@ -411,7 +411,7 @@ impl NewOrder {
         } = *self;
         let lines = order_request.items.into_iter().zip(&quotes).map(|(item, quote)| {
             let offer = pricings.of(&item.product)?.offer()?;
-            Ok(line(item, offer, quote))
+            Ok(line(item, offer, quote, key.unit))
         });
         let lines: Vec<Line> = lines.collect::<Result<_>>()?;
         let new = NewRecord { unit: key.unit, currency: key.currency, total_price, lines: &lines };
@@ -435,7 +435,8 @@ fn total(quotes: &[Quote]) -> Result<Minor> {
 }
 
 /// An item as it is written down.
-fn line(item: ItemRequest, offer: &Offer, quote: &Quote) -> Line {
+fn line(item: ItemRequest, offer: &Offer, quote: &Quote, unit: Unit) -> Line {
+    let settings = &offer.settings;
     Line {
         matrix: Some(offer.id),
         matrix_name: offer.name.to_string(),
@@ -451,10 +452,10 @@ fn line(item: ItemRequest, offer: &Offer, quote: &Quote) -> Line {
         unit_price: quote.unit_price,
         total_price: quote.total,
         selections: quote.modifiers.iter().map(SelectedOption::from).collect(),
-        sku: None,
-        variant_id: None,
-        requires_shipping: true,
-        taxable: true,
-        weight_grams: None,
+        sku: settings.sku.clone(),
+        variant_id: settings.variant_id.clone(),
+        requires_shipping: settings.is_shipped(),
+        taxable: settings.is_taxable(),
+        weight_grams: settings.weight.map(|weight| weight.of_piece(quote.width, quote.height, unit)),
     }
 }

@@ -7,6 +7,7 @@
 
 mod cache;
 
+use crate::catalog::assignments::ProductSettings;
 use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
@@ -93,8 +94,10 @@ pub struct ProductPricings(HashMap<ProductId, Arc<ProductPricing>>);
 /// The matrix of a product, and what the product is called.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// The product's title, as it was when the matrix was assigned.
+    /// The product's title: the one that was set for it, else as it was when the matrix was assigned.
     pub product_title: String,
+    /// What the product's line at Shopify is to have.
+    pub settings: ProductSettings,
     /// The matrix's id.
     pub id: MatrixId,
     /// Its name.
@@ -311,9 +314,10 @@ pub fn read_product_pricing(
 ) -> Result<ProductPricing> {
     let offer = match assignments::find_matrix(connection, scope.store, product)? {
         Some(assigned) => {
-            let (product_title, id) = (assigned.title, assigned.matrix);
+            let settings = assignments::find_settings(connection, scope.store, product)?.unwrap_or_default();
+            let (product_title, id) = (settings.title.clone().unwrap_or(assigned.title), assigned.matrix);
             let stored = matrices::find(connection, scope.store, id)?;
-            stored.map(|stored| Offer { product_title, id, name: stored.name, matrix: stored.matrix })
+            stored.map(|stored| Offer { product_title, settings, id, name: stored.name, matrix: stored.matrix })
         }
         None => None,
     };
@@ -399,9 +403,11 @@ impl ProductPricing {
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, id: _, name, matrix }| {
+        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, settings, id: _, name, matrix }| {
             let (width, height) = (matrix.widths().len(), matrix.heights().len());
-            product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
+            let ProductSettings { title, sku, variant_id, .. } = settings;
+            let texts = [title, sku, variant_id].into_iter().flatten().map(String::len).sum::<usize>();
+            texts + product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
         });
         let choices =
             |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();

@@ -1,4 +1,4 @@
-//! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
+//! `PATCH /admin/api/stores/{shop}`: unit, currency and discounts; and everything that is held about a shop, for a look.
 
 use super::conditional::store_of;
 use super::{run_on_own_thread, shop};
@@ -44,9 +44,11 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
+    let allow_discount_codes = fields.optional("allowDiscountCodes", body::flag);
+    let allow_automatic_discounts = fields.optional("allowAutomaticDiscounts", body::flag);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert }, confirmed))
+    Ok((Change { currency, unit, convert, allow_discount_codes, allow_automatic_discounts }, confirmed))
 }
 
 fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
