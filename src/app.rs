@@ -23,6 +23,7 @@ use crate::orders::handover::{
     self, CancelJob, DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER, DRAFT_ORDER_LOOKS, Handover, HandoverJob, LooksJob,
     RunningWaiters,
 };
+use crate::orders::open_limit::OpenOrderLimit;
 use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
@@ -65,6 +66,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -81,6 +84,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -128,6 +132,7 @@ pub struct App {
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -147,6 +152,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -176,7 +182,20 @@ impl App {
             .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -275,6 +294,7 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
@@ -304,7 +324,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.

@@ -31,6 +31,7 @@ pub mod queue;
 pub mod shopify;
 pub mod testing;
 pub mod views;
+pub mod workshop;
 
 /// The README's example, tried like those of the documentation.
 #[cfg(doctest)]

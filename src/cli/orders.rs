@@ -4,19 +4,21 @@ use super::matrices::store_of;
 use super::output::{Output, table};
 use super::{Failure, open};
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
-use crate::db::Schema;
+use crate::db::{Db, Schema};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::housekeeping::Stop;
 use crate::orders::lines::Line;
-use crate::orders::records::{self, Record};
-use crate::views::instant;
+use crate::orders::records::{self, Record, Selected, State};
 use crate::views::orders as views;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Args, Subcommand};
+use crate::views::{NotATime, Time, instant};
+use crate::workshop::{self, Format, WriteError};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
 use rusqlite::Connection;
 use serde_json::json;
+use std::io::BufWriter;
 use std::str::FromStr;
 
 #[derive(Debug, Args)]
@@ -59,6 +61,21 @@ enum Command {
         /// Its number, such as D12 or 12, or its id
         order: Name,
     },
+    /// Print what the workshop needs: a row for each item of a store's orders, the oldest first
+    Export {
+        /// Only orders made at this time or later: RFC 3339, or a day, such as 2026-11-01 (UTC)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<DateTime<Utc>>,
+        /// Only orders made before this time
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Option<DateTime<Utc>>,
+        /// Only orders of which this has become
+        #[arg(long, value_name = "open|sent|ordered|cancelled")]
+        state: Option<State>,
+        /// For spreadsheets, or for programs
+        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+        format: ExportFormat,
+    },
     /// Show an order, what its price came from, and the address of its page
     Show {
         /// Its number, such as D12 or 12, or its id
@@ -66,9 +83,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    Csv,
+    Json,
+}
+
 fn parse_time(text: &str) -> std::result::Result<DateTime<Utc>, String> {
-    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or_else(|| "must be a time such as 2026-11-01T08:00:00Z, or a day".to_owned())
+    text.parse().map(|Time(at)| at).map_err(|fault: NotATime| fault.to_string())
 }
 
 /// What people call an order by.
@@ -129,6 +151,13 @@ pub(super) fn run(
                 )
             })?;
         }
+        Command::Export { since, until, state, format } => {
+            let selected = Selected { since, until, state };
+            // For programs with --json too, as everywhere.
+            let is_json = format == ExportFormat::Json || output.is_json();
+            let format = if is_json { Format::Json } else { Format::Csv };
+            return export(&app.db, store, selected, &public_url, format);
+        }
         Command::Show { order } => {
             let record = app.db.read(|connection| find(connection, store, order))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
@@ -142,6 +171,23 @@ fn find(connection: &Connection, store: StoreId, order: Name) -> Result<Record> 
         Name::Id(id) => records::load(connection, store, id),
         Name::Number(number) => records::find_by_number(connection, store, number)?
             .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
+    }
+}
+
+fn export(
+    db: &Db,
+    store: StoreId,
+    selected: Selected,
+    public_url: &str,
+    format: Format,
+) -> std::result::Result<(), Failure> {
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    match workshop::write(db, store, selected, public_url, format, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(WriteError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(WriteError::Write(error)) => Err(error.into()),
     }
 }
 

@@ -5,6 +5,7 @@ pub mod deletion;
 pub mod handover;
 pub mod idempotency;
 pub mod lines;
+pub mod open_limit;
 pub mod place;
 mod recent_orders;
 pub mod records;

@@ -7,6 +7,7 @@
 use super::handover::Handover;
 use super::idempotency::{self, IdempotencyKey, OriginalOrder};
 use super::lines::Line;
+use super::open_limit::OpenOrderLimit;
 use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
 use super::snapshot::SelectedOption;
@@ -102,6 +103,7 @@ pub struct Orders {
     recent: Arc<RecentOrders>,
     queue: Queue,
     handover: Handover,
+    limit: OpenOrderLimit,
 }
 
 impl std::fmt::Debug for Orders {
@@ -183,7 +185,14 @@ impl Orders {
     ) -> Self {
         // Its secret is nobody's to repeat, not even a test's.
         let recent = Arc::new(RecentOrders::new(&OsEntropy));
-        Self { db, clock, entropy, hasher, pricing, recent, queue, handover }
+        let limit = OpenOrderLimit::default();
+        Self { db, clock, entropy, hasher, pricing, recent, queue, handover, limit }
+    }
+
+    /// The same, which takes no order of a store that holds too many of the last hour that nobody has paid.
+    #[must_use]
+    pub fn with_limit(self, limit: OpenOrderLimit) -> Self {
+        Self { limit, ..self }
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
@@ -277,6 +286,7 @@ impl Orders {
         let pricings = self.pricing.load_all(&self.db, &authenticated, &order_request.products())?;
         let quotes = order_request.quotes(&pricings)?;
         total(&quotes)?;
+        self.db.read(|connection| self.limit.admit(connection, now, store))?;
         admit()?;
         let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());

@@ -7,11 +7,30 @@ pub mod jobs;
 pub mod orders;
 pub mod stores;
 
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, Utc};
+use std::str::FromStr;
 
 /// An instant as every output shows it: RFC 3339, UTC, milliseconds.
 pub fn instant(at: DateTime<Utc>) -> String {
     at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// An instant as people write it: RFC 3339, or a day, which begins at midnight UTC.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Time(pub DateTime<Utc>);
+
+/// The text is no time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be a time such as 2026-11-01T08:00:00Z, or a day")]
+pub struct NotATime;
+
+impl FromStr for Time {
+    type Err = NotATime;
+
+    fn from_str(text: &str) -> Result<Self, NotATime> {
+        let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+        text.parse().ok().or_else(day).map(Self).ok_or(NotATime)
+    }
 }
 
 /// An instant that may be absent.
