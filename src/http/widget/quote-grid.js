@@ -22,7 +22,6 @@ const QUANTITY_MAX = 10000;
 // Units in millimetres, and the steps to which limits are rounded for people.
 const MILLIMETRES = { mm: 1, cm: 10, m: 1000, in: 25.4 };
 const ROUNDING = { mm: 1, cm: 0.1, m: 0.001, in: 0.125 };
-const FRACTIONS = { '¼': '1/4', '½': '1/2', '¾': '3/4', '⅛': '1/8', '⅜': '3/8', '⅝': '5/8', '⅞': '7/8' };
 
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
@@ -77,7 +76,8 @@ function make(name, attributes = {}, ...children) {
 function readNumber(text, unit) {
   let plain = text.trim().replace(/\s*(mm|cm|m|in|")$/i, '');
   if (unit === 'in') {
-    plain = plain.replace(/\s*([¼½¾⅛⅜⅝⅞])/, (_, sign) => ` ${FRACTIONS[sign]}`).trim();
+    // "⅜" stands for "3⁄8", with a slash of its own.
+    plain = plain.replace(/[¼-¾⅐-⅞]/, ' $&').normalize('NFKD').replace('⁄', '/').trim();
     const parts = plain.match(/^(?:(\d+)[\s-]+)?(\d{1,3})\s*\/\s*(\d{1,3})$/);
     if (parts && Number(parts[3]) > 0) {
       return Math.round((Number(parts[1] ?? 0) + Number(parts[2]) / Number(parts[3])) * 1000) / 1000;
@@ -225,9 +225,7 @@ class QuoteGrid extends HTMLElement {
   #words(failure) {
     const { status, code } = failure;
     if (status === 0) return this.#say('offline');
-    if (status === 429 || status === 503) return this.#say('busy');
-    if (status === 404 || code === 'no_prices' || code === 'not_priced_yet') return this.#say('noPrices');
-    if (status === 401 || status === 403) return this.#say('notAllowed');
+    if ([401, 403, 404].includes(status) || code === 'not_priced_yet') return this.#say('noPrices');
     if (status === 422) return this.#say('notOffered');
     // The server words what is wrong with a request in the language that it was asked in.
     return status === 400 || status === 409 ? failure.message || this.#say('failed') : this.#say('failed');
