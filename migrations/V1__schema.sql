@@ -28,6 +28,7 @@ CREATE TABLE stores (
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
@@ -252,17 +253,28 @@ CREATE TABLE gdpr_requests (
     created_at   INTEGER NOT NULL,
     processed_at INTEGER,
     outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held') OR outcome IN ('acknowledged', 'reported')
-                     OR outcome = 'superseded_by_reinstall'),
+                     OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected'),
     deleted      TEXT CHECK (deleted IS NULL OR json_valid(deleted)),  -- {table: rows}
     report       TEXT CHECK (report IS NULL OR json_valid(report)),
     erased_at    INTEGER,                                      -- when the bytes were gone from database file and WAL too
+    ordered_by   TEXT NOT NULL DEFAULT 'shopify' CHECK (ordered_by IN ('shopify', 'operator')),
+    -- Of a shop/redact whose store looks live, for what a thief of its signature could do:
+    found_live_at INTEGER,                                     -- when that was found
+    keys_used_at INTEGER,                                      -- when the store's keys were last used, then
+    held_until   INTEGER,                                      -- it waits for a decision, and is carried out then at the latest
+    shopify_says TEXT CHECK (shopify_says IN ('installed', 'not_installed') OR shopify_says IN ('unclear', 'not_asked')
+                     OR shopify_says = 'asking'),
+    decision     TEXT CHECK (decision IN ('confirmed', 'rejected')),
+    decided_at   INTEGER,
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL
+      AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
+CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 
 -- The proof: append-only, each row holds the hash of the row before it. Nothing here names a person or a shop.
 CREATE TABLE erasure_receipts (

@@ -8,9 +8,12 @@ use crate::db::{self, Db};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
+use crate::erasure::hold::Policy;
+use crate::erasure::inquiry::Inquiry;
+use crate::erasure::ordered::ErasureOrder;
 use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::ShopRedact;
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
@@ -18,8 +21,8 @@ use crate::orders::Orders;
 use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Handover};
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
+use chrono::TimeDelta;
 use log::{debug, error};
-use serde_json::json;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -49,6 +52,8 @@ pub struct Options {
     pub alerts: alerts::Options,
     /// The Shopify app that orders are handed over by; without one they stay here.
     pub handover: Option<handover::Options>,
+    /// How long the erasure of a store that looks live waits for a person's decision; zero: not at all.
+    pub redact_hold: TimeDelta,
 }
 
 impl Options {
@@ -63,6 +68,7 @@ impl Options {
             retention: Retention::default(),
             alerts: alerts::Options::default(),
             handover: None,
+            redact_hold: TimeDelta::zero(),
         }
     }
 }
@@ -111,12 +117,14 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover } = options;
+        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover, redact_hold } = options;
         let db = Db::open(&database)?;
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
+        let policy = Policy { hold: redact_hold, asks_shopify: handover.options().is_some() };
         let registry = handlers
-            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()))
+            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy))
+            .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
@@ -146,14 +154,9 @@ impl App {
         }
     }
 
-    /// The job that erases a store because its operator wants it: the same as Shopify's `shop/redact` asks for, and the same
-    /// job again while it is unfinished.
-    pub fn erasure_of(&self, shop: &ShopDomain) -> NewJob {
-        let subject = erasure::subject(&self.hasher, shop);
-        // The key stays with the job's row, so it too names the shop without naming it.
-        NewJob::new(SHOP_REDACT, json!({ "shop": shop.as_str() }))
-            .dedupe_key(format!("operator:{subject}"))
-            .about(subject)
+    /// The order to erase a store because its operator wants it, by the same job as Shopify's `shop/redact`.
+    pub fn erasure_of(&self, shop: &ShopDomain) -> ErasureOrder {
+        ErasureOrder::new(shop.clone(), self.queue.clone(), self.hasher.clone(), self.entropy.clone())
     }
 
     /// Works off what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the

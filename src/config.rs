@@ -16,18 +16,52 @@ pub use upkeep::UpkeepSettings;
 use crate::db::Synchronous;
 use crate::orders::handover;
 use crate::shopify::admin::VERSION;
-use secret::SECRET_MIN;
+use secret::{SECRET_MIN, TOKEN_MIN, TOKENS_MAX};
 use std::path::PathBuf;
 
-/// The level of the log, by `QUOTEGRID_LOG`; info where that is unset.
+/// What the name of every setting's variable begins with.
+pub const PREFIX: &str = "QUOTEGRID_";
+
+/// The variable that sets the level of the log.
+pub const LOG_VARIABLE: &str = "QUOTEGRID_LOG";
+
+/// The level of the log where nothing is said, or nothing that is one.
+const LOG_LEVEL: &str = "info";
+
+/// Variables that are read here and belong to no flag.
+pub const OTHER_VARIABLES: &[&str] = &[LOG_VARIABLE, "QUOTEGRID_KILL_AT", "QUOTEGRID_HOLD_AT"];
+
+/// The level of the log, by `QUOTEGRID_LOG`; info where that is unset or not a level.
 pub fn log_filter() -> String {
-    std::env::var("QUOTEGRID_LOG").unwrap_or_else(|_unset| "info".to_owned())
+    let wanted = std::env::var(LOG_VARIABLE).unwrap_or_default();
+    if wanted.trim().is_empty() || faulty_directive(&wanted).is_some() { LOG_LEVEL.to_owned() } else { wanted }
+}
+
+/// What of `QUOTEGRID_LOG` is not a level, if anything is.
+pub fn faulty_log_filter() -> Option<String> {
+    faulty_directive(&std::env::var(LOG_VARIABLE).unwrap_or_default())
+}
+
+/// The first directive of a log filter that sets no level: `level` or `module=level`, with commas between.
+fn faulty_directive(filter: &str) -> Option<String> {
+    let directives = filter.split('/').next().unwrap_or_default().split(',').map(str::trim);
+    let mut levels = directives.filter(|directive| !directive.is_empty()).map(|directive| {
+        let level = directive.split_once('=').map_or(directive, |(_module, level)| level);
+        (directive, level.parse::<log::LevelFilter>().is_ok())
+    });
+    levels.find(|(_directive, is_level)| !is_level).map(|(directive, _)| directive.to_owned())
+}
+
+/// The names of all environment variables that are text.
+pub fn variable_names() -> impl Iterator<Item = String> {
+    std::env::vars_os().filter_map(|(name, _value)| name.into_string().ok())
 }
 
 /// For tests of crashes: `QUOTEGRID_KILL_AT`, a failpoint's name and, after `=`, at which of its passings the process is killed.
 ///
 /// # Panics
 /// When the number is none.
+#[cfg(debug_assertions)]
 pub fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
     let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
@@ -38,6 +72,7 @@ pub fn kill_point() -> Option<(String, usize)> {
 ///
 /// # Panics
 /// When no file is named.
+#[cfg(debug_assertions)]
 pub fn hold_point() -> Option<(String, PathBuf)> {
     let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
     let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");
@@ -48,7 +83,14 @@ pub fn hold_point() -> Option<(String, PathBuf)> {
 #[derive(Debug, Clone, clap::Args)]
 pub struct DatabaseSettings {
     /// The database file; made with its directory where the command may make it
-    #[arg(long, env = "QUOTEGRID_DATABASE", value_name = "FILE", default_value = "data/quotegrid.db", global = true)]
+    #[arg(
+        long,
+        env = "QUOTEGRID_DATABASE",
+        value_name = "FILE",
+        default_value = "data/quotegrid.db",
+        global = true,
+        allow_hyphen_values = true
+    )]
     pub database: PathBuf,
     /// How hard a commit is pushed to the disk: full survives a power cut, normal may lose the last commits in one
     #[arg(
@@ -123,8 +165,24 @@ pub enum ConfigError {
         /// The variable.
         name: &'static str,
     },
+    /// A token of our own that can be guessed, or not be sent.
+    #[error(
+        "{name} must have at least {TOKEN_MIN} characters, visible ASCII without blanks: make one with `head -c 32 /dev/urandom | base64`"
+    )]
+    BadToken {
+        /// The variable.
+        name: &'static str,
+    },
+    /// More tokens than a rotation needs.
+    #[error("{name} holds more than {TOKENS_MAX} tokens: the new one and the old one are enough")]
+    TooManyTokens {
+        /// The variable.
+        name: &'static str,
+    },
     /// Not a URL to post to. It is not repeated: such addresses are secrets.
-    #[error("QUOTEGRID_ALERT_URL must look like https://alerts.example.com/hook")]
+    #[error(
+        "QUOTEGRID_ALERT_URL must look like https://alerts.example.com/hook; http is for receivers on this machine only"
+    )]
     AlertUrl,
     /// Not a URL to put in front of a path.
     #[error("QUOTEGRID_PUBLIC_URL must look like https://quotes.example.com, without a query or a fragment")]

@@ -100,6 +100,12 @@ pub struct DemoStore {
     pub key: IssuedKey,
 }
 
+/// A product of the demo store that can be ordered without a choice of options.
+pub const EXAMPLE_PRODUCT: &str = "1009";
+
+/// A width and height in which it is offered.
+pub const EXAMPLE_SIZE: (u32, u32) = (450, 175);
+
 /// Makes sure that the demo store is there and live, filling it when it is new, and issues a key for it.
 ///
 /// # Errors

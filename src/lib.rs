@@ -1,5 +1,8 @@
 //! quotegrid: a self-hosted backend for size-priced Shopify shops, in one binary and one SQLite file.
 
+#[macro_use]
+mod failpoints;
+
 pub mod alerts;
 pub mod app;
 pub mod backup;

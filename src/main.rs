@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     quotegrid::cli::start_logger();
+    quotegrid::cli::forbid_core_dumps();
+    #[cfg(debug_assertions)]
     let _armed = quotegrid::cli::arm_failpoints();
     quotegrid::cli::run().into()
 }

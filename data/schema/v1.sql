@@ -71,10 +71,19 @@ CREATE TABLE gdpr_requests (
     created_at   INTEGER NOT NULL,
     processed_at INTEGER,
     outcome      TEXT CHECK (outcome IN ('erased', 'nothing_held') OR outcome IN ('acknowledged', 'reported')
-                     OR outcome = 'superseded_by_reinstall'),
+                     OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected'),
     deleted      TEXT CHECK (deleted IS NULL OR json_valid(deleted)),  -- {table: rows}
     report       TEXT CHECK (report IS NULL OR json_valid(report)),
     erased_at    INTEGER,                                      -- when the bytes were gone from database file and WAL too
+    ordered_by   TEXT NOT NULL DEFAULT 'shopify' CHECK (ordered_by IN ('shopify', 'operator')),
+    -- Of a shop/redact whose store looks live, for what a thief of its signature could do:
+    found_live_at INTEGER,                                     -- when that was found
+    keys_used_at INTEGER,                                      -- when the store's keys were last used, then
+    held_until   INTEGER,                                      -- it waits for a decision, and is carried out then at the latest
+    shopify_says TEXT CHECK (shopify_says IN ('installed', 'not_installed') OR shopify_says IN ('unclear', 'not_asked')
+                     OR shopify_says = 'asking'),
+    decision     TEXT CHECK (decision IN ('confirmed', 'rejected')),
+    decided_at   INTEGER,
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
@@ -233,10 +242,12 @@ BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
 CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
-    WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall';
+    WHERE processed_at IS NOT NULL AND erased_at IS NULL
+      AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -248,8 +259,9 @@ CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
+CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-25T18:08:22.917504175Z', '1649523131404408852');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:17:28.859378248Z', '13156214805987161845');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -1,4 +1,5 @@
-//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's. Each is raised once,
+//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's, a store that is to be
+//! erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
 //! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
 //! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
 
@@ -7,9 +8,11 @@ mod raised;
 
 pub use post::Poster;
 
+use crate::catalog::{keys, stores};
 use crate::config::Secret;
 use crate::db::{self, Db};
-use crate::documents::instant;
+use crate::documents::{instant, optional_instant};
+use crate::erasure::hold::ShopifySays;
 use crate::erasure::{DUTY, requests};
 use crate::error::Error;
 use crate::intake;
@@ -26,6 +29,15 @@ const DEADLINE_SHARES: [i32; 3] = [95, 80, 50];
 
 /// Jobs that were given up longer ago than this are no news: whoever sets an alert URL is not told of old ones.
 const FAILED_NEWS: TimeDelta = TimeDelta::days(1);
+
+/// Redactions of live stores and uninstallations longer ago than this are no news either.
+const STORE_NEWS: TimeDelta = TimeDelta::days(1);
+
+/// How many of each are looked at in one look.
+const STORE_NEWS_LISTED: usize = 1_000;
+
+/// A store whose keys were used this short a time before it was uninstalled was in use.
+const IN_USE: TimeDelta = TimeDelta::hours(1);
 
 /// Things told of in one alert at the most; more come with the next look.
 const NAMED_MAX: usize = 50;
@@ -86,7 +98,9 @@ impl Alerts {
             }
             raised::prune(tx, now - REMEMBERED)?;
             let mut raised = 0;
-            for kind in ["job_failed", "deadline_near", "no_webhook"] {
+            for kind in
+                ["job_failed", "deadline_near", "no_webhook", "redact_of_live_store", "uninstalled_while_in_use"]
+            {
                 let items: Vec<Value> =
                     fresh.iter().filter(|cause| cause.kind == kind).map(|cause| cause.item.clone()).collect();
                 if !items.is_empty() {
@@ -102,6 +116,8 @@ impl Alerts {
         let mut causes = failed_jobs(connection, now)?;
         causes.extend(near_deadlines(connection, now)?);
         causes.extend(self.silence(connection, now)?);
+        causes.extend(redacts_of_live_stores(connection, now)?);
+        causes.extend(uninstalled_while_in_use(connection, now)?);
         let mut fresh = Vec::new();
         for cause in causes {
             if fresh.len() < NAMED_MAX && !raised::is_noted(connection, &cause.name)? {
@@ -162,6 +178,52 @@ fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec
     Ok(near.into_iter().filter_map(cause).collect())
 }
 
+/// What `quotegrid alert test` posts.
+pub fn test_document(now: DateTime<Utc>) -> Value {
+    json!({ "alert": "test", "text": "quotegrid: this is a test, nothing is wrong", "at": instant(now) })
+}
+
+/// Each is told when it is found, and again when something has come of it.
+fn redacts_of_live_stores(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
+    let found = requests::list_found_live(connection, now - DUTY, STORE_NEWS_LISTED)?;
+    let is_news = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at < STORE_NEWS);
+    let news = found.iter().filter(|request| is_news(request.hold.found_live_at) || is_news(request.processed_at));
+    Ok(news.map(redact_of_live_store).collect())
+}
+
+fn redact_of_live_store(request: &requests::Request) -> Cause {
+    let outcome = request.outcome.map_or("open", requests::Outcome::as_str);
+    Cause {
+        name: format!("redact_of_live_store:{}:{outcome}", request.id),
+        kind: "redact_of_live_store",
+        item: json!({
+            "requestId": request.id.to_string(),
+            "outcome": request.outcome.map(requests::Outcome::as_str),
+            "foundLiveAt": optional_instant(request.hold.found_live_at),
+            "keysLastUsedAt": optional_instant(request.hold.keys_used_at),
+            "heldUntil": optional_instant(request.waits_until()),
+            "shopifySays": request.hold.shopify_says.map(ShopifySays::as_str),
+        }),
+    }
+}
+
+fn uninstalled_while_in_use(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
+    let mut causes = Vec::new();
+    for store in stores::list_uninstalled_since(connection, now - STORE_NEWS, STORE_NEWS_LISTED)? {
+        let (Some(at), Some(used)) = (store.uninstalled_at, keys::last_used_at(connection, store.id)?) else {
+            continue;
+        };
+        if at - used <= IN_USE {
+            causes.push(Cause {
+                name: format!("uninstalled_while_in_use:{}:{}", store.id, at.timestamp_millis()),
+                kind: "uninstalled_while_in_use",
+                item: json!({ "uninstalledAt": instant(at), "keysLastUsedAt": instant(used) }),
+            });
+        }
+    }
+    Ok(causes)
+}
+
 /// What is posted. `text` is for people, and what chat services show of it.
 fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
     let count = items.len();
@@ -172,6 +234,18 @@ fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
         "deadline_near" => (
             format!("quotegrid: {count} privacy requests are open and near their deadline; see `quotegrid gdpr list`"),
             "requests",
+        ),
+        "redact_of_live_store" => (
+            format!(
+                "quotegrid: {count} requests to erase a shop met a store that was not uninstalled; see `quotegrid gdpr list` and `quotegrid doctor`"
+            ),
+            "requests",
+        ),
+        "uninstalled_while_in_use" => (
+            format!(
+                "quotegrid: {count} stores were uninstalled while their keys were in use; see `quotegrid stores list`"
+            ),
+            "stores",
         ),
         _ => (
             "quotegrid: no webhook has come for a while; is the server reachable, and the app's webhook address right?"

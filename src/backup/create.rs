@@ -2,11 +2,12 @@
 
 use super::BackupError;
 use super::unfinished::{self, BACKING_UP};
-use crate::db::{OpenError, copy, exclusive, files, lock};
-use log::info;
-use std::fs::{self, File, OpenOptions};
+use crate::db::{OpenError, access, copy, exclusive, files, lock};
+use log::{info, warn};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,14 +33,13 @@ pub fn create(
         return Err(BackupError::Exists { path: target.to_path_buf() });
     }
     let directory = files::directory_of(target);
-    let left = unfinished::remove_backups(directory, database)
-        .map_err(|source| BackupError::Io { path: directory.to_path_buf(), source })?;
+    let left = unfinished::remove_backups(directory, database).map_err(BackupError::System)?;
     for path in left {
         info!("{} is removed, a backup that was cut off", path.display());
     }
     let partial = Partial::make(target, BACKING_UP)?;
     copy::copy(database, partial.path(), told)?;
-    fail::fail_point!("backup::copied");
+    fail_point!("backup::copied");
     copy::check(partial.path())?;
     partial.name(overwrite)
 }
@@ -66,10 +66,9 @@ impl Partial {
     /// Makes an empty file beside `target`, for its owner only. One that was left by a process that died is used again.
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
         let path = files::beside(target, suffix);
-        let io = |source| BackupError::Io { path: path.clone(), source };
+        let io = |source| BackupError::system(&path, source);
         let file = loop {
-            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path);
-            let file = file.map_err(io)?;
+            let file = access::open_own(&path).map_err(BackupError::System)?;
             if !lock::take(&file, PATIENCE).map_err(io)? {
                 return Err(BackupError::Busy { path: target.to_path_buf() });
             }
@@ -78,9 +77,11 @@ impl Partial {
                 break file;
             }
         };
-        file.set_len(0).map_err(io)?;
+        // From here on it is removed if anything fails.
+        let partial = Self { path: path.clone(), target: target.to_path_buf(), file, named: false };
+        partial.file.set_len(0).map_err(io)?;
         remove_companions(&path).map_err(io)?;
-        Ok(Self { path, target: target.to_path_buf(), file, named: false })
+        Ok(partial)
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -89,26 +90,28 @@ impl Partial {
 
     /// Puts the file on the disk and gives it its name.
     fn name(mut self, overwrite: bool) -> Result<(), BackupError> {
-        let io = |path: &Path, source| BackupError::Io { path: path.to_path_buf(), source };
+        let io = BackupError::system;
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
-        fail::fail_point!("backup::synced");
+        fail_point!("backup::synced");
         // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.
         remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
-        if overwrite {
-            fs::rename(&self.path, &self.target).map_err(|error| io(&self.target, error))?;
-        } else {
-            // A link refuses a name that was taken meanwhile; a rename would overwrite it.
-            match fs::hard_link(&self.path, &self.target) {
-                Ok(()) => fs::remove_file(&self.path).map_err(|error| io(&self.path, error))?,
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                    return Err(BackupError::Exists { path: self.target.clone() });
-                }
-                // A file system without links: the look at the beginning has to do.
-                Err(_) => fs::rename(&self.path, &self.target).map_err(|error| io(&self.target, error))?,
-            }
-        }
+        // And the check has left its own where SQLite could not remove them.
+        remove_companions(&self.path).map_err(|error| io(&self.path, error))?;
+        let named =
+            if overwrite { fs::rename(&self.path, &self.target) } else { rename_to_new(&self.path, &self.target) };
+        named.map_err(|error| match error.kind() {
+            ErrorKind::AlreadyExists => BackupError::Exists { path: self.target.clone() },
+            _ => io(&self.target, error),
+        })?;
         self.named = true;
-        exclusive::sync_directory_of(&self.target).map_err(|error| io(&self.target, error))
+        if let Err(error) = exclusive::sync_directory_of(&self.target) {
+            // It is there and sound, so the backup has not failed.
+            warn!(
+                "{} is a sound backup, but its directory could not be brought to the disk: a power cut may still take it away, so copy it elsewhere or take another ({error})",
+                self.target.display()
+            );
+        }
+        Ok(())
     }
 
     /// It has been given its name by others.
@@ -119,18 +122,35 @@ impl Partial {
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        if !self.named {
-            let _gone_already = remove_companions(&self.path);
-            let _gone_already = fs::remove_file(&self.path);
+        if self.named {
+            return;
         }
+        let companions = remove_companions(&self.path);
+        let removed = match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => companions,
+        };
+        if let Err(error) = removed {
+            warn!("{} is of no use and could not be removed: delete it ({error})", self.path.display());
+        }
+    }
+}
+
+/// Renames a file to a name that nobody has; a plain rename would overwrite what has got it meanwhile.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
+        // A file system that cannot: a look has to do.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) if fs::symlink_metadata(to).is_err() => fs::rename(from, to),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Err(ErrorKind::AlreadyExists.into()),
+        renamed => renamed.map_err(io::Error::from),
     }
 }
 
 /// Removes the files that SQLite and we keep beside a database.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
-    files::remove_companions(path)?;
+    let companions = files::remove_companions(path);
     match fs::remove_dir_all(lock::directory(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        _ => companions,
     }
 }

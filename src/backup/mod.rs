@@ -14,9 +14,9 @@ pub use create::create;
 pub use restore::{Report, Restore, restore};
 pub use verify::verify_with_copies;
 
-use crate::db::OpenError;
+use crate::db::{OpenError, access};
 use crate::error::Error;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Why no backup was taken, or none restored. Nothing was changed then.
 #[derive(Debug, thiserror::Error)]
@@ -74,9 +74,19 @@ pub enum BackupError {
         /// Its words.
         source: std::io::Error,
     },
+    /// The same, where the words name the file already.
+    #[error(transparent)]
+    System(std::io::Error),
     /// The copy could not be changed.
     #[error("{0}")]
     Failed(#[from] Error),
+}
+
+impl BackupError {
+    /// An error of the operating system about `path`, with who was refused and what to do.
+    fn system(path: &Path, source: std::io::Error) -> Self {
+        Self::System(access::explained(path, source))
+    }
 }
 
 impl From<crate::db::Error> for BackupError {

@@ -85,20 +85,20 @@ pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, Bac
     let partial = Partial::make(database, RESTORING)?;
     copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
     told("the backup is copied");
-    fail::fail_point!("restore::copied");
+    fail_point!("restore::copied");
     copy::check(partial.path()).map_err(BackupError::Unusable)?;
     told("the copy is sound");
     let report = carry_over(what, partial.path(), exclusive.current())?;
     told("what it did not know is carried over");
-    fail::fail_point!("restore::carried_over");
+    fail_point!("restore::carried_over");
     copy::fold_wal(partial.path())?;
     copy::check(partial.path())?;
     remove_companions(partial.path()).map_err(|source| BackupError::Io { path: database.clone(), source })?;
     told("the result is sound");
-    fail::fail_point!("restore::ready");
+    fail_point!("restore::ready");
     exclusive.replace_by(partial.path())?;
     told("it is in place");
-    fail::fail_point!("restore::replaced");
+    fail_point!("restore::replaced");
     partial.was_named();
     Ok(report)
 }

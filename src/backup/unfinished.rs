@@ -2,7 +2,7 @@
 //! what has been erased since. Found beside the database by `doctor`, and removed by whoever comes next.
 
 use super::create::remove_companions;
-use crate::db::files;
+use crate::db::{access, files};
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -63,7 +63,7 @@ fn of_directory(directory: &Path, except: &Path, wanted: impl Fn(&[u8]) -> bool)
     let mut found = Vec::new();
     // By its own file, for two names can lead to one.
     let except = fs::canonicalize(except)?;
-    for entry in fs::read_dir(directory)? {
+    for entry in fs::read_dir(directory).map_err(|error| access::explained(directory, error))? {
         let entry = entry?;
         let name: &OsStr = &entry.file_name();
         if !wanted(name.as_encoded_bytes()) || !entry.file_type()?.is_file() {
@@ -85,7 +85,7 @@ fn of_directory(directory: &Path, except: &Path, wanted: impl Fn(&[u8]) -> bool)
 fn abandoned(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened?,
+        opened => opened.map_err(|error| access::explained(path, error))?,
     };
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -97,7 +97,7 @@ fn abandoned(path: &Path) -> io::Result<Option<File>> {
 fn remove_one(path: &Path) -> io::Result<bool> {
     let Some(_locked) = abandoned(path)? else { return Ok(false) };
     // It goes last: without it nobody would find the others.
-    remove_companions(path)?;
-    fs::remove_file(path)?;
+    let removed = remove_companions(path).and_then(|()| fs::remove_file(path));
+    removed.map_err(|error| access::explained(path, error))?;
     Ok(true)
 }

@@ -118,6 +118,17 @@ pub fn note_used(tx: &Tx<'_>, now: DateTime<Utc>, key: KeyId) -> db::Result<()> 
     Ok(())
 }
 
+/// When any of a store's keys was last used, within about ten minutes.
+///
+/// # Errors
+/// The database's.
+pub fn last_used_at(connection: &Connection, store: StoreId) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement =
+        connection.prepare_cached("SELECT max(last_used_at) AS last FROM api_keys WHERE store_id = :store_id")?;
+    let last = statement.query_row(named_params! { ":store_id": store }, |row| row.get::<_, Option<Millis>>("last"))?;
+    Ok(last.map(|at| at.0))
+}
+
 /// A key that has just been made: the only moment it can be seen.
 #[derive(Clone)]
 pub struct IssuedKey {

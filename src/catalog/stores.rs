@@ -6,7 +6,7 @@ use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
 
@@ -48,7 +48,22 @@ pub struct Scope {
     pub unit: Unit,
 }
 
+/// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago meets then
+/// is a new installation all the same. What lies further ahead was installed while the clock was wrong.
+const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
+
 impl Store {
+    /// Whether the running installation began after an event, which is about an earlier one then. An installation in the future is a
+    /// wrong clock and tells nothing.
+    pub fn is_installed_after(&self, event: DateTime<Utc>, now: DateTime<Utc>) -> bool {
+        self.installed_at > event && !self.is_installed_in_future(now)
+    }
+
+    /// Whether it was installed while the clock was ahead, or the clock is behind now.
+    pub fn is_installed_in_future(&self, now: DateTime<Utc>) -> bool {
+        self.installed_at > now + CLOCK_TOLERANCE
+    }
+
     /// What a change below this store needs to know of it.
     pub fn scope(&self) -> Scope {
         Scope { store: self.id, currency: self.currency, unit: self.unit }
@@ -256,9 +271,16 @@ pub fn mark_uninstalled(
 ) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET uninstalled_at = :now, catalog_version = catalog_version + 1, updated_at = :now
-         WHERE shop = :shop AND uninstalled_at IS NULL AND installed_at <= :triggered_at",
+         WHERE shop = :shop AND uninstalled_at IS NULL
+           AND (installed_at <= :triggered_at OR installed_at > :future)",
     )?;
-    let params = named_params! { ":now": Millis(now), ":shop": shop, ":triggered_at": Millis(triggered_at) };
+    let future = now.checked_add_signed(CLOCK_TOLERANCE).unwrap_or(now);
+    let params = named_params! {
+        ":now": Millis(now),
+        ":shop": shop,
+        ":triggered_at": Millis(triggered_at),
+        ":future": Millis(future),
+    };
     Ok(statement.execute(params)? == 1)
 }
 
@@ -288,6 +310,33 @@ pub fn adopt_uninstallation(tx: &Tx<'_>, store: &Store) -> db::Result<bool> {
         ":installed_at": Millis(store.installed_at),
     };
     Ok(statement.execute(params)? == 1)
+}
+
+/// The stores that were uninstalled after `since`, oldest first, `limit` at the most.
+///
+/// # Errors
+/// The database's.
+pub fn list_uninstalled_since(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Store>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores
+         WHERE uninstalled_at IS NOT NULL AND uninstalled_at > :since
+         ORDER BY uninstalled_at LIMIT :limit"
+    ))?;
+    let stores = statement.query_map(named_params! { ":since": Millis(since), ":limit": limit }, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The stores that seem to have been installed in the future, as [`Store::is_installed_in_future`] has it, `limit` at the most.
+///
+/// # Errors
+/// The database's.
+pub fn list_installed_in_future(connection: &Connection, now: DateTime<Utc>, limit: usize) -> db::Result<Vec<Store>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores WHERE installed_at > :future ORDER BY shop LIMIT :limit"
+    ))?;
+    let params = named_params! { ":future": Millis(now + CLOCK_TOLERANCE), ":limit": limit };
+    let stores = statement.query_map(params, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Takes the next number of a store's own sequence of orders.
@@ -325,7 +374,7 @@ pub fn begin_erasure(
 ) -> db::Result<Erasing> {
     let Some(store) = find(tx, shop)? else { return Ok(Erasing::Unknown) };
     if store.erasing_since.is_none() {
-        if store.installed_at > triggered_at {
+        if store.is_installed_after(triggered_at, now) {
             return Ok(Erasing::InstalledAgain);
         }
         let mut statement = tx.prepare_cached(

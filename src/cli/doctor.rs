@@ -1,5 +1,7 @@
 //! `quotegrid doctor`: looks at everything that could be wrong and says what is. Exit code 1 when something is, for a timer.
 
+mod live_stores;
+
 use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
@@ -15,6 +17,7 @@ use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::queue::{self, Counts};
 use chrono::{DateTime, TimeDelta, Utc};
+use live_stores::LiveStores;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -85,10 +88,17 @@ struct Report {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: Duties,
     failed_duty_jobs: u64,
+    /// Other jobs that were given up, by type.
+    failed_other_jobs: Vec<(String, u64)>,
+    /// Types of waiting jobs that this program has no handler for.
+    unknown_types: Vec<String>,
     handover: Handovers,
+    live_stores: LiveStores,
+    notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
+    file_faults: Vec<String>,
     can_clear_gaps: bool,
     problems: Vec<String>,
 }
@@ -126,7 +136,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -134,6 +144,8 @@ impl Report {
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
                     requests::duties(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
+                    queue::count_failed_by_type(connection)?,
+                    queue::next_types(connection)?,
                     intake::last_received_at(connection)?,
                 ))
             })?;
@@ -150,10 +162,15 @@ impl Report {
             oldest_due_at,
             duties,
             failed_duty_jobs,
+            failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
+            unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
             handover: Handovers::look(app)?,
+            live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
+            notes: Vec::new(),
             last_webhook_at,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
+            file_faults: db::file_faults(app.db.path()),
             can_clear_gaps: app.db.read(db::can_clear_gaps)?,
             problems: Vec::new(),
         };
@@ -162,7 +179,7 @@ impl Report {
     }
 
     fn judge(&mut self, now: DateTime<Utc>, silence: Option<TimeDelta>) {
-        let mut problems = Vec::new();
+        let mut problems = std::mem::take(&mut self.file_faults);
         if self.duties.overdue > 0 {
             problems.push(format!("{} privacy requests are overdue: see `quotegrid gdpr list`", self.duties.overdue));
         } else if self.duties.next_due_at.is_some_and(|due| due - now < DUTY * DEADLINE_SHARE_LEFT / 100) {
@@ -174,6 +191,18 @@ impl Report {
                 "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
             ));
         }
+        for (job_type, count) in &self.failed_other_jobs {
+            problems.push(format!(
+                "{count} jobs of type {job_type:?} have failed: see `quotegrid jobs list --status failed`, then `quotegrid jobs retry` them"
+            ));
+        }
+        for job_type in &self.unknown_types {
+            problems.push(format!(
+                "jobs of type {job_type:?} wait, and this program does not know that type: start the program that does, or `quotegrid jobs cancel` them"
+            ));
+        }
+        problems.extend(self.live_stores.problems(now));
+        self.notes = self.live_stores.notes(now);
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
@@ -232,6 +261,8 @@ impl Report {
         json!({
             "ok": self.problems.is_empty(),
             "problems": self.problems,
+            "notes": self.notes,
+            "redactsOfLiveStores": self.live_stores.document(),
             "database": self.path,
             "versions": {
                 "quotegrid": env!("CARGO_PKG_VERSION"),
@@ -298,12 +329,18 @@ impl Report {
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
+        lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }
         lines.extend(self.problems.iter().map(|problem| format!("PROBLEM: {problem}")));
         lines.join("\n")
     }
+}
+
+/// Whether failed jobs of this type have a sentence of their own, which says what they mean.
+fn is_named_elsewhere(job_type: &str) -> bool {
+    job_type == DRAFT_ORDER_HANDOVER || erasure::DUTY_JOBS.contains(&job_type)
 }
 
 /// Bytes that are free on the disk of the database.

@@ -1,4 +1,5 @@
-//! Failpoints, which exist only in builds for tests: elsewhere the macro expands to nothing, and so does this.
+//! Failpoints armed from outside, for tests that look at a whole process. Never in a release build, and without effect in a debug build
+//! that is not for tests.
 
 use crate::config::{hold_point, kill_point};
 use fail::FailScenario;

@@ -7,6 +7,7 @@ use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::documents::{gdpr, instant, optional_instant};
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::erasure::hold::{self, Hold, ShopifySays};
 use crate::erasure::receipts::{self, Receipt};
 use crate::erasure::requests::{self, Filter, Request};
 use crate::erasure::scan;
@@ -32,6 +33,16 @@ pub(super) enum Command {
     /// Show a privacy request
     Show {
         /// Its id
+        id: RequestId,
+    },
+    /// Have the erasure of a store that looks live carried out at once, instead of at the end of its hold
+    Confirm {
+        /// The request's id
+        id: RequestId,
+    },
+    /// End a request to erase a store that looks live without an erasure: the store stays
+    Reject {
+        /// The request's id
         id: RequestId,
     },
     /// Print the report that answers a customers/data_request, for the merchant
@@ -66,6 +77,19 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Show { id } => {
             let request = app.db.read(|connection| requests::load(connection, id))?;
             output.print(&gdpr::request(&request), || request_text(&request))?;
+        }
+        Command::Confirm { id } => {
+            let (queue, hasher, now) = (app.queue.clone(), app.hasher.clone(), app.clock.now());
+            let job = app.db.write(move |tx| hold::confirm(tx, now, &queue, &hasher, id))?;
+            output.print(&json!({ "jobId": job.to_string() }), || {
+                format!("job {job} erases the store: a running server works it off, or `quotegrid jobs run-next` does")
+            })?;
+        }
+        Command::Reject { id } => {
+            let now = app.clock.now();
+            app.db.write(move |tx| hold::reject(tx, now, id))?;
+            let request = app.db.read(|connection| requests::load(connection, id))?;
+            output.print(&gdpr::request(&request), || format!("request {id} is rejected, the store stays"))?;
         }
         Command::Report { id } => {
             let report = app.db.read(|connection| requests::load_report(connection, id))?;
@@ -118,7 +142,7 @@ fn requests_text(found: &[Request]) -> String {
                 request.id.to_string(),
                 request.kind.as_str().to_owned(),
                 request.shop.to_string(),
-                request.outcome.map_or("open", requests::Outcome::as_str).to_owned(),
+                state(request),
                 optional_instant(request.processed_at).unwrap_or_else(|| format!("due {}", instant(request.due_at))),
                 optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned()),
                 request.deleted.iter().map(|(table, rows)| format!("{table} {rows}")).collect::<Vec<_>>().join(", "),
@@ -127,6 +151,16 @@ fn requests_text(found: &[Request]) -> String {
         .collect();
     let heads = ["ID", "TYPE", "SHOP", "OUTCOME", "PROCESSED AT", "ERASED AT", "DELETED"];
     table(&heads, &rows, "no privacy requests")
+}
+
+/// What came of a request, or what it waits for.
+fn state(request: &Request) -> String {
+    match (request.outcome, request.waits_until(), request.hold.shopify_says) {
+        (Some(outcome), ..) => outcome.as_str().to_owned(),
+        (None, Some(until), Some(ShopifySays::Asking)) => format!("asking Shopify until {}", instant(until)),
+        (None, Some(until), _) => format!("held until {}", instant(until)),
+        (None, None, _) => "open".to_owned(),
+    }
 }
 
 fn request_text(request: &Request) -> String {
@@ -139,8 +173,18 @@ fn request_text(request: &Request) -> String {
         format!("due at        {}", instant(request.due_at)),
         format!("processed at  {}", optional_instant(request.processed_at).unwrap_or_else(|| "not yet".to_owned())),
         format!("erased at     {}", optional_instant(request.erased_at).unwrap_or_else(|| "-".to_owned())),
-        format!("outcome       {}", request.outcome.map_or("open", requests::Outcome::as_str)),
+        format!("outcome       {}", state(request)),
+        format!("ordered by    {}", request.ordered_by.as_str()),
     ];
+    let Hold { found_live_at, keys_used_at, shopify_says, decision, decided_at, .. } = request.hold;
+    if let Some(found) = found_live_at {
+        let used = optional_instant(keys_used_at).unwrap_or_else(|| "never".to_owned());
+        lines.push(format!("live store    found {}, its keys were last used: {used}", instant(found)));
+    }
+    lines.extend(shopify_says.map(|says| format!("shopify says  {}", says.as_str())));
+    lines.extend(
+        decision.zip(decided_at).map(|(decision, at)| format!("decision      {} {}", decision.as_str(), instant(at))),
+    );
     lines.extend(request.deleted.iter().map(|(table, rows)| format!("deleted       {rows} {table}")));
     lines.join("\n")
 }

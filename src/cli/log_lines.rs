@@ -2,6 +2,7 @@
 //! reading, a thread waits in the place of the one who logs: a webhook is answered however full that pipe is. Lines beyond those that
 //! may wait are dropped and counted.
 
+use super::terminal::visible;
 use crate::clock::{Clock, SystemClock};
 use chrono::{DateTime, Utc};
 use env_logger::fmt::Formatter;
@@ -49,7 +50,7 @@ pub(super) fn flush() {
 pub(super) fn format(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     // Indented where it has several lines, so that none of them looks like a line of the log.
     let message = record.args().to_string().replace('\n', "\n    ");
-    writeln!(line, "{} {message}", head(SystemClock.now(), record.level()))
+    writeln!(line, "{} {}", head(SystemClock.now(), record.level()), visible(&message))
 }
 
 fn head(now: DateTime<Utc>, level: Level) -> String {

@@ -1,6 +1,7 @@
 //! `quotegrid matrices`: list, import and export price lists, and say which product a matrix prices.
 
 use super::output::{Output, table};
+use super::terminal::visible;
 use super::{Failure, open};
 use crate::app::App;
 use crate::catalog::Expected;
@@ -172,7 +173,7 @@ fn import(app: &App, scope: Scope, args: ImportArgs, output: Output) -> std::res
         return Ok(());
     }
     let faults = faults_text(&import);
-    let grid = matrices::accept(import).inspect_err(|_refused| eprint!("{faults}"))?;
+    let grid = matrices::accept(import).inspect_err(|_refused| eprint!("{}", visible(&faults)))?;
     let (sizes, now) = (grid.widths().len() * grid.heights().len(), app.clock.now());
     let (id, version) = match current {
         Some(stored) => {
@@ -189,7 +190,7 @@ fn import(app: &App, scope: Scope, args: ImportArgs, output: Output) -> std::res
         }
     };
     // Lines that were left out are told even then.
-    eprint!("{faults}");
+    eprint!("{}", visible(&faults));
     output.print(&json!({ "id": id.to_string(), "version": version }), || {
         format!("price matrix {id} has {sizes} sizes, version {version}")
     })?;

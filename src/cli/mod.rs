@@ -1,8 +1,10 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod alert;
 mod backup;
 mod doctor;
+#[cfg(debug_assertions)]
 mod failpoints;
 mod gdpr;
 mod jobs;
@@ -14,8 +16,11 @@ mod output;
 mod quote;
 mod restore;
 mod serve;
+mod settings;
 mod signals;
 mod stores;
+mod terminal;
+mod usage;
 mod webhook;
 mod work;
 
@@ -25,11 +30,13 @@ use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
 use crate::error::{Error, Kind};
 use crate::orders::handover;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(debug_assertions)]
 pub use failpoints::arm_failpoints;
 use log::{info, warn};
 use output::Output;
 use std::process::ExitCode;
+use terminal::visible;
 
 /// What an exit code means. Scripts may rely on the numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,6 +98,9 @@ enum Command {
     Matrices(matrices::Matrices),
     /// Look at what shoppers have ordered
     Orders(orders::Orders),
+    /// Try whether alerts arrive
+    #[command(subcommand)]
+    Alert(alert::Command),
     /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
     Doctor(doctor::Args),
     /// Copy the database to a file, while others serve from it
@@ -140,15 +150,16 @@ impl Failure {
         match self {
             Self::Told => {}
             Self::Failed(error) => {
-                eprintln!("quotegrid: {error}");
+                let mut text = format!("quotegrid: {error}\n");
                 for (field, texts) in error.faults() {
-                    eprintln!("  {field}: {}", texts.join("; "));
+                    text.push_str(&format!("  {field}: {}\n", texts.join("; ")));
                 }
                 if let Some(source) = error.source() {
-                    eprintln!("  because: {source}");
+                    text.push_str(&format!("  because: {source}\n"));
                 }
+                eprint!("{}", visible(&text));
             }
-            other => eprintln!("quotegrid: {other}"),
+            other => eprintln!("quotegrid: {}", visible(&other.to_string())),
         }
     }
 }
@@ -171,16 +182,38 @@ pub fn start_logger() {
     logger.init();
 }
 
+/// Keeps secrets and customers' data out of core dumps, and this process out of the reach of other processes of its user.
+pub fn forbid_core_dumps() {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable) {
+        warn!("core dumps could not be forbidden: {error}");
+    }
+}
+
 /// Runs the command line of this process.
 pub fn run() -> Exit {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let command = Cli::command();
+    let parsed = command.clone().try_get_matches().and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // Help and version are answers and go to stdout; a wrong command line goes to stderr.
+            if error.use_stderr() {
+                eprint!("{}", usage::in_plain_words(&error));
+                return Exit::Usage;
+            }
             let _closed = error.print();
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return Exit::Done;
         }
     };
+    settings::warn_of_unknown(&command);
+    if matches!(cli.command, Command::Serve(_) | Command::Work(_)) {
+        info!(
+            "quotegrid {} starts, settings: {}",
+            env!("CARGO_PKG_VERSION"),
+            settings::in_force(&command, &matches).join(" ")
+        );
+    }
     let done = dispatch(cli);
     // What led to a failure is told before it.
     log_lines::flush();
@@ -205,6 +238,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
         Command::Orders(orders) => orders::run(&database, orders, output),
+        Command::Alert(command) => alert::run(command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
         Command::Restore(args) => restore::run(&database, args, output),
@@ -236,8 +270,16 @@ fn open_with(
     let mut options = options(database, schema);
     options.handover = handover;
     options.retention = upkeep.retention();
+    options.redact_hold = upkeep.redact_hold();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)
+}
+
+/// Warns of what is wrong with the files as they lie on the disk, and may lose what is committed.
+fn warn_of_files(app: &App) {
+    for fault in db::file_faults(app.db.path()) {
+        warn!("{fault}");
+    }
 }
 
 /// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work

@@ -1,5 +1,6 @@
 //! What commands print: one JSON document, or lines for people.
 
+use super::terminal::{visible, visible_json};
 use serde_json::Value;
 use std::io::{self, Write};
 
@@ -16,7 +17,7 @@ impl Output {
 
     /// Prints `document` with `--json`, and what `text` returns without.
     pub(super) fn print(self, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
-        self.line(&if self.json { document.to_string() } else { text() })
+        if self.json { self.line(&visible_json(&document.to_string())) } else { self.line(&visible(&text())) }
     }
 
     /// Begins a list that is printed as it is read; its one document is `{"name":[…]}`.
@@ -27,9 +28,9 @@ impl Output {
     /// Prints an item of the list, a line each.
     pub(super) fn item(self, first: bool, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
         match (self.json, first) {
-            (false, _) => self.line(&text()),
-            (true, true) => self.line(&document.to_string()),
-            (true, false) => self.line(&format!(",{document}")),
+            (false, _) => self.line(&visible(&text())),
+            (true, true) => self.line(&visible_json(&document.to_string())),
+            (true, false) => self.line(&visible_json(&format!(",{document}"))),
         }
     }
 
@@ -54,8 +55,10 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>], nothing: &str) -> Stri
     if rows.is_empty() {
         return nothing.to_owned();
     }
+    // Written out before it is measured.
+    let rows: Vec<Vec<String>> = rows.iter().map(|row| row.iter().map(|cell| in_one_line(cell)).collect()).collect();
     let mut widths: Vec<usize> = heads.iter().map(|head| head.chars().count()).collect();
-    for row in rows {
+    for row in &rows {
         for (width, cell) in widths.iter_mut().zip(row) {
             *width = (*width).max(cell.chars().count());
         }
@@ -67,6 +70,11 @@ pub(super) fn table(heads: &[&str], rows: &[Vec<String>], nothing: &str) -> Stri
     let mut lines = vec![line(&mut heads.iter().copied())];
     lines.extend(rows.iter().map(|row| line(&mut row.iter().map(String::as_str))));
     lines.join("\n")
+}
+
+/// A cell's text: a line end in it would look like another row.
+fn in_one_line(cell: &str) -> String {
+    visible(&cell.replace('\n', "\\n")).into_owned()
 }
 
 #[cfg(test)]

@@ -2,16 +2,15 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options, remove_unfinished};
+use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
     ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
-use crate::db::Schema;
+use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
-use crate::domain::ids::ShopDomain;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
 use crate::http::server::{Server, ServerOptions};
@@ -53,7 +52,8 @@ pub(super) struct Args {
 }
 
 fn parse_clock_at(text: &str) -> Result<DateTime<Utc>, String> {
-    let at: DateTime<Utc> = text.parse().map_err(|fault: chrono::ParseError| fault.to_string())?;
+    let unreadable = |_fault: chrono::ParseError| "must be a time such as 2026-11-29T08:00:00Z".to_owned();
+    let at: DateTime<Utc> = text.parse().map_err(unreadable)?;
     // A clock would show the nearest time that it can, and not what the test has asked for.
     if (EARLIEST..=LATEST).contains(&at) { Ok(at) } else { Err(format!("must be from {EARLIEST} to {LATEST}")) }
 }
@@ -105,6 +105,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let mut options = options(&database, Schema::BringUpToDate);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
+    options.redact_hold = args.upkeep.redact_hold();
     options.alerts = alerts;
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
@@ -115,6 +116,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
 
     let app = Arc::new(App::open(options)?);
+    warn_of_files(&app);
     remove_unfinished(&app);
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
@@ -143,31 +145,44 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
 
     // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
     let background = app.start(workers.into())?;
+    info!(
+        "serving {} at http://{} with {workers} workers, SQLite {}",
+        app.db.path().display(),
+        server.address(),
+        rusqlite::version()
+    );
 
     let url = format!("http://{}", server.address());
     announce(&url, &app, &generated, demo.as_ref(), output)?;
     if args.dev {
-        let shop = demo.as_ref().map(|demo| &demo.shop);
-        print_hints(&database, server.address(), &secrets[0], shop);
+        print_hints(
+            &database,
+            server.address(),
+            &secrets[0],
+            admin_token.as_ref().or(generated.admin_token.as_ref()),
+            demo.as_ref(),
+        );
     }
     warn_of_exposure(server.address(), public_url.as_deref());
     if args.ephemeral {
         signals::stop_when_stdin_closes()?;
     }
 
+    signals::stop_when_disk_fails(&app.db);
     signals.wait();
-    let grace = Duration::from_millis(args.workers.grace_ms.into());
+    let grace = signals::grace_for(&app.db, Duration::from_millis(args.workers.grace_ms.into()));
     server.stop(grace);
     background.stop(grace);
     if let Err(error) = app.db.empty_wal(LAST_CHECKPOINT) {
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
+    let disk_failed = app.db.has_sync_failed();
     drop((server, site, app));
     if let Some(directory) = directory {
         directory.close()?;
     }
     info!("stopped");
-    Ok(())
+    if disk_failed { Err(db::Error::SyncFailed.into()) } else { Ok(()) }
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {
@@ -217,16 +232,40 @@ fn announce(
 }
 
 /// Commands to paste into another terminal, on stderr.
-fn print_hints(database: &DatabaseSettings, address: SocketAddr, secret: &Secret, shop: Option<&ShopDomain>) {
-    let Some(shop) = shop else { return };
+fn print_hints(
+    database: &DatabaseSettings,
+    address: SocketAddr,
+    secret: &Secret,
+    admin_token: Option<&Secret>,
+    demo: Option<&DemoStore>,
+) {
+    let Some(DemoStore { shop, key }) = demo else { return };
+    let address = reachable(address);
+    let (product, (width, height)) = (demo::EXAMPLE_PRODUCT, demo::EXAMPLE_SIZE);
+    let key = &key.key;
     let program =
         std::env::current_exe().map_or_else(|_| "quotegrid".to_owned(), |path| quoted(&path.to_string_lossy()));
     let database = quoted(&database.database.to_string_lossy());
     let secret = quoted(secret.expose());
+    let admin_token = admin_token.map_or("", Secret::expose);
     eprintln!(
         "
 This is a development server: its secrets are new at each start, and it has a demo store, {shop}.
-In another terminal, erase that store as Shopify would ask for it:
+In another terminal, ask what a size costs:
+
+  curl -H 'X-API-Key: {key}' 'http://{address}/api/v1/products/{product}/price?width={width}&height={height}'
+
+order it, and open the page that the answer names as checkoutUrl:
+
+  curl -H 'X-API-Key: {key}' -d '{{\"productId\":\"{product}\",\"width\":{width},\"height\":{height},\"quantity\":1}}' http://{address}/api/v1/draft-orders
+
+see what the store sells, and its keys:
+
+  {program} --database {database} matrices --shop {shop} list
+  {program} --database {database} stores keys {shop} list
+  curl -H 'Authorization: Bearer {admin_token}' http://{address}/admin/api/stores/{shop}/products
+
+Then erase the store as Shopify would ask for it:
 
   {program} webhook send shop/redact --shop {shop} --url http://{address}/webhooks --secret {secret}
 

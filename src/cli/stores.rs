@@ -1,6 +1,7 @@
 //! `quotegrid stores`: add, list, show, erase, and their keys.
 
 use super::output::{Output, table};
+use super::terminal::VisibleJson;
 use super::{Failure, open};
 use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::stores::{self, NewStore, Store};
@@ -155,10 +156,10 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
         })?;
         return Ok(());
     }
-    let (queue, now, job, wanted) = (app.queue.clone(), app.clock.now(), app.erasure_of(shop), shop.clone());
+    let (now, order, wanted) = (app.clock.now(), app.erasure_of(shop), shop.clone());
     let id = app.db.write(move |tx| {
         load(tx, &wanted)?;
-        queue.enqueue(tx, now, job)
+        order.write(tx, now)
     })?;
     output.print(&json!({ "jobId": id.to_string() }), || {
         format!("job {id} erases {shop}: a running server works it off, or `quotegrid jobs run-next` does")
@@ -169,7 +170,7 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
 /// One document with or without `--json`: there is no other way to show it.
 fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
-    let mut stdout = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut stdout = VisibleJson::new(std::io::BufWriter::new(std::io::stdout().lock()));
     match holdings::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
         Ok(()) => Ok(()),
         Err(ExportError::Read(error)) => Err(error.into()),

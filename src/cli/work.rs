@@ -1,11 +1,11 @@
 //! `quotegrid work`: workers beside a server on the same file.
 
 use super::output::Output;
-use super::signals::StopSignals;
-use super::{Failure, options, remove_unfinished};
+use super::signals::{self, StopSignals};
+use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings, WORKERS, WorkerSettings};
-use crate::db::Schema;
+use crate::db::{self, Schema};
 use log::info;
 use serde_json::json;
 use std::time::Duration;
@@ -25,9 +25,11 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     let mut options = options(database, Schema::MakeIfMissing);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
     options.retention = args.upkeep.retention();
+    options.redact_hold = args.upkeep.redact_hold();
     options.alerts = args.upkeep.alerts()?;
     options.handover = args.shopify.handover()?;
     let app = App::open(options)?;
+    warn_of_files(&app);
     remove_unfinished(&app);
     let workers = args.workers.workers.unwrap_or(WORKERS);
     let background = app.start(workers.into())?;
@@ -35,8 +37,11 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     output.print(&json!({ "event": "working", "database": path, "workers": workers }), || {
         format!("quotegrid working on {path}")
     })?;
+    signals::stop_when_disk_fails(&app.db);
     signals.wait();
-    background.stop(Duration::from_millis(args.workers.grace_ms.into()));
+    background.stop(signals::grace_for(&app.db, Duration::from_millis(args.workers.grace_ms.into())));
+    let disk_failed = app.db.has_sync_failed();
+    drop(app);
     info!("stopped");
-    Ok(())
+    if disk_failed { Err(db::Error::SyncFailed.into()) } else { Ok(()) }
 }

@@ -7,6 +7,12 @@ use std::path::Path;
 /// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
 pub(super) const SECRET_MIN: usize = 8;
 
+/// The shortest token of our own that `serve` accepts: operators make it up, and anybody may guess at it.
+pub(super) const TOKEN_MIN: usize = 16;
+
+/// Tokens at once: one, and another while it replaces that one.
+pub(super) const TOKENS_MAX: usize = 2;
+
 /// A value that must not be seen. `Debug` and `Display` show `***`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -43,7 +49,25 @@ impl std::str::FromStr for Secret {
     }
 }
 
-/// A bearer token that is given by value or by file.
+/// One or two bearer tokens of our own that are given by value or by file, with a comma between them.
+pub(super) fn own_tokens(
+    name: &'static str,
+    value: Option<&Secret>,
+    file: Option<&Path>,
+) -> Result<Option<Secret>, ConfigError> {
+    let text = one_of(name, value, file)?;
+    let tokens: Vec<&str> = text.split(',').map(str::trim).filter(|token| !token.is_empty()).collect();
+    if tokens.len() > TOKENS_MAX {
+        return Err(ConfigError::TooManyTokens { name });
+    }
+    // One that no header can hold would be refused for ever, without a word.
+    if tokens.iter().any(|token| token.len() < TOKEN_MIN || !token.bytes().all(|byte| byte.is_ascii_graphic())) {
+        return Err(ConfigError::BadToken { name });
+    }
+    Ok((!tokens.is_empty()).then(|| Secret::new(tokens.join(","))))
+}
+
+/// A token of somebody else's that is given by value or by file.
 pub(super) fn token(
     name: &'static str,
     value: Option<&Secret>,

@@ -1,6 +1,6 @@
 //! Where and for whom the server listens.
 
-use super::secret::token;
+use super::secret::own_tokens;
 use super::{ConfigError, Secret};
 use crate::http::guard::RATE_LIMIT;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
@@ -19,16 +19,18 @@ const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
 #[derive(Debug, Clone, clap::Args)]
 pub struct ServerSettings {
     /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job. [default: 127.0.0.1:8080, with
-    /// --ephemeral 127.0.0.1:0]
-    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT")]
+    /// --ephemeral 127.0.0.1:0]; a port alone is one of 127.0.0.1
+    #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen)]
     pub listen: Option<SocketAddr>,
-    /// The bearer token of /admin/api; without one the admin API is off (404)
+    /// The bearer token of /admin/api, at least 16 characters; two with a comma between them while one replaces the other. Without one
+    /// the admin API is off (404)
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN", value_name = "TOKEN", hide_env_values = true)]
     pub admin_token: Option<Secret>,
     /// A file that holds the admin token
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// The bearer token of /metrics; the admin token where unset, and without either there is no /metrics
+    /// A bearer token for /metrics and the details of /readyz, beside the admin token, of at least 16 characters; without either there
+    /// is no /metrics
     #[arg(long, env = "QUOTEGRID_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, hide_short_help = true)]
     pub metrics_token: Option<Secret>,
     /// A file that holds the metrics token
@@ -50,20 +52,20 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// The admin token, where one is configured.
+    /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
     pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
-        token(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
+        own_tokens(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
     }
 
-    /// The token for /metrics, where one is configured.
+    /// The token for /metrics, or two with a comma between them, where any is configured.
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
     pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
-        token(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
+        own_tokens(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
 
     /// Who runs the server; what is blank counts as not said.
@@ -80,6 +82,15 @@ impl ServerSettings {
     pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
         checked_public_url(self.public_url.as_deref().unwrap_or_default())
     }
+}
+
+/// Reads an address and port; a port alone, or one of `localhost`, is this machine's own.
+fn parse_listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost:").unwrap_or(text);
+    let here = |port: u16| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    port.parse().map(here).or_else(|_no_port| text.parse()).map_err(|_no_address| {
+        "must be an address and port such as 127.0.0.1:8080 or [::1]:8080, or a port alone".to_owned()
+    })
 }
 
 /// Who runs the server, as its privacy page says.
@@ -119,4 +130,20 @@ pub fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
         return Err(ConfigError::PublicUrl);
     }
     Ok(Some(url.trim_end_matches('/').to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_alone_is_one_of_this_machine() {
+        for text in ["8080", "localhost:8080", "127.0.0.1:8080"] {
+            assert_eq!(parse_listen(text), Ok(LISTEN), "{text}");
+        }
+        assert_eq!(parse_listen("[::1]:80"), Ok("[::1]:80".parse().expect("an address")));
+        for text in ["", ":8080", "70000", "example.com:80", "127.0.0.1"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
+    }
 }

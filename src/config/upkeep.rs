@@ -6,10 +6,15 @@ use crate::alerts;
 use crate::housekeeping::Retention;
 use crate::queue;
 use chrono::TimeDelta;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 /// The variable of the address for alerts, for messages.
 const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
+
+/// The longest hold: the 30 days for the duty without the last two, which are for carrying it out. The erasure itself keeps to that
+/// limit too (`erasure/hold.rs`).
+const REDACT_HOLD_DAYS_MAX: i64 = 28;
 
 /// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
 #[derive(Debug, Clone, clap::Args)]
@@ -26,8 +31,13 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
     pub gdpr_retention_days: u16,
+    /// Days that the erasure of a store which was not uninstalled waits for `gdpr confirm` or `gdpr reject`, before it is carried out;
+    /// 0: it is erased at once
+    #[arg(long, env = "QUOTEGRID_REDACT_HOLD_DAYS", value_name = "DAYS", default_value_t = 0, hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(0..=REDACT_HOLD_DAYS_MAX))]
+    pub redact_hold_days: u16,
     /// Where to post what a person must know of, as small JSON documents: a job failed for good, a legal deadline nears, no webhook
-    /// has come for long
+    /// has come for long, a live store is to be erased or was uninstalled while in use
     #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Secret>,
     /// A file that holds the address for alerts
@@ -52,6 +62,11 @@ impl UpkeepSettings {
         }
     }
 
+    /// How long the erasure of a store that looks live waits for a decision.
+    pub fn redact_hold(&self) -> TimeDelta {
+        TimeDelta::days(self.redact_hold_days.into())
+    }
+
     /// After how long a silence of Shopify's is worth telling.
     pub fn silence(&self) -> Option<TimeDelta> {
         (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
@@ -64,7 +79,7 @@ impl UpkeepSettings {
     pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
         let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
         let url = text.trim();
-        if !url.is_empty() && !is_http_address(url) {
+        if !url.is_empty() && !is_alert_address(url) {
             return Err(ConfigError::AlertUrl);
         }
         let url = (!url.is_empty()).then(|| Secret::new(url));
@@ -72,7 +87,34 @@ impl UpkeepSettings {
     }
 }
 
-fn is_http_address(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
-    !rest.is_empty() && !rest.starts_with('/') && rest.bytes().all(|byte| byte.is_ascii_graphic())
+/// Whether `url` is one to post alerts to: over TLS, or to this machine. What is posted says how the server is, and the address may
+/// be a secret; neither is for whoever listens on the way.
+fn is_alert_address(url: &str) -> bool {
+    let Ok(uri) = url.parse::<ureq::http::Uri>() else { return false };
+    let host = uri.host().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let is_here = bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+    !host.is_empty() && (uri.scheme_str() == Some("https") || uri.scheme_str() == Some("http") && is_here)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_go_over_tls_or_stay_on_this_machine() {
+        for url in ["https://a.example/hook?x=1", "http://127.0.0.1:9/x", "http://localhost/x", "http://[::1]:8080"] {
+            assert!(is_alert_address(url), "{url}");
+        }
+        for url in [
+            "http://a.example/hook",
+            "http://10.0.0.1/x",
+            "http://localhost.evil.example",
+            "ftp://localhost",
+            "https://",
+            "x",
+        ] {
+            assert!(!is_alert_address(url), "{url}");
+        }
+    }
 }

@@ -3,12 +3,13 @@
 
 use super::connection::with_patience;
 use super::error::{Error, Result};
+use super::health::{Health, Watched};
 use log::{debug, error};
 use rusqlite::Connection;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Condvar, Mutex, PoisonError, TryLockError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
@@ -50,7 +51,8 @@ struct Report {
 
 /// The connection kept for checkpoints, and what wakes its thread.
 pub(super) struct Checkpointer {
-    pub(super) connection: Mutex<Connection>,
+    pub(super) connection: Mutex<Watched>,
+    health: Arc<Health>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
     /// The writer's own checkpoint is due and has found the background's in its way.
@@ -64,9 +66,10 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn new(connection: Connection) -> Self {
+    pub(super) fn new(connection: Connection, health: Arc<Health>) -> Self {
         Self {
-            connection: Mutex::new(connection),
+            connection: Mutex::new(Watched::new(connection, &health)),
+            health,
             writer_due: AtomicUsize::new(WRITER_PAGES),
             writer_wants: AtomicBool::new(false),
             dirty: AtomicBool::new(true),
@@ -94,7 +97,7 @@ impl Checkpointer {
         if self.is_asked.swap(false, Ordering::Acquire)
             && let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
         {
-            let emptied = with_patience(EMPTYING_WAIT, || checkpoint(writer, "TRUNCATE"));
+            let emptied = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"));
             let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
         }
     }
@@ -115,8 +118,9 @@ impl Checkpointer {
             };
             self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
             if is_free.is_some() {
-                match checkpoint(writer, "PASSIVE") {
+                match self.checkpoint(writer, "PASSIVE") {
                     Ok(report) => debug!("writer's own checkpoint: {report:?}"),
+                    Err(Error::SyncFailed) => {}
                     Err(error) => error!("checkpoint failed: {error}"),
                 }
                 self.writer_due.store(pages + WRITER_PAGES_MORE, Ordering::Relaxed);
@@ -131,20 +135,24 @@ impl Checkpointer {
         while !*stop {
             let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
             stop = waited;
+            self.health.look();
+            if self.health.has_sync_failed() {
+                return;
+            }
             let writer_does_it = self.writer_wants.load(Ordering::Relaxed) && !quiet.timed_out();
             if *stop || writer_does_it || !self.dirty.swap(false, Ordering::Relaxed) {
                 continue;
             }
             drop(stop);
             let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let moved = checkpoint(&connection, "PASSIVE");
+            let moved = self.checkpoint(&connection, "PASSIVE");
             drop(connection);
             match &moved {
                 Ok(report) if report.moved == report.in_wal => {}
                 Ok(_readers_hold_some) => self.dirty.store(true, Ordering::Relaxed),
                 Err(error) => {
                     self.dirty.store(true, Ordering::Relaxed);
-                    if !is_failing {
+                    if !is_failing && !self.health.has_sync_failed() {
                         error!("checkpoint failed, trying again every second: {error}");
                     }
                 }
@@ -170,7 +178,7 @@ impl Checkpointer {
         loop {
             // Held while the writer is asked: its TRUNCATE finds no checkpoint of ours in its way.
             let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
-            let passive = checkpoint(&connection, "PASSIVE")?;
+            let passive = self.checkpoint(&connection, "PASSIVE")?;
             if passive.in_wal - passive.moved <= FEW_PAGES {
                 match self.ask_writer(until, &wake_writer) {
                     Ok(true) => return Ok(true),
@@ -198,6 +206,12 @@ impl Checkpointer {
             Err(RecvTimeoutError::Timeout) => Ok(false),
             Err(RecvTimeoutError::Disconnected) => Err(Error::Closed),
         }
+    }
+
+    /// One checkpoint, unless none may be. Whoever calls it holds the lock on the checkpointer's connection: after one whose fsync has
+    /// failed there is no other.
+    fn checkpoint(&self, connection: &Connection, mode: &str) -> Result<Report> {
+        self.health.guard(|| checkpoint(connection, mode))
     }
 }
 

@@ -1,7 +1,7 @@
 //! How each connection is set up. Every setting is read back: SQLite ignores what it does not know or cannot do, silently.
 
 use super::error::OpenError;
-use super::files;
+use super::{access, files};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 use std::cell::Cell;
@@ -73,7 +73,10 @@ pub(super) fn check_sqlite() -> Result<(), OpenError> {
 /// Makes an empty file with mode 0600 unless there is one; returns whether it did. SQLite gives the WAL the same mode.
 pub(super) fn create_file(path: &Path) -> Result<bool, OpenError> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        Ok(_) => Ok(true),
+        Ok(made) => {
+            let given = access::give_to_owner_of(files::directory_of(path), &made);
+            given.map(|()| true).map_err(|error| OpenError::from_io(path, error))
+        }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(OpenError::from_io(path, error)),
     }
@@ -86,7 +89,8 @@ pub(super) fn flags() -> OpenFlags {
 
 /// Opens and sets up a connection to an existing file that is known to be ours.
 pub(super) fn open(path: &Path, role: Role, synchronous: Synchronous) -> Result<Connection, OpenError> {
-    let connection = Connection::open_with_flags(path, flags()).map_err(|error| OpenError::from_sqlite(path, error))?;
+    let connection = Connection::open_with_flags(files::literal(path), flags())
+        .map_err(|error| OpenError::from_sqlite(path, error))?;
     set_up(&connection, path, role, synchronous)?;
     Ok(connection)
 }
@@ -99,10 +103,10 @@ pub(super) fn open_checked<T>(
     check: impl FnOnce(&Connection) -> Result<Option<T>, OpenError>,
 ) -> Result<Option<(Connection, T)>, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
-    let connection = Connection::open_with_flags(path, flags()).map_err(sqlite)?;
+    let connection = Connection::open_with_flags(files::literal(path), flags()).map_err(sqlite)?;
     if connection.is_readonly("main").map_err(sqlite)? {
         // SQLite falls back to read-only without a word when it may not write.
-        return Err(OpenError::ReadOnly { path: path.to_path_buf() });
+        return Err(OpenError::read_only(path));
     }
     connection.busy_handler(Some(wait_while_busy)).map_err(sqlite)?;
     // Another program's WAL must stay what it is: closing the last connection would move it into the file. An empty one has

@@ -1,6 +1,8 @@
 //! A whole copy of a database, taken while others write to it, and the check that a copy is sound.
 
 use super::error::OpenError;
+use super::files;
+use super::health;
 use super::migrate;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
@@ -20,9 +22,20 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// written, and under load never end. While it is held, the WAL of the source grows and cannot start over (407 MiB beside a
 /// database of 1 GiB with 16 threads enqueuing all the time, measured); pages are copied as they lie, so that this is short.
 pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+    // What says that it must be recovered is beside the file itself.
+    let source = &super::real_path(source);
+    let of_source = |error| OpenError::from_sqlite(source, error);
+    health::recover(source)?;
+    let from = open(source).map_err(of_source)?;
+    let copied = copy_from(&from, source, target, told);
+    // It may be the last to close the source.
+    health::keep_if_failed(&from, source, Ok(())).map_err(of_source)?;
+    copied
+}
+
+fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     let of_target = |error| OpenError::from_sqlite(target, error);
-    let from = open(source).map_err(of_source)?;
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
     let mut to = open(target).map_err(of_target)?;
     // Nothing to roll back to, and one fsync at the end.
@@ -82,7 +95,7 @@ pub(crate) fn fold_wal(path: &Path) -> Result<(), OpenError> {
 /// A connection without the settings of ours: the file may be anything.
 pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
+    let connection = Connection::open_with_flags(files::literal(path), flags)?;
     connection.busy_timeout(PATIENCE)?;
     connection.pragma_update(None, "trusted_schema", "OFF")?;
     Ok(connection)

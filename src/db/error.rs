@@ -1,5 +1,6 @@
 //! What can go wrong with the database: while it works ([`Error`]) and while it is opened ([`OpenError`]).
 
+use super::access;
 use rusqlite::ffi::ErrorCode;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -35,6 +36,13 @@ pub enum Error {
     /// The database has been closed.
     #[error("the database is closed")]
     Closed,
+    /// An fsync of the database has failed. What was committed is safe in the WAL, and nothing more is read or written until the next
+    /// start has recovered it.
+    #[error("the disk has failed (fsync): the database is neither read nor written until quotegrid is started again")]
+    SyncFailed,
+    /// The WAL or its index is no longer the one that was opened.
+    #[error("the database's WAL was moved, removed or replaced while it was open: put it back, or start again")]
+    Displaced,
     /// SQLite refused a statement.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
@@ -55,18 +63,20 @@ impl Error {
 
     /// Whether the same change may well succeed a little later: overload, a lock, a full disk.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_))
-            || matches!(
-                self.code(),
-                Some(
-                    ErrorCode::DatabaseBusy
-                        | ErrorCode::DatabaseLocked
-                        | ErrorCode::DiskFull
-                        | ErrorCode::SystemIoFailure
-                        | ErrorCode::OutOfMemory
-                        | ErrorCode::OperationInterrupted
-                )
+        matches!(
+            self,
+            Self::Overloaded | Self::NotCommitted { .. } | Self::NoReader(_) | Self::SyncFailed | Self::Displaced
+        ) || matches!(
+            self.code(),
+            Some(
+                ErrorCode::DatabaseBusy
+                    | ErrorCode::DatabaseLocked
+                    | ErrorCode::DiskFull
+                    | ErrorCode::SystemIoFailure
+                    | ErrorCode::OutOfMemory
+                    | ErrorCode::OperationInterrupted
             )
+        )
     }
 
     /// Whether a constraint of the schema refused the change, told by SQLite's extended code and never by its words.
@@ -146,12 +156,12 @@ pub enum OpenError {
         path: PathBuf,
     },
     /// Nobody may write there.
-    #[error(
-        "{path} cannot be written: it, its directory or the disk is read-only for this user; mend the permissions or choose another file with --database"
-    )]
+    #[error("{path} cannot be written: {why}")]
     ReadOnly {
         /// The file.
         path: PathBuf,
+        /// What is in the way, whose it is, and what to do.
+        why: String,
     },
     /// No room.
     #[error("the disk of {path} is full: free some space and start again, nothing was lost")]
@@ -162,6 +172,14 @@ pub enum OpenError {
     /// Another process holds the lock for longer than any of ours would.
     #[error("{path} is locked by another process: stop it, or wait until it is done")]
     Locked {
+        /// The file.
+        path: PathBuf,
+    },
+    /// An fsync has failed, and the database cannot be recovered while another process has it open.
+    #[error(
+        "the disk has failed while {path} was written, and another process still has it open: stop every program that uses it (server, workers, a replicator, a sqlite3 shell), then start again; it is recovered from its WAL"
+    )]
+    Unrecovered {
         /// The file.
         path: PathBuf,
     },
@@ -226,6 +244,11 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    /// Nobody may write there, and why.
+    pub(super) fn read_only(path: &std::path::Path) -> Self {
+        Self::ReadOnly { path: path.to_path_buf(), why: access::why_not(path) }
+    }
+
     /// Sorts an error of SQLite, met while opening `path`, into what a person can act on.
     pub(super) fn from_sqlite(path: &std::path::Path, source: rusqlite::Error) -> Self {
         let path = path.to_path_buf();
@@ -235,7 +258,7 @@ impl OpenError {
         }
         match source.sqlite_error_code() {
             Some(ErrorCode::NotADatabase) => Self::NotADatabase { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::ReadOnly { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::read_only(&path),
             Some(ErrorCode::DiskFull) => Self::DiskFull { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Locked { path },
             Some(ErrorCode::DatabaseCorrupt) => Self::Corrupt { path, message: source.to_string() },
@@ -247,7 +270,11 @@ impl OpenError {
     pub(super) fn from_io(path: &std::path::Path, source: std::io::Error) -> Self {
         let path = path.to_path_buf();
         match source.kind() {
-            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => Self::ReadOnly { path },
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => match source.get_ref() {
+                // It names the file in the way already.
+                Some(explained) => Self::ReadOnly { path, why: explained.to_string() },
+                None => Self::read_only(&path),
+            },
             std::io::ErrorKind::StorageFull => Self::DiskFull { path },
             _ => Self::Io { path, source },
         }

@@ -2,7 +2,8 @@
 
 use super::error::OpenError;
 use super::files::{directory_of, remove_companions};
-use super::{copy, lock, migrate};
+use super::{access, copy, health, lock, migrate};
+use log::warn;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -27,7 +28,7 @@ impl Exclusive {
     /// is not looked at.
     pub(crate) fn take(path: &Path, unread: bool) -> Result<Self, OpenError> {
         if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-            fs::create_dir_all(parent).map_err(|error| OpenError::from_io(parent, error))?;
+            access::make_directories(parent).map_err(|error| OpenError::from_io(parent, error))?;
         }
         let directory = lock::make_directory(path).map_err(|error| OpenError::from_io(path, error))?;
         let only_one = lock::open(&directory, "migrate").map_err(|error| OpenError::from_io(&directory, error))?;
@@ -37,6 +38,7 @@ impl Exclusive {
         let mut exclusive = Self { path: path.to_path_buf(), current: None, file: None, _only_one: only_one };
         if path.exists() {
             if !unread {
+                health::recover(path)?;
                 exclusive.current = Some(lock_file(path)?);
             }
             // Only now that nobody in this process has it open either: closing a file drops SQLite's locks on it.
@@ -56,16 +58,28 @@ impl Exclusive {
     pub(crate) fn replace_by(self, new: &Path) -> Result<(), OpenError> {
         let io = |error| OpenError::from_io(&self.path, error);
         File::open(new).and_then(|file| file.sync_all()).map_err(io)?;
-        if self.current.is_none() {
-            // Nobody has brought them into the old file, which is gone or ruined, and SQLite would replay them into the new one.
-            remove_companions(&self.path).map_err(io)?;
-            sync_directory_of(&self.path).map_err(io)?;
-        }
-        fs::rename(new, &self.path).map_err(io)?;
+        // SQLite would replay them into the new file. Where the old one is gone or ruined nobody has brought them into it, and nobody
+        // can; where it is locked its WAL was, and its journal holds nothing: it is kept for as long as the lock is, and outlives a
+        // fault of the disk.
+        remove_companions(&self.path).map_err(io)?;
         sync_directory_of(&self.path).map_err(io)?;
-        if let Some(old) = &self.file {
+        fs::rename(new, &self.path).map_err(io)?;
+        // It is in place: whatever fails now is reported, and is no reason to say that nothing was changed.
+        let path = self.path.display();
+        if let Err(error) = sync_directory_of(&self.path) {
+            // The old one stays whole: its name may come back.
+            warn!(
+                "{path} is in place, but its directory could not be brought to the disk: after a power cut the old one may be back, look then ({error})"
+            );
+        } else if let Some(old) = &self.file
             // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
-            old.set_len(0).map_err(io)?;
+            && let Err(error) = old.set_len(0)
+        {
+            warn!("the file that was {path} could not be emptied: end every program that still has it open ({error})");
+        }
+        // What an fsync of the old file has come to is of no matter any more; a mark that stays only has the next start copy the WAL.
+        if let Err(error) = health::forget(&self.path) {
+            warn!("{error}");
         }
         Ok(())
     }
@@ -87,8 +101,8 @@ fn lock_file(path: &Path) -> Result<Connection, OpenError> {
     // Leaving the WAL mode needs the file for oneself alone: every other connection, of any program, holds a shared lock on it.
     connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
     connection.pragma_update_and_check(None, "locking_mode", "EXCLUSIVE", |_row| Ok(())).map_err(sqlite)?;
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0)).map_err(sqlite)?;
+    let left = connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get::<_, String>(0));
+    let mode = health::keep_if_failed(&connection, path, left).map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE").map_err(sqlite)?;
     if mode == "delete" { Ok(connection) } else { Err(OpenError::Locked { path: path.to_path_buf() }) }
 }

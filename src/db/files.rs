@@ -14,9 +14,21 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
+/// `path` so that nobody takes it for anything else: SQLite for a URI (`file:…`), for no file at all (`:memory:`, an empty name), a
+/// command for an option (`-…`).
+pub(crate) fn literal(path: &Path) -> PathBuf {
+    let is_odd = [":", "-", "file:"].iter().any(|odd| path.as_os_str().as_encoded_bytes().starts_with(odd.as_bytes()));
+    if is_odd { Path::new(".").join(path) } else { path.to_path_buf() }
+}
+
 /// The WAL of the database at `path`.
 pub(crate) fn wal(path: &Path) -> PathBuf {
     beside(path, "-wal")
+}
+
+/// The index of that WAL, which all processes share.
+pub(crate) fn wal_index(path: &Path) -> PathBuf {
+    beside(path, "-shm")
 }
 
 /// The directory that a file is in.
@@ -26,11 +38,13 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 
 /// Removes what SQLite keeps beside the database at `path`, which nobody may have open.
 pub(crate) fn remove_companions(path: &Path) -> io::Result<()> {
+    let mut done = Ok(());
     for suffix in COMPANIONS {
+        // One that cannot be removed must not keep the others.
         match fs::remove_file(beside(path, suffix)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => done = Err(error),
             _ => {}
         }
     }
-    Ok(())
+    done
 }

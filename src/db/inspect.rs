@@ -2,6 +2,7 @@
 
 use super::connection::{self, Role, Synchronous};
 use super::error::{OpenError, Result};
+use super::health;
 use rusqlite::{Connection, named_params};
 use std::path::Path;
 
@@ -23,6 +24,13 @@ pub fn inspect(path: &Path) -> std::result::Result<Inspection, OpenError> {
         .pragma_query_value(None, "page_size", |row| row.get(0))
         .map_err(|error| OpenError::from_sqlite(path, error))?;
     Ok(Inspection { connection, page_size })
+}
+
+impl Drop for Inspection {
+    fn drop(&mut self) {
+        let path = Path::new(self.connection.path().unwrap_or_default());
+        let _kept = health::keep_if_failed(&self.connection, path, Ok(()));
+    }
 }
 
 impl Inspection {

@@ -1,10 +1,10 @@
 //! Lock files: the operating system frees them when their process dies, however it dies. They lie in a directory of their own
 //! beside the database and are never unlinked while anyone may look at them.
 
-use super::files;
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use super::{access, files};
+use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -19,15 +19,14 @@ pub fn directory(database: &Path) -> PathBuf {
 /// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.
 pub fn make_directory(database: &Path) -> io::Result<PathBuf> {
     let directory = directory(database);
-    match DirBuilder::new().mode(0o700).create(&directory) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(directory),
-    }
+    access::make_directory(&directory).map(|()| directory)
 }
 
 /// Opens the lock file `name`, made with mode 0600 unless it is there.
 pub fn open(directory: &Path, name: &str) -> io::Result<File> {
-    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(directory.join(name))
+    let file = access::open_own(&directory.join(name))?;
+    access::give_to_owner_of(directory, &file)?;
+    Ok(file)
 }
 
 /// Takes the lock on `file`, waiting up to `patience`; `false` when another process still holds it then.
@@ -46,7 +45,7 @@ pub fn take(file: &File, patience: Duration) -> io::Result<bool> {
 /// Whether `file`, once opened at `path`, still is what others would open there: not when it was removed or renamed meanwhile.
 pub fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;
-    match fs::metadata(path) {
+    match fs::symlink_metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(error),

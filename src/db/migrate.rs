@@ -8,8 +8,8 @@
 
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
-use super::files;
 use super::lock;
+use super::{access, files};
 use log::{info, warn};
 use refinery::Runner;
 use rusqlite::{Connection, OptionalExtension};
@@ -106,7 +106,7 @@ fn open_with(
         Err(error) => return Err(OpenError::from_io(path, error)),
     }
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
-        fs::create_dir_all(parent).map_err(|error| OpenError::from_io(parent, error))?;
+        access::make_directories(parent).map_err(|error| OpenError::from_io(parent, error))?;
     }
     let only_one = OnlyOne::take(path)?;
     let is_new = connection::create_file(path)?;
@@ -230,7 +230,7 @@ fn rehearse(runner: &Runner, connection: &Connection, path: &Path, version: u32)
 fn rehearse_on(runner: &Runner, connection: &Connection, path: &Path, copy: &Path) -> Result<(), OpenError> {
     connection::create_file(copy)?;
     connection
-        .execute("VACUUM INTO ?1", [copy.to_string_lossy()])
+        .execute("VACUUM INTO ?1", [files::literal(copy).to_string_lossy()])
         .map_err(|error| OpenError::from_sqlite(path, error))?;
     let mut connection = connection::open(copy, Role::Writer, Synchronous::Normal)?;
     run(runner, &mut connection).map_err(|fault| fault.into_open_error(path))

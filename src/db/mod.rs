@@ -3,6 +3,7 @@
 //! `&Connection` means "reads"; [`Tx`] means "writes, and someone above commits". Every change goes through [`Db::write`] or
 //! [`Db::write_then`] to the one writer thread (`writer.rs`), reads through [`Db::read`]. Knows nothing of what the tables mean.
 
+pub(crate) mod access;
 mod checkpoint;
 mod connection;
 pub(crate) mod copy;
@@ -10,6 +11,7 @@ mod error;
 pub(crate) mod exclusive;
 pub(crate) mod files;
 mod gaps;
+mod health;
 mod inspect;
 pub mod lock;
 mod migrate;
@@ -36,6 +38,7 @@ pub use writes::Writes;
 
 use checkpoint::Checkpointer;
 use connection::Role;
+use health::{Health, Watched};
 use readers::Readers;
 use rusqlite::Connection;
 use std::cell::{Cell, RefCell};
@@ -88,10 +91,19 @@ impl Options {
 /// The file that `path` leads to. SQLite keeps the WAL beside the file itself, and so must everybody who looks for it, for a lock or
 /// for a copy: beside a symbolic link they would be others.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
+    let path = &files::literal(path);
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
     // One that leads nowhere is refused when it is opened.
     let real = if is_link { std::fs::canonicalize(path).ok() } else { None };
-    real.unwrap_or_else(|| path.to_path_buf())
+    real.unwrap_or_else(|| path.clone())
+}
+
+/// What is wrong with the files of the database at `path` as they lie on the disk, a sentence each: names, mounts, owners, modes.
+pub fn file_faults(path: &Path) -> Vec<String> {
+    let path = &real_path(path);
+    let mut faults = place::faults(path);
+    faults.extend(access::faults(path));
+    faults
 }
 
 /// How many virtual-machine steps of SQLite lie between two looks at the limit of a read: about every 0.1 ms.
@@ -112,6 +124,7 @@ struct Shared {
     read_limit: Duration,
     migrated: Migrated,
     news: Arc<News>,
+    health: Arc<Health>,
     /// `None` only while it is dropped.
     open: Option<Open>,
 }
@@ -171,16 +184,21 @@ impl Db {
     /// Whatever keeps the file from being used safely, within about a second; the file is not changed then.
     pub fn open(options: &Options) -> std::result::Result<Self, OpenError> {
         let Options { path, synchronous, schema, readers, write_queue, write_wait, read_limit } = options;
-        let path = &real_path(path);
+        let (given, path) = (path, &real_path(path));
+        health::recover(path)?;
         let io = |source| OpenError::Io { path: path.clone(), source };
         // The writer first: a pool on something that is no database would report it only after its time-out.
         let (writer, migrated) = migrate::open_current(path, *schema, *synchronous)?;
         prove_writable(&writer, path)?;
         let news = Arc::new(News::default());
-        let checkpointer = Arc::new(Checkpointer::new(connection::open(path, Role::Checkpointer, *synchronous)?));
-        let readers = Readers::new(path, *synchronous, *readers).map_err(|error| io(std::io::Error::other(error)))?;
+        let health = Arc::new(Health::of(given, path).map_err(io)?);
+        let checkpoints = connection::open(path, Role::Checkpointer, *synchronous)?;
+        let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone()));
+        let readers = Readers::new(path, *synchronous, *readers, health.clone())
+            .map_err(|error| io(std::io::Error::other(error)))?;
         let writer =
-            Writer::start(writer, *write_queue, *write_wait, news.clone(), checkpointer.clone()).map_err(io)?;
+            Writer::start(writer, *write_queue, *write_wait, news.clone(), checkpointer.clone(), health.clone());
+        let writer = writer.map_err(io)?;
         let checkpoints = Checkpoints::start(checkpointer.clone()).map_err(io)?;
         let shared = Shared {
             path: path.clone(),
@@ -188,6 +206,7 @@ impl Db {
             read_limit: *read_limit,
             migrated,
             news,
+            health,
             open: Some(Open { writer, _checkpoints: checkpoints, readers, checkpointer }),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -257,11 +276,12 @@ impl Db {
     /// [`Options::read_limit`].
     ///
     /// # Errors
-    /// Its own, or [`Error::NoReader`] as `E`.
+    /// Its own, or [`Error::NoReader`], [`Error::SyncFailed`] or [`Error::Displaced`] as `E`.
     pub fn read<T, E>(&self, look: impl FnOnce(&Connection) -> std::result::Result<T, E>) -> std::result::Result<T, E>
     where
         E: From<Error>,
     {
+        self.shared.health.allow_reading()?;
         let reader = self.shared.open().readers.get().map_err(Error::NoReader)?;
         let connection = &reader.connection;
         let until = Instant::now() + self.shared.read_limit;
@@ -285,7 +305,8 @@ impl Db {
     /// When the connection cannot be opened.
     pub fn watch(&self) -> std::result::Result<ChangeWatch, OpenError> {
         let connection = connection::open(&self.shared.path, Role::Reader, self.shared.synchronous)?;
-        ChangeWatch::new(connection).map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
+        ChangeWatch::new(Watched::new(connection, &self.shared.health))
+            .map_err(|error| OpenError::from_sqlite(&self.shared.path, error))
     }
 
     /// Numbers of the database's states, for caches, on a connection of its own.
@@ -307,6 +328,17 @@ impl Db {
         writer::assert_may_wait();
         let Open { writer, checkpointer, .. } = self.shared.open();
         checkpointer.empty_wal(patience, || writer.wake())
+    }
+
+    /// Whether an fsync of the database has failed: nothing is read or written any more, what was committed is safe in the WAL, and
+    /// the process should end, so that the next start recovers it.
+    pub fn has_sync_failed(&self) -> bool {
+        self.shared.health.has_sync_failed()
+    }
+
+    /// Has `then` run once an fsync of the database has failed, on the thread that has met it; at once, if one has already.
+    pub fn on_failed_sync(&self, then: impl FnOnce() + Send + 'static) {
+        self.shared.health.on_failed_sync(Box::new(then));
     }
 
     /// The file.

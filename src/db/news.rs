@@ -1,5 +1,6 @@
 //! How those who wait for work learn of it: at once for commits of this process, by a cheap look for those of others.
 
+use super::health::Watched;
 use rusqlite::Connection;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,12 +38,12 @@ impl News {
 /// Tells whether anyone else has written, for about 3 µs a look (`PRAGMA data_version`).
 #[derive(Debug)]
 pub struct ChangeWatch {
-    connection: Connection,
+    connection: Watched,
     version: i64,
 }
 
 impl ChangeWatch {
-    pub(super) fn new(connection: Connection) -> rusqlite::Result<Self> {
+    pub(super) fn new(connection: Watched) -> rusqlite::Result<Self> {
         let version = data_version(&connection)?;
         Ok(Self { connection, version })
     }

@@ -1,35 +1,97 @@
 //! Whether the files that are open are still those that their names lead to. What is written to a file that was moved, removed or
 //! replaced meanwhile is acknowledged and then lost: nobody finds it after the next start. A look at the name opens nothing.
+//!
+//! The index of the WAL (`-shm`) is as much a part of it as the WAL: without it another process makes a new one, and the two know
+//! nothing of each other's locks. So is a second name of the database: who opens it there has another WAL beside it.
 
 use super::files;
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-/// A file, whatever it is called.
-type Identity = (u64, u64);
+/// A file, whatever it is called, and how many names it has.
+#[derive(Debug, Clone, Copy)]
+struct Identity {
+    device: u64,
+    inode: u64,
+    links: u64,
+}
 
-/// The database file and its WAL, as they were when they were opened.
+/// The files of a database, as they were when they were opened.
 #[derive(Debug)]
 pub(super) struct Place {
-    files: Vec<(PathBuf, Identity)>,
+    database: Vec<(PathBuf, Identity)>,
+    wal: Vec<(PathBuf, Identity)>,
 }
 
 impl Place {
-    /// The place of the database at `path`, which is open. SQLite keeps one WAL for as long as anybody has the database open.
-    pub(super) fn of(path: PathBuf) -> io::Result<Self> {
-        let paths = [files::wal(&path), path];
-        let files = paths.into_iter().map(|path| identity(&path).map(|identity| (path, identity)));
-        Ok(Self { files: files.collect::<io::Result<_>>()? })
+    /// The place of the database that is open, at the name `given`, which may be a symbolic link to its file `real`. SQLite keeps one
+    /// WAL and one index of it for as long as anybody has the database open.
+    pub(super) fn of(given: &Path, real: &Path) -> io::Result<Self> {
+        let mut database = vec![watched(real.to_path_buf())?];
+        if given != real {
+            database.push(watched(given.to_path_buf())?);
+        }
+        Ok(Self { database, wal: vec![watched(files::wal(real))?, watched(files::wal_index(real))?] })
     }
 
-    /// Whether all of it is where it was.
-    pub(super) fn is_kept(&self) -> bool {
-        self.files.iter().all(|(path, opened)| identity(path).is_ok_and(|found| found == *opened))
+    /// Whether the file of the database is where it was, under no more names.
+    pub(super) fn is_database_kept(&self) -> bool {
+        self.database.iter().all(is_in_place)
+    }
+
+    /// Whether the WAL and its index are where they were.
+    pub(super) fn is_wal_kept(&self) -> bool {
+        self.wal.iter().all(is_in_place)
     }
 }
 
-fn identity(path: &PathBuf) -> io::Result<Identity> {
-    fs::metadata(path).map(|found| (found.dev(), found.ino()))
+/// What is wrong with the names of the database at `path`, a sentence each. SQLite finds the WAL by the name: beside another name it
+/// finds none, and what was committed and not yet copied is lost.
+pub(super) fn faults(path: &Path) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Ok(found) = fs::metadata(path) else { return faults };
+    if found.nlink() > 1 {
+        faults.push(format!(
+            "{path} is one of {links} names (hard links) of the same file, and its WAL belongs to this name alone: opened by another, what was committed is lost. Remove the other names, or make copies with `quotegrid backup`",
+            path = path.display(),
+            links = found.nlink()
+        ));
+    }
+    if is_mounted_alone(path) {
+        faults.push(format!(
+            "{path} is mounted as a single file, and its WAL lies beside it in a directory that goes with the container or mount: acknowledged work is lost with it. Mount the directory instead",
+            path = path.display()
+        ));
+    }
+    faults
+}
+
+/// Whether the file itself is where something is mounted, as by `docker run -v /srv/quotegrid.db:/data/quotegrid.db`.
+#[cfg(target_os = "linux")]
+fn is_mounted_alone(path: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    let found = statx(CWD, path, AtFlags::empty(), StatxFlags::BASIC_STATS);
+    found.is_ok_and(|found| found.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Other systems cannot mount a file.
+#[cfg(not(target_os = "linux"))]
+fn is_mounted_alone(_path: &Path) -> bool {
+    false
+}
+
+fn watched(path: PathBuf) -> io::Result<(PathBuf, Identity)> {
+    let identity = identity(&path)?;
+    Ok((path, identity))
+}
+
+fn is_in_place((path, opened): &(PathBuf, Identity)) -> bool {
+    identity(path)
+        .is_ok_and(|found| (found.device, found.inode) == (opened.device, opened.inode) && found.links <= opened.links)
+}
+
+fn identity(path: &Path) -> io::Result<Identity> {
+    fs::metadata(path).map(|found| Identity { device: found.dev(), inode: found.ino(), links: found.nlink() })
 }

@@ -3,9 +3,10 @@
 
 use super::READER_WAIT;
 use super::connection::{self, Synchronous};
+use super::files;
+use super::health::{Health, Watched};
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::Connection;
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -18,9 +19,14 @@ pub(super) struct Readers {
 
 impl Readers {
     /// A pool of at most `size` readers of the file at `path`, none of them open yet.
-    pub(super) fn new(path: &Path, synchronous: Synchronous, size: u32) -> Result<Self, r2d2::Error> {
+    pub(super) fn new(
+        path: &Path,
+        synchronous: Synchronous,
+        size: u32,
+        health: Arc<Health>,
+    ) -> Result<Self, r2d2::Error> {
         let open = Arc::new(OpenCount::default());
-        let sqlite = SqliteConnectionManager::file(path)
+        let sqlite = SqliteConnectionManager::file(files::literal(path))
             .with_flags(connection::flags())
             .with_init(move |reader| connection::set_up_reader(reader, synchronous));
         let pool = r2d2::Pool::builder()
@@ -33,7 +39,7 @@ impl Readers {
             .test_on_check_out(false)
             .connection_timeout(READER_WAIT)
             .error_handler(Box::new(r2d2::LoggingErrorHandler))
-            .build(Manager { sqlite, open: open.clone() })?;
+            .build(Manager { sqlite, open: open.clone(), health })?;
         Ok(Self { pool: Some(pool), open })
     }
 
@@ -55,6 +61,7 @@ impl Drop for Readers {
 pub(super) struct Manager {
     sqlite: SqliteConnectionManager,
     open: Arc<OpenCount>,
+    health: Arc<Health>,
 }
 
 impl ManageConnection for Manager {
@@ -63,21 +70,21 @@ impl ManageConnection for Manager {
 
     fn connect(&self) -> Result<Reader, rusqlite::Error> {
         let counted = OpenCount::add(&self.open);
-        Ok(Reader { connection: self.sqlite.connect()?, _counted: counted })
+        Ok(Reader { connection: Watched::new(self.sqlite.connect()?, &self.health), _counted: counted })
     }
 
     fn is_valid(&self, reader: &mut Reader) -> Result<(), rusqlite::Error> {
-        self.sqlite.is_valid(&mut reader.connection)
+        reader.connection.execute_batch("")
     }
 
-    fn has_broken(&self, reader: &mut Reader) -> bool {
-        self.sqlite.has_broken(&mut reader.connection)
+    fn has_broken(&self, _reader: &mut Reader) -> bool {
+        false
     }
 }
 
 /// A connection of the pool.
 pub(super) struct Reader {
-    pub(super) connection: Connection,
+    pub(super) connection: Watched,
     // After the connection: it is counted until it is closed.
     _counted: Counted,
 }

@@ -4,6 +4,7 @@
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
 use super::files;
+use super::health::keep_if_failed;
 use super::{Db, Result, Tx};
 use rusqlite::Connection;
 use std::fs;
@@ -132,6 +133,7 @@ impl Tx<'_> {
 /// # Errors
 /// `Locked` when anyone else has the database open, a running server above all; the file is as it was then.
 pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(), OpenError> {
+    let path = &super::real_path(path);
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = connection::open(path, Role::Writer, synchronous)?;
     // A rewrite beside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
@@ -139,7 +141,8 @@ pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(),
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(sqlite)?;
     connection.execute_batch("VACUUM").map_err(sqlite)?;
-    let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0)).map_err(sqlite)?;
+    let emptied = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, i64>(0));
+    let busy = keep_if_failed(&connection, path, emptied).map_err(sqlite)?;
     if busy != 0 {
         return Err(OpenError::Locked { path: path.to_path_buf() });
     }

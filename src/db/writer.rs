@@ -4,8 +4,8 @@
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
+use super::health::{Health, Watched};
 use super::news::News;
-use super::place::Place;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
@@ -236,15 +236,16 @@ impl Writer {
         wait_limit: Duration,
         news: Arc<News>,
         checkpointer: Arc<Checkpointer>,
+        health: Arc<Health>,
     ) -> std::io::Result<Self> {
-        let place = Place::of(connection.path().unwrap_or_default().into())?;
+        let connection = Watched::new(connection, &health);
         let (queue, inbox) = sync_channel(capacity);
         let (answers, outbox) = channel::<Answers>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
         let thread =
-            Thread { connection, place, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
+            Thread { connection, health, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
         let line = Line { inbox, early: VecDeque::new() };
         threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(line))?);
         for number in 0..ANSWERERS {
@@ -380,8 +381,8 @@ fn lost(why: &str) -> rusqlite::Error {
 }
 
 struct Thread {
-    connection: Connection,
-    place: Place,
+    connection: Watched,
+    health: Arc<Health>,
     capacity: usize,
     wait_limit: Duration,
     answers: Sender<Answers>,
@@ -471,13 +472,11 @@ impl Thread {
         }
     }
 
-    /// Ends the transaction that has begun where the files are no longer those that the next start will find.
+    /// Ends the transaction that has begun where what it commits would be lost.
     fn keep_in_place(&self) -> rusqlite::Result<()> {
-        if self.place.is_kept() {
-            return Ok(());
-        }
+        let Some(why) = self.health.refuses_commits() else { return Ok(()) };
         self.roll_back();
-        Err(lost("the database was moved, removed or replaced while it was open: put it back, or start again"))
+        Err(lost(why))
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
@@ -520,13 +519,13 @@ impl Thread {
     }
 
     fn commit(&self) -> Fate {
-        fail::fail_point!("db::before_commit");
+        fail_point!("db::before_commit");
         COMMITTING.set(true);
         let committed = self.execute("COMMIT");
         COMMITTING.set(false);
         match committed {
             Ok(()) => {
-                fail::fail_point!("db::after_commit");
+                fail_point!("db::after_commit");
                 Fate::Committed
             }
             Err(error) => {

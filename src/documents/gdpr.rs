@@ -1,6 +1,7 @@
 //! Privacy requests, receipts and what a verification found.
 
 use super::{instant, optional_instant};
+use crate::erasure::hold::{Decision, ShopifySays};
 use crate::erasure::receipts::Receipt;
 use crate::erasure::requests::{self, Request};
 use crate::erasure::verify::Verification;
@@ -21,6 +22,13 @@ pub fn request(request: &Request) -> Value {
         "erasedAt": optional_instant(request.erased_at),
         "outcome": request.outcome.map(requests::Outcome::as_str),
         "deleted": request.deleted,
+        "orderedBy": request.ordered_by.as_str(),
+        "foundLiveAt": optional_instant(request.hold.found_live_at),
+        "keysLastUsedAt": optional_instant(request.hold.keys_used_at),
+        "heldUntil": optional_instant(request.hold.held_until),
+        "shopifySays": request.hold.shopify_says.map(ShopifySays::as_str),
+        "decision": request.hold.decision.map(Decision::as_str),
+        "decidedAt": optional_instant(request.hold.decided_at),
     })
 }
 

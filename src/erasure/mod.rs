@@ -2,7 +2,7 @@
 //!
 //! | Shopify sends | when | we owe (within 30 days) | job |
 //! | --- | --- | --- | --- |
-//! | `shop/redact` | 48 h after an uninstall | everything about the shop is gone | [`SHOP_REDACT`], `shop.rs` |
+//! | `shop/redact` | 48 h after an uninstall | everything about the shop is gone | [`SHOP_REDACT`], `shop.rs`; of a store that looks live see `hold.rs` |
 //! | `customers/redact` | a customer is to be forgotten | everything about the customer is gone | [`CUSTOMER_REDACT`], `customer.rs` |
 //! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
 //!
@@ -14,6 +14,9 @@
 //! stays but its domain in `gdpr_requests` and `webhook_deliveries`, and both go with retention.
 
 pub mod customer;
+pub mod hold;
+pub mod inquiry;
+pub mod ordered;
 pub mod receipts;
 pub mod requests;
 pub mod scan;
@@ -34,11 +37,17 @@ use std::collections::HashSet;
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
 pub const SHOP_REDACT: &str = "shop_redact";
 
+/// Asks Shopify whether a shop that is to be erased still has the app: job type, payload `{"requestId"}`.
+pub const SHOP_REDACT_INQUIRY: &str = "shop_redact_inquiry";
+
 /// Forgets a customer: job type, payload `{"shop", "requestId"?}`.
 pub const CUSTOMER_REDACT: &str = "customer_redact";
 
 /// Reports what is held about a customer: job type, payload `{"shop", "requestId"}`.
 pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
+
+/// Every job type that sees to a request: one is open as long as no other has taken over.
+pub const DUTY_JOBS: [&str; 4] = [SHOP_REDACT, SHOP_REDACT_INQUIRY, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST];
 
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
 pub const DUTY: TimeDelta = TimeDelta::days(30);
@@ -78,7 +87,7 @@ pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &Sh
 /// The database's.
 pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
     let mut seen_to: HashSet<RequestId> = HashSet::new();
-    queue::each_unfinished(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST], |payload| {
+    queue::each_unfinished(connection, &DUTY_JOBS, |payload| {
         seen_to.extend(payload.get(REQUEST_ID).and_then(|id| id.as_str()?.parse::<RequestId>().ok()));
     })?;
     let open = requests::list_all_open(connection)?;
@@ -90,7 +99,7 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
 /// # Errors
 /// The database's.
 pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
-    queue::count_failed(connection, &[SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST])
+    queue::count_failed(connection, &DUTY_JOBS)
 }
 
 /// What a redaction job is asked to do, read from its payload.

@@ -1,6 +1,7 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
 use super::DUTY;
+use super::hold::Hold;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
@@ -46,11 +47,22 @@ pub enum Outcome {
     Reported,
     /// The store was installed again after the event; it stays.
     SupersededByReinstall,
+    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
+    StillInstalled,
+    /// A person has decided that the store stays.
+    Rejected,
 }
 
 impl Outcome {
-    const ALL: [Self; 5] =
-        [Self::Erased, Self::NothingHeld, Self::Acknowledged, Self::Reported, Self::SupersededByReinstall];
+    const ALL: [Self; 7] = [
+        Self::Erased,
+        Self::NothingHeld,
+        Self::Acknowledged,
+        Self::Reported,
+        Self::SupersededByReinstall,
+        Self::StillInstalled,
+        Self::Rejected,
+    ];
 
     /// Its name in the database and in every output.
     pub fn as_str(self) -> &'static str {
@@ -60,7 +72,35 @@ impl Outcome {
             Self::Acknowledged => "acknowledged",
             Self::Reported => "reported",
             Self::SupersededByReinstall => "superseded_by_reinstall",
+            Self::StillInstalled => "still_installed",
+            Self::Rejected => "rejected",
         }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// Shopify, by a webhook.
+    Shopify,
+    /// Whoever runs this program, by a command or the admin API.
+    Operator,
+}
+
+impl OrderedBy {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shopify => "shopify",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromSql for OrderedBy {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
     }
 }
 
@@ -118,16 +158,31 @@ pub struct Request {
     pub outcome: Option<Outcome>,
     /// Rows deleted, by table.
     pub deleted: RowCounts,
+    /// Who asks.
+    pub ordered_by: OrderedBy,
+    /// What there is to know of it where its store looked live.
+    pub hold: Hold,
 }
 
-/// Writes a duty that came in at `now`.
+/// Writes a duty that came in at `now` from Shopify.
 ///
 /// # Errors
 /// The database's.
 pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewRequest) -> db::Result<()> {
+    insert_of(tx, id, now, request, OrderedBy::Shopify)
+}
+
+/// Writes a duty that came in at `now`.
+pub(super) fn insert_of(
+    tx: &Tx<'_>,
+    id: RequestId,
+    now: DateTime<Utc>,
+    request: &NewRequest,
+    ordered_by: OrderedBy,
+) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at)
-         VALUES (:id, :shop, :type, :payload, :webhook_id, :triggered_at, :due_at, :created_at)",
+        "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, ordered_by)
+         VALUES (:id, :shop, :type, :payload, :webhook_id, :triggered_at, :due_at, :created_at, :ordered_by)",
     )?;
     statement.execute(named_params! {
         ":id": id,
@@ -138,12 +193,13 @@ pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewReque
         ":triggered_at": Millis(request.triggered_at.min(now)),
         ":due_at": Millis(now + DUTY),
         ":created_at": Millis(now),
+        ":ordered_by": ordered_by.as_str(),
     })?;
     Ok(())
 }
 
-const COLUMNS: &str =
-    "id, shop, type, webhook_id, triggered_at, created_at, due_at, processed_at, erased_at, outcome, deleted";
+const COLUMNS: &str = "id, shop, type, webhook_id, triggered_at, created_at, due_at, processed_at, erased_at, outcome, \
+                       deleted, ordered_by, found_live_at, keys_used_at, held_until, shopify_says, decision, decided_at";
 
 /// The request with this id.
 ///
@@ -231,10 +287,11 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
 
 /// A request's row as it stands, to be taken over by another copy of this database.
 #[derive(Debug)]
-pub struct Row([Value; 13]);
+pub struct Row([Value; 20]);
 
 const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, processed_at, outcome, \
-                           deleted, report, erased_at";
+                           deleted, report, erased_at, ordered_by, found_live_at, keys_used_at, held_until, \
+                           shopify_says, decision, decided_at";
 
 /// The rows of all requests after `after`, in the order of their ids.
 ///
@@ -246,7 +303,7 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
     ))?;
     let after = after.map_or(Value::Text(String::new()), |row| row.0[0].clone());
     let rows = statement.query_map(named_params! { ":after": after, ":limit": limit }, |row| {
-        let mut values = [const { Value::Null }; 13];
+        let mut values = [const { Value::Null }; 20];
         for (index, value) in values.iter_mut().enumerate() {
             *value = row.get(index)?;
         }
@@ -262,11 +319,14 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO gdpr_requests ({ALL_COLUMNS})
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
          ON CONFLICT (id) DO UPDATE
          SET payload = excluded.payload, processed_at = excluded.processed_at, outcome = excluded.outcome,
-             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at
-         WHERE excluded.processed_at IS NOT NULL
+             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at,
+             found_live_at = excluded.found_live_at, keys_used_at = excluded.keys_used_at, held_until = excluded.held_until,
+             shopify_says = excluded.shopify_says, decision = excluded.decision, decided_at = excluded.decided_at
+         WHERE gdpr_requests.processed_at IS NULL AND gdpr_requests.decision IS NULL AND excluded.decision IS NOT NULL
+           OR excluded.processed_at IS NOT NULL
            AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
     ))?;
     Ok(statement.execute(params_from_iter(&row.0))? == 1)
@@ -310,7 +370,8 @@ pub(super) fn stamp(
 
 /// Which requests wait for the scrub. Apart, so that a test can look at its plan.
 pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
-     WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+     WHERE processed_at IS NOT NULL AND erased_at IS NULL
+       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'
      ORDER BY processed_at LIMIT :limit";
 
 /// Requests whose rows are gone and whose bytes may not be, oldest first.
@@ -332,7 +393,8 @@ pub(super) fn is_unsettled(connection: &Connection, shop: &ShopDomain) -> db::Re
         "SELECT 1 FROM gdpr_requests
          WHERE shop = :shop
            AND (processed_at IS NULL
-                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall')",
+                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+                   AND outcome <> 'still_installed' AND outcome <> 'rejected')",
     )?;
     Ok(statement.exists(named_params! { ":shop": shop })?)
 }
@@ -369,9 +431,9 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL AND due_at < :now) AS overdue,
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-                  AND outcome <> 'superseded_by_reinstall') AS to_scrub,
+                  AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected') AS to_scrub,
              (SELECT min(processed_at) FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-                  AND outcome <> 'superseded_by_reinstall') AS to_scrub_since,
+                  AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected') AS to_scrub_since,
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
@@ -406,7 +468,7 @@ pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result
 /// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
 pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
      WHERE id < :before_id AND processed_at < :before
-       AND (erased_at IS NOT NULL OR outcome = 'superseded_by_reinstall')
+       AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
      ORDER BY id LIMIT :limit";
 
 /// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns how many it were.
@@ -418,6 +480,22 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
     let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
     let first_after = RequestId::new(before, [0; 10]);
     Ok(statement.execute(named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit })?)
+}
+
+/// Which requests met a store that looked live. Apart, so that a test can look at its plan.
+pub(super) const FOUND_LIVE: &str = "found_live_at IS NOT NULL AND found_live_at > :since
+     ORDER BY found_live_at DESC LIMIT :limit";
+
+/// The requests whose store was found to look live after `since`, newest first, `limit` at the most.
+///
+/// # Errors
+/// The database's.
+pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Request>> {
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE {FOUND_LIVE}"))?;
+    let params = named_params! { ":since": Millis(since), ":limit": limit };
+    let requests = statement.query_map(params, request_from_row)?;
+    Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
 fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
@@ -433,5 +511,7 @@ fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
         erased_at: row.get::<_, Option<Millis>>("erased_at")?.map(|at| at.0),
         outcome: row.get("outcome")?,
         deleted: row.get::<_, Option<RowCounts>>("deleted")?.unwrap_or_default(),
+        ordered_by: row.get("ordered_by")?,
+        hold: Hold::from_row(row)?,
     })
 }

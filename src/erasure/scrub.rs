@@ -82,7 +82,7 @@ impl Scrubber {
         if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Scrubbed::Busy);
         }
-        fail::fail_point!("erasure::scrubbed");
+        fail_point!("erasure::scrubbed");
         let (now, mut erased) = (self.clock.now(), 0);
         for batch in waiting.chunks(BATCH) {
             let (hasher, batch) = (self.hasher.clone(), batch.to_vec());

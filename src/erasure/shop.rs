@@ -1,8 +1,9 @@
 //! The handler of `shop_redact`: children in steps that keep the writer's budget, then, in one transaction, the cascading delete of
 //! the store, its request's stamp, the receipt, and the jobs' forgetting.
 
+use super::hold::{self, Next, Policy};
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, NewRequest, Outcome, RequestKind};
+use super::requests::{self, NewRequest, OrderedBy, Outcome, RequestKind};
 use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
 use crate::catalog;
 use crate::catalog::stores::{self, Erasing, Store};
@@ -30,12 +31,19 @@ const FORGET_STEP: usize = 200;
 pub struct ShopRedact {
     hasher: KeyedHasher,
     entropy: Arc<dyn Entropy>,
+    policy: Policy,
 }
 
 impl ShopRedact {
-    /// A handler that names shops in receipts by `hasher`.
+    /// A handler that names shops in receipts by `hasher` and holds no erasure.
     pub fn new(hasher: KeyedHasher, entropy: Arc<dyn Entropy>) -> Self {
-        Self { hasher, entropy }
+        Self { hasher, entropy, policy: Policy::default() }
+    }
+
+    /// The same, and the erasure of stores that look live is held as `policy` says.
+    #[must_use]
+    pub fn holding(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 }
 
@@ -54,12 +62,25 @@ impl Handler for ShopRedact {
             }
             Order::Shop(shop) => (shop, job.created_at, None),
         };
-        let (wanted, now) = (shop.clone(), context.now());
+        let keep = request.map_or_else(|| json!({}), |id| json!({ REQUEST_ID: id.to_string() }));
+        let (wanted, now, policy) = (shop.clone(), context.now(), self.policy);
         // From this commit on the store's keys and pages are dead and nothing new can be written below it.
-        let target = context.write(move |tx| Ok(stores::begin_erasure(tx, now, &wanted, triggered_at)?))?;
+        let next = context.write(move |tx| match request {
+            Some(id) => hold::next(tx, now, id, policy),
+            None => Ok(Next::Erase(stores::begin_erasure(tx, now, &wanted, triggered_at)?)),
+        })?;
+        let target = match next {
+            Next::Erase(target) => target,
+            Next::Wait(rest) => return Err(JobError::Snooze(rest)),
+            Next::Ask => {
+                let inquiry = request.map(hold::inquiry).map(|job| job.about(subject(&self.hasher, &shop)));
+                return Ok(inquiry.into_iter().fold(Finish::done().keeping(keep), Finish::followed_by));
+            }
+            Next::Nothing => return Ok(Finish::done().keeping(keep)),
+        };
         if let Erasing::Store(store) = target {
             loop {
-                fail::fail_point!("erasure::step");
+                fail_point!("erasure::step");
                 if context.is_stopping() {
                     return Err(JobError::Stopped);
                 }
@@ -89,7 +110,6 @@ impl Handler for ShopRedact {
             triggered_at,
             target,
         };
-        let keep = request.map_or_else(|| json!({}), |id| json!({ REQUEST_ID: id.to_string() }));
         Ok(Finish::with(move |tx, now| closing.commit(tx, now, request)).keeping(keep))
     }
 
@@ -237,7 +257,7 @@ impl Closing {
             webhook_id: None,
             triggered_at: self.triggered_at,
         };
-        requests::insert(tx, id, now, &new)?;
+        requests::insert_of(tx, id, now, &new, OrderedBy::Operator)?;
         Ok(vec![id])
     }
 }

@@ -7,6 +7,7 @@ pub mod admin;
 mod body;
 pub mod gate;
 pub mod guard;
+mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

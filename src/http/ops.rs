@@ -1,6 +1,7 @@
-//! For those who watch the server: `/healthz` (the process is up), `/readyz` (it can do its work, with details), and `/metrics`.
+//! For those who watch the server: `/healthz` (the process is up), `/readyz` (it can do its work; with details for operators), and `/metrics`.
 
-use super::admin;
+use super::guard::bearer;
+use super::log_limit::LogLimiter;
 use super::respond::{self, Answer};
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
@@ -15,8 +16,9 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use log::warn;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] = &[
@@ -32,60 +34,174 @@ fn health(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Res
     Ok(Response::json(200, &body).with_header("Cache-Control", "no-store"))
 }
 
-fn ready(site: &Arc<Site>, _request: Request, _params: Params, answer: Answer) {
+/// How long an answer to "can it do its work" holds: whoever asks more often costs no commit.
+const READINESS_HOLDS: Duration = Duration::from_secs(1);
+
+/// Lines about a server that is not ready.
+static NOT_READY: LogLimiter = LogLimiter::new();
+
+/// Whether the server can do its work: found out at most once a second, for all who ask.
+#[derive(Debug, Default)]
+pub(super) struct Readiness(Mutex<Found>);
+
+#[derive(Debug, Default)]
+struct Found {
+    /// When it was last found out, and what.
+    last: Option<(Instant, Verdict)>,
+    /// Those who wait for the next answer; the first of them has had the server look.
+    waiting: Vec<Waiting>,
+}
+
+/// What came of a read and of a commit.
+#[derive(Debug, Clone)]
+struct Verdict {
+    can_read: bool,
+    can_commit: bool,
+    /// What a client may be told of the fault, where there is one.
+    fault: Option<String>,
+}
+
+/// Somebody who asks.
+#[derive(Debug)]
+struct Waiting {
+    answer: Answer,
+    /// Details, for operators.
+    details: Option<Map<String, Value>>,
+}
+
+impl Readiness {
+    fn lock(&self) -> MutexGuard<'_, Found> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers at once where it is known, and otherwise later. Returns whether it must be found out now.
+    fn wait(&self, waiting: Waiting) -> bool {
+        let mut found = self.lock();
+        if let Some((at, verdict)) = &found.last
+            && at.elapsed() < READINESS_HOLDS
+        {
+            let verdict = verdict.clone();
+            drop(found);
+            waiting.tell(&verdict);
+            return false;
+        }
+        found.waiting.push(waiting);
+        found.waiting.len() == 1
+    }
+
+    /// Answers all who wait.
+    fn settle(&self, verdict: &Verdict) {
+        let mut found = self.lock();
+        found.last = Some((Instant::now(), verdict.clone()));
+        let waiting = std::mem::take(&mut found.waiting);
+        drop(found);
+        for waiting in waiting {
+            waiting.tell(verdict);
+        }
+    }
+}
+
+impl Waiting {
+    fn tell(self, verdict: &Verdict) {
+        let mut members = Map::new();
+        if let Some(details) = self.details {
+            members.extend(details);
+            members.insert("canRead".to_owned(), json!(verdict.can_read));
+            members.insert("canCommit".to_owned(), json!(verdict.can_commit));
+        }
+        let response = match &verdict.fault {
+            None => {
+                members.insert("status".to_owned(), json!("ready"));
+                Response::json(200, &Value::Object(members))
+            }
+            Some(fault) => {
+                respond::problem(503, fault, self.answer.request_id(), members).with_header("Retry-After", "2")
+            }
+        };
+        self.answer.send(Ok(response.with_header("Cache-Control", "no-store")));
+    }
+}
+
+/// Anybody may ask whether the server is ready; how it stands is for those who bear a token.
+fn ready(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+    let mut details = None;
+    if bearer::bears_one(&request) && (site.admin_tokens.is_some() || site.metrics_tokens.is_some()) {
+        if let Err(error) = demand(site, &request) {
+            let response = bearer::refusal(&error, answer.request_id());
+            return answer.send(Ok(response));
+        }
+        // What cannot be read is left out; that it cannot is what they are told.
+        details = Some(look(site).unwrap_or_default());
+    }
+    if !site.readiness.wait(Waiting { answer, details }) {
+        return;
+    }
+    let looking = Looking { readiness: site.readiness.clone(), verdict: None };
+    let looked = site.app.db.read(|connection| duties(connection, site.app.clock.now()).map(|_figures| ()));
+    site.app.db.write_then(
+        // A page is written: a full disk would let an empty transaction pass.
+        |tx| tx.touch(),
+        move |committed: db::Result<()>| looking.end(verdict(looked, committed)),
+    );
+}
+
+/// A look at whether the server can do its work. However it ends, those who wait for it are answered, and the next one can begin.
+struct Looking {
+    readiness: Arc<Readiness>,
+    verdict: Option<Verdict>,
+}
+
+impl Looking {
+    fn end(mut self, verdict: Verdict) {
+        self.verdict = Some(verdict);
+    }
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        let lost = || Verdict { can_read: false, can_commit: false, fault: Some("database error".to_owned()) };
+        self.readiness.settle(&self.verdict.take().unwrap_or_else(lost));
+    }
+}
+
+fn verdict(looked: db::Result<()>, committed: db::Result<()>) -> Verdict {
+    let (can_read, can_commit) = (looked.is_ok(), committed.is_ok());
+    let fault = committed.and(looked).err().map(|error| {
+        // SQLite's words may name a file: they are for the log.
+        if let Some(left_out) = NOT_READY.admit() {
+            warn!("not ready: {error} more={left_out}");
+        }
+        let error = Error::from(error);
+        if error.retry_after().is_some() { error.to_string() } else { "database error".to_owned() }
+    });
+    Verdict { can_read, can_commit, fault }
+}
+
+/// The details of readiness.
+fn look(site: &Site) -> db::Result<Map<String, Value>> {
     let (db, now) = (&site.app.db, site.app.clock.now());
     let schema = db.migrated().to;
     let mut members = Map::new();
     members.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     members.insert("schema".to_owned(), json!({ "version": schema, "current": schema == db::newest_version() }));
-    let looked = db.read(|connection| -> db::Result<_> {
-        Ok((duties(connection, now)?, handovers(connection, &site.app.handover)?))
-    });
-    let looked = looked.map(|(duties, handovers)| {
-        members.insert("privacyRequests".to_owned(), duties);
-        members.insert("handover".to_owned(), handovers);
-    });
-    db.write_then(
-        // A page is written: a full disk would let an empty transaction pass.
-        |tx| tx.touch(),
-        move |committed| {
-            let response = verdict(looked, committed, members, answer.request_id());
-            answer.send(Ok(response.with_header("Cache-Control", "no-store")));
-        },
-    );
+    db.read(|connection| {
+        members.insert("privacyRequests".to_owned(), duties(connection, now)?);
+        members.insert("handover".to_owned(), handovers(connection, &site.app.handover)?);
+        Ok(members)
+    })
 }
 
-fn verdict(
-    looked: db::Result<()>,
-    committed: db::Result<()>,
-    mut members: Map<String, Value>,
-    request_id: &str,
-) -> Response {
-    members.insert("canRead".to_owned(), json!(looked.is_ok()));
-    members.insert("canCommit".to_owned(), json!(committed.is_ok()));
-    match committed.and(looked) {
-        Ok(()) => {
-            members.insert("status".to_owned(), json!("ready"));
-            Response::json(200, &Value::Object(members))
-        }
-        Err(error) => {
-            // SQLite's words may name a file: they are for the log.
-            warn!("not ready id={request_id}: {error}");
-            let detail = Error::from(error);
-            let detail = if detail.retry_after().is_some() { detail.to_string() } else { "database error".to_owned() };
-            respond::problem(503, &detail, request_id, members).with_header("Retry-After", "2")
-        }
-    }
+/// Lets only those pass who bear the metrics token or the admin token.
+fn demand(site: &Site, request: &Request) -> Result<()> {
+    let tokens: Vec<_> = site.metrics_tokens.iter().chain(&site.admin_tokens).collect();
+    if tokens.is_empty() { Err(Error::not_found("path")) } else { site.guesses.demand(&tokens, request) }
 }
 
 /// The figures, for Prometheus. They tell a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
 /// token it is.
 fn metrics(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    let Some(token) = site.metrics_token.as_ref().or(site.admin_token.as_ref()) else {
-        return answer.send(Err(Error::not_found("path")));
-    };
-    if let Err(error) = admin::demand(token, &request) {
-        let response = admin::refusal(&error, answer.request_id());
+    if let Err(error) = demand(site, &request) {
+        let response = bearer::refusal(&error, answer.request_id());
         return answer.send(Ok(response));
     }
     answer.send(figures(site).map(|figures| {

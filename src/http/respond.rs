@@ -1,13 +1,18 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
+use super::log_limit::{LogLimiter, cut};
 use super::{Reply, Response};
 use crate::error::{Error, Kind, Result};
-use log::{error, warn};
+use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Lines about requests that were put off, and about those that failed by our own fault.
+static OVERLOADED: LogLimiter = LogLimiter::new();
+static FAILED: LogLimiter = LogLimiter::new();
 
 /// The way back to the client of one request, for a handler that answers later.
 #[derive(Debug)]
@@ -58,10 +63,17 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
     let mut detail = error.to_string();
     match error.kind() {
         Kind::Internal => {
-            error!("request failed id={request_id}: {}", with_causes(error));
+            match FAILED.admit() {
+                Some(left_out) => error!("request failed id={request_id} more={left_out}: {}", with_causes(error)),
+                None => debug!("request failed id={request_id}: {}", with_causes(error)),
+            }
             "internal error".clone_into(&mut detail);
         }
-        Kind::Overloaded => warn!("request put off id={request_id}: {}", with_causes(error)),
+        Kind::Overloaded => {
+            if let Some(left_out) = OVERLOADED.admit() {
+                warn!("request rejected: overloaded id={request_id} more={left_out}: {}", cut(&with_causes(error)));
+            }
+        }
         _ => {}
     }
     let mut members = error.members().clone();

@@ -7,14 +7,16 @@
 //! What lies below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::admin::{self, BearerToken};
+use super::admin;
+use super::guard::bearer::{self, BearerTokens, Guesses};
 use super::guard::{Guard, cors};
+use super::ops::Readiness;
 use super::respond::{self, Answer};
 use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -26,6 +28,10 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
+
+/// Fields that say who asks, and from where: of two, a proxy before us may have checked the other. Others that must not be given twice
+/// are looked at where they are read.
+const ONE_OF_EACH: [&str; 2] = ["x-api-key", "origin"];
 
 /// Every surface.
 const SURFACES: &[&[Route]] = &[
@@ -66,12 +72,16 @@ pub struct Site {
     pub refusals: webhooks::Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures must bear; the admin token where unset.
-    pub metrics_token: Option<BearerToken>,
+    /// What whoever asks for the figures may bear beside the admin tokens.
+    pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
-    pub admin_token: Option<BearerToken>,
+    pub admin_tokens: Option<BearerTokens>,
+    /// How often somebody may guess one.
+    pub guesses: Guesses,
+    /// Whether the server can do its work, as it was found last.
+    pub(super) readiness: Arc<Readiness>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -93,9 +103,11 @@ impl Site {
             secrets,
             refusals: webhooks::Refusals::default(),
             metrics: Arc::default(),
-            metrics_token: None,
+            metrics_tokens: None,
             guard: Guard::default(),
-            admin_token: None,
+            admin_tokens: None,
+            guesses: Guesses::default(),
+            readiness: Arc::default(),
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -125,10 +137,10 @@ impl Site {
         self.public_url.get().cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
     }
 
-    /// The same site with an admin API for those who bear `token`.
+    /// The same site with an admin API for those who bear `token`, or one of several with commas between them.
     #[must_use]
     pub fn with_admin_token(mut self, token: &Secret) -> Self {
-        self.admin_token = Some(BearerToken::new(token));
+        self.admin_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -142,7 +154,7 @@ impl Site {
     /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
-        self.metrics_token = Some(BearerToken::new(token));
+        self.metrics_tokens = Some(BearerTokens::new(token));
         self
     }
 
@@ -228,7 +240,12 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let site = &self.0;
+        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
         let reply = if cors::applies(&request.path) {
+            if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
+                let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
+                return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
+            }
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
             }
@@ -236,7 +253,7 @@ impl Service for Router {
         } else if admin::owns(&request.path) {
             let reply = admin::unkept(reply);
             if let Err(error) = admin::guard(site, &request) {
-                return reply.send(admin::refusal(&error, &id));
+                return reply.send(bearer::refusal(&error, &id));
             }
             reply
         } else {
@@ -255,6 +272,10 @@ impl Service for Router {
             Found::OtherMethods(allow) => {
                 let detail = format!("this path takes {allow}");
                 reply.send(respond::problem(405, &detail, &request.id, Map::new()).with_header("Allow", allow));
+            }
+            // What lies below /api/ and /admin/api/ is for programs, whoever asks.
+            Found::Nothing if is_open && pages::is_for_a_person(&request) => {
+                Answer::new(reply, request.id).send(pages::unknown_path_page());
             }
             Found::Nothing => reply.send(respond::failure(&Error::not_found("path"), &request.id)),
         }));

@@ -1,6 +1,6 @@
 //! What a job type implements, and what it is given to work with. Open to programs that embed quotegrid: they register their own.
 
-use super::{Claim, MAX_ATTEMPTS, jobs};
+use super::{Claim, MAX_ATTEMPTS, NewJob, Queue, jobs};
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::error::Error;
@@ -48,12 +48,13 @@ pub(super) type Effect = Box<dyn FnOnce(&Tx<'_>, DateTime<Utc>) -> Result<(), Er
 pub struct Finish {
     pub(super) effects: Option<Effect>,
     pub(super) keep: Value,
+    next: Option<NewJob>,
 }
 
 impl Finish {
     /// Nothing more to do. The job forgets its payload.
     pub fn done() -> Self {
-        Self { effects: None, keep: Value::Object(Map::new()) }
+        Self { effects: None, keep: Value::Object(Map::new()), next: None }
     }
 
     /// Commits `effects` together with the completion. They are given the transaction and the time of completion; an error or a
@@ -66,6 +67,27 @@ impl Finish {
     #[must_use]
     pub fn keeping(mut self, payload: Value) -> Self {
         self.keep = payload;
+        self
+    }
+
+    /// The same, and `job` is enqueued in the transaction that completes this one: there is always one of both.
+    #[must_use]
+    pub fn followed_by(mut self, job: NewJob) -> Self {
+        self.next = Some(job);
+        self
+    }
+
+    /// The same with the job that follows as the last of the closing effects.
+    pub(super) fn enqueuing(mut self, queue: &Queue) -> Self {
+        if let Some(job) = self.next.take() {
+            let (queue, effects) = (queue.clone(), self.effects.take());
+            self.effects = Some(Box::new(move |tx, now| {
+                if let Some(effects) = effects {
+                    effects(tx, now)?;
+                }
+                queue.enqueue(tx, now, job).map(|_id| ())
+            }));
+        }
         self
     }
 }
@@ -88,6 +110,9 @@ pub enum JobError {
     /// Not yet: run again after this long. The attempt is given back.
     #[error("snoozed for {0:?}")]
     Snooze(Duration),
+    /// No handler of this program knows the job's type; another program's may. It rests, and its attempt is given back.
+    #[error("Unknown job type: {0}")]
+    UnknownType(String),
     /// The worker is stopping and the job with it, between two steps. It is given back with its attempt.
     #[error("stopped")]
     Stopped,
@@ -188,6 +213,11 @@ impl Registry {
     pub fn with(mut self, job_type: impl Into<String>, handler: impl Handler) -> Self {
         self.0.insert(job_type.into(), Arc::new(handler));
         self
+    }
+
+    /// Whether a handler runs jobs of this type.
+    pub fn knows(&self, job_type: &str) -> bool {
+        self.0.contains_key(job_type)
     }
 
     pub(super) fn find(&self, job_type: &str) -> Option<&Arc<dyn Handler>> {

@@ -15,7 +15,10 @@ pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use ends::{AfterFailure, COMPLETE, complete, fail, give_back};
 pub use forgetting::{each_finished, each_unfinished, forget, forget_finished};
 pub(super) use keeping::{Held, follow_clock, is_ahead_of_clock, list_held, renew_leases, rescue};
-pub use operators::{Counts, Filter, count_failed, counts, find, is_any_running, list, list_failed_since};
+pub use operators::{
+    Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
+    next_types,
+};
 pub(super) use operators::{cancel, retry};
 
 use super::{NewJob, Status};

@@ -65,7 +65,7 @@ impl<'a> Keeper<'a> {
             rounds_at += LISTEN;
             if rounds_at >= worker.options.round {
                 rounds_at = Duration::ZERO;
-                fail::fail_point!("queue::round");
+                fail_point!("queue::round");
                 worker.record_again();
                 if let Err(error) = self.round() {
                     warn!("claims could not be looked after: {error}");

@@ -30,8 +30,8 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, counts, each_finished, each_unfinished, find, forget, forget_finished,
-    is_any_running, list, list_failed_since, next_due_at,
+    Counts, Filter, count_failed, count_failed_by_type, counts, each_finished, each_unfinished, find, forget,
+    forget_finished, is_any_running, list, list_failed_since, next_due_at, next_types,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, Step, Worker};

@@ -165,7 +165,7 @@ impl Worker {
             .db
             .looking_first()
             .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
-        fail::fail_point!("queue::claimed");
+        fail_point!("queue::claimed");
         for claim in &claims {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);
         }
@@ -197,10 +197,10 @@ impl Worker {
     }
 
     fn run_handler(&self, claim: &Claim) -> Result<Finish, JobError> {
-        fail::fail_point!("queue::run");
-        fail::fail_point!(&format!("queue::run::{}", claim.job_type));
+        fail_point!("queue::run");
+        fail_point!(&format!("queue::run::{}", claim.job_type));
         let Some(handler) = self.queue.registry().find(&claim.job_type) else {
-            return Err(JobError::Retry(format!("Unknown job type: {}", claim.job_type)));
+            return Err(JobError::UnknownType(claim.job_type.clone()));
         };
         let context = Context {
             db: self.db.clone(),
@@ -210,8 +210,8 @@ impl Worker {
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| handler.run(claim, &context)))
             .unwrap_or_else(|panic| Err(JobError::Retry(format!("panicked: {}", panic_message(panic.as_ref())))));
-        fail::fail_point!("queue::ran");
-        outcome
+        fail_point!("queue::ran");
+        outcome.map(|finish| finish.enqueuing(&self.queue))
     }
 
     fn release(&self, claim: &Claim) {

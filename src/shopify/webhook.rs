@@ -2,7 +2,8 @@
 //!
 //! The signature covers the body and nothing else; topic, shop, ids and times stand in headers that anyone who has seen one
 //! delivery could change. So a body is read under its topic's own shape and refused under any other (`webhook/body.rs`), and the
-//! shop that the signed body names must be the header's. Between `shop/update` and `app/uninstalled` alone no shape can tell: both
+//! shop that the signed body names must be the header's where there is that header: Shopify has sent duties without, and the body
+//! names the shop all the same. What a duty does not need is not asked for. Between `shop/update` and `app/uninstalled` alone no shape can tell: both
 //! carry the shop object. quotegrid subscribes to the second only.
 //!
 //! E-mail, phone, name and address are not members of any type here: what is not read cannot be written anywhere.
@@ -95,17 +96,18 @@ impl Webhook {
         if !secrets.verify(signature, body) {
             return Err(Refusal::Unsigned);
         }
-        Self::parse(family, body)
+        Self::parse(&family, body)
     }
 
     fn parse(headers: &Family<'_>, body: &[u8]) -> Result<Self, Refusal> {
         let topic = headers.topic.once("the topic header is given twice")?;
         let topic = name(topic.unwrap_or_default())
             .ok_or(Refusal::Malformed("the topic header is missing, too long or not plain text"))?;
-        let shop = headers.shop.once("the shop domain header is given twice")?;
-        let shop = shop.ok_or(Refusal::Malformed("the shop domain header is missing"))?;
-        let shop: ShopDomain =
-            shop.parse().map_err(|_| Refusal::Malformed("the shop domain header must look like name.myshopify.com"))?;
+        let shop = headers.shop.once("the shop domain header is given twice")?.filter(|shop| !shop.trim().is_empty());
+        let shop: Option<ShopDomain> = shop
+            .map(str::parse)
+            .transpose()
+            .map_err(|_| Refusal::Malformed("the shop domain header must look like name.myshopify.com"))?;
         let webhook_id = headers.webhook_id.once("the webhook id header is given twice")?;
         let event_id = headers.event_id.once("the event id header is given twice")?;
         let triggered_at = headers.triggered_at.once("the triggered-at header is given twice")?;
@@ -113,11 +115,13 @@ impl Webhook {
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
         let (named, notice) = match &topic {
             Topic::Unknown(_) => (named_under_unknown_topic(body)?, Notice::Unknown),
-            known => Body::of(body)?.into_notice(known)?,
+            known => Body::of(body)?.into_notice(known, body)?,
         };
-        if named.is_some_and(|named| named != shop) {
-            return Err(Refusal::OtherShop);
-        }
+        let shop = match (shop, named) {
+            (Some(shop), Some(named)) if shop != named => return Err(Refusal::OtherShop),
+            (Some(shop), _) | (None, Some(shop)) => shop,
+            (None, None) => return Err(Refusal::Malformed("neither a header nor the body names the shop")),
+        };
         Ok(Self {
             topic,
             webhook_id: webhook_id.and_then(name).map(str::to_owned),

@@ -161,6 +161,8 @@ fn what_stands_in_one_place_only() {
     assert_only_in("SystemTime::now", &["src/clock.rs"]);
     assert_only_in("getrandom", &["src/entropy.rs"]);
     assert_only_in("now_v7", &[]);
+    // By way of ours, which is nothing in a release build.
+    assert_only_in("fail::fail_point", &["src/failpoints.rs"]);
     // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open
     // lock files, a directory to make its names durable, copies that were cut off, and /dev/null.
     let openers = [
@@ -189,6 +191,16 @@ fn what_stands_in_one_place_only() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "looks at a release build")]
+fn a_release_build_has_no_failpoints_whatever_it_was_built_for() {
+    let program = fs::read(env!("CARGO_BIN_EXE_quotegrid")).expect("the program");
+    for word in ["QUOTEGRID_KILL_AT", "QUOTEGRID_HOLD_AT", "db::before_commit", "queue::claimed"] {
+        let found = program.windows(word.len()).any(|bytes| bytes == word.as_bytes());
+        assert!(!found, "{word}");
+    }
+}
+
+#[test]
 fn the_map_in_the_architecture_page_is_the_source_tree() {
     let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
     let map = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a map");
@@ -210,7 +222,7 @@ fn the_readme_opens_with_the_two_commands_and_ci_runs_the_second() {
     let blocks: Vec<&str> = readme.split("```").skip(1).step_by(2).take(1).collect();
     let commands: Vec<&str> =
         blocks[0].lines().skip(1).map(|line| line.split('#').next().unwrap_or_default().trim()).collect();
-    assert_eq!(commands[..2], ["cargo run --release -- serve --dev", "cargo test"]);
+    assert_eq!(commands[..2], ["cargo run --release -- serve --dev", "cargo test --locked"]);
     let ci = fs::read_to_string(root().join(".ci/run")).expect(".ci/run");
     assert!(ci.lines().any(|line| line.trim() == commands[1]), "the gate runs what the README says");
 }

@@ -10,7 +10,10 @@ mod edge;
 mod ending;
 mod gdpr;
 mod handover;
+// Whoever dies in a history dies at a failpoint, which no release build has.
+#[cfg(debug_assertions)]
 mod model;
+mod notices;
 mod operators;
 mod orders;
 mod pricing_properties;

@@ -1,9 +1,11 @@
 //! `/admin/api/gdpr`: the duties, their reports, and the proof that what was erased is gone.
 
-use super::take_time;
+use super::{commit, take_time};
 use crate::backup::verify_with_copies;
+use crate::db::Tx;
 use crate::documents::gdpr as documents;
-use crate::domain::ids::{RequestId, ShopDomain};
+use crate::domain::ids::{JobId, RequestId, ShopDomain};
+use crate::erasure::hold;
 use crate::erasure::requests::{self, Filter};
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
@@ -18,6 +20,8 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/gdpr/requests", list),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}", show),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}/report", report),
+    Route::later(Method::Post, "/admin/api/gdpr/requests/{id}/confirm", confirm),
+    Route::later(Method::Post, "/admin/api/gdpr/requests/{id}/reject", reject),
     Route::later(Method::Get, "/admin/api/gdpr/verify", verify),
 ];
 
@@ -42,6 +46,31 @@ fn report(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Respo
     let id: RequestId = params.parse("id", "privacy request")?;
     let report = site.app.db.read(|connection| requests::load_report(connection, id))?;
     Ok(Response::json(200, &report))
+}
+
+/// Has a held erasure carried out.
+fn confirm(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let id: RequestId = match params.parse("id", "privacy request") {
+        Ok(id) => id,
+        Err(error) => return answer.send(Err(error)),
+    };
+    let (queue, hasher, now) = (site.app.queue.clone(), site.app.hasher.clone(), site.app.clock.now());
+    let done = |job: JobId| Response::json(202, &json!({ "jobId": job.to_string() }));
+    commit(site, answer, move |tx| hold::confirm(tx, now, &queue, &hasher, id), done);
+}
+
+/// Ends a held erasure.
+fn reject(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let id: RequestId = match params.parse("id", "privacy request") {
+        Ok(id) => id,
+        Err(error) => return answer.send(Err(error)),
+    };
+    let now = site.app.clock.now();
+    let change = move |tx: &Tx<'_>| {
+        hold::reject(tx, now, id)?;
+        requests::load(tx, id)
+    };
+    commit(site, answer, change, |request| Response::json(200, &documents::request(&request)));
 }
 
 /// Reads every page of the files, in a child process.

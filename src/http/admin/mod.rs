@@ -14,51 +14,22 @@ pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;
 
-use super::respond::{self, Answer};
+use super::respond::Answer;
 use super::routes::{Params, Site};
 use super::{Reply, Request, Response};
 use crate::catalog::stores::Store;
-use crate::config::Secret;
 use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
 use crate::error::{Error, Kind, Result};
 use rusqlite::Connection;
-use sha2::{Digest, Sha256};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use subtle::ConstantTimeEq;
 
 /// Where the tree begins.
 const ROOT: &str = "/admin/api";
 
 /// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
 const LONG_CALLS_MAX: usize = 4;
-
-/// The token that callers must bear. Kept as its hash: all comparisons take the same time, whatever the lengths are.
-pub struct BearerToken([u8; 32]);
-
-impl BearerToken {
-    /// The token `secret`.
-    pub fn new(secret: &Secret) -> Self {
-        Self(Sha256::digest(secret.expose()).into())
-    }
-
-    /// Whether `request` bears it.
-    pub fn is_borne_by(&self, request: &Request) -> bool {
-        let mut fields = request.headers.all("authorization");
-        // Two fields could be read as either; nobody honest sends them.
-        let (Some(field), None) = (fields.next(), fields.next()) else { return false };
-        let Some((scheme, token)) = field.split_once(' ') else { return false };
-        let given: [u8; 32] = Sha256::digest(token.trim()).into();
-        scheme.eq_ignore_ascii_case("bearer") & bool::from(self.0.ct_eq(&given))
-    }
-}
-
-impl std::fmt::Debug for BearerToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("BearerToken(***)")
-    }
-}
 
 /// Whether `path` lies in the tree.
 pub(super) fn owns(path: &str) -> bool {
@@ -68,36 +39,15 @@ pub(super) fn owns(path: &str) -> bool {
 /// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
 ///
 /// # Errors
-/// `NotFound` where there is no token to bear, `Unauthorized` without it.
+/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.
 pub(super) fn guard(site: &Site, request: &Request) -> Result<()> {
-    let Some(token) = &site.admin_token else { return Err(Error::not_found("path")) };
-    demand(token, request)
-}
-
-/// Lets only those pass who bear `token`.
-///
-/// # Errors
-/// `Unauthorized`.
-pub(super) fn demand(token: &BearerToken, request: &Request) -> Result<()> {
-    if token.is_borne_by(request) {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Unauthorized, "this needs the header Authorization: Bearer <token>"))
+    let Some(tokens) = &site.admin_tokens else { return Err(Error::not_found("path")) };
+    site.guesses.demand(&[tokens], request)
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
 pub(super) fn unkept(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
-}
-
-/// The answer to whom [`guard`] does not let in.
-pub(super) fn refusal(error: &Error, request_id: &str) -> Response {
-    let response = respond::failure(error, request_id);
-    match error.kind() {
-        // RFC 9110: a 401 names what would be accepted.
-        Kind::Unauthorized => response.with_header("WWW-Authenticate", "Bearer"),
-        _ => response,
-    }
 }
 
 /// Commits `change` and answers with what `response` makes of its outcome; no handler thread waits for it.

@@ -91,13 +91,13 @@ fn erase(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
         });
         return answer.send(document.map(|document| Response::json(200, &document)));
     }
-    let (queue, now, job) = (site.app.queue.clone(), site.app.clock.now(), site.app.erasure_of(&shop));
+    let (now, order) = (site.app.clock.now(), site.app.erasure_of(&shop));
     commit(
         site,
         answer,
         move |tx| {
             load_store(tx, &shop)?;
-            queue.enqueue(tx, now, job)
+            order.write(tx, now)
         },
         |id| Response::json(202, &json!({ "jobId": id.to_string() })),
     );

@@ -69,13 +69,13 @@ impl Decoder {
         &mut self,
         wire: &[u8],
         body_max: usize,
-        mut take: impl FnMut(&[u8]) -> Result<(), Refusal>,
+        mut take: impl FnMut(&[u8]),
     ) -> Result<Progress, Refusal> {
         let mut used = 0;
         while used < wire.len() && self.at != At::Done {
             if let At::Data { left } = self.at {
                 let here = left.min(wire.len() - used);
-                take(&wire[used..used + here])?;
+                take(&wire[used..used + here]);
                 used += here;
                 self.at = if here == left { At::DataCr } else { At::Data { left: left - here } };
                 continue;
@@ -136,10 +136,7 @@ mod tests {
         let (mut body, mut at) = (Vec::new(), 0);
         loop {
             let piece = &wire[at..(at + step).min(wire.len())];
-            let progress = decoder.read(piece, 1000, |bytes| {
-                body.extend_from_slice(bytes);
-                Ok(())
-            })?;
+            let progress = decoder.read(piece, 1000, |bytes| body.extend_from_slice(bytes))?;
             at += progress.used;
             if progress.done {
                 return Ok((body, wire[at..].to_vec()));

@@ -7,7 +7,7 @@ use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Where a connection stands.
 #[derive(Debug)]
@@ -35,6 +35,40 @@ pub(crate) enum Then {
     Linger,
 }
 
+/// How a body comes on.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyProgress {
+    /// When it must be whole.
+    pub(crate) until: Instant,
+    /// How much of it there was when its pace was last checked.
+    pub(crate) seen: usize,
+    /// When its pace was last measured, how much of it there was then, and how many bytes a second had come before that.
+    measured: (Instant, usize, Option<u64>),
+}
+
+/// A body's pace is that of so long at least: a lost packet makes nobody slow.
+const MEASURED_OVER: Duration = Duration::from_millis(500);
+
+impl BodyProgress {
+    pub(crate) fn new(since: Instant, until: Instant) -> Self {
+        Self { until, seen: 0, measured: (since, 0, None) }
+    }
+
+    /// Bytes a second of late, now that there are `bytes`; `None` while it is too young to say. Of late, so that nobody can hold memory
+    /// for long with what has come quickly before.
+    pub(crate) fn pace(&mut self, bytes: usize, now: Instant) -> Option<u64> {
+        let (since, had, pace) = self.measured;
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed < MEASURED_OVER {
+            return pace;
+        }
+        let elapsed = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX).max(1);
+        let pace = Some(bytes.saturating_sub(had) as u64 * 1_000 / elapsed);
+        self.measured = (now, bytes, pace);
+        pace
+    }
+}
+
 /// A connection.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -53,8 +87,11 @@ pub(crate) struct Client {
     pub(crate) waited_for_since: Instant,
     /// It has been given an answer before.
     pub(crate) served: bool,
-    /// It is over a limit and only here to be told so.
-    pub(crate) is_turned_away: bool,
+    /// It has no place among the connections that the limit allows: it is here to be told so, or to take the place of one that
+    /// keeps its request back.
+    pub(crate) is_extra: bool,
+    /// The body that is being received, and how it comes on.
+    pub(crate) body: Option<BodyProgress>,
     /// There may be more to read.
     pub(crate) readable: bool,
     /// The client has said that it sends no more: a short read does not mean that all is read.
@@ -86,7 +123,8 @@ impl Client {
             awaited: Awaited::Start,
             waited_for_since: now,
             served: false,
-            is_turned_away: false,
+            is_extra: false,
+            body: None,
             readable: false,
             read_closed: false,
             output: Output::default(),
@@ -98,6 +136,16 @@ impl Client {
     /// Whether it waits between two requests, or for its first.
     pub(crate) fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Receiving) && self.receiver.awaited() == Awaited::Start
+    }
+
+    /// Whether it has sent something that has not been read yet, such as a request that is just arriving.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.readable || self.socket.peek(&mut [0]).is_ok_and(|bytes| bytes > 0)
+    }
+
+    /// Whether its next request has not come as far as the end of its head.
+    pub(crate) fn keeps_head_back(&self) -> bool {
+        matches!(self.phase, Phase::Receiving) && self.receiver.awaited() != Awaited::Body
     }
 
     /// Reads what there is into `scratch`. An error is an end.
@@ -219,4 +267,20 @@ pub(crate) struct Serving {
     pub(crate) asked: Asked,
     /// Bytes of the answer's body that are still to come, once its head has been read.
     pub(crate) body_left: Option<usize>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_as_quick_as_it_has_been_of_late() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut body = BodyProgress::new(start, at(10_000));
+        assert_eq!(body.pace(900_000, at(499)), None, "too young");
+        assert_eq!(body.pace(900_000, at(500)), Some(1_800_000));
+        assert_eq!(body.pace(900_000, at(900)), Some(1_800_000), "not measured again yet");
+        assert_eq!(body.pace(900_050, at(1_500)), Some(50));
+    }
 }

@@ -14,7 +14,7 @@ const LANES_MIN: usize = 4;
 
 /// Makes room for what `limits` ask for, or lowers them to what fits: out of descriptors, nobody is served well.
 pub(crate) fn fit(limits: &mut Limits) {
-    let wanted = limits.connections + limits.lanes * PER_LANE + KEPT_FOR_OTHERS;
+    let wanted = limits.connections + limits.extras() + limits.lanes * PER_LANE + KEPT_FOR_OTHERS;
     let allowed = raise_to(wanted);
     if allowed >= wanted {
         return;
@@ -23,7 +23,8 @@ pub(crate) fn fit(limits: &mut Limits) {
     // A third for lanes, as long as that leaves more clients than lanes.
     limits.lanes = limits.lanes.min((ours / 3 / PER_LANE).max(LANES_MIN));
     limits.urgent_lanes = limits.urgent_lanes.min(limits.lanes / LANES_MIN);
-    let left = ours.saturating_sub(limits.lanes * PER_LANE).max(1);
+    // Of the rest a fifth for those beyond the limit, who are a quarter of the others at the most.
+    let left = (ours.saturating_sub(limits.lanes * PER_LANE) * 4 / 5).max(1);
     if left < limits.connections {
         log::warn!(
             "only {left} connections and not {} fit into the limit of {allowed} open files; raise it (ulimit -n, LimitNOFILE=)",

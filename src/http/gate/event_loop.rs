@@ -1,17 +1,20 @@
 //! The one thread of the gate: waits for sockets and deadlines, and moves each connection on as far as it goes without waiting.
 
+mod bodies;
 mod door;
 mod lanes;
 mod requests;
 
 use super::client::Client;
+use super::counts::Counts;
 use super::lane::Lane;
-use super::limits::Purse;
+use super::memory::MemoryBudget;
 use super::receive::{Class, Rules};
 use super::refusal::http_date;
 use super::slab::Slab;
 use super::timers::Timers;
 use super::{OpenLane, Parts, StopSignal};
+use crate::http::log_limit::LogLimiter;
 use crate::metrics::Metrics;
 use log::{error, warn};
 use mio::event::Event;
@@ -20,7 +23,6 @@ use mio::{Events, Interest, Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
-use std::net::IpAddr;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver as Inbox, Sender, channel};
@@ -97,10 +99,13 @@ pub(crate) struct EventLoop {
     accept_warned: Option<Instant>,
     clients: Slab<Client>,
     serials: u64,
-    turned_away: usize,
+    /// Clients that have no place; see [`Client::is_extra`].
+    extras: usize,
+    /// Since when there has been no place for a new connection; it waits in the kernel's queue meanwhile.
+    full_since: Option<Instant>,
     /// Bytes of answers that clients have not taken yet.
     output_bytes: usize,
-    per_address: HashMap<IpAddr, usize>,
+    counts: Counts,
     lanes: Vec<Option<Lane>>,
     free_lanes: Vec<usize>,
     waiting: Waiting,
@@ -115,6 +120,8 @@ pub(crate) struct EventLoop {
     /// Clients that have had their share of this round and go on in the next.
     later: Vec<usize>,
     rules: Rules,
+    /// Which refusals for want of room the log tells of, by reason.
+    reported: HashMap<&'static str, LogLimiter>,
     scratch: Vec<u8>,
     metrics: Arc<Metrics>,
     stop: Arc<StopSignal>,
@@ -138,8 +145,8 @@ impl EventLoop {
         let mut listener = TcpListener::from_std(listener);
         poll.registry().register(&mut listener, LISTENER, Interest::READABLE)?;
         let (opener, opened) = channel();
-        let purse = Purse::new(limits.large_bodies_bytes);
-        let rules = Rules { limits, purse, secret, id_prefix, requests: Cell::new(0) };
+        let memory = MemoryBudget::new(&limits);
+        let rules = Rules { limits, memory, secret, id_prefix, requests: Cell::new(0) };
         let mut this = Self {
             poll,
             listener: Some(listener),
@@ -148,9 +155,10 @@ impl EventLoop {
             accept_warned: None,
             clients: Slab::new(),
             serials: 0,
-            turned_away: 0,
+            extras: 0,
+            full_since: None,
             output_bytes: 0,
-            per_address: HashMap::new(),
+            counts: Counts::default(),
             lanes: (0..lanes.len()).map(|_| None).collect(),
             free_lanes: Vec::new(),
             waiting: Waiting::default(),
@@ -162,6 +170,7 @@ impl EventLoop {
             unpaused: Vec::new(),
             later: Vec::new(),
             rules,
+            reported: HashMap::new(),
             scratch: vec![0; LANE_READ],
             metrics,
             stop,
@@ -199,7 +208,7 @@ impl EventLoop {
             self.settle();
             self.dispatch(now);
             self.settle();
-            self.metrics.body_bytes.set(i64::try_from(self.rules.purse.spent()).unwrap_or(i64::MAX));
+            self.metrics.body_bytes.set(i64::try_from(self.rules.memory.reserved()).unwrap_or(i64::MAX));
         }
         self.metrics.connections.set(0);
     }

@@ -183,6 +183,10 @@ struct Meaning {
 
 impl Meaning {
     fn take(&mut self, field: &httparse::Header<'_>) -> Result<(), Refusal> {
+        // It could not be handed on, and a key or a token that vanishes means something else than one that is wrong.
+        if !field.value.is_ascii() && !is_read_by_nobody(field.name) {
+            return Err(Refusal::NotAscii);
+        }
         // By length first: most fields are none of these.
         match field.name.len() {
             4 if field.name.eq_ignore_ascii_case("host") => {
@@ -264,6 +268,13 @@ pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
+/// Whether a field is one that browsers and their proxies fill in by themselves and that means nothing here: whoever has a cookie of
+/// another site with an umlaut must still see a page.
+fn is_read_by_nobody(name: &str) -> bool {
+    ["cookie", "referer", "user-agent", "via"].iter().any(|known| name.eq_ignore_ascii_case(known))
+        || name.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("cf-"))
+}
+
 /// A character of a method or field name.
 fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
@@ -333,6 +344,8 @@ mod tests {
             ("GET / HTTP/1.1\r\nHost: x\r\nA b: c\r\n\r\n", Refusal::BadField),
             ("GET / HTTP/1.1\r\nHost: x\r\n: c\r\n\r\n", Refusal::BadField),
             ("GET / HTTP/1.1\r\nHost: x\r\nno colon\r\n\r\n", Refusal::BadField),
+            ("GET / HTTP/1.1\r\nHost: x\r\nIdempotency-Key: m\u{f6}bel\r\n\r\n", Refusal::NotAscii),
+            ("GET / HTTP/1.1\r\nHost: x\r\nAuthorization: a\r\nAuthorization: \u{e4}\r\n\r\n", Refusal::NotAscii),
             ("GET  / HTTP/1.1\r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
             ("GET /\r\nHost: x\r\n\r\n", Refusal::BadRequestLine),
             ("GET / HTTP/1.2\r\nHost: x\r\n\r\n", Refusal::UnknownVersion),

@@ -2,7 +2,7 @@
 //! another that may be long in coming.
 
 use super::client::{Output, Serving};
-use super::limits::Body;
+use super::memory::Body;
 use super::private::Burst;
 use super::receive::{Class, Whole};
 use mio::net::UnixStream;
@@ -102,7 +102,7 @@ impl Lane {
                 Err(error) => return Err(error),
             }
         }
-        // Gives the body's memory back, and what it has been paid with.
+        // Gives the body's memory back, and what it has reserved.
         self.body = None;
         Ok(true)
     }

@@ -1,9 +1,17 @@
-//! Every size, count and wait that a client could choose, with its limit; and the purse that large bodies are paid from.
+//! Every size, count and wait that a client could choose, with its limit.
 
 use super::origin::Network;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
+
+/// How many addresses' worth of connections an IPv6 site (a /48) may have. Whoever has one has 65,536 networks in it, each counted as
+/// an address; a mobile carrier's customers, a network each, may share one.
+const SITE_SHARE: usize = 4;
+
+/// Connections beyond the limit: they are told that there is no place, or heard first. A quarter of the limit where that is less.
+const EXTRAS_MAX: usize = 256;
+
+/// Of the memory for large bodies, this part (a quarter) is kept for webhooks, and no client may have more than this part.
+const PART_OF_LARGE_BODIES: usize = 4;
 
 /// The limits of the gate.
 #[derive(Debug, Clone)]
@@ -24,6 +32,11 @@ pub struct Limits {
     pub small_body_bytes: usize,
     /// Bytes that all bodies beyond `small_body_bytes` hold together.
     pub large_bodies_bytes: usize,
+    /// How often a large body is checked for its pace.
+    pub pace_window: Duration,
+    /// Bytes of a large body that must come within each of those. `body_time` asks for far more on the whole; this ends one that has
+    /// stopped before its time is over.
+    pub pace_bytes: usize,
     /// From the first byte of a head (of a connection, for its first head) to its last.
     pub head_time: Duration,
     /// From the end of the head to the last byte of the body.
@@ -66,6 +79,9 @@ impl Default for Limits {
             body_bytes: 1024 * 1024,
             small_body_bytes: 32 * 1024,
             large_bodies_bytes: 32 * 1024 * 1024,
+            // Longer than a lost packet takes to be sent again, twice.
+            pace_window: Duration::from_secs(4),
+            pace_bytes: 16 * 1024,
             head_time: Duration::from_secs(10),
             body_time: Duration::from_secs(10),
             answer_time: Duration::from_secs(30),
@@ -85,103 +101,29 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Open connections from one IPv6 site.
+    pub(crate) fn connections_per_site(&self) -> usize {
+        self.connections_per_address.saturating_mul(SITE_SHARE)
+    }
+
+    /// Connections beyond `connections`, for a moment each.
+    pub(crate) fn extras(&self) -> usize {
+        EXTRAS_MAX.min(self.connections / 4).max(1)
+    }
+
+    /// Bytes of large bodies that are kept for webhooks: strangers' uploads must not cost a shop its erasure.
+    pub(crate) fn webhook_bodies_bytes(&self) -> usize {
+        self.large_bodies_bytes / PART_OF_LARGE_BODIES
+    }
+
+    /// Bytes that the large bodies of one client hold together; always enough for one.
+    pub(crate) fn client_bodies_bytes(&self) -> usize {
+        (self.large_bodies_bytes / PART_OF_LARGE_BODIES).max(self.body_bytes)
+    }
     /// Whether requests to `path` may share a lane.
     pub(crate) fn is_shared(&self, path: &str) -> bool {
         self.shared_paths
             .iter()
             .any(|shared| path.strip_prefix(shared).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
-    }
-}
-
-/// What large bodies may still hold.
-#[derive(Debug)]
-pub(crate) struct Purse {
-    spent: AtomicUsize,
-    total: usize,
-}
-
-impl Purse {
-    pub(crate) fn new(total: usize) -> Arc<Self> {
-        Arc::new(Self { spent: AtomicUsize::new(0), total })
-    }
-
-    /// Bytes that are held now.
-    pub(crate) fn spent(&self) -> usize {
-        self.spent.load(Ordering::Relaxed)
-    }
-
-    fn take(&self, bytes: usize) -> bool {
-        let taken = self.spent.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |spent| {
-            spent.checked_add(bytes).filter(|spent| *spent <= self.total)
-        });
-        taken.is_ok()
-    }
-}
-
-/// A body that is being collected. Its memory grows with what has arrived, never with what was promised.
-#[derive(Debug)]
-pub(crate) struct Body {
-    bytes: Vec<u8>,
-    purse: Arc<Purse>,
-    paid: usize,
-}
-
-impl Body {
-    pub(crate) fn new(purse: Arc<Purse>) -> Self {
-        Self { bytes: Vec::new(), purse, paid: 0 }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Appends `bytes`. `expected` is the length the body will have in the end, or the most it may have. `false` when it is too
-    /// large for what others have left.
-    #[must_use]
-    pub(crate) fn push(&mut self, bytes: &[u8], expected: usize, free: usize) -> bool {
-        let needed = self.bytes.len() + bytes.len();
-        if needed > self.bytes.capacity() {
-            let room = needed.max(self.bytes.capacity() * 2).min(expected).max(needed);
-            if room > free {
-                let price = room - self.paid;
-                if !self.purse.take(price) {
-                    return false;
-                }
-                self.paid += price;
-            }
-            self.bytes.reserve_exact(room - self.bytes.len());
-        }
-        self.bytes.extend_from_slice(bytes);
-        true
-    }
-}
-
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.purse.spent.fetch_sub(self.paid, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn small_bodies_are_free_and_large_ones_are_paid_back() {
-        let purse = Purse::new(100);
-        let mut small = Body::new(purse.clone());
-        assert!(small.push(&[0; 10], 10, 10));
-        assert_eq!(purse.spent(), 0);
-        let mut large = Body::new(purse.clone());
-        assert!(large.push(&[0; 10], 90, 10));
-        assert!(large.push(&[0; 20], 90, 10));
-        assert_eq!(purse.spent(), 30);
-        assert!(large.push(&[0; 60], 90, 10));
-        assert_eq!(purse.spent(), 90);
-        let mut other = Body::new(purse.clone());
-        assert!(!other.push(&[0; 11], 11, 10));
-        drop(large);
-        assert_eq!(purse.spent(), 0);
-        assert!(other.push(&[0; 11], 11, 10));
     }
 }

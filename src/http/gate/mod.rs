@@ -15,11 +15,13 @@
 
 mod chunks;
 mod client;
+mod counts;
 mod descriptors;
 mod event_loop;
 mod head;
 mod lane;
 mod limits;
+mod memory;
 mod origin;
 mod private;
 mod receive;

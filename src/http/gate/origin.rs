@@ -86,6 +86,14 @@ pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
     }
 }
 
+/// The IPv6 site that an address is part of: what providers give one customer at the most (a /48).
+pub(crate) fn site_of(address: IpAddr) -> Option<IpAddr> {
+    match address.to_canonical() {
+        IpAddr::V6(address) => Some(IpAddr::V6(Ipv6Addr::from(u128::from(address) & (u128::MAX << 80)))),
+        IpAddr::V4(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,5 +135,13 @@ mod tests {
         assert_eq!(counted("2001:db8:1:2:3::4"), counted("2001:db8:1:2:ffff::1"));
         assert_ne!(counted("2001:db8:1:2::4"), counted("2001:db8:1:3::4"));
         assert_eq!(counted("::ffff:1.2.3.4"), counted("1.2.3.4"));
+    }
+
+    #[test]
+    fn a_site_is_what_one_customer_may_have_and_only_ipv6_has_any() {
+        let site = |text: &str| site_of(text.parse().expect("an address"));
+        assert_eq!(site("192.0.2.1"), None);
+        assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));
+        assert_ne!(site("2001:db8:1::1"), site("2001:db8:2::1"));
     }
 }

@@ -104,7 +104,7 @@ impl Draft {
             {
                 continue;
             }
-            // tiny_http hangs up on what is not ASCII, and nothing here reads such a field.
+            // tiny_http hangs up on what is not ASCII. Only fields that nobody reads can be that here.
             if !field.value.is_ascii() {
                 continue;
             }
@@ -170,7 +170,7 @@ fn passes(name: &str, through_proxy: bool) -> bool {
 /// Whether a Connection field says that `name` is for this connection only.
 fn is_named_by_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
     // Nobody may strip what signatures and access depend on by naming it there.
-    let protected = ["host", "authorization", "content-type", "cookie", "origin"];
+    let protected = ["host", "authorization", "content-type", "cookie", "idempotency-key", "origin", "x-api-key"];
     let mut connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
     connections.any(|field| list(field.value).any(|option| option.eq_ignore_ascii_case(name.as_bytes())))
         && !protected.iter().any(|kept| name.eq_ignore_ascii_case(kept))
@@ -298,7 +298,7 @@ mod tests {
         let text = "POST /a HTTP/1.1\r\nHost: x\r\nGate: forged 1.2.3.4 r\r\nConnection: close, X-Hop, Host\r\nX-Hop: 1\r\n\
                     TE: chunked\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\
                     X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Evil: 1\r\nForwarded: for=6\r\n\
-                    X-Request-Id: mine\r\nA: \u{e4}\r\nB: b\r\n\r\n";
+                    X-Request-Id: mine\r\nCookie: \u{e4}\r\nB: b\r\n\r\n";
         assert_eq!(passed_on(text, false), "Host: x\nGate: forged 1.2.3.4 r\nB: b\n");
         let proxied = passed_on(text, true);
         assert!(proxied.contains("X-Forwarded-Proto: https\n"), "{proxied}");

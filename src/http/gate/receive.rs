@@ -3,7 +3,8 @@
 
 use super::chunks::Decoder;
 use super::head::{self, FIELDS_MAX, Framing, Search};
-use super::limits::{Body, Limits, Purse};
+use super::limits::Limits;
+use super::memory::{Account, Body, MemoryBudget, Shortage};
 use super::origin;
 use super::private::{Asked, Draft};
 use super::refusal::Refusal;
@@ -14,7 +15,7 @@ use std::sync::Arc;
 /// What every connection's requests are read by.
 pub(crate) struct Rules {
     pub(crate) limits: Limits,
-    pub(crate) purse: Arc<Purse>,
+    pub(crate) memory: Arc<MemoryBudget>,
     /// What the server knows the gate by.
     pub(crate) secret: String,
     /// Starts every request id of this process.
@@ -62,6 +63,8 @@ pub(crate) enum Step {
     Continue,
     /// A request is whole.
     Whole(Whole),
+    /// There is no memory for what has come of the body. Nothing is lost: the next step tries again.
+    NoMemory(Shortage),
     /// The connection must end, with this answer.
     Refused {
         refusal: Refusal,
@@ -149,6 +152,9 @@ impl Receiver {
                 }
             }
         }
+        if let Err(shortage) = self.make_room(rules) {
+            return Step::NoMemory(shortage);
+        }
         match self.read_body(rules) {
             Ok(false) => Step::More,
             Ok(true) => match self.body.take() {
@@ -179,12 +185,11 @@ impl Receiver {
         let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let head = head::check(&self.input[..end], &mut room, limits.target_bytes, limits.body_bytes)?;
         let through_proxy = origin::is_trusted(peer, &limits.trusted_proxies);
-        let (client, id) = if through_proxy {
-            (origin::client(peer, &limits.trusted_proxies, head.fields), given_id(head.fields))
+        let client = if through_proxy {
+            origin::client(peer, &limits.trusted_proxies, head.fields).to_canonical()
         } else {
-            (peer, None)
+            peer.to_canonical()
         };
-        let id = id.unwrap_or_else(|| rules.next_id());
         let path = head.target.split('?').next().unwrap_or_default();
         let class = if limits.urgent_paths.contains(&path) {
             Class::Urgent
@@ -193,12 +198,18 @@ impl Receiver {
         } else {
             Class::Other
         };
+        // Behind a proxy on this machine that is not trusted, loopback is everybody.
+        let is_everybody = limits.loopback_is_exempt && client.is_loopback();
+        let account = Account {
+            client: (!is_everybody).then(|| origin::site_of(client).unwrap_or(client)),
+            is_webhook: class == Class::Shared,
+        };
         let whole = Whole {
             head: Draft::new(&head, through_proxy),
-            body: Body::new(rules.purse.clone()),
+            body: Body::new(rules.memory.clone(), account),
             asked: Asked {
-                id,
-                client: client.to_canonical(),
+                id: rules.next_id(),
+                client,
                 minor: head.minor,
                 is_head: head.method == "HEAD",
                 keep_alive: head.keep_alive,
@@ -233,24 +244,40 @@ impl Receiver {
         Ok(())
     }
 
+    /// Makes room for whatever the input holds of the body.
+    fn make_room(&mut self, rules: &Rules) -> Result<(), Shortage> {
+        let Some(Collecting { whole, rest }) = &mut self.body else { return Ok(()) };
+        let (have, free) = (whole.body.bytes().len(), rules.limits.small_body_bytes);
+        let expected = match rest {
+            Rest::Length(length) => *length,
+            Rest::Chunks(_) => rules.limits.body_bytes,
+        };
+        whole.body.make_room((expected - have).min(self.input.len()), expected, free)
+    }
+
+    /// What has come of the body that is being collected: its bytes, what it holds of the budget, and on whose account.
+    pub(crate) fn body(&self) -> Option<(usize, usize, Account)> {
+        let body = &self.body.as_ref()?.whole.body;
+        Some((body.bytes().len(), body.reserved(), body.account()))
+    }
+
+    /// Names the request that is being received, where it has a name already.
+    pub(crate) fn request_id(&self) -> Option<&str> {
+        self.body.as_ref().map(|body| body.whole.asked.id.as_str())
+    }
+
     /// Returns whether the body is whole.
     fn read_body(&mut self, rules: &Rules) -> Result<bool, Refusal> {
         let Some(Collecting { whole, rest }) = &mut self.body else { return Ok(false) };
-        let free = rules.limits.small_body_bytes;
         let (used, done) = match rest {
             Rest::Length(length) => {
                 let here = (*length - whole.body.bytes().len()).min(self.input.len());
-                if here > 0 && !whole.body.push(&self.input[..here], *length, free) {
-                    return Err(Refusal::BodiesFull);
-                }
+                whole.body.push(&self.input[..here]);
                 (here, whole.body.bytes().len() == *length)
             }
             Rest::Chunks(decoder) => {
-                let most = rules.limits.body_bytes;
                 let body = &mut whole.body;
-                let progress = decoder.read(&self.input, most, |bytes| {
-                    if body.push(bytes, most, free) { Ok(()) } else { Err(Refusal::BodiesFull) }
-                })?;
+                let progress = decoder.read(&self.input, rules.limits.body_bytes, |bytes| body.push(bytes))?;
                 (progress.used, progress.done)
             }
         };
@@ -271,23 +298,15 @@ impl Receiver {
     }
 }
 
-/// The request id that a trusted proxy gives, where it is a sane one.
-fn given_id(fields: &[httparse::Header<'_>]) -> Option<String> {
-    let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case("x-request-id"))?;
-    let is_sane = (1..=64).contains(&field.value.len())
-        && field.value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
-    is_sane.then(|| String::from_utf8_lossy(field.value).into_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
 
     fn rules() -> Rules {
-        let limits = Limits { small_body_bytes: 64, large_bodies_bytes: 10_000, ..Limits::default() };
+        let limits = Limits { small_body_bytes: 64, large_bodies_bytes: 16_000, ..Limits::default() };
         Rules {
-            purse: Purse::new(limits.large_bodies_bytes),
+            memory: MemoryBudget::new(&limits),
             limits,
             secret: "secret".to_owned(),
             id_prefix: "test".to_owned(),
@@ -325,6 +344,10 @@ mod tests {
                         whole.head.write(&rules.secret, &whole.asked, whole.body.bytes().len(), None, &mut head);
                         let head = String::from_utf8(head).expect("the private head is ASCII");
                         outcome.requests.push((head, whole.body.bytes().to_vec()));
+                    }
+                    Step::NoMemory(_) => {
+                        outcome.refusal = Some(Refusal::BodiesFull);
+                        return outcome;
                     }
                     Step::Refused { refusal, .. } => {
                         outcome.refusal = Some(refusal);

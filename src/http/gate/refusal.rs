@@ -14,6 +14,8 @@ pub(crate) enum Refusal {
     FoldedLine,
     /// A field's name or shape is wrong.
     BadField,
+    /// A field that somebody may read holds bytes beyond ASCII.
+    NotAscii,
     /// Not a path.
     BadTarget,
     /// None, more than one, or a wrong Host field.
@@ -62,6 +64,7 @@ impl Refusal {
             | Self::BadByte
             | Self::FoldedLine
             | Self::BadField
+            | Self::NotAscii
             | Self::BadTarget
             | Self::BadHost
             | Self::BadLength
@@ -87,6 +90,7 @@ impl Refusal {
             Self::BadByte => "bad_byte",
             Self::FoldedLine => "folded_line",
             Self::BadField => "bad_field",
+            Self::NotAscii => "not_ascii",
             Self::BadTarget => "bad_target",
             Self::BadHost => "bad_host",
             Self::BadLength => "bad_length",
@@ -116,6 +120,7 @@ impl Refusal {
             Self::BadByte => "the head holds a stray line end or control character",
             Self::FoldedLine => "folded header lines are obsolete and not accepted",
             Self::BadField => "a header field is malformed",
+            Self::NotAscii => "a header field holds bytes beyond ASCII, write it in ASCII",
             Self::BadTarget => "the request target must be a path",
             Self::BadHost => "exactly one valid Host field is needed",
             Self::BadLength => "the Content-Length is malformed or given twice",
@@ -136,9 +141,14 @@ impl Refusal {
         }
     }
 
+    /// Whether the request was as it should be, and there was no room for it.
+    pub(crate) fn is_for_want_of_room(self) -> bool {
+        matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull)
+    }
+
     /// Seconds after which to try again, where that can help.
     fn retry_after(self) -> Option<u32> {
-        matches!(self, Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull).then_some(2)
+        self.is_for_want_of_room().then_some(2)
     }
 
     /// Writes the whole answer behind whatever `out` holds, to a HEAD without its body.

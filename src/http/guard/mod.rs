@@ -3,6 +3,7 @@
 //! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
 //! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
 
+pub mod bearer;
 mod buckets;
 pub(super) mod cors;
 

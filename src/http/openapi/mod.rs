@@ -45,7 +45,21 @@ fn whole() -> Value {
         merge(&mut whole, serde_json::from_str(part).expect("the embedded parts are JSON"));
     }
     whole["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
+    add_too_many_guesses(&mut whole);
     whole
+}
+
+/// Wherever a token is asked for, too many wrong ones are 429.
+fn add_too_many_guesses(whole: &mut Value) {
+    let items = whole["paths"].as_object_mut().into_iter().flat_map(|paths| paths.values_mut());
+    let operations = items.filter_map(Value::as_object_mut).flat_map(|item| item.values_mut());
+    for responses in operations.filter_map(|operation| operation.get_mut("responses")?.as_object_mut()) {
+        let asks =
+            responses.get("401").is_some_and(|refused| refused["$ref"] == "#/components/responses/AdminUnauthorized");
+        if asks && !responses.contains_key("429") {
+            responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/TooManyGuesses" }));
+        }
+    }
 }
 
 /// Adds what `part` has to `whole`, member by member, list by list.

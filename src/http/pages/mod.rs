@@ -15,8 +15,12 @@ use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
 /// The table's lines.
-pub(super) const ROUTES: &[Route] =
-    &[Route::now(Method::Get, "/q/{*token}", quote_page), Route::now(Method::Get, "/privacy", privacy::privacy_page)];
+pub(super) const ROUTES: &[Route] = &[
+    Route::now(Method::Get, "/q/{*token}", quote_page),
+    Route::now(Method::Get, "/privacy", privacy::privacy_page),
+    Route::now(Method::Get, "/", home_page),
+    Route::now(Method::Get, "/favicon.ico", favicon),
+];
 
 /// Below this each path is a secret.
 pub(super) const TOKENS_BELOW: &str = "/q/";
@@ -35,6 +39,43 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
 #[derive(Template)]
 #[template(path = "not_found.html", config = "src/http/pages/askama.toml")]
 struct NotFound;
+
+#[derive(Template)]
+#[template(path = "home.html", config = "src/http/pages/askama.toml")]
+struct Home;
+
+#[derive(Template)]
+#[template(path = "unknown_path.html", config = "src/http/pages/askama.toml")]
+struct UnknownPath;
+
+/// What browsers show beside a page's title: a grid with one of its cells chosen.
+const FAVICON: &str = include_str!("favicon.svg");
+
+/// For how long browsers keep it: a day, in seconds.
+const FAVICON_AGE: &str = "public, max-age=86400";
+
+/// Whether a person looks at the answer: browsers ask for HTML, programs do not.
+pub(super) fn is_for_a_person(request: &Request) -> bool {
+    matches!(request.method, Method::Get | Method::Head)
+        && request.headers.all("accept").any(|accept| accept.contains("text/html"))
+}
+
+/// The page for a path where nothing is.
+pub(super) fn unknown_path_page() -> Result<Response> {
+    page(404, &UnknownPath)
+}
+
+/// `/`: a page for people; for programs there is nothing.
+fn home_page(_site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
+    if is_for_a_person(request) { page(200, &Home) } else { Err(Error::not_found("path")) }
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
+fn favicon(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
+    Ok(Response::new(200, "image/svg+xml", FAVICON)
+        .with_header("Cache-Control", FAVICON_AGE)
+        .with_header("X-Content-Type-Options", "nosniff"))
+}
 
 /// The page of an order, for whoever has its address.
 fn quote_page(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {

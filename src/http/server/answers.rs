@@ -3,6 +3,7 @@
 use super::head::render;
 use crate::http::Response;
 use crate::http::gate::Burst;
+use crate::http::log_limit::{LogLimiter, cut};
 use crate::metrics::Metrics;
 use log::{debug, warn};
 use std::collections::HashMap;
@@ -13,9 +14,14 @@ use std::time::{Duration, Instant};
 /// Answers up to this size fit into the lane's socket buffer whole, so that writing them never waits.
 const SMALL_ANSWER_MAX: usize = 64 * 1024;
 
+/// Lines about slow requests.
+static SLOW: LogLimiter = LogLimiter::new();
+
 /// A request that is being answered.
 pub(super) struct Asked {
     pub(super) id: String,
+    /// What a proxy calls it.
+    pub(super) proxy_id: Option<String>,
     pub(super) path: String,
     pub(super) route: &'static str,
     pub(super) started: Instant,
@@ -40,13 +46,19 @@ impl Answering {
     }
 
     pub(super) fn answer(&self, asked: Asked, response: Response) {
-        let Asked { id, path, route, started, burst, incoming } = asked;
+        let Asked { id, proxy_id, path, route, started, burst, incoming } = asked;
         let (status, took) = (response.status, started.elapsed());
         let method = incoming.method().as_str();
-        if took >= self.slow {
-            warn!("slow request id={id} method={method} path={path} status={status} took_ms={}", took.as_millis());
-        } else {
-            debug!("request id={id} method={method} path={path} status={status} took_us={}", took.as_micros());
+        let (path, proxy_id) = (cut(&path), proxy_id.as_deref().unwrap_or("-"));
+        if took < self.slow {
+            let took = took.as_micros();
+            debug!("request id={id} proxy_id={proxy_id} method={method} path={path} status={status} took_us={took}");
+        } else if let Some(left_out) = SLOW.admit() {
+            let took = took.as_millis();
+            warn!(
+                "slow request id={id} proxy_id={proxy_id} method={method} path={path} status={status} took_ms={took} \
+                 more={left_out}"
+            );
         }
         self.metrics.count_request(route, status, took);
         let (head, body) = render(response, &id, *incoming.method() == tiny_http::Method::Head);

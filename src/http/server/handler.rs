@@ -11,6 +11,9 @@ use std::sync::mpsc::Sender;
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
+/// Characters of a proxy's id for a request.
+const PROXY_ID_MAX: usize = 64;
+
 /// A thread that takes requests from tiny_http and gives them to the service.
 pub(super) struct Handler {
     pub(super) server: Arc<tiny_http::Server>,
@@ -70,6 +73,7 @@ impl HandlerParts {
         let Some(request) = read_request(&mut incoming, &told) else { return };
         let asked = Asked {
             id: request.id.clone(),
+            proxy_id: proxy_id(&request.headers),
             path: self.service.shown(&request.path),
             route: self.service.route_of(&request.method, &request.path),
             started,
@@ -105,6 +109,15 @@ fn read_request(incoming: &mut tiny_http::Request, told: &Told<'_>) -> Option<Re
         client: told.client,
         id: told.id.to_owned(),
     })
+}
+
+/// The id that a trusted proxy has given the request, where it is a sane one: from others the gate lets none pass. It never stands in
+/// for our own, which the client must not be able to choose.
+fn proxy_id(headers: &Headers) -> Option<String> {
+    let id = headers.get("x-request-id")?;
+    let is_sane = (1..=PROXY_ID_MAX).contains(&id.len())
+        && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    is_sane.then(|| id.to_owned())
 }
 
 /// Keeps tiny_http from asking the clock for a `Date`: it panics where the clock shows a year that it cannot write.

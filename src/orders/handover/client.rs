@@ -122,10 +122,22 @@ impl Client {
 
     /// Asks for a token.
     pub(super) fn grant(&self, shop: &ShopDomain) -> Result<admin::Grant, Trouble> {
+        let heard = self.ask_for_token(shop)?;
+        admin::read_grant(heard.status, heard.retry_after.as_deref(), &heard.body)
+    }
+
+    /// Asks for a token to learn whether the app is installed; the token is not kept.
+    pub(super) fn ask_installed(&self, shop: &ShopDomain) -> admin::Installation {
+        match self.ask_for_token(shop) {
+            Ok(heard) => admin::read_installation(heard.status, heard.retry_after.as_deref(), &heard.body),
+            Err(trouble) => admin::Installation::Unclear(trouble.to_string()),
+        }
+    }
+
+    fn ask_for_token(&self, shop: &ShopDomain) -> Result<Heard, Trouble> {
         let form = admin::grant_form(&self.client_id, self.client_secret.expose());
         let request = self.agent.post(self.address.of(shop, admin::GRANT_PATH)).header("Accept", "application/json");
-        let heard = request.send_form(form).map_err(|error| lost(&error)).and_then(hear)?;
-        admin::read_grant(heard.status, heard.retry_after.as_deref(), &heard.body)
+        request.send_form(form).map_err(|error| lost(&error)).and_then(hear)
     }
 
     /// Asks GraphQL.

@@ -148,13 +148,13 @@ impl Order<'_> {
             return self.refused_by_us(error);
         }
         self.parts.unclear.begin(id, self.sessions.uptime());
-        fail::fail_point!("handover::noted");
+        fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
         let answer = self.sessions.ask(&self.standing.shop, &body, begun);
         let answer = answer.and_then(|heard| {
             admin::read_created(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
         });
-        fail::fail_point!("handover::answered");
+        fail_point!("handover::answered");
         match answer {
             Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),
             Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
@@ -165,7 +165,7 @@ impl Order<'_> {
                     Ok(rows::note_failure(tx, store, id, true, Some(error.as_str()).filter(|_| keep))?)
                 })?;
                 self.parts.unclear.end(id);
-                fail::fail_point!("handover::cleared");
+                fail_point!("handover::cleared");
                 self.put_off(trouble)
             }
         }
@@ -190,7 +190,7 @@ impl Order<'_> {
         let answer = answer.and_then(|heard| {
             admin::read_found(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
         });
-        fail::fail_point!("handover::looked");
+        fail_point!("handover::looked");
         match answer {
             Ok(drafts) => {
                 if drafts.len() > 1 {

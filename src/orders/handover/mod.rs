@@ -32,6 +32,7 @@ use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::Result;
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue};
+use crate::shopify::admin::Installation;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sessions::Sessions;
@@ -230,6 +231,11 @@ impl Handover {
     /// What keeps orders from Shopify now, as far as the calls of this process have told; one sentence for each shop.
     pub fn problems(&self) -> Vec<String> {
         self.0.sessions.as_ref().map(Sessions::problems).unwrap_or_default()
+    }
+
+    /// Asks Shopify whether the app is installed in this shop; `None` without an app. Waits for the answer.
+    pub fn ask_installed(&self, shop: &ShopDomain) -> Option<Installation> {
+        self.0.sessions.as_ref().map(|sessions| sessions.ask_installed(shop))
     }
 
     /// Asks Shopify for a token to this shop, to see whether it would be given one.

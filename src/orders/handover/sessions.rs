@@ -6,7 +6,7 @@ use super::client::{Client, Heard};
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::ids::ShopDomain;
-use crate::shopify::admin::{Grant, Trouble};
+use crate::shopify::admin::{Grant, Installation, Trouble};
 use log::warn;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -144,6 +144,11 @@ impl Sessions {
     /// Whether Shopify grants a token.
     pub(super) fn check(&self, shop: &ShopDomain) -> Result<(), Trouble> {
         self.client.grant(shop).map(drop::<Grant>)
+    }
+
+    /// Whether the app is installed in the shop.
+    pub(super) fn ask_installed(&self, shop: &ShopDomain) -> Installation {
+        self.client.ask_installed(shop)
     }
 
     /// Makes sure that there is a token: whatever goes wrong here, nothing has been asked of Shopify yet.

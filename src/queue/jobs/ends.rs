@@ -75,30 +75,35 @@ pub(in crate::queue) fn fail(
     Ok(AfterFailure::Retry(rest))
 }
 
-/// Puts a job back with its attempt: at once when it was not worked on or stopped half-way, or after a rest it asked for.
+/// Puts a job back with its attempt: at once when it was not worked on or stopped half-way, or after a rest it asked for. `error` says
+/// why, where that is worth keeping.
 pub(in crate::queue) fn give_back(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     claim: &Claim,
     rest: Option<Duration>,
+    error: Option<&str>,
 ) -> db::Result<()> {
+    let error = error.map(cut);
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
          SET status = 'pending', attempts = attempts - 1,
              scheduled_at = coalesce(:scheduled_at, scheduled_at),
              scheduled_from = iif(:scheduled_at IS NULL, scheduled_from, :now),
+             error = coalesce(:error, error),
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
     let params = named_params! {
         ":scheduled_at": rest.map(|rest| Millis(now + delta(rest))),
         ":now": Millis(now),
+        ":error": error,
         ":id": claim.id,
         ":claim": claim.number,
     };
     expect_one(statement.execute(params)?, "queue::jobs::give_back")?;
     let outcome = if rest.is_some() { AttemptOutcome::Snoozed } else { AttemptOutcome::GivenBack };
-    attempts::insert(tx, now, claim, outcome, None)?;
+    attempts::insert(tx, now, claim, outcome, error)?;
     tx.announce();
     Ok(())
 }

@@ -126,6 +126,38 @@ pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> 
     Ok(failed)
 }
 
+/// How many jobs of each type were given up, by type.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn count_failed_by_type(connection: &Connection) -> db::Result<Vec<(String, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT type, count(*) AS failed FROM job_queue INDEXED BY job_queue_failed
+         WHERE status = 'failed'
+         GROUP BY type",
+    )?;
+    let counts = statement.query_map((), |row| Ok((row.get("type")?, row.get("failed")?)))?;
+    Ok(counts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The waiting jobs that [`next_types`] looks at.
+const NEXT_LOOKED_AT: usize = 1_000;
+
+/// The types of the jobs that are next. Jobs whose type nobody knows are put back for a minute at a time, and so are among them.
+///
+/// # Errors
+/// When the database cannot be read.
+pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT DISTINCT type FROM (
+             SELECT type FROM job_queue WHERE status = 'pending' AND outside = 0
+             ORDER BY scheduled_at, id LIMIT :limit
+         )",
+    )?;
+    let types = statement.query_map(named_params! { ":limit": NEXT_LOOKED_AT }, |row| row.get(0))?;
+    Ok(types.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many jobs stand where.
 ///
 /// # Errors

@@ -18,8 +18,12 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub(super) enum Verdict {
     Failed { error: String, permanent: bool },
-    GiveBack { rest: Option<Duration> },
+    GiveBack { rest: Option<Duration>, error: Option<String> },
 }
+
+/// How long a job rests whose type no handler here knows, before another program, or a newer one in this place, may take it. A
+/// minute: such a job is in nobody's way, and whoever starts the program that knows it does not wait long.
+const UNKNOWN_TYPE_REST: Duration = Duration::from_secs(60);
 
 /// What recording a run's end came to.
 pub(super) enum Recorded {
@@ -82,7 +86,7 @@ impl Worker {
         for (claim, verdict) in std::mem::take(&mut self.state().unrecorded) {
             let text = match &verdict {
                 Verdict::Failed { error, .. } => error.clone(),
-                Verdict::GiveBack { .. } => String::new(),
+                Verdict::GiveBack { error, .. } => error.clone().unwrap_or_default(),
             };
             self.record(claim, verdict, text);
         }
@@ -98,7 +102,13 @@ impl Worker {
             Recorded::Failed(AfterFailure::GivenUp) => {
                 tell_given_up(&self.queue, id, job_type, attempt, error);
             }
-            Recorded::GivenBack => info!("job given back id={id} type={job_type}"),
+            Recorded::GivenBack if self.queue.registry().knows(job_type) => {
+                info!("job given back id={id} type={job_type}");
+            }
+            Recorded::GivenBack => {
+                let rest = UNKNOWN_TYPE_REST.as_millis();
+                warn!("job put back id={id} type={job_type} retry_in_ms={rest}: this program does not know its type");
+            }
         }
     }
 
@@ -117,8 +127,11 @@ pub(super) fn verdict_on(error: JobError) -> Option<Verdict> {
     match error {
         JobError::Retry(error) => Some(Verdict::Failed { error, permanent: false }),
         JobError::Permanent(error) => Some(Verdict::Failed { error, permanent: true }),
-        JobError::Snooze(rest) => Some(Verdict::GiveBack { rest: Some(rest) }),
-        JobError::Stopped => Some(Verdict::GiveBack { rest: None }),
+        JobError::Snooze(rest) => Some(Verdict::GiveBack { rest: Some(rest), error: None }),
+        JobError::UnknownType(_) => {
+            Some(Verdict::GiveBack { rest: Some(UNKNOWN_TYPE_REST), error: Some(error.to_string()) })
+        }
+        JobError::Stopped => Some(Verdict::GiveBack { rest: None, error: None }),
         JobError::ClaimLost => None,
     }
 }
@@ -133,18 +146,20 @@ pub(super) fn finish_in(
 ) -> Result<(), Error> {
     // The fence first: effects may do much, and must not be begun by a worker that has lost its claim.
     jobs::complete(tx, now, claim, keep)?;
-    fail::fail_point!("queue::completing");
+    fail_point!("queue::completing");
     if let Some(effects) = effects {
         effects(tx, now)?;
     }
-    fail::fail_point!("queue::effects");
+    fail_point!("queue::effects");
     Ok(())
 }
 
 pub(super) fn record_in(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, verdict: &Verdict) -> db::Result<Recorded> {
     match verdict {
         Verdict::Failed { error, permanent } => jobs::fail(tx, now, claim, error, *permanent).map(Recorded::Failed),
-        Verdict::GiveBack { rest } => jobs::give_back(tx, now, claim, *rest).map(|()| Recorded::GivenBack),
+        Verdict::GiveBack { rest, error } => {
+            jobs::give_back(tx, now, claim, *rest, error.as_deref()).map(|()| Recorded::GivenBack)
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Running {
         warn!("{} jobs did not end within the grace period and are given back", left.len());
         for claim in left {
             let (now, id) = (self.worker.clock.now(), claim.id);
-            let given_back = self.worker.db.write(move |tx| jobs::give_back(tx, now, &claim, None));
+            let given_back = self.worker.db.write(move |tx| jobs::give_back(tx, now, &claim, None, None));
             if let Err(error) = given_back
                 && !matches!(error, db::Error::LostRow { .. })
             {

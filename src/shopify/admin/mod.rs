@@ -11,7 +11,7 @@ mod token;
 
 pub use answer::{DraftOrder, Trouble, plain_words, read_created, read_found, served_version};
 pub use request::{CREATE, Draft, FIND, create, find, tag};
-pub use token::{GRANT_PATH, Grant, grant_form, read_grant};
+pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
 
 /// The version that the documents were written for, and the default.
 pub const VERSION: &str = "2026-10";

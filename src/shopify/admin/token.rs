@@ -8,6 +8,9 @@ use std::time::Duration;
 /// Where tokens are asked for, below the shop's address.
 pub const GRANT_PATH: &str = "/admin/oauth/access_token";
 
+/// The code of a refusal to shops that the app is not installed in.
+const NOT_INSTALLED: &str = "app_not_installed";
+
 /// How long a token lasts whose answer does not say: shorter than any that Shopify gives.
 const LIFE_UNSAID: Duration = Duration::from_secs(600);
 
@@ -47,7 +50,7 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
         400 | 401 | 403 => {
             let hint = match code {
                 "shop_not_permitted" => "the app and the shop belong to different organisations",
-                "app_not_installed" => "the app is not installed in the shop",
+                NOT_INSTALLED => "the app is not installed in the shop",
                 _ => "are QUOTEGRID_SHOPIFY_CLIENT_ID and its secret right, and is the app installed?",
             };
             return Err(Trouble::Blocked(format!("Shopify refuses the app's credentials ({code}): {hint}")));
@@ -58,6 +61,30 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
     let token = token.ok_or_else(|| Trouble::unclear("Shopify granted a token that is none"))?;
     let life = document["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs).min(LIFE_MAX);
     Ok(Grant { token: token.to_owned(), life })
+}
+
+/// Whether an app is installed in a shop, as far as the answer to [`grant_form`] tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Installation {
+    /// It is: a token was granted.
+    Installed,
+    /// It is not, and Shopify says so in so many words.
+    NotInstalled,
+    /// The answer says neither, for this reason.
+    Unclear(String),
+}
+
+/// What the answer to [`grant_form`] tells of whether the app is installed in the shop. Wrong credentials, another organisation, a shop
+/// that is not found and a server that is down all leave it unclear.
+pub fn read_installation(status: u16, retry_after: Option<&str>, body: &[u8]) -> Installation {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    if matches!(status, 400 | 401 | 403) && document["error"] == NOT_INSTALLED {
+        return Installation::NotInstalled;
+    }
+    match read_grant(status, retry_after, body) {
+        Ok(_granted) => Installation::Installed,
+        Err(trouble) => Installation::Unclear(trouble.to_string()),
+    }
 }
 
 fn is_code(text: &str) -> bool {
@@ -86,6 +113,31 @@ mod tests {
         assert_eq!((life("0"), life("18446744073709551615")), (Duration::ZERO, LIFE_MAX));
         for strange in ["-1", "1.5", "null", "\"60\"", "1e30"] {
             assert_eq!(life(strange), LIFE_UNSAID, "{strange}");
+        }
+    }
+
+    #[test]
+    fn only_a_token_says_installed_and_only_its_code_says_not_installed() {
+        let granted = br#"{"access_token":"shpat_fake","expires_in":86399}"#;
+        assert_eq!(read_installation(200, None, granted), Installation::Installed);
+        for status in [400, 401, 403] {
+            let answer = read_installation(status, None, br#"{"error":"app_not_installed"}"#);
+            assert_eq!(answer, Installation::NotInstalled, "{status}");
+        }
+        for (status, body) in [
+            (200, r#"{"error":"app_not_installed"}"#),
+            (500, r#"{"error":"app_not_installed"}"#),
+            (400, r#"{"error":"shop_not_permitted"}"#),
+            (401, r#"{"error":"invalid_client"}"#),
+            (403, "<html>app_not_installed"),
+            (404, "{}"),
+            (402, "{}"),
+            (302, ""),
+            (429, ""),
+            (200, "{}"),
+        ] {
+            let answer = read_installation(status, None, body.as_bytes());
+            assert!(matches!(answer, Installation::Unclear(_)), "{status} {body} {answer:?}");
         }
     }
 

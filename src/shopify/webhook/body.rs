@@ -2,27 +2,29 @@
 
 use super::{Notice, Refusal, Topic};
 use crate::domain::ids::ShopDomain;
-use serde::de::{self, IgnoredAny, Visitor};
+use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fmt;
 
-/// The members that say which topic a body belongs to. All others are skipped unread.
+/// The members that say which topic a body belongs to. All others are skipped unread, and of these only the shop's name is read: what
+/// else a body says is read one by one, so that nothing odd in one of them costs the duty.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
     #[serde(default, deserialize_with = "present")]
-    shop_id: Present<Id>,
+    shop_id: Present<IgnoredAny>,
     #[serde(default, borrow, deserialize_with = "present")]
     shop_domain: Present<Cow<'a, str>>,
     #[serde(default, deserialize_with = "present")]
-    customer: Present<WithId>,
+    customer: Present<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    orders_to_redact: Present<Vec<Id>>,
+    orders_to_redact: Present<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
     orders_requested: Present<IgnoredAny>,
     #[serde(default, deserialize_with = "present")]
-    data_request: Present<WithId>,
+    data_request: Present<IgnoredAny>,
     #[serde(default, borrow, deserialize_with = "present")]
     myshopify_domain: Present<Cow<'a, str>>,
     /// Only resources, such as a shop or an order, have an id of their own.
@@ -42,30 +44,68 @@ impl<'a> Body<'a> {
     }
 
     /// What the body says under `topic`, and the shop it names.
-    pub(super) fn into_notice(self, topic: &Topic) -> Result<(Option<ShopDomain>, Notice), Refusal> {
-        if !Shape::of(topic).is_some_and(|shape| shape.fits(&self)) {
+    pub(super) fn into_notice(self, topic: &Topic, body: &[u8]) -> Result<(Option<ShopDomain>, Notice), Refusal> {
+        if !self.is_of(topic, body) {
             return Err(WRONG_SHAPE);
         }
         let named = self.shop_domain.flatten().or(self.myshopify_domain.flatten());
         let named = named.and_then(|named| named.parse().ok());
         let named = named.ok_or(Refusal::Malformed("the shop in the body must look like name.myshopify.com"))?;
         let notice = match topic {
-            Topic::CustomersDataRequest => Notice::CustomersDataRequest {
-                data_request_id: self.data_request.flatten().and_then(|request| request.id).map(|id| id.0),
-            },
-            Topic::CustomersRedact => Notice::CustomersRedact {
-                customer_id: self.customer.flatten().and_then(|customer| customer.id).map(|id| id.0),
-                orders_to_redact: self
-                    .orders_to_redact
-                    .flatten()
-                    .map(|orders| orders.into_iter().map(|id| id.0).collect()),
-            },
+            Topic::CustomersDataRequest => Notice::CustomersDataRequest { data_request_id: data_request_id(body) },
+            Topic::CustomersRedact => {
+                Notice::CustomersRedact { customer_id: customer_id(body), orders_to_redact: orders_to_redact(body) }
+            }
             Topic::ShopRedact => Notice::ShopRedact,
             Topic::AppUninstalled => Notice::AppUninstalled,
             Topic::Unknown(_) => Notice::Unknown,
         };
         Ok((Some(named), notice))
     }
+
+    /// Whether this is a body of `topic`, and of no other.
+    fn is_of(&self, topic: &Topic, body: &[u8]) -> bool {
+        let Some(shape) = Shape::of(topic) else { return false };
+        let has_its_mark = match topic {
+            Topic::CustomersRedact => self.customer.is_some() || self.orders_to_redact.is_some(),
+            Topic::CustomersDataRequest => self.data_request.is_some() || self.orders_requested.is_some(),
+            // What tells it from others is what it lacks. Without its number it may have nothing but the shop's name: it is the one
+            // body that erases everything.
+            Topic::ShopRedact => self.shop_id.is_some() || counts_one_member(body),
+            Topic::AppUninstalled | Topic::Unknown(_) => true,
+        };
+        has_its_mark && shape.fits(self)
+    }
+}
+
+fn counts_one_member(body: &[u8]) -> bool {
+    serde_json::from_slice::<HashMap<Cow<'_, str>, IgnoredAny>>(body).is_ok_and(|members| members.len() == 1)
+}
+
+fn customer_id(body: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Said {
+        customer: Option<WithId>,
+    }
+    serde_json::from_slice::<Said>(body).ok()?.customer?.id?.0
+}
+
+fn data_request_id(body: &[u8]) -> Option<u64> {
+    #[derive(Deserialize)]
+    struct Said {
+        data_request: Option<WithId>,
+    }
+    serde_json::from_slice::<Said>(body).ok()?.data_request?.id?.0
+}
+
+/// The orders, without those that cannot be read.
+fn orders_to_redact(body: &[u8]) -> Option<Vec<u64>> {
+    #[derive(Deserialize)]
+    struct Said {
+        orders_to_redact: Option<Vec<Id>>,
+    }
+    let orders = serde_json::from_slice::<Said>(body).ok()?.orders_to_redact?;
+    Some(orders.into_iter().filter_map(|id| id.0).collect())
 }
 
 /// The shop that a body of an unknown topic names, if it names one; such a body may be any JSON.
@@ -80,9 +120,9 @@ pub(super) fn named_under_unknown_topic(body: &[u8]) -> Result<Option<ShopDomain
     Ok(names.shop_domain.or(names.myshopify_domain).and_then(|named| named.as_str()?.parse().ok()))
 }
 
-/// What tells a topic's bodies from all others. `shop_domain` and `myshopify_domain` are apart: whichever a topic has, it must.
+/// What tells a topic's bodies from all others, by its members' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
+/// topic has, it must.
 struct Shape {
-    shop_id: Rule,
     customer: Rule,
     orders_to_redact: Rule,
     orders_requested: Rule,
@@ -92,9 +132,8 @@ struct Shape {
 
 impl Shape {
     fn of(topic: &Topic) -> Option<Self> {
-        use Rule::{May, Must, Never};
+        use Rule::{May, Never};
         let nothing = Self {
-            shop_id: Must,
             customer: Never,
             orders_to_redact: Never,
             orders_requested: Never,
@@ -103,11 +142,11 @@ impl Shape {
         };
         match topic {
             Topic::ShopRedact => Some(nothing),
-            Topic::CustomersRedact => Some(Self { shop_id: May, customer: Must, orders_to_redact: May, ..nothing }),
+            Topic::CustomersRedact => Some(Self { customer: May, orders_to_redact: May, ..nothing }),
             Topic::CustomersDataRequest => {
-                Some(Self { shop_id: May, customer: May, orders_requested: May, data_request: Must, ..nothing })
+                Some(Self { customer: May, orders_requested: May, data_request: May, ..nothing })
             }
-            Topic::AppUninstalled => Some(Self { shop_id: Never, is_resource: true, ..nothing }),
+            Topic::AppUninstalled => Some(Self { is_resource: true, ..nothing }),
             Topic::Unknown(_) => None,
         }
     }
@@ -123,14 +162,15 @@ impl Shape {
         let resource = if self.is_resource { Rule::Must } else { Rule::Never };
         let resource_too = if self.is_resource { Rule::May } else { Rule::Never };
         let notice = if self.is_resource { Rule::Never } else { Rule::Must };
-        obeys(&body.shop_id, self.shop_id)
+        let notice_too = if self.is_resource { Rule::Never } else { Rule::May };
+        obeys(&body.shop_id, notice_too)
             && obeys(&body.customer, self.customer)
             && obeys(&body.orders_to_redact, self.orders_to_redact)
             && obeys(&body.orders_requested, self.orders_requested)
             && obeys(&body.data_request, self.data_request)
             && obeys(&body.shop_domain, notice)
             && obeys(&body.myshopify_domain, resource)
-            && obeys(&body.id, resource)
+            && obeys(&body.id, resource_too)
             && obeys(&body.admin_graphql_api_id, resource_too)
     }
 }
@@ -158,35 +198,67 @@ struct WithId {
     id: Option<Id>,
 }
 
-/// Shopify's number of something: a JSON number, or the same as text.
+/// Shopify's number of something: a JSON number, the same as text, or at the end of a `gid://shopify/Customer/…`. `None` where it is
+/// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Id(u64);
+struct Id(Option<u64>);
 
 impl<'de> Deserialize<'de> for Id {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct IdVisitor;
 
-        impl Visitor<'_> for IdVisitor {
+        impl<'de> Visitor<'de> for IdVisitor {
             type Value = Id;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a whole number")
+                f.write_str("anything")
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<Id, E> {
-                Ok(Id(number))
+                Ok(Id(Some(number)))
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Id, E> {
-                // `parse` alone would also take "+5".
-                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-                let number = if digits { text.parse().ok() } else { None };
-                number.map(Id).ok_or_else(|| E::custom("not a whole number"))
+                Ok(Id(number_of(text)))
+            }
+
+            fn visit_i64<E: de::Error>(self, _negative: i64) -> Result<Id, E> {
+                Ok(Id(None))
+            }
+
+            fn visit_f64<E: de::Error>(self, _not_whole_or_too_large: f64) -> Result<Id, E> {
+                Ok(Id(None))
+            }
+
+            fn visit_bool<E: de::Error>(self, _bool: bool) -> Result<Id, E> {
+                Ok(Id(None))
+            }
+
+            fn visit_unit<E: de::Error>(self) -> Result<Id, E> {
+                Ok(Id(None))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Id, A::Error> {
+                IgnoredAny.visit_seq(list).map(|_| Id(None))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, object: A) -> Result<Id, A::Error> {
+                IgnoredAny.visit_map(object).map(|_| Id(None))
             }
         }
 
         deserializer.deserialize_any(IdVisitor)
     }
+}
+
+fn number_of(text: &str) -> Option<u64> {
+    let digits = match text.strip_prefix("gid://shopify/") {
+        Some(gid) => gid.split_once('/')?.1,
+        None => text,
+    };
+    // `parse` alone would also take "+5".
+    let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+    if is_number { digits.parse().ok() } else { None }
 }
 
 /// Reads JSON. serde's own message is not passed on: it may quote the body.

@@ -18,6 +18,15 @@ impl<'a> Field<'a> {
         *self = if *self == Self::Absent { One(value) } else { Self::Twice };
     }
 
+    /// This field, or `other` where this one is missing or says nothing.
+    fn or(self, other: Self) -> Self {
+        match self {
+            Self::Absent => other,
+            One(value) if value.trim().is_empty() && other != Self::Absent => other,
+            found => found,
+        }
+    }
+
     pub(super) fn once(self, twice: &'static str) -> Result<Option<&'a str>, Refusal> {
         match self {
             Self::Absent => Ok(None),
@@ -28,7 +37,7 @@ impl<'a> Field<'a> {
 }
 
 /// The fields of one family of header names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Family<'a> {
     pub(super) hmac: Field<'a>,
     pub(super) topic: Field<'a>,
@@ -52,6 +61,17 @@ impl<'a> Family<'a> {
         };
         field.add(value);
     }
+
+    fn completed_by(&self, other: &Self) -> Self {
+        Self {
+            hmac: self.hmac,
+            topic: self.topic.or(other.topic),
+            shop: self.shop.or(other.shop),
+            webhook_id: self.webhook_id.or(other.webhook_id),
+            event_id: self.event_id.or(other.event_id),
+            triggered_at: self.triggered_at.or(other.triggered_at),
+        }
+    }
 }
 
 /// Both families: `X-Shopify-…` of today's webhooks and `Shopify-…` of the events that will follow them.
@@ -74,14 +94,16 @@ impl<'a> Headers<'a> {
         headers
     }
 
-    /// The family that all fields are taken from: the one with the signature, so that no field of one is paired with the
-    /// signature of the other. With two signatures that agree it is the classic one.
-    pub(super) fn signed_family(&self) -> Result<&Family<'a>, Refusal> {
+    /// The fields of the family that has the signature; of the other family only what the first one lacks, for a proxy may rename
+    /// some. With two signatures that agree the classic family comes first.
+    ///
+    /// No field but the signature is signed, so it makes no difference to an attacker which family a field is of.
+    pub(super) fn signed_family(&self) -> Result<Family<'a>, Refusal> {
         match (self.classic.hmac, self.events.hmac) {
             (One(classic), One(events)) if classic != events => Err(Refusal::Unsigned),
             (Field::Twice, _) | (_, Field::Twice) => Err(Refusal::Unsigned),
-            (Field::Absent, _) => Ok(&self.events),
-            (One(_), _) => Ok(&self.classic),
+            (Field::Absent, _) => Ok(self.events.completed_by(&self.classic)),
+            (One(_), _) => Ok(self.classic.completed_by(&self.events)),
         }
     }
 }

@@ -108,19 +108,78 @@ fn ids_come_as_numbers_or_text_and_may_be_missing() {
         let webhook = classic("customers/redact", body(customer, orders).as_bytes()).expect("valid");
         assert_eq!(webhook.notice, Notice::CustomersRedact { customer_id, orders_to_redact });
     }
-    for (customer, orders) in [
-        (r#"{"id":-7}"#, "[]"),
-        (r#"{"id":7.5}"#, "[]"),
-        (r#"{"id":"+7"}"#, "[]"),
-        (r#"{"id":""}"#, "[]"),
-        (r#"{"id":18446744073709551616}"#, "[]"),
-        (r#"{"id":"gid://shopify/Customer/7"}"#, "[]"),
-        ("7", "[]"),
-        ("null", "[]"),
-        ("{}", "7"),
-        ("{}", r#"[{"id":7}]"#),
+}
+
+#[test]
+fn what_cannot_be_read_of_a_duty_is_left_out_and_the_duty_counts() {
+    let digits = "9".repeat(400);
+    for (members, customer_id, orders_to_redact) in [
+        (r#""customer":null,"orders_to_redact":[1]"#, None, Some(vec![1])),
+        (r#""customer":null"#, None, None),
+        (r#""orders_to_redact":[1,null,2]"#, None, Some(vec![1, 2])),
+        (r#""customer":{"id":-7},"orders_to_redact":[-1,1.5,"+5","",true,{"id":7},[8],9]"#, None, Some(vec![9])),
+        (
+            r#""customer":{"id":"gid://shopify/Customer/7"},"orders_to_redact":["gid://shopify/Order/8"]"#,
+            Some(7),
+            Some(vec![8]),
+        ),
+        (
+            r#""customer":{"id":"gid://shopify/Customer/x"},"orders_to_redact":["gid://evil/8","gid://shopify/8"]"#,
+            None,
+            Some(vec![]),
+        ),
+        (r#""customer":{"id":18446744073709551616},"orders_to_redact":[18446744073709551616]"#, None, Some(vec![])),
+        (r#""customer":{"id":"18446744073709551616"},"orders_to_redact":7"#, None, None),
+        (r#""customer":7,"orders_to_redact":"8""#, None, None),
+        (r#""customer":[],"orders_to_redact":{}"#, None, None),
+        (r#""customer":{"id":{"id":7}},"orders_to_redact":null"#, None, None),
+        (&format!(r#""customer":{{"id":{digits}}},"orders_to_redact":[1]"#), None, Some(vec![1])),
     ] {
-        assert_eq!(classic("customers/redact", body(customer, orders).as_bytes()), Err(WRONG_SHAPE), "{customer}");
+        for shop_id in ["", r#""shop_id":null,"#, r#""shop_id":"gid://shopify/Shop/1","#, r#""shop_id":1e999,"#] {
+            let body = format!(r#"{{{shop_id}"shop_domain":"{SHOP}",{members}}}"#);
+            let notice = classic("customers/redact", body.as_bytes()).expect(&body).notice;
+            let expected = Notice::CustomersRedact { customer_id, orders_to_redact: orders_to_redact.clone() };
+            assert_eq!(notice, expected, "{body}");
+        }
+    }
+    for (members, data_request_id) in [
+        (r#""customer":null,"orders_requested":[null],"data_request":{"id":"9"}"#, Some(9)),
+        (r#""customer":{},"orders_requested":null"#, None),
+        (r#""data_request":null"#, None),
+        (r#""data_request":{"id":"gid://shopify/DataRequest/9"}"#, Some(9)),
+        (r#""data_request":{"id":18446744073709551616}"#, None),
+        (r#""data_request":9"#, None),
+    ] {
+        let body = format!(r#"{{"shop_domain":"{SHOP}",{members}}}"#);
+        let notice = classic("customers/data_request", body.as_bytes()).expect(&body).notice;
+        assert_eq!(notice, Notice::CustomersDataRequest { data_request_id }, "{body}");
+    }
+    for members in ["", r#","shop_id":null"#, r#","shop_id":18446744073709551616,"more":1"#] {
+        let body = format!(r#"{{"shop_domain":"{SHOP}"{members}}}"#);
+        assert_eq!(classic("shop/redact", body.as_bytes()).expect(&body).notice, Notice::ShopRedact);
+    }
+    for members in ["", r#","id":null"#, r#","id":"gid://shopify/Shop/1""#] {
+        let body = format!(r#"{{"myshopify_domain":"{SHOP}"{members}}}"#);
+        assert_eq!(classic("app/uninstalled", body.as_bytes()).expect(&body).notice, Notice::AppUninstalled);
+    }
+}
+
+#[test]
+fn a_body_without_its_own_topics_mark_is_refused() {
+    for (topic, members) in [
+        ("shop/redact", r#","reason":"no number and something else""#),
+        ("customers/redact", ""),
+        ("customers/redact", r#","shop_id":1"#),
+        ("customers/redact", r#","shop_id":1,"customer":{},"orders_requested":[]"#),
+        ("customers/redact", r#","shop_id":1,"customer":{},"data_request":null"#),
+        ("customers/redact", r#","shop_id":1,"customer":{},"id":null"#),
+        ("customers/data_request", ""),
+        ("customers/data_request", r#","shop_id":1,"customer":{}"#),
+        ("customers/data_request", r#","shop_id":1,"customer":{},"orders_to_redact":[]"#),
+        ("app/uninstalled", ""),
+    ] {
+        let body = format!(r#"{{"shop_domain":"{SHOP}"{members}}}"#);
+        assert_eq!(classic(topic, body.as_bytes()), Err(WRONG_SHAPE), "{topic} {body}");
     }
 }
 
@@ -190,6 +249,27 @@ fn the_signed_shop_must_be_the_headers() {
 }
 
 #[test]
+fn without_a_shop_header_the_signed_body_names_the_shop() {
+    let secrets = Secrets::new(["hush"]);
+    for topic in Topic::KNOWN {
+        let body = sample_body(&topic, &shop()).expect("a sample");
+        let signature = sign("hush", body.as_bytes());
+        let signed = [("x-shopify-hmac-sha256", &*signature), ("x-shopify-topic", topic.as_str())];
+        for shop_header in [None, Some(""), Some("  ")] {
+            let more = shop_header.map(|shop| ("x-shopify-shop-domain", shop));
+            let webhook = Webhook::receive(&secrets, signed.into_iter().chain(more), body.as_bytes());
+            assert_eq!(webhook.expect("the body says whose it is").shop, shop(), "{topic} {shop_header:?}");
+        }
+        let other = [("x-shopify-shop-domain", ""), ("shopify-shop-domain", "other.myshopify.com")];
+        let refused = Webhook::receive(&secrets, signed.into_iter().chain(other), body.as_bytes());
+        assert_eq!(refused, Err(Refusal::OtherShop), "{topic}");
+    }
+    let unnamed = [("x-shopify-hmac-sha256", sign("hush", b"{}")), ("x-shopify-topic", "orders/create".to_owned())];
+    let refused = Webhook::receive(&secrets, unnamed.iter().map(|(name, value)| (*name, value.as_str())), b"{}");
+    assert!(matches!(refused, Err(Refusal::Malformed(_))), "{refused:?}");
+}
+
+#[test]
 fn an_unknown_topic_may_say_anything_in_json() {
     for body in ["{}", "[]", "null", r#"{"shop_domain":7}"#, r#"{"id":1,"shop_domain":{"x":1},"customer":3}"#] {
         let webhook = classic("orders/create", body.as_bytes()).expect(body);
@@ -200,7 +280,7 @@ fn an_unknown_topic_may_say_anything_in_json() {
 }
 
 #[test]
-fn both_families_are_read_in_any_case_and_never_mixed() {
+fn both_families_are_read_in_any_case_and_one_completes_the_other() {
     for family in ["x-shopify-", "X-Shopify-", "X-SHOPIFY-", "shopify-", "Shopify-"] {
         receive(family, "shop/redact", SHOP_REDACT, &[]).expect(family);
     }
@@ -208,9 +288,17 @@ fn both_families_are_read_in_any_case_and_never_mixed() {
     let other = sign("other", SHOP_REDACT);
     let secrets = Secrets::new(["hush"]);
     let receive = |headers: &[(&str, &str)]| Webhook::receive(&secrets, headers.iter().copied(), SHOP_REDACT);
-    let mixed =
-        [("x-shopify-hmac-sha256", &*signature), ("shopify-topic", "shop/redact"), ("shopify-shop-domain", SHOP)];
-    assert!(matches!(receive(&mixed), Err(Refusal::Malformed(_))));
+    let mixed = [
+        ("x-shopify-hmac-sha256", &*signature),
+        ("x-shopify-topic", ""),
+        ("shopify-topic", "shop/redact"),
+        ("shopify-shop-domain", SHOP),
+        ("shopify-webhook-id", "a-1"),
+        ("shopify-triggered-at", "2026-01-01T00:00:00Z"),
+    ];
+    let webhook = receive(&mixed).expect("what the signed family lacks, the other has");
+    assert_eq!((webhook.topic, webhook.webhook_id.as_deref()), (Topic::ShopRedact, Some("a-1")));
+    assert!(webhook.triggered_at.is_some());
     let classic =
         [("x-shopify-hmac-sha256", &*signature), ("x-shopify-topic", "shop/redact"), ("x-shopify-shop-domain", SHOP)];
     let with = |more: (&'static str, &str)| receive(&[&classic[..], &[(more.0, more.1)]].concat());

@@ -69,6 +69,7 @@ fn start_with(house: &House, arguments: &[&str], ready: &str) {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_restore_that_is_killed_at_any_point_leaves_the_old_database_or_the_new_one() {
     for (point, line, is_new) in [
         ("restore::copied", "the backup is copied", false),
@@ -111,6 +112,7 @@ fn a_restore_that_is_killed_at_any_point_leaves_the_old_database_or_the_new_one(
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn what_a_killed_restore_has_left_is_named_by_the_doctor_and_removed_by_the_next_start() {
     for point in ["restore::copied", "restore::carried_over", "restore::ready"] {
         let house = House::new();
@@ -141,6 +143,7 @@ fn what_a_killed_restore_has_left_is_named_by_the_doctor_and_removed_by_the_next
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn what_a_killed_backup_has_left_goes_with_the_next_one_or_the_next_start_and_one_that_is_being_written_stays() {
     let house = House::new();
     let app = house.open();

@@ -3,6 +3,7 @@
 mod commands;
 mod erased;
 mod interrupted;
+mod ordered;
 mod restoring;
 mod taking;
 

@@ -357,6 +357,7 @@ fn nothing_is_committed_to_a_file_that_the_next_start_would_not_find() {
     let fixture = Fixture::new();
     let (file, aside) = (fixture.path(), fixture.directory.path().join("aside.db"));
     let wal = fixture.directory.path().join("test.db-wal");
+    let index = fixture.directory.path().join("test.db-shm");
     let refused = |name: &'static str| {
         let outcome = fixture.db.write(move |tx| note(tx, name));
         let Err(Error::NotCommitted { message, .. }) = outcome else { panic!("{name}: {outcome:?}") };
@@ -369,10 +370,39 @@ fn nothing_is_committed_to_a_file_that_the_next_start_would_not_find() {
     refused("replaced");
     std::fs::rename(&aside, &file).expect("moved back");
     fixture.db.write(|tx| note(tx, "after")).expect("committed");
-    std::fs::rename(&wal, &aside).expect("moved");
-    refused("without its WAL");
-    std::fs::rename(&aside, &wal).expect("moved back");
+    for (name, file) in [("without its WAL", wal), ("without its index", index)] {
+        std::fs::rename(&file, &aside).expect("moved");
+        refused(name);
+        let read = fixture.db.read(|connection| -> db::Result<_> { Ok(names_in(connection)?) });
+        assert!(matches!(read, Err(Error::Displaced)), "{name}: {read:?}");
+        std::fs::rename(&aside, &file).expect("moved back");
+        fixture.db.write(|tx| tx.touch()).expect("committed");
+    }
+    std::fs::hard_link(&file, &aside).expect("linked");
+    refused("under a second name");
+    std::fs::remove_file(&aside).expect("removed");
+    fixture.db.write(|tx| tx.touch()).expect("committed");
     let names = names(&fixture.db);
     assert_eq!((names.contains(&"before".to_owned()), names.contains(&"after".to_owned())), (true, true));
-    assert!(names.iter().all(|name| !["moved", "replaced", "without its WAL"].contains(&name.as_str())), "{names:?}");
+    let refused = ["moved", "replaced", "without its WAL", "without its index", "under a second name"];
+    assert!(names.iter().all(|name| !refused.contains(&name.as_str())), "{names:?}");
+}
+
+#[test]
+fn nothing_is_committed_once_the_symbolic_link_that_was_opened_leads_elsewhere() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (link, first, second) =
+        (directory.path().join("link.db"), directory.path().join("first.db"), directory.path().join("second.db"));
+    std::fs::write(&first, "").expect("made");
+    std::fs::write(&second, "").expect("made");
+    std::os::unix::fs::symlink(&first, &link).expect("linked");
+    let db = Db::open(&Options::new(&link)).expect("opened");
+    db.write(|tx| note(tx, "before")).expect("committed");
+    std::fs::remove_file(&link).expect("removed");
+    std::os::unix::fs::symlink(&second, &link).expect("linked");
+    let outcome = db.write(|tx| note(tx, "elsewhere"));
+    assert!(matches!(outcome, Err(Error::NotCommitted { .. })), "{outcome:?}");
+    std::fs::remove_file(&link).expect("removed");
+    std::os::unix::fs::symlink(&first, &link).expect("linked");
+    db.write(|tx| note(tx, "after")).expect("committed");
 }

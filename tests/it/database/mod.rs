@@ -2,6 +2,7 @@
 
 mod checkpoints;
 mod commits;
+mod files;
 mod full_disk;
 mod gaps;
 mod locks;

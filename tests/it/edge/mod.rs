@@ -1,10 +1,11 @@
 //! The edge, by bytes on real sockets: what is refused and how, what honest clients get, and what hostile ones cannot do.
 
 mod answers;
+mod crowds;
 pub(crate) mod harness;
 mod hostile;
 mod manners;
 mod refusals;
 mod requests;
 mod stopping;
-mod target;
+pub(crate) mod target;

@@ -29,6 +29,8 @@ fn what_is_malformed_or_too_large_is_refused_and_the_connection_ends() {
         ("an empty field name", head("GET / HTTP/1.1", ": b\r\n"), 400),
         ("a field without a colon", head("GET / HTTP/1.1", "nonsense\r\n"), 400),
         ("a NUL in a value", head("GET / HTTP/1.1", "A: \0\r\n"), 400),
+        ("a key beyond ASCII", head("GET / HTTP/1.1", "Idempotency-Key: m\u{f6}bel\r\n"), 400),
+        ("a token beyond ASCII", head("GET / HTTP/1.1", "Authorization: Bearer a\r\nAuthorization: \u{e4}\r\n"), 400),
         ("a NUL in a target", head("GET /\0 HTTP/1.1", ""), 400),
         ("a bare LF after the request line", "GET / HTTP/1.1\nHost: x\r\n\r\n".to_owned(), 400),
         ("bare LFs only", "GET / HTTP/1.1\nHost: x\n\n".to_owned(), 400),
@@ -321,4 +323,14 @@ fn large_bodies_share_a_purse_and_small_ones_need_none() {
     reply.send(quotegrid::http::Response::empty(200));
     assert_eq!(first.answer().status, 200);
     super::harness::wait_until("the purse is full again", || edge.metrics.body_bytes.get() == 0);
+}
+
+#[test]
+fn what_browsers_send_by_themselves_may_be_beyond_ascii() {
+    let edge = Edge::start();
+    let fields =
+        "Cookie: stadt=K\u{f6}ln\r\nUser-Agent: \u{4e2d}\r\nReferer: https://x/\u{fc}\r\nCF-IPCity: S\u{e3}o Paulo\r\n";
+    let answer = edge.ask(head("GET /echo HTTP/1.1", fields));
+    assert_eq!(answer.status, 200);
+    assert_eq!(answer.json()["headers"], serde_json::json!([["host", "x"]]));
 }

@@ -1,6 +1,8 @@
 //! Erasure: what goes, what stays, who is stamped, and the proof.
 
 mod customers;
+mod held;
+mod ordered;
 mod receipts;
 mod redacting;
 mod reinstalled;

@@ -205,7 +205,11 @@ fn erasure_finds_its_rows_by_index() {
         "SELECT id, status, payload FROM job_queue WHERE subject = 's' AND id <> 'j'",
         "SELECT id FROM gdpr_requests WHERE shop = 's' AND type = 'SHOP_REDACT' AND processed_at IS NULL",
         "SELECT id FROM gdpr_requests WHERE processed_at IS NOT NULL AND erased_at IS NULL
-             AND outcome <> 'superseded_by_reinstall' ORDER BY processed_at LIMIT 10",
+             AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'
+             ORDER BY processed_at LIMIT 10",
+        "SELECT id FROM gdpr_requests WHERE found_live_at IS NOT NULL AND found_live_at > 1
+             ORDER BY found_live_at DESC LIMIT 10",
+        "SELECT id FROM stores WHERE uninstalled_at IS NOT NULL AND uninstalled_at > 1 ORDER BY uninstalled_at LIMIT 10",
         "SELECT 1 FROM erasure_receipts WHERE subject_hash = x'00' AND type = 'SHOP_REDACT'",
     ] {
         let plan: Vec<String> = fixture

@@ -34,7 +34,7 @@ fn a_store_installed_again_after_the_event_is_not_erased_by_it() {
     assert_eq!(load(&fixture, new).outcome, Some(Outcome::Erased));
 }
 
-fn small_store_again(fixture: &Fixture, shop: &ShopDomain) {
+pub(super) fn small_store_again(fixture: &Fixture, shop: &ShopDomain) {
     let (entropy, now, shop) = (fixture.app.entropy.clone(), fixture.now(), shop.clone());
     let installed = fixture.app.db.write(move |tx| stores::install(tx, now, entropy.as_ref(), &shop, euro(), Unit::Mm));
     assert!(matches!(installed, Ok(stores::Installed::Again(_))));

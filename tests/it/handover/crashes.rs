@@ -88,6 +88,7 @@ fn killed_at(point: &str, times: u32, faults: &[Fault]) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_at_any_step_of_a_handover_the_order_is_at_shopify_once() {
     for (point, times) in [
         ("queue::claimed", 1),
@@ -103,6 +104,7 @@ fn killed_at_any_step_of_a_handover_the_order_is_at_shopify_once() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_while_an_unclear_call_is_settled_the_order_is_at_shopify_once() {
     for works in [true, false] {
         let fault = Fault { works, manner: Manner::Close };
@@ -116,6 +118,7 @@ fn killed_while_an_unclear_call_is_settled_the_order_is_at_shopify_once() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_at_any_commit_the_order_is_at_shopify_once() {
     let mut killed = 0;
     for point in ["db::before_commit", "db::after_commit"] {
@@ -131,6 +134,7 @@ fn killed_at_any_commit_the_order_is_at_shopify_once() {
 
 /// Killed at a random step of one of a few orders that meet random faults, over and over, each is at Shopify once.
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_over_and_over_among_faults_each_order_is_at_shopify_once() {
     const POINTS: [&str; 9] = [
         "queue::claimed",

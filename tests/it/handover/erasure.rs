@@ -11,6 +11,9 @@ use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(60);
 
+/// When Shopify asks for the erasure of a shop that has uninstalled the app.
+const REDACT_AFTER: Duration = Duration::from_secs(48 * 3_600);
+
 /// Whether `text` stands anywhere in the files, as another process sees them.
 fn is_in_files(shop: &Shop, text: &str) -> bool {
     let database = shop.fixture.database().into_os_string();
@@ -39,7 +42,10 @@ fn an_order_that_shopify_answers_after_its_store_is_erased_leaves_nothing() {
     let background = shop.fixture.app.start(2).expect("threads");
     let order = order_unwaited(&shop);
     shop.fake.wait_until("the call hangs", |state| state.hanging == 1);
-    redact(&shop, shop.demo.shop.as_str());
+    // By its operator: of a live store, Shopify would be asked first.
+    let domain = shop.demo.shop.as_str();
+    let path = format!("/admin/api/stores/{domain}");
+    assert_eq!(shop.fixture.admin("DELETE", &path, Some(&json!({ "confirm": domain }))).status, 202);
     wait_until("the store is erased, though Shopify hangs", || is_erased(&shop));
     assert_eq!((shop.fixture.count("stores"), shop.fake.state().hanging), (0, 1));
     shop.fake.let_go();
@@ -138,6 +144,7 @@ fn an_uninstallation_stops_what_has_not_begun_and_keeps_what_has() {
     let sent: u64 = shop.fixture.query("SELECT count(*) FROM draft_order_records WHERE status = 'sent'");
     assert_eq!((sent, shop.fake.creates(), shop.figure("left")), (1, 1, 1));
     // The order that is here goes with its store, the address of its checkout too.
+    shop.fixture.advance(REDACT_AFTER);
     redact(&shop, &domain);
     shop.fixture.run_jobs();
     assert_eq!(shop.fixture.count("draft_order_records"), 0);
@@ -150,6 +157,9 @@ fn a_shopify_that_hangs_delays_no_redaction_no_price_and_no_webhook() {
     shop.fake.state().always = Some(Fault::before(Manner::Hang));
     let other = shop.fixture.admin("POST", "/admin/api/stores", Some(&json!({ "shop": "other.myshopify.com" })));
     assert_eq!(other.status, 201, "{other:?}");
+    let gone = json!({ "id": 1, "myshopify_domain": "other.myshopify.com" });
+    assert_eq!(shop.fixture.post_webhook("app/uninstalled", &gone).status, 200);
+    shop.fixture.advance(REDACT_AFTER);
     let background = shop.fixture.app.start(2).expect("threads");
     // More than all threads together, so that those that wait for Shopify are all taken and more orders are due.
     for _ in 0..12 {

@@ -28,6 +28,8 @@ pub(crate) enum Manner {
     Answer,
     /// With this status and an empty object.
     Status(u16),
+    /// 400 with this code, as OAuth refuses a token.
+    Refused(&'static str),
     /// 429 with a Retry-After of so many seconds.
     RetryAfter(u16, u64),
     /// 200 with an error of this code and no data.
@@ -433,6 +435,7 @@ impl Shared {
             Manner::Answer => answer(socket, 200, "", &good.to_string()),
             Manner::Status(status) => answer(socket, status, "", "{}"),
             Manner::RetryAfter(status, seconds) => answer(socket, status, &format!("Retry-After: {seconds}\r\n"), "{}"),
+            Manner::Refused(code) => answer(socket, 400, "", &json!({ "error": code }).to_string()),
             Manner::Code(name) => answer(socket, 200, "", &code(name, "It failed").to_string()),
             Manner::CodeWithin(name) => {
                 let mut body = code(name, "It may not be looked at");

@@ -6,6 +6,7 @@ mod documents;
 mod erasure;
 mod fake;
 mod faults;
+mod inquiries;
 mod rounds;
 mod settings;
 mod tokens;

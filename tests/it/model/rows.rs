@@ -123,3 +123,10 @@ pub(super) struct Store {
     pub(super) erasing_since: Option<i64>,
     pub(super) is_full: bool,
 }
+
+impl Store {
+    /// Whether an event is about an installation before this one. An installation more than five minutes ahead is a wrong clock.
+    pub(super) fn is_installed_after(&self, event: i64, now: i64) -> bool {
+        self.installed_at > event && self.installed_at <= now + 300_000
+    }
+}

@@ -1,6 +1,6 @@
 //! The operators' commands, through the real binary on a real file.
 
-use super::{run, run_json};
+use super::{quotegrid, run, run_json};
 use quotegrid::app::{App, Options};
 use quotegrid::demo;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ fn database() -> (tempfile::TempDir, PathBuf) {
 #[test]
 fn jobs_are_cancelled_retried_and_pruned() {
     let (_directory, path) = database();
-    let (code, made) = run_json(&path, &["jobs", "enqueue", "nobody-knows", "{}", "--max-attempts", "1"]);
+    let (code, made) = run_json(&path, &["jobs", "enqueue", "shop_redact", r#"{"shop":7}"#, "--max-attempts", "1"]);
     assert_eq!(code, 0);
     let id = made["jobId"].as_str().expect("an id").to_owned();
     assert_eq!(run(&path, &["jobs", "retry", &id]).0, 1, "it waits");
@@ -78,6 +78,64 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
     assert!(problems[0].starts_with("1 jobs of legal duties have failed for good"), "{problems:?}");
     let (code, text) = run(&path, &["doctor"]);
     assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
+}
+
+#[test]
+fn the_doctor_names_failed_jobs_of_any_type_and_jobs_that_nobody_here_knows() {
+    let (_directory, path, connection) = planted();
+    let failed = "INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, created_at, error)
+                  VALUES ('0190aaaa-0000-7000-8000-000000000000', 'reindex', '{}', 'failed', 0, 1, 0, 'why')";
+    connection.execute(failed, ()).expect("writable");
+    run(&path, &["jobs", "enqueue", "nobody-knows", "{}"]);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problems = report["problems"].to_string();
+    assert_eq!((code, report["problems"].as_array().map(Vec::len)), (1, Some(2)), "{problems}");
+    assert!(problems.contains("1 jobs of type") && problems.contains("reindex"), "{problems}");
+    assert!(problems.contains("nobody-knows") && problems.contains("does not know that type"), "{problems}");
+}
+
+#[test]
+fn a_slip_in_a_setting_is_told_and_so_is_a_level_that_is_none() {
+    let (_directory, path) = database();
+    let told = |name: &str, value: &str| {
+        let mut command = quotegrid(&path, &["stores", "list"]);
+        let output = command.env("QUOTEGRID_LOG", "warn").env(name, value).output().expect("the binary runs");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    run(&path, &["migrate"]);
+    assert_eq!(told("QUOTEGRID_LOG", "warn"), "");
+    let slip = told("QUOTEGRID_DATABSE", "hush");
+    assert!(
+        slip.contains("QUOTEGRID_DATABSE") && slip.contains("QUOTEGRID_DATABASE?") && !slip.contains("hush"),
+        "{slip}"
+    );
+    let level = told("QUOTEGRID_LOG", "verbose");
+    assert!(level.contains("\"verbose\"") && level.contains("info is used"), "{level}");
+}
+
+#[test]
+fn a_wrong_command_line_is_answered_in_words_that_say_what_to_write() {
+    let (_directory, path) = database();
+    let told = |arguments: &[&str]| {
+        let output = quotegrid(&path, arguments).output().expect("the binary runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        String::from_utf8(output.stderr).expect("text")
+    };
+    for (arguments, expected) in [
+        (&["jobs", "show", "x"][..], "must look like 01"),
+        (&["serve", "--workers", "two"], "must be a whole number"),
+        (&["serve", "--rate-limit", "99999999999999999999999"], "the number is too large"),
+        (&["jobs", "list", "--limit", "x"], "must be a whole number"),
+        (&["serve", "--listen", "example.com"], "such as 127.0.0.1:8080"),
+        (&["jobs", "enqueue", "a", "{}", "--at", "tomorrow"], "must be a time such as"),
+        (&["serve", "--ephemeral", "--clock-at", "now"], "must be a time such as"),
+    ] {
+        let told = told(arguments);
+        assert!(told.contains(expected), "{arguments:?}: {told}");
+        for raw in ["invalid digit", "invalid characters", "UUID", "socket address syntax", "too large to fit"] {
+            assert!(!told.contains(raw), "{arguments:?}: {told}");
+        }
+    }
 }
 
 /// A healthy database, and a connection for what tests plant in it.
@@ -171,4 +229,92 @@ fn settings_of_the_upkeep_are_checked() {
         assert_eq!(run(&path, &[&["jobs", "run-next"][..], &wrong].concat()).0, 2, "{wrong:?}");
     }
     assert_eq!(run(&path, &["jobs", "run-next", "--alert-url", "alerts.example.com"]).0, 4);
+}
+
+#[test]
+fn the_doctor_tells_of_redactions_of_live_stores_and_commands_decide_what_is_held() {
+    let (_directory, path) = database();
+    let shop = "live.myshopify.com";
+    run(&path, &["stores", "add", shop]);
+    let connection = rusqlite::Connection::open(&path).expect("opens");
+    let now = chrono::Utc::now();
+    let request = |id: &str, at: chrono::DateTime<chrono::Utc>| {
+        let at = at.timestamp_millis();
+        let due = at + 30 * 86_400_000;
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
+                 VALUES (?1, ?2, 'SHOP_REDACT', '{}', ?3, ?4, ?3)",
+                (id, shop, at, due),
+            )
+            .expect("writable");
+        run(&path, &["jobs", "enqueue", "shop_redact", &json!({ "shop": shop, "requestId": id }).to_string()]);
+        assert_eq!(run(&path, &["jobs", "run-next", "--redact-hold-days", "7"]).0, 0);
+    };
+    let held = "01900000-0000-7000-8000-000000000001";
+    request(held, now);
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("redact_of_live_store") && problem.contains(held), "{report}");
+    assert!(problem.contains("last used: never") && problem.contains("gdpr confirm"), "{problem}");
+    assert_eq!(report["redactsOfLiveStores"][0]["requestId"], held);
+    assert!(run(&path, &["gdpr", "list"]).1.contains("held until"));
+    assert!(run(&path, &["gdpr", "show", held]).1.contains("live store    found"));
+    let (code, rejected) = run_json(&path, &["gdpr", "reject", held]);
+    assert_eq!((code, &rejected["outcome"], &rejected["decision"]), (0, &json!("rejected"), &json!("rejected")));
+    assert_eq!(run(&path, &["gdpr", "confirm", held]).0, 1, "decided");
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, report["notes"].as_array().map(Vec::len)), (0, Some(1)), "{report}");
+    assert!(run(&path, &["doctor"]).1.contains("NOTE: redact_of_live_store"));
+
+    let second = "01900000-0000-7000-8000-000000000002";
+    request(second, chrono::Utc::now());
+    let (code, confirmed) = run_json(&path, &["gdpr", "confirm", second]);
+    assert!(code == 0 && confirmed["jobId"].is_string(), "{confirmed}");
+    while run_json(&path, &["jobs", "run-next"]).1["processed"] == true {}
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+    assert_eq!(run_json(&path, &["gdpr", "show", second]).1["outcome"], "erased");
+    let (code, text) = run(&path, &["jobs", "run-next", "--redact-hold-days", "29"]);
+    assert_eq!((code, text.as_str()), (2, ""), "no hold goes up to the day on which the duty is due");
+}
+
+#[test]
+fn a_live_store_in_use_that_was_erased_is_a_problem_for_two_days_and_a_note_for_thirty() {
+    let (_directory, path, connection) = planted();
+    let hours_ago = |hours: i64| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
+    for (id, found, used, code, notes) in [
+        ("r1", 1, Some(2), 1, 0),
+        ("r2", 1, Some(50), 0, 1),
+        ("r3", 1, None, 0, 1),
+        ("r4", 49, Some(50), 0, 1),
+        ("r5", 31 * 24, Some(31 * 24), 0, 0),
+    ] {
+        let id = format!("01900000-0000-7000-8000-0000000000{id}").replace('r', "0");
+        connection
+            .execute(
+                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome,
+                     erased_at, found_live_at, keys_used_at)
+                 VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 1, 1, 1, 1, 'nothing_held', 1, ?2, ?3)",
+                (&id, hours_ago(found), used.map(hours_ago)),
+            )
+            .expect("writable");
+        let (found_code, report) = run_json(&path, &["doctor"]);
+        assert_eq!((found_code, report["notes"].as_array().map(Vec::len)), (code, Some(notes)), "{id} {report}");
+        connection.execute("DELETE FROM gdpr_requests", ()).expect("writable");
+    }
+}
+
+#[test]
+fn the_doctor_names_a_store_that_was_installed_in_the_future() {
+    let (_directory, path, connection) = planted();
+    run(&path, &["stores", "add", "ahead.myshopify.com"]);
+    assert_eq!(run(&path, &["doctor"]).0, 0);
+    let next_year = (chrono::Utc::now() + chrono::TimeDelta::days(365)).timestamp_millis();
+    connection.execute("UPDATE stores SET installed_at = ?1", [next_year]).expect("writable");
+    let (code, report) = run_json(&path, &["doctor"]);
+    let problem = report["problems"][0].as_str().unwrap_or_default();
+    assert!(code == 1 && problem.contains("ahead.myshopify.com") && problem.contains("clock"), "{report}");
+    run(&path, &["stores", "erase", "ahead.myshopify.com"]);
+    run(&path, &["jobs", "run-next"]);
+    assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
 }

@@ -1,10 +1,12 @@
 //! What operators live with: retention, alerts, figures, and the commands and servers that the binary offers them.
 
+mod access;
 mod alerts;
 mod commands;
 mod deployment;
 pub(crate) mod ephemeral;
 mod metrics;
+mod proxies;
 mod readme;
 mod retention;
 

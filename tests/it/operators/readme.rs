@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 fn readme() -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md")
@@ -104,4 +106,44 @@ fn the_links_to_sections_lead_to_them() {
     for link in links {
         assert!(headings.contains(link), "{link} is not among {headings:#?}");
     }
+}
+
+#[test]
+fn the_commands_that_a_development_server_prints_price_order_and_erase() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        eprintln!("no curl on this machine: the commands are not tried");
+        return;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (database, hints) = (directory.path().join("dev.db"), directory.path().join("hints"));
+    let mut server = super::quotegrid(&database, &["serve", "--dev", "--listen", "0"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(std::fs::File::create(&hints).expect("a file"))
+        .spawn()
+        .expect("the binary runs");
+    let mut ready = String::new();
+    BufReader::new(server.stdout.take().expect("piped")).read_line(&mut ready).expect("text");
+    let printed = || std::fs::read_to_string(&hints).expect("readable");
+    let until = Instant::now() + Duration::from_secs(120);
+    while !printed().contains("gdpr verify") && Instant::now() < until {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let printed = printed();
+    let commands = printed.lines().filter_map(|line| line.strip_prefix("  "));
+    let outputs: Vec<_> = commands.map(|command| Command::new("sh").args(["-c", command]).output()).collect();
+    // Before anything can fail.
+    server.kill().and_then(|()| server.wait()).expect("our own child");
+    let answer = |output: std::io::Result<std::process::Output>| {
+        let output = output.expect("a shell");
+        assert!(output.status.success(), "{output:?}\n{printed}");
+        String::from_utf8(output.stdout).expect("text")
+    };
+    let answers: Vec<String> = outputs.into_iter().map(answer).collect();
+    let expected =
+        ["\"price\":", "\"checkoutUrl\":", "Shelf, solid oak", "demo", "\"products\":", "200 OK"].into_iter();
+    for (answer, part) in answers.iter().zip(expected) {
+        assert!(answer.contains(part), "no {part} in {answer}\n{printed}");
+    }
+    assert_eq!(answers.len(), 9, "{printed}");
 }

@@ -176,7 +176,8 @@ fn pruning_finds_its_rows_by_index() {
         ),
         (
             "SELECT id FROM gdpr_requests WHERE id < 'x' AND processed_at < 1
-             AND (erased_at IS NOT NULL OR outcome = 'superseded_by_reinstall') ORDER BY id LIMIT 9",
+             AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
+             ORDER BY id LIMIT 9",
             "sqlite_autoindex_gdpr_requests_1 (id<?)",
         ),
         ("SELECT max(received_at) AS last FROM webhook_deliveries", "webhook_deliveries_received_at"),

@@ -329,3 +329,23 @@ fn an_order_of_another_address_space_is_not_found_by_its_id() {
         assert_eq!(get(&server, &path).status, 404, "{path}");
     }
 }
+
+#[test]
+fn people_get_a_page_where_nothing_is_and_programs_a_problem() {
+    let server = Server::new();
+    let html = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
+    for (path, status) in [("/", 200), ("/nothing/here", 404), ("/admin", 404)] {
+        let page = server.ask(request("GET", path, &[("accept", html)]));
+        assert_eq!((page.status, page.header("content-type")), (status, Some("text/html; charset=utf-8")), "{path}");
+        assert!(page.header("content-security-policy").is_some(), "{path}");
+        let problem = server.ask(request("GET", path, &[("accept", "*/*")]));
+        assert_eq!((problem.status, problem.header("content-type")), (404, Some("application/problem+json")), "{path}");
+    }
+    // What lies below these is for programs, whoever asks.
+    for path in ["/api/v1/nothing", "/admin/api/nothing"] {
+        let problem = server.ask(request("GET", path, &[("accept", html)]));
+        assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{path}");
+    }
+    let icon = get(&server, "/favicon.ico");
+    assert_eq!((icon.status, icon.header("content-type")), (200, Some("image/svg+xml")));
+}

@@ -130,6 +130,7 @@ fn when_its_files_may_not_grow_nothing_acknowledged_is_lost_and_nothing_refused_
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_redaction_that_runs_out_of_room_is_done_when_there_is_some_again() {
     let mut machine = Machine::new();
     let Some(small) = Small::mount(&machine.directory().join("small")) else {

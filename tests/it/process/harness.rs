@@ -2,10 +2,12 @@
 //! acknowledged, to be held against the database in the end.
 
 mod client;
+mod disk_record;
 mod filled;
 mod ledger;
 
 pub(crate) use client::{Answer, Client, Hook};
+pub(crate) use disk_record::{Part, Recorder};
 pub(crate) use filled::{FILLED, fill, filled_counts};
 pub(crate) use ledger::{Ledger, assert_exactly_once, lines_with, rows};
 
@@ -132,7 +134,8 @@ pub(crate) fn is_settled(connection: &Connection) -> bool {
         "SELECT (SELECT count(*) FROM job_queue WHERE status IN ('pending', 'processing'))
               + (SELECT count(*) FROM gdpr_requests
                  WHERE processed_at IS NULL
-                    OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall')",
+                    OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+                       AND outcome <> 'still_installed' AND outcome <> 'rejected')",
     );
     open == 0
 }

@@ -75,6 +75,7 @@ fn killed_at(point: &str, times: u32) -> bool {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_at_any_point_of_a_job_it_is_done_exactly_once_after_the_restart() {
     for (point, times) in POINTS {
         assert!(killed_at(point, times), "{point} was never come to");
@@ -82,12 +83,14 @@ fn killed_at_any_point_of_a_job_it_is_done_exactly_once_after_the_restart() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_before_any_commit_the_duty_is_done_exactly_once_after_the_restart() {
     let killed = (1..=4).filter(|times| killed_at("db::before_commit", *times)).count();
     assert!(killed >= 3, "{killed}: the webhook, the claim, steps, the completion and the stamp are commits");
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_after_any_commit_and_before_its_answer_the_duty_is_done_exactly_once_after_the_restart() {
     let killed = (1..=4).filter(|times| killed_at("db::after_commit", *times)).count();
     assert!(killed >= 3, "{killed}: the webhook, the claim, steps, the completion and the stamp are commits");

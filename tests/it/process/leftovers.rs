@@ -110,6 +110,7 @@ fn an_erased_store_is_gone_from_the_bytes_with_the_wal_and_without() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn an_erasure_that_was_killed_half_way_leaves_nothing_in_the_bytes_after_the_restart() {
     for kill_at in ["erasure::step=4", "erasure::scrubbed=1", "db::before_commit=6"] {
         let machine = Machine::new();

@@ -77,6 +77,14 @@ fn run_next_runs_one_job_and_its_exit_code_is_0_when_the_job_fails() {
         machine.json(&["jobs", "run-next"]),
         json!({ "processed": true, "jobId": enqueued["jobId"], "type": "nonsense", "error": "Unknown job type: nonsense" })
     );
+    let waiting = machine.json(&["jobs", "show", enqueued["jobId"].as_str().expect("an id")]);
+    assert_eq!(
+        (&waiting["status"], &waiting["attempts"]),
+        (&json!("pending"), &json!(0)),
+        "another program may know it"
+    );
+    let enqueued = machine.json(&["jobs", "enqueue", "shop_redact", r#"{"shop":7}"#]);
+    assert!(machine.json(&["jobs", "run-next"])["error"].is_string());
     let failed = machine.json(&["jobs", "show", enqueued["jobId"].as_str().expect("an id")]);
     assert_eq!((&failed["status"], &failed["attempts"]), (&json!("failed"), &json!(1)));
     assert_eq!(machine.json(&["jobs", "run-next"]), json!({ "processed": false }));

@@ -1,7 +1,9 @@
 //! The real binary, on real files and sockets: started, asked, killed, started again.
 
 mod disk;
+mod displaced;
 mod duplicates;
+mod fsync;
 pub(crate) mod harness;
 mod idle;
 mod kill_loop;

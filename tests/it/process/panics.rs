@@ -12,6 +12,7 @@ const PANICS: &[(&str, &str)] = &[
 ];
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_thread_that_panics_outside_a_job_goes_on() {
     for (panics, told) in PANICS {
         let machine = Machine::new();
@@ -28,6 +29,7 @@ fn a_thread_that_panics_outside_a_job_goes_on() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_gate_that_panics_loses_its_connections_and_nothing_else() {
     let machine = Machine::new();
     let server = machine.serve(&[]).env("FAILPOINTS", "http::dispatched=3*off->1*panic->3*off->1*panic->off").ready();

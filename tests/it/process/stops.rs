@@ -1,9 +1,11 @@
-//! SIGTERM and SIGINT: a graceful stop, and a second one at once.
+//! Signals: a graceful stop, a second one at once, and those that mean nothing.
 
 use super::harness::*;
 use quotegrid::shopify::Topic;
 use rustix::process::Signal;
 use serde_json::json;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -61,6 +63,7 @@ fn a_stop_under_load_exits_0_and_loses_nothing_acknowledged() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_job_that_outlasts_the_grace_is_given_back_with_its_attempt() {
     for command in ["serve", "work"] {
         let machine = Machine::new();
@@ -78,6 +81,7 @@ fn a_job_that_outlasts_the_grace_is_given_back_with_its_attempt() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn an_erasure_stops_between_two_steps_and_goes_on_after_the_restart() {
     let machine = Machine::new();
     machine.json(&["migrate"]);
@@ -100,6 +104,7 @@ fn an_erasure_stops_between_two_steps_and_goes_on_after_the_restart() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn what_is_claimed_in_the_moment_of_the_stop_is_given_back_and_not_waited_for() {
     let machine = Machine::new();
     for number in 0..8 {
@@ -120,6 +125,7 @@ fn what_is_claimed_in_the_moment_of_the_stop_is_given_back_and_not_waited_for() 
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_second_signal_stops_at_once() {
     for signal in [Signal::TERM, Signal::INT] {
         let machine = Machine::new();
@@ -140,6 +146,7 @@ fn a_second_signal_stops_at_once() {
 }
 
 #[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn a_server_that_cannot_listen_touches_no_job() {
     let machine = Machine::new();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -154,4 +161,56 @@ fn a_server_that_cannot_listen_touches_no_job() {
         assert_eq!(server.wait().code(), Some(1), "{}", server.log());
     }
     assert_eq!(machine.query::<String>("SELECT status || attempts || claim FROM job_queue"), "pending00");
+}
+
+#[test]
+fn a_hang_up_stops_gracefully_unless_it_was_ignored_and_user_signals_do_nothing() {
+    let machine = Machine::new();
+    let mut server = machine.serve(&[]).ready();
+    for signal in [Signal::USR1, Signal::USR2] {
+        server.signal(signal);
+    }
+    let hook = Hook::new(Topic::ShopRedact, "a.myshopify.com");
+    assert_eq!(server.client().post(&hook).status, 200, "it serves on");
+    server.signal(Signal::HUP);
+    assert_eq!(server.wait().code(), Some(0), "{}", server.log());
+
+    // As nohup starts a program.
+    let direct = machine.serve_command(&[]);
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(direct.get_program()).args(direct.get_args());
+    for (name, value) in direct.get_envs() {
+        match value {
+            Some(value) => command.env(name, value),
+            None => command.env_remove(name),
+        };
+    }
+    let server = machine.start(command).ready();
+    server.signal(Signal::HUP);
+    let hook = Hook::new(Topic::ShopRedact, "b.myshopify.com");
+    assert_eq!(server.client().post(&hook).status, 200, "it serves on");
+    assert_eq!(server.stop(), Some(0));
+}
+
+#[test]
+fn a_crash_leaves_no_core_dump() {
+    let crash = |command: &str| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("ulimit -c unlimited; {command}")]).current_dir(directory.path());
+        (shell, directory)
+    };
+    let (mut control, _directory) = crash("kill -ABRT $$");
+    if !control.status().expect("a shell").core_dumped() {
+        eprintln!("this machine dumps no cores at all: nothing to see");
+        return;
+    }
+    let machine = Machine::new();
+    let direct = machine.serve_command(&[]);
+    let (mut shell, _directory) = crash("exec \"$@\"");
+    shell.arg("sh").arg(direct.get_program()).args(direct.get_args()).env("QUOTEGRID_SHOPIFY_API_SECRET", SECRET);
+    let mut server = machine.start(shell).ready();
+    server.signal(Signal::ABORT);
+    let status = server.wait();
+    assert_eq!((status.signal(), status.core_dumped()), (Some(6), false), "{status}");
 }

@@ -76,17 +76,21 @@ fn success_after_a_failure_clears_the_error_and_keeps_the_history() {
 }
 
 #[test]
-fn an_unknown_type_fails_like_any_other_and_says_so() {
+fn a_job_of_an_unknown_type_waits_for_a_program_that_knows_it() {
     let fixture = Fixture::new();
     let id = fixture.enqueue("nobody-knows", json!({}));
     let Step::Ran { error, .. } = fixture.run_next() else { panic!("it was due") };
     assert_eq!(error.as_deref(), Some("Unknown job type: nobody-knows"));
-    for rest in [2, 4] {
-        fixture.advance(Duration::from_secs(rest));
-        fixture.run_jobs();
+    // Far more often than it has attempts.
+    for _ in 0..10 {
+        let job = fixture.job(id);
+        assert_eq!((job.status, job.attempts), (Status::Pending, 0), "the attempt is given back");
+        assert_eq!(job.error.as_deref(), Some("Unknown job type: nobody-knows"));
+        assert_eq!(fixture.run_jobs(), 0, "it rests");
+        fixture.advance(Duration::from_secs(60));
+        assert_eq!(fixture.run_jobs(), 1);
     }
-    let job = fixture.job(id);
-    assert_eq!((job.status, job.error.as_deref()), (Status::Failed, Some("Unknown job type: nobody-knows")));
+    assert!(outcomes(&fixture, id).iter().all(|outcome| outcome == "snoozed"));
 }
 
 #[test]

@@ -77,3 +77,19 @@ fn a_key_with_a_list_of_origins_answers_only_their_pages() {
     let limited = from(HOME, &target);
     assert_eq!((limited.status, limited.header("access-control-allow-origin")), (429, Some(HOME)));
 }
+
+#[test]
+fn of_two_keys_or_origins_none_counts() {
+    let server = Server::new();
+    let Example { shop, .. } = server.example();
+    let key: &str = &shop.key.key;
+    for fields in [
+        &[("X-API-Key", key), ("X-API-Key", key)][..],
+        &[("X-API-Key", key), ("x-api-key", "qg_other")],
+        &[("X-API-Key", key), ("Origin", HOME), ("Origin", "https://evil.example")],
+    ] {
+        let response = server.ask_unchecked(request("GET", "/api/v1/products/1/options", fields));
+        assert_eq!(response.status, 400, "{fields:?}");
+        assert!(response.json_body()["detail"].as_str().is_some_and(|detail| detail.ends_with("is given twice")));
+    }
+}

@@ -42,17 +42,11 @@ fn a_database_that_cannot_commit_is_503_and_leaves_nothing() {
 fn health_and_readiness_are_told() {
     let server = Server::new();
     assert_eq!(json_of(&server.get("/healthz"))["status"], "ok");
-    server.post("shop/redact", SHOP_REDACT, &[]);
     let response = server.get("/readyz");
     assert_eq!(response.status, 200);
     let ready = json_of(&response);
-    assert_eq!(
-        (&ready["status"], &ready["canCommit"], &ready["canRead"]),
-        (&json!("ready"), &json!(true), &json!(true))
-    );
-    assert_eq!(ready["schema"]["current"], true);
-    assert_eq!(ready["privacyRequests"]["open"], 1);
-    assert!(!ready.to_string().contains("myshopify"), "the page is open to all");
+    // How it stands is for operators.
+    assert_eq!(ready, json!({ "status": "ready" }));
     assert_problem(&server.get("/nowhere"), 404);
     assert_problem(&server.call(request("/healthz", &[], b"")), 405);
 }

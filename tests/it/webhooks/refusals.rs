@@ -52,13 +52,9 @@ fn a_signed_webhook_that_makes_no_sense_is_malformed() {
     let signature = sign("hush", SHOP_REDACT.as_bytes());
     let complete =
         [("X-Shopify-Hmac-Sha256", &*signature), ("X-Shopify-Topic", "shop/redact"), ("X-Shopify-Shop-Domain", SHOP)];
-    for missing in 1..complete.len() {
-        let headers: Vec<_> =
-            complete.iter().enumerate().filter(|(at, _)| *at != missing).map(|(_, field)| *field).collect();
-        assert_problem(&server.call(request("/webhooks", &headers, SHOP_REDACT.as_bytes())), 400);
-    }
+    let without_topic = [complete[0], complete[2]];
+    assert_problem(&server.call(request("/webhooks", &without_topic, SHOP_REDACT.as_bytes())), 400);
     for shop in [
-        "",
         "fixture",
         "a.b.myshopify.com",
         "fixture.myshopify.com.evil.example",
@@ -77,7 +73,8 @@ fn a_signed_webhook_that_makes_no_sense_is_malformed() {
         "[]",
         "{}",
         r#"{"shop_id":1}"#,
-        r#"{"shop_domain":"fixture.myshopify.com"}"#,
+        r#"{"shop_domain":null}"#,
+        r#"{"shop_domain":"fixture.myshopify.com","more":1}"#,
     ] {
         for topic in Topic::KNOWN {
             assert_problem(&server.post(topic.as_str(), body, &[]), 400);

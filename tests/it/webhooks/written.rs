@@ -1,8 +1,9 @@
 //! What a webhook writes, and what it never does.
 
-use super::{SHOP, SHOP_REDACT, Server, assert_problem, json_of, sample};
+use super::{SHOP, SHOP_REDACT, Server, assert_problem, json_of, request, sample};
 use quotegrid::clock::Clock;
 use quotegrid::shopify::Topic;
+use quotegrid::shopify::sample::sign;
 use serde_json::json;
 use std::time::Duration;
 
@@ -19,6 +20,31 @@ fn an_event_of_the_future_counts_as_one_of_now_and_an_unreadable_time_too() {
         let stored: i64 = server.one(&format!("SELECT triggered_at FROM gdpr_requests WHERE webhook_id = '{id}'"));
         assert_eq!(stored, kept, "{at}");
     }
+}
+
+#[test]
+fn a_duty_whose_shop_header_is_missing_or_empty_is_written_for_the_shop_that_the_signed_body_names() {
+    let server = Server::new();
+    let topics = [Topic::ShopRedact, Topic::CustomersRedact, Topic::CustomersDataRequest];
+    for (number, topic) in topics.iter().enumerate() {
+        for (at, shop_header) in [None, Some("")].into_iter().enumerate() {
+            let (body, id) = (sample(topic), format!("w-{number}-{at}"));
+            let signature = sign("hush", body.as_bytes());
+            let mut headers = vec![
+                ("X-Shopify-Hmac-Sha256", &*signature),
+                ("X-Shopify-Topic", topic.as_str()),
+                ("X-Shopify-Webhook-Id", &*id),
+            ];
+            headers.extend(shop_header.map(|shop| ("X-Shopify-Shop-Domain", shop)));
+            let response = server.call(request("/webhooks", &headers, body.as_bytes()));
+            assert_eq!(response.status, 200, "{topic} {shop_header:?}");
+            assert!(["accepted", "duplicate"].iter().any(|status| json_of(&response)["status"] == *status), "{topic}");
+        }
+    }
+    let duties: i64 = server.one(&format!("SELECT count(DISTINCT type) FROM gdpr_requests WHERE shop = '{SHOP}'"));
+    assert_eq!(duties, 3);
+    server.app().run_due(100).expect("a working database");
+    assert_eq!(server.one::<i64>("SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL"), 0);
 }
 
 #[test]

@@ -53,7 +53,7 @@ impl EventLoop {
     pub(super) fn dispatch(&mut self, now: Instant) {
         while let Some(place) = self.free_lanes.last().copied() {
             let Some(first) = self.take_next(place, now) else { return };
-            fail::fail_point!("http::dispatched");
+            fail_point!("http::dispatched");
             let may_share = first.1.may_share;
             let mut burst = vec![first];
             while may_share

@@ -1,9 +1,10 @@
 //! Requests that come in: read from the clients, refused in time, handed on.
 
-use super::EventLoop;
-use crate::http::gate::client::{Got, Phase, Then};
-use crate::http::gate::receive::{Awaited, Step};
+use super::{EventLoop, LINGER};
+use crate::http::gate::client::{BodyProgress, Got, Phase, Then};
+use crate::http::gate::receive::{Awaited, Receiver, Step, Whole};
 use crate::http::gate::refusal::Refusal;
+use crate::http::log_limit::LogLimiter;
 use log::{debug, warn};
 use mio::event::Event;
 use std::time::Instant;
@@ -12,6 +13,9 @@ use std::time::Instant;
 const CLIENT_READ: usize = 16 * 1024;
 /// Reads from one client before the others get their turn.
 const STEPS_AT_ONCE: usize = 32;
+
+/// Lines about answers that did not come in time.
+static LATE: LogLimiter = LogLimiter::new();
 
 impl EventLoop {
     pub(super) fn on_client_event(&mut self, key: usize, event: &Event) {
@@ -49,7 +53,18 @@ impl EventLoop {
                 }
                 Phase::Queued(_) | Phase::OnLane(_) | Phase::Answering(_) => return,
             }
-            match client.receiver.step(&self.rules, client.peer) {
+            let step = client.receiver.step(&self.rules, client.peer);
+            let has_head = matches!(step, Step::Whole(_)) || !client.keeps_head_back();
+            if client.is_extra && has_head && !self.take_place(key) {
+                return match step {
+                    Step::Whole(Whole { asked, .. }) => {
+                        self.refuse(key, Refusal::ConnectionsFull, &asked.id, asked.is_head);
+                    }
+                    _ => self.refuse_in_time(key, Refusal::ConnectionsFull),
+                };
+            }
+            let Some(client) = self.clients.get_mut(key) else { return };
+            match step {
                 Step::More => {
                     if !client.readable {
                         return self.await_more(key);
@@ -64,7 +79,13 @@ impl EventLoop {
                     client.output().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
                     self.flush(key);
                 }
+                Step::NoMemory(shortage) => {
+                    if !self.find_memory(key, shortage) {
+                        return self.refuse_in_time(key, Refusal::BodiesFull);
+                    }
+                }
                 Step::Whole(whole) => {
+                    client.body = None;
                     self.waiting.of(whole.class).push_back((key, client.serial));
                     client.phase = Phase::Queued(Box::new(whole));
                     self.metrics.requests_waiting.inc();
@@ -98,7 +119,10 @@ impl EventLoop {
                 return;
             }
             Awaited::Head => limits.head_time,
-            Awaited::Body => limits.body_time,
+            Awaited::Body => {
+                client.body = Some(BodyProgress::new(now, now + limits.body_time));
+                limits.body_time.min(limits.pace_window)
+            }
         };
         client.awaited = awaited;
         self.set_deadline(key, now + time);
@@ -107,14 +131,33 @@ impl EventLoop {
     pub(super) fn refuse(&mut self, key: usize, refusal: Refusal, id: &str, is_head: bool) {
         self.metrics.count_refusal(refusal.reason());
         let now = Instant::now();
-        let write_time = self.rules.limits.write_time;
         let Some(client) = self.clients.get_mut(key) else { return };
+        let write_time = if client.is_extra { LINGER } else { self.rules.limits.write_time };
         debug!("request refused id={id} client={} reason={}", client.peer, refusal.reason());
+        // What has come of it is of no use any more, and may hold memory.
+        client.receiver = Receiver::default();
+        client.body = None;
         refusal.write(id, is_head, client.output());
         client.waited_for_since = now;
         client.phase = Phase::Answering(Then::Linger);
         self.set_deadline(key, now + write_time);
         self.flush(key);
+        self.report(refusal);
+    }
+
+    /// Tells the log that something was refused for want of room: honest clients may be among those.
+    pub(super) fn report(&mut self, refusal: Refusal) {
+        if refusal.is_for_want_of_room()
+            && let Some(left_out) = self.reported.entry(refusal.reason()).or_insert_with(LogLimiter::new).admit()
+        {
+            let connections = self.clients.len();
+            let held = self.rules.memory.reserved();
+            warn!(
+                "requests are refused for want of room reason={} more={left_out} connections={connections} \
+                 large_bodies_bytes={held}",
+                refusal.reason()
+            );
+        }
     }
 
     pub(super) fn set_deadline(&mut self, key: usize, at: Instant) {
@@ -131,9 +174,11 @@ impl EventLoop {
                 continue;
             }
             match &client.phase {
+                Phase::Receiving if client.is_extra => self.refuse_in_time(key, Refusal::ConnectionsFull),
                 Phase::Receiving => match client.receiver.awaited() {
                     Awaited::Start => self.close(key),
                     Awaited::Head => self.refuse_in_time(key, Refusal::HeadTimeout),
+                    Awaited::Body if self.keeps_pace(key, now) => {}
                     Awaited::Body => self.refuse_in_time(key, Refusal::BodyTimeout),
                 },
                 Phase::Queued(whole) => {
@@ -148,7 +193,9 @@ impl EventLoop {
                         Some(serving) if serving.body_left.is_none() => {
                             serving.client = None;
                             let (id, is_head) = (serving.asked.id.clone(), serving.asked.is_head);
-                            warn!("no answer in time id={id}");
+                            if let Some(left_out) = LATE.admit() {
+                                warn!("no answer in time id={id} more={left_out}");
+                            }
                             self.refuse(key, Refusal::AnswerTimeout, &id, is_head);
                         }
                         // The client does not take its answer.
@@ -160,9 +207,10 @@ impl EventLoop {
         }
     }
 
-    fn refuse_in_time(&mut self, key: usize, refusal: Refusal) {
-        let id = self.rules.next_id();
-        let is_head = self.clients.get_mut(key).is_some_and(|client| client.receiver.asks_for_head());
+    pub(super) fn refuse_in_time(&mut self, key: usize, refusal: Refusal) {
+        let Some(client) = self.clients.get_mut(key) else { return };
+        let is_head = client.receiver.asks_for_head();
+        let id = client.receiver.request_id().map(str::to_owned).unwrap_or_else(|| self.rules.next_id());
         self.refuse(key, refusal, &id, is_head);
     }
 }

@@ -89,7 +89,7 @@ impl Model {
         if hook == Hook::Uninstalled
             && let Some(store) = self.stores.get_mut(&shop)
             && store.uninstalled_at.is_none()
-            && store.installed_at <= triggered_at
+            && !store.is_installed_after(triggered_at, self.now)
         {
             store.uninstalled_at = Some(self.now);
         }

@@ -33,6 +33,9 @@ pub(super) const KEPT_REQUESTS: i64 = 400_000;
 /// How long a snoozing job rests.
 pub(super) const SNOOZE: i64 = 7_000;
 
+/// How long a job rests whose type nobody knows.
+pub(super) const UNKNOWN_TYPE_REST: i64 = 60_000;
+
 #[derive(Debug, Clone)]
 pub(super) struct Model {
     pub(super) now: i64,

@@ -1,7 +1,7 @@
 //! What a run comes to, and how its end is written.
 
 use super::claims::Held;
-use super::{Model, SNOOZE};
+use super::{Model, SNOOZE, UNKNOWN_TYPE_REST};
 use crate::model::ops::{Act, Answer, Kind};
 use crate::model::rows::{Attempt, Payload, Status, What};
 
@@ -15,6 +15,7 @@ pub(super) enum Run {
     Retry,
     Permanent,
     Snooze,
+    UnknownType,
     Stopped,
     Lost,
 }
@@ -43,7 +44,8 @@ impl Model {
                     Act::SnoozeUntil(claim) if held.claim > claim => Run::Effect { fails: false },
                     Act::SnoozeUntil(_) => Run::Snooze,
                     Act::Permanent => Run::Permanent,
-                    Act::FailUntil(_) | Act::Panic | Act::Unknown => Run::Retry,
+                    Act::Unknown => Run::UnknownType,
+                    Act::FailUntil(_) | Act::Panic => Run::Retry,
                 };
             }
             What::Duty(kind, request) => (kind, request),
@@ -71,7 +73,9 @@ impl Model {
         let now = self.now;
         let target = match self.stores.get_mut(&shop) {
             None => Target::Unknown,
-            Some(store) if store.erasing_since.is_none() && store.installed_at > triggered_at => Target::InstalledAgain,
+            Some(store) if store.erasing_since.is_none() && store.is_installed_after(triggered_at, now) => {
+                Target::InstalledAgain
+            }
             Some(store) => {
                 store.erasing_since = Some(store.erasing_since.unwrap_or(now));
                 // It stops before its first step, and would before the next.
@@ -104,20 +108,23 @@ impl Model {
                 self.give_back(&held);
                 return answer(true);
             }
-            Run::Retry | Run::Permanent | Run::Snooze | Run::Lost => false,
+            Run::Retry | Run::Permanent | Run::Snooze | Run::UnknownType | Run::Lost => false,
             Run::Effect { .. } | Run::Nothing | Run::ShopRedact { .. } | Run::Stamp(_) => self.close(&held, &run),
         };
         if closed {
             return answer(false);
         }
         *self = before;
-        if matches!(run, Run::Snooze) {
-            self.end(index, held.claim, held.attempt, held.claimed_at, "snoozed", false);
+        let is_unknown = matches!(run, Run::UnknownType);
+        if is_unknown || matches!(run, Run::Snooze) {
+            self.end(index, held.claim, held.attempt, held.claimed_at, "snoozed", is_unknown);
             let now = self.now;
             let job = &mut self.jobs[index];
+            job.has_error |= is_unknown;
             job.status = Status::Pending;
             job.attempts -= 1;
-            (job.scheduled_at, job.scheduled_from) = (now + SNOOZE, Some(now));
+            let rest = if is_unknown { UNKNOWN_TYPE_REST } else { SNOOZE };
+            (job.scheduled_at, job.scheduled_from) = (now + rest, Some(now));
             return answer(true);
         }
         let now = self.now;
@@ -157,7 +164,9 @@ impl Model {
                 requests.iter().all(|id| self.stamp(*id, outcome, false))
             }
             Run::ShopRedact { target, triggered_at } => self.redact(index, *target, *triggered_at),
-            Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::Stopped | Run::Lost => true,
+            Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::UnknownType | Run::Stopped | Run::Lost => {
+                true
+            }
         }
     }
 
