@@ -8,9 +8,11 @@ pub mod ids;
 pub mod length;
 pub mod matrix;
 pub mod matrix_csv;
+pub mod measure;
 pub mod money;
 pub mod name;
 pub mod options;
 pub mod quote;
+pub mod sizes;
 
 pub use decimal::DecimalFault;
