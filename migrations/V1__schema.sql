@@ -81,6 +81,8 @@ CREATE TABLE matrix_cells (
     price_minor     INTEGER CHECK (price_minor >= 0),          -- NULL: this size is not offered
     PRIMARY KEY (matrix_id, height_position, width_position)
 ) STRICT, WITHOUT ROWID;
+-- What is sold for nothing is seldom meant: `doctor` names it, however many prices there are.
+CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 
 -- A product has at most one matrix in a store; another store may well sell the same product id.
 CREATE TABLE product_matrices (

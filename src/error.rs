@@ -40,6 +40,9 @@ pub enum Kind {
     Internal,
 }
 
+/// The member `code` of a `Conflict` that goes away when the caller confirms what would happen.
+pub const NEEDS_CONFIRMATION: &str = "needs_confirmation";
+
 /// Something that went wrong. `Display` is the sentence: lower case, no full stop, naming the thing.
 #[derive(Debug, thiserror::Error)]
 #[error("{message}")]

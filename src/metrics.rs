@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +15,9 @@ use std::time::Duration;
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The media type of [`Metrics::render_plain`].
+pub const PLAIN_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// Upper bounds of the latency buckets, in seconds: a price takes under a millisecond, a durable webhook a few, and Shopify
 /// gives up after five seconds.
@@ -300,6 +304,21 @@ impl Metrics {
         let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
         text::encode(&mut page, &registry).expect("writing to a String does not fail");
         page
+    }
+
+    /// The same in the older text format of Prometheus, where a counter's family is called as its samples are.
+    pub fn render_plain(&self) -> String {
+        let page = self.render();
+        let counters: BTreeSet<&str> =
+            page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
+        let line = |line: &str| -> Option<String> {
+            let Some(comment) = line.strip_prefix("# ") else { return Some(line.to_owned()) };
+            let (keyword, rest) = comment.split_once(' ').filter(|(keyword, _)| matches!(*keyword, "TYPE" | "HELP"))?;
+            let (name, rest) = rest.split_once(' ')?;
+            let total = if counters.contains(name) { "_total" } else { "" };
+            Some(format!("# {keyword} {name}{total} {rest}"))
+        };
+        page.lines().filter_map(line).map(|line| line + "\n").collect()
     }
 
     /// Shows these figures until others are shown.

@@ -284,6 +284,28 @@ pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Res
     }
 }
 
+/// A store's keys that are not revoked, newest first: at most [`KEYS_MAX`].
+///
+/// # Errors
+/// The database's.
+pub fn list_unrevoked(connection: &Connection, store: StoreId) -> db::Result<Vec<ApiKey>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM api_keys WHERE store_id = :store_id AND revoked_at IS NULL ORDER BY id DESC"
+    ))?;
+    let keys = statement.query_map(named_params! { ":store_id": store }, key_from_row)?;
+    Ok(keys.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Revokes all keys of a store; returns how many.
+///
+/// # Errors
+/// The database's.
+pub fn revoke_all(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId) -> db::Result<usize> {
+    let mut statement =
+        tx.prepare_cached("UPDATE api_keys SET revoked_at = :now WHERE store_id = :store_id AND revoked_at IS NULL")?;
+    Ok(statement.execute(named_params! { ":now": Millis(now), ":store_id": store })?)
+}
+
 /// Revokes a store's live keys with this label but for the `keep` newest.
 ///
 /// # Errors

@@ -8,6 +8,7 @@
 //! has a new id, so versions never meet again.
 
 pub mod assignments;
+pub mod installation;
 pub mod keys;
 pub mod matrices;
 pub mod options;

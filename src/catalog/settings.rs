@@ -5,14 +5,16 @@
 //! since, and is to be tried again from the look on otherwise.
 
 use super::stores::{self, Store};
-use crate::db::{Millis, Tx};
+use crate::clock::Clock;
+use crate::db::{Db, Millis, Tx};
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::{Length, Unit};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Kind, NEEDS_CONFIRMATION, Result};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, named_params};
+use std::time::Duration;
 
 /// What becomes of a store. What is not mentioned stays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +65,66 @@ pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Resu
         super::options::each_fixed_amount(connection, store.id, check)?;
     }
     Ok(Checked { store, currency, unit })
+}
+
+impl Checked {
+    /// Refuses a change of the currency of a store that has prices: they keep their figures, and 10.50 dollars become 10.50 euros,
+    /// which only the merchant can mean.
+    ///
+    /// # Errors
+    /// `Conflict` with a code, and the database's.
+    pub fn refuse_relabelling(&self, connection: &Connection) -> Result<()> {
+        let Self { store, currency, .. } = self;
+        if *currency == store.currency || !has_figures(connection, store)? {
+            return Ok(());
+        }
+        let from = store.currency;
+        let figure =
+            |currency: Currency| format!("{} {currency}", currency.format(Minor::new(10_i64.pow(currency.exponent()))));
+        let message = format!(
+            "store {} has prices in {from}, and their figures stay: {} becomes {}. Confirm that this is meant",
+            store.shop,
+            figure(from),
+            figure(*currency)
+        );
+        Err(Error::new(Kind::Conflict, message).with_member("code", NEEDS_CONFIRMATION))
+    }
+}
+
+/// Whether a store has anything with a figure in its currency.
+fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
+    let mut found = super::matrices::count(connection, store.id)? > 0;
+    super::options::each_fixed_amount(connection, store.id, |_name, _stored, amount| {
+        found |= amount != Minor::ZERO;
+        Ok(())
+    })?;
+    Ok(found)
+}
+
+/// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
+const TRIES: usize = 5;
+
+/// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
+/// be `confirmed` where there are prices. Returns the store as it stands then.
+///
+/// # Errors
+/// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.
+pub fn carry_out(db: &Db, clock: &dyn Clock, shop: &ShopDomain, change: Change, confirmed: bool) -> Result<Store> {
+    for _ in 0..TRIES {
+        let checked = db.read(|connection| -> Result<Checked> {
+            let checked = check(connection, shop, change)?;
+            if !confirmed {
+                checked.refuse_relabelling(connection)?;
+            }
+            Ok(checked)
+        })?;
+        let now = clock.now();
+        if db.write(move |tx| apply(tx, now, &checked))? {
+            return db.read(|connection| stores::load(connection, shop));
+        }
+    }
+    let message = format!("store {shop} is being edited all the time, try again in a moment");
+    Err(Error::new(Kind::Conflict, message).with_retry_after(Duration::from_secs(1)))
 }
 
 fn inexact_size(name: &Name, size: Length, from: Unit, to: Unit) -> Error {

@@ -259,6 +259,19 @@ pub fn list(connection: &Connection, after: Option<&ShopDomain>, limit: usize) -
     Ok(stores.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The currencies of all stores that are not being erased: how many stores have each, and the first of them.
+///
+/// # Errors
+/// The database's.
+pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64, ShopDomain)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT currency, count(*) AS stores, min(shop) AS first FROM stores
+         WHERE erasing_since IS NULL GROUP BY currency ORDER BY currency",
+    )?;
+    let found = statement.query_map((), |row| Ok((row.get("currency")?, row.get("stores")?, row.get("first")?)))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.
 ///
 /// # Errors

@@ -6,10 +6,13 @@ use super::output::Output;
 use super::{Failure, options};
 use crate::app::App;
 use crate::backup::unfinished;
+use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
 use crate::documents::{gdpr, instant, jobs, optional_instant};
+use crate::domain::ids::ShopDomain;
+use crate::domain::money::Currency;
 use crate::erasure::requests::{self, Duties};
 use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, DUTY};
@@ -57,6 +60,9 @@ const SHOPS_TRIED: usize = 3;
 /// Stores among which they are found.
 const STORES_LOOKED_AT: usize = 100;
 
+/// Matrices that are named because they sell sizes for nothing.
+const FREE_NAMED: usize = 20;
+
 /// Free bytes on the disk below which it is as good as full.
 const DISK_FREE_MIN: u64 = 100 << 20;
 
@@ -96,6 +102,8 @@ struct Report {
     live_stores: LiveStores,
     notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     file_faults: Vec<String>,
@@ -110,19 +118,22 @@ struct Handovers {
     failed_jobs: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
+    /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
+    unknown_currencies: Vec<(Currency, u64, ShopDomain)>,
 }
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let (failed_jobs, stores) = app.db.read(|connection| -> db::Result<_> {
+        let (failed_jobs, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
             let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?))
+            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?, stores::list_currencies(connection)?))
         })?;
         let is_configured = app.handover.options().is_some();
+        unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, refused: refused.collect() })
+        Ok(Self { is_configured, failed_jobs, refused: refused.collect(), unknown_currencies })
     }
 }
 
@@ -136,7 +147,7 @@ impl Report {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at) =
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at, free) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
@@ -147,6 +158,7 @@ impl Report {
                     queue::count_failed_by_type(connection)?,
                     queue::next_types(connection)?,
                     intake::last_received_at(connection)?,
+                    matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;
         let program = std::env::current_exe()?;
@@ -168,6 +180,7 @@ impl Report {
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
             last_webhook_at,
+            free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
             file_faults: db::file_faults(app.db.path()),
@@ -205,6 +218,11 @@ impl Report {
         self.notes = self.live_stores.notes(now);
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
+        }
+        for (currency, count, first) in &self.handover.unknown_currencies {
+            problems.push(format!(
+                "{count} stores have prices in {currency}, which Shopify is not known to take: orders there cannot be handed over. See `quotegrid stores show {first}`, and `quotegrid stores set` for another currency"
+            ));
         }
         if self.handover.failed_jobs > 0 {
             let count = self.handover.failed_jobs;
@@ -294,7 +312,14 @@ impl Report {
                 "failedJobs": self.handover.failed_jobs,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
+            "unknownCurrencies": Value::from_iter(self.handover.unknown_currencies.iter().map(|(currency, ..)| currency.code())),
             "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "zeroPrices": self.free.iter().map(|matrix| json!({
+                "shop": matrix.shop.to_string(),
+                "matrixId": matrix.id.to_string(),
+                "matrix": matrix.name.as_str(),
+                "sizes": matrix.count,
+            })).collect::<Vec<_>>(),
             "verification": gdpr::verification(&self.verification),
             "unfinishedCopies": Value::from_iter(self.unfinished.iter().map(|path| path.display().to_string())),
         })
@@ -330,6 +355,10 @@ impl Report {
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));
         lines.extend(self.notes.iter().map(|note| format!("NOTE: {note}")));
+        lines.extend(self.free.iter().map(|FreeSizes { shop, name, count, .. }| {
+            let sizes = if *count == 1 { "size that is" } else { "sizes that are" };
+            format!("price of 0    {:?} at {shop} has {count} {sizes} sold for nothing", name.as_str())
+        }));
         if self.problems.is_empty() {
             lines.push("all is well".to_owned());
         }

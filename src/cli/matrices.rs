@@ -1,27 +1,26 @@
-//! `quotegrid matrices`: list, import and export price lists, and say which product a matrix prices.
+//! `quotegrid matrices`: import and export price lists, change price matrices, and say which product a matrix prices.
+
+mod edits;
+
+mod import;
 
 use super::output::{Output, table};
-use super::terminal::visible;
 use super::{Failure, open};
 use crate::app::App;
-use crate::catalog::Expected;
 use crate::catalog::assignments::{self, NotATitle, Title};
-use crate::catalog::matrices::{self, Edit, FIRST_VERSION, MatrixSummary};
+use crate::catalog::matrices::{self, MatrixSummary};
 use crate::catalog::stores::{self, Scope, Store};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
 use crate::documents::catalog as documents;
 use crate::domain::ids::{MatrixId, ProductId, ShopDomain};
-use crate::domain::matrix_csv::{self, BYTES_MAX, Import, Layout};
-use crate::domain::name::Name;
+use crate::domain::matrix_csv::{self, Layout};
 use crate::error::{Error, Kind, Result};
-use clap::{Args, Subcommand};
+use clap::Subcommand;
 use rusqlite::Connection;
 use serde_json::{Value, json};
-use std::io::Read;
-use std::path::{Path, PathBuf};
 
-#[derive(Debug, Args)]
+#[derive(Debug, clap::Args)]
 pub(super) struct Matrices {
     /// The store's domain, name.myshopify.com; may be left out where the database holds one store only
     #[arg(long, global = true)]
@@ -42,7 +41,7 @@ enum Command {
         limit: usize,
     },
     /// Make a price matrix from a CSV price list, or replace the grid of one; all of the list or nothing of it
-    Import(ImportArgs),
+    Import(import::Args),
     /// Print a price matrix as a CSV price list
     Export {
         /// Its id, or its name where only one has it
@@ -65,37 +64,8 @@ enum Command {
         #[arg(long)]
         confirm: bool,
     },
-}
-
-#[derive(Debug, Args)]
-struct ImportArgs {
-    /// The price list; - reads it from stdin
-    file: PathBuf,
-    /// The new matrix's name; the file's where unset
-    #[arg(long)]
-    name: Option<Name>,
-    /// Replace the grid of this matrix (its id, or its name where only one has it) instead of making a new one
-    #[arg(long, value_name = "MATRIX")]
-    into: Option<String>,
-    /// Only show what the list holds, what is wrong with it, and what it would change
-    #[arg(long)]
-    preview: bool,
-    /// How it is laid out: a line for each size (long), or widths along the top and heights down the side (grid)
-    #[arg(long, value_name = "auto|long|grid", default_value = "auto", value_parser = parse_layout)]
-    layout: WantedLayout,
-    /// Leave bad lines out: sizes without a price are not offered then
-    #[arg(long)]
-    skip_bad: bool,
-}
-
-/// A layout, or `None`: find out. A name of its own, or clap would take it for an argument that may be absent.
-type WantedLayout = Option<Layout>;
-
-fn parse_layout(text: &str) -> std::result::Result<WantedLayout, String> {
-    match text {
-        "auto" => Ok(None),
-        text => text.parse().map(Some).map_err(|_unknown| "must be auto, long or grid".to_owned()),
-    }
+    #[command(flatten)]
+    Edit(edits::Command),
 }
 
 pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Output) -> std::result::Result<(), Failure> {
@@ -108,7 +78,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
             let document = json!({ "matrices": found.iter().map(documents::matrix_summary).collect::<Vec<_>>() });
             output.print(&document, || list_text(&found))?;
         }
-        Command::Import(args) => import(&app, scope, args, output)?,
+        Command::Import(args) => import::run(&app, scope, args, output)?,
         Command::Export { matrix, layout } => {
             let stored = app.db.read(|connection| -> Result<_> {
                 matrices::load(connection, scope.store, find(connection, scope, &matrix)?)
@@ -121,6 +91,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
             let matrix = app.db.read(|connection| find(connection, scope, &matrix))?;
             assign(&app, scope, matrix, products, title, confirm, output)?;
         }
+        Command::Edit(command) => edits::run(&app, scope, command, output)?,
     }
     Ok(())
 }
@@ -158,67 +129,6 @@ fn find(connection: &Connection, scope: Scope, named: &str) -> Result<MatrixId> 
         }
         (None, _) => Err(Error::not_found(format!("price matrix {named:?}"))),
     }
-}
-
-fn import(app: &App, scope: Scope, args: ImportArgs, output: Output) -> std::result::Result<(), Failure> {
-    let ImportArgs { file, name, into, preview, layout, skip_bad } = args;
-    let import = matrix_csv::import(&read(&file)?, &matrices::import_options(scope, layout, skip_bad));
-    let current = app.db.read(|connection| -> Result<_> {
-        let id = into.map(|named| find(connection, scope, &named)).transpose()?;
-        id.map(|id| matrices::load(connection, scope.store, id)).transpose()
-    })?;
-    let document = documents::import(&import, current.as_ref().map(|stored| &stored.matrix), scope);
-    if preview {
-        output.print(&document, || import_text(&import, &document))?;
-        return Ok(());
-    }
-    let faults = faults_text(&import);
-    let grid = matrices::accept(import).inspect_err(|_refused| eprint!("{}", visible(&faults)))?;
-    let (sizes, now) = (grid.widths().len() * grid.heights().len(), app.clock.now());
-    let (id, version) = match current {
-        Some(stored) => {
-            // From the version that was read just now: an edit that comes between is not overwritten.
-            let expected = Some(Expected::Version(stored.version));
-            let edit = Edit { name, grid: Some(grid), ..Edit::default() };
-            let edited = app.db.write(move |tx| matrices::edit(tx, now, scope, stored.id, expected, &edit))?;
-            (stored.id, edited)
-        }
-        None => {
-            let (id, name) = (MatrixId::new(now, app.entropy.array()), name.map_or_else(|| name_of(&file), Ok)?);
-            app.db.write(move |tx| matrices::insert(tx, now, id, scope, &name, &grid))?;
-            (id, FIRST_VERSION)
-        }
-    };
-    // Lines that were left out are told even then.
-    eprint!("{}", visible(&faults));
-    output.print(&json!({ "id": id.to_string(), "version": version }), || {
-        format!("price matrix {id} has {sizes} sizes, version {version}")
-    })?;
-    Ok(())
-}
-
-/// The name of a list's file, without what comes after the point.
-fn name_of(file: &Path) -> Result<Name> {
-    let stem = file.file_stem().filter(|stem| *stem != "-").map(|stem| stem.to_string_lossy().into_owned());
-    stem.unwrap_or_default().parse().map_err(|_fault| {
-        Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "say it with --name")
-    })
-}
-
-fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        // One byte more than is allowed, so that the import can tell.
-        std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
-    let length = std::fs::metadata(file).map_err(named)?.len();
-    if length > BYTES_MAX as u64 {
-        let message = format!("{} has {length} bytes: a price list has at most {BYTES_MAX}", file.display());
-        return Err(Error::new(Kind::Invalid, message).into());
-    }
-    Ok(std::fs::read(file).map_err(named)?)
 }
 
 fn assign(
@@ -268,34 +178,4 @@ fn list_text(found: &[MatrixSummary]) -> String {
         })
         .collect();
     table(&["ID", "NAME", "WIDTHS x HEIGHTS", "PRODUCTS", "VERSION", "UPDATED AT"], &rows, "no price matrices")
-}
-
-fn faults_text(import: &Import) -> String {
-    let line = |line: usize| if line == 0 { String::new() } else { format!("line {line}: ") };
-    let mut text: String =
-        import.faults.iter().map(|fault| format!("{}{}\n", line(fault.line), fault.message)).collect();
-    if import.more_faults > 0 {
-        text.push_str(&format!("and {} more faults\n", import.more_faults));
-    }
-    text
-}
-
-fn import_text(import: &Import, document: &Value) -> String {
-    let count = |value: &Value| value.as_array().map_or(0, Vec::len);
-    let (widths, heights) = (count(&document["widths"]), count(&document["heights"]));
-    let mut text = format!(
-        "{} layout, {} of {} lines are good: {widths} widths x {heights} heights\n",
-        import.layout.as_str(),
-        import.valid_rows,
-        import.total_rows
-    );
-    if let Some(changes) = document.get("changes") {
-        let (widths, heights) = (
-            count(&changes["widthsAdded"]) + count(&changes["widthsRemoved"]),
-            count(&changes["heightsAdded"]) + count(&changes["heightsRemoved"]),
-        );
-        let prices = count(&changes["prices"]);
-        text.push_str(&format!("changes {prices} prices, {widths} widths and {heights} heights\n"));
-    }
-    text + &faults_text(import)
 }

@@ -11,8 +11,10 @@ mod jobs;
 mod log_lines;
 mod matrices;
 mod migrate;
+mod options;
 mod orders;
 mod output;
+mod products;
 mod quote;
 mod restore;
 mod serve;
@@ -28,7 +30,7 @@ use crate::app::{self, App};
 use crate::backup::{BackupError, unfinished};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
 use crate::db::{self, Schema};
-use crate::error::{Error, Kind};
+use crate::error::{Error, Kind, NEEDS_CONFIRMATION};
 use crate::orders::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 #[cfg(debug_assertions)]
@@ -94,8 +96,12 @@ enum Command {
     /// Add, look at and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
-    /// List, import, export and assign price matrices
+    /// Import, export, change and assign price matrices
     Matrices(matrices::Matrices),
+    /// Option groups: what may be added to a size
+    Options(options::Options),
+    /// Look at what is assigned to which product
+    Products(products::Products),
     /// Look at what shoppers have ordered
     Orders(orders::Orders),
     /// Try whether alerts arrive
@@ -237,6 +243,8 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Gdpr(command) => gdpr::run(&database, command, output),
         Command::Stores(command) => stores::run(&database, command, output),
         Command::Matrices(command) => matrices::run(&database, command, output),
+        Command::Options(options) => options::run(&database, options, output),
+        Command::Products(products) => products::run(&database, products, output),
         Command::Orders(orders) => orders::run(&database, orders, output),
         Command::Alert(command) => alert::run(command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
@@ -245,6 +253,12 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Quote(args) => quote::run(&database, &args, output),
         Command::Webhook(command) => webhook::run(command, output),
     }
+}
+
+/// Adds to an error that goes away with a confirmation how a command line confirms.
+fn say_confirm(error: Error) -> Error {
+    let needed = error.members().get("code").is_some_and(|code| code == NEEDS_CONFIRMATION);
+    if needed { error.with_fault("--confirm", "does it all the same") } else { error }
 }
 
 /// The app's options for a command that may make a new database (`MakeIfMissing`) or must find one (`MustBeCurrent`).

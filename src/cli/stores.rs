@@ -1,10 +1,12 @@
-//! `quotegrid stores`: add, list, show, erase, and their keys.
+//! `quotegrid stores`: add, change, list, show, erase, and their keys.
 
 use super::output::{Output, table};
 use super::terminal::VisibleJson;
 use super::{Failure, open};
+use crate::catalog::installation::{self, Installation, Wanted};
 use crate::catalog::keys::{self, ApiKey, NewKey};
-use crate::catalog::stores::{self, NewStore, Store};
+use crate::catalog::settings::{self, Change};
+use crate::catalog::stores::{self, Store};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
 use crate::documents::holdings::{self, ExportError};
@@ -14,10 +16,11 @@ use crate::domain::ids::{KeyId, ShopDomain};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::erasure;
-use crate::error::Error;
-use clap::Subcommand;
+use crate::error::{Error, Kind};
+use clap::{Args, Subcommand};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::io::IsTerminal;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
@@ -25,12 +28,28 @@ pub(super) enum Command {
     Add {
         /// The shop's domain, name.myshopify.com
         shop: ShopDomain,
-        /// ISO 4217 code of the shop's money
-        #[arg(long, default_value_t = Currency::USD)]
-        currency: Currency,
-        /// The unit that sizes are given in
-        #[arg(long, value_name = "mm|cm", default_value_t = Unit::Mm)]
-        unit: Unit,
+        /// ISO 4217 code of the shop's money; USD where unset. A store that was there before keeps its own
+        #[arg(long)]
+        currency: Option<Currency>,
+        /// The unit that sizes are given in; mm where unset. A store that was there before keeps its own
+        #[arg(long, value_name = "mm|cm")]
+        unit: Option<Unit>,
+        /// Revoke the keys of an earlier installation, which would work again
+        #[arg(long)]
+        revoke_keys: bool,
+    },
+    /// Change what a store's sizes and prices are in
+    Set {
+        /// The shop's domain
+        shop: ShopDomain,
+        #[command(flatten)]
+        what: SetWhat,
+        /// Only where there are no sizes to convert
+        #[arg(long)]
+        no_convert: bool,
+        /// Also another currency for prices that are there already: their figures stay, 10.50 USD becomes 10.50 EUR
+        #[arg(long)]
+        confirm: bool,
     },
     /// List stores
     List {
@@ -53,6 +72,9 @@ pub(super) enum Command {
         /// Only show how many rows would go
         #[arg(long)]
         dry_run: bool,
+        /// Do not ask for the shop's domain first, as a terminal is asked
+        #[arg(long)]
+        yes: bool,
     },
     /// Print everything that is held about a shop as one JSON document
     Export {
@@ -66,6 +88,17 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: KeysCommand,
     },
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub(super) struct SetWhat {
+    /// ISO 4217 code of the shop's money
+    #[arg(long)]
+    currency: Option<Currency>,
+    /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
+    #[arg(long, value_name = "mm|cm")]
+    unit: Option<Unit>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -97,16 +130,17 @@ pub(super) enum KeysCommand {
 
 pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
     match command {
-        Command::Add { shop, currency, unit } => {
-            let app = open(database, Schema::MakeIfMissing)?;
-            let (entropy, now) = (app.entropy.clone(), app.clock.now());
-            let new = NewStore { shop: shop.clone(), currency, unit };
-            let key = app.db.write(move |tx| -> Result<_, Error> {
-                let store = stores::install_new(tx, now, entropy.as_ref(), &new)?;
-                keys::issue(tx, now, entropy.as_ref(), store.id(), None)
-            })?;
-            output.print(&json!({ "shop": shop.as_str(), "apiKey": key.key }), || {
-                format!("{shop} is ready\nAPI key (shown only now): {}", key.key)
+        Command::Add { shop, currency, unit, revoke_keys } => {
+            add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
+        }
+        Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let change = Change { currency, unit, convert: !no_convert };
+            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
+            let store = store.map_err(super::say_confirm)?;
+            let counted = app.db.read(|connection| Counted::load(connection, &store))?;
+            output.print(&documents::store(&store, &counted), || {
+                format!("{shop} has prices in {} and sizes in {}", store.currency, store.unit)
             })?;
         }
         Command::List { after, limit } => {
@@ -132,7 +166,8 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let document = documents::store_in_full(&store, &counted, &rows);
             output.print(&document, || store_text(&store, &rows))?;
         }
-        Command::Erase { shop, dry_run } => erase(database, &shop, dry_run, output)?,
+        Command::Erase { shop, dry_run: true, yes: _ } => preview_erasure(database, &shop, output)?,
+        Command::Erase { shop, dry_run: false, yes } => erase(database, &shop, yes, output)?,
         Command::Export { shop } => export(database, &shop)?,
         Command::Keys { shop, command } => run_keys(database, shop, command, output)?,
     }
@@ -143,18 +178,57 @@ fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     stores::find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))
 }
 
-fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: Output) -> Result<(), Failure> {
+fn add(database: &DatabaseSettings, wanted: Wanted, output: Output) -> Result<(), Failure> {
+    let app = open(database, Schema::MakeIfMissing)?;
+    let (entropy, now, shop) = (app.entropy.clone(), app.clock.now(), wanted.shop.clone());
+    let done = app.db.write(move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
+    output.print(&documents::installation(&shop, &done), || installation_text(&shop, &done))?;
+    Ok(())
+}
+
+fn installation_text(shop: &ShopDomain, done: &Installation) -> String {
+    let standing = if done.again { "is live again, with all it had" } else { "is ready" };
+    let (currency, unit) = (done.scope.currency, done.scope.unit);
+    let mut lines = vec![format!("{shop} {standing}: prices in {currency}, sizes in {unit}")];
+    let currency = done.ignored_currency.map(|currency| format!("--currency {currency}"));
+    let unit = done.ignored_unit.map(|unit| format!("--unit {unit}"));
+    let ignored: Vec<String> = currency.into_iter().chain(unit).collect();
+    if !ignored.is_empty() {
+        let flags = ignored.join(" ");
+        lines.push(format!(
+            "{flags} was ignored, for the store was there before: quotegrid stores set {shop} {flags} changes it"
+        ));
+    }
+    if !done.keys_alive.is_empty() {
+        lines.push(format!("these keys work again; quotegrid stores keys {shop} revoke ID ends one:"));
+        lines.push(keys_text(&done.keys_alive));
+    }
+    if done.keys_revoked > 0 {
+        lines.push(format!("{} older keys are revoked", done.keys_revoked));
+    }
+    lines.push(format!("API key (shown only now): {}", done.key.key));
+    lines.join("\n")
+}
+
+fn preview_erasure(database: &DatabaseSettings, shop: &ShopDomain, output: Output) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
-    if dry_run {
-        let rows = app.db.read(|connection| -> Result<_, Error> {
-            Ok(erasure::shop::preview(connection, &load(connection, shop)?)?)
-        })?;
-        output.print(&json!({ "shop": shop.as_str(), "rows": rows }), || {
-            let mut lines = vec![format!("erasing {shop} would delete")];
-            lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
-            lines.join("\n")
-        })?;
-        return Ok(());
+    let rows = app
+        .db
+        .read(|connection| -> Result<_, Error> { Ok(erasure::shop::preview(connection, &load(connection, shop)?)?) })?;
+    output.print(&json!({ "shop": shop.as_str(), "rows": rows }), || {
+        let mut lines = vec![format!("erasing {shop} would delete")];
+        lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
+        lines.join("\n")
+    })?;
+    Ok(())
+}
+
+fn erase(database: &DatabaseSettings, shop: &ShopDomain, yes: bool, output: Output) -> Result<(), Failure> {
+    let app = open(database, Schema::MustBeCurrent)?;
+    // Scripts have no terminal, or say --yes: only a person can mistype a name.
+    if !yes && std::io::stdin().is_terminal() {
+        app.db.read(|connection| load(connection, shop))?;
+        ask_for(shop)?;
     }
     let (now, order, wanted) = (app.clock.now(), app.erasure_of(shop), shop.clone());
     let id = app.db.write(move |tx| {
@@ -165,6 +239,17 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, dry_run: bool, output: 
         format!("job {id} erases {shop}: a running server works it off, or `quotegrid jobs run-next` does")
     })?;
     Ok(())
+}
+
+/// Has the person at the terminal type the shop's domain, as the admin API has it repeated.
+fn ask_for(shop: &ShopDomain) -> Result<(), Failure> {
+    eprint!("This erases {shop} for good: its prices, products, orders and keys.\nType the shop's domain to confirm: ");
+    let mut typed = String::new();
+    std::io::stdin().read_line(&mut typed)?;
+    if typed.trim().parse().as_ref() == Ok(shop) {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Conflict, "nothing was erased: what was typed is not the shop's domain").into())
 }
 
 /// One document with or without `--json`: there is no other way to show it.

@@ -1,10 +1,13 @@
 //! Stores, what they hold, and their keys.
 
 use super::{instant, optional_instant};
+use crate::catalog::installation::Installation;
 use crate::catalog::keys::ApiKey;
 use crate::catalog::stores::Store;
 use crate::catalog::{self, matrices, options};
 use crate::db::{self, RowCounts};
+use crate::domain::ids::ShopDomain;
+use crate::domain::length::Unit;
 use crate::orders;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -76,5 +79,22 @@ pub fn key(key: &ApiKey) -> Value {
         "createdAt": instant(key.created_at),
         "lastUsedAt": optional_instant(key.last_used_at),
         "revokedAt": optional_instant(key.revoked_at),
+    })
+}
+
+/// A store that was just installed, with its new key: the only moment it can be seen.
+pub fn installation(shop: &ShopDomain, done: &Installation) -> Value {
+    json!({
+        "shop": shop.as_str(),
+        "apiKey": done.key.key,
+        "currency": done.scope.currency.code(),
+        "unit": done.scope.unit.as_str(),
+        "reinstalled": done.again,
+        "ignored": {
+            "currency": done.ignored_currency.map(|currency| currency.code().to_owned()),
+            "unit": done.ignored_unit.map(Unit::as_str),
+        },
+        "keysAlive": done.keys_alive.iter().map(key).collect::<Vec<_>>(),
+        "keysRevoked": done.keys_revoked,
     })
 }

@@ -34,6 +34,14 @@ pub(crate) fn parse(text: &str, decimals: u32) -> Result<i64, DecimalFault> {
     }
 }
 
+/// The same for what may be less than nothing: `[-]digits[.digits]`.
+pub(crate) fn parse_signed(text: &str, decimals: u32) -> Result<i64, DecimalFault> {
+    match text.strip_prefix('-') {
+        Some(rest) => Ok(-parse_unsigned(rest, decimals)?),
+        None => parse_unsigned(text, decimals),
+    }
+}
+
 fn parse_unsigned(text: &str, decimals: u32) -> Result<i64, DecimalFault> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let all_digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -57,13 +65,33 @@ fn parse_unsigned(text: &str, decimals: u32) -> Result<i64, DecimalFault> {
 /// Reads a JSON number by its shortest decimal text, which is the text it was written with as long as that has no more than 15
 /// significant digits; everything we keep has fewer. A double is all that serde_json retains of `10.1`.
 pub(crate) fn parse_number(number: &Number, decimals: u32) -> Result<i64, DecimalFault> {
+    parse(&plain(number, decimals)?, decimals)
+}
+
+/// The same for what may be less than nothing.
+pub(crate) fn parse_signed_number(number: &Number, decimals: u32) -> Result<i64, DecimalFault> {
+    parse_signed(&plain(number, decimals)?, decimals)
+}
+
+/// A whole JSON number, however it is written: `5`, `5.0` and `0.5e1` are one number. `None` where it has a fraction, and where a
+/// double may stand for several whole numbers.
+pub fn whole_number(number: &Number) -> Option<i64> {
+    const EXACT: i64 = 1 << 53;
+    match number.as_i64() {
+        Some(whole) => Some(whole),
+        None if number.is_f64() => parse_signed_number(number, 0).ok().filter(|whole| (-EXACT..EXACT).contains(whole)),
+        None => None,
+    }
+}
+
+/// The text of a number without an exponent. 30 and 30.0 are one JSON number.
+fn plain(number: &Number, decimals: u32) -> Result<String, DecimalFault> {
     let text = number.to_string();
     if let Some((_, exponent)) = text.split_once('e') {
         let tiny = exponent.starts_with('-');
         return Err(if tiny { DecimalFault::TooManyDecimals { most: decimals } } else { DecimalFault::TooLarge });
     }
-    // 30 and 30.0 are one JSON number.
-    parse(text.strip_suffix(".0").unwrap_or(&text), decimals)
+    Ok(text.strip_suffix(".0").unwrap_or(&text).to_owned())
 }
 
 /// Writes units of 10^-`decimals` with all their decimals: `1050` → `10.50`.
@@ -90,6 +118,30 @@ pub(crate) fn to_number(value: i64, decimals: u32) -> Number {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {
+        let whole = |text: &str| whole_number(&text.parse().expect("a number"));
+        for (text, number) in
+            [("5", 5), ("5.0", 5), ("1e3", 1_000), ("-2.5e1", -25), ("-0.0", 0), ("4e15", 4_000_000_000_000_000)]
+        {
+            assert_eq!(whole(text), Some(number), "{text}");
+        }
+        assert_eq!(whole("9007199254740993"), Some(9_007_199_254_740_993), "an integer is exact however large it is");
+        for text in ["5.5", "1e-3", "1e300", "9007199254740993.0", "18446744073709551615"] {
+            assert_eq!(whole(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_may_be_negative_has_at_most_one_minus_sign() {
+        assert_eq!(parse_signed("-2.5", 2), Ok(-250));
+        assert_eq!(parse_signed("2.5", 2), Ok(250));
+        assert_eq!(parse_signed("-2.555", 2), Err(DecimalFault::TooManyDecimals { most: 2 }));
+        for text in ["--1", "+1", "- 1", "-", ""] {
+            assert_eq!(parse_signed(text, 2), Err(DecimalFault::NotADecimal), "{text:?}");
+        }
+    }
 
     #[test]
     fn only_plain_decimals_are_read() {

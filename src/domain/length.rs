@@ -33,6 +33,9 @@ impl Length {
     /// The longest: 100 000 of the store's unit.
     pub const MAX: Self = Self(100_000_000);
 
+    /// One of the store's unit.
+    pub const ONE: Self = Self(1_000);
+
     /// A length of so many thousandths.
     ///
     /// # Errors

@@ -304,8 +304,8 @@ impl PriceMatrix {
         self.limits
     }
 
-    /// The sizes a shopper may choose from: the grid's, narrowed (or, when it clamps, moved) by the matrix's own limits. `None`
-    /// for a matrix that is not priced yet.
+    /// The sizes a shopper may choose from: the grid's, narrowed by the matrix's own limits; or where it clamps those limits, and any
+    /// size where it has none: pages check what is typed against this range. `None` for a matrix that is not priced yet.
     pub fn dimension_range(&self) -> Option<DimensionRange> {
         let (min_width, max_width) = self.range(Axis::Width)?;
         let (min_height, max_height) = self.range(Axis::Height)?;
@@ -370,7 +370,8 @@ impl PriceMatrix {
         let (first, last) = (*steps.first()?, *steps.last()?);
         let (min, max) = self.limits.of(axis);
         Some(match self.outside {
-            Outside::Clamp => (min.unwrap_or(first), max.unwrap_or(last)),
+            // Nobody sells less than one of a unit, but a grid may.
+            Outside::Clamp => (min.unwrap_or(first.min(Length::ONE)), max.unwrap_or(Length::MAX)),
             Outside::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
         })
     }
@@ -555,7 +556,12 @@ mod tests {
         assert!(clamp.find_cell(length("99.999"), length("200")).is_err());
         assert!(clamp.find_cell(length("700.001"), length("200")).is_err());
         let range = clamp.dimension_range().expect("priced");
-        assert_eq!((range.min_width, range.max_width, range.max_height), (length("100"), length("700"), length("400")));
+        assert_eq!((range.min_width, range.max_width), (length("100"), length("700")));
+        // Without limits any size has a price, and pages must not refuse it.
+        assert_eq!((range.min_height, range.max_height), (length("1"), Length::MAX));
+        for height in [range.min_height, range.max_height] {
+            assert!(clamp.find_cell(length("300"), height).is_ok());
+        }
     }
 
     #[test]

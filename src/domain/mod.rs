@@ -3,6 +3,7 @@
 //! [`quote::quote`] is where they meet: a [`matrix`] gives the base price of a size, [`options`] say what may be added to it,
 //! and [`money`] holds the one rounding rule. There is no floating point anywhere in here.
 
+pub mod adjustment;
 mod decimal;
 pub mod ids;
 pub mod length;
@@ -15,4 +16,4 @@ pub mod options;
 pub mod quote;
 pub mod sizes;
 
-pub use decimal::DecimalFault;
+pub use decimal::{DecimalFault, whole_number};

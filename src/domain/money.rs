@@ -51,6 +51,9 @@ pub struct BasisPoints(i64);
 /// Basis points in one whole.
 pub(crate) const WHOLE: i128 = 10_000;
 
+/// Decimals of a percentage: a basis point is a hundredth of a percent.
+const PERCENT_DECIMALS: u32 = 2;
+
 impl BasisPoints {
     /// So many hundredths of a percent.
     pub const fn new(basis_points: i64) -> Self {
@@ -60,6 +63,27 @@ impl BasisPoints {
     /// How many hundredths of a percent.
     pub const fn get(self) -> i64 {
         self.0
+    }
+
+    /// Reads a percentage with at most two decimals: `5`, `-2.5`.
+    ///
+    /// # Errors
+    /// A [`DecimalFault`] that says why it is none.
+    pub fn parse_percent(text: &str) -> Result<Self, DecimalFault> {
+        decimal::parse_signed(text, PERCENT_DECIMALS).map(Self)
+    }
+
+    /// Reads a percentage from a JSON number.
+    ///
+    /// # Errors
+    /// A [`DecimalFault`] that says why it is none.
+    pub fn percent_from_number(number: &Number) -> Result<Self, DecimalFault> {
+        decimal::parse_signed_number(number, PERCENT_DECIMALS).map(Self)
+    }
+
+    /// The percentage as decimal text without decimals that say nothing: `5`, `-2.5`.
+    pub fn format_percent(self) -> String {
+        decimal::print_short(self.0.into(), PERCENT_DECIMALS)
     }
 
     /// This share of `base`, rounded toward plus infinity for both signs: a surcharge rounds up, a discount shrinks.
@@ -92,20 +116,25 @@ pub struct Currency {
 pub struct UnknownCurrency;
 
 /// Codes by their exponent. Those without minor units (gold, drawing rights, test codes) price nothing and are left out; those
-/// withdrawn in recent years stay, so that a shop's old prices can still be read.
+/// withdrawn in recent years stay, so that a shop's old prices can still be read. JEP and KID are no codes of ISO 4217, but a shop at
+/// Shopify can have them.
 const CODES: [(u8, &str); 4] = [
     (0, "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF"),
     (
         2,
         "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP BYN BZD CAD CDF CHE CHF CHW \
          CNY COP COU CRC CUC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF \
-         IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV \
+         IDR ILS INR IRR JEP JMD KES KGS KHR KID KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV \
          MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SLL SOS SRD \
          SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XCD XCG YER ZAR ZMW ZWG ZWL",
     ),
     (3, "BHD IQD JOD KWD LYD OMR TND"),
     (4, "CLF UYW"),
 ];
+
+/// Codes of [`CODES`] that Shopify's Admin API does not list among its currencies, as of its version 2025-07: funds codes, units of
+/// account, and currencies of countries it does not sell in.
+const UNKNOWN_TO_SHOPIFY: &str = "BOV CHE CHW CLF COU CUC CUP KPW MXV SLE SVC USN UYI UYW XCG ZWG ZWL";
 
 impl Currency {
     /// United States dollars: what a store has until its merchant says otherwise.
@@ -114,6 +143,11 @@ impl Currency {
     /// The three-letter code.
     pub fn code(&self) -> &str {
         std::str::from_utf8(&self.code).expect("codes are ASCII")
+    }
+
+    /// Whether Shopify knows this currency: a draft order in another one is refused.
+    pub fn is_known_to_shopify(&self) -> bool {
+        UNKNOWN_TO_SHOPIFY.split_ascii_whitespace().all(|code| code != self.code())
     }
 
     /// How many decimals a major unit has: 2 for USD, 0 for JPY, 3 for KWD.
@@ -135,6 +169,22 @@ impl Currency {
     /// A [`DecimalFault`] that says why it is no price.
     pub fn price_from_number(&self, number: &Number) -> Result<Minor, DecimalFault> {
         within_max(decimal::parse_number(number, self.exponent())?)
+    }
+
+    /// Reads an amount in major units that may be negative, exactly: what a discount takes off.
+    ///
+    /// # Errors
+    /// A [`DecimalFault`] that says why it is none.
+    pub fn parse_amount(&self, text: &str) -> Result<Minor, DecimalFault> {
+        decimal::parse_signed(text, self.exponent()).map(Minor)
+    }
+
+    /// Reads an amount in major units that may be negative from a JSON number.
+    ///
+    /// # Errors
+    /// A [`DecimalFault`] that says why it is none.
+    pub fn amount_from_number(&self, number: &Number) -> Result<Minor, DecimalFault> {
+        decimal::parse_signed_number(number, self.exponent()).map(Minor)
     }
 
     /// Major units with all the currency's decimals: `10.50`.
@@ -207,6 +257,30 @@ mod tests {
         codes.sort_unstable();
         codes.dedup();
         assert_eq!(codes.len(), count);
+    }
+
+    #[test]
+    fn currencies_of_shopify_are_known_and_others_are_known_to_be_others() {
+        for code in ["JEP", "KID"] {
+            assert_eq!((currency(code).exponent(), currency(code).is_known_to_shopify()), (2, true), "{code}");
+        }
+        assert!(currency("USD").is_known_to_shopify());
+        for code in UNKNOWN_TO_SHOPIFY.split_ascii_whitespace() {
+            assert!(!currency(code).is_known_to_shopify(), "{code}");
+        }
+    }
+
+    #[test]
+    fn amounts_and_percentages_may_be_negative() {
+        assert_eq!(Currency::USD.parse_amount("-89.5"), Ok(Minor(-8_950)));
+        assert_eq!(currency("JPY").parse_amount("500"), Ok(Minor(500)));
+        assert_eq!(currency("JPY").parse_amount("500.5"), Err(DecimalFault::TooManyDecimals { most: 0 }));
+        assert_eq!(BasisPoints::parse_percent("5"), Ok(BasisPoints(500)));
+        assert_eq!(BasisPoints::parse_percent("-2.55"), Ok(BasisPoints(-255)));
+        assert_eq!(BasisPoints::parse_percent("0.005"), Err(DecimalFault::TooManyDecimals { most: 2 }));
+        for (points, text) in [(500, "5"), (-250, "-2.5"), (5, "0.05"), (0, "0"), (10_000, "100")] {
+            assert_eq!(BasisPoints(points).format_percent(), text);
+        }
     }
 
     #[test]

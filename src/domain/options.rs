@@ -36,6 +36,18 @@ pub enum ModifierFault {
     /// The value is beyond [`MODIFIER_MAX`].
     #[error("must be from -{MODIFIER_MAX} to {MODIFIER_MAX}")]
     Value,
+    /// Nothing says what the modifier comes to.
+    #[error("is required: or amount in major units, or percent")]
+    NoValue,
+    /// A value whose type nobody says: 500 may be 5.00 or 5 %.
+    #[error("is required")]
+    NoType,
+    /// An amount beside a percentage, or one of them beside the type of the other.
+    #[error("does not go with the other: a choice has an amount or a percentage")]
+    Mixed,
+    /// Two fields that say the same thing say different things.
+    #[error("is not what modifierValue says: send one of both")]
+    Contradiction,
 }
 
 impl Modifier {
@@ -59,6 +71,22 @@ impl Modifier {
         match self {
             Self::Fixed(_) => "FIXED",
             Self::Percentage(_) => "PERCENTAGE",
+        }
+    }
+
+    /// What is added, where that is an amount of money.
+    pub fn fixed(self) -> Option<Minor> {
+        match self {
+            Self::Fixed(amount) => Some(amount),
+            Self::Percentage(_) => None,
+        }
+    }
+
+    /// The share that is added, where it is one.
+    pub fn share(self) -> Option<BasisPoints> {
+        match self {
+            Self::Fixed(_) => None,
+            Self::Percentage(share) => Some(share),
         }
     }
 
@@ -185,28 +213,106 @@ pub fn check_choices(defaults: &[bool]) -> Result<(), Vec<GroupFault>> {
 pub struct ChoiceDraft<'a> {
     /// The label, untrimmed.
     pub label: &'a str,
+    /// What it does to the price.
+    pub modifier: ModifierDraft<'a>,
+}
+
+/// A modifier as a merchant writes it: a type and a value, or an amount of money, or a percentage, or several of them that agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ModifierDraft<'a> {
     /// `FIXED` or `PERCENTAGE`.
-    pub modifier_type: &'a str,
+    pub kind: Option<&'a str>,
     /// Minor units, or basis points.
-    pub modifier_value: i64,
+    pub value: Option<i64>,
+    /// What is added, in the store's currency.
+    pub amount: Option<Minor>,
+    /// The share that is added.
+    pub percent: Option<BasisPoints>,
+}
+
+impl ModifierDraft<'_> {
+    /// The modifier that all fields agree on.
+    ///
+    /// Who reads a choice, changes one field and sends it back leaves the others as they were: where fields disagree, those that still
+    /// say what the choice `was` count for nothing.
+    ///
+    /// # Errors
+    /// The first fault, with the name of its field in the API.
+    pub fn check(&self, was: Option<Modifier>) -> Result<Modifier, (&'static str, ModifierFault)> {
+        let checked = self.agreement();
+        match (was, checked) {
+            (Some(was), Err((_, ModifierFault::Mixed | ModifierFault::Contradiction))) => {
+                self.changed_from(was).agreement()
+            }
+            _ => checked,
+        }
+    }
+
+    /// Without the fields that still say what a choice was.
+    fn changed_from(&self, was: Modifier) -> Self {
+        let amount = self.amount.filter(|amount| Some(*amount) != was.fixed());
+        let percent = self.percent.filter(|share| Some(*share) != was.share());
+        if amount.is_none() && percent.is_none() {
+            return Self { amount, percent, ..*self };
+        }
+        let kind = self.kind.filter(|kind| *kind != was.kind());
+        Self { kind, value: self.value.filter(|value| *value != was.value()), amount, percent }
+    }
+
+    fn agreement(&self) -> Result<Modifier, (&'static str, ModifierFault)> {
+        let Self { kind, value, amount, percent } = *self;
+        if let Some(kind) = kind.filter(|&kind| kind != "FIXED" && kind != "PERCENTAGE") {
+            return Modifier::from_parts(kind, 0).map_err(|fault| ("modifierType", fault));
+        }
+        let (kind, value) = match (amount, percent) {
+            (Some(_), Some(_)) => return Err(("percent", ModifierFault::Mixed)),
+            (Some(amount), None) => (self.written("amount", "FIXED")?, Self::agreed("amount", amount.get(), value)?),
+            (None, Some(share)) => {
+                (self.written("percent", "PERCENTAGE")?, Self::agreed("percent", share.get(), value)?)
+            }
+            (None, None) => (
+                kind.ok_or(("modifierType", ModifierFault::NoType))?,
+                ("modifierValue", value.ok_or(("modifierValue", ModifierFault::NoValue))?),
+            ),
+        };
+        let (field, value) = value;
+        Modifier::from_parts(kind, value).map_err(|fault| (field, fault))
+    }
+
+    /// The type that `field` stands for, which must be the one that is named if one is.
+    fn written(&self, field: &'static str, kind: &'static str) -> Result<&'static str, (&'static str, ModifierFault)> {
+        match self.kind {
+            Some(named) if named != kind => Err((field, ModifierFault::Mixed)),
+            _ => Ok(kind),
+        }
+    }
+
+    /// The value that `field` stands for, which must be the one that is given if one is.
+    fn agreed(
+        field: &'static str,
+        written: i64,
+        value: Option<i64>,
+    ) -> Result<(&'static str, i64), (&'static str, ModifierFault)> {
+        match value {
+            Some(value) if value != written => Err((field, ModifierFault::Contradiction)),
+            _ => Ok((field, written)),
+        }
+    }
 }
 
 impl ChoiceDraft<'_> {
-    /// The checked label and modifier.
+    /// The checked label and modifier of a choice; `was` as in [`ModifierDraft::check`].
     ///
     /// # Errors
     /// Every fault, with the name of its field.
-    pub fn check(&self) -> Result<(Name, Modifier), Vec<(&'static str, ChoiceFault)>> {
+    pub fn check(&self, was: Option<Modifier>) -> Result<(Name, Modifier), Vec<(&'static str, ChoiceFault)>> {
         let label = self.label.parse::<Name>();
-        let modifier = Modifier::from_parts(self.modifier_type, self.modifier_value);
+        let modifier = self.modifier.check(was);
         match (label, modifier) {
             (Ok(label), Ok(modifier)) => Ok((label, modifier)),
             (label, modifier) => {
                 let label = label.err().map(|fault| ("label", ChoiceFault::Label(fault)));
-                let modifier = modifier.err().map(|fault| {
-                    let field = if fault == ModifierFault::Type { "modifierType" } else { "modifierValue" };
-                    (field, ChoiceFault::Modifier(fault))
-                });
+                let modifier = modifier.err().map(|(field, fault)| (field, ChoiceFault::Modifier(fault)));
                 Err(label.into_iter().chain(modifier).collect())
             }
         }
@@ -447,12 +553,57 @@ mod tests {
     }
 
     #[test]
+    fn a_modifier_is_what_all_its_fields_agree_on() {
+        let draft = |kind, value, amount: Option<i64>, percent: Option<i64>| {
+            let (amount, percent) = (amount.map(Minor::new), percent.map(BasisPoints::new));
+            ModifierDraft { kind, value, amount, percent }.check(None)
+        };
+        let (fixed, share) = (Ok(Modifier::Fixed(Minor::new(8_900))), Ok(Modifier::Percentage(BasisPoints::new(500))));
+        assert_eq!(draft(None, None, Some(8_900), None), fixed);
+        assert_eq!(draft(Some("FIXED"), Some(8_900), Some(8_900), None), fixed);
+        assert_eq!(draft(Some("FIXED"), Some(8_900), None, None), fixed);
+        assert_eq!(draft(None, None, None, Some(500)), share);
+        assert_eq!(draft(Some("PERCENTAGE"), Some(500), None, Some(500)), share);
+        for (wrong, fault) in [
+            (draft(Some("FIXED"), Some(89), Some(8_900), None), ("amount", ModifierFault::Contradiction)),
+            (draft(Some("PERCENTAGE"), Some(5), None, Some(500)), ("percent", ModifierFault::Contradiction)),
+            (draft(Some("PERCENTAGE"), None, Some(8_900), None), ("amount", ModifierFault::Mixed)),
+            (draft(Some("FIXED"), None, None, Some(500)), ("percent", ModifierFault::Mixed)),
+            (draft(None, None, Some(0), Some(0)), ("percent", ModifierFault::Mixed)),
+            (draft(None, Some(5), None, None), ("modifierType", ModifierFault::NoType)),
+            (draft(Some("FIXED"), None, None, None), ("modifierValue", ModifierFault::NoValue)),
+            (draft(Some("FIXED"), None, Some(MODIFIER_MAX + 1), None), ("amount", ModifierFault::Value)),
+        ] {
+            assert_eq!(wrong, Err(fault));
+        }
+    }
+
+    #[test]
+    fn a_choice_that_was_read_is_what_its_changed_field_says() {
+        let sent = |kind, value, amount: Option<i64>, percent: Option<i64>| {
+            let (amount, percent) = (amount.map(Minor::new), percent.map(BasisPoints::new));
+            ModifierDraft { kind: Some(kind), value: Some(value), amount, percent }
+                .check(Some(Modifier::Fixed(Minor::new(500))))
+        };
+        let fixed = |minor| Ok(Modifier::Fixed(Minor::new(minor)));
+        let share = |points| Ok(Modifier::Percentage(BasisPoints::new(points)));
+        assert_eq!(sent("FIXED", 500, Some(500), None), fixed(500));
+        assert_eq!(sent("FIXED", 600, Some(500), None), fixed(600));
+        assert_eq!(sent("FIXED", 500, Some(700), None), fixed(700));
+        assert_eq!(sent("PERCENTAGE", 500, Some(500), None), share(500));
+        assert_eq!(sent("FIXED", 500, Some(500), Some(900)), share(900));
+        assert_eq!(sent("FIXED", 600, Some(700), None), Err(("amount", ModifierFault::Contradiction)));
+        assert_eq!(sent("PERCENTAGE", 500, Some(700), None), Err(("amount", ModifierFault::Mixed)));
+    }
+
+    #[test]
     fn a_group_is_checked_as_a_whole() {
         assert_eq!(check_choices(&[true, false]), Ok(()));
         assert_eq!(check_choices(&[]), Err(vec![GroupFault::Choices { count: 0 }]));
         assert_eq!(check_choices(&[true; 21]), Err(vec![GroupFault::Choices { count: 21 }, GroupFault::Defaults]));
-        let draft = ChoiceDraft { label: " ", modifier_type: "OFF", modifier_value: 1 };
-        let fields: Vec<&str> = draft.check().expect_err("faulty").into_iter().map(|(field, _)| field).collect();
+        let modifier = ModifierDraft { kind: Some("OFF"), value: Some(1), ..ModifierDraft::default() };
+        let draft = ChoiceDraft { label: " ", modifier };
+        let fields: Vec<&str> = draft.check(None).expect_err("faulty").into_iter().map(|(field, _)| field).collect();
         assert_eq!(fields, ["label", "modifierType"]);
     }
 }

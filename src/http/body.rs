@@ -1,9 +1,10 @@
 //! A request's JSON body, read member by member: all faults are told at once, each under its member's name.
 
 use super::Request;
+use crate::domain::{DecimalFault, whole_number};
 use crate::error::{Error, Kind, Result};
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
@@ -208,12 +209,32 @@ where
     text(value)?.parse().map_err(|fault: T::Err| fault.to_string())
 }
 
+/// The whole number that a value is, however it is written: to JSON `5`, `5.0` and `0.5e1` are the same.
+pub(super) fn integer(value: &Value) -> Option<i64> {
+    value.as_number().and_then(whole_number)
+}
+
 /// Reads a whole number from `from` to `to`.
 pub(super) fn whole(from: u64, to: u64) -> impl FnOnce(&Value) -> std::result::Result<u64, String> {
     move |value| {
-        let number = value.as_u64().filter(|number| (from..=to).contains(number));
+        let number = value.as_u64().or_else(|| integer(value).and_then(|number| u64::try_from(number).ok()));
+        let number = number.filter(|number| (from..=to).contains(number));
         number.ok_or_else(|| format!("must be a whole number from {from} to {to}"))
     }
+}
+
+/// Reads decimal text, or a number that is exact.
+pub(super) fn decimal<T>(
+    value: &Value,
+    from_text: impl FnOnce(&str) -> std::result::Result<T, DecimalFault>,
+    from_number: impl FnOnce(&Number) -> std::result::Result<T, DecimalFault>,
+) -> std::result::Result<T, String> {
+    let read = match value {
+        Value::String(text) => from_text(text),
+        Value::Number(number) => from_number(number),
+        _ => return Err("must be decimal text such as \"89.00\"".to_owned()),
+    };
+    read.map_err(|fault| fault.to_string())
 }
 
 /// Reads `true` or `false`.
@@ -266,8 +287,10 @@ mod tests {
         assert_eq!(body.optional("none", text), None);
         let error = body.finish("no").expect_err("faults");
         assert_eq!(error.faults().keys().collect::<Vec<_>>(), ["a", "c", "n", "odd"]);
-        let mut good = fields(json!({ "n": 10 }));
-        assert_eq!(good.optional("n", whole(1, 10)), Some(10));
-        assert!(good.finish("no").is_ok());
+        for written in ["10", "10.0", "1e1"] {
+            let mut good = fields(json!({ "n": json(written.as_bytes()).expect("JSON") }));
+            assert_eq!(good.optional("n", whole(1, 10)), Some(10), "{written}");
+            assert!(good.finish("no").is_ok());
+        }
     }
 }

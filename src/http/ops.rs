@@ -9,7 +9,7 @@ use crate::db;
 use crate::erasure::{self, requests};
 use crate::error::{Error, Result};
 use crate::intake;
-use crate::metrics::{CONTENT_TYPE, Figures};
+use crate::metrics::{CONTENT_TYPE, Figures, PLAIN_CONTENT_TYPE};
 use crate::orders::handover::{DRAFT_ORDER_HANDOVER, Handover};
 use crate::queue;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -206,8 +206,32 @@ fn metrics(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) 
     }
     answer.send(figures(site).map(|figures| {
         site.metrics.show(&figures);
-        Response::new(200, CONTENT_TYPE, site.metrics.render()).with_header("Cache-Control", "no-store")
+        let accept: Vec<&str> = request.headers.all("accept").collect();
+        let response = if wants_plain(&accept.join(",")) {
+            Response::new(200, PLAIN_CONTENT_TYPE, site.metrics.render_plain())
+        } else {
+            Response::new(200, CONTENT_TYPE, site.metrics.render())
+        };
+        response.with_header("Cache-Control", "no-store").with_header("Vary", "Accept")
     }));
+}
+
+/// Whether a field `Accept` would rather have the older text than OpenMetrics: scrapers that know OpenMetrics name it, and browsers
+/// and curl take anything.
+fn wants_plain(accept: &str) -> bool {
+    let weight = |names: [&str; 3]| {
+        let ranges = accept.split(',').filter_map(|range| {
+            let mut parts = range.split(';').map(str::trim);
+            let name = parts.next()?;
+            let place = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted))?;
+            let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
+            // A weight that is none counts as the least that still accepts.
+            Some((place, weight.map_or(1.0, |weight| weight.parse::<f64>().unwrap_or(0.001))))
+        });
+        // The most exact name decides.
+        ranges.min_by_key(|(place, _)| *place).map_or(0.0, |(_, weight)| weight)
+    };
+    weight(["text/plain", "text/*", "*/*"]) > weight(["application/openmetrics-text", "application/*", "*/*"])
 }
 
 /// What is counted at the time of asking. Each look is at an index or a counter, whatever the tables hold.
@@ -279,4 +303,28 @@ fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Value> {
         "waitingForScrub": duties.to_scrub,
         "nextDueAt": duties.next_due_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_older_text_is_for_those_who_would_rather_have_it() {
+        for (accept, plain) in [
+            ("", false),
+            ("*/*", false),
+            ("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.4,*/*;q=0.1", false),
+            ("text/plain;version=0.0.4;q=0.5,*/*;q=0.1", true),
+            ("text/plain", true),
+            ("TEXT/PLAIN; charset=utf-8", true),
+            ("text/*, application/openmetrics-text;q=0.9", true),
+            ("application/openmetrics-text;q=0, */*", true),
+            ("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8", false),
+            ("application/json", false),
+            ("text/plain;q=none, application/openmetrics-text;q=0.1", false),
+        ] {
+            assert_eq!(wants_plain(accept), plain, "{accept}");
+        }
+    }
 }

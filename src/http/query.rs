@@ -19,7 +19,7 @@ impl Query {
     /// The parameters of `request`, which must be among `known`: a filter that is misspelt would otherwise list everything.
     ///
     /// # Errors
-    /// `Invalid`, with a fault for each parameter that is unknown, unreadable or given twice.
+    /// `Invalid`, with a fault for each parameter that is unknown, empty or given twice; `Malformed` for what is unreadable.
     pub(super) fn of(request: &Request, known: &[&str]) -> Result<Self> {
         let mut parameters: Vec<(String, String)> = Vec::new();
         let mut error = faulty();
@@ -33,6 +33,9 @@ impl Query {
                 error = error.with_fault(name, "is not a parameter of this path");
             } else if parameters.iter().any(|(found, _)| *found == name) {
                 error = error.with_fault(name, "is given twice");
+            } else if value.is_empty() {
+                // A script whose variable was unset means one shop's jobs, and would be told of all.
+                error = error.with_fault(name, "is empty: leave it out, or say what it is");
             } else {
                 parameters.push((name, value));
             }
@@ -40,13 +43,9 @@ impl Query {
         if error.faults().is_empty() { Ok(Self(parameters)) } else { Err(error) }
     }
 
-    /// The value of the parameter `name`; an empty one counts as none.
+    /// The value of the parameter `name`, which is never empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(found, _)| found == name)
-            .map(|(_, value)| value.as_str())
-            .filter(|value| !value.is_empty())
+        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
 
     /// The value of the parameter `name`, parsed.
@@ -128,11 +127,11 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded_and_others_than_the_known_ones_refused() {
-        let found = query("a=x%2By+z&limit=&&dry=true").expect("readable");
+        let found = query("a=x%2By+z&&dry=true").expect("readable");
         assert_eq!((found.get("a"), found.get("limit"), found.get("cursor")), (Some("x+y z"), None, None));
         assert!(found.flag("dry").expect("a flag"));
-        let faults = query("b=1&a=1&a=2").expect_err("wrong");
-        assert_eq!(faults.faults().keys().collect::<Vec<_>>(), ["a", "b"]);
+        let faults = query("b=1&a=1&a=2&limit=&dry").expect_err("wrong");
+        assert_eq!(faults.faults().keys().collect::<Vec<_>>(), ["a", "b", "dry", "limit"]);
         assert_eq!(query("a=%zz").expect_err("unreadable").kind(), Kind::Malformed);
         assert!(query("dry=yes").expect("readable").flag("dry").is_err());
     }

@@ -13,6 +13,8 @@ const PAUSE: Duration = Duration::from_secs(2);
 /// Lines about requests that were put off, and about those that failed by our own fault.
 static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
+/// The media type of RFC 9457.
+const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
 #[derive(Debug)]
@@ -102,7 +104,31 @@ pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String,
     body.insert("detail".to_owned(), json!(detail));
     body.insert("requestId".to_owned(), json!(request_id));
     body.extend(members);
-    Response::new(status, "application/problem+json", Value::Object(body).to_string())
+    Response::new(status, PROBLEM, Value::Object(body).to_string())
+}
+
+/// A problem as shoppers read it: widgets show its `detail` as it is. The sentence begins as sentences do, and what only operators can
+/// make use of is said in other words.
+pub(super) fn for_shoppers(response: Response) -> Response {
+    if response.status < 400 || response.header("content-type") != Some(PROBLEM) {
+        return response;
+    }
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
+    let detail = body.get("detail").and_then(Value::as_str).unwrap_or_default();
+    let detail = match response.status {
+        500 => "Something went wrong, please try again in a moment".to_owned(),
+        // What has a code has a sentence of its own.
+        503 if !body.contains_key("code") => "This is not possible right now, please try again in a moment".to_owned(),
+        _ => sentence(detail),
+    };
+    body.insert("detail".to_owned(), json!(detail));
+    Response { body: Value::Object(body).to_string().into_bytes(), ..response }
+}
+
+/// `text` with a capital at its beginning.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
 fn with_causes(error: &Error) -> String {
@@ -117,21 +143,39 @@ fn with_causes(error: &Error) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-fn phrase(status: u16) -> &'static str {
+/// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
+pub(super) fn phrase(status: u16) -> &'static str {
     match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
         400 => "Bad Request",
         401 => "Unauthorized",
         403 => "Forbidden",
         404 => "Not Found",
         405 => "Method Not Allowed",
+        408 => "Request Timeout",
         409 => "Conflict",
         412 => "Precondition Failed",
         413 => "Content Too Large",
+        414 => "URI Too Long",
+        417 => "Expectation Failed",
         422 => "Unprocessable Content",
         428 => "Precondition Required",
         429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
         503 => "Service Unavailable",
-        _ => "Internal Server Error",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        // RFC 9112 lets it be empty.
+        _ => "",
     }
 }
 
@@ -170,6 +214,20 @@ mod tests {
         let body = body(&failure(&error, "r-1"));
         assert_eq!((&body["code"], &body["title"]), (&json!("stale"), &json!("Bad Request")));
         assert_eq!(body["errors"], json!({"glass": ["no longer offered"]}));
+    }
+
+    #[test]
+    fn shoppers_read_sentences_and_nothing_of_our_own_faults() {
+        let told = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
+        assert_eq!(told(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
+        assert_eq!(told(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
+        let busy = Error::new(Kind::Overloaded, "the database cannot take this now");
+        assert_eq!(told(busy), "This is not possible right now, please try again in a moment");
+        let known = Error::new(Kind::Overloaded, "orders are closed for a moment").with_member("code", "closed");
+        assert_eq!(told(known), "Orders are closed for a moment");
+        assert_eq!(told(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
+        let good = Response::json(200, &json!({ "detail": "as it is" }));
+        assert_eq!(body(&for_shoppers(good))["detail"], "as it is");
     }
 
     #[test]

@@ -47,6 +47,7 @@ const SURFACES: &[&[Route]] = &[
     admin::store_settings::ROUTES,
     admin::matrices::PRICE_LIST_ROUTES,
     admin::matrices::ROUTES,
+    admin::matrices::ADJUST_ROUTES,
     admin::products::ROUTES,
     admin::options::ROUTES,
     admin::orders::ROUTES,
@@ -302,10 +303,13 @@ fn without_tokens(path: &str) -> String {
     }
 }
 
-/// A reply whose answer pages of other sites may read, also the one that it gives by itself when it is dropped. No cache on the way may
+/// A reply whose answer pages of other sites may read and show to shoppers, also the one that it gives by itself when it is dropped. No cache on the way may
 /// keep it: a price is for now, and so is that there is none.
 fn for_other_sites(reply: Reply, path: String) -> Reply {
-    Reply::new(move |response| reply.send(cors::mark(response.with_header("Cache-Control", "no-store"), &path)))
+    Reply::new(move |response| {
+        let response = respond::for_shoppers(response).with_header("Cache-Control", "no-store");
+        reply.send(cors::mark(response, &path));
+    })
 }
 
 /// `//api/…` as `/api/…`: shops write their server's address with a slash at its end, and widgets put another one behind it.

@@ -212,7 +212,9 @@ impl Visitor {
 
     fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
         let key = keys::find_live(connection, self.digest)?;
-        key.ok_or_else(|| Error::new(Kind::Unauthorized, "the API key is no longer valid"))
+        key.ok_or_else(|| {
+            Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
+        })
     }
 }
 
@@ -257,7 +259,8 @@ impl Shelf {
             QuoteError::Selections(faults) => self.selections(&faults),
             QuoteError::Lookup(error) => self.lookup(error),
             QuoteError::TooLarge => {
-                Error::new(Kind::Invalid, "this price is too large").with_member("code", codes::PRICE_TOO_LARGE)
+                Error::new(Kind::Invalid, "this costs more than can be priced here, please ask the shop")
+                    .with_member("code", codes::PRICE_TOO_LARGE)
             }
         })
     }
@@ -315,7 +318,8 @@ impl Shelf {
         } else {
             codes::OPTIONS_NOT_ALLOWED
         };
-        let error = Error::new(Kind::Malformed, sentences.join("; ")).with_member("code", code);
+        let message = format!("please check the options ({})", sentences.join("; "));
+        let error = Error::new(Kind::Malformed, message).with_member("code", code);
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 

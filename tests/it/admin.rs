@@ -317,6 +317,24 @@ fn jobs_are_enqueued_listed_by_what_they_are_about_and_shown_with_their_attempts
     assert_eq!(get(&fixture, "/admin/api/jobs/0190aaaa-0000-7000-8000-000000000000").0, 404);
 }
 
+/// A script whose variable was unset means one shop, and must not be told of all.
+#[test]
+fn an_empty_parameter_is_no_absent_one() {
+    let fixture = Fixture::new();
+    fixture.enqueue("shop_redact", json!({ "shop": "panes.myshopify.com" }));
+    for (path, parameter) in [
+        ("/admin/api/jobs?shop=", "shop"),
+        ("/admin/api/jobs?status=&type=x", "status"),
+        ("/admin/api/jobs?limit=", "limit"),
+        ("/admin/api/gdpr/requests?shop", "shop"),
+        ("/admin/api/stores?cursor=", "cursor"),
+    ] {
+        let (status, problem) = get(&fixture, path);
+        assert_eq!((status, faults(&problem)), (422, vec![parameter]), "{path}");
+    }
+    assert_eq!(get(&fixture, "/admin/api/jobs?limit=1&").0, 200);
+}
+
 #[test]
 fn a_job_is_retried_and_cancelled_only_where_that_makes_sense() {
     let fixture = Fixture::with_handlers(Registry::new().with("broken", Broken));

@@ -171,7 +171,7 @@ proptest! {
 
     #[test]
     fn no_file_makes_an_import_panic_or_pass_with_faults(
-        text in "[0-9a-z,;\t\"\r\n .-]{0,200}",
+        text in "[0-9a-z,;\t\"\r\n .'/€↓\u{a0}-]{0,200}",
         skip_bad in any::<bool>(),
     ) {
         let options = ImportOptions { skip_bad, ..ImportOptions::new(Unit::Mm, Currency::USD) };

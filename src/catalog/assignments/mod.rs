@@ -1,9 +1,11 @@
 //! Which product has which matrix and which option groups. Neither is needed for the other: a product keeps its options when it
 //! changes its matrix, or has none for a while.
 
+mod in_use;
 mod products;
 mod write;
 
+pub use in_use::{refuse_group_in_use, refuse_matrix_in_use};
 pub use products::{Product, find_product, list_products};
 pub use write::{NotATitle, Title, add_group, assign_matrix, remove_group, remove_matrix, set_matrix};
 pub(super) use write::{clear_group, clear_matrix};

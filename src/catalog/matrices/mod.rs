@@ -3,16 +3,18 @@
 //! A matrix is stored in the unit and currency that its store had when it was written, and read in those that the store has now
 //! ([`Measures`]): a change of the store's unit or currency is only allowed where that is exact, and rewrites no cells.
 
+mod adjust;
 mod measures;
 mod price_list;
 mod read;
 mod write;
 
+pub use adjust::{Adjusted, adjust, preview_adjustment};
 pub use measures::Measures;
 pub(super) use measures::relabel;
 pub use price_list::{accept, import_options};
-pub use read::{MatrixSummary, find, find_by_name, list, load};
-pub(super) use read::{each_price, each_size, exists, find_name};
+pub use read::{FreeSizes, MatrixSummary, find, find_by_name, list, list_free, load};
+pub(super) use read::{each_price, each_size, exists, find_name, find_version};
 pub(super) use write::move_versions;
 pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
 

@@ -2,13 +2,13 @@
 
 use crate::catalog::stores::Scope;
 use crate::domain::matrix::PriceMatrix;
-use crate::domain::matrix_csv::{Import, ImportOptions, Layout};
+use crate::domain::matrix_csv::{Import, ImportOptions, Layout, Zero};
 use crate::error::{Error, Kind, Result};
 use serde_json::json;
 
 /// How to read a price list for a store.
-pub fn import_options(scope: Scope, layout: Option<Layout>, skip_bad: bool) -> ImportOptions {
-    ImportOptions { layout, skip_bad, ..ImportOptions::new(scope.unit, scope.currency) }
+pub fn import_options(scope: Scope, layout: Option<Layout>, zero: Option<Zero>, skip_bad: bool) -> ImportOptions {
+    ImportOptions { layout, zero, skip_bad, ..ImportOptions::new(scope.unit, scope.currency) }
 }
 
 /// The grid of a price list that may be used.

@@ -2,7 +2,7 @@
 
 use super::{Measures, StoredMatrix};
 use crate::db::{self, Millis};
-use crate::domain::ids::{MatrixId, StoreId};
+use crate::domain::ids::{MatrixId, ShopDomain, StoreId};
 use crate::domain::length::{Length, Unit};
 use crate::domain::matrix::{Limits, Outside, PriceMatrix};
 use crate::domain::money::{Currency, Minor};
@@ -110,11 +110,53 @@ pub fn find_by_name(connection: &Connection, store: StoreId, name: &str) -> db::
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
+/// A matrix with sizes that are sold for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FreeSizes {
+    /// Whose it is.
+    pub shop: ShopDomain,
+    /// Its id.
+    pub id: MatrixId,
+    /// Its name.
+    pub name: Name,
+    /// How many of its sizes have a price of 0.
+    pub count: u64,
+}
+
+/// The matrices of all live stores that sell sizes for nothing, at most `limit`.
+///
+/// # Errors
+/// The database's.
+pub fn list_free(connection: &Connection, limit: usize) -> db::Result<Vec<FreeSizes>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.shop, m.id, m.name, f.sizes
+         FROM (SELECT matrix_id, count(*) AS sizes FROM matrix_cells
+               WHERE price_minor = 0 GROUP BY matrix_id) AS f
+         JOIN price_matrices AS m ON m.id = f.matrix_id
+         JOIN stores AS s ON s.id = m.store_id
+         WHERE s.erasing_since IS NULL AND s.uninstalled_at IS NULL
+         LIMIT :limit",
+    )?;
+    let found = statement.query_map(named_params! { ":limit": limit }, |row| {
+        Ok(FreeSizes { shop: row.get("shop")?, id: row.get("id")?, name: row.get("name")?, count: row.get("sizes")? })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// What a matrix is called.
 pub(in crate::catalog) fn find_name(connection: &Connection, store: StoreId, id: MatrixId) -> db::Result<Option<Name>> {
     let mut statement =
         connection.prepare_cached("SELECT name FROM price_matrices WHERE store_id = :store_id AND id = :id")?;
     Ok(statement.query_row(named_params! { ":store_id": store, ":id": id }, |row| row.get("name")).optional()?)
+}
+
+/// Which version a matrix has.
+pub(in crate::catalog) fn find_version(
+    connection: &Connection,
+    store: StoreId,
+    id: MatrixId,
+) -> db::Result<Option<i64>> {
+    Ok(find_head(connection, store, id)?.map(|head| head.version))
 }
 
 /// Whether the store has this matrix.

@@ -5,12 +5,13 @@ mod read;
 mod write;
 
 pub(super) use read::{each_fixed_amount, exists};
-pub use read::{find, list, list_of_product, load};
+pub use read::{find, find_by_name, list, list_of_product, load};
 pub(super) use write::move_versions;
-pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, insert, replace};
+pub use write::{EditedChoice, GroupEdit, NewChoice, NewGroup, delete, duplicate, insert, replace};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{OptionGroupId, StoreId};
+use crate::domain::money::Currency;
 use crate::domain::options::OptionGroup;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -27,6 +28,8 @@ pub struct StoredGroup {
     pub version: i64,
     /// How many products offer it.
     pub products: usize,
+    /// What the fixed amounts of its choices are in.
+    pub currency: Currency,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// When it was last edited.

@@ -87,6 +87,18 @@ pub fn list(
     Ok(found)
 }
 
+/// The groups with exactly this name, for people at a command line: at most two, which is one too many.
+///
+/// # Errors
+/// The database's.
+pub fn find_by_name(connection: &Connection, store: StoreId, name: &str) -> crate::db::Result<Vec<OptionGroupId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM option_groups WHERE store_id = :store_id AND name = :name ORDER BY id LIMIT 2",
+    )?;
+    let found = statement.query_map(named_params! { ":store_id": store, ":name": name }, |row| row.get("id"))?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Whether the store has this group.
 pub(in crate::catalog) fn exists(
     connection: &Connection,
@@ -143,6 +155,7 @@ fn group_from_row(row: &Row<'_>, id: OptionGroupId) -> Result<StoredGroup> {
         group: OptionGroup { id, name: row.get("name")?, requirement: row.get("requirement")?, choices: Vec::new() },
         version: row.get("version")?,
         products: 0,
+        currency: row.get("store_currency")?,
         created_at: row.get::<_, Millis>("created_at")?.0,
         updated_at: row.get::<_, Millis>("updated_at")?.0,
     })

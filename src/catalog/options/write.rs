@@ -10,6 +10,7 @@ use crate::db::{self, Millis, Tx, expect_one};
 use crate::domain::ids::{ChoiceId, OptionGroupId, StoreId};
 use crate::domain::name::Name;
 use crate::domain::options::{Choice, Modifier, OptionGroup, Requirement};
+use crate::entropy::Entropy;
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
 use rusqlite::named_params;
@@ -139,6 +140,25 @@ fn edited_choices(group: &OptionGroup, edited: Option<Vec<EditedChoice>>) -> Res
         Some(stranger) => Err(Error::not_found(format!("choice {} of option group {}", stranger.choice.id, group.id))),
         None => Ok(edited.into_iter().map(|edited| edited.choice).collect()),
     }
+}
+
+/// Copies a group of a store, without its products, under its name with " (copy)". Its choices get ids of their own.
+///
+/// # Errors
+/// `NotFound`; `Conflict` when the store takes no change or has [`OPTION_GROUPS_MAX`] already; and the database's.
+pub fn duplicate(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    scope: Scope,
+    id: OptionGroupId,
+) -> Result<StoredGroup> {
+    let OptionGroup { name, requirement, choices, .. } = load(tx, scope.store, id)?.group;
+    let copied = |choice: Choice| NewChoice { id: ChoiceId::new(now, entropy.array()), ..NewChoice::from(choice) };
+    let copy = NewGroup { name: name.copied(), requirement, choices: choices.into_iter().map(copied).collect() };
+    let new = OptionGroupId::new(now, entropy.array());
+    insert(tx, now, new, scope, &copy)?;
+    load(tx, scope.store, new)
 }
 
 impl From<Choice> for NewChoice {

@@ -3,7 +3,6 @@
 //! Split by hand, because a price list needs what general readers leave out: a fault for a stray or unclosed quote, blanks around
 //! quotes, and the line a person sees in an editor, blank ones counted.
 
-use std::borrow::Cow;
 use std::iter::Peekable;
 use std::str::Chars;
 
@@ -16,7 +15,8 @@ pub(super) enum Separator {
 }
 
 impl Separator {
-    fn as_char(self) -> char {
+    /// What stands in the file.
+    pub(super) fn as_char(self) -> char {
         match self {
             Self::Comma => ',',
             Self::Semicolon => ';',
@@ -68,21 +68,6 @@ pub(super) enum QuoteFault {
     Stray(usize),
 }
 
-/// The file as text: UTF-8, or UTF-16 with its mark, as spreadsheets write it. Other bytes become replacement characters: they can
-/// only stand in headings, and in a number they are a fault like any other letter.
-pub(super) fn decode(file: &[u8]) -> Cow<'_, str> {
-    let wide = |bytes: &[u8], unit: fn([u8; 2]) -> u16| {
-        let units = bytes.chunks_exact(2).map(|pair| unit([pair[0], pair[1]]));
-        char::decode_utf16(units).map(|read| read.unwrap_or(char::REPLACEMENT_CHARACTER)).collect()
-    };
-    match file {
-        [0xEF, 0xBB, 0xBF, rest @ ..] => String::from_utf8_lossy(rest),
-        [0xFF, 0xFE, rest @ ..] => Cow::Owned(wide(rest, u16::from_le_bytes)),
-        [0xFE, 0xFF, rest @ ..] => Cow::Owned(wide(rest, u16::from_be_bytes)),
-        _ => String::from_utf8_lossy(file),
-    }
-}
-
 /// Splits text into records. Blank lines, and lines of nothing but separators, are skipped.
 pub(super) fn split(text: &str) -> (Separator, Records<'_>) {
     let (separator, text, first_line) = find_separator(text);
@@ -109,11 +94,11 @@ impl Iterator for Records<'_> {
                 // CR LF and a lone CR (old spreadsheets) end a line like LF.
                 Some('\r') => {
                     self.characters.next_if_eq(&'\n');
-                    self.splitter.take('\n', false)
+                    self.splitter.take('\n', None)
                 }
                 Some(character) => {
-                    let quote_follows = self.characters.peek() == Some(&'"');
-                    self.splitter.take(character, quote_follows).inspect(|&both| {
+                    let next = self.characters.peek().copied();
+                    self.splitter.take(character, next).inspect(|&both| {
                         if both {
                             self.characters.next();
                         }
@@ -136,8 +121,8 @@ impl Iterator for Records<'_> {
     }
 }
 
-/// The separator of the first line that has any text: `;` or a tab if there is one outside quotes, else `,`. Excel's own line
-/// `sep=;` says it outright and holds nothing else.
+/// The separator: `;` or a tab if the first line that has any separator has one outside quotes, else `,`; but where most lines have
+/// another, as below a title, that one. Excel's own line `sep=;` says it outright and holds nothing else.
 fn find_separator(text: &str) -> (Separator, &str, usize) {
     let first = text.lines().next().unwrap_or_default();
     let told = match first.trim_end().to_ascii_lowercase().strip_prefix("sep=") {
@@ -149,24 +134,54 @@ fn find_separator(text: &str) -> (Separator, &str, usize) {
     if let Some(separator) = told {
         return (separator, text.split_once('\n').map_or("", |(_, rest)| rest), 2);
     }
-    let mut quoted = false;
-    let mut bare = String::new();
-    for character in text.trim_start_matches(['\r', '\n', ' ']).chars() {
+    // In the order in which they count: decimal commas stand beside both of the others.
+    const CANDIDATES: [Separator; 3] = [Separator::Semicolon, Separator::Tab, Separator::Comma];
+    let mut first = None;
+    let (mut lines, mut with) = (0, [0; 3]);
+    each_bare_line(text, |line| {
+        if line.is_empty() {
+            return;
+        }
+        let has = CANDIDATES.map(|candidate| line.contains(&candidate.as_char()));
+        first.get_or_insert(if has[0] {
+            0
+        } else if has[1] {
+            1
+        } else {
+            2
+        });
+        lines += 1;
+        for (count, has) in with.iter_mut().zip(has) {
+            *count += usize::from(has);
+        }
+    });
+    let first = first.unwrap_or(2);
+    let by_most = (0..3).find(|&candidate| with[candidate] * 2 > lines);
+    let found = if with[first] * 2 > lines && first != 2 { first } else { by_most.unwrap_or(first) };
+    (CANDIDATES[found], text, 1)
+}
+
+/// Calls `look` with the separators of each line that has any text; those in quotes do not count.
+fn each_bare_line(text: &str, mut look: impl FnMut(&[char])) {
+    let (mut quoted, mut blank, mut before) = (false, true, '\n');
+    let mut separators = Vec::new();
+    for character in text.chars().chain(std::iter::once('\n')) {
         match character {
-            '"' => quoted = !quoted,
-            '\r' | '\n' if !quoted => break,
-            other if !quoted => bare.push(other),
+            // Behind a digit it stands for inches.
+            '"' if quoted || !before.is_ascii_digit() => quoted = !quoted,
+            '\r' | '\n' if !quoted => {
+                if !blank {
+                    look(&separators);
+                }
+                blank = true;
+                separators.clear();
+            }
+            ';' | '\t' | ',' if !quoted && !separators.contains(&character) => separators.push(character),
             _ => {}
         }
+        blank &= character.is_whitespace() || matches!(character, ',' | ';');
+        before = character;
     }
-    let separator = if bare.contains(';') {
-        Separator::Semicolon
-    } else if bare.contains('\t') {
-        Separator::Tab
-    } else {
-        Separator::Comma
-    };
-    (separator, text, 1)
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
@@ -196,10 +211,10 @@ struct Splitter {
 
 impl Splitter {
     /// Takes one character; answers whether it took the quote that follows it too.
-    fn take(&mut self, character: char, quote_follows: bool) -> Result<bool, QuoteFault> {
+    fn take(&mut self, character: char, next: Option<char>) -> Result<bool, QuoteFault> {
         if let State::Quoted { .. } = self.state {
             match character {
-                '"' if quote_follows => {
+                '"' if next == Some('"') => {
                     self.field.push('"');
                     return Ok(true);
                 }
@@ -210,6 +225,8 @@ impl Splitter {
             self.end_record();
         } else if character == self.separator {
             self.end_field();
+        } else if character == '"' && self.is_inches(next) {
+            self.field.push(character);
         } else if character == '"' {
             if self.state != State::Start {
                 return Err(QuoteFault::Stray(self.line));
@@ -232,6 +249,12 @@ impl Splitter {
             }
         }
         Ok(false)
+    }
+
+    /// Whether a quote that comes now ends a bare number, as in `24"`.
+    fn is_inches(&self, next: Option<char>) -> bool {
+        let ends = next.is_none_or(|next| next == self.separator || matches!(next, '\r' | '\n' | ' '));
+        self.state == State::Bare && ends && self.field.ends_with(|last: char| last.is_ascii_digit())
     }
 
     fn end_field(&mut self) {
@@ -296,13 +319,14 @@ mod tests {
         assert_eq!(found("1\t2\t3"), Separator::Tab);
         assert_eq!(found("\t300\t600"), Separator::Tab);
         assert_eq!(found("\"a;b\",2,3\n1;2;3"), Separator::Comma);
+        assert_eq!(found("1;2;3\nx\ny\nz"), Separator::Semicolon);
+        assert_eq!(found("Blinds, fabric A\n1,5;2;3\n1;2;3"), Separator::Semicolon);
+        assert_eq!(found("Blinds; fabric A\n1,2,3\n1,2,3"), Separator::Comma);
+        assert_eq!(found("Blinds\n1,5\t2\t3"), Separator::Tab);
     }
 
     #[test]
-    fn marks_of_spreadsheets_are_harmless() {
-        let utf16: Vec<u8> = [0xFF, 0xFE].into_iter().chain("1\t2".encode_utf16().flat_map(u16::to_le_bytes)).collect();
-        assert_eq!(decode(&utf16), "1\t2");
-        assert_eq!(decode("\u{feff}1".as_bytes()), "1");
-        assert_eq!(decode(b"H\xF6he,1"), "H\u{fffd}he,1");
+    fn a_quote_behind_a_number_stands_for_inches() {
+        assert_eq!(fields("24\";36\" ;1"), [record(1, &["24\"", "36\"", "1"])]);
     }
 }

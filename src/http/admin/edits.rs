@@ -5,6 +5,8 @@ use crate::catalog::matrices::Deletion;
 use crate::catalog::stores::{self, Store};
 use crate::db::Tx;
 use crate::error::{Error, Kind, Result};
+use crate::http::body::{self, Fields};
+use crate::http::query::Query;
 use crate::http::respond::Answer;
 use crate::http::routes::{Params, Site};
 use crate::http::{Request, Response};
@@ -56,6 +58,18 @@ pub(super) fn prepared<T>(answer: Answer, prepared: Result<T>) -> Option<(Answer
             None
         }
     }
+}
+
+/// Whether a deletion is confirmed: by `{"confirm": true}`, or for clients that send no body with a DELETE by `?confirm=true`.
+///
+/// # Errors
+/// `Malformed`, `Invalid` with every fault.
+pub(super) fn confirmed(request: &Request) -> Result<bool> {
+    let by_query = Query::of(request, &["confirm"])?.flag("confirm")?;
+    let mut fields = Fields::of_optional(request)?;
+    let by_body = fields.optional("confirm", body::flag).unwrap_or(false);
+    fields.finish("the deletion cannot be understood")?;
+    Ok(by_query || by_body)
 }
 
 /// Commits steps of a deletion until it is done, each in a change of its own, and answers then. No thread waits between them.

@@ -1,12 +1,17 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
 use super::commit;
-use super::edits::{delete_in_steps, etag, if_match, prepared, store_of};
+use super::edits::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
+use crate::catalog::stores::Scope;
 use crate::documents::catalog as documents;
 use crate::domain::ids::{ChoiceId, OptionGroupId};
+use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
-use crate::domain::options::{CHOICES_MAX, ChoiceDraft, Requirement, check_choices};
+use crate::domain::options::{
+    CHOICES_MAX, Choice, ChoiceDraft, Modifier, ModifierDraft, ModifierFault, Requirement, check_choices,
+};
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
@@ -26,6 +31,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
     Route::later(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", replace),
     Route::later(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", delete),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", duplicate),
 ];
 
 /// What is told of a group that is none.
@@ -33,6 +39,9 @@ const CANNOT: &str = "the option group cannot be saved";
 
 /// Members of our own answers that mean nothing when they are sent back.
 const OUR_OWN: &[&str] = &["id", "version", "products", "createdAt", "updatedAt"];
+
+/// The members of a choice.
+const CHOICE_MEMBERS: &[&str] = &["id", "label", "modifierType", "modifierValue", "amount", "percent", "isDefault"];
 
 fn id(params: &Params) -> Result<OptionGroupId> {
     params.parse("id", "option group")
@@ -61,7 +70,7 @@ fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     let now = site.app.clock.now();
     let read = || -> Result<_> {
         let scope = store_of(site, &params)?.scope();
-        let GroupEdit { name, requirement, choices } = read_group(site, &request, now, Known::Never)?;
+        let GroupEdit { name, requirement, choices } = read_group(site, &request, now, scope, &Known::Never)?;
         let (Some(name), Some(choices)) = (name, choices) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
         let choices = choices.into_iter().map(|edited| edited.choice).collect();
         Ok((scope, NewGroup { name, requirement: requirement.unwrap_or_default(), choices }))
@@ -83,38 +92,56 @@ fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     let now = site.app.clock.now();
     let read = || -> Result<_> {
         let (scope, id) = (store_of(site, &params)?.scope(), id(&params)?);
-        Ok((scope, id, if_match(&request)?, read_group(site, &request, now, Known::ById)?))
+        let stored = site.app.db.read(|connection| options::find(connection, scope.store, id))?;
+        let known = Known::ById(stored.map_or_else(Vec::new, |stored| stored.group.choices));
+        Ok((scope, id, if_match(&request)?, read_group(site, &request, now, scope, &known)?))
     };
     let Some((answer, (scope, id, expected, edit))) = prepared(answer, read()) else { return };
     commit(site, answer, move |tx| options::replace(tx, now, scope, id, expected, edit), |stored| shown(200, &stored));
 }
 
 fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?)) };
-    let Some((answer, (scope, id, expected))) = prepared(answer, read()) else { return };
+    let read = || -> Result<_> {
+        Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?, confirmed(&request)?))
+    };
+    let Some((answer, (scope, id, expected, confirmed))) = prepared(answer, read()) else { return };
     let now = site.app.clock.now();
     delete_in_steps(site, answer, expected, move |tx, expected| {
+        if !confirmed {
+            assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
+        }
         options::delete(tx, now, scope, id, expected, STEP_ROWS)
     });
 }
 
+fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?)) };
+    let Some((answer, (scope, original))) = prepared(answer, read()) else { return };
+    let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
+    commit(
+        site,
+        answer,
+        move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |stored| shown(201, &stored),
+    );
+}
+
 /// Whether choices may be known already.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Known {
     /// All are new; ids of another group that was copied are left aside.
     Never,
-    /// Those with an id are.
-    ById,
+    /// Those with an id are; the group has these now.
+    ById(Vec<Choice>),
 }
 
-fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, known: Known) -> Result<GroupEdit> {
+fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, scope: Scope, known: &Known) -> Result<GroupEdit> {
     let mut fields = Fields::of(request)?;
     fields.ignore(OUR_OWN);
     let name = fields.required("name", body::parsed::<Name>);
     let requirement = fields.optional("requirement", body::parsed::<Requirement>);
     let choices = match known {
         Known::Never => fields.required("choices", body::any),
-        Known::ById => fields.optional("choices", body::any),
+        Known::ById(_) => fields.optional("choices", body::any),
     };
     let mut strangers = Vec::new();
     let choices = choices.and_then(|choices| {
@@ -127,10 +154,9 @@ fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, known: Known) 
             return None;
         }
         let new_id = || ChoiceId::new(now, site.app.entropy.array());
-        let read = choices
-            .into_iter()
-            .enumerate()
-            .map(|(place, choice)| read_choice(&mut fields, place, choice, known, new_id, &mut strangers));
+        let read = choices.into_iter().enumerate().map(|(place, choice)| {
+            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut strangers)
+        });
         read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
     });
     for choices in choices.iter() {
@@ -157,9 +183,9 @@ fn check_together(fields: &mut Fields, choices: &[EditedChoice]) {
 
 fn read_choice(
     fields: &mut Fields,
-    place: usize,
-    choice: Value,
-    known: Known,
+    (place, choice): (usize, Value),
+    currency: Currency,
+    known: &Known,
     new_id: impl Fn() -> ChoiceId,
     strangers: &mut Vec<String>,
 ) -> Option<EditedChoice> {
@@ -169,14 +195,18 @@ fn read_choice(
         return None;
     };
     for name in members.keys() {
-        if !["id", "label", "modifierType", "modifierValue", "isDefault"].contains(&name.as_str()) {
+        if !CHOICE_MEMBERS.contains(&name.as_str()) {
             fault(&format!(".{name}"), "is not a member that means anything here".to_owned());
         }
     }
     let member = |name: &str| members.get(name).filter(|value| !value.is_null());
     let is_default = member("isDefault").map_or(Ok(false), body::flag);
-    let sent_id = member("id").filter(|_| known == Known::ById).map(body::text).transpose();
-    let drafted = draft(&members);
+    let sent_id = member("id").filter(|_| matches!(known, Known::ById(_))).map(body::text).transpose();
+    let stored = match (known, &sent_id) {
+        (Known::ById(stored), Ok(Some(id))) => stored.iter().find(|choice| id.parse() == Ok(choice.id)),
+        _ => None,
+    };
+    let drafted = draft(&members, currency, stored.map(|choice| choice.modifier));
     for (name, text) in drafted.as_ref().err().into_iter().flatten() {
         fault(&format!(".{name}"), text.clone());
     }
@@ -197,31 +227,36 @@ fn read_choice(
     Some(EditedChoice { choice: NewChoice { id, label, modifier, is_default }, is_known: sent_id.is_some() })
 }
 
-type Drafted = (Name, crate::domain::options::Modifier);
+type Drafted = (Name, Modifier);
 
-fn draft(members: &Map<String, Value>) -> std::result::Result<Drafted, Vec<(&'static str, String)>> {
+/// Label and modifier of a choice, which may have been another. Money and percentages are decimal text or exact numbers, as
+/// everywhere here.
+fn draft(
+    members: &Map<String, Value>,
+    currency: Currency,
+    was: Option<Modifier>,
+) -> std::result::Result<Drafted, Vec<(&'static str, String)>> {
     let mut faults = Vec::new();
-    let mut text = |name: &'static str| match members.get(name) {
-        None | Some(Value::Null) => {
-            faults.push((name, "is required".to_owned()));
-            ""
-        }
-        Some(Value::String(text)) => text.as_str(),
-        Some(_) => {
-            faults.push((name, "must be a text".to_owned()));
-            ""
-        }
-    };
-    let (label, modifier_type) = (text("label"), text("modifierType"));
-    let modifier_value = match members.get("modifierValue") {
-        None | Some(Value::Null) => Err("is required"),
-        Some(value) => value.as_i64().ok_or("must be a whole number: minor units, or basis points"),
-    };
-    if let Err(text) = modifier_value {
-        faults.push(("modifierValue", text.to_owned()));
+    let member = |name: &str| members.get(name).filter(|value| !value.is_null());
+    let mut note = |name: &'static str, fault: String| faults.push((name, fault));
+    let label = member("label").map_or_else(|| Err("is required".to_owned()), body::text);
+    let label = label.map_err(|fault| note("label", fault)).ok();
+    let kind = member("modifierType").map(body::text).transpose().map_err(|fault| note("modifierType", fault));
+    let value = member("modifierValue").map(whole_modifier).transpose().map_err(|fault| note("modifierValue", fault));
+    let amount = member("amount").map(|value| {
+        body::decimal(value, |text| currency.parse_amount(text), |number| currency.amount_from_number(number))
+    });
+    let amount = amount.transpose().map_err(|fault| note("amount", fault));
+    let percent = member("percent")
+        .map(|value| body::decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number));
+    let percent = percent.transpose().map_err(|fault| note("percent", fault));
+    if ["modifierValue", "amount", "percent"].iter().all(|name| member(name).is_none()) {
+        note("modifierValue", ModifierFault::NoValue.to_string());
     }
-    let draft = ChoiceDraft { label, modifier_type, modifier_value: modifier_value.unwrap_or_default() };
-    match draft.check() {
+    let (Ok(kind), Ok(value), Ok(amount), Ok(percent)) = (&kind, value, amount, percent) else { return Err(faults) };
+    let modifier = ModifierDraft { kind: kind.as_deref(), value, amount, percent };
+    let draft = ChoiceDraft { label: label.as_deref().unwrap_or_default(), modifier };
+    match draft.check(was) {
         Ok(checked) if faults.is_empty() => Ok(checked),
         Ok(_) => Err(faults),
         Err(found) => {
@@ -234,4 +269,8 @@ fn draft(members: &Map<String, Value>) -> std::result::Result<Drafted, Vec<(&'st
             Err(faults)
         }
     }
+}
+
+fn whole_modifier(value: &Value) -> std::result::Result<i64, String> {
+    body::integer(value).ok_or_else(|| "must be a whole number: minor units, or basis points".to_owned())
 }

@@ -1,11 +1,10 @@
 //! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
 
 use super::edits::store_of;
-use super::{load_store, shop, take_time};
+use super::{shop, take_time};
 use crate::catalog::settings::{self, Change};
 use crate::documents::holdings::{self, ExportError};
 use crate::documents::stores as documents;
-use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::error::{Error, Kind, Result};
@@ -15,7 +14,6 @@ use crate::http::routes::{Params, Route, Site};
 use crate::http::{Method, Request, Response};
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
@@ -26,42 +24,29 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
 const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-/// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
-const TRIES: usize = 5;
-
 fn change(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     let wanted = || -> Result<_> { Ok((store_of(site, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, change)) => take_time(site, answer, move |site| carry_out(site, &shop, change)),
+        Ok((shop, (change, confirmed))) => take_time(site, answer, move |site| {
+            let app = &site.app;
+            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed)?;
+            let counted = app.db.read(|connection| documents::Counted::load(connection, &store))?;
+            Ok(Response::json(200, &documents::store(&store, &counted)))
+        }),
         Err(error) => answer.send(Err(error)),
     }
 }
 
-fn read(request: &Request) -> Result<Change> {
+/// The change, and whether a new currency of old prices is confirmed.
+fn read(request: &Request) -> Result<(Change, bool)> {
     let mut fields = Fields::of(request)?;
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
+    let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok(Change { currency, unit, convert })
-}
-
-fn carry_out(site: &Arc<Site>, shop: &ShopDomain, change: Change) -> Result<Response> {
-    let db = &site.app.db;
-    for _ in 0..TRIES {
-        let checked = db.read(|connection| settings::check(connection, shop, change))?;
-        let now = site.app.clock.now();
-        if db.write(move |tx| settings::apply(tx, now, &checked))? {
-            let document = db.read(|connection| -> Result<_> {
-                let store = load_store(connection, shop)?;
-                Ok(documents::store(&store, &documents::Counted::load(connection, &store)?))
-            })?;
-            return Ok(Response::json(200, &document));
-        }
-    }
-    let message = format!("store {shop} is being edited all the time, try again in a moment");
-    Err(Error::new(Kind::Conflict, message).with_retry_after(Duration::from_secs(1)))
+    Ok((Change { currency, unit, convert }, confirmed))
 }
 
 fn export(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {

@@ -1,8 +1,8 @@
 //! `/admin/api/stores`: install, list, look, and erase, by the same job as Shopify's `shop/redact`.
 
 use super::{commit, load_store, shop};
-use crate::catalog::keys;
-use crate::catalog::stores::{self, Installed, NewStore};
+use crate::catalog::installation::{self, Wanted};
+use crate::catalog::stores;
 use crate::documents::stores as documents;
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
@@ -47,36 +47,28 @@ fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Respons
 }
 
 fn install(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    let new = match new_store(&request) {
-        Ok(new) => new,
+    let wanted = match wanted(&request) {
+        Ok(wanted) => wanted,
         Err(error) => return answer.send(Err(error)),
     };
-    let (entropy, now, named) = (site.app.entropy.clone(), site.app.clock.now(), new.shop.clone());
+    let (entropy, now, shop) = (site.app.entropy.clone(), site.app.clock.now(), wanted.shop.clone());
     commit(
         site,
         answer,
-        move |tx| {
-            let installed = stores::install_new(tx, now, entropy.as_ref(), &new)?;
-            Ok((installed, keys::issue(tx, now, entropy.as_ref(), installed.id(), None)?))
-        },
-        move |(installed, key)| {
-            let status = if matches!(installed, Installed::New(_)) { 201 } else { 200 };
-            Response::json(status, &json!({ "shop": named.as_str(), "apiKey": key.key }))
-        },
+        move |tx| installation::install(tx, now, entropy.as_ref(), &wanted),
+        move |done| Response::json(if done.again { 200 } else { 201 }, &documents::installation(&shop, &done)),
     );
 }
 
-fn new_store(request: &Request) -> Result<NewStore> {
+fn wanted(request: &Request) -> Result<Wanted> {
     let mut fields = Fields::of(request)?;
     let shop = fields.required("shop", body::parsed::<ShopDomain>);
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
+    let revoke_keys = fields.optional("revokeKeys", body::flag).unwrap_or(false);
     fields.finish("the store cannot be added")?;
     let shop = shop.ok_or_else(|| Error::new(Kind::Invalid, "the store cannot be added"))?;
-    let mut new = NewStore::new(shop);
-    new.currency = currency.unwrap_or(new.currency);
-    new.unit = unit.unwrap_or(new.unit);
-    Ok(new)
+    Ok(Wanted { shop, currency, unit, revoke_keys })
 }
 
 fn erase(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {

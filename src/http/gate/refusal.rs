@@ -1,6 +1,7 @@
 //! What the gate says no to, and how: a status, a sentence as problem JSON, and the end of the connection.
 
 use crate::clock::{Clock, SystemClock};
+use crate::http::respond::phrase;
 
 /// Why a connection or request is turned away. The connection ends after each of these: after a fault in the framing nobody can
 /// tell where the next request would begin.
@@ -134,10 +135,12 @@ impl Refusal {
             Self::UnknownVersion => "the versions known here are HTTP/1.1 and HTTP/1.0",
             Self::HeadTimeout => "the head did not arrive in time",
             Self::BodyTimeout => "the body did not arrive in time",
-            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => "too much to do right now, try again later",
-            Self::AddressFull => "too many connections from this address",
-            Self::AnswerTimeout => "no answer was found in time",
-            Self::NoAnswer => "internal error",
+            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => {
+                "Too much to do right now, please try again in a moment"
+            }
+            Self::AddressFull => "Too many connections from this address, please try again in a moment",
+            Self::AnswerTimeout => "This took too long, please try again in a moment",
+            Self::NoAnswer => "Something went wrong, please try again in a moment",
         }
     }
 
@@ -153,7 +156,7 @@ impl Refusal {
 
     /// Writes the whole answer behind whatever `out` holds, to a HEAD without its body.
     pub(crate) fn write(self, id: &str, is_head: bool, out: &mut Vec<u8>) {
-        let (status, title) = (self.status(), title(self.status()));
+        let (status, title) = (self.status(), phrase(self.status()));
         let body =
             format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
         let retry = self.retry_after().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
@@ -175,21 +178,4 @@ const FOR_PAGES: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose
 /// The present time, as HTTP writes it.
 pub(crate) fn http_date() -> String {
     SystemClock.now().format("%a, %d %b %Y %H:%M:%S GMT").to_string()
-}
-
-/// The standard phrase of each status that the gate itself answers with.
-fn title(status: u16) -> &'static str {
-    match status {
-        400 => "Bad Request",
-        408 => "Request Timeout",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        431 => "Request Header Fields Too Large",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        _ => "HTTP Version Not Supported",
-    }
 }

@@ -42,7 +42,7 @@ const FAILURES_MAX: u32 = 30;
 const FAILURE_REFILL: Duration = Duration::from_secs(2);
 
 /// One sentence for every way in which a key can be wrong: nobody learns which.
-const NOT_A_KEY: &str = "the X-API-Key header does not hold a valid API key";
+const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid key (X-API-Key)";
 
 /// Limits of the storefront API.
 #[derive(Debug)]
@@ -119,7 +119,10 @@ impl Guard {
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
             let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.id, client), uptime));
-            let error = Error::new(Kind::Forbidden, "this API key may not be used from this site");
+            let error = Error::new(
+                Kind::Forbidden,
+                "prices cannot be shown here, for the page's key may not be used on this site",
+            );
             let refused = respond::failure(&error, &request.id).with_header("Vary", "Origin");
             return Ok(Entry::Refused(with_level(refused, seen(level))));
         };
@@ -159,7 +162,8 @@ impl Guard {
     fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
         match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
             Some(pause) => {
-                Error::new(Kind::Limited, "too many requests without a valid API key").with_retry_after(pause)
+                Error::new(Kind::Limited, "too many requests without a valid key, please try again in a moment")
+                    .with_retry_after(pause)
             }
             None => Error::new(Kind::Unauthorized, NOT_A_KEY),
         }

@@ -1,6 +1,7 @@
 //! The head of an answer as it goes to the gate.
 
 use crate::http::Response;
+use crate::http::respond::phrase;
 use log::error;
 use std::io::Write;
 
@@ -25,7 +26,7 @@ pub(super) fn render(response: Response, id: &str, is_head: bool) -> (Vec<u8>, V
         500
     };
     let mut head = Vec::with_capacity(256);
-    let reason = tiny_http::StatusCode(status).default_reason_phrase();
+    let reason = phrase(status);
     // Writing to a Vec does not fail.
     let _infallible = write!(head, "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n", body.len());
     let has = |name: &str| headers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name));

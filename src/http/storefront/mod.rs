@@ -10,7 +10,7 @@ use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
-use crate::domain::money::Currency;
+use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
@@ -106,12 +106,13 @@ impl Asked {
 
 fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
     let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
-    text.parse().map_err(|fault: T::Err| fault.to_string())
+    // As it was typed: a blank too many is no other size.
+    text.trim().parse().map_err(|fault: T::Err| fault.to_string())
 }
 
 fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
     match query.get("quantity").map_err(|fault| fault.to_string())? {
-        Some(text) => Quantity::parse(text, QUANTITY_MAX).map_err(|fault| fault.to_string()),
+        Some(text) => Quantity::parse(text.trim(), QUANTITY_MAX).map_err(|fault| fault.to_string()),
         None => Ok(Quantity::ONE),
     }
 }
@@ -126,9 +127,18 @@ impl Faults {
     }
 
     fn error(self) -> Error {
-        let sentences: Vec<String> = self.0.iter().map(|(field, text)| format!("{field} {text}")).collect();
+        let sentences: Vec<String> =
+            self.0.iter().map(|(field, text)| format!("the {} {text}", shown(field))).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
+    }
+}
+
+/// What people call a field.
+fn shown(field: &str) -> &str {
+    match field {
+        "productId" => "product",
+        other => other,
     }
 }
 
@@ -138,7 +148,7 @@ fn selections(text: &str) -> Result<Vec<Selection>> {
         return Ok(Vec::new());
     }
     let value = body::json(text.as_bytes()).map_err(|_fault| {
-        Error::new(Kind::Malformed, "options must be JSON in which no member stands twice, percent-encoded")
+        Error::new(Kind::Malformed, "the options must be JSON without duplicate fields, percent-encoded")
     })?;
     let list = value.get("selections").and_then(Value::as_array);
     let read = match list {
@@ -244,6 +254,10 @@ struct ChoiceBody<'a> {
     label: &'a str,
     modifier_type: &'static str,
     modifier_value: i64,
+    /// A fixed value in major units, with the currency's decimals: not every minor unit is a hundredth.
+    amount: Option<String>,
+    /// A percentage as people write it.
+    percent: Option<String>,
     is_default: bool,
 }
 
@@ -303,7 +317,7 @@ impl Range {
 impl<'a> OptionsBody<'a> {
     fn new(shelf: &'a Shelf) -> Self {
         Self {
-            option_groups: shelf.groups.iter().map(GroupBody::new).collect(),
+            option_groups: shelf.groups.iter().map(|group| GroupBody::new(group, shelf.currency)).collect(),
             currency: shelf.currency.code(),
             unit: shelf.unit.as_str(),
             dimension_range: Range::new(shelf),
@@ -312,12 +326,14 @@ impl<'a> OptionsBody<'a> {
 }
 
 impl<'a> GroupBody<'a> {
-    fn new(group: &'a OptionGroup) -> Self {
+    fn new(group: &'a OptionGroup, currency: Currency) -> Self {
         let choices = group.choices.iter().map(|choice| ChoiceBody {
             id: choice.id.to_string(),
             label: choice.label.as_str(),
             modifier_type: choice.modifier.kind(),
             modifier_value: choice.modifier.value(),
+            amount: choice.modifier.fixed().map(|amount| currency.format(amount)),
+            percent: choice.modifier.share().map(BasisPoints::format_percent),
             is_default: choice.is_default,
         });
         Self {

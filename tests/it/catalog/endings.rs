@@ -24,6 +24,43 @@ fn an_uninstalled_store_keeps_its_catalog_for_the_return() {
 }
 
 #[test]
+fn a_store_that_is_installed_again_says_what_stands_and_what_works_again() {
+    let fixture = Fixture::new();
+    let wanted = json!({ "shop": "panes.myshopify.com", "currency": "EUR" });
+    let first = fixture.admin("POST", "/admin/api/stores", Some(&wanted)).json_body();
+    assert_eq!(
+        (&first["currency"], &first["unit"], &first["reinstalled"]),
+        (&json!("EUR"), &json!("mm"), &json!(false))
+    );
+    assert_eq!((&first["keysAlive"], &first["ignored"]), (&json!([]), &json!({ "currency": null, "unit": null })));
+    let uninstall = || {
+        fixture.advance(Duration::from_secs(1));
+        let body = json!({ "myshopify_domain": "panes.myshopify.com", "id": 1 });
+        assert_eq!(fixture.post_webhook("app/uninstalled", &body).status, 200);
+        fixture.advance(Duration::from_secs(1));
+    };
+    uninstall();
+    let wanted = json!({ "shop": "panes.myshopify.com", "currency": "USD", "unit": "mm" });
+    let again = fixture.admin("POST", "/admin/api/stores", Some(&wanted));
+    let (status, again) = (again.status, again.json_body());
+    assert_eq!((status, &again["currency"], &again["reinstalled"]), (200, &json!("EUR"), &json!(true)));
+    assert_eq!(again["ignored"], json!({ "currency": "USD", "unit": null }));
+    let alive = again["keysAlive"].as_array().expect("a list");
+    assert!(
+        alive.len() == 1
+            && first["apiKey"].as_str().expect("a key").starts_with(alive[0]["prefix"].as_str().expect("a prefix")),
+        "{again}"
+    );
+    uninstall();
+    let wanted = json!({ "shop": "panes.myshopify.com", "revokeKeys": true });
+    let again = fixture.admin("POST", "/admin/api/stores", Some(&wanted)).json_body();
+    assert_eq!((&again["keysAlive"], &again["keysRevoked"]), (&json!([]), &json!(2)));
+    assert_eq!(fixture.query::<u64>("SELECT count(*) FROM api_keys WHERE revoked_at IS NULL"), 1, "the new one");
+    let wanted = json!({ "shop": "panes.myshopify.com", "revokeKeys": "all" });
+    assert_eq!(fixture.admin("POST", "/admin/api/stores", Some(&wanted)).status, 422);
+}
+
+#[test]
 fn below_a_store_that_is_being_erased_nothing_is_read_or_written() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");

@@ -238,7 +238,7 @@ fn a_deleted_matrix_takes_its_assignments_with_it_and_leaves_orders_and_options(
     let (orders, options) = (fixture.count("draft_order_records"), fixture.count("product_option_groups"));
     for matrix in shop.get("/matrices")["matrices"].as_array().expect("a list") {
         let path = format!("/matrices/{}", matrix["id"].as_str().expect("an id"));
-        assert_eq!(shop.send("DELETE", &path, Some("\"1\""), b"").status, 204);
+        assert_eq!(shop.send("DELETE", &format!("{path}?confirm=true"), Some("\"1\""), b"").status, 204);
         assert_eq!(shop.json("GET", &path, None, None).0, 404);
     }
     for table in ["price_matrices", "breakpoints", "matrix_cells", "product_matrices"] {
@@ -279,7 +279,7 @@ fn a_matrix_of_many_products_and_orders_is_deleted_in_steps() {
     assert_eq!(shop.send("DELETE", &path, Some("\"2\""), b"").status, 412);
     let still = format!("SELECT count(*) FROM draft_order_records WHERE matrix_id = '{matrix}'");
     assert!(fixture.query::<usize>(&still) >= many, "a stale deletion releases nothing");
-    assert_eq!(shop.send("DELETE", &path, Some("\"1\""), b"").status, 204);
+    assert_eq!(shop.send("DELETE", &format!("{path}?confirm=true"), Some("\"1\""), b"").status, 204);
     assert_eq!(fixture.query::<usize>(&still), 0);
     assert!(fixture.count("draft_order_records") >= many as u64);
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM pragma_foreign_key_check"), 0);
@@ -368,4 +368,95 @@ fn a_store_has_so_many_matrices_and_option_groups_and_no_more() {
     assert_eq!(shop.send("DELETE", &format!("/option-groups/{group}"), Some("*"), b"").status, 204);
     shop.matrix("in its place");
     shop.group("in its place");
+}
+
+#[test]
+fn a_matrix_that_prices_products_is_deleted_only_when_that_is_confirmed() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let (used, unused) = (shop.matrix("used"), shop.matrix("unused"));
+    for product in 101..=125 {
+        shop.assign(&product.to_string(), &used);
+    }
+    let path = format!("/matrices/{used}");
+    let (status, refused) = shop.json("DELETE", &path, Some("\"1\""), None);
+    assert_eq!((status, &refused["productCount"]), (409, &json!(25)));
+    let listed = refused["products"].as_array().expect("a list");
+    assert_eq!(
+        (listed.len(), &listed[0]),
+        (20, &json!({ "productId": "gid://shopify/Product/101", "title": "A product" }))
+    );
+    let detail = refused["detail"].as_str().expect("a sentence");
+    assert!(["\"used\"", "25 products", "101", "and 22 more"].iter().all(|part| detail.contains(part)), "{detail}");
+    assert_eq!(fixture.count("product_matrices"), 25, "nothing was touched");
+    assert_eq!(shop.get(&path)["version"], 1);
+    for (confirm, status) in [("?confirm=false", 409), ("?confirm=yes", 422), ("?confirm=", 422), ("?sure=true", 422)] {
+        assert_eq!(shop.send("DELETE", &format!("{path}{confirm}"), Some("\"1\""), b"").status, status, "{confirm}");
+    }
+    assert_eq!(shop.send("DELETE", &path, Some("\"1\""), br#"{"confirm":"yes"}"#).status, 422);
+    assert_eq!(shop.send("DELETE", &format!("{path}?confirm=true"), None, b"").status, 428);
+    assert_eq!(shop.send("DELETE", &format!("{path}?confirm=true"), Some("\"1\""), b"").status, 204);
+    assert_eq!(fixture.count("product_matrices"), 0);
+    assert_eq!(shop.send("DELETE", &format!("/matrices/{unused}"), Some("\"1\""), b"").status, 204);
+}
+
+#[test]
+fn prices_are_adjusted_all_at_once_after_a_look_at_what_changes() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let path = format!("/matrices/{}", shop.matrix("m"));
+    let before = shop.get(&path);
+    let body = json!({ "percent": "4", "rounding": "0.05", "preview": true });
+    let (status, preview) = shop.post(&format!("{path}/adjust"), &body);
+    assert_eq!((status, &preview["version"], &preview["changed"]), (200, &json!(1), &json!(5)));
+    assert_eq!(preview["changes"][0], json!({ "width": 300, "height": 200, "from": "10.00", "to": "10.40" }));
+    assert_eq!(shop.get(&path), before, "a look changes nothing");
+    let adjust = |tag: Option<&str>, body: Value| shop.json("POST", &format!("{path}/adjust"), tag, Some(&body));
+    assert_eq!(adjust(None, json!({ "percent": "4" })).0, 428);
+    assert_eq!(adjust(Some("\"2\""), json!({ "percent": "4" })).0, 412);
+    let (status, done) = adjust(Some("\"1\""), json!({ "percent": "4", "rounding": "0.05" }));
+    assert_eq!((status, &done["version"], &done["changes"]), (200, &json!(2), &preview["changes"]));
+    let after = shop.get(&path);
+    assert_eq!(after["prices"], json!([["10.40", "16.10", null], ["20.80", "26.50", "31.20"]]));
+    assert_eq!(
+        (&after["widths"], &after["name"], &after["limits"]),
+        (&before["widths"], &before["name"], &before["limits"])
+    );
+    // Some of the sizes, and to an ending.
+    let (_, done) = adjust(
+        Some("\"2\""),
+        json!({ "percent": -1.5, "rounding": ".95", "cells": [{ "width": 900.5, "height": 400 }] }),
+    );
+    assert_eq!(done["changes"], json!([{ "width": 900.5, "height": 400, "from": "31.20", "to": "30.95" }]));
+}
+
+#[test]
+fn an_adjustment_that_makes_no_sense_is_refused_and_changes_nothing() {
+    let fixture = Fixture::new();
+    let (shop, other) = (Shop::install(&fixture, "panes"), Shop::install(&fixture, "blinds"));
+    let id = shop.matrix("m");
+    let path = format!("/matrices/{id}");
+    let before = shop.get(&path);
+    for (body, faulty) in [
+        (json!({}), "percent"),
+        (json!({ "percent": "4 %" }), "percent"),
+        (json!({ "percent": "-100" }), "percent"),
+        (json!({ "percent": 1001 }), "percent"),
+        (json!({ "percent": "0.001" }), "percent"),
+        (json!({ "percent": "4", "rounding": "0.95" }), "rounding"),
+        (json!({ "percent": "4", "rounding": "up" }), "rounding"),
+        (json!({ "percent": "-99", "rounding": "1" }), "rounding"),
+        (json!({ "percent": "4", "cells": [] }), "cells"),
+        (json!({ "percent": "4", "cells": [{ "width": 300 }] }), "cells"),
+        (json!({ "percent": "4", "cells": [{ "width": 301, "height": 200 }] }), "cells"),
+        (json!({ "percent": "4", "preview": "yes" }), "preview"),
+        (json!({ "percent": "4", "round": "1" }), "round"),
+    ] {
+        let (status, problem) = shop.json("POST", &format!("{path}/adjust"), Some("*"), Some(&body));
+        assert_eq!((status, fields(&problem)), (422, vec![faulty]), "{body}: {problem}");
+    }
+    for body in [json!({ "percent": "4" }), json!({ "percent": "4", "preview": true })] {
+        assert_eq!(other.json("POST", &format!("{path}/adjust"), Some("*"), Some(&body)).0, 404);
+    }
+    assert_eq!(shop.get(&path), before);
 }

@@ -151,6 +151,7 @@ fn the_query_says_what_to_do_and_faults_in_it_are_told() {
         ("name=m&layout=square", "layout"),
         ("name=m&preview=1", "preview"),
         ("name=m&skipbad=true", "skipbad"),
+        ("name=m&zero=nothing", "zero"),
     ] {
         let (status, problem) = import(&shop, query, "1,1,1");
         assert_eq!((status, super::fields(&problem)), (422, vec![faulty]), "{query}");
@@ -218,16 +219,16 @@ fn an_export_imported_again_is_the_same_matrix() {
 }
 
 /// Runs the binary on a database of its own.
-struct CommandLine(tempfile::TempDir);
+pub(super) struct CommandLine(pub(super) tempfile::TempDir);
 
 impl CommandLine {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let line = Self(tempfile::tempdir().expect("a directory"));
         line.succeeds(&["stores", "add", "panes.myshopify.com", "--currency", "EUR"], "");
         line
     }
 
-    fn run(&self, arguments: &[&str], stdin: &str) -> Output {
+    pub(super) fn run(&self, arguments: &[&str], stdin: &str) -> Output {
         let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
             .args(arguments)
             .current_dir(self.0.path())
@@ -242,13 +243,13 @@ impl CommandLine {
         child.wait_with_output().expect("it ends")
     }
 
-    fn succeeds(&self, arguments: &[&str], stdin: &str) -> String {
+    pub(super) fn succeeds(&self, arguments: &[&str], stdin: &str) -> String {
         let output = self.run(arguments, stdin);
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
         String::from_utf8(output.stdout).expect("text")
     }
 
-    fn json(&self, arguments: &[&str], stdin: &str) -> Value {
+    pub(super) fn json(&self, arguments: &[&str], stdin: &str) -> Value {
         let arguments: Vec<&str> = arguments.iter().copied().chain(["--json"]).collect();
         serde_json::from_str(&self.succeeds(&arguments, stdin)).expect("one JSON document")
     }
@@ -305,7 +306,7 @@ fn the_command_line_tells_every_fault_and_writes_nothing() {
     }
     // Two of one name: nobody is told the wrong one's prices.
     for _ in 0..2 {
-        line.succeeds(&["matrices", "import", "-", "--name", "twice"], "1,1,1");
+        line.succeeds(&["matrices", "import", "-", "--name", "twice", "--new"], "1,1,1");
     }
     for arguments in [
         &["matrices", "export", "twice"][..],
@@ -319,6 +320,166 @@ fn the_command_line_tells_every_fault_and_writes_nothing() {
     line.succeeds(&["stores", "add", "second.myshopify.com"], "");
     assert_eq!(line.run(&["matrices", "list"], "").status.code(), Some(2), "which store is meant?");
     line.succeeds(&["matrices", "list", "--shop", "second.myshopify.com"], "");
+}
+
+#[test]
+fn a_preview_says_what_was_understood_and_what_stands_out() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let csv = "Preisliste Rollo\r\nBreite (cm);20,5;40;60\r\n30;10,00;25,50;40,00\r\n60;15,00;-;1.045,00\r\n90;12,00;20,00;50,00\r\n";
+    let (status, preview) = import(&shop, "preview=true&name=m", csv);
+    assert_eq!((status, &preview["faults"]), (200, &json!([])), "{preview}");
+    assert_eq!(
+        preview["axes"],
+        json!({
+            "width": { "runs": "down", "unit": "mm", "listUnit": "cm", "smallest": 300, "largest": 900 },
+            "height": { "runs": "across", "unit": "mm", "listUnit": "cm", "smallest": 205, "largest": 600 },
+        })
+    );
+    assert_eq!(
+        (&preview["decimalMark"], &preview["separator"], &preview["linesAbove"], &preview["currency"]),
+        (&json!("comma"), &json!(";"), &json!(1), &json!("EUR"))
+    );
+    let priced = |width: u64, height: u64, price: &str| json!({ "width": width, "height": height, "price": price });
+    assert_eq!(preview["smallestPrice"], priced(300, 205, "10.00"));
+    assert_eq!(preview["largestPrice"], priced(600, 600, "1045.00"));
+    assert_eq!(preview["notOffered"], json!([{ "width": 600, "height": 400 }]));
+    assert_eq!((&preview["zeroPrices"], &preview["sameName"]), (&json!([]), &json!([])));
+    let mut deepest = priced(900, 600, "50.00");
+    deepest["than"] = priced(600, 600, "1045.00");
+    assert_eq!(preview["fallingPrices"][0], deepest);
+    assert_eq!(preview["fallingPrices"].as_array().map(Vec::len), Some(3));
+    let repeated = import(&shop, "preview=true", "1,2,3\n1,2,4").1;
+    assert_eq!(repeated["repeated"], json!([{ "line": 2, "width": 1, "height": 2, "from": "3.00", "to": "4.00" }]));
+
+    let id = made(import(&shop, "name=m", csv));
+    assert_eq!(import(&shop, "preview=true&name=m", csv).1["sameName"], json!([id]));
+    // The largest change first, whichever way it goes.
+    let changed = "h/w,300,600,900\n205,11,15,12\n400,25.50,9,10\n600,40,1045,60";
+    let path = format!("/matrices/{id}/import?preview=true");
+    let changes = shop.send("PUT", &path, None, changed.as_bytes()).json_body()["changes"]["prices"].clone();
+    let pairs: Vec<_> =
+        changes.as_array().expect("a list").iter().map(|price| (price["from"].clone(), price["to"].clone())).collect();
+    let pair = |from: &str, to: &str| (json!(from), json!(to));
+    let appears = (Value::Null, json!("9.00"));
+    assert_eq!(pairs, [pair("20.00", "10.00"), pair("50.00", "60.00"), pair("10.00", "11.00"), appears]);
+}
+
+#[test]
+fn the_suppliers_files_of_the_reports_are_read_right_or_refused() {
+    let fixture = Fixture::new();
+    let shop = Shop::install_in(&fixture, "panes", "USD", "mm");
+    let refused = |csv: &[u8], told: &str| {
+        let response = shop.send("POST", "/matrices/import?name=m", None, csv);
+        let faults = response.json_body()["faults"].to_string();
+        assert!(response.status == 422 && faults.contains(told), "{told}: {faults}");
+        assert_eq!(fixture.count("price_matrices"), 0);
+    };
+    refused(b"500;600;70\n1,500;600;99\n", "could be 1500 or 1.5");
+    refused(b"h/w;600;800;1,000\n500;70;80;90\n", "could be 1000 or 1");
+    refused(b"500,600,70\n1.500,600,99\n", "could be 1500 or 1.5");
+    refused(b"Breite;H\xF6he;Preis (\x80)\n300;200;12,50\n", "says \u{20ac}");
+    refused(b"louvre_mm,width_mm,price\n89,610,41\n127,610,44\n", "louvre_mm");
+    refused(b"PK\x03\x04\x14\0\x06\0[Content_Types].xml", ".xlsx");
+    for corner in ["width", "Breite", "width \u{2193} / height \u{2192}"] {
+        let csv = format!("{corner},200,400,600\n300,10,25,40\n600,15,30,45\n");
+        let read = shop.get(&format!("/matrices/{}", made(import(&shop, "name=m", &csv))));
+        assert_eq!((&read["widths"], &read["heights"]), (&json!([300, 600]), &json!([200, 400, 600])), "{corner}");
+        assert_eq!(read["prices"], json!([["10.00", "15.00"], ["25.00", "30.00"], ["40.00", "45.00"]]), "{corner}");
+    }
+}
+
+#[test]
+fn zeros_among_prices_are_asked_about_and_named_once_they_are_sold() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let csv = "height/width,600,900,1200\n500,120.00,150.00,0.00\n1000,140.00,0.00,0.00";
+    let zeros =
+        json!([{ "width": 1200, "height": 500 }, { "width": 900, "height": 1000 }, { "width": 1200, "height": 1000 }]);
+    let (status, problem) = import(&shop, "name=m", csv);
+    assert_eq!(status, 422);
+    let told = problem["faults"][0]["message"].as_str().expect("a message");
+    assert!(told.contains("1200 x 500, 900 x 1000, 1200 x 1000") && told.contains("zero=not-offered"), "{told}");
+    assert_eq!(import(&shop, "preview=true", csv).1["zeroPrices"], zeros);
+
+    let (status, answer) = import(&shop, "name=m&zero=free", csv);
+    assert_eq!((status, &answer["zeroPrices"]), (201, &zeros));
+    let id = answer["id"].as_str().expect("an id");
+    // Exported and imported again, it is the same matrix without being asked about again.
+    let exported = shop.send("GET", &format!("/matrices/{id}/export"), None, b"").body;
+    let again = shop.send("PUT", &format!("/matrices/{id}/import"), Some("*"), &exported);
+    assert_eq!((again.status, &again.json_body()["zeroPrices"]), (200, &zeros));
+
+    // Found by an index of their own, however many prices there are.
+    let plan = fixture.app.db.read(|connection| -> quotegrid::db::Result<String> {
+        let sql =
+            "EXPLAIN QUERY PLAN SELECT matrix_id, count(*) FROM matrix_cells WHERE price_minor = 0 GROUP BY matrix_id";
+        Ok(connection.query_row(sql, (), |row| row.get("detail"))?)
+    });
+    assert!(plan.as_ref().is_ok_and(|plan| plan.contains("matrix_cells_free")), "{plan:?}");
+
+    let (status, answer) = import(&shop, "name=n&zero=not-offered", csv);
+    assert_eq!((status, &answer["zeroPrices"]), (201, &json!([])));
+    let id = answer["id"].as_str().expect("an id");
+    assert_eq!(
+        shop.get(&format!("/matrices/{id}"))["prices"],
+        json!([["120.00", "150.00", null], ["140.00", null, null]])
+    );
+}
+
+#[test]
+fn the_command_line_previews_in_words_what_json_says() {
+    let line = CommandLine::new();
+    let csv = "Preisliste\nBreite (cm);20;40\n30;10,00;25,50\n60;15,00;0,00\n";
+    let text = line.succeeds(&["matrices", "import", "-", "--preview", "--zero", "free"], csv);
+    for told in [
+        "grid layout, 2 of 2 lines are good: 2 widths x 2 heights",
+        "fields between semicolons, decimals behind a comma, 1 line above the list left out",
+        "widths 300 to 600 mm, down the side, converted from cm",
+        "heights 200 to 400 mm, along the top, converted from cm",
+        "prices 0.00 (600 x 400) to 25.50 (300 x 400) in EUR",
+        "sold for nothing (1): 600 x 400",
+        "prices that fall (2): 600 x 400 at 0.00 costs less than 300 x 400 at 25.50",
+    ] {
+        assert!(text.contains(told), "{told}: {text}");
+    }
+    let refused = line.run(&["matrices", "import", "-", "--name", "m"], csv);
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && told.contains("a price of 0 for 600 x 400"), "{told}");
+    let made = line.succeeds(&["matrices", "import", "-", "--name", "m", "--zero", "free"], csv);
+    assert!(made.contains("sold for nothing (1): 600 x 400"), "{made}");
+    let doctor = line.json(&["doctor"], "");
+    assert_eq!((&doctor["zeroPrices"][0]["matrix"], &doctor["zeroPrices"][0]["sizes"]), (&json!("m"), &json!(1)));
+    let doctor = line.succeeds(&["doctor"], "");
+    assert!(doctor.contains("\"m\" at panes.myshopify.com has 1 size that is sold for nothing"), "{doctor}");
+
+    let changed =
+        line.succeeds(&["matrices", "import", "-", "--into", "m", "--preview"], "h/w,300,600\n200,11,15\n400,20,-");
+    assert!(
+        changed.contains("prices that change, the largest first (3): 300 x 400 25.50 \u{2192} 20.00; "),
+        "{changed}"
+    );
+    assert!(changed.contains("600 x 400 0.00 \u{2192} not offered"), "{changed}");
+}
+
+#[test]
+fn a_second_list_of_a_name_asks_what_is_meant() {
+    let line = CommandLine::new();
+    line.succeeds(&["matrices", "import", "-", "--name", "m"], "1,1,1");
+    let refused = line.run(&["matrices", "import", "-", "--name", "m"], "1,1,2");
+    let told = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(1) && told.contains("--into \"m\"") && told.contains("--new"), "{told}");
+    assert_eq!(
+        line.succeeds(&["matrices", "export", "m"], ""),
+        "width,height,price\n1,1,1.00\n",
+        "nothing was written"
+    );
+    let preview = line.succeeds(&["matrices", "import", "-", "--name", "m", "--preview"], "1,1,2");
+    assert!(preview.contains("import with --into or --new"), "{preview}");
+    line.succeeds(&["matrices", "import", "-", "--into", "m"], "1,1,2");
+    line.succeeds(&["matrices", "import", "-", "--name", "m", "--new"], "1,1,3");
+    assert_eq!(line.json(&["matrices", "list"], "")["matrices"].as_array().map(Vec::len), Some(2));
+    assert_eq!(line.run(&["matrices", "import", "-", "--into", "m", "--new"], "1,1,3").status.code(), Some(2));
 }
 
 /// Whoever has started the development server before has its demo store beside his own.

@@ -1,7 +1,7 @@
 //! What the storefront reads: by index, from one store, and never stale.
 
 use quotegrid::catalog::keys::{self, KeyDigest, LiveKey};
-use quotegrid::catalog::{assignments, matrices, options, stores};
+use quotegrid::catalog::{Expected, assignments, matrices, options, stores};
 use quotegrid::db;
 use quotegrid::domain::ids::ProductId;
 use quotegrid::domain::length::Unit;
@@ -162,7 +162,18 @@ fn whatever_the_storefront_reads_is_found_by_index() {
             let assigned = assignments::find_matrix(&connection, live.store, product)?.expect("assigned");
             matrices::load(&connection, live.store, assigned.matrix)?;
             options::list_of_product(&connection, live.store, product)?;
+            // What is in the way of a deletion is found by index too: it is looked for in the writer's time.
+            assert!(
+                assignments::refuse_matrix_in_use(&connection, live.store, assigned.matrix, Some(Expected::Any))
+                    .is_err()
+            );
         }
+        for stored in options::list(&connection, live.store, None, 10)? {
+            let _offered =
+                assignments::refuse_group_in_use(&connection, live.store, stored.group.id, Some(Expected::Any));
+            options::find_by_name(&connection, live.store, stored.group.name.as_str())?;
+        }
+        keys::list_unrevoked(&connection, live.store)?;
         Ok(())
     };
     read().expect("readable");

@@ -87,7 +87,9 @@ fn a_change_of_currency_keeps_every_amount_or_is_refused() {
         (group["choices"][0]["modifierValue"].clone(), group["choices"][1]["modifierValue"].clone())
     };
     for (currency, price, fixed) in [("JPY", "10", -5), ("KWD", "10.000", -5_000), ("USD", "10.00", -500)] {
-        let (status, store) = patch(&shop, json!({ "currency": currency }));
+        let (status, problem) = patch(&shop, json!({ "currency": currency }));
+        assert_eq!((status, &problem["code"]), (409, &json!("needs_confirmation")), "{problem}");
+        let (status, store) = patch(&shop, json!({ "currency": currency, "confirm": true }));
         assert_eq!((status, &store["currency"]), (200, &json!(currency)), "{store}");
         assert_eq!((prices(&shop), values(&shop)), (json!([[price, null]]), (json!(fixed), json!(1550))), "{currency}");
     }
@@ -98,14 +100,41 @@ fn a_change_of_currency_keeps_every_amount_or_is_refused() {
     let mut edit = shop.get(&group);
     edit["choices"][0]["modifierValue"] = json!(-550);
     assert_eq!(shop.put(&group, Some(&format!("\"{}\"", edit["version"])), &edit).0, 200);
-    assert_eq!(patch(&shop, json!({ "currency": "JPY" })).0, 409);
+    assert_eq!(patch(&shop, json!({ "currency": "JPY", "confirm": true })).0, 409);
     edit["choices"][0]["modifierValue"] = json!(-500);
     assert_eq!(shop.put(&group, Some("*"), &edit).0, 200);
     shop.matrix("has cents");
-    let (status, problem) = patch(&shop, json!({ "currency": "JPY" }));
+    let (status, problem) = patch(&shop, json!({ "currency": "JPY", "confirm": true }));
     assert_eq!(status, 409);
     assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("has cents")), "{problem}");
-    assert_eq!(patch(&shop, json!({ "currency": "CHF" })).0, 200, "the same decimals");
+    assert_eq!(patch(&shop, json!({ "currency": "CHF", "confirm": true })).0, 200, "the same decimals");
+}
+
+#[test]
+fn a_change_of_currency_says_that_the_figures_stay_and_is_free_where_there_are_none() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let shares =
+        json!({ "name": "g", "choices": [{ "label": "x", "percent": "5" }, { "label": "free", "amount": "0" }] });
+    assert_eq!(shop.post("/option-groups", &shares).0, 201);
+    assert_eq!(patch(&shop, json!({ "currency": "USD" })).0, 200, "a percentage is in no currency");
+    let matrix = shop.matrix("m");
+    let (status, problem) = patch(&shop, json!({ "currency": "EUR", "unit": "cm" }));
+    let detail = problem["detail"].as_str().expect("a sentence");
+    assert!(status == 409 && detail.contains("1.00 USD becomes 1.00 EUR"), "{problem}");
+    assert_eq!(
+        (&shop.get("")["currency"], &shop.get("")["unit"]),
+        (&json!("USD"), &json!("mm")),
+        "nothing was changed"
+    );
+    assert_eq!(patch(&shop, json!({ "unit": "cm" })).0, 200, "a unit is converted");
+    assert_eq!(patch(&shop, json!({ "currency": "USD" })).0, 200, "it has it already");
+    assert_eq!(shop.send("DELETE", &format!("/matrices/{matrix}"), Some("*"), b"").status, 204);
+    assert_eq!(
+        shop.post("/option-groups", &json!({ "name": "g", "choices": [{ "label": "x", "amount": "5" }] })).0,
+        201
+    );
+    assert_eq!(patch(&shop, json!({ "currency": "EUR" })).0, 409, "an add-on has a figure too");
 }
 
 #[test]

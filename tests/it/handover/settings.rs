@@ -108,3 +108,22 @@ fn the_doctor_says_when_shopify_refuses_the_app() {
     assert!(problem.contains("refuses the app's credentials (invalid_client)"), "{problem}");
     assert!(!report.to_string().contains("another-secret"));
 }
+
+#[test]
+fn the_doctor_names_currencies_that_shopify_does_not_know() {
+    let fake = Fake::start();
+    let machine = Machine::new();
+    for (shop, currency) in [("a.myshopify.com", "JEP"), ("b.myshopify.com", "CLF"), ("c.myshopify.com", "CLF")] {
+        assert!(machine.command(&["stores", "add", shop, "--currency", currency]).status().expect("it runs").success());
+    }
+    let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
+    let problems = report["problems"].as_array().expect("a list");
+    assert!(!ok && report["unknownCurrencies"] == json!(["CLF"]), "{report}");
+    assert!(
+        problems.iter().any(|text| text.as_str().is_some_and(|text| text.starts_with("2 stores have prices in CLF"))),
+        "{report}"
+    );
+    let output = machine.command(&["doctor", "--json"]).output().expect("it runs");
+    let alone: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(alone["unknownCurrencies"], json!([]), "without an app nobody hands anything over");
+}

@@ -54,7 +54,8 @@ fn v1_to_v7_all_fields_at_fault_are_told_together() {
         ("width=450&height=350&quantity=10001", &["quantity"]),
         // V9: what JavaScript would take for numbers.
         ("width=1e3&height=0x10", &["height", "width"]),
-        ("width=+450&height=350", &["width"]),
+        ("width=%2B450&height=350", &["width"]),
+        ("width=4+50&height=%20&quantity=+", &["height", "quantity", "width"]),
         ("width=450.1234&height=350", &["width"]),
         ("width=100000.001&height=350", &["width"]),
         ("width=450&width=300&height=350", &["width"]),
@@ -134,6 +135,43 @@ fn v11_without_a_valid_key_there_is_one_answer() {
     assert_eq!(details.len(), 1, "{details:?}");
     // A key is checked before anything else is.
     assert_eq!(server.ask(request("GET", "/api/v1/products/abc/price", &[])).status, 401);
+}
+
+#[test]
+fn what_was_typed_with_a_blank_too_many_is_the_same_size() {
+    let server = Server::new();
+    let Example { shop, .. } = server.example();
+    let plain = body(&server.price(&shop.key, "width=450&height=350&quantity=2"));
+    for query in ["width=450+&height=+350&quantity=2%20", "width=%20450&height=350%C2%A0&quantity=%092"] {
+        let response = server.price(&shop.key, query);
+        assert_eq!((response.status, body(&response)), (200, plain.clone()), "{query}");
+    }
+}
+
+#[test]
+fn sentences_for_shoppers_begin_as_sentences_do() {
+    let server = Server::new();
+    let Example { shop, required, .. } = server.example();
+    let unpriced = quotegrid::domain::matrix::PriceMatrix::new(&[], &[], &[], Outside::Reject, Limits::default());
+    server.assign(shop.scope, "5", server.matrix(shop.scope, "none", unpriced.expect("a matrix")));
+    let price = |rest: &str| server.get(&shop.key, &format!("/api/v1/products/{rest}"));
+    let stale = selections(&[(required.to_string(), "x".to_owned())]);
+    for (answer, tells) in [
+        (price("1001/price"), "The width is required; the height is required"),
+        (price("1001/price?width=1&height=1"), "A width of 1 mm is not available"),
+        (price("77/price?width=1&height=1"), "There are no prices for this product"),
+        (price("5/price?width=1&height=1"), "This product is not priced yet"),
+        (price("abc/price"), "The product id must be"),
+        (price(&format!("1001/price?width=300&height=200&options={stale}")), "Please check the options (Edge: "),
+        (price("1001/price?width=300&height=200&options=x"), "The options must be"),
+        (server.ask(request("GET", "/api/v1/products/1001/price", &[])), "Prices cannot be shown here"),
+        (server.ask(request("GET", "/api/v1/nothing", &[])), "Path not found"),
+        (server.ask(request("PATCH", "/api/v1/draft-orders", &[])), "This path takes"),
+    ] {
+        let problem = body(&answer);
+        let detail = problem["detail"].as_str().expect("a sentence");
+        assert!(answer.status >= 400 && detail.starts_with(tells), "{problem}");
+    }
 }
 
 #[test]
@@ -260,23 +298,23 @@ fn sizes_without_a_price_are_422_and_say_why() {
     let outside = |detail: &str| (422, "size_outside".to_owned(), detail.to_owned());
     assert_eq!(
         price("width=600.001&height=200"),
-        outside("a width of 600.001 mm is not available: it must be from 300 to 600 mm")
+        outside("A width of 600.001 mm is not available: it must be from 300 to 600 mm")
     );
     assert_eq!(
         price("width=299.999&height=200"),
-        outside("a width of 299.999 mm is not available: it must be from 300 to 600 mm")
+        outside("A width of 299.999 mm is not available: it must be from 300 to 600 mm")
     );
     assert_eq!(price("width=300&height=1").1, "size_outside");
     assert_eq!(
         price("width=301&height=200"),
-        (422, "size_not_offered".to_owned(), "the size 301 x 200 mm is not offered".to_owned())
+        (422, "size_not_offered".to_owned(), "The size 301 x 200 mm is not offered".to_owned())
     );
     let beside = Limits { min_width: Some("1000".parse().expect("a length")), ..Limits::default() };
     let beside = grid(Outside::Reject).with_policy(Outside::Reject, beside).expect("a matrix");
     server.assign(shop.scope, "3", server.matrix(shop.scope, "beside", beside));
     let found = body(&server.get(&shop.key, "/api/v1/products/3/price?width=600&height=200"));
     assert_eq!(found["code"], "size_outside");
-    assert_eq!(found["detail"], "a width of 600 mm is not available, and no other is at present");
+    assert_eq!(found["detail"], "A width of 600 mm is not available, and no other is at present");
     let huge = matrix(&[300], &[200], &[vec![Some(999_999_999_999_999)]], Outside::Reject);
     server.assign(shop.scope, "2", server.matrix(shop.scope, "huge", huge));
     let huge = server.get(&shop.key, "/api/v1/products/2/price?width=300&height=200");

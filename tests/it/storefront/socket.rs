@@ -43,3 +43,40 @@ fn a_browser_gets_its_price_whatever_the_product_is_spelled_like() {
     let (status, _, body) = ask("GET", "/api/v1/products/1001/price?width=450&height=350", "pm_wrong");
     assert!(status == 401 && body.contains("\"detail\""), "{body}");
 }
+
+/// The status line, the problem's title, and the gate's own refusals name a status by one phrase.
+#[test]
+fn a_status_has_one_phrase_whoever_answers() {
+    let server = Server::with_rate_limit(120);
+    let Example { shop, .. } = server.example();
+    let options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let http = HttpServer::start(options, Arc::new(server.router.clone())).expect("a server");
+    let mut phrases = Vec::new();
+    for (method, target, length, sent) in [
+        // Larger than an order may be, and larger than anything may be: told by the handler, and by the gate.
+        ("POST", "/api/v1/draft-orders", 100_000, 100_000),
+        ("POST", "/api/v1/draft-orders", 2_000_000, 0),
+        ("GET", "/api/v1/products/1001/price?width=1&height=1", 0, 0),
+        ("GET", "/api/v1/products/1001/price", 0, 0),
+    ] {
+        let mut wire = Wire::to(http.address());
+        let key = &shop.key.key;
+        wire.send(format!(
+            "{method} {target} HTTP/1.1\r\nHost: q.example\r\nX-API-Key: {key}\r\nContent-Length: {length}\r\n\r\n{}",
+            "x".repeat(sent)
+        ));
+        let answer = wire.answer();
+        let line = answer.head.lines().next().expect("a status line").to_owned();
+        let problem: serde_json::Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let title = problem["title"].as_str().expect("a title");
+        if title != "Validation Failed" {
+            assert!(
+                line.ends_with(&format!("{} {title}", answer.status)) || problem["code"].is_string(),
+                "{line}: {title}"
+            );
+        }
+        phrases.push(line["HTTP/1.1 ".len()..].to_owned());
+    }
+    let expected = ["413 Content Too Large", "413 Content Too Large", "422 Unprocessable Content", "400 Bad Request"];
+    assert_eq!(phrases, expected);
+}

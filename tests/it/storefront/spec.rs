@@ -121,6 +121,10 @@ pub(crate) fn validate(document: &Value, schema: &Value, value: &Value, at: &str
     if schema["minimum"].as_f64().zip(value.as_f64()).is_some_and(|(least, found)| found < least) {
         return fault("is too small");
     }
+    let steps = schema["multipleOf"].as_f64().zip(value.as_f64()).map(|(step, found)| found / step);
+    if steps.is_some_and(|steps| (steps - steps.round()).abs() > 1e-6) {
+        return fault("is no multiple");
+    }
     if value.as_str().is_some_and(|text| text.is_empty() && schema["minLength"] == 1) {
         return fault("is empty");
     }
@@ -197,6 +201,47 @@ fn every_reference_in_the_document_leads_somewhere_and_every_parameter_of_a_path
     }
 }
 
+/// Every object of the document.
+fn each_object(value: &Value, look: &mut impl FnMut(&Map<String, Value>)) {
+    match value {
+        Value::Object(members) => {
+            look(members);
+            members.values().for_each(|member| each_object(member, look));
+        }
+        Value::Array(items) => items.iter().for_each(|item| each_object(item, look)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_operation_says_who_may_call_it_and_every_size_how_fine_it_may_be() {
+    let document = document();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("an item").iter().filter(|(key, _)| *key != "parameters") {
+            let security = operation["security"].as_array();
+            let security = security.unwrap_or_else(|| panic!("{method} {path} does not say who may call it"));
+            let mut schemes = security.iter().filter_map(Value::as_object).flat_map(Map::keys);
+            assert!(schemes.all(|name| document["components"]["securitySchemes"][name].is_object()), "{method} {path}");
+        }
+    }
+    let mut sizes = 0;
+    each_object(document, &mut |members| {
+        let (least, most) = (members.get("exclusiveMinimum"), members.get("maximum"));
+        if least == Some(&serde_json::json!(0)) && most == Some(&serde_json::json!(100_000)) {
+            assert_eq!(members.get("multipleOf"), Some(&serde_json::json!(0.001)), "{members:?}");
+            sizes += 1;
+        }
+    });
+    assert!(sizes > 10, "{sizes}");
+}
+
+#[test]
+fn a_webhook_has_the_same_headers_at_every_path() {
+    let headers = |path: &str| document()["paths"][path]["post"]["parameters"].clone();
+    assert!(headers("/webhooks").as_array().is_some_and(|list| list.len() >= 3));
+    assert_eq!(headers("/webhooks/{rest}"), headers("/webhooks"));
+}
+
 #[test]
 fn the_document_is_served_to_anybody() {
     let server = Server::new();
@@ -215,6 +260,37 @@ fn figures_are_as_documented() {
     let refused = fixture.call(request("GET", "/metrics", &[]));
     assert_eq!(refused.status, 401);
     check("GET", "/metrics", &refused);
+    let token = format!("Bearer {}", quotegrid::testing::Fixture::ADMIN_TOKEN);
+    let plain = fixture.call(request("GET", "/metrics", &[("Authorization", &token), ("Accept", "text/plain")]));
+    assert_eq!((plain.status, plain.header("vary")), (200, Some("Accept")));
+    check("GET", "/metrics", &plain);
+    let text = String::from_utf8(plain.body).expect("text");
+    let families = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter"));
+    let families: Vec<&str> = families.collect();
+    assert!(families.len() > 3 && families.iter().all(|name| name.ends_with("_total")), "{families:?}");
+    assert!(!text.contains("# EOF") && !text.contains("# UNIT"), "those are OpenMetrics");
+    for line in text.lines() {
+        assert!(line.starts_with("# TYPE ") || line.starts_with("# HELP ") || line.starts_with("quotegrid_"), "{line}");
+    }
+}
+
+#[test]
+fn the_admin_token_opens_the_figures_beside_a_token_of_their_own() {
+    use quotegrid::config::Secret;
+    use quotegrid::http::routes::{Router, Site};
+    use quotegrid::http::{Reply, Service};
+    let fixture = quotegrid::testing::Fixture::new();
+    let secret = |text: &str| Secret::new(text);
+    let site = Site::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]))
+        .with_admin_token(&secret("the admin's own token"))
+        .with_metrics_token(&secret("a token for figures"));
+    let router = Router::new(std::sync::Arc::new(site));
+    for (token, status) in [("the admin's own token", 200), ("a token for figures", 200), ("another one", 401)] {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let asked = request("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))]);
+        router.call(asked, Reply::new(move |response| sender.send(response).expect("somebody waits")));
+        assert_eq!(receiver.recv().expect("an answer").status, status, "{token}");
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! `/admin/api/stores/{shop}/matrices`: price matrices and their price lists.
 
+mod adjust;
 mod grid;
 mod price_lists;
 
+pub(in crate::http) use adjust::ROUTES as ADJUST_ROUTES;
 pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
 use super::commit;
-use super::edits::{delete_in_steps, etag, if_match, prepared, store_of};
+use super::edits::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
 use crate::documents::catalog as documents;
@@ -103,10 +106,17 @@ fn edit(
 }
 
 fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(site, &params)?.scope(), if_match(&request)?)) };
-    let Some((answer, (id, scope, expected))) = prepared(answer, wanted()) else { return };
+    let wanted = || -> Result<_> {
+        Ok((id(&params)?, store_of(site, &params)?.scope(), if_match(&request)?, confirmed(&request)?))
+    };
+    let Some((answer, (id, scope, expected, confirmed))) = prepared(answer, wanted()) else { return };
     let now = site.app.clock.now();
-    delete_in_steps(site, answer, expected, move |tx, expected| deletion::delete_matrix(tx, now, scope, id, expected));
+    delete_in_steps(site, answer, expected, move |tx, expected| {
+        if !confirmed {
+            assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
+        }
+        deletion::delete_matrix(tx, now, scope, id, expected)
+    });
 }
 
 fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {

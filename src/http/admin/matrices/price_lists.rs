@@ -2,18 +2,19 @@
 
 use super::super::commit;
 use super::super::edits::{etag, if_match, prepared, store_of};
-use super::{changed, created, id};
-use crate::catalog::matrices::{self, Edit};
+use super::id;
+use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
 use crate::documents::catalog as documents;
 use crate::domain::ids::MatrixId;
-use crate::domain::matrix_csv::{self, Import, Layout};
+use crate::domain::matrix_csv::{self, Import, Layout, Zero};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
 use crate::http::respond::Answer;
 use crate::http::routes::{Params, Route, Site};
 use crate::http::{Method, Request, Response};
+use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
@@ -33,7 +34,7 @@ struct Wanted {
 
 fn wanted(site: &Site, request: &Request, params: &Params) -> Result<Wanted> {
     let scope = store_of(site, params)?.scope();
-    let query = Query::of(request, &["name", "preview", "layout", "skipBad"])?;
+    let query = Query::of(request, &["name", "preview", "layout", "zero", "skipBad"])?;
     let name = match query.get("name").map(str::parse::<Name>).transpose() {
         Ok(name) => name,
         Err(fault) => {
@@ -46,8 +47,9 @@ fn wanted(site: &Site, request: &Request, params: &Params) -> Result<Wanted> {
         Some("auto") => None,
         _ => query.parse::<Layout>("layout", "must be auto, long or grid")?,
     };
+    let zero = query.parse::<Zero>("zero", "must be free or not-offered")?;
     let (preview, skip_bad) = (query.flag("preview")?, query.flag("skipBad")?);
-    let options = matrices::import_options(scope, layout, skip_bad);
+    let options = matrices::import_options(scope, layout, zero, skip_bad);
     Ok(Wanted { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
 }
 
@@ -55,7 +57,13 @@ fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer
     let read = || -> Result<_> {
         let Wanted { scope, name, preview, import } = wanted(site, &request, &params)?;
         if preview {
-            return Ok(Err(Response::json(200, &documents::import(&import, None, scope))));
+            let mut document = documents::import(&import, None, scope);
+            if let Some(name) = name {
+                let same =
+                    site.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
+                document["sameName"] = same.iter().map(ToString::to_string).collect();
+            }
+            return Ok(Err(Response::json(200, &document)));
         }
         let name = name.ok_or_else(|| {
             Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
@@ -68,8 +76,13 @@ fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer
         None => return,
     };
     let now = site.app.clock.now();
-    let id = MatrixId::new(now, site.app.entropy.array());
-    commit(site, answer, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
+    let (id, zeros) = (MatrixId::new(now, site.app.entropy.array()), documents::zero_prices(&matrix));
+    commit(
+        site,
+        answer,
+        move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
+        move |()| imported(201, id, FIRST_VERSION, &zeros),
+    );
 }
 
 fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
@@ -83,9 +96,11 @@ fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answe
         }
         // What does not exist is told before what is wrong with the list for it.
         site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
-        Ok(Ok((id, expected, scope, Edit { name, grid: Some(matrices::accept(import)?), ..Edit::default() })))
+        let grid = matrices::accept(import)?;
+        let zeros = documents::zero_prices(&grid);
+        Ok(Ok((id, expected, scope, Edit { name, grid: Some(grid), ..Edit::default() }, zeros)))
     };
-    let (answer, (id, expected, scope, edit)) = match prepared(answer, read()) {
+    let (answer, (id, expected, scope, edit, zeros)) = match prepared(answer, read()) {
         Some((answer, Ok(edit))) => (answer, edit),
         Some((answer, Err(preview))) => return answer.send(Ok(preview)),
         None => return,
@@ -95,8 +110,14 @@ fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answe
         site,
         answer,
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
-        move |version| changed(200, id, version),
+        move |version| imported(200, id, version, &zeros),
     );
+}
+
+/// The answer to a change, with the sizes that are sold for nothing now.
+fn imported(status: u16, id: MatrixId, version: i64, zeros: &Value) -> Response {
+    let body = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
+    Response::json(status, &body).with_header("ETag", etag(version))
 }
 
 fn export(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {

@@ -1,0 +1,86 @@
+//! Raising or lowering the prices of a matrix.
+
+use super::super::commit;
+use super::super::edits::{etag, if_match, prepared, store_of};
+use super::id;
+use crate::catalog::matrices::{self, Adjusted};
+use crate::catalog::stores::Scope;
+use crate::documents::catalog as documents;
+use crate::domain::adjustment::{Adjustment, Rounding};
+use crate::domain::ids::MatrixId;
+use crate::domain::length::Length;
+use crate::domain::matrix::CELLS_MAX;
+use crate::domain::money::BasisPoints;
+use crate::error::{Error, Kind, Result};
+use crate::http::body::{self, Fields};
+use crate::http::respond::Answer;
+use crate::http::routes::{Params, Route, Site};
+use crate::http::{Method, Request, Response};
+use serde_json::Value;
+use std::sync::Arc;
+
+/// The table's lines.
+pub(in crate::http) const ROUTES: &[Route] =
+    &[Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", adjust)];
+
+/// What is told of an adjustment that is none.
+const CANNOT: &str = "the prices cannot be adjusted";
+
+fn adjust(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+    let read = || -> Result<_> {
+        let (id, scope) = (id(&params)?, store_of(site, &params)?.scope());
+        let (adjustment, preview) = read(&request, scope)?;
+        if preview {
+            let adjusted =
+                site.app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?;
+            return Ok(Err(adjusted_response(id, &adjusted, scope)));
+        }
+        Ok(Ok((id, scope, if_match(&request)?, adjustment)))
+    };
+    let (answer, (id, scope, expected, adjustment)) = match prepared(answer, read()) {
+        Some((answer, Ok(wanted))) => (answer, wanted),
+        Some((answer, Err(preview))) => return answer.send(Ok(preview)),
+        None => return,
+    };
+    let now = site.app.clock.now();
+    commit(
+        site,
+        answer,
+        move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment),
+        move |adjusted| adjusted_response(id, &adjusted, scope),
+    );
+}
+
+fn adjusted_response(id: MatrixId, adjusted: &Adjusted, scope: Scope) -> Response {
+    let document = documents::adjusted(id, adjusted, scope.currency);
+    Response::json(200, &document).with_header("ETag", etag(adjusted.version))
+}
+
+fn read(request: &Request, scope: Scope) -> Result<(Adjustment, bool)> {
+    let mut fields = Fields::of(request)?;
+    let percent = fields.required("percent", |value| {
+        body::decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number)
+    });
+    let rounding = fields.optional("rounding", |value| {
+        let text = match value {
+            Value::Number(number) => number.to_string(),
+            _ => body::text(value)?,
+        };
+        Rounding::parse(&text, scope.currency).map_err(|fault| fault.to_string())
+    });
+    let cells = fields.optional("cells", cells);
+    let preview = fields.optional("preview", body::flag).unwrap_or(false);
+    fields.finish(CANNOT)?;
+    let percent = percent.ok_or_else(|| Error::new(Kind::Invalid, CANNOT))?;
+    Ok((Adjustment { percent, rounding, cells }, preview))
+}
+
+fn cells(value: &Value) -> std::result::Result<Vec<(Length, Length)>, String> {
+    let items = value.as_array().filter(|items| (1..=CELLS_MAX).contains(&items.len()));
+    let items = items.ok_or_else(|| format!("must be a list of 1 to {CELLS_MAX} sizes with width and height"))?;
+    let side = |item: &Value, name: &str| {
+        let number = item.get(name).and_then(Value::as_number).ok_or("must be sizes with width and height")?;
+        Length::from_number(number).map_err(|fault| format!("{name} {fault}"))
+    };
+    items.iter().map(|item| Ok((side(item, "width")?, side(item, "height")?))).collect()
+}
