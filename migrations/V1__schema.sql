@@ -19,6 +19,8 @@ CREATE TABLE stores (
     shop                TEXT NOT NULL UNIQUE,                  -- name.myshopify.com, lower case
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
+    tax_label           TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl', 'none')), -- what shoppers are told of taxes
+    locale              TEXT CHECK (locale IN ('en', 'de', 'nl', 'fr')), -- the language of its pages; NULL: the browser's
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it

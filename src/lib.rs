@@ -21,6 +21,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+pub mod languages;
 pub mod metrics;
 pub mod orders;
 pub mod pricing;

@@ -1,4 +1,4 @@
-//! A store's unit and currency. Changing them rewrites no sizes and prices: what hangs below the store is converted as it is read, and
+//! A store's settings. Its unit and currency are what its sizes and prices are in: changing them rewrites no sizes and prices: what hangs below the store is converted as it is read, and
 //! the change is refused where that would not be exact.
 //!
 //! The look at everything ([`check`]) is a read of its own, for it may take long; [`apply`] then commits only if nothing has changed
@@ -11,7 +11,9 @@ use crate::domain::ids::ShopDomain;
 use crate::domain::length::{Length, Unit};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
+use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, NEEDS_CONFIRMATION, Result};
+use crate::languages::Language;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, named_params};
 use std::time::Duration;
@@ -25,6 +27,10 @@ pub struct Change {
     pub unit: Option<Unit>,
     /// Whether sizes may be converted; otherwise a store with matrices keeps its unit.
     pub convert: bool,
+    /// What shoppers are told of taxes.
+    pub tax_label: Option<TaxLabel>,
+    /// The language of its pages; `Some(None)` leaves it to the browser.
+    pub locale: Option<Option<Language>>,
 }
 
 /// A change that was exact when it was looked at.
@@ -33,6 +39,8 @@ pub struct Checked {
     store: Store,
     currency: Currency,
     unit: Unit,
+    tax_label: TaxLabel,
+    locale: Option<Language>,
 }
 
 /// Looks whether a change is exact for everything the store has.
@@ -44,6 +52,7 @@ pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Resu
     let store = stores::load(connection, shop)?;
     let currency = change.currency.unwrap_or(store.currency);
     let unit = change.unit.unwrap_or(store.unit);
+    let (tax_label, locale) = (change.tax_label.unwrap_or(store.tax_label), change.locale.unwrap_or(store.locale));
     if unit != store.unit {
         if !change.convert && super::matrices::count(connection, store.id)? > 0 {
             let message = format!("store {shop} has price matrices in {}: their sizes must be converted", store.unit);
@@ -64,7 +73,7 @@ pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Resu
         super::matrices::each_price(connection, store.id, check)?;
         super::options::each_fixed_amount(connection, store.id, check)?;
     }
-    Ok(Checked { store, currency, unit })
+    Ok(Checked { store, currency, unit, tax_label, locale })
 }
 
 impl Checked {
@@ -104,7 +113,7 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
 /// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
 const TRIES: usize = 5;
 
-/// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
+/// Changes a store's settings, in a look and a commit that are repeated while edits come between. A change of currency must
 /// be `confirmed` where there are prices. Returns the store as it stands then.
 ///
 /// # Errors
@@ -142,18 +151,22 @@ fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Err
 /// # Errors
 /// `NotFound`; `Conflict` while the store is being erased; and the database's.
 pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
-    let Checked { store, currency, unit } = checked;
-    if (*currency, *unit) == (store.currency, store.unit) {
+    let Checked { store, currency, unit, tax_label, locale } = checked;
+    let is_as_before = (*currency, *unit) == (store.currency, store.unit);
+    if is_as_before && (*tax_label, *locale) == (store.tax_label, store.locale) {
         return Ok(true);
     }
     let mut statement = tx.prepare_cached(
         "UPDATE stores
-         SET currency = :currency, unit = :unit, catalog_version = catalog_version + 1, updated_at = :now
+         SET currency = :currency, unit = :unit, tax_label = :tax_label, locale = :locale,
+             catalog_version = catalog_version + 1, updated_at = :now
          WHERE id = :id AND erasing_since IS NULL AND catalog_version = :seen",
     )?;
     let changed = statement.execute(named_params! {
         ":currency": currency,
         ":unit": unit,
+        ":tax_label": tax_label,
+        ":locale": locale,
         ":now": Millis(now),
         ":id": store.id,
         ":seen": store.catalog_version,
@@ -161,6 +174,9 @@ pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool>
     if changed == 0 {
         stores::load(tx, &store.shop)?;
         return Ok(false);
+    }
+    if is_as_before {
+        return Ok(true);
     }
     // Every size or price reads differently now: an edit that was made from how it read before must not be saved over it.
     super::matrices::move_versions(tx, store.id)?;

@@ -15,8 +15,10 @@ use crate::documents::{instant, optional_instant};
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::erasure;
 use crate::error::{Error, Kind};
+use crate::languages::Language;
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -38,7 +40,7 @@ pub(super) enum Command {
         #[arg(long)]
         revoke_keys: bool,
     },
-    /// Change what a store's sizes and prices are in
+    /// Change what a store's sizes and prices are in, and how shoppers are spoken to
     Set {
         /// The shop's domain
         shop: ShopDomain,
@@ -99,6 +101,22 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
+    /// What shoppers are told of taxes beside a price: that it includes them, that they are added, or nothing
+    #[arg(long, value_name = "incl|excl|none")]
+    tax_label: Option<TaxLabel>,
+    /// The language of the store's pages and messages; none leaves it to each shopper's browser
+    #[arg(long, value_name = "en|de|nl|fr|none", value_parser = parse_locale)]
+    locale: Option<Locale>,
+}
+
+/// A language, or none.
+type Locale = Option<Language>;
+
+fn parse_locale(text: &str) -> Result<Locale, String> {
+    match text {
+        "none" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_unknown| "must be en, de, nl, fr or none".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,14 +151,16 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Add { shop, currency, unit, revoke_keys } => {
             add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
         }
-        Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
+        Command::Set { shop, what: SetWhat { currency, unit, tax_label, locale }, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let change = Change { currency, unit, convert: !no_convert };
+            let change = Change { currency, unit, convert: !no_convert, tax_label, locale };
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&documents::store(&store, &counted), || {
-                format!("{shop} has prices in {} and sizes in {}", store.currency, store.unit)
+                let locale = store.locale.map_or("none", Language::as_str);
+                let Store { currency, unit, tax_label, .. } = &store;
+                format!("{shop} has prices in {currency}, sizes in {unit}, tax label {tax_label}, locale {locale}")
             })?;
         }
         Command::List { after, limit } => {
@@ -351,6 +371,8 @@ fn store_text(store: &Store, rows: &RowCounts) -> String {
         format!("installed at  {}", instant(store.installed_at)),
         format!("currency      {}", store.currency),
         format!("unit          {}", store.unit),
+        format!("tax label     {}", store.tax_label),
+        format!("locale        {}", store.locale.map_or("none", Language::as_str)),
     ];
     lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
     lines.join("\n")

@@ -8,6 +8,8 @@ use crate::domain::matrix::Outside;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::Requirement;
+use crate::domain::tax_label::TaxLabel;
+use crate::languages::Language;
 use chrono::{DateTime, Utc};
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -46,7 +48,7 @@ macro_rules! text_sql {
 }
 
 text_sql!(ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId);
-text_sql!(Currency, Name, Outside, Requirement, Unit);
+text_sql!(Currency, Language, Name, Outside, Requirement, TaxLabel, Unit);
 
 /// INTEGER thousandths.
 impl ToSql for Length {

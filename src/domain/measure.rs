@@ -186,6 +186,9 @@ mod tests {
                 }
             }
         }
-        assert_eq!(InputUnit::In.of(Length::from_thousandths(900_000).expect("a length"), Unit::Mm).to_string(), "35.433071");
+        assert_eq!(
+            InputUnit::In.of(Length::from_thousandths(900_000).expect("a length"), Unit::Mm).to_string(),
+            "35.433071"
+        );
     }
 }

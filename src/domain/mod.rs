@@ -15,5 +15,6 @@ pub mod name;
 pub mod options;
 pub mod quote;
 pub mod sizes;
+pub mod tax_label;
 
 pub use decimal::{DecimalFault, whole_number};

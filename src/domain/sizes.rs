@@ -118,7 +118,8 @@ impl PriceMatrix {
         let interval = |(at, &step): (usize, &Length)| {
             let after = at.checked_sub(1).map(|before| steps[before].next().unwrap_or(Length::MAX));
             let is_last = at + 1 == steps.len();
-            let (min, max) = (after.map_or(least, |after| after.max(least)), if is_last { most } else { step.min(most) });
+            let (min, max) =
+                (after.map_or(least, |after| after.max(least)), if is_last { most } else { step.min(most) });
             let shown_max = if is_last { shown_most.max(min) } else { max };
             let shown_min = min.max(shown_least).min(shown_max);
             (min <= max).then_some(Interval { min, max, shown_min, shown_max })
@@ -178,7 +179,10 @@ mod tests {
         // Cells that the limits take away are not missed.
         let narrow = Limits { max_width: Some(length("500")), ..none };
         assert_eq!(ranges(&matrix([[1, 1, 0], [1, 1, 0]], Outside::Reject, narrow)), ["all"]);
-        assert_eq!(ranges(&PriceMatrix::new(&[], &[], &[], Outside::Reject, none).expect("empty")), Vec::<String>::new());
+        assert_eq!(
+            ranges(&PriceMatrix::new(&[], &[], &[], Outside::Reject, none).expect("empty")),
+            Vec::<String>::new()
+        );
     }
 
     #[test]

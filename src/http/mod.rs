@@ -11,6 +11,7 @@ mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+mod proxy;
 mod query;
 pub mod respond;
 pub mod routes;

@@ -9,15 +9,16 @@
 
 use super::admin;
 use super::guard::bearer::{self, BearerTokens, Guesses};
-use super::guard::{Guard, cors};
+use super::guard::{self, Guard, cors};
 use super::ops::Readiness;
 use super::respond::{self, Answer};
-use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
+use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, proxy, storefront, webhooks};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
 use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
+use crate::languages::Language;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::shopify::Secrets;
@@ -241,16 +242,19 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let site = &self.0;
-        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
+        let is_proxied = proxy::owns(&request.path);
+        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path) && !is_proxied;
         let reply = if cors::applies(&request.path) {
             if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
                 let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
-                return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
+                return for_other_sites(reply, &request).send(respond::failure(&error, &id));
             }
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &request.path));
             }
-            for_other_sites(reply, request.path.clone())
+            for_other_sites(reply, &request)
+        } else if proxy::owns(&request.path) {
+            for_shoppers(reply, guard::language_for(&request, None))
         } else if admin::owns(&request.path) {
             let reply = admin::unkept(reply);
             if let Err(error) = admin::guard(site, &request) {
@@ -260,6 +264,14 @@ impl Service for Router {
         } else {
             reply
         };
+        // Who asks without a signature learns nothing, not even that nothing is there; where something is, its handler looks.
+        let is_unknown = || !matches!(find(SURFACES, &request.method, &request.path), Found::Route(..));
+        if is_proxied
+            && is_unknown()
+            && let Err(error) = proxy::authenticate(site, &request)
+        {
+            return reply.send(respond::failure(&error, &id));
+        }
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(Handler::Now(handler), params) => {
@@ -303,12 +315,17 @@ fn without_tokens(path: &str) -> String {
     }
 }
 
-/// A reply whose answer pages of other sites may read and show to shoppers, also the one that it gives by itself when it is dropped. No cache on the way may
-/// keep it: a price is for now, and so is that there is none.
-fn for_other_sites(reply: Reply, path: String) -> Reply {
+/// A reply to shoppers that pages of other sites may read, also the one that it gives by itself when it is dropped.
+fn for_other_sites(reply: Reply, request: &Request) -> Reply {
+    let (path, reply) = (request.path.clone(), for_shoppers(reply, guard::language_for(request, None)));
+    Reply::new(move |response| reply.send(cors::mark(response, &path)))
+}
+
+/// A reply to a shopper, in their language. No cache on the way may keep it: a price is for now, and so is that there is none.
+fn for_shoppers(reply: Reply, language: Language) -> Reply {
     Reply::new(move |response| {
-        let response = respond::for_shoppers(response).with_header("Cache-Control", "no-store");
-        reply.send(cors::mark(response, &path));
+        let response = respond::for_shoppers(respond::in_language(response, language));
+        reply.send(response.with_header("Cache-Control", "no-store"));
     })
 }
 
@@ -503,7 +520,16 @@ mod tests {
     fn pages_can_read_that_a_handler_panicked() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let reply = Reply::new(move |response: Response| sender.send(response).expect("awaited"));
-        drop(for_other_sites(reply, "/api/v1/products/1/price".to_owned()));
+        let request = Request {
+            method: Method::Get,
+            path: "/api/v1/products/1/price".to_owned(),
+            query: String::new(),
+            headers: crate::http::Headers::default(),
+            body: Vec::new(),
+            client: [127, 0, 0, 1].into(),
+            id: String::new(),
+        };
+        drop(for_other_sites(reply, &request));
         let response = receiver.recv().expect("answered");
         assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
         assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));

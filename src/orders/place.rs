@@ -159,13 +159,14 @@ impl Orders {
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), visitor.key.store);
         let order_hash = wanted.hash(&self.hasher);
-        let sameness = match key {
-            Some(key) => Same::Key { key_hash: key.hash(&self.hasher, store), order_hash },
-            None => Same::Moment {
+        let sameness = match (key, visitor.key.id) {
+            (Some(key), _) => Same::Key { key_hash: key.hash(&self.hasher, store), order_hash },
+            (None, Some(id)) => Same::Moment {
                 recent: self.recent.clone(),
-                sameness: self.recent.sameness(visitor.key.id, client, &order_hash),
+                sameness: self.recent.sameness(id, client, &order_hash),
                 uptime,
             },
+            (None, None) => Same::Never,
         };
         // Before it is priced: a repetition is answered with the first order, whatever was edited since.
         if sameness.may_be_known()
@@ -192,6 +193,8 @@ enum Prepared {
 enum Same {
     /// By its key, for a day.
     Key { key_hash: [u8; 32], order_hash: [u8; 32] },
+    /// Not at all: two shoppers behind Shopify's proxy look like one, and must not get one order.
+    Never,
     /// By who orders what, for a moment.
     Moment { recent: Arc<Recent>, sameness: Sameness, uptime: Duration },
 }
@@ -200,6 +203,7 @@ impl Same {
     fn may_be_known(&self) -> bool {
         match self {
             Self::Key { .. } => true,
+            Self::Never => false,
             Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness).is_some(),
         }
     }
@@ -215,6 +219,7 @@ impl Same {
                 }
                 first => first.map(|first| first.order),
             },
+            Self::Never => None,
             Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness),
         };
         let Some(first) = first else { return Ok(None) };
@@ -226,6 +231,7 @@ impl Same {
             Self::Key { key_hash, order_hash } => {
                 idempotency::insert(tx, now, store, *key_hash, First { order, order_hash: *order_hash })
             }
+            Self::Never => Ok(()),
             Self::Moment { recent, sameness, uptime } => {
                 recent.note(*uptime, *sameness, order);
                 Ok(())

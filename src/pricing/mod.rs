@@ -11,7 +11,7 @@ use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
 use crate::db::{self, Db, Generations};
-use crate::domain::ids::{MatrixId, ProductId, StoreId};
+use crate::domain::ids::{MatrixId, ProductId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::matrix::{LookupError, PriceMatrix};
 use crate::domain::money::Currency;
@@ -63,12 +63,19 @@ pub struct Pricing {
     swept: AtomicU64,
 }
 
-/// Whoever came with a valid key.
+/// Whoever came with a valid key, or with Shopify's signature for a shop.
 #[derive(Debug)]
 pub struct Visitor {
-    digest: KeyDigest,
+    proof: Proof,
     /// The key and its store.
     pub key: LiveKey,
+}
+
+/// What is looked up again to see that a visitor still may come in.
+#[derive(Debug)]
+enum Proof {
+    Key(KeyDigest),
+    Shop,
 }
 
 /// All that the price of a product depends on, as it stood at one moment.
@@ -131,9 +138,18 @@ impl Pricing {
             return Ok(None);
         };
         let bytes = ENTRY_BYTES + key.origins.listed().map_or(0, |origins| origins.iter().map(String::len).sum());
-        let visitor = Arc::new(Visitor { digest, key });
+        let visitor = Arc::new(Visitor { proof: Proof::Key(digest), key });
         lock(&self.keys).insert(digest, (generation, visitor.clone()), bytes);
         Ok(Some(visitor))
+    }
+
+    /// A visitor of the shop that Shopify has signed for, if its store is live.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn find_shop(&self, db: &Db, shop: &ShopDomain) -> db::Result<Option<Arc<Visitor>>> {
+        let key = db.read(|connection| keys::find_live_shop(connection, shop))?;
+        Ok(key.map(|key| Arc::new(Visitor { proof: Proof::Shop, key })))
     }
 
     /// What the price of a product depends on, as of now.
@@ -211,7 +227,10 @@ impl Visitor {
     }
 
     fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
-        let key = keys::find_live(connection, self.digest)?;
+        let key = match &self.proof {
+            Proof::Key(digest) => keys::find_live(connection, *digest)?,
+            Proof::Shop => keys::find_live_shop(connection, &self.key.shop)?,
+        };
         key.ok_or_else(|| {
             Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
         })

@@ -1,4 +1,4 @@
-//! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
+//! `PATCH /admin/api/stores/{shop}`: its settings; and everything that is held about a shop, for a look.
 
 use super::edits::store_of;
 use super::{shop, take_time};
@@ -7,11 +7,13 @@ use crate::documents::holdings::{self, ExportError};
 use crate::documents::stores as documents;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::respond::Answer;
 use crate::http::routes::{Params, Route, Site};
 use crate::http::{Method, Request, Response};
+use crate::languages::Language;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -43,10 +45,12 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let mut fields = Fields::of(request)?;
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
+    let tax_label = fields.optional("taxLabel", body::parsed::<TaxLabel>);
+    let locale = fields.nullable("locale", body::parsed::<Language>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert }, confirmed))
+    Ok((Change { currency, unit, convert, tax_label, locale }, confirmed))
 }
 
 fn export(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {

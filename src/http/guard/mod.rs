@@ -14,6 +14,10 @@ use crate::catalog::keys::{self, LiveKey};
 use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
+use crate::http::proxy;
+use crate::http::routes::Site;
+use crate::http::storefront::query::Query;
+use crate::languages::Language;
 use crate::pricing::Visitor;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -53,8 +57,8 @@ pub struct Guard {
 #[derive(Debug)]
 struct Limits {
     rate_limit: u32,
-    clients: Buckets<(KeyId, Client)>,
-    sites: Buckets<(KeyId, Client)>,
+    clients: Buckets<(StoreId, Option<KeyId>, Client)>,
+    sites: Buckets<(StoreId, Option<KeyId>, Client)>,
     stores: Buckets<StoreId>,
     failures: Buckets<Client>,
 }
@@ -88,13 +92,13 @@ impl Guard {
     /// used too often.
     pub(super) fn admit(
         &self,
-        app: &Arc<App>,
+        site: &Site,
         request: &Request,
-        handler: impl FnOnce(&Visitor) -> Result<Response>,
+        handler: impl FnOnce(&mut Pass) -> Result<Response>,
     ) -> Result<Response> {
-        match self.enter(app, request)? {
-            Entry::Pass(pass) => {
-                let outcome = handler(&pass.visitor);
+        match self.enter(site, request)? {
+            Entry::Pass(mut pass) => {
+                let outcome = handler(&mut pass);
                 Ok(pass.seal(outcome))
             }
             Entry::Refused(response) => Ok(response),
@@ -105,8 +109,12 @@ impl Guard {
     ///
     /// # Errors
     /// `Unauthorized` and `Limited` without a valid key, and the database's.
-    pub(super) fn enter(&self, app: &Arc<App>, request: &Request) -> Result<Entry> {
+    pub(super) fn enter(&self, site: &Site, request: &Request) -> Result<Entry> {
+        let app = &site.app;
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
+        if proxy::owns(&request.path) {
+            return self.enter_by_proxy(proxy::authenticate(site, request)?, request, now, uptime);
+        }
         let client = Client::of(request.client);
         let key = match request.headers.get("x-api-key") {
             Some(key) => app.pricing.find_key(&app.db, key)?,
@@ -118,7 +126,7 @@ impl Guard {
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
-            let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.id, client), uptime));
+            let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.store, key.id, client), uptime));
             let error = Error::new(
                 Kind::Forbidden,
                 "prices cannot be shown here, for the page's key may not be used on this site",
@@ -131,10 +139,52 @@ impl Guard {
             Ok(level) => (level, None),
             Err((level, pause)) => (Some(level), Some(pause)),
         };
-        let pass = Pass { visitor, seen: seen(level), reader, request_id: request.id.clone() };
-        let Some(pause) = refused else { return Ok(Entry::Pass(pass)) };
-        let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
-        Ok(Entry::Refused(pass.seal(Err(error.with_retry_after(pause)))))
+        let seen = seen(level);
+        let language = language_for(request, visitor.key.locale);
+        let pass = Pass { visitor, client: Some(client), seen, reader, language, request_id: request.id.clone() };
+        Ok(pass.unless(refused))
+    }
+
+    /// Whoever comes through a shop's own domain. Their address is Shopify's, or what Shopify says of it: the limit is the store's.
+    fn enter_by_proxy(
+        &self,
+        visitor: Arc<Visitor>,
+        request: &Request,
+        now: DateTime<Utc>,
+        uptime: Duration,
+    ) -> Result<Entry> {
+        let level = self.limits.as_ref().map(|limits| {
+            let limit = limits.rate_limit.saturating_mul(STORE_SHARE);
+            Seen { limit, level: limits.stores.take(visitor.key.store, uptime), now }
+        });
+        let refused = level.as_ref().and_then(|seen| seen.level.refused_for);
+        let reader = cors::Reader::NoScript;
+        let language = language_for(request, visitor.key.locale);
+        let pass = Pass { visitor, client: None, seen: level, reader, language, request_id: request.id.clone() };
+        Ok(pass.unless(refused))
+    }
+
+    /// Takes `more` requests beside the one that let `pass` in: a list counts as many as it has items.
+    ///
+    /// # Errors
+    /// `Limited`, with a hint when there will be as many.
+    pub(super) fn take_more(&self, app: &App, pass: &mut Pass, more: u32) -> Result<()> {
+        let (Some(limits), 1..) = (&self.limits, more) else { return Ok(()) };
+        let (uptime, key) = (app.clock.uptime(), &pass.visitor.key);
+        let mut levels = Vec::with_capacity(3);
+        if let Some(client) = pass.client {
+            levels.push(limits.clients.take_many((key.store, key.id, client), more, uptime));
+            let site = client.site();
+            levels.extend(site.map(|site| limits.sites.take_many((key.store, key.id, site), more, uptime)));
+        }
+        levels.push(limits.stores.take_many(key.store, more, uptime));
+        if let (Some(seen), Some(level)) = (&mut pass.seen, levels.first()) {
+            seen.level = *level;
+        }
+        match levels.iter().filter_map(|level| level.refused_for).max() {
+            Some(pause) => Err(too_many(pause)),
+            None => Ok(()),
+        }
     }
 
     /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
@@ -145,11 +195,11 @@ impl Guard {
         uptime: Duration,
     ) -> std::result::Result<Option<Level>, (Level, Duration)> {
         let Some(limits) = &self.limits else { return Ok(None) };
-        let level = limits.clients.take((key.id, client), uptime);
+        let level = limits.clients.take((key.store, key.id, client), uptime);
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let site = client.site().and_then(|site| limits.sites.take((key.id, site), uptime).refused_for);
+        let site = client.site().and_then(|site| limits.sites.take((key.store, key.id, site), uptime).refused_for);
         if let Some(pause) = site {
             return Err((level, pause));
         }
@@ -182,17 +232,41 @@ pub(super) enum Entry {
 pub(super) struct Pass {
     /// Whose key it is.
     pub(super) visitor: Arc<Visitor>,
+    /// Who asks; nobody in particular where Shopify stands between.
+    client: Option<Client>,
     seen: Option<Seen>,
     reader: cors::Reader,
+    /// The language to speak to the shopper in.
+    pub(super) language: Language,
     request_id: String,
 }
 
 impl Pass {
+    /// Lets in, unless there is a time to wait for.
+    fn unless(self, refused: Option<Duration>) -> Entry {
+        match refused {
+            Some(pause) => Entry::Refused(self.seal(Err(too_many(pause)))),
+            None => Entry::Pass(self),
+        }
+    }
+
     /// The answer, with what clients are told about their limit and browsers about who may read it.
     pub(super) fn seal(self, outcome: Result<Response>) -> Response {
-        let response = outcome.unwrap_or_else(|error| respond::failure(&error, &self.request_id));
+        let response = outcome
+            .unwrap_or_else(|error| respond::in_language(respond::failure(&error, &self.request_id), self.language));
         self.reader.mark(with_level(response, self.seen))
     }
+}
+
+/// The language of an answer: what the request asks for, the store's, the browser's.
+pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Language {
+    let query = Query::parse(&request.query);
+    let asked = query.get("lang").ok().flatten();
+    Language::choose(asked, of_store, request.headers.get("accept-language"))
+}
+
+fn too_many(pause: Duration) -> Error {
+    Error::new(Kind::Limited, "too many requests, please try again in a moment").with_retry_after(pause)
 }
 
 /// How a client stood when its request came.
@@ -236,7 +310,7 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     if !key.use_is_news(now) {
         return;
     }
-    let id = key.id;
+    let Some(id) = key.id else { return };
     app.db.looking_first().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {

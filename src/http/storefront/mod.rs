@@ -1,11 +1,15 @@
 //! `/api/v1`: what a shop's pages ask. An existing widget calls it unchanged, so every name, status and header here is a promise
 //! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
 
+mod item;
 mod orders;
-mod query;
+mod prices;
+mod product;
+pub(super) mod query;
+mod sizes;
 
 use super::body;
-use super::guard::Guard;
+use super::guard::Pass;
 use super::routes::{Params, Route, Site};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
@@ -14,32 +18,54 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
-use crate::pricing::{Shelf, Visitor};
+use crate::pricing::Shelf;
 use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
-use std::fmt::Display;
-use std::str::FromStr;
+use sizes::{Side, SizeUnit};
 use std::sync::Arc;
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/api/v1/products/{*productId}/price", price),
     Route::now(Method::Get, "/api/v1/products/{*productId}/options", options),
+    Route::now(Method::Get, "/api/v1/products/{*productId}", product::product),
+    Route::now(Method::Post, "/api/v1/prices", prices::prices),
     Route::later(Method::Post, "/api/v1/draft-orders", orders::order),
+    // The same through a shop's own domain.
+    Route::now(Method::Get, "/proxy/products/{*productId}/price", price),
+    Route::now(Method::Get, "/proxy/products/{*productId}/options", options),
+    Route::now(Method::Get, "/proxy/products/{*productId}", product::product),
+    Route::now(Method::Post, "/proxy/prices", prices::prices),
+    Route::later(Method::Post, "/proxy/draft-orders", orders::order),
 ];
 
 fn price(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |visitor, product| {
-        let asked = Asked::read(&Query::parse(&request.query))?;
+    admit(site, request, params, |Pass { visitor, .. }, product| {
+        let query = Query::parse(&request.query);
+        let unit = SizeUnit::read(&query, visitor.key.unit)?;
+        let asked = Asked::read(&query, unit)?;
         let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        let quote = shelf.quote(&asked.request())?;
-        Ok(answer(&PriceBody::new(&shelf, &quote, !asked.selections.is_empty(), asked.explain)))
+        let quote = quote_in(&shelf, &asked.request(), unit)?;
+        let dimensions = unit.dimensions(asked.width, asked.height);
+        Ok(answer(&PriceBody::new(&shelf, &quote, dimensions, !asked.selections.is_empty(), asked.explain)))
+    })
+}
+
+/// The price of a size, or why it has none, with the nearest size that is offered.
+fn quote_in(shelf: &Shelf, request: &QuoteRequest<'_>, unit: SizeUnit) -> Result<Quote> {
+    shelf.quote(request).map_err(|error| match (error.kind(), &shelf.offer) {
+        (Kind::Invalid, Some(offer)) => {
+            let nearest = offer.matrix.nearest(request.width, request.height);
+            // A size that is too dear has a price, and is itself the nearest.
+            unit.with_nearest(error, nearest.filter(|&nearest| nearest != (request.width, request.height)))
+        }
+        _ => error,
     })
 }
 
 fn options(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |visitor, product| {
+    admit(site, request, params, |Pass { visitor, .. }, product| {
         let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
         Ok(answer(&OptionsBody::new(&shelf)))
     })
@@ -50,12 +76,11 @@ fn admit(
     site: &Arc<Site>,
     request: &Request,
     params: &Params,
-    handler: impl FnOnce(&Visitor, &ProductId) -> Result<Response>,
+    handler: impl FnOnce(&Pass, &ProductId) -> Result<Response>,
 ) -> Result<Response> {
-    let guard: &Guard = &site.guard;
-    guard.admit(&site.app, request, |visitor| {
+    site.guard.admit(site, request, |pass| {
         let product = product_id(params.get("productId"))?;
-        handler(visitor, &product)
+        handler(pass, &product)
     })
 }
 
@@ -74,18 +99,18 @@ fn answer(body: &impl Serialize) -> Response {
 /// What a price is asked for.
 #[derive(Debug)]
 struct Asked {
-    width: Length,
-    height: Length,
+    width: Side,
+    height: Side,
     quantity: Quantity,
     selections: Vec<Selection>,
     explain: bool,
 }
 
 impl Asked {
-    fn read(query: &Query) -> Result<Self> {
+    fn read(query: &Query, unit: SizeUnit) -> Result<Self> {
         let mut faults = Faults::default();
-        let width = faults.take("width", required(query, "width"));
-        let height = faults.take("height", required(query, "height"));
+        let width = faults.take("width", side(query, "width", unit));
+        let height = faults.take("height", side(query, "height", unit));
         let quantity = faults.take("quantity", quantity(query));
         let options = faults.take("options", query.get("options").map_err(|fault| fault.to_string()));
         let explain = matches!(query.get("explain"), Ok(Some("1" | "true")));
@@ -100,14 +125,15 @@ impl Asked {
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
         // A shopper sees a price before choosing anything; what is still missing is told beside it.
+        let (width, height) = (width.length, height.length);
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
 }
 
-fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
+fn side(query: &Query, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
     let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
     // As it was typed: a blank too many is no other size.
-    text.trim().parse().map_err(|fault: T::Err| fault.to_string())
+    unit.parse(text.trim())
 }
 
 fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
@@ -262,7 +288,7 @@ struct ChoiceBody<'a> {
 }
 
 impl<'a> PriceBody<'a> {
-    fn new(shelf: &'a Shelf, quote: &'a Quote, with_options: bool, explain: bool) -> Self {
+    fn new(shelf: &'a Shelf, quote: &'a Quote, dimensions: Dimensions, with_options: bool, explain: bool) -> Self {
         let money = |amount| shelf.currency.to_number(amount);
         let modifiers = quote.modifiers.iter().map(|modifier| AppliedBody {
             option_group: modifier.option_group.as_str(),
@@ -274,11 +300,7 @@ impl<'a> PriceBody<'a> {
         Self {
             price: money(quote.unit_price),
             currency: shelf.currency.code(),
-            dimensions: Dimensions {
-                width: quote.width.to_number(),
-                height: quote.height.to_number(),
-                unit: shelf.unit.as_str(),
-            },
+            dimensions,
             quantity: quote.quantity.get(),
             total: money(quote.total),
             matrix: shelf.offer.as_ref().map_or("", |offer| offer.name.as_str()),

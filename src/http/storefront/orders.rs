@@ -5,10 +5,13 @@ use super::super::guard::Entry;
 use super::super::respond::Answer;
 use super::super::routes::{Params, Site};
 use super::super::{Request, Response};
+use super::item::side;
+use super::query::Query;
+use super::sizes::SizeUnit;
 use super::{Dimensions, Faults, answer as json, selection_list};
 use crate::documents::orders::page_url;
 use crate::domain::ids::{NotAProduct, ProductId};
-use crate::domain::length::Length;
+use crate::domain::length::Unit;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
@@ -27,35 +30,37 @@ const KEY_FIELD: &str = "Idempotency-Key";
 
 /// Key and limits, then the body, then the order; a repetition of an order is answered as it was.
 pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    let pass = match site.guard.enter(&site.app, &request) {
+    let pass = match site.guard.enter(site, &request) {
         Ok(Entry::Pass(pass)) => pass,
         Ok(Entry::Refused(response)) => return answer.send(Ok(response)),
         Err(error) => return answer.send(Err(error)),
     };
-    let Asked { wanted, key } = match Asked::read(&request) {
+    let Asked { wanted, key, unit } = match Asked::read(&request, pass.visitor.key.unit) {
         Ok(asked) => asked,
         Err(error) => return answer.send(Ok(pass.seal(Err(error)))),
     };
     let (visitor, at) = (pass.visitor.clone(), site.clone());
     site.orders.place_then(visitor, request.client, key.as_ref(), wanted, move |outcome| {
-        let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
+        let outcome = outcome.map(|placed| created(&placed.record, unit, &at.public_url()));
         answer.send(Ok(pass.seal(outcome)));
     });
 }
 
 /// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.
-fn created(record: &Record, public_url: &str) -> Response {
-    Response { status: 201, ..json(&CreatedBody::new(record, public_url)) }
+fn created(record: &Record, unit: SizeUnit, public_url: &str) -> Response {
+    Response { status: 201, ..json(&CreatedBody::new(record, unit, public_url)) }
 }
 
 /// What is ordered, and the key that tells it from another order of the same.
 struct Asked {
     wanted: Wanted,
     key: Option<IdempotencyKey>,
+    unit: SizeUnit,
 }
 
 impl Asked {
-    fn read(request: &Request) -> Result<Self> {
+    fn read(request: &Request, of_store: Unit) -> Result<Self> {
+        let unit = SizeUnit::read(&Query::parse(&request.query), of_store)?;
         if request.body.len() > BODY_MAX {
             return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
         }
@@ -70,13 +75,14 @@ impl Asked {
         let mut faults = Faults::default();
         let key = faults.take(KEY_FIELD, idempotency_key(request));
         let product = faults.take("productId", product(&body));
-        let width = faults.take("width", length(&body, "width"));
-        let height = faults.take("height", length(&body, "height"));
+        let width = faults.take("width", side(&body, "width", unit));
+        let height = faults.take("height", side(&body, "height", unit));
         let quantity = faults.take("quantity", quantity(&body));
         let selections = faults.take("options", selections(&body));
         match (key, product, width, height, quantity, selections) {
             (Some(key), Some(product), Some(width), Some(height), Some(quantity), Some(selections)) => {
-                Ok(Self { wanted: Wanted { product, width, height, quantity, selections }, key })
+                let (width, height) = (width.length, height.length);
+                Ok(Self { wanted: Wanted { product, width, height, quantity, selections }, key, unit })
             }
             _ => Err(faults.error()),
         }
@@ -94,23 +100,18 @@ fn idempotency_key(request: &Request) -> Read<Option<IdempotencyKey>> {
     field.parse().map(Some).map_err(|fault: NotAKey| fault.to_string())
 }
 
-fn product(body: &Map<String, Value>) -> Read<ProductId> {
+pub(super) fn product(body: &Map<String, Value>) -> Read<ProductId> {
     let text = body.get("productId").ok_or("is required")?.as_str().ok_or("must be a text")?;
     text.parse().map_err(|fault: NotAProduct| fault.to_string())
 }
 
-fn length(body: &Map<String, Value>, name: &str) -> Read<Length> {
-    let number = body.get(name).ok_or("is required")?.as_number().ok_or("must be a number")?;
-    Length::from_number(number).map_err(|fault| fault.to_string())
-}
-
-fn quantity(body: &Map<String, Value>) -> Read<Quantity> {
+pub(super) fn quantity(body: &Map<String, Value>) -> Read<Quantity> {
     let Some(value) = body.get("quantity") else { return Ok(Quantity::ONE) };
     let number = value.as_number().ok_or("must be a number")?;
     Quantity::from_number(number, QUANTITY_MAX).map_err(|fault| fault.to_string())
 }
 
-fn selections(body: &Map<String, Value>) -> Read<Vec<Selection>> {
+pub(super) fn selections(body: &Map<String, Value>) -> Read<Vec<Selection>> {
     match body.get("options") {
         Some(value) => selection_list(value.as_array().ok_or("must be a list")?),
         None => Ok(Vec::new()),
@@ -146,7 +147,7 @@ struct ModifierBody<'a> {
 }
 
 impl<'a> CreatedBody<'a> {
-    fn new(record: &'a Record, public_url: &str) -> Self {
+    fn new(record: &'a Record, unit: SizeUnit, public_url: &str) -> Self {
         let money = |amount| record.currency.to_number(amount);
         let modifiers = record.selections.iter().map(|option| ModifierBody {
             option_group: &option.option_group_name,
@@ -165,11 +166,7 @@ impl<'a> CreatedBody<'a> {
             total: record.currency.format(record.shopify_total.unwrap_or(record.total_price)),
             currency: record.currency.code(),
             price: money(record.unit_price),
-            dimensions: Dimensions {
-                width: record.width.to_number(),
-                height: record.height.to_number(),
-                unit: record.unit.as_str(),
-            },
+            dimensions: unit.of(record.unit).dimensions_of(record.width, record.height),
             quantity: record.quantity,
             base_price: with_options.then(|| money(record.base_price)),
             option_modifiers: with_options.then(|| modifiers.collect()),

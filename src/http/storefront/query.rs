@@ -3,15 +3,15 @@
 
 /// The pairs of a query, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Query(Vec<(String, String)>);
+pub(in crate::http) struct Query(Vec<(String, String)>);
 
 /// A name that may be given once was given more often: which one counts would be anybody's guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is given more than once")]
-pub(super) struct Repeated;
+pub(in crate::http) struct Repeated;
 
 impl Query {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(in crate::http) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decoded(name), decoded(value))
@@ -19,8 +19,13 @@ impl Query {
         Self(pairs.collect())
     }
 
+    /// All pairs, in the order they came.
+    pub(in crate::http) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// The value of `name`, if it is there.
-    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Repeated> {
+    pub(in crate::http) fn get(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let first = values.next();
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }
