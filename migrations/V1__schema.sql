@@ -204,8 +204,8 @@ CREATE TABLE job_queue (
     claimed_at       INTEGER,
     lease_expires_at INTEGER,
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
-    rescues          INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
-    outside          INTEGER NOT NULL DEFAULT 0 CHECK (outside IN (0, 1)), -- waits for someone else's server while it runs
+    recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
+    external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
@@ -213,7 +213,7 @@ CREATE TABLE job_queue (
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
 -- of jobs for a server that hangs is never in the way of the others.
-CREATE INDEX job_queue_pending ON job_queue (outside, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (external, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -228,7 +228,7 @@ CREATE TABLE job_attempts (
     started_at INTEGER NOT NULL,
     ended_at   INTEGER NOT NULL,
     outcome    TEXT NOT NULL CHECK (outcome IN ('completed', 'retried') OR outcome IN ('failed', 'snoozed')
-                   OR outcome IN ('given_back', 'lost')),
+                   OR outcome IN ('released', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;

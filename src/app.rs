@@ -18,9 +18,9 @@ use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
-use crate::orders::handover::{self, Attended, DRAFT_ORDER_HANDOVER, HandOver, Handover};
+use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
 use crate::pricing::Pricing;
-use crate::queue::{self, NewJob, Queue, Registry, Running, Share, Step, Worker};
+use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
 use log::{debug, error};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -128,7 +128,7 @@ impl App {
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
-            .with(DRAFT_ORDER_HANDOVER, HandOver::new(&handover));
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let pricing = Arc::new(Pricing::new(&db)?);
         Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, worker, retention, alerts })
@@ -138,10 +138,10 @@ impl App {
     /// shop's erasure reaches it.
     ///
     /// # Errors
-    /// As [`Queue::enqueue`], and the database's.
+    /// As [`Queue::enqueue`], and when the database fails.
     pub fn enqueue(&self, job: NewJob) -> Result<JobId, Error> {
         let (queue, now, job) = (self.queue.clone(), self.clock.now(), self.about_its_shop(job));
-        self.db.looking_first().write(move |tx| queue.enqueue(tx, now, job))
+        self.db.without_savepoint().write(move |tx| queue.enqueue(tx, now, job))
     }
 
     /// The same job, about the shop that its payload names, where it names one.
@@ -159,7 +159,7 @@ impl App {
         ErasureOrder::new(shop.clone(), self.queue.clone(), self.hasher.clone(), self.entropy.clone())
     }
 
-    /// Works off what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
+    /// Processes what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
     /// files. Jobs that fall due meanwhile count as due; those that others are running now are waited for, for a while, so that
     /// whoever asked finds everything done.
     ///
@@ -171,11 +171,11 @@ impl App {
         let until = Instant::now() + OTHERS_PATIENCE;
         while ran.processed < limit {
             match worker.step().map_err(std::io::Error::other)? {
-                Step::Idle if Instant::now() < until && self.is_anything_running()? => {
+                StepOutcome::Idle if Instant::now() < until && self.is_anything_running()? => {
                     std::thread::sleep(OTHERS_PAUSE);
                 }
-                Step::Idle => break,
-                Step::Ran { error, .. } => {
+                StepOutcome::Idle => break,
+                StepOutcome::Ran { error, .. } => {
                     ran.processed += 1;
                     ran.errors += usize::from(error.is_some());
                 }
@@ -188,7 +188,7 @@ impl App {
     /// A worker that works jobs off one at a time, for commands and tests.
     ///
     /// # Errors
-    /// When the lock directory beside the database cannot be used.
+    /// When the lock directory next to the database cannot be used.
     pub fn worker(&self) -> std::io::Result<Worker> {
         self.worker_for(self.worker.share)
     }
@@ -200,16 +200,16 @@ impl App {
 
     /// Starts `workers` threads for jobs and, where orders are handed over, others for jobs that wait for Shopify: however long it
     /// hangs, it holds up no other job.
-    fn start_workers(&self, workers: usize) -> std::io::Result<(Vec<Running>, Option<Attended>)> {
+    fn start_workers(&self, workers: usize) -> std::io::Result<(Vec<Running>, Option<RunningWaiters>)> {
         match self.handover.options().map(|options| options.threads) {
             _ if workers == 0 => Ok((Vec::new(), None)),
             None => Ok((vec![Arc::new(self.worker()?).start(workers)?], None)),
             Some(outside) => {
                 let running = vec![
-                    Arc::new(self.worker_for(Share::Inside)?).start(workers)?,
-                    Arc::new(self.worker_for(Share::Outside)?).start(outside)?,
+                    Arc::new(self.worker_for(Share::Internal)?).start(workers)?,
+                    Arc::new(self.worker_for(Share::External)?).start(outside)?,
                 ];
-                Ok((running, Some(self.handover.attend()?)))
+                Ok((running, Some(self.handover.run_waiters()?)))
             }
         }
     }
@@ -252,11 +252,11 @@ impl App {
         Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
     }
 
-    /// Works off the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
+    /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
     ///
     /// # Errors
     /// When the database does not work. A job that fails is no error.
-    pub fn process_next_job(&self) -> std::io::Result<Step> {
+    pub fn process_next_job(&self) -> std::io::Result<StepOutcome> {
         let step = self.worker()?.step().map_err(std::io::Error::other)?;
         self.scrubber().scrub_all().map_err(std::io::Error::other)?;
         Ok(step)
@@ -321,13 +321,13 @@ impl std::fmt::Debug for App {
     }
 }
 
-/// Jobs that one call works off at the most: more come from a job that enqueues itself for ever.
+/// Jobs that one call processes at the most: more come from a job that enqueues itself for ever.
 pub const RUN_MAX: usize = 100_000;
 
 /// How long [`App::run_due`] waits for jobs that others are running.
 const OTHERS_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How often it looks whether they are done.
+/// How often it checks if they are done.
 const OTHERS_PAUSE: Duration = Duration::from_millis(5);
 
 /// What [`App::run_due`] did.
@@ -344,7 +344,7 @@ pub struct Ran {
 pub struct Background {
     db: Db,
     running: Vec<Running>,
-    attended: Option<Attended>,
+    attended: Option<RunningWaiters>,
     scrub: JoinHandle<()>,
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
@@ -364,7 +364,7 @@ impl Background {
             }
         });
         self.stopping.store(true, Ordering::Relaxed);
-        self.db.news().spread();
+        self.db.notifier().notify();
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();

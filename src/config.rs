@@ -1,5 +1,5 @@
 //! The only reader of the environment. clap takes raw strings from flags and `QUOTEGRID_…` variables; each group of settings, in a
-//! file of its own below, turns its own into checked values, or a sentence that says what to mend. Secrets print as `***`.
+//! file of its own below, turns its own into checked values, or a sentence that says what to fix. Secrets print as `***`.
 
 mod edge;
 mod secret;
@@ -60,7 +60,7 @@ pub fn variable_names() -> impl Iterator<Item = String> {
 /// For tests of crashes: `QUOTEGRID_KILL_AT`, a failpoint's name and, after `=`, at which of its passings the process is killed.
 ///
 /// # Panics
-/// When the number is none.
+/// When the number is not valid.
 #[cfg(debug_assertions)]
 pub fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
@@ -104,10 +104,10 @@ pub struct DatabaseSettings {
     pub synchronous: Synchronous,
 }
 
-/// How many jobs run beside each other, and how long they may take to end: for `serve` and `work`.
+/// How many jobs run alongside each other, and how long they may take to end: for `serve` and `work`.
 #[derive(Debug, Clone, clap::Args)]
 pub struct WorkerSettings {
-    /// Threads that work jobs off; 0: none. [default: 2, with --clock-at 0]
+    /// Threads that process jobs; 0: none. [default: 2, with --clock-at 0]
     #[arg(long, env = "QUOTEGRID_WORKERS", value_name = "THREADS",
           value_parser = clap::value_parser!(u16).range(0..=64))]
     pub workers: Option<u16>,
@@ -121,10 +121,10 @@ pub struct WorkerSettings {
     pub grace_ms: u32,
 }
 
-/// Threads that work jobs off where nothing is said.
+/// Threads that process jobs where nothing is said.
 pub const WORKERS: u16 = 2;
 
-/// What is wrong with a setting, and how to mend it.
+/// What is wrong with a setting, and how to fix it.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A needed secret is missing.

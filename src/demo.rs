@@ -10,7 +10,7 @@ use crate::catalog::stores::{self, Installed, Scope};
 use crate::db::Tx;
 use crate::domain::ids::{ChoiceId, DraftOrderId, MatrixId, OptionGroupId, ProductId, ShopDomain};
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::{Limits, Outside, PriceMatrix};
+use crate::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::{Modifier, Requirement};
@@ -26,7 +26,7 @@ const DATA: &str = include_str!("../data/demo-store.json");
 /// What the demo store's keys are called.
 const LABEL: &str = "demo";
 
-/// How many of its older keys stay alive beside a new one: a browser tab of yesterday should go on working.
+/// How many of its older keys stay alive alongside a new one: a browser tab of yesterday should go on working.
 const KEYS_KEPT: usize = 9;
 
 /// Thousandths in a unit of length.
@@ -38,15 +38,15 @@ struct Demo {
     shop: String,
     currency: String,
     unit: String,
-    matrices: Vec<Matrix>,
-    option_groups: Vec<Group>,
-    products: Vec<Product>,
-    draft_orders: Vec<Order>,
+    matrices: Vec<DemoMatrix>,
+    option_groups: Vec<DemoGroup>,
+    products: Vec<DemoProduct>,
+    draft_orders: Vec<DemoOrder>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Matrix {
+struct DemoMatrix {
     name: String,
     widths: Vec<i64>,
     heights: Vec<i64>,
@@ -54,15 +54,15 @@ struct Matrix {
 }
 
 #[derive(Deserialize)]
-struct Group {
+struct DemoGroup {
     name: String,
     requirement: String,
-    choices: Vec<Choice>,
+    choices: Vec<DemoChoice>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Choice {
+struct DemoChoice {
     label: String,
     modifier_type: String,
     modifier_value: i64,
@@ -71,7 +71,7 @@ struct Choice {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Product {
+struct DemoProduct {
     product_id: String,
     title: String,
     matrix: usize,
@@ -80,7 +80,7 @@ struct Product {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Order {
+struct DemoOrder {
     product: usize,
     width: i64,
     height: i64,
@@ -109,7 +109,7 @@ pub const EXAMPLE_SIZE: (u32, u32) = (450, 175);
 /// Makes sure that the demo store is there and live, filling it when it is new, and issues a key for it.
 ///
 /// # Errors
-/// The database's, and `Conflict` while it is being erased.
+/// When the database fails, and `Conflict` while it is being erased.
 pub fn load(app: &App) -> Result<DemoStore, Error> {
     let (entropy, now) = (app.entropy.clone(), app.clock.now());
     app.db.write(move |tx| {
@@ -143,17 +143,23 @@ impl Demo {
     }
 }
 
-impl Matrix {
+impl DemoMatrix {
     fn build(&self) -> PriceMatrix {
         let steps = |values: &[i64]| -> Vec<Length> { values.iter().map(|value| length(*value)).collect() };
         let prices: Vec<Vec<Option<Minor>>> =
             self.prices_minor.iter().map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
-        PriceMatrix::new(&steps(&self.widths), &steps(&self.heights), &prices, Outside::Reject, Limits::default())
-            .expect("the demo store's matrices are sound")
+        PriceMatrix::new(
+            &steps(&self.widths),
+            &steps(&self.heights),
+            &prices,
+            OutOfRange::Reject,
+            SizeLimits::default(),
+        )
+        .expect("the demo store's matrices are sound")
     }
 }
 
-impl Group {
+impl DemoGroup {
     fn build(&self, now: DateTime<Utc>, entropy: &dyn Entropy) -> NewGroup {
         let choices = self.choices.iter().map(|choice| NewChoice {
             id: ChoiceId::new(now, entropy.array()),

@@ -81,7 +81,7 @@ impl Error {
         self
     }
 
-    /// The same error with one more member for programs to read, such as what stands in the way.
+    /// The same error with one more member for programs to read, such as what is in the way.
     #[must_use]
     pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {
         self.members.insert(name.into(), value.into());
@@ -112,7 +112,7 @@ impl Error {
         &self.faults
     }
 
-    /// What it tells programs beside its kind and faults.
+    /// What it tells programs alongside its kind and faults.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }

@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Rows deleted in one transaction: a few milliseconds, where each stands in several indexes.
+/// Rows deleted in one transaction: a few milliseconds, where each is in several indexes.
 const BATCH: usize = 200;
 
 /// How often the loop looks round.
@@ -46,7 +46,7 @@ pub struct Retention {
     pub jobs: queue::Retention,
     /// Webhook deliveries, which tell repetitions from new ones: Shopify can be days late.
     pub deliveries: TimeDelta,
-    /// Privacy requests that are done: the proof, beside the receipts, that names the shop.
+    /// Privacy requests that are done: the proof, alongside the receipts, that names the shop.
     pub requests: TimeDelta,
 }
 
@@ -96,7 +96,7 @@ impl Stop {
     }
 }
 
-/// Keeps house.
+/// Runs the maintenance.
 pub struct Housekeeper {
     db: Db,
     clock: Arc<dyn Clock>,
@@ -113,7 +113,7 @@ impl Housekeeper {
     /// Deletes what is older than it is kept, until nothing is left of it or `stop` is asked for.
     ///
     /// # Errors
-    /// The database's; what was deleted before stays deleted.
+    /// When the database fails; what was deleted before stays deleted.
     pub fn prune(&self, stop: &Stop) -> db::Result<Pruned> {
         let (now, retention) = (self.clock.now(), self.retention);
         let pruned = Pruned {
@@ -137,7 +137,7 @@ impl Housekeeper {
     /// The same for jobs alone.
     ///
     /// # Errors
-    /// The database's; what was deleted before stays deleted.
+    /// When the database fails; what was deleted before stays deleted.
     pub fn prune_jobs(&self, stop: &Stop) -> db::Result<usize> {
         let (now, retention) = (self.clock.now(), self.retention.jobs);
         self.in_batches(stop, move |tx| queue::prune(tx, now, &retention, BATCH))
@@ -164,7 +164,7 @@ impl Housekeeper {
     /// should be.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn vacuum(&self, stop: &Stop) -> db::Result<bool> {
         loop {
             if self.db.read(db::space)?.free <= FREE_KEPT {

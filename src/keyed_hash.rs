@@ -18,7 +18,7 @@ impl KeyedHasher {
     /// Loads the key, making it when the database is new.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn load(db: &Db, entropy: &dyn Entropy) -> db::Result<Self> {
         let fresh: [u8; 32] = entropy.array();
         db.write(move |tx| {

@@ -12,11 +12,12 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod demo;
-pub mod documents;
 pub mod domain;
+pub mod edge;
 pub mod entropy;
 pub mod erasure;
 pub mod error;
+pub mod export;
 pub mod housekeeping;
 pub mod http;
 pub mod intake;
@@ -28,6 +29,7 @@ pub mod pricing;
 pub mod queue;
 pub mod shopify;
 pub mod testing;
+pub mod views;
 
 /// The README's example, tried like those of the documentation.
 #[cfg(doctest)]

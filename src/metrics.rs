@@ -23,7 +23,7 @@ pub const PLAIN_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// gives up after five seconds.
 const LATENCY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 5.0];
 
-/// Why the edge turned something away: the reason's name.
+/// why the edge rejected something: the reason's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reason(pub &'static str);
 
@@ -35,7 +35,7 @@ impl EncodeLabelValue for Reason {
 
 /// The label of what was refused.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct RefusedLabels {
+pub struct RejectedLabels {
     /// Why.
     pub reason: Reason,
 }
@@ -72,15 +72,15 @@ pub struct OutcomeLabels {
 
 /// Figures that are read from the database and from counters kept elsewhere, at the time of asking.
 #[derive(Debug, Clone)]
-pub struct Figures {
+pub struct MetricsSnapshot {
     /// Jobs by status.
     pub jobs: [(&'static str, u64); 5],
     /// For how long the oldest due job has been due.
     pub oldest_due_seconds: f64,
     /// Jobs of legal duties that were given up.
-    pub failed_duty_jobs: u64,
+    pub failed_privacy_jobs: u64,
     /// Privacy requests by where they stand.
-    pub duties: [(&'static str, u64); 3],
+    pub open_requests: [(&'static str, u64); 3],
     /// Until the nearest deadline of an open one; negative when it is past, `None` when none is open.
     pub next_deadline_seconds: Option<f64>,
     /// Since the last webhook was taken; `None` when none is known.
@@ -97,8 +97,8 @@ pub struct Figures {
     pub writer_commits: u64,
     /// Changes committed.
     pub writer_changes: u64,
-    /// Changes refused or lost.
-    pub writer_refused: u64,
+    /// Changes rejected or lost.
+    pub writer_rejected: u64,
     /// Time spent in transactions.
     pub writer_busy_seconds: f64,
     /// Bytes of the database file.
@@ -109,13 +109,13 @@ pub struct Figures {
     pub free_bytes: u64,
 }
 
-/// Where [`Figures`] are shown.
+/// Where [`MetricsSnapshot`] are shown.
 #[derive(Debug, Default, Clone)]
-struct Shown {
+struct SnapshotMetrics {
     jobs: Family<StatusLabels, Gauge>,
     oldest_due_seconds: Gauge<f64, AtomicU64>,
-    failed_duty_jobs: Gauge,
-    duties: Family<StatusLabels, Gauge>,
+    failed_privacy_jobs: Gauge,
+    open_requests: Family<StatusLabels, Gauge>,
     next_deadline_seconds: Gauge<f64, AtomicU64>,
     last_webhook_seconds: Gauge<f64, AtomicU64>,
     webhooks: Family<OutcomeLabels, Counter>,
@@ -124,14 +124,14 @@ struct Shown {
     writer_waiting: Gauge,
     writer_commits: Counter,
     writer_changes: Counter,
-    writer_refused: Counter,
+    writer_rejected: Counter,
     writer_busy_seconds: Counter<f64, AtomicU64>,
     database_bytes: Gauge,
     wal_bytes: Gauge,
     free_bytes: Gauge,
 }
 
-impl Shown {
+impl SnapshotMetrics {
     fn register(&self, registry: &mut Registry) {
         registry.register("jobs", "Jobs by status", self.jobs.clone());
         registry.register(
@@ -140,11 +140,11 @@ impl Shown {
             self.oldest_due_seconds.clone(),
         );
         registry.register(
-            "jobs_failed_duties",
+            "jobs_failed_privacy",
             "Jobs of legal duties that were given up: a person must act",
-            self.failed_duty_jobs.clone(),
+            self.failed_privacy_jobs.clone(),
         );
-        registry.register("privacy_requests", "Privacy requests that are not settled", self.duties.clone());
+        registry.register("privacy_requests", "Privacy requests that are not settled", self.open_requests.clone());
         registry.register(
             "privacy_next_deadline_seconds",
             "Until the nearest deadline of an open privacy request; NaN when none is open",
@@ -165,20 +165,20 @@ impl Shown {
         registry.register("writer_waiting", "Changes that wait for the writer now", self.writer_waiting.clone());
         registry.register("writer_commits", "Transactions committed", self.writer_commits.clone());
         registry.register("writer_changes", "Changes committed", self.writer_changes.clone());
-        registry.register("writer_refused", "Changes refused or lost", self.writer_refused.clone());
+        registry.register("writer_rejected", "Changes rejected or lost", self.writer_rejected.clone());
         registry.register("writer_busy_seconds", "Time spent in transactions", self.writer_busy_seconds.clone());
         registry.register("database_bytes", "Bytes of the database file", self.database_bytes.clone());
         registry.register("wal_bytes", "Bytes of the write-ahead log", self.wal_bytes.clone());
         registry.register("database_free_bytes", "Bytes of the file's free pages", self.free_bytes.clone());
     }
 
-    fn show(&self, figures: &Figures) {
+    fn show(&self, figures: &MetricsSnapshot) {
         let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
         for (status, count) in figures.jobs {
             self.jobs.get_or_create(&StatusLabels { status }).set(signed(count));
         }
-        for (status, count) in figures.duties {
-            self.duties.get_or_create(&StatusLabels { status }).set(signed(count));
+        for (status, count) in figures.open_requests {
+            self.open_requests.get_or_create(&StatusLabels { status }).set(signed(count));
         }
         for (outcome, count) in figures.webhooks {
             self.webhooks.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
@@ -188,7 +188,7 @@ impl Shown {
         }
         self.handover_waiting.set(signed(figures.handover_waiting));
         self.oldest_due_seconds.set(figures.oldest_due_seconds);
-        self.failed_duty_jobs.set(signed(figures.failed_duty_jobs));
+        self.failed_privacy_jobs.set(signed(figures.failed_privacy_jobs));
         // A comparison with NaN is false: what is not known alarms nobody.
         self.next_deadline_seconds.set(figures.next_deadline_seconds.unwrap_or(f64::NAN));
         self.last_webhook_seconds.set(figures.last_webhook_seconds.unwrap_or(f64::NAN));
@@ -196,7 +196,7 @@ impl Shown {
         for (counter, count) in [
             (&self.writer_commits, figures.writer_commits),
             (&self.writer_changes, figures.writer_changes),
-            (&self.writer_refused, figures.writer_refused),
+            (&self.writer_rejected, figures.writer_rejected),
         ] {
             counter.inner().store(count, Ordering::Relaxed);
         }
@@ -216,23 +216,23 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections accepted since the start.
     pub connections_accepted: Counter,
-    /// Connections and requests turned away by the edge, by reason.
-    pub refused: Family<RefusedLabels, Counter>,
+    /// Connections and requests rejected by the edge, by reason.
+    pub rejected: Family<RejectedLabels, Counter>,
     /// Failures to accept a connection, such as for want of file descriptors.
     pub accept_failures: Counter,
     /// Bytes of large request bodies that are held now.
     pub body_bytes: Gauge,
-    /// Requests that wait for a free private connection now.
+    /// Requests that wait for a free upstream connection now.
     pub requests_waiting: Gauge,
-    /// Private connections that had to be opened again.
-    pub lanes_reopened: Counter,
+    /// Upstream connections that had to be opened again.
+    pub upstreams_reopened: Counter,
     /// Requests whose handler panicked.
     pub panics: Counter,
     /// Requests answered, by route and status.
     pub requests: Family<RequestLabels, Counter>,
     /// Time from a whole request to its answer, by route.
     pub latency: Family<RouteLabels, Histogram>,
-    shown: Shown,
+    snapshot: SnapshotMetrics,
 }
 
 impl Default for Metrics {
@@ -241,17 +241,17 @@ impl Default for Metrics {
             registry: Mutex::new(Registry::with_prefix("quotegrid")),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
-            refused: Family::default(),
+            rejected: Family::default(),
             accept_failures: Counter::default(),
             body_bytes: Gauge::default(),
             requests_waiting: Gauge::default(),
-            lanes_reopened: Counter::default(),
+            upstreams_reopened: Counter::default(),
             panics: Counter::default(),
             requests: Family::default(),
             latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
-            shown: Shown::default(),
+            snapshot: SnapshotMetrics::default(),
         };
-        metrics.register(|registry| metrics.shown.register(registry));
+        metrics.register(|registry| metrics.snapshot.register(registry));
         metrics.register(|registry| {
             registry.register("http_connections", "Connections open now", metrics.connections.clone());
             registry.register(
@@ -260,9 +260,9 @@ impl Default for Metrics {
                 metrics.connections_accepted.clone(),
             );
             registry.register(
-                "http_refused",
-                "Connections and requests turned away by the edge",
-                metrics.refused.clone(),
+                "http_rejected",
+                "Connections and requests rejected by the edge",
+                metrics.rejected.clone(),
             );
             registry.register(
                 "http_accept_failures",
@@ -272,13 +272,13 @@ impl Default for Metrics {
             registry.register("http_body_bytes", "Bytes of large request bodies held now", metrics.body_bytes.clone());
             registry.register(
                 "http_requests_waiting",
-                "Requests that wait for a free private connection now",
+                "Requests that wait for a free upstream connection now",
                 metrics.requests_waiting.clone(),
             );
             registry.register(
-                "http_lanes_reopened",
-                "Private connections between gate and server that had to be opened again",
-                metrics.lanes_reopened.clone(),
+                "http_upstreams_reopened",
+                "Upstream connections between front end and backend that had to be opened again",
+                metrics.upstreams_reopened.clone(),
             );
             registry.register("http_panics", "Requests whose handler panicked", metrics.panics.clone());
             registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -322,18 +322,18 @@ impl Metrics {
     }
 
     /// Shows these figures until others are shown.
-    pub fn show(&self, figures: &Figures) {
-        self.shown.show(figures);
+    pub fn show(&self, figures: &MetricsSnapshot) {
+        self.snapshot.show(figures);
     }
 
     /// Counts one refusal.
-    pub fn count_refusal(&self, reason: &'static str) {
-        self.refused.get_or_create(&RefusedLabels { reason: Reason(reason) }).inc();
+    pub fn count_rejection(&self, reason: &'static str) {
+        self.rejected.get_or_create(&RejectedLabels { reason: Reason(reason) }).inc();
     }
 
     /// Refusals for `reason` so far.
-    pub fn refusals(&self, reason: &'static str) -> u64 {
-        self.refused.get_or_create(&RefusedLabels { reason: Reason(reason) }).get()
+    pub fn rejections(&self, reason: &'static str) -> u64 {
+        self.rejected.get_or_create(&RejectedLabels { reason: Reason(reason) }).get()
     }
 
     /// Counts one answered request.
@@ -350,11 +350,11 @@ mod tests {
     #[test]
     fn every_figure_has_its_line() {
         let metrics = Metrics::default();
-        metrics.count_refusal("head_too_large");
+        metrics.count_rejection("head_too_large");
         metrics.count_request("webhooks", 200, Duration::from_millis(3));
         metrics.connections.set(2);
         let page = metrics.render();
-        assert!(page.contains(r#"quotegrid_http_refused_total{reason="head_too_large"} 1"#), "{page}");
+        assert!(page.contains(r#"quotegrid_http_rejected_total{reason="head_too_large"} 1"#), "{page}");
         assert!(page.contains(r#"quotegrid_http_requests_total{route="webhooks",status="200"} 1"#), "{page}");
         assert!(
             page.contains(r#"quotegrid_http_request_duration_seconds_bucket{le="0.005",route="webhooks"} 1"#),

@@ -48,8 +48,8 @@ use crate::config::Secret;
 use crate::demo::{self, DemoStore};
 use crate::domain::ids::{JobId, uuid_v7};
 use crate::entropy::{Entropy, SeededEntropy};
-use crate::http::{Headers, Method, Reply, Request, Response, Router, Service, Site};
-use crate::queue::{self, Job, NewJob, Registry, Step};
+use crate::http::{AppState, Headers, Method, Reply, Request, Response, Router, Service};
+use crate::queue::{self, Job, NewJob, Registry, StepOutcome};
 use crate::shopify::Secrets;
 use crate::shopify::sample::sign;
 use chrono::{DateTime, Utc};
@@ -121,11 +121,11 @@ impl Fixture {
         options.entropy = Arc::new(SeededEntropy::new(1));
         let app = Arc::new(App::open(options).expect("a new database"));
         // Without limits of requests: a clock that stands still gives none back.
-        let site = Site::new(app.clone(), Secrets::new([Self::SECRET]))
+        let state = AppState::new(app.clone(), Secrets::new([Self::SECRET]))
             .with_rate_limit(0)
             .with_admin_token(&Secret::new(Self::ADMIN_TOKEN))
             .with_frozen_clock(clock.clone());
-        Self { app, clock, router: Router::new(Arc::new(site)), directory }
+        Self { app, clock, router: Router::new(Arc::new(state)), directory }
     }
 
     /// The directory of the database.
@@ -147,7 +147,7 @@ impl Fixture {
     pub fn advance(&self, by: Duration) -> DateTime<Utc> {
         let now = self.clock.advance(by);
         // Background threads, where a test has started them, wait by the machine's clock.
-        self.app.db.news().spread();
+        self.app.db.notifier().notify();
         now
     }
 
@@ -208,20 +208,20 @@ impl Fixture {
         self.app.enqueue(NewJob::new(job_type, payload)).expect("enqueued")
     }
 
-    /// Works off the oldest due job, if there is one.
+    /// Processes the oldest due job, if there is one.
     ///
     /// # Panics
     /// When the database does not work.
-    pub fn run_next(&self) -> Step {
+    pub fn run_next(&self) -> StepOutcome {
         self.app.process_next_job().expect("a working database")
     }
 
-    /// Works off everything that is due and returns how many jobs were run.
+    /// Processes everything that is due and returns how many jobs were run.
     ///
     /// # Panics
     /// When the database does not work, or there is no end to it.
     pub fn run_jobs(&self) -> usize {
-        (0..RUN_MAX).find(|_| self.run_next() == Step::Idle).expect("jobs come to an end")
+        (0..RUN_MAX).find(|_| self.run_next() == StepOutcome::Idle).expect("jobs come to an end")
     }
 
     /// The job with this id.

@@ -11,12 +11,12 @@ pub use post::Poster;
 use crate::catalog::{keys, stores};
 use crate::config::Secret;
 use crate::db::{self, Db};
-use crate::documents::{instant, optional_instant};
 use crate::erasure::hold::ShopifySays;
-use crate::erasure::{DUTY, requests};
+use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
 use crate::intake;
 use crate::queue::{self, NewJob, Queue};
+use crate::views::{instant, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ impl Alerts {
     /// Raises what there is to raise and has not been yet; returns how many alerts that were.
     ///
     /// # Errors
-    /// The database's; nothing is raised then.
+    /// When the database fails; nothing is raised then.
     pub fn look(&self, now: DateTime<Utc>) -> Result<usize, Error> {
         // A look without a write first: there is hardly ever anything to raise.
         let causes = self.db.read(|connection| self.new_causes(connection, now))?;
@@ -161,9 +161,11 @@ fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Ca
 
 fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
     let first = DEADLINE_SHARES.into_iter().min().unwrap_or(100);
-    let near = requests::list_due_before(connection, now + DUTY * (100 - first) / 100)?;
-    let cause = |request: requests::Request| {
-        let share = DEADLINE_SHARES.into_iter().find(|share| request.due_at - now <= DUTY * (100 - share) / 100)?;
+    let near = requests::list_due_before(connection, now + RESPONSE_DEADLINE * (100 - first) / 100)?;
+    let cause = |request: requests::PrivacyRequest| {
+        let share = DEADLINE_SHARES
+            .into_iter()
+            .find(|share| request.due_at - now <= RESPONSE_DEADLINE * (100 - share) / 100)?;
         Some(Cause {
             name: format!("deadline_near:{}:{share}", request.id),
             kind: "deadline_near",
@@ -185,20 +187,20 @@ pub fn test_document(now: DateTime<Utc>) -> Value {
 
 /// Each is told when it is found, and again when something has come of it.
 fn redacts_of_live_stores(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
-    let found = requests::list_found_live(connection, now - DUTY, STORE_NEWS_LISTED)?;
+    let found = requests::list_found_live(connection, now - RESPONSE_DEADLINE, STORE_NEWS_LISTED)?;
     let is_news = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at < STORE_NEWS);
     let news = found.iter().filter(|request| is_news(request.hold.found_live_at) || is_news(request.processed_at));
     Ok(news.map(redact_of_live_store).collect())
 }
 
-fn redact_of_live_store(request: &requests::Request) -> Cause {
-    let outcome = request.outcome.map_or("open", requests::Outcome::as_str);
+fn redact_of_live_store(request: &requests::PrivacyRequest) -> Cause {
+    let outcome = request.outcome.map_or("open", requests::RequestOutcome::as_str);
     Cause {
         name: format!("redact_of_live_store:{}:{outcome}", request.id),
         kind: "redact_of_live_store",
         item: json!({
             "requestId": request.id.to_string(),
-            "outcome": request.outcome.map(requests::Outcome::as_str),
+            "outcome": request.outcome.map(requests::RequestOutcome::as_str),
             "foundLiveAt": optional_instant(request.hold.found_live_at),
             "keysLastUsedAt": optional_instant(request.hold.keys_used_at),
             "heldUntil": optional_instant(request.waits_until()),
@@ -229,7 +231,7 @@ fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
     let count = items.len();
     let (text, list) = match kind {
         "job_failed" => {
-            (format!("quotegrid: {count} jobs failed for good; see `quotegrid jobs list --status failed`"), "jobs")
+            (format!("quotegrid: {count} jobs failed permanently; see `quotegrid jobs list --status failed`"), "jobs")
         }
         "deadline_near" => (
             format!("quotegrid: {count} privacy requests are open and near their deadline; see `quotegrid gdpr list`"),

@@ -11,7 +11,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long whoever looks whether a file is still being written may hold its lock.
+/// How long whoever checks if a file is still being written may hold its lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `told` hears
@@ -63,7 +63,7 @@ pub(super) struct Partial {
 }
 
 impl Partial {
-    /// Makes an empty file beside `target`, for its owner only. One that was left by a process that died is used again.
+    /// Makes an empty file alongside `target`, for its owner only. One that was left by a process that died is used again.
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
         let path = files::beside(target, suffix);
         let io = |source| BackupError::system(&path, source);
@@ -93,7 +93,8 @@ impl Partial {
         let io = BackupError::system;
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
         fail_point!("backup::synced");
-        // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into this one.
+        // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into
+        // this one.
         remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
         // And the check has left its own where SQLite could not remove them.
         remove_companions(&self.path).map_err(|error| io(&self.path, error))?;
@@ -146,7 +147,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     }
 }
 
-/// Removes the files that SQLite and we keep beside a database.
+/// Removes the files that SQLite and we keep alongside a database.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
     let companions = files::remove_companions(path);
     match fs::remove_dir_all(lock::directory(path)) {

@@ -11,7 +11,7 @@ pub mod unfinished;
 mod verify;
 
 pub use create::create;
-pub use restore::{Report, Restore, restore};
+pub use restore::{Restore, RestoreReport, restore};
 pub use verify::verify_with_copies;
 
 use crate::db::{OpenError, access};

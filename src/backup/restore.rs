@@ -1,4 +1,4 @@
-//! The way back from a backup: all work is done on a copy of it beside the database, which then takes the database's name. Until that
+//! The way back from a backup: all work is done on a copy of it next to the database, which then takes the database's name. Until that
 //! one rename everything is as it was, whatever happens.
 //!
 //! Which erasures the backup does not know is told by the receipts: those that the present database has beyond the backup's last
@@ -50,9 +50,9 @@ impl std::fmt::Debug for Restore {
     }
 }
 
-/// What a restore did beside copying.
+/// What a restore did alongside copying.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Report {
+pub struct RestoreReport {
     /// Stores that were erased again: the backup had them, and the present database knew their erasure.
     pub erased_again: usize,
     /// Receipts taken over.
@@ -73,7 +73,7 @@ pub struct Report {
 ///
 /// # Errors
 /// When the backup cannot be used or the database is in use; the database is as it was then.
-pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<Report, BackupError> {
+pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<RestoreReport, BackupError> {
     let Restore { backup, database, .. } = what;
     let database = &db::real_path(database);
     if !backup.exists() {
@@ -123,7 +123,7 @@ fn take(what: &Restore, database: &Path) -> Result<Exclusive, BackupError> {
 }
 
 /// Brings the copy up to date with what must not be undone.
-fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Result<Report, BackupError> {
+fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Result<RestoreReport, BackupError> {
     let mut options = Options::new(copy);
     options.clock = what.clock.clone();
     options.entropy = what.entropy.clone();
@@ -132,14 +132,15 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         AppError::Database(error) => BackupError::Unusable(error),
         AppError::Fault(error) => error.into(),
     })?;
-    let mut report = Report::default();
+    let mut report = RestoreReport::default();
     if let Some(current) = current {
         let known = app.db.read(receipts::last)?;
         refuse_other_chain(&app, current, known, &what.database)?;
-        report.receipts = adopt_receipts(&app, current, known)?;
-        report.requests = adopt_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::adopt)?;
-        report.deliveries = adopt_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::adopt)?;
-        report.withdrawals = adopt_withdrawals(&app, current)?;
+        report.receipts = import_receipts(&app, current, known)?;
+        report.requests = import_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::import)?;
+        report.deliveries =
+            import_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::import)?;
+        report.withdrawals = import_withdrawals(&app, current)?;
         for shop in come_back(&app, current, known)? {
             info!("[GDPR] the backup holds a store that has been erased since, it is erased again");
             shop::erase_again(&app.db, app.clock.now(), &app.hasher, &app.entropy, &shop)?;
@@ -166,54 +167,54 @@ fn refuse_other_chain(app: &App, current: &Connection, known: i64, database: &Pa
     Ok(())
 }
 
-fn adopt_receipts(app: &App, current: &Connection, known: i64) -> Result<usize, BackupError> {
-    let (mut after, mut adopted) = (known, 0);
+fn import_receipts(app: &App, current: &Connection, known: i64) -> Result<usize, BackupError> {
+    let (mut after, mut imported) = (known, 0);
     loop {
         let page = receipts::list_after(current, after, BATCH)?;
-        let Some(last) = page.last() else { return Ok(adopted) };
+        let Some(last) = page.last() else { return Ok(imported) };
         after = last.sequence;
-        adopted += page.len();
-        app.db.write(move |tx| receipts::adopt(tx, &page))?;
+        imported += page.len();
+        app.db.write(move |tx| receipts::import(tx, &page))?;
     }
 }
 
-fn adopt_rows<R: Send + Sync + 'static>(
+fn import_rows<R: Send + Sync + 'static>(
     app: &App,
     list: impl Fn(Option<&R>) -> db::Result<Vec<R>>,
-    adopt: impl Fn(&db::Tx<'_>, &R) -> db::Result<bool> + Copy + Send + 'static,
+    import: impl Fn(&db::Tx<'_>, &R) -> db::Result<bool> + Copy + Send + 'static,
 ) -> Result<usize, BackupError> {
-    let (mut last, mut adopted) = (None, 0);
+    let (mut last, mut imported) = (None, 0);
     loop {
         let page = list(last.as_ref())?;
         if page.is_empty() {
-            return Ok(adopted);
+            return Ok(imported);
         }
         let (count, mut page) = app.db.write(move |tx| -> db::Result<_> {
             let mut count = 0;
             for row in &page {
-                count += usize::from(adopt(tx, row)?);
+                count += usize::from(import(tx, row)?);
             }
             Ok((count, page))
         })?;
-        adopted += count;
+        imported += count;
         last = page.pop();
     }
 }
 
 /// What was withdrawn stays so: a store's permission, a key's.
-fn adopt_withdrawals(app: &App, current: &Connection) -> Result<usize, BackupError> {
+fn import_withdrawals(app: &App, current: &Connection) -> Result<usize, BackupError> {
     let (uninstalled, revoked) = (stores::list_uninstalled(current)?, keys::list_revoked(current)?);
-    let adopted = app.db.write(move |tx| -> db::Result<usize> {
-        let mut adopted = 0;
+    let imported = app.db.write(move |tx| -> db::Result<usize> {
+        let mut imported = 0;
         for store in &uninstalled {
-            adopted += usize::from(stores::adopt_uninstallation(tx, store)?);
+            imported += usize::from(stores::import_uninstallation(tx, store)?);
         }
         for key in revoked {
-            adopted += usize::from(keys::adopt_revocation(tx, key)?);
+            imported += usize::from(keys::import_revocation(tx, key)?);
         }
-        Ok(adopted)
+        Ok(imported)
     })?;
-    Ok(adopted)
+    Ok(imported)
 }
 
 /// The shops that the backup has and whose erasure it does not know.

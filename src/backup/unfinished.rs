@@ -1,5 +1,5 @@
 //! Copies that were cut off: what a backup, a restore or an upgrade leaves behind when it is killed. Nobody reads them, and they hold
-//! what has been erased since. Found beside the database by `doctor`, and removed by whoever comes next.
+//! what has been erased since. Found next to the database by `doctor`, and removed by whoever comes next.
 
 use super::create::remove_companions;
 use crate::db::{access, files};
@@ -17,7 +17,7 @@ pub(super) const RESTORING: &str = ".restoring";
 /// What follows a database's name in that of the copy on which an upgrade is rehearsed.
 const UPGRADING: &str = ".upgrading-from-v";
 
-/// The unfinished copies beside a database that nobody is writing any more.
+/// The unfinished copies alongside a database that nobody is writing any more.
 ///
 /// # Errors
 /// When the directory cannot be read.

@@ -1,4 +1,4 @@
-//! Whether erasure kept its word, beside the database too: a copy that was cut off holds what was erased after it was begun.
+//! Whether erasure kept its word, next to the database too: a copy that was cut off holds what was erased after it was begun.
 
 use super::unfinished;
 use crate::db::Db;
@@ -7,7 +7,7 @@ use crate::keyed_hash::KeyedHasher;
 use std::io;
 use std::path::Path;
 
-/// As [`verify::verify`], with the copies that backups, restores and upgrades have left beside the database.
+/// As [`verify::verify`], with the copies that backups, restores and upgrades have left next to the database.
 ///
 /// # Errors
 /// When the database, the files or the directory cannot be read.

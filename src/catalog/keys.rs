@@ -85,7 +85,7 @@ impl LiveKey {
 /// The key with this digest, if it is not revoked and its store is neither uninstalled nor being erased.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_live(connection: &Connection, digest: KeyDigest) -> db::Result<Option<LiveKey>> {
     let mut statement = connection.prepare_cached(FIND_LIVE)?;
     Ok(statement.query_row(named_params! { ":digest": digest }, live_from_row).optional()?)
@@ -94,7 +94,7 @@ pub fn find_live(connection: &Connection, digest: KeyDigest) -> db::Result<Optio
 /// The same for a shop that Shopify has signed for, whatever keys it has.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_live_shop(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<LiveKey>> {
     let mut statement = connection.prepare_cached(
         "SELECT NULL AS id, s.id AS store_id, NULL AS origins, NULL AS last_used_at, s.shop, s.currency, s.unit,
@@ -131,7 +131,7 @@ const FIND_LIVE: &str = "
 /// [`LiveKey::use_is_news`], from many requests at a time.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn note_used(tx: &Tx<'_>, now: DateTime<Utc>, key: KeyId) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET last_used_at = :now
@@ -145,7 +145,7 @@ pub fn note_used(tx: &Tx<'_>, now: DateTime<Utc>, key: KeyId) -> db::Result<()> 
 /// When any of a store's keys was last used, within about ten minutes.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn last_used_at(connection: &Connection, store: StoreId) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement =
         connection.prepare_cached("SELECT max(last_used_at) AS last FROM api_keys WHERE store_id = :store_id")?;
@@ -198,7 +198,7 @@ impl NewKey {
     /// A key with a label for people, for web pages of these origins only; without origins, for any.
     ///
     /// # Errors
-    /// `Invalid`, with a fault for each that is none.
+    /// `Invalid`, with a fault for each that is invalid.
     pub fn new(label: Option<String>, origins: Option<Vec<String>>) -> Result<Self> {
         let mut error = Error::new(Kind::Invalid, "the key cannot be issued");
         let label = label.map(|label| label.parse::<Name>()).transpose();
@@ -219,7 +219,7 @@ impl NewKey {
 /// Makes a key for a live store, for any origin.
 ///
 /// # Errors
-/// As [`issue_new`], and `Invalid` for a label that is none.
+/// As [`issue_new`], and `Invalid` for an invalid label.
 pub fn issue(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -271,7 +271,7 @@ const COLUMNS: &str = "id, prefix, label, origins, created_at, last_used_at, rev
 /// A store's keys, the revoked ones too, newest first; `before`: only those issued before that one.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(connection: &Connection, store: StoreId, before: Option<KeyId>, limit: usize) -> db::Result<Vec<ApiKey>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM api_keys
@@ -286,7 +286,7 @@ pub fn list(connection: &Connection, store: StoreId, before: Option<KeyId>, limi
 /// A store's key with this id.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, store: StoreId, id: KeyId) -> db::Result<Option<ApiKey>> {
     let mut statement = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM api_keys WHERE id = :id AND store_id = :store_id"))?;
@@ -296,7 +296,7 @@ pub fn find(connection: &Connection, store: StoreId, id: KeyId) -> db::Result<Op
 /// Revokes a store's key: from this commit on it opens nothing. Doing so twice does no harm.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
+/// `NotFound`, and when the database fails.
 pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now)
@@ -311,7 +311,7 @@ pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Res
 /// A store's keys that are not revoked, newest first: at most [`KEYS_MAX`].
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_unrevoked(connection: &Connection, store: StoreId) -> db::Result<Vec<ApiKey>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM api_keys WHERE store_id = :store_id AND revoked_at IS NULL ORDER BY id DESC"
@@ -323,7 +323,7 @@ pub fn list_unrevoked(connection: &Connection, store: StoreId) -> db::Result<Vec
 /// Revokes all keys of a store; returns how many.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn revoke_all(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId) -> db::Result<usize> {
     let mut statement =
         tx.prepare_cached("UPDATE api_keys SET revoked_at = :now WHERE store_id = :store_id AND revoked_at IS NULL")?;
@@ -333,7 +333,7 @@ pub fn revoke_all(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId) -> db::Result
 /// Revokes a store's live keys with this label but for the `keep` newest.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn revoke_labelled(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, label: &str, keep: usize) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET revoked_at = :now
@@ -385,7 +385,7 @@ pub(super) fn count_rows(connection: &Connection, store: StoreId, counts: &mut R
 /// Keys that were revoked, and when: they must not work again when an old copy of the database takes the place of this one.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_revoked(connection: &Connection) -> db::Result<Vec<(KeyId, i64)>> {
     let mut statement =
         connection.prepare_cached("SELECT id, revoked_at FROM api_keys WHERE revoked_at IS NOT NULL ORDER BY id")?;
@@ -396,8 +396,8 @@ pub fn list_revoked(connection: &Connection) -> db::Result<Vec<(KeyId, i64)>> {
 /// Revokes a key as another copy of this database has it. Returns whether it was alive.
 ///
 /// # Errors
-/// The database's.
-pub fn adopt_revocation(tx: &Tx<'_>, (id, revoked_at): (KeyId, i64)) -> db::Result<bool> {
+/// When the database fails.
+pub fn import_revocation(tx: &Tx<'_>, (id, revoked_at): (KeyId, i64)) -> db::Result<bool> {
     let mut statement =
         tx.prepare_cached("UPDATE api_keys SET revoked_at = :revoked_at WHERE id = :id AND revoked_at IS NULL")?;
     Ok(statement.execute(named_params! { ":revoked_at": revoked_at, ":id": id })? == 1)

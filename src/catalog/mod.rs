@@ -25,7 +25,7 @@ use crate::domain::ids::StoreId;
 /// means that nothing is left.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     let mut counts = RowCounts::default();
     for delete in [assignments::delete_some, options::delete_some, matrices::delete_some] {
@@ -40,7 +40,7 @@ pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<Row
 /// A store's rows below it, by table.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count_rows(connection: &rusqlite::Connection, store: StoreId) -> db::Result<RowCounts> {
     let mut counts = RowCounts::default();
     for count in [keys::count_rows, matrices::count_rows, options::count_rows, assignments::count_rows] {

@@ -1,5 +1,5 @@
-//! A store's settings. Its unit and currency are what its sizes and prices are in: changing them rewrites no sizes and prices: what hangs below the store is converted as it is read, and
-//! the change is refused where that would not be exact.
+//! A store's settings. Its unit and currency are what its sizes and prices are in: changing them rewrites no sizes and prices:
+//! what hangs below the store is converted as it is read, and the change is refused where that would not be exact.
 //!
 //! The look at everything ([`check`]) is a read of its own, for it may take long; [`apply`] then commits only if nothing has changed
 //! since, and is to be tried again from the look on otherwise.
@@ -43,11 +43,11 @@ pub struct Checked {
     locale: Option<Language>,
 }
 
-/// Looks whether a change is exact for everything the store has.
+/// Checks if a change is exact for everything the store has.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` where a size or price has no exact counterpart, where sizes may not be converted, and while the store is being
-/// erased; and the database's.
+/// `NotFound`; `Conflict` where a size or price has no exact counterpart, where sizes may not be converted, and while the store
+/// is being erased; and when the database fails.
 pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Result<Checked> {
     let store = stores::load(connection, shop)?;
     let currency = change.currency.unwrap_or(store.currency);
@@ -81,7 +81,7 @@ impl Checked {
     /// which only the merchant can mean.
     ///
     /// # Errors
-    /// `Conflict` with a code, and the database's.
+    /// `Conflict` with a code, and when the database fails.
     pub fn refuse_relabelling(&self, connection: &Connection) -> Result<()> {
         let Self { store, currency, .. } = self;
         if *currency == store.currency || !has_figures(connection, store)? {
@@ -149,7 +149,7 @@ fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Err
 /// again.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` while the store is being erased; and the database's.
+/// `NotFound`; `Conflict` while the store is being erased; and when the database fails.
 pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
     let Checked { store, currency, unit, tax_label, locale } = checked;
     let is_as_before = (*currency, *unit) == (store.currency, store.unit);

@@ -54,8 +54,8 @@ pub struct Scope {
     pub unit: Unit,
 }
 
-/// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago meets then
-/// is a new installation all the same. What lies further ahead was installed while the clock was wrong.
+/// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago
+/// meets then is a new installation all the same. What lies further ahead was installed while the clock was wrong.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
@@ -175,7 +175,7 @@ const COLUMNS: &str =
 /// The store of this shop.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Store>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE shop = :shop"))?;
     Ok(statement.query_row(named_params! { ":shop": shop }, store_from_row).optional()?)
@@ -184,7 +184,7 @@ pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Sto
 /// The store of this shop, for a look at or a change of what hangs below it. An uninstalled one counts: its data is kept.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and the database's.
+/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and when the database fails.
 pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_erasing(&store)?;
@@ -195,7 +195,7 @@ pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> 
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` (with a hint when to try again), and the database's.
+/// `NotFound`, `Conflict` (with a hint when to try again), and when the database fails.
 pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET catalog_version = catalog_version + 1, updated_at = :now
@@ -216,7 +216,7 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
 /// Makes sure that a store is live.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when it is uninstalled or being erased; and the database's.
+/// `NotFound`; `Conflict` when it is uninstalled or being erased; and when the database fails.
 pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
     refuse_dead(&load_by_id(connection, store)?)
 }
@@ -230,7 +230,7 @@ fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
 /// The store of a shop that is neither uninstalled nor being erased.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` where it is one of both, and the database's.
+/// `NotFound`, `Conflict` where it is one of both, and when the database fails.
 pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_dead(&store)?;
@@ -257,7 +257,7 @@ fn refuse_erasing(store: &Store) -> Result<(), Error> {
 /// All stores after `after`, in the order of their domains.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(connection: &Connection, after: Option<&ShopDomain>, limit: usize) -> db::Result<Vec<Store>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM stores WHERE shop > coalesce(:after, '') ORDER BY shop LIMIT :limit"
@@ -269,7 +269,7 @@ pub fn list(connection: &Connection, after: Option<&ShopDomain>, limit: usize) -
 /// The currencies of all stores that are not being erased: how many stores have each, and the first of them.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64, ShopDomain)>> {
     let mut statement = connection.prepare_cached(
         "SELECT currency, count(*) AS stores, min(shop) AS first FROM stores
@@ -282,7 +282,7 @@ pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64
 /// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn mark_uninstalled(
     tx: &Tx<'_>,
     shop: &ShopDomain,
@@ -307,7 +307,7 @@ pub fn mark_uninstalled(
 /// What must not come back when an old copy of the database takes the place of this one: a store's uninstallation.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_uninstalled(connection: &Connection) -> db::Result<Vec<Store>> {
     let mut statement = connection
         .prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE uninstalled_at IS NOT NULL ORDER BY shop"))?;
@@ -318,8 +318,8 @@ pub fn list_uninstalled(connection: &Connection) -> db::Result<Vec<Store>> {
 /// Marks a store as uninstalled as another copy of this database has it, if it is the same installation. Returns whether it was.
 ///
 /// # Errors
-/// The database's.
-pub fn adopt_uninstallation(tx: &Tx<'_>, store: &Store) -> db::Result<bool> {
+/// When the database fails.
+pub fn import_uninstallation(tx: &Tx<'_>, store: &Store) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET uninstalled_at = :uninstalled_at
          WHERE id = :id AND installed_at <= :installed_at AND uninstalled_at IS NULL",
@@ -335,7 +335,7 @@ pub fn adopt_uninstallation(tx: &Tx<'_>, store: &Store) -> db::Result<bool> {
 /// The stores that were uninstalled after `since`, oldest first, `limit` at the most.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_uninstalled_since(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Store>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM stores
@@ -349,7 +349,7 @@ pub fn list_uninstalled_since(connection: &Connection, since: DateTime<Utc>, lim
 /// The stores that seem to have been installed in the future, as [`Store::is_installed_in_future`] has it, `limit` at the most.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_installed_in_future(connection: &Connection, now: DateTime<Utc>, limit: usize) -> db::Result<Vec<Store>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM stores WHERE installed_at > :future ORDER BY shop LIMIT :limit"
@@ -362,7 +362,7 @@ pub fn list_installed_in_future(connection: &Connection, now: DateTime<Utc>, lim
 /// Takes the next number of a store's own sequence of orders.
 ///
 /// # Errors
-/// `LostRow` when there is no such store, and the database's.
+/// `LostRow` when there is no such store, and when the database fails.
 pub fn next_order_number(tx: &Tx<'_>, store: StoreId) -> db::Result<i64> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET draft_order_count = draft_order_count + 1 WHERE id = :id RETURNING draft_order_count",
@@ -385,7 +385,7 @@ pub enum Erasing {
 /// Marks a store as being erased, unless it was installed again after the event. Doing so twice does no harm.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn begin_erasure(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -423,7 +423,7 @@ pub fn note_erased(tx: &Tx<'_>, store: StoreId, counts: &RowCounts) -> db::Resul
 /// deleted but for the orders that the cascade takes, or `None` when the store is gone already.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn delete(tx: &Tx<'_>, store: StoreId) -> db::Result<Option<RowCounts>> {
     let Some(mut counts) = erased_so_far(tx, store)? else { return Ok(None) };
     counts.merge(&super::count_rows(tx, store)?);

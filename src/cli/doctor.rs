@@ -10,15 +10,15 @@ use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
-use crate::documents::{gdpr, instant, jobs, optional_instant};
 use crate::domain::ids::ShopDomain;
 use crate::domain::money::Currency;
-use crate::erasure::requests::{self, Duties};
+use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::verify::{self, Verification};
-use crate::erasure::{self, DUTY};
+use crate::erasure::{self, RESPONSE_DEADLINE};
 use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::queue::{self, Counts};
+use crate::views::{gdpr, instant, jobs, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use live_stores::LiveStores;
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ pub(super) struct Args {
     shopify: ShopifySettings,
     #[command(flatten)]
     upkeep: UpkeepSettings,
-    /// First write the file anew, without free pages: what an own sqlite3 shell has deleted is gone then. Stop the server before;
+    /// First write the file anew, without free pages: what your own sqlite3 shell has deleted is gone then. Stop the server before;
     /// needs as much disk and memory as the file is large
     #[arg(long)]
     vacuum: bool,
@@ -44,7 +44,7 @@ const PROBES: usize = 21;
 /// Bytes of each: about a small commit.
 const PROBE_BYTES: usize = 8 << 10;
 
-/// A job that has been due for this long is not being worked off.
+/// A job that has been due for this long is not being processed.
 const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
 
 /// An erasure that has waited for the scrub for this long waits for something that does not end by itself. Longer than a day, for a
@@ -76,13 +76,13 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
         db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
     }
     let app = App::open(options)?;
-    let report = Report::make(&app, args.upkeep.silence())?;
+    let report = DoctorReport::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
 }
 
 /// What was looked at, and what is wrong with it.
-struct Report {
+struct DoctorReport {
     path: String,
     schema: u32,
     settings: Vec<(&'static str, String)>,
@@ -92,7 +92,7 @@ struct Report {
     fsync: Option<Fsync>,
     jobs: Counts,
     oldest_due_at: Option<DateTime<Utc>>,
-    duties: Duties,
+    duties: OpenRequests,
     failed_duty_jobs: u64,
     /// Other jobs that were given up, by type.
     failed_other_jobs: Vec<(String, u64)>,
@@ -107,7 +107,7 @@ struct Report {
     verification: Verification,
     unfinished: Vec<PathBuf>,
     file_faults: Vec<String>,
-    can_clear_gaps: bool,
+    can_clear_page_slack: bool,
     problems: Vec<String>,
 }
 
@@ -137,13 +137,13 @@ impl Handovers {
     }
 }
 
-/// How long small durable writes take beside the database.
+/// How long small durable writes take next to the database.
 struct Fsync {
     median: Duration,
     slowest: Duration,
 }
 
-impl Report {
+impl DoctorReport {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
@@ -153,7 +153,7 @@ impl Report {
                     db::space(connection)?,
                     queue::counts(connection)?,
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
-                    requests::duties(connection, now)?,
+                    requests::open_requests(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
                     queue::count_failed_by_type(connection)?,
                     queue::next_types(connection)?,
@@ -184,7 +184,7 @@ impl Report {
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
             file_faults: db::file_faults(app.db.path()),
-            can_clear_gaps: app.db.read(db::can_clear_gaps)?,
+            can_clear_page_slack: app.db.read(db::can_clear_page_slack)?,
             problems: Vec::new(),
         };
         report.judge(now, silence);
@@ -195,13 +195,13 @@ impl Report {
         let mut problems = std::mem::take(&mut self.file_faults);
         if self.duties.overdue > 0 {
             problems.push(format!("{} privacy requests are overdue: see `quotegrid gdpr list`", self.duties.overdue));
-        } else if self.duties.next_due_at.is_some_and(|due| due - now < DUTY * DEADLINE_SHARE_LEFT / 100) {
+        } else if self.duties.next_due_at.is_some_and(|due| due - now < RESPONSE_DEADLINE * DEADLINE_SHARE_LEFT / 100) {
             problems.push("a privacy request is nearly due and not done: see `quotegrid gdpr list`".to_owned());
         }
         if self.failed_duty_jobs > 0 {
             let count = self.failed_duty_jobs;
             problems.push(format!(
-                "{count} jobs of legal duties have failed for good: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+                "{count} jobs of legal duties have failed permanently: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
             ));
         }
         for (job_type, count) in &self.failed_other_jobs {
@@ -227,7 +227,7 @@ impl Report {
         if self.handover.failed_jobs > 0 {
             let count = self.handover.failed_jobs;
             problems.push(format!(
-                "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, mend the cause, and `quotegrid jobs retry` them"
+                "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
             ));
         }
         if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
@@ -263,7 +263,7 @@ impl Report {
         if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
             problems.push("the disk is nearly full".to_owned());
         }
-        if !self.can_clear_gaps {
+        if !self.can_clear_page_slack {
             problems.push(
                 "this build cannot look for erased rows that SQLite has moved and left in pages: build it in a checkout (see .cargo/config.toml), and run `quotegrid doctor --vacuum` meanwhile".to_owned(),
             );
@@ -345,7 +345,7 @@ impl Report {
         }));
         let Counts { pending, processing, failed, .. } = self.jobs;
         lines.push(format!("jobs          {pending} pending, {processing} processing, {failed} failed"));
-        let Duties { open, overdue, to_scrub, .. } = self.duties;
+        let OpenRequests { open, overdue, to_scrub, .. } = self.duties;
         lines.push(format!("duties        {open} open, {overdue} overdue, {to_scrub} waiting for the scrub"));
         let Handovers { is_configured, failed_jobs, .. } = self.handover;
         let app = if is_configured { "by the configured app" } else { "not configured" };
@@ -379,7 +379,7 @@ fn free_bytes(database: &Path) -> Option<u64> {
     Some(found.f_bavail * found.f_frsize)
 }
 
-/// Times small durable writes to a file of its own beside the database.
+/// Times small durable writes to a file of its own next to the database.
 fn time_fsync(database: &Path) -> std::io::Result<Fsync> {
     let directory = db::files::directory_of(database);
     let mut file = tempfile::tempfile_in(directory)?;

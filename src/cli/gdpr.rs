@@ -5,14 +5,14 @@ use super::{Failure, open};
 use crate::backup::verify_with_copies;
 use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
-use crate::documents::{gdpr, instant, optional_instant};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::erasure::hold::{self, Hold, ShopifySays};
 use crate::erasure::receipts::{self, Receipt};
-use crate::erasure::requests::{self, Filter, Request};
+use crate::erasure::requests::{self, Filter, PrivacyRequest};
 use crate::erasure::scan;
 use crate::erasure::verify::Verification;
 use crate::keyed_hash::hex;
+use crate::views::{gdpr, instant, optional_instant};
 use clap::Subcommand;
 use serde_json::json;
 
@@ -134,7 +134,7 @@ fn print_receipts(db: &Db, output: Output) -> Result<(), Failure> {
     Ok(())
 }
 
-fn requests_text(found: &[Request]) -> String {
+fn requests_text(found: &[PrivacyRequest]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|request| {
@@ -154,7 +154,7 @@ fn requests_text(found: &[Request]) -> String {
 }
 
 /// What came of a request, or what it waits for.
-fn state(request: &Request) -> String {
+fn state(request: &PrivacyRequest) -> String {
     match (request.outcome, request.waits_until(), request.hold.shopify_says) {
         (Some(outcome), ..) => outcome.as_str().to_owned(),
         (None, Some(until), Some(ShopifySays::Asking)) => format!("asking Shopify until {}", instant(until)),
@@ -163,7 +163,7 @@ fn state(request: &Request) -> String {
     }
 }
 
-fn request_text(request: &Request) -> String {
+fn request_text(request: &PrivacyRequest) -> String {
     let mut lines = vec![
         format!("id            {}", request.id),
         format!("type          {}", request.kind.as_str()),

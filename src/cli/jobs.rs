@@ -4,12 +4,12 @@ use super::output::{Output, table};
 use super::{Failure, open, open_with, remove_unfinished};
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
-use crate::documents::{instant, jobs as documents};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind};
 use crate::housekeeping::Stop;
-use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, Step};
+use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, StepOutcome};
+use crate::views::{instant, jobs as views};
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let subject = shop.map(|shop| erasure::subject(&app.hasher, &shop));
             let filter = Filter { status, job_type, subject, before, limit };
             let jobs = app.db.read(|connection| queue::list(connection, &filter))?;
-            let document = json!({ "jobs": jobs.iter().map(documents::job).collect::<Vec<_>>() });
+            let document = json!({ "jobs": jobs.iter().map(views::job).collect::<Vec<_>>() });
             output.print(&document, || jobs_text(&jobs))?;
         }
         Command::Show { id } => {
@@ -115,7 +115,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                 let job = queue::find(connection, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))?;
                 Ok((job, queue::list_attempts(connection, id)?))
             })?;
-            output.print(&documents::job_in_full(&job, &attempts), || job_text(&job, &attempts))?;
+            output.print(&views::job_in_full(&job, &attempts), || job_text(&job, &attempts))?;
         }
         Command::Prune { upkeep } => {
             let app = open_with(database, &upkeep, None, Schema::MustBeCurrent)?;
@@ -127,15 +127,15 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             remove_unfinished(&app);
             let step = app.process_next_job()?;
             let document = match &step {
-                Step::Idle => json!({ "processed": false }),
-                Step::Ran { id, job_type, error } => {
+                StepOutcome::Idle => json!({ "processed": false }),
+                StepOutcome::Ran { id, job_type, error } => {
                     json!({ "processed": true, "jobId": id.to_string(), "type": job_type, "error": error })
                 }
             };
             output.print(&document, || match step {
-                Step::Idle => "no job is due".to_owned(),
-                Step::Ran { id, job_type, error: None } => format!("{job_type} {id} completed"),
-                Step::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
+                StepOutcome::Idle => "no job is due".to_owned(),
+                StepOutcome::Ran { id, job_type, error: None } => format!("{job_type} {id} completed"),
+                StepOutcome::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
             })?;
         }
         Command::Retry { id } => change(database, id, Queue::retry, "is due again", output)?,
@@ -143,7 +143,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Stats => {
             let app = open(database, Schema::MustBeCurrent)?;
             let counts = app.db.read(queue::counts)?;
-            output.print(&documents::counts(&counts), || counts_text(&counts))?;
+            output.print(&views::counts(&counts), || counts_text(&counts))?;
         }
     }
     Ok(())
@@ -162,7 +162,7 @@ fn change(
     app.db.write(move |tx| change(&queue, tx, now, id))?;
     let job = app.db.read(|connection| queue::find(connection, id))?;
     let job = job.ok_or_else(|| Error::not_found(format!("job {id}")))?;
-    output.print(&documents::job(&job), || format!("{} {id} {done}", job.job_type))?;
+    output.print(&views::job(&job), || format!("{} {id} {done}", job.job_type))?;
     Ok(())
 }
 

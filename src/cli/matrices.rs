@@ -12,10 +12,10 @@ use crate::catalog::matrices::{self, MatrixSummary};
 use crate::catalog::stores::{self, Scope, Store};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
-use crate::documents::catalog as documents;
 use crate::domain::ids::{MatrixId, ProductId, ShopDomain};
 use crate::domain::matrix_csv::{self, Layout};
 use crate::error::{Error, Kind, Result};
+use crate::views::catalog as views;
 use clap::Subcommand;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -75,7 +75,7 @@ pub(super) fn run(database: &DatabaseSettings, matrices: Matrices, output: Outpu
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| matrices::list(connection, scope.store, before, limit))?;
-            let document = json!({ "matrices": found.iter().map(documents::matrix_summary).collect::<Vec<_>>() });
+            let document = json!({ "matrices": found.iter().map(views::matrix_summary).collect::<Vec<_>>() });
             output.print(&document, || list_text(&found))?;
         }
         Command::Import(args) => import::run(&app, scope, args, output)?,
@@ -149,7 +149,7 @@ fn assign(
                 title.parse().map_err(|fault: NotATitle| Error::new(Kind::Invalid, fault.to_string()))?;
             assignments::assign_matrix(tx, now, scope, &product, &title, matrix, confirmed)?;
             let found = assignments::find_product(tx, scope.store, &product)?;
-            Ok(found.as_ref().map_or(Value::Null, documents::product))
+            Ok(found.as_ref().map_or(Value::Null, views::product))
         };
         products.into_iter().map(assign).collect()
     })?;
@@ -173,7 +173,7 @@ fn list_text(found: &[MatrixSummary]) -> String {
                 format!("{} x {}", matrix.widths, matrix.heights),
                 matrix.products.to_string(),
                 matrix.version.to_string(),
-                crate::documents::instant(matrix.updated_at),
+                crate::views::instant(matrix.updated_at),
             ]
         })
         .collect();

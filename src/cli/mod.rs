@@ -81,9 +81,9 @@ Logs go to stderr; QUOTEGRID_LOG sets their level (error, warn, info, debug; def
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve webhooks and the API, and work jobs off; creates and migrates the database
+    /// Serve webhooks and the API, and process jobs; creates and migrates the database
     Serve(Box<serve::Args>),
-    /// Work jobs off without serving, beside a server on the same database
+    /// Work jobs off without serving, alongside a server on the same database
     Work(work::Args),
     /// Bring the database's schema up to date and report
     Migrate,
@@ -103,7 +103,7 @@ enum Command {
     /// Look at what is assigned to which product
     Products(products::Products),
     /// Look at what shoppers have ordered
-    Orders(orders::Orders),
+    Orders(orders::OrdersCommand),
     /// Try whether alerts arrive
     #[command(subcommand)]
     Alert(alert::Command),
@@ -274,7 +274,7 @@ fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
     Ok(App::open(options(database, schema))?)
 }
 
-/// The same for a command that works jobs off or keeps house.
+/// The same for a command that works jobs off or runs the maintenance.
 fn open_with(
     database: &DatabaseSettings,
     upkeep: &UpkeepSettings,
@@ -296,7 +296,7 @@ fn warn_of_files(app: &App) {
     }
 }
 
-/// Removes what a killed restore or backup has left beside the database: it holds what was erased since. For the commands that work
+/// Removes what a killed restore or backup has left next to the database: it holds what was erased since. For the commands that work
 /// jobs off, and so erase.
 fn remove_unfinished(app: &App) {
     match unfinished::remove(app.db.path()) {

@@ -11,13 +11,13 @@ use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup
 use crate::catalog::stores::Scope;
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
-use crate::documents::catalog as documents;
 use crate::domain::ids::{ChoiceId, OptionGroupId, ProductId, ShopDomain};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::domain::options::{Choice, ChoiceDraft, Modifier, ModifierDraft, Requirement, check_choices};
 use crate::error::{Error, Kind, Result};
 use crate::orders::deletion::STEP_ROWS;
+use crate::views::catalog as views;
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
 use serde_json::json;
@@ -134,7 +134,7 @@ pub(super) fn run(database: &DatabaseSettings, options: Options, output: Output)
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| options::list(connection, scope.store, before, limit))?;
-            let document = json!({ "optionGroups": found.iter().map(documents::option_group).collect::<Vec<_>>() });
+            let document = json!({ "optionGroups": found.iter().map(views::option_group).collect::<Vec<_>>() });
             output.print(&document, || list_text(&found))?;
         }
         Command::Show { group } => show(&named(&group)?, output)?,
@@ -311,7 +311,7 @@ fn offered(
         products.iter().map(one).collect()
     })?;
     // A product that has nothing any more is none that we know of.
-    let found: Vec<_> = changed.iter().filter_map(|(_, found)| found.as_ref().map(documents::product)).collect();
+    let found: Vec<_> = changed.iter().filter_map(|(_, found)| found.as_ref().map(views::product)).collect();
     output.print(&json!({ "products": found }), || {
         let lines = changed.iter().map(|(id, found)| {
             let groups: Vec<&str> =
@@ -325,7 +325,7 @@ fn offered(
 }
 
 fn show(stored: &StoredGroup, output: Output) -> Outcome {
-    output.print(&documents::option_group(stored), || {
+    output.print(&views::option_group(stored), || {
         let group = &stored.group;
         let mut lines = vec![format!(
             "{} ({}), version {}, {}, offered with {} products",

@@ -5,17 +5,17 @@ use super::output::{Output, table};
 use super::{Failure, open};
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
-use crate::documents::instant;
-use crate::documents::orders as documents;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Result};
 use crate::orders::records::{self, Record};
+use crate::views::instant;
+use crate::views::orders as views;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::str::FromStr;
 
 #[derive(Debug, Args)]
-pub(super) struct Orders {
+pub(super) struct OrdersCommand {
     /// The store's domain, name.myshopify.com; may be left out where the database holds one store only
     #[arg(long, global = true)]
     shop: Option<ShopDomain>,
@@ -63,8 +63,12 @@ impl FromStr for Name {
     }
 }
 
-pub(super) fn run(database: &DatabaseSettings, orders: Orders, output: Output) -> std::result::Result<(), Failure> {
-    let Orders { shop, public_url, command } = orders;
+pub(super) fn run(
+    database: &DatabaseSettings,
+    orders: OrdersCommand,
+    output: Output,
+) -> std::result::Result<(), Failure> {
+    let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
     let store = app.db.read(|connection| scope_of(connection, shop.as_ref()))?.store;
@@ -72,7 +76,7 @@ pub(super) fn run(database: &DatabaseSettings, orders: Orders, output: Output) -
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
             let document =
-                found.iter().map(|record| documents::draft_order_with_page(record, &public_url)).collect::<Vec<_>>();
+                found.iter().map(|record| views::draft_order_with_page(record, &public_url)).collect::<Vec<_>>();
             output.print(&json!({ "draftOrders": document }), || list_text(&found))?;
         }
         Command::Show { order } => {
@@ -83,8 +87,7 @@ pub(super) fn run(database: &DatabaseSettings, orders: Orders, output: Output) -
                         .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
                 }
             })?;
-            output
-                .print(&documents::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
+            output.print(&views::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
         }
     }
     Ok(())
@@ -145,6 +148,6 @@ fn order_text(record: &Record, public_url: &str) -> String {
     if let Some(url) = &record.checkout_url {
         lines.push(format!("checkout    {url}"));
     }
-    lines.push(format!("page        {}", documents::page_url(record, public_url)));
+    lines.push(format!("page        {}", views::page_url(record, public_url)));
     lines.join("\n")
 }

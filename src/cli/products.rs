@@ -6,9 +6,9 @@ use super::{Failure, open};
 use crate::catalog::assignments::{self, Product};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
-use crate::documents::catalog as documents;
 use crate::domain::ids::{ProductId, ShopDomain};
 use crate::error::Error;
+use crate::views::catalog as views;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
@@ -47,13 +47,13 @@ pub(super) fn run(database: &DatabaseSettings, products: Products, output: Outpu
         Command::List { after, limit } => {
             let found =
                 app.db.read(|connection| assignments::list_products(connection, store, after.as_ref(), limit))?;
-            let document = json!({ "products": found.iter().map(documents::product).collect::<Vec<_>>() });
+            let document = json!({ "products": found.iter().map(views::product).collect::<Vec<_>>() });
             output.print(&document, || list_text(&found))?;
         }
         Command::Show { product } => {
             let found = app.db.read(|connection| assignments::find_product(connection, store, &product))?;
             let found = found.ok_or_else(|| Error::not_found(format!("product {product}")))?;
-            output.print(&documents::product(&found), || list_text(std::slice::from_ref(&found)))?;
+            output.print(&views::product(&found), || list_text(std::slice::from_ref(&found)))?;
         }
     }
     Ok(())

@@ -11,7 +11,7 @@ use crate::domain::money::Minor;
 use crate::domain::options::{OptionGroup, RequiredGroups, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind};
-use crate::pricing::{self, Shelf};
+use crate::pricing::{self, ProductPricing};
 use serde_json::{Value, json};
 
 #[derive(Debug, clap::Args)]
@@ -38,32 +38,32 @@ pub(super) struct Args {
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
-    let (shop, shelf) = app.db.read(|connection| {
+    let (shop, pricing) = app.db.read(|connection| {
         let store = store_of(connection, args.shop.as_ref())?;
-        let shelf = pricing::read_shelf(connection, store.scope(), store.catalog_version, &args.product)?;
-        Ok::<_, Error>((store.shop, shelf))
+        let pricing = pricing::read_product_pricing(connection, store.scope(), store.catalog_version, &args.product)?;
+        Ok::<_, Error>((store.shop, pricing))
     })?;
-    let selections = args.options.iter().map(|text| select(&shelf, text)).collect::<Result<Vec<_>, Error>>()?;
-    let quote = shelf.quote(&QuoteRequest {
+    let selections = args.options.iter().map(|text| select(&pricing, text)).collect::<Result<Vec<_>, Error>>()?;
+    let quote = pricing.quote(&QuoteRequest {
         width: args.width,
         height: args.height,
         quantity: args.quantity,
         selections: &selections,
         required: RequiredGroups::Reported,
     })?;
-    output.print(&document(&shop, args, &shelf, &quote), || text(&shelf, &quote))?;
+    output.print(&document(&shop, args, &pricing, &quote), || text(&pricing, &quote))?;
     Ok(())
 }
 
 /// The selection that `GROUP=CHOICE` means.
-fn select(shelf: &Shelf, text: &str) -> Result<Selection, Error> {
+fn select(pricing: &ProductPricing, text: &str) -> Result<Selection, Error> {
     let unclear =
         |sentence: String| Error::new(Kind::Invalid, "the option cannot be selected").with_fault(text, sentence);
     let (group, choice) =
         text.split_once('=').ok_or_else(|| unclear("must be a group and a choice, GROUP=CHOICE".to_owned()))?;
     let group =
-        the_one(&shelf.groups, group, |found| (found.id.to_string(), found.name.as_str())).ok_or_else(|| {
-            unclear(format!("there must be one such group: {}", names(shelf.groups.iter().map(|g| g.name.as_str()))))
+        the_one(&pricing.groups, group, |found| (found.id.to_string(), found.name.as_str())).ok_or_else(|| {
+            unclear(format!("there must be one such group: {}", names(pricing.groups.iter().map(|g| g.name.as_str()))))
         })?;
     let choice =
         the_one(&group.choices, choice, |found| (found.id.to_string(), found.label.as_str())).ok_or_else(|| {
@@ -88,12 +88,12 @@ fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
     if names.is_empty() { "the product has none".to_owned() } else { names.join(", ") }
 }
 
-fn missing<'a>(shelf: &'a Shelf, quote: &Quote) -> Vec<&'a OptionGroup> {
-    shelf.groups.iter().filter(|group| quote.missing_required.contains(&group.id)).collect()
+fn missing<'a>(pricing: &'a ProductPricing, quote: &Quote) -> Vec<&'a OptionGroup> {
+    pricing.groups.iter().filter(|group| quote.missing_required.contains(&group.id)).collect()
 }
 
-fn document(shop: &ShopDomain, args: &Args, shelf: &Shelf, quote: &Quote) -> Value {
-    let money = |amount: Minor| shelf.currency.format(amount);
+fn document(shop: &ShopDomain, args: &Args, pricing: &ProductPricing, quote: &Quote) -> Value {
+    let money = |amount: Minor| pricing.currency.format(amount);
     let modifiers: Vec<Value> = quote
         .modifiers
         .iter()
@@ -108,23 +108,23 @@ fn document(shop: &ShopDomain, args: &Args, shelf: &Shelf, quote: &Quote) -> Val
         })
         .collect();
     let explanation: Vec<Value> = quote
-        .explain(shelf.currency, shelf.unit)
+        .explain(pricing.currency, pricing.unit)
         .into_iter()
         .map(|step| {
             json!({
                 "kind": step.kind.as_str(),
                 "text": step.text,
-                "amount": step.amount.format(shelf.currency),
-                "subtotal": step.subtotal.format(shelf.currency),
+                "amount": step.amount.format(pricing.currency),
+                "subtotal": step.subtotal.format(pricing.currency),
             })
         })
         .collect();
     json!({
         "shop": shop.as_str(),
         "productId": args.product.as_str(),
-        "matrix": shelf.offer.as_ref().map(|offer| offer.name.as_str()),
-        "currency": shelf.currency.code(),
-        "unit": shelf.unit.as_str(),
+        "matrix": pricing.offer.as_ref().map(|offer| offer.name.as_str()),
+        "currency": pricing.currency.code(),
+        "unit": pricing.unit.as_str(),
         "width": quote.width.to_number(),
         "height": quote.height.to_number(),
         "quantity": quote.quantity.get(),
@@ -132,16 +132,16 @@ fn document(shop: &ShopDomain, args: &Args, shelf: &Shelf, quote: &Quote) -> Val
         "price": money(quote.unit_price),
         "total": money(quote.total),
         "optionModifiers": modifiers,
-        "missingRequired": missing(shelf, quote).iter().map(|group| group.name.as_str()).collect::<Vec<_>>(),
+        "missingRequired": missing(pricing, quote).iter().map(|group| group.name.as_str()).collect::<Vec<_>>(),
         "explanation": explanation,
     })
 }
 
-fn text(shelf: &Shelf, quote: &Quote) -> String {
+fn text(pricing: &ProductPricing, quote: &Quote) -> String {
     let mut lines: Vec<String> =
-        vec![format!("{} {}", shelf.currency.format(quote.total), shelf.currency), String::new()];
-    lines.extend(quote.explain(shelf.currency, shelf.unit).into_iter().map(|step| format!("  {}", step.text)));
-    for group in missing(shelf, quote) {
+        vec![format!("{} {}", pricing.currency.format(quote.total), pricing.currency), String::new()];
+    lines.extend(quote.explain(pricing.currency, pricing.unit).into_iter().map(|step| format!("  {}", step.text)));
+    for group in missing(pricing, quote) {
         let choices = names(group.choices.iter().map(|choice| choice.label.as_str()));
         lines.push(format!("\nAn order also needs a choice of {}: {choices}", group.name.as_str()));
     }

@@ -2,7 +2,7 @@
 
 use super::Failure;
 use super::output::Output;
-use crate::backup::{self, Report, Restore};
+use crate::backup::{self, Restore, RestoreReport};
 use crate::clock::SystemClock;
 use crate::config::DatabaseSettings;
 use crate::entropy::OsEntropy;
@@ -34,7 +34,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
         without_replay: args.without_replay,
     };
     let report = backup::restore(&restore, &mut |stage| eprintln!("restore: {stage}"))?;
-    let Report { erased_again, receipts, requests, deliveries, jobs, withdrawals } = report;
+    let RestoreReport { erased_again, receipts, requests, deliveries, jobs, withdrawals } = report;
     let (file, path) = (restore.backup.display().to_string(), restore.database.display().to_string());
     let document = json!({
         "database": path,

@@ -11,10 +11,10 @@ use crate::config::{
 };
 use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
+use crate::edge::{Server, ServerOptions};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
-use crate::http::server::{Server, ServerOptions};
-use crate::http::{Router, Site};
+use crate::http::{AppState, Router};
 use crate::keyed_hash::hex;
 use crate::metrics::Metrics;
 use crate::shopify::Secrets;
@@ -121,27 +121,27 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let demo = if makes_up { load_demo(&app)? } else { None };
     let secret_texts = secrets.iter().map(Secret::expose);
     let metrics = Arc::new(Metrics::default());
-    let mut site = Site::new(app.clone(), Secrets::new(secret_texts))
+    let mut state = AppState::new(app.clone(), Secrets::new(secret_texts))
         .with_metrics(metrics.clone())
         .with_rate_limit(args.server.rate_limit)
         .with_operator(args.server.operator());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
-        site = site.with_admin_token(token);
+        state = state.with_admin_token(token);
     }
     if let Some(token) = &metrics_token {
-        site = site.with_metrics_token(token);
+        state = state.with_metrics_token(token);
     }
     if let Some(clock) = frozen_clock {
-        site = site.with_frozen_clock(clock);
+        state = state.with_frozen_clock(clock);
     }
     let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
-    let site = Arc::new(site);
+    let state = Arc::new(state);
     if let Some(url) = &public_url {
-        site.set_public_url(url);
+        state.set_public_url(url);
     }
-    let server = Server::start(server_options, Arc::new(Router::new(site.clone()))).map_err(std::io::Error::other)?;
+    let server = Server::start(server_options, Arc::new(Router::new(state.clone()))).map_err(std::io::Error::other)?;
     // Nobody knows a port of our own choosing before this.
-    site.set_public_url(format!("http://{}", reachable(server.address())));
+    state.set_public_url(format!("http://{}", reachable(server.address())));
 
     // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
     let background = app.start(workers.into())?;
@@ -177,7 +177,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         warn!("the last checkpoint failed, the next start makes up for it: {error}");
     }
     let disk_failed = app.db.has_sync_failed();
-    drop((server, site, app));
+    drop((server, state, app));
     if let Some(directory) = directory {
         directory.close()?;
     }

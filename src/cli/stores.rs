@@ -9,16 +9,16 @@ use crate::catalog::settings::{self, Change};
 use crate::catalog::stores::{self, Store};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
-use crate::documents::holdings::{self, ExportError};
-use crate::documents::stores::{self as documents, Counted};
-use crate::documents::{instant, optional_instant};
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::domain::tax_label::TaxLabel;
 use crate::erasure;
 use crate::error::{Error, Kind};
+use crate::export::{self, ExportError};
 use crate::languages::Language;
+use crate::views::stores::{self as views, Counted};
+use crate::views::{instant, optional_instant};
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -67,7 +67,7 @@ pub(super) enum Command {
         /// The shop's domain
         shop: ShopDomain,
     },
-    /// Erase a store for good, by the same job as Shopify's shop/redact
+    /// Erase a store permanently, by the same job as Shopify's shop/redact
     Erase {
         /// The shop's domain
         shop: ShopDomain,
@@ -101,7 +101,7 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
-    /// What shoppers are told of taxes beside a price: that it includes them, that they are added, or nothing
+    /// What shoppers are told of taxes alongside a price: that it includes them, that they are added, or nothing
     #[arg(long, value_name = "incl|excl|none")]
     tax_label: Option<TaxLabel>,
     /// The language of the store's pages and messages; none leaves it to each shopper's browser
@@ -157,7 +157,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
-            output.print(&documents::store(&store, &counted), || {
+            output.print(&views::store(&store, &counted), || {
                 let locale = store.locale.map_or("none", Language::as_str);
                 let Store { currency, unit, tax_label, .. } = &store;
                 format!("{shop} has prices in {currency}, sizes in {unit}, tax label {tax_label}, locale {locale}")
@@ -172,18 +172,18 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                     .map(|store| Ok((Counted::load(connection, &store)?, store)))
                     .collect::<Result<Vec<_>, Failure>>()
             })?;
-            let stores: Vec<Value> = found.iter().map(|(counted, store)| documents::store(store, counted)).collect();
+            let stores: Vec<Value> = found.iter().map(|(counted, store)| views::store(store, counted)).collect();
             output.print(&json!({ "stores": stores }), || stores_text(&found))?;
         }
         Command::Show { shop } => {
             let app = open(database, Schema::MustBeCurrent)?;
             let (store, counted, rows) = app.db.read(|connection| -> Result<_, Failure> {
                 let store = load(connection, &shop)?;
-                let rows = documents::rows(connection, &store)?;
+                let rows = views::rows(connection, &store)?;
                 let counted = Counted::load(connection, &store)?;
                 Ok((store, counted, rows))
             })?;
-            let document = documents::store_in_full(&store, &counted, &rows);
+            let document = views::store_in_full(&store, &counted, &rows);
             output.print(&document, || store_text(&store, &rows))?;
         }
         Command::Erase { shop, dry_run: true, yes: _ } => preview_erasure(database, &shop, output)?,
@@ -202,7 +202,7 @@ fn add(database: &DatabaseSettings, wanted: Wanted, output: Output) -> Result<()
     let app = open(database, Schema::MakeIfMissing)?;
     let (entropy, now, shop) = (app.entropy.clone(), app.clock.now(), wanted.shop.clone());
     let done = app.db.write(move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
-    output.print(&documents::installation(&shop, &done), || installation_text(&shop, &done))?;
+    output.print(&views::installation(&shop, &done), || installation_text(&shop, &done))?;
     Ok(())
 }
 
@@ -263,7 +263,9 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, yes: bool, output: Outp
 
 /// Has the person at the terminal type the shop's domain, as the admin API has it repeated.
 fn ask_for(shop: &ShopDomain) -> Result<(), Failure> {
-    eprint!("This erases {shop} for good: its prices, products, orders and keys.\nType the shop's domain to confirm: ");
+    eprint!(
+        "This erases {shop} permanently: its prices, products, orders and keys.\nType the shop's domain to confirm: "
+    );
     let mut typed = String::new();
     std::io::stdin().read_line(&mut typed)?;
     if typed.trim().parse().as_ref() == Ok(shop) {
@@ -276,7 +278,7 @@ fn ask_for(shop: &ShopDomain) -> Result<(), Failure> {
 fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
     let mut stdout = VisibleJson::new(std::io::BufWriter::new(std::io::stdout().lock()));
-    match holdings::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
+    match export::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
         Ok(()) => Ok(()),
         Err(ExportError::Read(error)) => Err(error.into()),
         // Whoever reads has seen enough, as `| head` has.
@@ -308,7 +310,7 @@ fn run_keys(
             let found = app.db.read(|connection| -> Result<_, Error> {
                 Ok(keys::list(connection, load(connection, &shop)?.id, before, limit)?)
             })?;
-            let document = json!({ "keys": found.iter().map(documents::key).collect::<Vec<_>>() });
+            let document = json!({ "keys": found.iter().map(views::key).collect::<Vec<_>>() });
             output.print(&document, || keys_text(&found))?;
         }
         KeysCommand::Revoke { id } => {

@@ -1,4 +1,4 @@
-//! Text on its way to a terminal: what shoppers and Shopify have written must not move the cursor, hide what stands beside it or turn
+//! Text on its way to a terminal: what shoppers and Shopify have written must not move the cursor, hide what is alongside it or turn
 //! its direction.
 
 use std::borrow::Cow;
@@ -46,7 +46,8 @@ pub(super) fn visible(text: &str) -> Cow<'_, str> {
     )
 }
 
-/// A JSON document that says the same in plain text. Such characters can stand in its strings alone, where they may be escaped; the line ends between its parts stay.
+/// A JSON document that says the same in plain text. Such characters can are in its strings alone, where they may be escaped; the
+/// line ends between its parts stay.
 pub(super) fn visible_json(document: &str) -> Cow<'_, str> {
     replaced(
         document,

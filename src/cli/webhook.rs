@@ -1,4 +1,5 @@
-//! `quotegrid webhook`: `setup` shows what to enter at Shopify, `send` plays Shopify. Signs a sample or a file, posts it with Shopify's headers, and shows the answer.
+//! `quotegrid webhook`: `setup` shows what to enter at Shopify, `send` plays Shopify. Signs a sample or a file, posts it with
+//! Shopify's headers, and shows the answer.
 
 use super::Failure;
 use super::output::Output;
@@ -111,25 +112,25 @@ fn show_setup(public_url: &str, output: Output) -> std::result::Result<(), Failu
 }
 
 /// A webhook that was sent, and what came back.
-struct Sent {
+struct SentWebhook {
     webhook_id: String,
-    answer: HttpAnswer,
+    answer: HttpResponse,
 }
 
-impl Sent {
+impl SentWebhook {
     fn document(&self) -> Value {
-        let HttpAnswer { status, body, .. } = &self.answer;
+        let HttpResponse { status, body, .. } = &self.answer;
         let body = serde_json::from_str(body).unwrap_or_else(|_no_json| Value::from(body.as_str()));
         json!({ "status": status, "webhookId": self.webhook_id, "body": body })
     }
 
     fn text(&self) -> String {
-        let HttpAnswer { status, reason, body } = &self.answer;
+        let HttpResponse { status, reason, body } = &self.answer;
         format!("{status} {reason}\n{body}").trim_end().to_owned()
     }
 }
 
-fn send(args: &SendArgs, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Sent> {
+fn send(args: &SendArgs, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<SentWebhook> {
     let target = Target::parse(&args.url)?;
     let secret = secret(args)?;
     let body = body(args)?;
@@ -160,7 +161,7 @@ fn send(args: &SendArgs, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Se
     }
     head.push_str("\r\n");
     let answer = target.post(head.as_bytes(), &body)?;
-    Ok(Sent { webhook_id, answer })
+    Ok(SentWebhook { webhook_id, answer })
 }
 
 fn secret(args: &SendArgs) -> Result<Secret> {
@@ -201,7 +202,7 @@ struct Target {
     path: String,
 }
 
-struct HttpAnswer {
+struct HttpResponse {
     status: u16,
     reason: String,
     body: String,
@@ -229,7 +230,7 @@ impl Target {
         Ok(Self { host: host.to_owned(), address, path })
     }
 
-    fn post(&self, head: &[u8], body: &[u8]) -> Result<HttpAnswer> {
+    fn post(&self, head: &[u8], body: &[u8]) -> Result<HttpResponse> {
         let unreachable =
             |error| Error::new(Kind::Overloaded, format!("{} does not answer", self.address)).with_source(error);
         let until = Instant::now() + PATIENCE;
@@ -242,7 +243,7 @@ impl Target {
         if answer.is_empty() {
             sent.and(received).map_err(unreachable)?;
         }
-        HttpAnswer::parse(&answer)
+        HttpResponse::parse(&answer)
             .ok_or_else(|| Error::new(Kind::Overloaded, format!("{} did not answer with whole HTTP", self.address)))
     }
 
@@ -278,7 +279,7 @@ fn read_until(stream: &mut TcpStream, until: Instant, answer: &mut Vec<u8>) -> s
             Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
             Err(error) => return Err(error),
         }
-        if HttpAnswer::parse(answer).is_some_and(|answer| answer.status >= 200) && is_whole(answer) {
+        if HttpResponse::parse(answer).is_some_and(|answer| answer.status >= 200) && is_whole(answer) {
             return Ok(());
         }
     }
@@ -299,7 +300,7 @@ fn field<'a>(head: &httparse::Response<'_, 'a>, name: &str) -> Option<&'a str> {
     std::str::from_utf8(field.value).ok()
 }
 
-impl HttpAnswer {
+impl HttpResponse {
     fn parse(answer: &[u8]) -> Option<Self> {
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut head = httparse::Response::new(&mut fields);
@@ -354,7 +355,7 @@ mod tests {
     }
 
     /// Sends to a server that takes one request and answers `answer`. Returns the request, and what came of it.
-    fn exchange(more: &[&str], answer: &str) -> (String, Sent) {
+    fn exchange(more: &[&str], answer: &str) -> (String, SentWebhook) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}/webhooks?x=1", listener.local_addr().expect("its address"));
         let answer = answer.to_owned();

@@ -1,4 +1,4 @@
-//! `quotegrid work`: workers beside a server on the same file.
+//! `quotegrid work`: workers alongside a server on the same file.
 
 use super::output::Output;
 use super::signals::{self, StopSignals};

@@ -1,6 +1,6 @@
 //! What the server lets in, and how long it waits.
 
-use crate::http::gate::{Limits, Network};
+use crate::edge::frontend::{FrontEndLimits, Network};
 use std::time::Duration;
 
 /// What the server lets in, and how long it waits: for `serve`.
@@ -25,7 +25,7 @@ pub struct EdgeSettings {
     #[arg(long, env = "QUOTEGRID_BODY_TIMEOUT_MS", value_name = "MS", default_value_t = 10_000, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(100..=600_000))]
     pub body_timeout_ms: u32,
-    /// Milliseconds that a client may take to read an answer, beside a second for each 16 KiB
+    /// Milliseconds that a client may take to read an answer, plus a second for each 16 KiB
     #[arg(long, env = "QUOTEGRID_WRITE_TIMEOUT_MS", value_name = "MS", default_value_t = 30_000, hide_short_help = true,
           value_parser = clap::value_parser!(u32).range(100..=600_000))]
     pub write_timeout_ms: u32,
@@ -40,10 +40,10 @@ pub struct EdgeSettings {
 }
 
 impl EdgeSettings {
-    /// The gate's limits; those that nobody needs to set have their defaults.
-    pub fn limits(&self) -> Limits {
+    /// The front end's limits; those that nobody needs to set have their defaults.
+    pub fn limits(&self) -> FrontEndLimits {
         let time = |ms: u32| Duration::from_millis(u64::from(ms));
-        Limits {
+        FrontEndLimits {
             connections: self.max_connections as usize,
             connections_per_address: self.max_connections_per_address as usize,
             head_time: time(self.head_timeout_ms),
@@ -51,7 +51,7 @@ impl EdgeSettings {
             write_time: time(self.write_timeout_ms),
             idle_time: time(self.idle_timeout_ms),
             trusted_proxies: self.trusted_proxies.clone(),
-            ..Limits::default()
+            ..FrontEndLimits::default()
         }
     }
 }

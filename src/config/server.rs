@@ -29,8 +29,8 @@ pub struct ServerSettings {
     /// A file that holds the admin token
     #[arg(long, env = "QUOTEGRID_ADMIN_TOKEN_FILE", value_name = "FILE")]
     pub admin_token_file: Option<PathBuf>,
-    /// A bearer token for /metrics and the details of /readyz, beside the admin token, of at least 16 characters; without either there
-    /// is no /metrics
+    /// A bearer token for /metrics and the details of /readyz, alongside the admin token, of at least 16 characters; without
+    /// either there is no /metrics
     #[arg(long, env = "QUOTEGRID_METRICS_TOKEN", value_name = "TOKEN", hide_env_values = true, hide_short_help = true)]
     pub metrics_token: Option<Secret>,
     /// A file that holds the metrics token

@@ -13,7 +13,7 @@ const SHOPIFY_SECRET: &str = "QUOTEGRID_SHOPIFY_API_SECRET";
 /// The variable of the secret for tokens, for messages.
 const SHOPIFY_CLIENT_SECRET: &str = "QUOTEGRID_SHOPIFY_CLIENT_SECRET";
 
-/// The app at Shopify, and how it is used: for commands that take webhooks or work jobs off.
+/// The app at Shopify, and how it is used: for commands that take webhooks or process jobs.
 #[derive(Debug, Clone, clap::Args)]
 pub struct ShopifySettings {
     /// The app's client secret, which signs webhooks; several with commas while one is being rotated, the newest first

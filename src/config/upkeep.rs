@@ -16,7 +16,7 @@ const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
 /// limit too (`erasure/hold.rs`).
 const REDACT_HOLD_DAYS_MAX: i64 = 28;
 
-/// What is kept how long, and whom to tell what a person must know of: for commands that work jobs off or keep house.
+/// What is kept how long, and whom to tell what a person must know of: for commands that process jobs or keep house.
 #[derive(Debug, Clone, clap::Args)]
 pub struct UpkeepSettings {
     /// Days after which completed and cancelled jobs are pruned
@@ -27,7 +27,7 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_DELIVERY_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(3..=36_500))]
     pub delivery_retention_days: u16,
-    /// Days after which privacy requests that are done, and jobs that failed for good, are pruned; receipts are kept for ever
+    /// Days after which privacy requests that are done, and jobs that failed permanently, are pruned; receipts are kept for ever
     #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
     pub gdpr_retention_days: u16,
@@ -36,7 +36,7 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_REDACT_HOLD_DAYS", value_name = "DAYS", default_value_t = 0, hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(0..=REDACT_HOLD_DAYS_MAX))]
     pub redact_hold_days: u16,
-    /// Where to post what a person must know of, as small JSON documents: a job failed for good, a legal deadline nears, no webhook
+    /// Where to post what a person must know of, as small JSON documents: a job failed permanently, a legal deadline nears, no webhook
     /// has come for long, a live store is to be erased or was uninstalled while in use
     #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Secret>,
@@ -72,10 +72,10 @@ impl UpkeepSettings {
         (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
     }
 
-    /// Whom to tell of what.
+    /// Whom to report what.
     ///
     /// # Errors
-    /// When the address is given twice, cannot be read, or is none.
+    /// When the address is given twice, cannot be read, or is not valid.
     pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
         let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
         let url = text.trim();

@@ -83,7 +83,7 @@ pub(super) fn why_not(path: &Path) -> String {
         .into_iter()
         .find_map(|suspect| obstacle(&suspect).map(|why| if suspect == path { why } else { format!("{}: {why}", suspect.display()) }))
         .unwrap_or_else(|| {
-            "it, its directory or the disk is read-only for this user; mend the permissions or choose another file with --database"
+            "it, its directory or the disk is read-only for this user; fix the permissions or choose another file with --database"
                 .to_owned()
         })
 }
@@ -170,8 +170,8 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
     give_to_owner_of(files::directory_of(path), &directory)
 }
 
-/// Opens a file for reading and writing that this program keeps beside others, made for its owner alone unless it is there. A symbolic
-/// link in its place is not followed: it may lead whoever runs this as root to any file.
+/// Opens a file for reading and writing that this program keeps alongside others, made for its owner alone unless it is there. A
+/// symbolic link in its place is not followed: it may lead whoever runs this as root to any file.
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new()

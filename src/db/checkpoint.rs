@@ -43,7 +43,7 @@ thread_local! {
 
 /// What a checkpoint did.
 #[derive(Debug, Clone, Copy)]
-struct Report {
+struct CheckpointReport {
     busy: bool,
     in_wal: i64,
     moved: i64,
@@ -210,17 +210,19 @@ impl Checkpointer {
 
     /// One checkpoint, unless none may be. Whoever calls it holds the lock on the checkpointer's connection: after one whose fsync has
     /// failed there is no other.
-    fn checkpoint(&self, connection: &Connection, mode: &str) -> Result<Report> {
+    fn checkpoint(&self, connection: &Connection, mode: &str) -> Result<CheckpointReport> {
         self.health.guard(|| checkpoint(connection, mode))
     }
 }
 
-fn checkpoint(connection: &Connection, mode: &str) -> Result<Report> {
+fn checkpoint(connection: &Connection, mode: &str) -> Result<CheckpointReport> {
     let mut statement = connection.prepare_cached(match mode {
         "TRUNCATE" => "PRAGMA wal_checkpoint(TRUNCATE)",
         _ => "PRAGMA wal_checkpoint(PASSIVE)",
     })?;
     statement
-        .query_row((), |row| Ok(Report { busy: row.get::<_, i64>(0)? != 0, in_wal: row.get(1)?, moved: row.get(2)? }))
+        .query_row((), |row| {
+            Ok(CheckpointReport { busy: row.get::<_, i64>(0)? != 0, in_wal: row.get(1)?, moved: row.get(2)? })
+        })
         .map_err(Error::from)
 }

@@ -19,10 +19,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The caller puts the copy on the disk.
 ///
 /// All of it is one snapshot: without the transaction around the steps, SQLite would begin again whenever another process has
-/// written, and under load never end. While it is held, the WAL of the source grows and cannot start over (407 MiB beside a
+/// written, and under load never end. While it is held, the WAL of the source grows and cannot start over (407 MiB alongside a
 /// database of 1 GiB with 16 threads enqueuing all the time, measured); pages are copied as they lie, so that this is short.
 pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
-    // What says that it must be recovered is beside the file itself.
+    // What says that it must be recovered is alongside the file itself.
     let source = &super::real_path(source);
     let of_source = |error| OpenError::from_sqlite(source, error);
     health::recover(source)?;

@@ -100,7 +100,7 @@ pub enum Constraint {
     Unique,
     /// FOREIGN KEY.
     ForeignKey,
-    /// CHECK, or JSON that is none.
+    /// CHECK, or invalid JSON.
     Check,
 }
 

@@ -31,11 +31,12 @@ impl Exclusive {
             access::make_directories(parent).map_err(|error| OpenError::from_io(parent, error))?;
         }
         let directory = lock::make_directory(path).map_err(|error| OpenError::from_io(path, error))?;
-        let only_one = lock::open(&directory, "migrate").map_err(|error| OpenError::from_io(&directory, error))?;
-        if !lock::take(&only_one, PATIENCE).map_err(|error| OpenError::from_io(&directory, error))? {
+        let migration_lock =
+            lock::open(&directory, "migrate").map_err(|error| OpenError::from_io(&directory, error))?;
+        if !lock::take(&migration_lock, PATIENCE).map_err(|error| OpenError::from_io(&directory, error))? {
             return Err(OpenError::Locked { path: path.to_path_buf() });
         }
-        let mut exclusive = Self { path: path.to_path_buf(), current: None, file: None, _only_one: only_one };
+        let mut exclusive = Self { path: path.to_path_buf(), current: None, file: None, _only_one: migration_lock };
         if path.exists() {
             if !unread {
                 health::recover(path)?;

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What SQLite keeps beside a database.
+/// What SQLite keeps alongside a database.
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// The file beside `path` whose name has `suffix` more.
+/// The file alongside `path` whose name has `suffix` more.
 pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(suffix);
@@ -36,7 +36,7 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes what SQLite keeps beside the database at `path`, which nobody may have open.
+/// Removes what SQLite keeps next to the database at `path`, which nobody may have open.
 pub(crate) fn remove_companions(path: &Path) -> io::Result<()> {
     let mut done = Ok(());
     for suffix in COMPANIONS {

@@ -9,7 +9,7 @@
 //! whole WAL once more before anybody uses the file ([`recover`]).
 
 use super::error::{Error, OpenError, Result};
-use super::place::Place;
+use super::place::FileIdentity;
 use super::{access, copy, exclusive, files, lock};
 use log::{error, info, warn};
 use rusqlite::Connection;
@@ -29,7 +29,7 @@ type Listener = Box<dyn FnOnce() + Send>;
 
 /// What is known of an open database's files.
 pub(super) struct Health {
-    place: Place,
+    place: FileIdentity,
     mark: PathBuf,
     has_sync_failed: AtomicBool,
     is_displaced: AtomicBool,
@@ -40,7 +40,7 @@ impl Health {
     /// Of the database that `given` leads to and whose file is `real`, which is open.
     pub(super) fn of(given: &Path, real: &Path) -> io::Result<Self> {
         Ok(Self {
-            place: Place::of(given, real)?,
+            place: FileIdentity::of(given, real)?,
             mark: mark_of(real),
             has_sync_failed: AtomicBool::new(false),
             is_displaced: AtomicBool::new(false),
@@ -90,7 +90,7 @@ impl Health {
         )
     }
 
-    /// Runs a checkpoint, if none may do harm: beside a strange WAL or index it would copy what others are just writing.
+    /// Runs a checkpoint, if none may do harm: alongside a strange WAL or index it would copy what others are just writing.
     pub(super) fn guard<T>(&self, checkpoint: impl FnOnce() -> Result<T>) -> Result<T> {
         self.look();
         self.allow_reading()?;

@@ -37,7 +37,7 @@ impl Inspection {
     /// The pages that belong to a table or index now.
     ///
     /// # Errors
-    /// SQLite's.
+    /// When SQLite fails.
     pub fn pages_of(&self, name: &str) -> Result<Vec<u64>> {
         let mut statement = self.connection.prepare_cached("SELECT pageno FROM dbstat WHERE name = :name")?;
         let pages = statement.query_map(named_params! { ":name": name }, |row| row.get("pageno"))?;

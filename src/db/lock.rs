@@ -1,5 +1,5 @@
-//! Lock files: the operating system frees them when their process dies, however it dies. They lie in a directory of their own
-//! beside the database and are never unlinked while anyone may look at them.
+//! Lock files: the operating system frees them when their process dies, however it dies. They are in a directory of their own
+//! next to the database and are never unlinked while anyone may look at them.
 
 use super::{access, files};
 use std::fs::{self, File, TryLockError};
@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How often a waiter looks whether the lock is free.
+/// How often a waiter checks if the lock is free.
 const POLL: Duration = Duration::from_millis(5);
 
 /// The directory of the lock files of the database at `database`.

@@ -78,7 +78,7 @@ fn open_with(
     let known = newest_of(runner);
     let not_migrated = |found| OpenError::NotMigrated { path: path.to_path_buf(), found, known };
     let unchanged = |connection| Ok((connection, Migrated { from: known, to: known }));
-    // Looked at before the lock and its directory are made: what is not ours gets nothing put beside it.
+    // Looked at before the lock and its directory are made: what is not ours gets nothing put alongside it.
     match fs::metadata(path) {
         Ok(found) if !found.is_file() => return Err(OpenError::NotAFile { path: path.to_path_buf() }),
         // SQLite takes what is shorter than its smallest page for an empty database, and would overwrite it.
@@ -108,7 +108,7 @@ fn open_with(
     if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty()) {
         access::make_directories(parent).map_err(|error| OpenError::from_io(parent, error))?;
     }
-    let only_one = OnlyOne::take(path)?;
+    let migration_lock = MigrationLock::take(path)?;
     let is_new = connection::create_file(path)?;
     // Another process may have been here since.
     let opened = connection::open_checked(path, synchronous, |connection| match version_of(connection, path)? {
@@ -125,7 +125,7 @@ fn open_with(
             rehearse(runner, &connection, path, from)?;
         }
         run(runner, &mut connection).map_err(|fault| fault.into_open_error(path))?;
-        info!("schema brought from version {from} to {known}");
+        info!("schema migrated from version {from} to {known}");
         Ok((connection, Migrated { from, to: known }))
     });
     if brought.is_err() && is_new {
@@ -133,7 +133,7 @@ fn open_with(
         for suffix in ["", "-wal", "-shm", "-journal"] {
             let _never_made = fs::remove_file(files::beside(path, suffix));
         }
-        only_one.remove();
+        migration_lock.remove();
     }
     brought
 }
@@ -158,7 +158,7 @@ fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .map_err(sqlite)?;
-    // refinery's table comes first and alone; others use refinery too, and have it beside tables of their own.
+    // refinery's table comes first and alone; others use refinery too, and have it alongside tables of their own.
     match (objects, ours, history) {
         (0, _, _) | (1, _, true) => return Ok(0),
         (_, true, true) => {}
@@ -171,12 +171,12 @@ fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
 }
 
 /// The lock that lets one process at a time make or migrate a file.
-struct OnlyOne {
+struct MigrationLock {
     _held: File,
     directory: PathBuf,
 }
 
-impl OnlyOne {
+impl MigrationLock {
     const NAME: &str = "migrate";
 
     fn take(path: &Path) -> Result<Self, OpenError> {

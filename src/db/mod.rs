@@ -10,31 +10,31 @@ pub(crate) mod copy;
 mod error;
 pub(crate) mod exclusive;
 pub(crate) mod files;
-mod gaps;
+mod handle;
 mod health;
 mod inspect;
 pub mod lock;
 mod migrate;
-mod news;
+mod notify;
+mod page_slack;
 mod place;
 mod readers;
 mod row_counts;
 mod space;
 mod types;
 pub(crate) mod writer;
-mod writes;
 
 pub use connection::Synchronous;
 pub use error::{Constraint, Error, OpenError, Result};
-pub use gaps::{Gaps, can_clear_gaps};
+pub use handle::WriteHandle;
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
-pub use news::{ChangeWatch, Generations, News};
+pub use notify::{ChangeWatch, CommitNotifier, DataVersion};
+pub use page_slack::{PageSlack, can_clear_page_slack};
 pub use row_counts::RowCounts;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
 pub use writer::WriterFigures;
-pub use writes::Writes;
 
 use checkpoint::Checkpointer;
 use connection::Role;
@@ -88,8 +88,8 @@ impl Options {
     }
 }
 
-/// The file that `path` leads to. SQLite keeps the WAL beside the file itself, and so must everybody who looks for it, for a lock or
-/// for a copy: beside a symbolic link they would be others.
+/// The file that `path` leads to. SQLite keeps the WAL alongside the file itself, and so must everybody who looks for it, for a lock or
+/// for a copy: alongside a symbolic link they would be others.
 pub(crate) fn real_path(path: &Path) -> PathBuf {
     let path = &files::literal(path);
     let is_link = std::fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
@@ -106,7 +106,7 @@ pub fn file_faults(path: &Path) -> Vec<String> {
     faults
 }
 
-/// How many virtual-machine steps of SQLite lie between two looks at the limit of a read: about every 0.1 ms.
+/// How many virtual-machine steps of SQLite are between two looks at the limit of a read: about every 0.1 ms.
 const READ_LIMIT_STEPS: i32 = 20_000;
 
 /// How long to wait for a free reader: what a pool on a broken file would otherwise hide for half a minute.
@@ -123,7 +123,7 @@ struct Shared {
     synchronous: Synchronous,
     read_limit: Duration,
     migrated: Migrated,
-    news: Arc<News>,
+    notifier: Arc<CommitNotifier>,
     health: Arc<Health>,
     /// `None` only while it is dropped.
     open: Option<Open>,
@@ -190,14 +190,14 @@ impl Db {
         // The writer first: a pool on something that is no database would report it only after its time-out.
         let (writer, migrated) = migrate::open_current(path, *schema, *synchronous)?;
         prove_writable(&writer, path)?;
-        let news = Arc::new(News::default());
+        let notifier = Arc::new(CommitNotifier::default());
         let health = Arc::new(Health::of(given, path).map_err(io)?);
         let checkpoints = connection::open(path, Role::Checkpointer, *synchronous)?;
         let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone()));
         let readers = Readers::new(path, *synchronous, *readers, health.clone())
             .map_err(|error| io(std::io::Error::other(error)))?;
         let writer =
-            Writer::start(writer, *write_queue, *write_wait, news.clone(), checkpointer.clone(), health.clone());
+            Writer::start(writer, *write_queue, *write_wait, notifier.clone(), checkpointer.clone(), health.clone());
         let writer = writer.map_err(io)?;
         let checkpoints = Checkpoints::start(checkpointer.clone()).map_err(io)?;
         let shared = Shared {
@@ -205,7 +205,7 @@ impl Db {
             synchronous: *synchronous,
             read_limit: *read_limit,
             migrated,
-            news,
+            notifier,
             health,
             open: Some(Open { writer, _checkpoints: checkpoints, readers, checkpointer }),
         };
@@ -228,7 +228,7 @@ impl Db {
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send + 'static,
     {
-        self.guarded().write(change)
+        self.with_savepoint().write(change)
     }
 
     /// Hands `change` to the writer and returns at once; `answer` runs after the commit, on another thread, or at once with
@@ -240,7 +240,7 @@ impl Db {
         F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send + 'static,
         A: FnOnce(std::result::Result<T, E>) + Send + 'static,
     {
-        self.guarded().write_then(change, answer);
+        self.with_savepoint().write_then(change, answer);
     }
 
     /// As [`Db::write_then`], but waits for a place and is never refused for having waited: for work that is half done
@@ -248,19 +248,19 @@ impl Db {
     ///
     /// # Panics
     /// Within a change: the writer would wait for itself.
-    pub fn write_patiently<T, E, F, A>(&self, change: F, answer: A)
+    pub fn write_unbounded<T, E, F, A>(&self, change: F, answer: A)
     where
         T: Send + 'static,
         E: From<Error> + Send + 'static,
         F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send + 'static,
         A: FnOnce(std::result::Result<T, E>) + Send + 'static,
     {
-        self.guarded().write_patiently(change, answer);
+        self.with_savepoint().write_unbounded(change, answer);
     }
 
     /// The same three ways to write as methods of one value, each change in a savepoint of its own.
-    pub fn guarded(&self) -> Writes<'_> {
-        Writes { db: self, guarded: true }
+    pub fn with_savepoint(&self) -> WriteHandle<'_> {
+        WriteHandle { db: self, with_savepoint: true }
     }
 
     /// The same three ways to write, for changes that look before they write: what they refuse, they refuse before their first
@@ -268,8 +268,8 @@ impl Db {
     ///
     /// One that fails after it has written all the same, by a fault of the database or of its own, undoes its whole batch: every
     /// caller in it is told [`Error::NotCommitted`].
-    pub fn looking_first(&self) -> Writes<'_> {
-        Writes { db: self, guarded: false }
+    pub fn without_savepoint(&self) -> WriteHandle<'_> {
+        WriteHandle { db: self, with_savepoint: false }
     }
 
     /// Runs `look` on a query-only connection, in one snapshot: everything it reads agrees. Bounded to
@@ -295,8 +295,8 @@ impl Db {
     }
 
     /// The announcements of this process's commits.
-    pub fn news(&self) -> &News {
-        &self.shared.news
+    pub fn notifier(&self) -> &CommitNotifier {
+        &self.shared.notifier
     }
 
     /// A watch for the commits of other processes, on a connection of its own.
@@ -313,14 +313,14 @@ impl Db {
     ///
     /// # Errors
     /// When the connection cannot be opened.
-    pub fn generations(&self) -> std::result::Result<Generations, OpenError> {
-        Ok(Generations::new(self.watch()?))
+    pub fn data_version(&self) -> std::result::Result<DataVersion, OpenError> {
+        Ok(DataVersion::new(self.watch()?))
     }
 
     /// Empties the WAL of everything committed before the call; `false` when readers kept it busy for all of `patience`.
     ///
     /// # Errors
-    /// SQLite's, such as a full disk.
+    /// When SQLite fails, such as on a full disk.
     ///
     /// # Panics
     /// Within a change or an answer.
@@ -384,7 +384,7 @@ impl<'a> Tx<'a> {
         self.after_commit.borrow_mut().push(Box::new(then));
     }
 
-    /// Wakes those who wait for [`News`] once this transaction is committed. Waking them for nothing does no harm.
+    /// Wakes those who wait for [`CommitNotifier`] once this transaction is committed. Waking them for nothing does no harm.
     pub fn announce(&self) {
         self.announced.set(true);
     }

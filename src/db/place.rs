@@ -2,7 +2,7 @@
 //! replaced meanwhile is acknowledged and then lost: nobody finds it after the next start. A look at the name opens nothing.
 //!
 //! The index of the WAL (`-shm`) is as much a part of it as the WAL: without it another process makes a new one, and the two know
-//! nothing of each other's locks. So is a second name of the database: who opens it there has another WAL beside it.
+//! nothing of each other's locks. So is a second name of the database: who opens it there has another WAL alongside it.
 
 use super::files;
 use std::fs;
@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// A file, whatever it is called, and how many names it has.
 #[derive(Debug, Clone, Copy)]
-struct Identity {
+struct Inode {
     device: u64,
     inode: u64,
     links: u64,
@@ -20,12 +20,12 @@ struct Identity {
 
 /// The files of a database, as they were when they were opened.
 #[derive(Debug)]
-pub(super) struct Place {
-    database: Vec<(PathBuf, Identity)>,
-    wal: Vec<(PathBuf, Identity)>,
+pub(super) struct FileIdentity {
+    database: Vec<(PathBuf, Inode)>,
+    wal: Vec<(PathBuf, Inode)>,
 }
 
-impl Place {
+impl FileIdentity {
     /// The place of the database that is open, at the name `given`, which may be a symbolic link to its file `real`. SQLite keeps one
     /// WAL and one index of it for as long as anybody has the database open.
     pub(super) fn of(given: &Path, real: &Path) -> io::Result<Self> {
@@ -47,7 +47,7 @@ impl Place {
     }
 }
 
-/// What is wrong with the names of the database at `path`, a sentence each. SQLite finds the WAL by the name: beside another name it
+/// What is wrong with the names of the database at `path`, a sentence each. SQLite finds the WAL by the name: alongside another name it
 /// finds none, and what was committed and not yet copied is lost.
 pub(super) fn faults(path: &Path) -> Vec<String> {
     let mut faults = Vec::new();
@@ -82,16 +82,16 @@ fn is_mounted_alone(_path: &Path) -> bool {
     false
 }
 
-fn watched(path: PathBuf) -> io::Result<(PathBuf, Identity)> {
-    let identity = identity(&path)?;
-    Ok((path, identity))
+fn watched(path: PathBuf) -> io::Result<(PathBuf, Inode)> {
+    let inode = inode(&path)?;
+    Ok((path, inode))
 }
 
-fn is_in_place((path, opened): &(PathBuf, Identity)) -> bool {
-    identity(path)
+fn is_in_place((path, opened): &(PathBuf, Inode)) -> bool {
+    inode(path)
         .is_ok_and(|found| (found.device, found.inode) == (opened.device, opened.inode) && found.links <= opened.links)
 }
 
-fn identity(path: &Path) -> io::Result<Identity> {
-    fs::metadata(path).map(|found| Identity { device: found.dev(), inode: found.ino(), links: found.nlink() })
+fn inode(path: &Path) -> io::Result<Inode> {
+    fs::metadata(path).map(|found| Inode { device: found.dev(), inode: found.ino(), links: found.nlink() })
 }

@@ -1,4 +1,4 @@
-//! How much room the files take, and how it is given back: a few pages at a time beside everything else, or all at once while nobody
+//! How much room the files take, and how it is given back: a few pages at a time alongside everything else, or all at once while nobody
 //! else has the database open.
 
 use super::connection::{self, Role, Synchronous};
@@ -19,7 +19,7 @@ mod free_pages {
     pub(super) const SUSPECT: i64 = 1;
 }
 
-/// Free pages that one step of [`Db::blank_free_pages`] cuts off: a few milliseconds of the writer's time.
+/// Free pages that one step of [`Db::wipe_free_pages`] cuts off: a few milliseconds of the writer's time.
 const CUT_STEP: u32 = 64;
 
 /// How the file's space is used.
@@ -36,7 +36,7 @@ pub struct Space {
 /// How the file's space is used now.
 ///
 /// # Errors
-/// SQLite's.
+/// When SQLite fails.
 pub fn space(connection: &Connection) -> Result<Space> {
     let figure = |pragma| connection.pragma_query_value(None, pragma, |row| row.get(0));
     Ok(Space { page_size: figure("page_size")?, pages: figure("page_count")?, free: figure("freelist_count")? })
@@ -66,8 +66,8 @@ impl Db {
     /// Returns whether it is done; `false` when others freed pages as fast for all of `patience`.
     ///
     /// # Errors
-    /// SQLite's.
-    pub fn blank_free_pages(&self, patience: Duration) -> Result<bool> {
+    /// When SQLite fails.
+    pub fn wipe_free_pages(&self, patience: Duration) -> Result<bool> {
         let until = Instant::now() + patience;
         if self.read(are_free_pages_blank)? {
             return Ok(true);
@@ -98,7 +98,7 @@ impl Tx<'_> {
     /// checkpoint.
     ///
     /// # Errors
-    /// SQLite's.
+    /// When SQLite fails.
     pub fn vacuum_some(&self, pages: u32) -> Result<()> {
         // Each step of the statement frees one page.
         let mut statement = self.prepare(&format!("PRAGMA incremental_vacuum({pages})"))?;
@@ -107,7 +107,7 @@ impl Tx<'_> {
         Ok(())
     }
 
-    /// A step of [`Db::blank_free_pages`]; returns whether it was the last.
+    /// A step of [`Db::wipe_free_pages`]; returns whether it was the last.
     fn cut_free_pages(&self) -> Result<bool> {
         self.vacuum_some(CUT_STEP)?;
         let is_done = space(self)?.free == 0;
@@ -120,7 +120,7 @@ impl Tx<'_> {
     /// Writes a page without changing anything: proof that a commit can be made.
     ///
     /// # Errors
-    /// SQLite's.
+    /// When SQLite fails.
     pub fn touch(&self) -> Result<()> {
         let version: i64 = self.pragma_query_value(None, "user_version", |row| row.get(0))?;
         Ok(self.pragma_update(None, "user_version", version)?)
@@ -136,7 +136,7 @@ pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(),
     let path = &super::real_path(path);
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = connection::open(path, Role::Writer, synchronous)?;
-    // A rewrite beside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
+    // A rewrite alongside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
     // nobody gets while another connection is open.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(sqlite)?;
@@ -166,7 +166,7 @@ pub const SETTINGS: [&str; 10] = [
 /// Reads each of [`SETTINGS`] back.
 ///
 /// # Errors
-/// SQLite's.
+/// When SQLite fails.
 pub fn settings(connection: &Connection) -> Result<Vec<(&'static str, String)>> {
     use rusqlite::types::Value;
     let read = |name| {

@@ -4,7 +4,7 @@ use crate::domain::ids::{
     ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId,
 };
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::Outside;
+use crate::domain::matrix::OutOfRange;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::Requirement;
@@ -48,7 +48,7 @@ macro_rules! text_sql {
 }
 
 text_sql!(ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId);
-text_sql!(Currency, Language, Name, Outside, Requirement, TaxLabel, Unit);
+text_sql!(Currency, Language, Name, OutOfRange, Requirement, TaxLabel, Unit);
 
 /// INTEGER thousandths.
 impl ToSql for Length {

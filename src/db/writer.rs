@@ -5,7 +5,7 @@ use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
-use super::news::News;
+use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use log::{error, warn};
@@ -35,14 +35,14 @@ const ANSWERERS: usize = 2;
 
 /// What became of the transaction that held a change.
 #[derive(Clone)]
-pub(super) enum Fate {
+pub(super) enum CommitOutcome {
     Committed,
     Lost { code: ErrorCode, message: Arc<str> },
-    Refused,
+    Overloaded,
     Closed,
 }
 
-impl Fate {
+impl CommitOutcome {
     fn lost(error: &rusqlite::Error) -> Self {
         Self::Lost {
             code: error.sqlite_error_code().unwrap_or(ErrorCode::Unknown),
@@ -54,7 +54,7 @@ impl Fate {
         match self {
             Self::Committed => Ok(value),
             Self::Lost { code, message } => Err(Error::NotCommitted { code, message }),
-            Self::Refused => Err(Error::Overloaded),
+            Self::Overloaded => Err(Error::Overloaded),
             Self::Closed => Err(Error::Closed),
         }
     }
@@ -65,13 +65,13 @@ pub(super) trait Change: Send {
     /// Runs the change; `false` has its savepoint rolled back.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
     /// Tells whoever waits, after the commit or after it has failed.
-    fn answer(self: Box<Self>, fate: Fate);
+    fn answer(self: Box<Self>, outcome: CommitOutcome);
     /// Whether the answer only wakes a thread, so that the writer itself may give it.
     fn answers_quickly(&self) -> bool;
     /// Whether it would rather be refused than wait longer than the limit.
     fn gives_up(&self) -> bool;
     /// Whether it may fail after it has written, and so needs a savepoint.
-    fn is_guarded(&self) -> bool;
+    fn needs_savepoint(&self) -> bool;
 }
 
 /// A change with the closure to run and the one to answer with.
@@ -81,7 +81,7 @@ pub(super) struct Closure<T, E, F, A> {
     pub(super) answer: A,
     pub(super) quick: bool,
     pub(super) gives_up: bool,
-    pub(super) guarded: bool,
+    pub(super) with_savepoint: bool,
 }
 
 impl<T, E, F, A> Change for Closure<T, E, F, A>
@@ -100,9 +100,9 @@ where
         self.outcome.insert(outcome).is_ok()
     }
 
-    fn answer(self: Box<Self>, fate: Fate) {
+    fn answer(self: Box<Self>, outcome: CommitOutcome) {
         // An error of the change itself rests on what it read in this transaction, so it too is void when that was lost.
-        let outcome = match (fate.into_result(()), self.outcome) {
+        let outcome = match (outcome.into_result(()), self.outcome) {
             (Err(error), _) => Err(error.into()),
             (Ok(()), Some(outcome)) => outcome,
             (Ok(()), None) => Err(Error::Closed.into()),
@@ -118,8 +118,8 @@ where
         self.gives_up
     }
 
-    fn is_guarded(&self) -> bool {
-        self.guarded
+    fn needs_savepoint(&self) -> bool {
+        self.with_savepoint
     }
 }
 
@@ -132,36 +132,36 @@ pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("without a message")
 }
 
-struct Waiting {
+struct QueuedChange {
     change: Box<dyn Change>,
     since: Instant,
 }
 
 enum Message {
-    Change(Waiting),
+    Change(QueuedChange),
     /// Nothing to run: the checkpointer wants something.
     Look,
 }
 
 /// The changes that wait, in their order.
-struct Line {
+struct Backlog {
     inbox: Receiver<Message>,
     /// Taken from the inbox while no transaction could be begun.
-    early: VecDeque<Waiting>,
+    early: VecDeque<QueuedChange>,
 }
 
-impl Line {
+impl Backlog {
     /// Waits for something to do; `None` when there is nothing left and nobody can send more.
     fn wait(&mut self) -> Option<Message> {
         self.early.pop_front().map(Message::Change).or_else(|| self.inbox.recv().ok())
     }
 
     /// The next change, if one waits.
-    fn next(&mut self) -> Option<Waiting> {
+    fn next(&mut self) -> Option<QueuedChange> {
         self.early.pop_front().or_else(|| self.next_in_inbox())
     }
 
-    fn next_in_inbox(&self) -> Option<Waiting> {
+    fn next_in_inbox(&self) -> Option<QueuedChange> {
         loop {
             match self.inbox.try_recv() {
                 Ok(Message::Change(waiting)) => return Some(waiting),
@@ -172,8 +172,8 @@ impl Line {
         }
     }
 
-    /// Takes out those that `is_over` says, at most `room` being looked at beside the inbox.
-    fn take_out(&mut self, room: usize, is_over: impl Fn(&Waiting) -> bool) -> Vec<Waiting> {
+    /// Takes out those that `is_over` says, at most `room` being looked at alongside the inbox.
+    fn take_out(&mut self, room: usize, is_over: impl Fn(&QueuedChange) -> bool) -> Vec<QueuedChange> {
         while self.early.len() < room
             && let Some(waiting) = self.next_in_inbox()
         {
@@ -195,7 +195,7 @@ pub struct WriterFigures {
     /// Changes answered after a commit.
     pub changes: AtomicUsize,
     /// Changes refused or lost: overload, disk full, …
-    pub refused: AtomicUsize,
+    pub rejected: AtomicUsize,
     /// Microseconds spent in batches, from BEGIN to COMMIT.
     pub busy_micros: AtomicUsize,
 }
@@ -210,21 +210,21 @@ pub(super) struct Writer {
 
 /// What the threads of a writer do.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Part {
+enum ThreadRole {
     RunsChanges,
     GivesAnswers,
 }
 
 thread_local! {
     /// Which part this thread plays, if it is one of a writer.
-    static PART: Cell<Option<Part>> = const { Cell::new(None) };
+    static ROLE: Cell<Option<ThreadRole>> = const { Cell::new(None) };
     /// Whether the commit that happens now is the writer's own.
     static COMMITTING: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Whether this is the thread of a writer or of its answers: they must not wait for each other.
 pub(super) fn is_own_thread() -> bool {
-    PART.get().is_some()
+    ROLE.get().is_some()
 }
 
 impl Writer {
@@ -234,20 +234,28 @@ impl Writer {
         connection: Connection,
         capacity: usize,
         wait_limit: Duration,
-        news: Arc<News>,
+        notifier: Arc<CommitNotifier>,
         checkpointer: Arc<Checkpointer>,
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
         let connection = Watched::new(connection, &health);
         let (queue, inbox) = sync_channel(capacity);
-        let (answers, outbox) = channel::<Answers>();
+        let (answers, outbox) = channel::<AfterBatch>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
-        let thread =
-            Thread { connection, health, capacity, wait_limit, answers, news, checkpointer, figures: figures.clone() };
-        let line = Line { inbox, early: VecDeque::new() };
-        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(line))?);
+        let thread = Thread {
+            connection,
+            health,
+            capacity,
+            wait_limit,
+            answers,
+            notifier,
+            checkpointer,
+            figures: figures.clone(),
+        };
+        let backlog = Backlog { inbox, early: VecDeque::new() };
+        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(backlog))?);
         for number in 0..ANSWERERS {
             let outbox = outbox.clone();
             threads.push(
@@ -275,10 +283,10 @@ impl Writer {
     /// Hands a change over, or has it answered with "overloaded" at once when too many wait.
     pub(super) fn submit(&self, change: Box<dyn Change>) {
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue().try_send(Message::Change(Waiting { change, since: Instant::now() })) {
+        match self.queue().try_send(Message::Change(QueuedChange { change, since: Instant::now() })) {
             Ok(()) => {}
-            Err(TrySendError::Full(message)) => self.turn_away(message, Fate::Refused),
-            Err(TrySendError::Disconnected(message)) => self.turn_away(message, Fate::Closed),
+            Err(TrySendError::Full(message)) => self.reject(message, CommitOutcome::Overloaded),
+            Err(TrySendError::Disconnected(message)) => self.reject(message, CommitOutcome::Closed),
         }
     }
 
@@ -288,35 +296,35 @@ impl Writer {
     /// Within another change: the writer would wait for itself.
     pub(super) fn submit_waiting(&self, change: Box<dyn Change>) {
         assert!(
-            PART.get() != Some(Part::RunsChanges),
+            ROLE.get() != Some(ThreadRole::RunsChanges),
             "a change must not wait for another change: the writer would wait for itself"
         );
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        let message = Message::Change(Waiting { change, since: Instant::now() });
+        let message = Message::Change(QueuedChange { change, since: Instant::now() });
         if let Err(gone) = self.queue().send(message) {
-            self.turn_away(gone.0, Fate::Closed);
+            self.reject(gone.0, CommitOutcome::Closed);
         }
     }
 
-    fn turn_away(&self, message: Message, fate: Fate) {
+    fn reject(&self, message: Message, outcome: CommitOutcome) {
         self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
-        self.figures.refused.fetch_add(1, Ordering::Relaxed);
+        self.figures.rejected.fetch_add(1, Ordering::Relaxed);
         if let Message::Change(waiting) = message {
-            waiting.change.answer(fate);
+            waiting.change.answer(outcome);
         }
     }
 }
 
 /// Panics where waiting for a commit, or for the writer, would wait for this very thread.
 pub(super) fn assert_may_wait() {
-    match PART.get() {
+    match ROLE.get() {
         None => {}
-        Some(Part::RunsChanges) => {
+        Some(ThreadRole::RunsChanges) => {
             panic!("a change must not wait for another change: the writer would wait for itself")
         }
         // Two of them waiting would leave nobody to give the answers that they wait for.
-        Some(Part::GivesAnswers) => {
-            panic!("an answer must not wait for another change: hand it over with write_then or write_patiently")
+        Some(ThreadRole::GivesAnswers) => {
+            panic!("an answer must not wait for another change: hand it over with write_then or write_unbounded")
         }
     }
 }
@@ -335,32 +343,32 @@ impl Drop for Writer {
 }
 
 /// What is left to do after a commit, or after one that failed.
-struct Answers {
+struct AfterBatch {
     after_commit: Vec<AfterCommit>,
-    answers: Vec<Answer>,
+    answers: Vec<PendingAnswer>,
 }
 
-struct Answer {
+struct PendingAnswer {
     change: Box<dyn Change>,
-    fate: Fate,
+    outcome: CommitOutcome,
 }
 
-impl Answers {
+impl AfterBatch {
     /// Log lines first, so that a change is told before anyone acts on it.
     fn give(self) {
         for then in self.after_commit {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
-                error!("what was to follow a commit panicked: {}", panic_message(panic.as_ref()));
+                error!("an after-commit callback panicked: {}", panic_message(panic.as_ref()));
             }
         }
-        for Answer { change, fate } in self.answers {
-            give_answer(change, fate);
+        for PendingAnswer { change, outcome } in self.answers {
+            give_answer(change, outcome);
         }
     }
 }
 
-fn give_answers(outbox: &Mutex<Receiver<Answers>>) {
-    PART.set(Some(Part::GivesAnswers));
+fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
+    ROLE.set(Some(ThreadRole::GivesAnswers));
     loop {
         let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(answers) = received else { return };
@@ -368,8 +376,8 @@ fn give_answers(outbox: &Mutex<Receiver<Answers>>) {
     }
 }
 
-fn give_answer(change: Box<dyn Change>, fate: Fate) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| change.answer(fate))) {
+fn give_answer(change: Box<dyn Change>, outcome: CommitOutcome) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| change.answer(outcome))) {
         error!("an answer after a commit panicked: {}", panic_message(panic.as_ref()));
     }
 }
@@ -385,34 +393,34 @@ struct Thread {
     health: Arc<Health>,
     capacity: usize,
     wait_limit: Duration,
-    answers: Sender<Answers>,
-    news: Arc<News>,
+    answers: Sender<AfterBatch>,
+    notifier: Arc<CommitNotifier>,
     checkpointer: Arc<Checkpointer>,
     figures: Arc<WriterFigures>,
 }
 
 impl Thread {
-    fn serve(self, mut line: Line) {
-        PART.set(Some(Part::RunsChanges));
+    fn serve(self, mut backlog: Backlog) {
+        ROLE.set(Some(ThreadRole::RunsChanges));
         self.checkpointer.watch(&self.connection);
         // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
         // its caller is told that nothing was; and a change must not commit for its batch mates. Both are undone instead.
         if let Err(error) = self.connection.commit_hook(Some(|| !COMMITTING.get())) {
             error!("stray commits cannot be kept out: {error}");
         }
-        while let Some(message) = line.wait() {
+        while let Some(message) = backlog.wait() {
             if let Message::Change(first) = message {
-                self.batch(first, &mut line);
+                self.batch(first, &mut backlog);
             }
             self.checkpointer.between_batches(&self.connection);
         }
     }
 
     /// Runs `first` and what else waits in one transaction.
-    fn batch(&self, first: Waiting, line: &mut Line) {
-        if let Err(error) = self.begin(&first, line) {
-            warn!("no transaction could be begun: {error}");
-            self.turn_away(first, &error, line);
+    fn batch(&self, first: QueuedChange, backlog: &mut Backlog) {
+        if let Err(error) = self.begin(&first, backlog) {
+            warn!("could not begin a transaction: {error}");
+            self.reject(first, &error, backlog);
             return;
         }
         // Only now: a wait for another process's lock would make batches of one when they are needed least.
@@ -421,7 +429,7 @@ impl Thread {
         let mut refused: Vec<Box<dyn Change>> = Vec::new();
         let tx = Tx::new(&self.connection);
         let mut next = Some(first);
-        let fate = loop {
+        let outcome = loop {
             let Some(mut waiting) = next.take() else { break self.commit() };
             if waiting.change.gives_up() && waiting.since.elapsed() > self.wait_limit {
                 refused.push(waiting.change);
@@ -430,30 +438,30 @@ impl Thread {
                 done.push(waiting.change);
                 if let Err(error) = ran {
                     self.roll_back();
-                    break Fate::lost(&error);
+                    break CommitOutcome::lost(&error);
                 }
             }
             if done.len() + refused.len() >= BATCH_MAX || started.elapsed() >= BATCH_TIME {
                 break self.commit();
             }
-            next = line.next();
+            next = backlog.next();
         };
-        let is_committed = matches!(fate, Fate::Committed);
+        let is_committed = matches!(outcome, CommitOutcome::Committed);
         if is_committed {
             self.figures.commits.fetch_add(1, Ordering::Relaxed);
             self.figures.changes.fetch_add(done.len(), Ordering::Relaxed);
             if tx.was_announced() {
-                self.news.spread();
+                self.notifier.notify();
             }
         }
         let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX);
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
         let after_commit = if is_committed { tx.after_commit.take() } else { Vec::new() };
-        self.answer(after_commit, done, refused, &fate);
+        self.answer(after_commit, done, refused, &outcome);
     }
 
     /// Begins a transaction. While another process holds the lock, those that have waited too long are refused meanwhile.
-    fn begin(&self, first: &Waiting, line: &mut Line) -> rusqlite::Result<()> {
+    fn begin(&self, first: &QueuedChange, backlog: &mut Backlog) -> rusqlite::Result<()> {
         let since = if first.change.gives_up() { first.since } else { Instant::now() };
         let until = since + self.wait_limit;
         loop {
@@ -463,12 +471,12 @@ impl Thread {
                 return Err(error);
             }
             let limit = self.wait_limit;
-            let over = line
+            let over = backlog
                 .take_out(self.capacity, |waiting| waiting.change.gives_up() && waiting.since.elapsed() > limit)
                 .into_iter()
                 .map(|waiting| waiting.change)
                 .collect();
-            self.answer(Vec::new(), Vec::new(), over, &Fate::Refused);
+            self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded);
         }
     }
 
@@ -480,19 +488,19 @@ impl Thread {
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
-    fn turn_away(&self, first: Waiting, error: &rusqlite::Error, line: &mut Line) {
+    fn reject(&self, first: QueuedChange, error: &rusqlite::Error, backlog: &mut Backlog) {
         let mut lost = vec![first.change];
         if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
-            let over = line.take_out(self.capacity, |waiting| waiting.since.elapsed() >= self.wait_limit);
+            let over = backlog.take_out(self.capacity, |waiting| waiting.since.elapsed() >= self.wait_limit);
             lost.extend(over.into_iter().map(|waiting| waiting.change));
         }
-        self.answer(Vec::new(), lost, Vec::new(), &Fate::lost(error));
+        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error));
     }
 
     /// Runs one change, in a savepoint if it wants one. An error means that the whole transaction is lost.
     fn run(&self, change: &mut dyn Change, tx: &Tx<'_>) -> rusqlite::Result<()> {
-        let is_guarded = change.is_guarded();
-        if is_guarded {
+        let needs_savepoint = change.needs_savepoint();
+        if needs_savepoint {
             self.execute("SAVEPOINT change")?;
         }
         let promised = tx.after_commit.borrow().len();
@@ -506,19 +514,19 @@ impl Thread {
         let has_written = self.connection.total_changes() != changes;
         if !kept {
             tx.after_commit.borrow_mut().truncate(promised);
-            if is_guarded {
+            if needs_savepoint {
                 self.execute("ROLLBACK TO change")?;
             }
-            match (is_guarded, has_written) {
+            match (needs_savepoint, has_written) {
                 (_, false) => {}
                 (true, true) => suspect_free_pages(&self.connection)?,
                 (false, true) => return Err(lost("a change without a savepoint failed after it had written")),
             }
         }
-        if is_guarded { self.execute("RELEASE change") } else { Ok(()) }
+        if needs_savepoint { self.execute("RELEASE change") } else { Ok(()) }
     }
 
-    fn commit(&self) -> Fate {
+    fn commit(&self) -> CommitOutcome {
         fail_point!("db::before_commit");
         COMMITTING.set(true);
         let committed = self.execute("COMMIT");
@@ -526,11 +534,11 @@ impl Thread {
         match committed {
             Ok(()) => {
                 fail_point!("db::after_commit");
-                Fate::Committed
+                CommitOutcome::Committed
             }
             Err(error) => {
                 self.roll_back();
-                Fate::lost(&error)
+                CommitOutcome::lost(&error)
             }
         }
     }
@@ -547,25 +555,26 @@ impl Thread {
         self.connection.prepare_cached(sql)?.execute(()).map(|_rows| ())
     }
 
-    /// Has `done` answered as `fate` says, and `refused` as refused.
+    /// Has `done` answered as `outcome` says, and `refused` as refused.
     fn answer(
         &self,
         after_commit: Vec<AfterCommit>,
         done: Vec<Box<dyn Change>>,
         refused: Vec<Box<dyn Change>>,
-        fate: &Fate,
+        outcome: &CommitOutcome,
     ) {
         if done.is_empty() && refused.is_empty() {
             return;
         }
-        let lost = if matches!(fate, Fate::Committed) { 0 } else { done.len() };
-        self.figures.refused.fetch_add(lost + refused.len(), Ordering::Relaxed);
+        let lost = if matches!(outcome, CommitOutcome::Committed) { 0 } else { done.len() };
+        self.figures.rejected.fetch_add(lost + refused.len(), Ordering::Relaxed);
         // Released, so that whoever finds them waiting no more finds them counted as done.
         self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Release);
         let alone = done.len() == 1 && refused.is_empty();
-        let mut answers: Vec<Answer> = done.into_iter().map(|change| Answer { change, fate: fate.clone() }).collect();
-        answers.extend(refused.into_iter().map(|change| Answer { change, fate: Fate::Refused }));
-        let answers = Answers { after_commit, answers };
+        let mut answers: Vec<PendingAnswer> =
+            done.into_iter().map(|change| PendingAnswer { change, outcome: outcome.clone() }).collect();
+        answers.extend(refused.into_iter().map(|change| PendingAnswer { change, outcome: CommitOutcome::Overloaded }));
+        let answers = AfterBatch { after_commit, answers };
         // A lone waiter is woken from here: one thread switch less than by way of the answering threads.
         if alone && answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly() {
             answers.give();

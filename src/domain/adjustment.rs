@@ -157,7 +157,7 @@ impl Adjustment {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::matrix::{Limits, Outside};
+    use crate::domain::matrix::{OutOfRange, SizeLimits};
 
     fn length(text: &str) -> Length {
         text.parse().expect("a length")
@@ -167,7 +167,7 @@ mod tests {
         let prices: Vec<Vec<Option<Minor>>> =
             prices.chunks(2).map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
         let (widths, heights) = ([length("300"), length("600")], [length("200"), length("400")]);
-        PriceMatrix::new(&widths, &heights, &prices, Outside::Reject, Limits::default()).expect("a matrix")
+        PriceMatrix::new(&widths, &heights, &prices, OutOfRange::Reject, SizeLimits::default()).expect("a matrix")
     }
 
     fn flat(matrix: &PriceMatrix) -> Vec<Option<i64>> {

@@ -135,7 +135,7 @@ impl ProductId {
         &self.0
     }
 
-    /// Reads what stands in a path, percent-encoded or not: digits, `gid:%2F%2F…` in one segment, or the id with its slashes,
+    /// Reads what is in a path, percent-encoded or not: digits, `gid:%2F%2F…` in one segment, or the id with its slashes,
     /// which the storefront widget sends as they are and some proxies merge.
     ///
     /// # Errors

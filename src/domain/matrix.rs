@@ -38,7 +38,7 @@ impl fmt::Display for Axis {
 
 /// What happens to a size below the first or above the last breakpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Outside {
+pub enum OutOfRange {
     /// It has no price: a pane of two metres must not sell for the price of one.
     #[default]
     Reject,
@@ -49,9 +49,9 @@ pub enum Outside {
 /// The text names no policy.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("must be reject or clamp")]
-pub struct UnknownOutside;
+pub struct UnknownOutOfRange;
 
-impl Outside {
+impl OutOfRange {
     /// `reject` or `clamp`.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -61,28 +61,28 @@ impl Outside {
     }
 }
 
-impl fmt::Display for Outside {
+impl fmt::Display for OutOfRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl FromStr for Outside {
-    type Err = UnknownOutside;
+impl FromStr for OutOfRange {
+    type Err = UnknownOutOfRange;
 
-    fn from_str(text: &str) -> Result<Self, UnknownOutside> {
+    fn from_str(text: &str) -> Result<Self, UnknownOutOfRange> {
         match text {
             "reject" => Ok(Self::Reject),
             "clamp" => Ok(Self::Clamp),
-            _ => Err(UnknownOutside),
+            _ => Err(UnknownOutOfRange),
         }
     }
 }
 
-/// A matrix's own smallest and largest sizes, checked beside its `outside` policy: both must let a size through. With
-/// [`Outside::Clamp`] they say how far the clamping goes; with [`Outside::Reject`] they can only narrow the grid.
+/// A matrix's own smallest and largest sizes, checked alongside its `outside` policy: both must let a size through. With
+/// [`OutOfRange::Clamp`] they say how far the clamping goes; with [`OutOfRange::Reject`] they can only narrow the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Limits {
+pub struct SizeLimits {
     /// The smallest width.
     pub min_width: Option<Length>,
     /// The largest width.
@@ -93,7 +93,7 @@ pub struct Limits {
     pub max_height: Option<Length>,
 }
 
-impl Limits {
+impl SizeLimits {
     fn of(&self, axis: Axis) -> (Option<Length>, Option<Length>) {
         match axis {
             Axis::Width => (self.min_width, self.max_width),
@@ -232,8 +232,8 @@ pub struct PriceMatrix {
     heights: Vec<Length>,
     /// Row by row: `cells[height_position * widths.len() + width_position]`.
     cells: Vec<Option<Minor>>,
-    outside: Outside,
-    limits: Limits,
+    outside: OutOfRange,
+    limits: SizeLimits,
 }
 
 impl PriceMatrix {
@@ -246,8 +246,8 @@ impl PriceMatrix {
         widths: &[Length],
         heights: &[Length],
         prices: &[Vec<Option<Minor>>],
-        outside: Outside,
-        limits: Limits,
+        outside: OutOfRange,
+        limits: SizeLimits,
     ) -> Result<Self, Vec<MatrixFault>> {
         let unpriced = widths.is_empty() && heights.is_empty();
         let mut faults = Vec::new();
@@ -272,7 +272,7 @@ impl PriceMatrix {
     ///
     /// # Errors
     /// When a lower limit is above its upper one.
-    pub fn with_policy(self, outside: Outside, limits: Limits) -> Result<Self, Vec<MatrixFault>> {
+    pub fn with_policy(self, outside: OutOfRange, limits: SizeLimits) -> Result<Self, Vec<MatrixFault>> {
         let mut faults = Vec::new();
         check_limits(&limits, &mut faults);
         if faults.is_empty() { Ok(Self { outside, limits, ..self }) } else { Err(faults) }
@@ -295,12 +295,12 @@ impl PriceMatrix {
     }
 
     /// What happens outside the grid.
-    pub fn outside(&self) -> Outside {
+    pub fn outside(&self) -> OutOfRange {
         self.outside
     }
 
     /// The matrix's own limits.
-    pub fn limits(&self) -> Limits {
+    pub fn limits(&self) -> SizeLimits {
         self.limits
     }
 
@@ -351,7 +351,7 @@ impl PriceMatrix {
         }
     }
 
-    /// What stands at exactly these breakpoints.
+    /// What is at exactly these breakpoints.
     fn stored(&self, width: Length, height: Length) -> Option<Option<Minor>> {
         let column = self.widths.binary_search(&width).ok()?;
         let row = self.heights.binary_search(&height).ok()?;
@@ -371,8 +371,8 @@ impl PriceMatrix {
         let (min, max) = self.limits.of(axis);
         Some(match self.outside {
             // Nobody sells less than one of a unit, but a grid may.
-            Outside::Clamp => (min.unwrap_or(first.min(Length::ONE)), max.unwrap_or(Length::MAX)),
-            Outside::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
+            OutOfRange::Clamp => (min.unwrap_or(first.min(Length::ONE)), max.unwrap_or(Length::MAX)),
+            OutOfRange::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
         })
     }
 
@@ -384,7 +384,7 @@ impl PriceMatrix {
         };
         let (min, max) = self.limits.of(axis);
         let within_limits = min.is_none_or(|min| asked >= min) && max.is_none_or(|max| asked <= max);
-        let within_grid = self.outside == Outside::Clamp || (first..=last).contains(&asked);
+        let within_grid = self.outside == OutOfRange::Clamp || (first..=last).contains(&asked);
         if !within_limits || !within_grid {
             let (min, max) = self.range(axis).ok_or(LookupError::NotPricedYet)?;
             return Err(LookupError::OutsideTheGrid { axis, asked, min, max });
@@ -456,7 +456,7 @@ impl Template {
     ///
     /// # Errors
     /// When a lower limit is above its upper one.
-    pub fn build(self, unit: Unit, outside: Outside, limits: Limits) -> Result<PriceMatrix, Vec<MatrixFault>> {
+    pub fn build(self, unit: Unit, outside: OutOfRange, limits: SizeLimits) -> Result<PriceMatrix, Vec<MatrixFault>> {
         let millimetres: &[i64] = match self {
             Self::Small => &[300, 600, 900],
             Self::Medium => &[200, 400, 600, 800, 1000],
@@ -504,7 +504,7 @@ fn check_prices(widths: usize, heights: usize, prices: &[Vec<Option<Minor>>], fa
     }
 }
 
-fn check_limits(limits: &Limits, faults: &mut Vec<MatrixFault>) {
+fn check_limits(limits: &SizeLimits, faults: &mut Vec<MatrixFault>) {
     for axis in [Axis::Width, Axis::Height] {
         if let (Some(min), Some(max)) = limits.of(axis)
             && min > max
@@ -527,14 +527,14 @@ mod tests {
     }
 
     /// 300, 600 x 200, 400, with 600 x 400 not offered.
-    fn matrix(outside: Outside, limits: Limits) -> PriceMatrix {
+    fn matrix(outside: OutOfRange, limits: SizeLimits) -> PriceMatrix {
         let prices = vec![vec![Some(Minor::new(10)), Some(Minor::new(20))], vec![Some(Minor::new(30)), None]];
         PriceMatrix::new(&lengths(&["300", "600"]), &lengths(&["200", "400"]), &prices, outside, limits).expect("valid")
     }
 
     #[test]
     fn a_size_outside_the_grid_is_told_from_one_that_is_not_offered_and_from_a_matrix_without_prices() {
-        let matrix = matrix(Outside::Reject, Limits::default());
+        let matrix = matrix(OutOfRange::Reject, SizeLimits::default());
         let error = matrix.find_cell(length("600.001"), length("200")).expect_err("outside");
         assert_eq!(error.to_string(), "a width of 600.001 is not available: it must be from 300 to 600");
         assert!(matches!(
@@ -542,15 +542,16 @@ mod tests {
             Err(LookupError::OutsideTheGrid { axis: Axis::Height, .. })
         ));
         assert!(matches!(matrix.find_cell(length("301"), length("201")), Err(LookupError::NotOffered { .. })));
-        let unpriced = PriceMatrix::new(&[], &[], &[], Outside::Clamp, Limits::default()).expect("valid");
+        let unpriced = PriceMatrix::new(&[], &[], &[], OutOfRange::Clamp, SizeLimits::default()).expect("valid");
         assert_eq!(unpriced.find_cell(length("1"), length("1")), Err(LookupError::NotPricedYet));
         assert_eq!((unpriced.dimension_range(), unpriced.rows().count()), (None, 0));
     }
 
     #[test]
     fn own_limits_bound_the_clamping() {
-        let limits = Limits { min_width: Some(length("100")), max_width: Some(length("700")), ..Limits::default() };
-        let clamp = matrix(Outside::Clamp, limits);
+        let limits =
+            SizeLimits { min_width: Some(length("100")), max_width: Some(length("700")), ..SizeLimits::default() };
+        let clamp = matrix(OutOfRange::Clamp, limits);
         assert_eq!(clamp.find_cell(length("100"), length("1")).map(|cell| cell.price), Ok(Minor::new(10)));
         assert_eq!(clamp.find_cell(length("700"), length("1")).map(|cell| cell.price), Ok(Minor::new(20)));
         assert!(clamp.find_cell(length("99.999"), length("200")).is_err());
@@ -566,15 +567,17 @@ mod tests {
 
     #[test]
     fn own_limits_can_only_narrow_a_grid_that_rejects() {
-        let limits = Limits { min_width: Some(length("100")), max_width: Some(length("500")), ..Limits::default() };
-        let reject = matrix(Outside::Reject, limits);
+        let limits =
+            SizeLimits { min_width: Some(length("100")), max_width: Some(length("500")), ..SizeLimits::default() };
+        let reject = matrix(OutOfRange::Reject, limits);
         assert!(reject.find_cell(length("200"), length("200")).is_err());
         assert!(reject.find_cell(length("500.5"), length("200")).is_err());
         assert_eq!(reject.find_cell(length("500"), length("200")).map(|cell| cell.price), Ok(Minor::new(20)));
         let range = reject.dimension_range().expect("priced");
         assert_eq!((range.min_width, range.max_width), (length("300"), length("500")));
-        let limits = Limits { max_width: Some(length("700")), max_height: Some(length("401")), ..Limits::default() };
-        let range = matrix(Outside::Reject, limits).dimension_range().expect("priced");
+        let limits =
+            SizeLimits { max_width: Some(length("700")), max_height: Some(length("401")), ..SizeLimits::default() };
+        let range = matrix(OutOfRange::Reject, limits).dimension_range().expect("priced");
         assert_eq!((range.max_width, range.max_height), (length("600"), length("400")));
     }
 
@@ -582,17 +585,18 @@ mod tests {
     fn unsorted_axes_are_sorted_together_with_their_cells() {
         let prices = vec![vec![None, Some(Minor::new(30))], vec![Some(Minor::new(20)), Some(Minor::new(10))]];
         let axes = (lengths(&["600", "300"]), lengths(&["400", "200"]));
-        let sorted = PriceMatrix::new(&axes.0, &axes.1, &prices, Outside::Reject, Limits::default());
-        assert_eq!(sorted, Ok(matrix(Outside::Reject, Limits::default())));
+        let sorted = PriceMatrix::new(&axes.0, &axes.1, &prices, OutOfRange::Reject, SizeLimits::default());
+        assert_eq!(sorted, Ok(matrix(OutOfRange::Reject, SizeLimits::default())));
     }
 
     #[test]
     fn all_faults_are_reported_at_once() {
         let many: Vec<Length> = (1..=51).map(|value| Length::from_thousandths(value).expect("a length")).collect();
-        let limits = Limits { min_height: Some(length("2")), max_height: Some(length("1")), ..Limits::default() };
+        let limits =
+            SizeLimits { min_height: Some(length("2")), max_height: Some(length("1")), ..SizeLimits::default() };
         let mut prices = vec![vec![None; 50], vec![Some(Minor::new(-1)); 51]];
         prices[0][7] = Some(Minor::new(Minor::MAX.get() + 1));
-        let faults = PriceMatrix::new(&many, &lengths(&["1", "1.0"]), &prices, Outside::Reject, limits);
+        let faults = PriceMatrix::new(&many, &lengths(&["1", "1.0"]), &prices, OutOfRange::Reject, limits);
         let faults = faults.expect_err("faulty");
         assert_eq!(faults[0], MatrixFault::Breakpoints { axis: Axis::Width, count: 51 });
         assert_eq!(faults[1], MatrixFault::Duplicate { axis: Axis::Height, value: length("1") });
@@ -600,7 +604,7 @@ mod tests {
         assert_eq!(faults[3], MatrixFault::Price { row: 1, column: 8 });
         assert_eq!(faults[4], MatrixFault::Price { row: 2, column: 1 });
         assert_eq!(faults.last(), Some(&MatrixFault::Limits { axis: Axis::Height }));
-        let half = PriceMatrix::new(&lengths(&["1"]), &[], &[], Outside::Reject, Limits::default());
+        let half = PriceMatrix::new(&lengths(&["1"]), &[], &[], OutOfRange::Reject, SizeLimits::default());
         assert_eq!(half, Err(vec![MatrixFault::Breakpoints { axis: Axis::Height, count: 0 }]));
     }
 
@@ -608,7 +612,7 @@ mod tests {
     fn templates_follow_the_unit() {
         let build = |template: &str, unit| {
             let template: Template = template.parse().expect("a template");
-            template.build(unit, Outside::Reject, Limits::default()).expect("valid")
+            template.build(unit, OutOfRange::Reject, SizeLimits::default()).expect("valid")
         };
         assert_eq!(build("small", Unit::Mm).widths(), lengths(&["300", "600", "900"]));
         assert_eq!(build("medium", Unit::Cm).heights(), lengths(&["20", "40", "60", "80", "100"]));
@@ -617,10 +621,11 @@ mod tests {
 
     #[test]
     fn changes_name_steps_and_prices() {
-        let old = matrix(Outside::Reject, Limits::default());
+        let old = matrix(OutOfRange::Reject, SizeLimits::default());
         let prices = vec![vec![Some(Minor::new(10)), None], vec![Some(Minor::new(5)), Some(Minor::new(6))]];
         let axes = (lengths(&["300", "900"]), lengths(&["200", "400"]));
-        let new = PriceMatrix::new(&axes.0, &axes.1, &prices, Outside::Reject, Limits::default()).expect("valid");
+        let new =
+            PriceMatrix::new(&axes.0, &axes.1, &prices, OutOfRange::Reject, SizeLimits::default()).expect("valid");
         let changes = old.changes_to(&new);
         assert_eq!((changes.widths_added, changes.widths_removed), (lengths(&["900"]), lengths(&["600"])));
         let price = PriceChange {

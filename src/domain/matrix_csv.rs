@@ -12,7 +12,7 @@ pub use findings::{Fall, Findings, PricedSize};
 use header::Order;
 pub use measures::ListUnit;
 pub use numbers::DecimalMark;
-use numbers::{Evidence, Price, Reader};
+use numbers::{Evidence, GridReader, Price};
 use records::{QuoteFault, Record, Records, Separator};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -43,13 +43,13 @@ const MISSING_NAMED: usize = 10;
 /// What a file says that has a header at most.
 const NO_PRICES: &str = "the file has no prices";
 
-/// Sizes that stand in a file again and are told one by one.
+/// Sizes that are in a file again and are told one by one.
 const REPEATS_MAX: usize = 1_000;
 
 /// What a cell holds that is not offered.
 const NOT_OFFERED: &str = "-";
 
-/// What stands behind a price of 0 that means it: a 0 among prices may also mean that the size is not made.
+/// What is behind a price of 0 that means it: a 0 among prices may also mean that the size is not made.
 const FREE: &str = "free";
 
 /// How a price list is laid out.
@@ -152,7 +152,7 @@ pub struct CsvFault {
 pub struct Understood {
     /// Lines above the list that were left out.
     pub lines_above: usize,
-    /// What stands between fields.
+    /// What is between fields.
     pub separator: char,
     /// What decimals follow; `None` where no number has any.
     pub decimal: Option<DecimalMark>,
@@ -192,7 +192,7 @@ pub struct Import {
     pub layout: Layout,
     /// How it was understood, as far as it was read at all.
     pub understood: Option<Understood>,
-    /// Sizes that stand in it more than once, the first thousand.
+    /// Sizes that are in it more than once, the first thousand.
     pub repeats: Vec<Repeat>,
     /// Lines that hold prices, without the header.
     pub total_rows: usize,
@@ -255,7 +255,7 @@ struct Reading<'a> {
     rows: Rows,
 }
 
-/// What was found in a file beside its prices.
+/// What was found in a file alongside its prices.
 struct Found {
     layout: Layout,
     understood: Option<Understood>,
@@ -338,7 +338,7 @@ impl Reading<'_> {
             }
         }
         let decimal = evidence.decimal_mark(separator);
-        let reader = Reader {
+        let reader = GridReader {
             unit,
             currency,
             widths_in,
@@ -374,7 +374,7 @@ impl Reading<'_> {
         }
         let corner = first.field(0).unwrap_or_default();
         measures::check_currency(corner, currency)?;
-        // `Width` beside the widths and `Height` below it, above the heights.
+        // `Width` alongside the widths and `Height` below it, above the heights.
         let below = list.clone().nth(1).filter(|second| corner::below(second).is_some());
         let down = below.as_ref().and_then(corner::below);
         let axes = match (down, &below) {
@@ -395,7 +395,7 @@ impl Reading<'_> {
             record.fields_from(1).for_each(|field| evidence.price(field, currency));
         }
         let decimal = evidence.decimal_mark(separator);
-        let reader = Reader {
+        let reader = GridReader {
             unit,
             currency,
             widths_in,
@@ -431,7 +431,7 @@ struct Rows {
 struct Faults {
     list: Vec<CsvFault>,
     more: usize,
-    /// A fault that skipping lines does not mend.
+    /// A fault that skipping lines does not fix.
     fatal: bool,
 }
 

@@ -42,7 +42,7 @@ pub enum ModifierFault {
     /// A value whose type nobody says: 500 may be 5.00 or 5 %.
     #[error("is required")]
     NoType,
-    /// An amount beside a percentage, or one of them beside the type of the other.
+    /// An amount alongside a percentage, or one of them alongside the type of the other.
     #[error("does not go with the other: a choice has an amount or a percentage")]
     Mixed,
     /// Two fields that say the same thing say different things.
@@ -325,7 +325,7 @@ pub enum ChoiceFault {
     /// Its label is no name.
     #[error(transparent)]
     Label(#[from] NameFault),
-    /// Its modifier is none.
+    /// Its modifier is not valid.
     #[error(transparent)]
     Modifier(#[from] ModifierFault),
 }

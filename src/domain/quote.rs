@@ -31,7 +31,7 @@ impl Quantity {
     /// So many pieces, at most `max`.
     ///
     /// # Errors
-    /// [`NotAQuantity`] when it is none or too many.
+    /// [`NotAQuantity`] when it is not a number or too many.
     pub fn new(pieces: u32, max: u32) -> Result<Self, NotAQuantity> {
         if (1..=max).contains(&pieces) { Ok(Self(pieces)) } else { Err(NotAQuantity { max }) }
     }
@@ -320,7 +320,7 @@ fn step_text(axis: &str, asked: Length, chosen: Length, unit: Unit) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matrix::{Limits, Outside};
+    use super::super::matrix::{OutOfRange, SizeLimits};
     use super::super::money::BasisPoints;
     use super::super::options::{Choice, Requirement};
     use super::*;
@@ -346,7 +346,7 @@ mod tests {
         Minor::new(value.as_i64().expect("an integer"))
     }
 
-    fn grid(outside: Outside) -> PriceMatrix {
+    fn grid(outside: OutOfRange) -> PriceMatrix {
         let grid = &vectors()["grid"];
         let axis = |name: &str| -> Vec<Length> { grid[name].as_array().expect("a list").iter().map(length).collect() };
         let rows = grid["centsByHeightThenWidth"].as_array().expect("a list");
@@ -354,7 +354,7 @@ mod tests {
             .iter()
             .map(|row| row.as_array().expect("a list").iter().map(|cell| Some(minor(cell))).collect())
             .collect();
-        PriceMatrix::new(&axis("widths"), &axis("heights"), &prices, outside, Limits::default()).expect("valid")
+        PriceMatrix::new(&axis("widths"), &axis("heights"), &prices, outside, SizeLimits::default()).expect("valid")
     }
 
     fn modifiers(vector: &Value) -> Vec<Modifier> {
@@ -398,7 +398,7 @@ mod tests {
 
     #[test]
     fn grid_vectors() {
-        let matrix = grid(Outside::Clamp);
+        let matrix = grid(OutOfRange::Clamp);
         for vector in vectors_of("grid") {
             let cell = matrix.find_cell(length(&vector["width"]), length(&vector["height"])).expect("priced");
             let positions = (cell.width_position as u64, cell.height_position as u64);
@@ -422,7 +422,7 @@ mod tests {
 
     #[test]
     fn end_to_end_vectors() {
-        let matrix = grid(Outside::Clamp);
+        let matrix = grid(OutOfRange::Clamp);
         for vector in vectors_of("endToEnd") {
             let (groups, selections) = product(&modifiers(&vector));
             let quantity = vector["quantity"].as_u64().and_then(|pieces| u32::try_from(pieces).ok()).expect("pieces");
@@ -436,7 +436,7 @@ mod tests {
 
     #[test]
     fn a_grid_that_rejects_prices_exactly_the_vectors_within_it() {
-        let matrix = grid(Outside::Reject);
+        let matrix = grid(OutOfRange::Reject);
         for vector in vectors_of("grid") {
             let outside = vector["why"].as_str().is_some_and(|why| why.contains("clamp"));
             let found = matrix.find_cell(length(&vector["width"]), length(&vector["height"]));
@@ -448,7 +448,7 @@ mod tests {
     fn group_and_choice_stay_two_fields_whatever_they_are_called() {
         let (groups, selections) = product(&[Modifier::Fixed(Minor::new(1))]);
         let width = "300".parse().expect("a length");
-        let quote = quote(&grid(Outside::Reject), &groups, &request(width, width, 1, &selections)).expect("priced");
+        let quote = quote(&grid(OutOfRange::Reject), &groups, &request(width, width, 1, &selections)).expect("priced");
         assert_eq!(
             (quote.modifiers[0].option_group.as_str(), quote.modifiers[0].choice.as_str()),
             ("group 1", "Glass: type")
@@ -464,7 +464,7 @@ mod tests {
         assert_eq!(price_unit(Minor::new(1), &[discount, max]).map(|(unit, _)| unit.get()), Ok(Minor::MAX.get() - 1));
         let (groups, selections) = product(&[Modifier::Fixed(Minor::new(Minor::MAX.get() / 2))]);
         let width = "300".parse().expect("a length");
-        let error = quote(&grid(Outside::Reject), &groups, &request(width, width, 3, &selections));
+        let error = quote(&grid(OutOfRange::Reject), &groups, &request(width, width, 3, &selections));
         assert_eq!(error, Err(QuoteError::TooLarge));
     }
 
@@ -473,7 +473,7 @@ mod tests {
         let modifiers = [Modifier::Percentage(BasisPoints::new(725)), Modifier::Fixed(Minor::new(-99_999))];
         let (groups, selections) = product(&modifiers);
         let (width, height) = ("450.5".parse().expect("a length"), "600".parse().expect("a length"));
-        let quote = quote(&grid(Outside::Reject), &groups, &request(width, height, 2, &selections)).expect("priced");
+        let quote = quote(&grid(OutOfRange::Reject), &groups, &request(width, height, 2, &selections)).expect("priced");
         let steps = quote.explain("KWD".parse().expect("a currency"), Unit::Cm);
         let texts: Vec<&str> = steps.iter().map(|step| step.text.as_str()).collect();
         let expected = [

@@ -1,7 +1,7 @@
 //! Which sizes a matrix offers, and which of them is nearest to one that it does not.
 
 use super::length::Length;
-use super::matrix::{Axis, Outside, PriceMatrix};
+use super::matrix::{Axis, OutOfRange, PriceMatrix};
 use std::cmp::Reverse;
 
 /// Sizes from a smallest to a largest one, both included.
@@ -105,15 +105,15 @@ impl PriceMatrix {
         };
         let (Some(&first), Some(&last)) = (steps.first(), steps.last()) else { return Vec::new() };
         let (least, most) = match self.outside() {
-            Outside::Reject => (first, last),
-            Outside::Clamp => (Length::MIN, Length::MAX),
+            OutOfRange::Reject => (first, last),
+            OutOfRange::Clamp => (Length::MIN, Length::MAX),
         };
         let least = limits.0.map_or(least, |min| min.max(least));
         let most = limits.1.map_or(most, |max| max.min(most));
         // Clamping takes what is beyond the grid, but nobody is told to go there.
         let (shown_least, shown_most) = match self.outside() {
-            Outside::Reject => (least, most),
-            Outside::Clamp => (limits.0.unwrap_or(first), limits.1.unwrap_or(last)),
+            OutOfRange::Reject => (least, most),
+            OutOfRange::Clamp => (limits.0.unwrap_or(first), limits.1.unwrap_or(last)),
         };
         let interval = |(at, &step): (usize, &Length)| {
             let after = at.checked_sub(1).map(|before| steps[before].next().unwrap_or(Length::MAX));
@@ -139,7 +139,7 @@ mod tests {
     }
 
     /// Widths 300, 600, 900 and heights 200, 400; what is 0 is not offered.
-    fn matrix(rows: [[i64; 3]; 2], outside: Outside, limits: Limits) -> PriceMatrix {
+    fn matrix(rows: [[i64; 3]; 2], outside: OutOfRange, limits: Limits) -> PriceMatrix {
         let prices = rows.map(|row| row.map(|price| (price > 0).then(|| Minor::new(price))).to_vec());
         let widths = ["300", "600", "900"].map(length);
         PriceMatrix::new(&widths, &["200", "400"].map(length), &prices, outside, limits).expect("a matrix")
@@ -166,21 +166,21 @@ mod tests {
     #[test]
     fn what_is_offered_is_all_or_a_list_of_ranges() {
         let none = Limits::default();
-        assert_eq!(ranges(&matrix([[1, 1, 1], [1, 1, 1]], Outside::Reject, none)), ["all"]);
+        assert_eq!(ranges(&matrix([[1, 1, 1], [1, 1, 1]], OutOfRange::Reject, none)), ["all"]);
         assert_eq!(
-            ranges(&matrix([[1, 1, 1], [1, 1, 0]], Outside::Reject, none)),
+            ranges(&matrix([[1, 1, 1], [1, 1, 0]], OutOfRange::Reject, none)),
             ["300-900 x 200-200", "300-600 x 200.001-400"]
         );
         assert_eq!(
-            ranges(&matrix([[1, 0, 1], [1, 0, 1]], Outside::Reject, none)),
+            ranges(&matrix([[1, 0, 1], [1, 0, 1]], OutOfRange::Reject, none)),
             ["300-300 x 200-400", "600.001-900 x 200-400"]
         );
-        assert_eq!(ranges(&matrix([[0; 3]; 2], Outside::Reject, none)), Vec::<String>::new());
+        assert_eq!(ranges(&matrix([[0; 3]; 2], OutOfRange::Reject, none)), Vec::<String>::new());
         // Cells that the limits take away are not missed.
         let narrow = Limits { max_width: Some(length("500")), ..none };
-        assert_eq!(ranges(&matrix([[1, 1, 0], [1, 1, 0]], Outside::Reject, narrow)), ["all"]);
+        assert_eq!(ranges(&matrix([[1, 1, 0], [1, 1, 0]], OutOfRange::Reject, narrow)), ["all"]);
         assert_eq!(
-            ranges(&PriceMatrix::new(&[], &[], &[], Outside::Reject, none).expect("empty")),
+            ranges(&PriceMatrix::new(&[], &[], &[], OutOfRange::Reject, none).expect("empty")),
             Vec::<String>::new()
         );
     }
@@ -188,16 +188,16 @@ mod tests {
     #[test]
     fn the_nearest_size_is_the_smallest_that_covers_and_else_the_largest() {
         let none = Limits::default();
-        let full = matrix([[1, 1, 1], [1, 1, 1]], Outside::Reject, none);
+        let full = matrix([[1, 1, 1], [1, 1, 1]], OutOfRange::Reject, none);
         assert_eq!(nearest(&full, "250", "100").as_deref(), Some("300 x 200"));
         assert_eq!(nearest(&full, "901", "100").as_deref(), Some("900 x 400"));
-        let holed = matrix([[1, 0, 1], [0, 0, 1]], Outside::Reject, none);
+        let holed = matrix([[1, 0, 1], [0, 0, 1]], OutOfRange::Reject, none);
         assert_eq!(nearest(&holed, "450", "200").as_deref(), Some("600.001 x 200"));
         assert_eq!(nearest(&holed, "300", "300").as_deref(), Some("600.001 x 300"));
         assert_eq!(nearest(&holed, "300", "401").as_deref(), Some("900 x 400"));
-        assert_eq!(nearest(&matrix([[0; 3]; 2], Outside::Reject, none), "300", "200"), None);
+        assert_eq!(nearest(&matrix([[0; 3]; 2], OutOfRange::Reject, none), "300", "200"), None);
         let limits = Limits { max_width: Some(length("1200")), ..none };
-        let clamped = matrix([[1, 1, 1], [1, 1, 0]], Outside::Clamp, limits);
+        let clamped = matrix([[1, 1, 1], [1, 1, 0]], OutOfRange::Clamp, limits);
         assert_eq!(nearest(&clamped, "1300", "100").as_deref(), Some("1200 x 200"));
         assert_eq!(nearest(&clamped, "700", "500").as_deref(), Some("1200 x 200"));
     }
@@ -206,7 +206,7 @@ mod tests {
     fn whatever_is_nearest_or_in_a_range_has_a_price() {
         let sides = ["0.001", "150", "200", "200.001", "300", "300.001", "450", "600", "750", "900", "901", "5000"];
         let narrow = Limits { min_width: Some(length("250")), max_height: Some(length("390")), ..Limits::default() };
-        for outside in [Outside::Reject, Outside::Clamp] {
+        for outside in [OutOfRange::Reject, OutOfRange::Clamp] {
             for limits in [Limits::default(), narrow] {
                 for cells in 0..64_u8 {
                     let cell = |at: u8| i64::from(cells >> at & 1);

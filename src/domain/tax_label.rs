@@ -1,4 +1,4 @@
-//! What a store says about taxes beside its prices.
+//! What a store says about taxes alongside its prices.
 
 use std::fmt;
 use std::str::FromStr;

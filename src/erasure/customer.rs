@@ -2,8 +2,8 @@
 //! of the request itself to forget, and the other reports that nothing is held.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, Outcome, Request, RequestKind};
-use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject_hash};
+use super::requests::{self, PrivacyRequest, RequestKind, RequestOutcome};
+use super::{OPEN_REQUEST_HINT, REDACTION_ATTEMPTS, REQUEST_ID, RedactionTarget, subject_hash};
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::RequestId;
 use crate::error::Error;
@@ -41,23 +41,23 @@ impl Handler for CustomerRedact {
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
-fn acknowledge(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &Request) -> Result<(), Error> {
+fn acknowledge(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &PrivacyRequest) -> Result<(), Error> {
     let deleted = RowCounts::default();
-    requests::stamp(tx, now, request.id, Outcome::Acknowledged, &deleted, None)?;
+    requests::mark_processed(tx, now, request.id, RequestOutcome::Acknowledged, &deleted, None)?;
     let receipt = NewReceipt {
         kind: ReceiptKind::Erased,
         request_id: request.id,
         request_type: RequestKind::CustomersRedact.as_str(),
         subject_hash: subject_hash(hasher, &request.shop),
-        outcome: Outcome::Acknowledged,
+        outcome: RequestOutcome::Acknowledged,
         counts: deleted,
     };
     receipts::append(tx, now, receipt)?;
@@ -75,7 +75,14 @@ impl Handler for CustomersDataRequest {
         Ok(Finish::with(move |tx, now| {
             for request in &requests {
                 let report = report(request, &requests::load_payload(tx, request.id)?, now);
-                requests::stamp(tx, now, request.id, Outcome::Reported, &RowCounts::default(), Some(&report))?;
+                requests::mark_processed(
+                    tx,
+                    now,
+                    request.id,
+                    RequestOutcome::Reported,
+                    &RowCounts::default(),
+                    Some(&report),
+                )?;
                 let (id, shop) = (request.id, request.shop.clone());
                 tx.after_commit(move || info!("[GDPR] data request reported for {shop} request={id}"));
             }
@@ -85,16 +92,16 @@ impl Handler for CustomersDataRequest {
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
 /// What the merchant is given. It names Shopify's number of the request, never the customer.
-fn report(request: &Request, payload: &Value, now: DateTime<Utc>) -> Value {
+fn report(request: &PrivacyRequest, payload: &Value, now: DateTime<Utc>) -> Value {
     json!({
         "requestId": request.id.to_string(),
         "dataRequestId": payload.get("dataRequestId"),
@@ -108,21 +115,21 @@ fn report(request: &Request, payload: &Value, now: DateTime<Utc>) -> Value {
 }
 
 /// The open requests that a job is to fulfil, and what its row keeps of its payload.
-fn open_requests(job: &Claim, context: &Context, kind: RequestKind) -> Result<(Vec<Request>, Value), JobError> {
-    match Order::of(job)? {
-        Order::Request(id) => {
+fn open_requests(job: &Claim, context: &Context, kind: RequestKind) -> Result<(Vec<PrivacyRequest>, Value), JobError> {
+    match RedactionTarget::of(job)? {
+        RedactionTarget::Request(id) => {
             let request = find_of_kind(context, id, kind)?;
             let open = request.processed_at.is_none().then_some(request);
             Ok((open.into_iter().collect(), json!({ REQUEST_ID: id.to_string() })))
         }
-        Order::Shop(shop) => {
+        RedactionTarget::Shop(shop) => {
             let open = context.db().read(|connection| requests::list_open(connection, &shop, kind))?;
             Ok((open, json!({})))
         }
     }
 }
 
-fn find_of_kind(context: &Context, id: RequestId, kind: RequestKind) -> Result<Request, JobError> {
+fn find_of_kind(context: &Context, id: RequestId, kind: RequestKind) -> Result<PrivacyRequest, JobError> {
     let found = context.db().read(|connection| -> db::Result<_> { requests::find(connection, id) })?;
     found
         .filter(|request| request.kind == kind)

@@ -7,7 +7,7 @@
 //!
 //! No hold goes beyond [`LAST_CALL`] before the duty is due. An operator's own order is never held.
 
-use super::requests::{self, OrderedBy, Outcome, Request, RequestKind};
+use super::requests::{self, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 use super::{SHOP_REDACT_INQUIRY, job_for};
 use crate::catalog::keys;
 use crate::catalog::stores::{self, Erasing, Store};
@@ -30,7 +30,7 @@ const REDACT_AFTER: TimeDelta = TimeDelta::hours(48);
 /// [`REDACT_AFTER`], for the news of the uninstallation takes its time too.
 const REDACT_EARLIEST: TimeDelta = TimeDelta::hours(47);
 
-/// No erasure is held for longer than until this long before it is due: time enough for a job that fails, and for whoever mends that.
+/// No erasure is held for longer than until this long before it is due: time enough for a job that fails, and for whoever fixes that.
 const LAST_CALL: TimeDelta = TimeDelta::days(2);
 
 /// How often a held erasure is looked at: the store may have been uninstalled, or installed again, meanwhile.
@@ -55,13 +55,13 @@ pub enum ShopifySays {
     /// It is not installed.
     NotInstalled,
     /// Nothing that could be understood, for as long as the duty allowed to ask.
-    Unclear,
+    Uncertain,
     /// It was not asked in the end: there is no app, or no need any more.
     NotAsked,
 }
 
 impl ShopifySays {
-    const ALL: [Self; 5] = [Self::Asking, Self::Installed, Self::NotInstalled, Self::Unclear, Self::NotAsked];
+    const ALL: [Self; 5] = [Self::Asking, Self::Installed, Self::NotInstalled, Self::Uncertain, Self::NotAsked];
 
     /// Its name in the database and in every output.
     pub fn as_str(self) -> &'static str {
@@ -69,7 +69,7 @@ impl ShopifySays {
             Self::Asking => "asking",
             Self::Installed => "installed",
             Self::NotInstalled => "not_installed",
-            Self::Unclear => "unclear",
+            Self::Uncertain => "uncertain",
             Self::NotAsked => "not_asked",
         }
     }
@@ -141,7 +141,7 @@ impl Hold {
     }
 }
 
-impl Request {
+impl PrivacyRequest {
     /// Until when it waits for a decision or for Shopify, if it does.
     pub fn waits_until(&self) -> Option<DateTime<Utc>> {
         self.hold.held_until.filter(|_| self.processed_at.is_none() && self.hold.decision.is_none())
@@ -166,7 +166,7 @@ pub(super) enum Next {
     Nothing,
 }
 
-/// Looks whether a request is to be carried out now, and begins to where it is.
+/// Checks if a request is to be carried out now, and begins to where it is.
 pub(super) fn next(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId, policy: Policy) -> Result<Next, Error> {
     let request = requests::load(tx, id)?;
     if request.processed_at.is_some() {
@@ -194,7 +194,7 @@ pub(super) fn next(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId, policy: Polic
         return Ok(Next::Ask);
     }
     match end_of_hold(&request, &store, policy, now).filter(|end| *end > now) {
-        Some(end) if says != Some(ShopifySays::Unclear) => {
+        Some(end) if says != Some(ShopifySays::Uncertain) => {
             hold_until(tx, id, end)?;
             let rest = (end - now).min(LOOK_AGAIN);
             Ok(Next::Wait(rest.to_std().unwrap_or_default()))
@@ -205,7 +205,7 @@ pub(super) fn next(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId, policy: Polic
 
 /// Whether a store is one that Shopify would not have erased yet: live, or uninstalled a short while ago. One that is being erased
 /// is neither, nor one that was installed after the event, which is about an earlier installation then.
-pub(super) fn looks_live(store: &Store, request: &Request, now: DateTime<Utc>) -> bool {
+pub(super) fn looks_live(store: &Store, request: &PrivacyRequest, now: DateTime<Utc>) -> bool {
     if store.erasing_since.is_some() || store.is_installed_after(request.triggered_at, now) {
         return false;
     }
@@ -214,7 +214,7 @@ pub(super) fn looks_live(store: &Store, request: &Request, now: DateTime<Utc>) -
 }
 
 /// Until when the policy has the erasure wait; `None` where it does not.
-fn end_of_hold(request: &Request, store: &Store, policy: Policy, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+fn end_of_hold(request: &PrivacyRequest, store: &Store, policy: Policy, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     if policy.hold <= TimeDelta::zero() {
         return None;
     }
@@ -227,7 +227,7 @@ fn end_of_hold(request: &Request, store: &Store, policy: Policy, now: DateTime<U
     Some(end.min(request.hold.held_until.unwrap_or(end)).min(request.last_call()))
 }
 
-fn note_live(tx: &Tx<'_>, now: DateTime<Utc>, request: &Request, store: &Store) -> db::Result<()> {
+fn note_live(tx: &Tx<'_>, now: DateTime<Utc>, request: &PrivacyRequest, store: &Store) -> db::Result<()> {
     if request.hold.found_live_at.is_some() {
         return Ok(());
     }
@@ -281,7 +281,7 @@ pub(super) fn inquiry(id: RequestId) -> NewJob {
 /// Has a held erasure carried out at once; returns the job that does it.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` where the request waits for no decision; and the database's.
+/// `NotFound`; `Conflict` where the request waits for no decision; and when the database fails.
 pub fn confirm(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -303,12 +303,12 @@ pub fn confirm(
 pub fn reject(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> Result<(), Error> {
     load_held(tx, id)?;
     decide(tx, now, id, Decision::Rejected)?;
-    requests::stamp(tx, now, id, Outcome::Rejected, &RowCounts::default(), None)?;
+    requests::mark_processed(tx, now, id, RequestOutcome::Rejected, &RowCounts::default(), None)?;
     tx.after_commit(move || info!("[GDPR] request={id} is rejected by the operator, the store stays"));
     Ok(())
 }
 
-fn load_held(connection: &Connection, id: RequestId) -> Result<Request, Error> {
+fn load_held(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Error> {
     let request = requests::load(connection, id)?;
     let erasing = stores::find(connection, &request.shop)?.is_some_and(|store| store.erasing_since.is_some());
     if request.kind == RequestKind::ShopRedact && request.waits_until().is_some() && !erasing {

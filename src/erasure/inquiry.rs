@@ -3,8 +3,8 @@
 //! answer, so a Shopify that hangs holds up no other erasure.
 
 use super::hold::{self, ShopifySays};
-use super::requests::{self, Outcome, Request, RequestKind};
-use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, job_for};
+use super::requests::{self, PrivacyRequest, RequestKind, RequestOutcome};
+use super::{OPEN_REQUEST_HINT, REDACTION_ATTEMPTS, REQUEST_ID, RedactionTarget, job_for};
 use crate::catalog::stores;
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::RequestId;
@@ -44,7 +44,7 @@ impl Inquiry {
     }
 
     /// Notes what Shopify says and goes on with the erasure.
-    fn go_on(&self, request: &Request, says: ShopifySays) -> Finish {
+    fn go_on(&self, request: &PrivacyRequest, says: ShopifySays) -> Finish {
         let id = request.id;
         Finish::with(move |tx, _now| Ok(hold::note_answer(tx, id, says)?))
             .keeping(json!({ REQUEST_ID: id.to_string() }))
@@ -54,7 +54,7 @@ impl Inquiry {
 
 impl Handler for Inquiry {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let Order::Request(id) = Order::of(job)? else {
+        let RedactionTarget::Request(id) = RedactionTarget::of(job)? else {
             return Err(JobError::Permanent("the payload names no request".to_owned()));
         };
         let now = context.now();
@@ -81,24 +81,24 @@ impl Handler for Inquiry {
             Some(Installation::Installed) => {
                 Ok(Finish::with(move |tx, now| keep_store(tx, now, id)).keeping(json!({ REQUEST_ID: id.to_string() })))
             }
-            Some(Installation::Unclear(why)) if now < request.last_call() => {
+            Some(Installation::Uncertain(why)) if now < request.last_call() => {
                 warn!("[GDPR] request={id}: Shopify does not say whether the app is installed, asking again: {why}");
                 Err(JobError::Snooze(rest(now - job.created_at, request.last_call() - now)))
             }
-            Some(Installation::Unclear(_)) => Ok(self.go_on(&request, ShopifySays::Unclear)),
+            Some(Installation::Uncertain(_)) => Ok(self.go_on(&request, ShopifySays::Uncertain)),
         }
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
-    fn waits_outside(&self) -> bool {
+    fn calls_external_service(&self) -> bool {
         true
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
@@ -120,7 +120,7 @@ fn keep_store(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> Result<(), Erro
         return Ok(());
     }
     hold::note_answer(tx, id, ShopifySays::Installed)?;
-    requests::stamp(tx, now, id, Outcome::StillInstalled, &RowCounts::default(), None)?;
+    requests::mark_processed(tx, now, id, RequestOutcome::StillInstalled, &RowCounts::default(), None)?;
     tx.after_commit(move || {
         warn!(
             "[GDPR] shop redact not carried out request={id}: Shopify says that the app is still installed in the shop"

@@ -29,7 +29,7 @@ use crate::domain::ids::{RequestId, ShopDomain};
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{self, Claim, JobError, NewJob};
 use chrono::TimeDelta;
-use requests::{Request, RequestKind};
+use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::HashSet;
@@ -50,13 +50,14 @@ pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
 pub const DUTY_JOBS: [&str; 4] = [SHOP_REDACT, SHOP_REDACT_INQUIRY, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST];
 
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
-pub const DUTY: TimeDelta = TimeDelta::days(30);
+pub const RESPONSE_DEADLINE: TimeDelta = TimeDelta::days(30);
 
 /// Attempts of the legal duties: with rests that grow to six hours these go on for a week, and leave a person three more.
-const DUTY_ATTEMPTS: u32 = 40;
+const REDACTION_ATTEMPTS: u32 = 40;
 
 /// What the log adds when a legal duty's job is given up.
-const DUTY_ALARM: &str = "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
+const OPEN_REQUEST_HINT: &str =
+    "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
 
 /// The member of a job's payload that names its request, and the only one that survives the erasure of the job's shop.
 const REQUEST_ID: &str = "requestId";
@@ -84,8 +85,8 @@ pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &Sh
 /// The open requests that no unfinished job sees to, oldest first.
 ///
 /// # Errors
-/// The database's.
-pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     queue::each_unfinished(connection, &DUTY_JOBS, |payload| {
         seen_to.extend(payload.get(REQUEST_ID).and_then(|id| id.as_str()?.parse::<RequestId>().ok()));
@@ -97,21 +98,21 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<Request>> {
 /// How many jobs of legal duties were given up: each means that a person must act.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
     queue::count_failed(connection, &DUTY_JOBS)
 }
 
 /// What a redaction job is asked to do, read from its payload.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Order {
+enum RedactionTarget {
     /// Fulfil this request.
     Request(RequestId),
     /// Enqueued by hand: fulfil whatever is open for this shop.
     Shop(ShopDomain),
 }
 
-impl Order {
+impl RedactionTarget {
     fn of(job: &Claim) -> Result<Self, JobError> {
         if let Some(id) = job.payload.get(REQUEST_ID) {
             let id = id.as_str().and_then(|id| id.parse().ok());

@@ -30,7 +30,7 @@ impl ErasureOrder {
     /// Writes the request and the job that fulfils it, and returns the job; the same job again while it is unfinished.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn write(self, tx: &Tx<'_>, now: DateTime<Utc>) -> Result<JobId, Error> {
         let Self { shop, queue, hasher, entropy } = self;
         let kind = RequestKind::ShopRedact;

@@ -4,7 +4,7 @@
 //! A row's hash is SHA-256 over its fields in the order of [`Receipt`], each with its length in front, so that anyone who is
 //! given the rows can recompute it. A receipt names a shop only by a keyed hash, and a person not at all.
 
-use super::requests::Outcome;
+use super::requests::RequestOutcome;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::hex;
@@ -41,7 +41,7 @@ pub(super) struct NewReceipt {
     pub(super) request_id: RequestId,
     pub(super) request_type: &'static str,
     pub(super) subject_hash: [u8; 32],
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RequestOutcome,
     pub(super) counts: RowCounts,
 }
 
@@ -151,11 +151,11 @@ fn insert(tx: &Tx<'_>, receipt: &Receipt) -> db::Result<()> {
 /// Takes receipts of the same chain over from another copy of this database, as they stand. They must follow the last one here.
 ///
 /// # Errors
-/// `LostRow` when they do not follow, and the database's.
-pub fn adopt(tx: &Tx<'_>, receipts: &[Receipt]) -> db::Result<()> {
+/// `LostRow` when they do not follow, and when the database fails.
+pub fn import(tx: &Tx<'_>, receipts: &[Receipt]) -> db::Result<()> {
     for receipt in receipts {
         let follows = hash_at(tx, receipt.sequence - 1)? == Some(receipt.previous_hash);
-        db::expect_one(usize::from(follows && receipt.compute_hash() == receipt.hash), "erasure::receipts::adopt")?;
+        db::expect_one(usize::from(follows && receipt.compute_hash() == receipt.hash), "erasure::receipts::import")?;
         insert(tx, receipt)?;
     }
     Ok(())
@@ -164,16 +164,16 @@ pub fn adopt(tx: &Tx<'_>, receipts: &[Receipt]) -> db::Result<()> {
 /// The sequence number of the last receipt; 0: there is none.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn last(connection: &Connection) -> db::Result<i64> {
     let mut statement = connection.prepare_cached("SELECT coalesce(max(sequence), 0) FROM erasure_receipts")?;
     Ok(statement.query_row((), |row| row.get(0))?)
 }
 
-/// The hash of the receipt with this number; of number 0, what stands before the first.
+/// The hash of the receipt with this number; of number 0, what is before the first.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn hash_at(connection: &Connection, sequence: i64) -> db::Result<Option<[u8; 32]>> {
     if sequence == 0 {
         return Ok(Some(GENESIS));
@@ -185,7 +185,7 @@ pub fn hash_at(connection: &Connection, sequence: i64) -> db::Result<Option<[u8;
 /// Whether a receipt after the one with this number proves the erasure of a shop.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn is_shop_erased_after(connection: &Connection, subject_hash: &[u8; 32], sequence: i64) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM erasure_receipts
@@ -197,7 +197,7 @@ pub fn is_shop_erased_after(connection: &Connection, subject_hash: &[u8; 32], se
 /// Receipts after the one with this sequence number, in order.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_after(connection: &Connection, sequence: i64, limit: usize) -> db::Result<Vec<Receipt>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM erasure_receipts WHERE sequence > :sequence ORDER BY sequence LIMIT :limit"
@@ -220,7 +220,7 @@ pub struct Chain {
 /// Walks the whole chain.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn walk(connection: &Connection) -> db::Result<Chain> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM erasure_receipts ORDER BY sequence"))?;

@@ -1,6 +1,6 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
-use super::DUTY;
+use super::RESPONSE_DEADLINE;
 use super::hold::Hold;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
@@ -36,7 +36,7 @@ impl RequestKind {
 
 /// What came of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// Rows were deleted.
     Erased,
     /// There was nothing to delete.
@@ -53,7 +53,7 @@ pub enum Outcome {
     Rejected,
 }
 
-impl Outcome {
+impl RequestOutcome {
     const ALL: [Self; 7] = [
         Self::Erased,
         Self::NothingHeld,
@@ -111,7 +111,7 @@ impl FromSql for RequestKind {
     }
 }
 
-impl FromSql for Outcome {
+impl FromSql for RequestOutcome {
     fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
         let text = value.as_str()?;
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
@@ -135,7 +135,7 @@ pub struct NewRequest {
 
 /// A duty as it stands.
 #[derive(Debug, Clone)]
-pub struct Request {
+pub struct PrivacyRequest {
     /// Its id.
     pub id: RequestId,
     /// Whose data it is about.
@@ -155,7 +155,7 @@ pub struct Request {
     /// When the bytes had left the files too.
     pub erased_at: Option<DateTime<Utc>>,
     /// What came of it.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<RequestOutcome>,
     /// Rows deleted, by table.
     pub deleted: RowCounts,
     /// Who asks.
@@ -167,7 +167,7 @@ pub struct Request {
 /// Writes a duty that came in at `now` from Shopify.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewRequest) -> db::Result<()> {
     insert_of(tx, id, now, request, OrderedBy::Shopify)
 }
@@ -191,7 +191,7 @@ pub(super) fn insert_of(
         ":payload": request.payload.to_string(),
         ":webhook_id": request.webhook_id,
         ":triggered_at": Millis(request.triggered_at.min(now)),
-        ":due_at": Millis(now + DUTY),
+        ":due_at": Millis(now + RESPONSE_DEADLINE),
         ":created_at": Millis(now),
         ":ordered_by": ordered_by.as_str(),
     })?;
@@ -204,8 +204,8 @@ const COLUMNS: &str = "id, shop, type, webhook_id, triggered_at, created_at, due
 /// The request with this id.
 ///
 /// # Errors
-/// The database's.
-pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request>> {
+/// When the database fails.
+pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE id = :id"))?;
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
 }
@@ -213,15 +213,15 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Request
 /// The request with this id.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
-pub fn load(connection: &Connection, id: RequestId) -> Result<Request, Error> {
+/// `NotFound`, and when the database fails.
+pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Error> {
     find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
 }
 
 /// The report of the data request with this id.
 ///
 /// # Errors
-/// `NotFound`, saying why there is none, and the database's.
+/// `NotFound`, saying why there is none, and when the database fails.
 pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
@@ -247,8 +247,8 @@ pub struct Filter {
 /// Requests, newest first.
 ///
 /// # Errors
-/// The database's.
-pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE (:shop IS NULL OR shop = :shop) AND (:before IS NULL OR id < :before)
@@ -260,7 +260,11 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Request>
 }
 
 /// The open requests of one kind for a shop, oldest first.
-pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: RequestKind) -> db::Result<Vec<Request>> {
+pub(super) fn list_open(
+    connection: &Connection,
+    shop: &ShopDomain,
+    kind: RequestKind,
+) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE shop = :shop AND type = :type AND processed_at IS NULL
@@ -273,7 +277,7 @@ pub(super) fn list_open(connection: &Connection, shop: &ShopDomain, kind: Reques
 /// The report that fulfilled a data request.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_report(connection: &Connection, id: RequestId) -> db::Result<Option<Json>> {
     let mut statement = connection.prepare_cached("SELECT report FROM gdpr_requests WHERE id = :id")?;
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("report")).optional()?.flatten())
@@ -296,7 +300,7 @@ const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, triggered_at, du
 /// The rows of all requests after `after`, in the order of their ids.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {ALL_COLUMNS} FROM gdpr_requests WHERE id > :after ORDER BY id LIMIT :limit"
@@ -315,8 +319,8 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// Takes a request over from another copy of this database, unless it is known here and as far along. Returns whether it was.
 ///
 /// # Errors
-/// The database's.
-pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
+/// When the database fails.
+pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO gdpr_requests ({ALL_COLUMNS})
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20)
@@ -335,8 +339,8 @@ pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
 /// Every open request, oldest first.
 ///
 /// # Errors
-/// The database's.
-pub fn list_all_open(connection: &Connection) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_all_open(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests WHERE processed_at IS NULL ORDER BY due_at, id"
     ))?;
@@ -345,11 +349,11 @@ pub fn list_all_open(connection: &Connection) -> db::Result<Vec<Request>> {
 }
 
 /// Marks an open request as fulfilled. The ids that came with it are forgotten.
-pub(super) fn stamp(
+pub(super) fn mark_processed(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     id: RequestId,
-    outcome: Outcome,
+    outcome: RequestOutcome,
     deleted: &RowCounts,
     report: Option<&Json>,
 ) -> db::Result<()> {
@@ -365,7 +369,7 @@ pub(super) fn stamp(
         ":report": report.map(ToString::to_string),
         ":id": id,
     };
-    expect_one(statement.execute(params)?, "erasure::requests::stamp")
+    expect_one(statement.execute(params)?, "erasure::requests::mark_processed")
 }
 
 /// Which requests wait for the scrub. Apart, so that a test can look at its plan.
@@ -408,7 +412,7 @@ pub(super) fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> db:
 
 /// How the duties stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Duties {
+pub struct OpenRequests {
     /// Not yet fulfilled.
     pub open: u64,
     /// Not yet fulfilled, and late.
@@ -421,11 +425,11 @@ pub struct Duties {
     pub next_due_at: Option<DateTime<Utc>>,
 }
 
-/// How the duties stand at `now`.
+/// How the duties are at `now`.
 ///
 /// # Errors
-/// The database's.
-pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties> {
+/// When the database fails.
+pub fn open_requests(connection: &Connection, now: DateTime<Utc>) -> db::Result<OpenRequests> {
     let mut statement = connection.prepare_cached(
         "SELECT
              (SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL) AS open,
@@ -437,7 +441,7 @@ pub fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Duties>
              (SELECT min(due_at) FROM gdpr_requests WHERE processed_at IS NULL) AS next_due_at",
     )?;
     Ok(statement.query_row(named_params! { ":now": Millis(now) }, |row| {
-        Ok(Duties {
+        Ok(OpenRequests {
             open: row.get("open")?,
             overdue: row.get("overdue")?,
             to_scrub: row.get("to_scrub")?,
@@ -453,8 +457,8 @@ const DUE_LISTED: usize = 1_000;
 /// The open requests that are due before `at`, the most urgent first.
 ///
 /// # Errors
-/// The database's.
-pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE processed_at IS NULL AND due_at < :at
@@ -475,7 +479,7 @@ pub(super) const OLD: &str = "SELECT id FROM gdpr_requests
 /// Their receipts stay.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(&format!("DELETE FROM gdpr_requests WHERE id IN ({OLD})"))?;
     let first_after = RequestId::new(before, [0; 10]);
@@ -489,8 +493,8 @@ pub(super) const FOUND_LIVE: &str = "found_live_at IS NOT NULL AND found_live_at
 /// The requests whose store was found to look live after `since`, newest first, `limit` at the most.
 ///
 /// # Errors
-/// The database's.
-pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<Request>> {
+/// When the database fails.
+pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usize) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE {FOUND_LIVE}"))?;
     let params = named_params! { ":since": Millis(since), ":limit": limit };
@@ -498,8 +502,8 @@ pub fn list_found_live(connection: &Connection, since: DateTime<Utc>, limit: usi
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Request> {
-    Ok(Request {
+fn request_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<PrivacyRequest> {
+    Ok(PrivacyRequest {
         id: row.get("id")?,
         shop: row.get("shop")?,
         kind: row.get("type")?,

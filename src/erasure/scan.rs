@@ -18,7 +18,7 @@ const WAL_HEADER: usize = 32;
 /// See [`WAL_HEADER`].
 const FRAME_HEADER: usize = 24;
 
-/// The longest run of name characters kept: an id's 36 may stand before a name's 63, for columns have nothing between them.
+/// The longest run of name characters kept: an id's 36 may are before a name's 63, for columns have nothing between them.
 const RUN_MAX: usize = 128;
 
 /// A run of name characters that ends in `.myshopify.com`, found outside the places where one may stay.

@@ -4,10 +4,10 @@
 //! emptying of the WAL serves them all.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, Outcome};
+use super::requests::{self, RequestOutcome};
 use super::subject_hash;
 use crate::clock::Clock;
-use crate::db::{self, Db, Gaps, Tx};
+use crate::db::{self, Db, PageSlack, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::KeyedHasher;
 use chrono::{DateTime, Utc};
@@ -32,7 +32,7 @@ const REST: Duration = Duration::from_secs(5);
 /// without end they would look all the time.
 const REST_SHARE: u32 = 3;
 
-/// How long the loop sleeps before it looks whether it is to stop.
+/// How long the loop sleeps before it checks if it is to stop.
 const REST_STEP: Duration = Duration::from_millis(20);
 
 /// Pause after a try that failed.
@@ -65,7 +65,7 @@ impl Scrubber {
     /// Scrubs what waits now, with one emptying of the WAL.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn scrub(&self) -> db::Result<Scrubbed> {
         let waiting = self.db.read(|connection| requests::list_to_scrub(connection, NOTED))?;
         if waiting.is_empty() {
@@ -73,20 +73,20 @@ impl Scrubber {
         }
         // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The WAL last: what is
         // zeroed in pages and cut off the file leaves both with it.
-        match self.db.clear_gaps()? {
-            Gaps::Cleared(pages) => debug!("what SQLite had left in {pages} pages is zeroed"),
-            Gaps::NotLookedAt => warn!(
+        match self.db.clear_page_slack()? {
+            PageSlack::Cleared(pages) => debug!("what SQLite had left in {pages} pages is zeroed"),
+            PageSlack::NotLookedAt => warn!(
                 "this build cannot look for rows that SQLite has moved and left in pages: `quotegrid doctor --vacuum` removes them"
             ),
         }
-        if !self.db.blank_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
+        if !self.db.wipe_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
             return Ok(Scrubbed::Busy);
         }
         fail_point!("erasure::scrubbed");
         let (now, mut erased) = (self.clock.now(), 0);
         for batch in waiting.chunks(BATCH) {
             let (hasher, batch) = (self.hasher.clone(), batch.to_vec());
-            erased += self.db.write(move |tx| stamp(tx, now, &hasher, &batch))?;
+            erased += self.db.write(move |tx| mark_erased(tx, now, &hasher, &batch))?;
         }
         info!("[GDPR] {erased} processed requests are erased from the files too");
         Ok(Scrubbed::Erased(erased))
@@ -95,7 +95,7 @@ impl Scrubber {
     /// Scrubs until nothing waits; for commands, which have no loop.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn scrub_all(&self) -> db::Result<Scrubbed> {
         let mut total = 0;
         loop {
@@ -111,7 +111,7 @@ impl Scrubber {
     /// The loop, until `stopping` is set and the database has announced something.
     pub fn run(&self, stopping: &AtomicBool) {
         while !stopping.load(Ordering::Relaxed) {
-            let (seen, began) = (self.db.news().seen(), Instant::now());
+            let (seen, began) = (self.db.notifier().seen(), Instant::now());
             let pause = match self.scrub() {
                 Ok(Scrubbed::Erased(_)) => {
                     rest(began.elapsed() * REST_SHARE, stopping);
@@ -127,7 +127,7 @@ impl Scrubber {
                     FAULT_PAUSE
                 }
             };
-            self.db.news().wait(seen, pause);
+            self.db.notifier().wait(seen, pause);
         }
     }
 }
@@ -142,7 +142,7 @@ fn rest(pause: Duration, stopping: &AtomicBool) {
     }
 }
 
-fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[RequestId]) -> db::Result<usize> {
+fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[RequestId]) -> db::Result<usize> {
     let mut erased = 0;
     for id in waiting {
         let Some(request) = requests::find(tx, *id)? else { continue };
@@ -152,7 +152,7 @@ fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[Reque
         }
         erased += 1;
         // Its ids were in the WAL like those of the others, but nothing was erased that a receipt could prove.
-        if request.outcome == Some(Outcome::Reported) {
+        if request.outcome == Some(RequestOutcome::Reported) {
             continue;
         }
         let receipt = NewReceipt {
@@ -160,7 +160,7 @@ fn stamp(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, waiting: &[Reque
             request_id: *id,
             request_type: request.kind.as_str(),
             subject_hash: subject_hash(hasher, &request.shop),
-            outcome: request.outcome.unwrap_or(Outcome::Erased),
+            outcome: request.outcome.unwrap_or(RequestOutcome::Erased),
             counts: request.deleted,
         };
         receipts::append(tx, now, receipt)?;

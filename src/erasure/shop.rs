@@ -3,8 +3,8 @@
 
 use super::hold::{self, Next, Policy};
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, NewRequest, OrderedBy, Outcome, RequestKind};
-use super::{DUTY_ALARM, DUTY_ATTEMPTS, Order, REQUEST_ID, subject, subject_hash};
+use super::requests::{self, NewRequest, OrderedBy, RequestKind, RequestOutcome};
+use super::{OPEN_REQUEST_HINT, REDACTION_ATTEMPTS, REQUEST_ID, RedactionTarget, subject, subject_hash};
 use crate::catalog;
 use crate::catalog::stores::{self, Erasing, Store};
 use crate::db::{self, Db, RowCounts, Tx};
@@ -49,8 +49,8 @@ impl ShopRedact {
 
 impl Handler for ShopRedact {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let (shop, triggered_at, request) = match Order::of(job)? {
-            Order::Request(id) => {
+        let (shop, triggered_at, request) = match RedactionTarget::of(job)? {
+            RedactionTarget::Request(id) => {
                 let found = context.db().read(|connection| requests::find(connection, id))?;
                 let request = found
                     .filter(|request| request.kind == RequestKind::ShopRedact)
@@ -60,7 +60,7 @@ impl Handler for ShopRedact {
                 }
                 (request.shop, request.triggered_at, Some(id))
             }
-            Order::Shop(shop) => (shop, job.created_at, None),
+            RedactionTarget::Shop(shop) => (shop, job.created_at, None),
         };
         let keep = request.map_or_else(|| json!({}), |id| json!({ REQUEST_ID: id.to_string() }));
         let (wanted, now, policy) = (shop.clone(), context.now(), self.policy);
@@ -114,18 +114,18 @@ impl Handler for ShopRedact {
     }
 
     fn max_attempts(&self) -> u32 {
-        DUTY_ATTEMPTS
+        REDACTION_ATTEMPTS
     }
 
-    fn alarm(&self) -> Option<&'static str> {
-        Some(DUTY_ALARM)
+    fn operator_hint(&self) -> Option<&'static str> {
+        Some(OPEN_REQUEST_HINT)
     }
 }
 
 /// The rows that erasing `store` would delete now, by table.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> {
     let mut rows = catalog::count_rows(connection, store.id)?;
     rows.merge(&orders::count_rows(connection, store.id)?);
@@ -137,7 +137,7 @@ pub fn preview(connection: &Connection, store: &Store) -> db::Result<RowCounts> 
 /// requests, receipts and jobs are seen to as by the job.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn erase_again(
     db: &Db,
     now: DateTime<Utc>,
@@ -183,26 +183,26 @@ struct Closing {
 impl Closing {
     fn commit(self, tx: &Tx<'_>, now: DateTime<Utc>, request: Option<RequestId>) -> Result<(), Error> {
         let (outcome, deleted) = match self.target {
-            Erasing::InstalledAgain => (Outcome::SupersededByReinstall, RowCounts::default()),
-            Erasing::Unknown => (Outcome::NothingHeld, RowCounts::default()),
+            Erasing::InstalledAgain => (RequestOutcome::SupersededByReinstall, RowCounts::default()),
+            Erasing::Unknown => (RequestOutcome::NothingHeld, RowCounts::default()),
             Erasing::Store(store) => {
                 // Matrices, options and the rest go by ON DELETE CASCADE; gdpr_requests stay, as the proof of erasure.
                 let orders = orders::count_rows(tx, store)?;
                 match stores::delete(tx, store)? {
                     Some(mut deleted) => {
                         deleted.merge(&orders);
-                        (Outcome::Erased, deleted)
+                        (RequestOutcome::Erased, deleted)
                     }
                     // Another request's job was faster.
-                    None => (Outcome::NothingHeld, RowCounts::default()),
+                    None => (RequestOutcome::NothingHeld, RowCounts::default()),
                 }
             }
         };
         for (number, id) in self.requests(tx, now, request, outcome)?.into_iter().enumerate() {
             // The rows were deleted once, so they are counted once.
             let counts = if number == 0 { deleted.clone() } else { RowCounts::default() };
-            requests::stamp(tx, now, id, outcome, &counts, None)?;
-            if outcome != Outcome::SupersededByReinstall {
+            requests::mark_processed(tx, now, id, outcome, &counts, None)?;
+            if outcome != RequestOutcome::SupersededByReinstall {
                 let receipt = NewReceipt {
                     kind: ReceiptKind::Erased,
                     request_id: id,
@@ -214,12 +214,12 @@ impl Closing {
                 receipts::append(tx, now, receipt)?;
             }
         }
-        if outcome != Outcome::SupersededByReinstall {
+        if outcome != RequestOutcome::SupersededByReinstall {
             queue::forget(tx, now, &subject(&self.hasher, &self.shop), self.job, REQUEST_ID)?;
         }
         let shop = self.shop;
         tx.after_commit(move || match outcome {
-            Outcome::SupersededByReinstall => {
+            RequestOutcome::SupersededByReinstall => {
                 info!("[GDPR] shop redact not carried out for {shop}: it was installed again after the event");
             }
             _ => info!("[GDPR] shop redact completed for {shop} outcome={} deleted={deleted}", outcome.as_str()),
@@ -234,13 +234,13 @@ impl Closing {
         tx: &Tx<'_>,
         now: DateTime<Utc>,
         request: Option<RequestId>,
-        outcome: Outcome,
+        outcome: RequestOutcome,
     ) -> Result<Vec<RequestId>, Error> {
         if let Some(id) = request {
             return Ok(vec![id]);
         }
         let open = requests::list_open(tx, &self.shop, RequestKind::ShopRedact)?;
-        let superseded = outcome == Outcome::SupersededByReinstall;
+        let superseded = outcome == RequestOutcome::SupersededByReinstall;
         let ids: Vec<RequestId> = open
             .into_iter()
             .filter(|request| !superseded || request.triggered_at <= self.triggered_at)

@@ -1,5 +1,5 @@
-//! Looks whether erasure kept its word: the chain of receipts is whole, no row is left without its parent, no finished job names a
-//! person or an erased shop, and no byte of an erased shop stands in the files where it may not.
+//! Checks if erasure kept its word: the chain of receipts is whole, no row is left without its parent, no finished job names a
+//! person or an erased shop, and no byte of an erased shop is in the files where it may not.
 
 use super::receipts::{self, Chain};
 use super::scan::{self, Hit};
@@ -15,7 +15,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-/// How often the files are scanned before a find counts: a page that is moving between tables at this moment is none.
+/// How often the files are scanned before a find counts: a page that is moving between tables at this moment does not count.
 const SCANS: usize = 3;
 
 /// Pause between two scans.

@@ -1,4 +1,4 @@
-//! A request's JSON body, read member by member: all faults are told at once, each under its member's name.
+//! A request's JSON body, read field by field: all faults are told at once, each under its field's name.
 
 use super::Request;
 use crate::domain::{DecimalFault, whole_number};
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-/// The members of a JSON object, and what is wrong with those that were read.
+/// The fields of a JSON object, and what is wrong with those that were read.
 #[derive(Debug)]
 pub(super) struct Fields {
     members: Map<String, Value>,
@@ -18,7 +18,7 @@ pub(super) struct Fields {
 }
 
 impl Fields {
-    /// The members of a request's body.
+    /// The fields of a request's body.
     ///
     /// # Errors
     /// `Malformed` when it is not a JSON object.
@@ -27,12 +27,12 @@ impl Fields {
             Ok(Value::Object(members)) => Ok(Self::from(members)),
             Ok(_) => Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
             // These words name a line and a column, and quote nothing.
-            Err(error) if error.is_data() => Err(Error::new(Kind::Malformed, format!("in the body {error}"))),
+            Err(error) if error.is_data() => Err(Error::new(Kind::Malformed, format!("the body has a {error}"))),
             Err(error) => Err(Error::new(Kind::Malformed, format!("the body is not JSON: {error}"))),
         }
     }
 
-    /// The same, where a request without a body means one without members.
+    /// The same, where a request without a body means one without fields.
     ///
     /// # Errors
     /// `Malformed` when there is a body and it is not a JSON object.
@@ -40,7 +40,7 @@ impl Fields {
         if request.body.iter().all(u8::is_ascii_whitespace) { Ok(Self::from(Map::new())) } else { Self::of(request) }
     }
 
-    /// The member `name` as `read` understands it; `None` where it is absent, null or faulty.
+    /// The field `name` as `read` understands it; `None` where it is absent, null or faulty.
     pub(super) fn optional<T>(
         &mut self,
         name: &'static str,
@@ -56,7 +56,7 @@ impl Fields {
         }
     }
 
-    /// The member `name` where null means something too: `Some(None)` says that it is null.
+    /// The field `name` where null means something too: `Some(None)` says that it is null.
     pub(super) fn nullable<T>(
         &mut self,
         name: &'static str,
@@ -69,17 +69,17 @@ impl Fields {
         self.optional(name, read).map(Some)
     }
 
-    /// Whether there is such a member, null aside.
+    /// Whether there is such a field, null aside.
     pub(super) fn has(&self, name: &str) -> bool {
         self.members.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Takes note of members that an answer of ours has and that nobody needs to leave out when it is sent back.
+    /// Takes note of fields that an answer of ours has and that nobody needs to leave out when it is sent back.
     pub(super) fn ignore(&mut self, names: &[&'static str]) {
         self.read.extend(names);
     }
 
-    /// The same for a member that must be there.
+    /// The same for a field that must be there.
     pub(super) fn required<T>(
         &mut self,
         name: &'static str,
@@ -93,7 +93,7 @@ impl Fields {
         self.optional(name, read)
     }
 
-    /// Notes a fault of the member `name`.
+    /// Notes a fault of the field `name`.
     pub(super) fn fault(&mut self, name: impl Into<String>, fault: impl Into<String>) {
         self.faults.entry(name.into()).or_default().push(fault.into());
     }
@@ -101,12 +101,12 @@ impl Fields {
     /// Ends the reading.
     ///
     /// # Errors
-    /// `Invalid` with every fault; a member that nobody has read is one, for it is most likely misspelt.
+    /// `Invalid` with every fault; a field that nobody has read is one, for it is most likely misspelt.
     pub(super) fn finish(mut self, message: &str) -> Result<()> {
         let unread: Vec<String> =
             self.members.keys().filter(|name| !self.read.contains(&name.as_str())).cloned().collect();
         for name in unread {
-            self.fault(name, "is not a member that means anything here");
+            self.fault(name, "unknown field");
         }
         if self.faults.is_empty() {
             return Ok(());
@@ -127,10 +127,10 @@ impl From<Map<String, Value>> for Fields {
     }
 }
 
-/// Reads JSON in which no object has a member twice: which of two prices is meant, nobody can know.
+/// Reads JSON in which no object has a field twice: which of two prices is meant, nobody can know.
 ///
 /// # Errors
-/// serde_json's, which name a line and a column; a member that stands twice is one about data.
+/// serde_json's, which name a line and a column; a field that is there twice is one about data.
 pub(super) fn json(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Unambiguous(value)| value)
 }
@@ -188,7 +188,7 @@ impl<'de> Visitor<'de> for UnambiguousVisitor {
         let mut object = Map::new();
         while let Some((name, Unambiguous(value))) = members.next_entry::<String, _>()? {
             if object.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member stands twice"));
+                return Err(A::Error::custom("duplicate field"));
             }
         }
         Ok(object.into())
@@ -271,7 +271,7 @@ mod tests {
         }
         for text in [r#"{"a": 1, "a": 2}"#, r#"[{"b": {"a": 1, "\u0061": 1}}]"#] {
             let error = json(text.as_bytes()).expect_err("ambiguous");
-            assert!(error.is_data() && error.to_string().starts_with("a member stands twice at line 1"), "{error}");
+            assert!(error.is_data() && error.to_string().starts_with("duplicate field at line 1"), "{error}");
         }
         assert!(json(b"{} {}").is_err() && json(b"").is_err() && json(b"{\"a\":}").is_err());
         assert!(json("[".repeat(100_000).as_bytes()).is_err(), "depth has its limit");

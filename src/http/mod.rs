@@ -1,11 +1,10 @@
-//! Plain values for what comes in and goes out: everything above `server.rs` works on these, so tests need no socket.
+//! Plain values for what comes in and goes out: handlers work on these, so tests need no socket.
 //!
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
 pub mod admin;
 mod body;
-pub mod gate;
 pub mod guard;
 mod log_limit;
 pub mod openapi;
@@ -14,12 +13,11 @@ pub mod pages;
 mod proxy;
 mod query;
 pub mod respond;
-pub mod routes;
-pub mod server;
+pub mod router;
 pub mod storefront;
 pub mod webhooks;
 
-pub use routes::{Router, Site};
+pub use router::{AppState, Router};
 
 use std::net::IpAddr;
 
@@ -154,7 +152,7 @@ impl Response {
         self
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null where it is not JSON.
     pub fn json_body(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -211,7 +209,7 @@ pub trait Service: Send + Sync + 'static {
     }
 
     /// A path as logs may show it: without what opens a page to whoever reads it.
-    fn shown(&self, path: &str) -> String {
+    fn redact_path(&self, path: &str) -> String {
         path.to_owned()
     }
 }

@@ -1,15 +1,16 @@
-//! For those who watch the server: `/healthz` (the process is up), `/readyz` (it can do its work; with details for operators), and `/metrics`.
+//! For those who watch the server: `/healthz` (the process is up), `/readyz` (it can do its work; with details for operators),
+//! and `/metrics`.
 
 use super::guard::bearer;
 use super::log_limit::LogLimiter;
-use super::respond::{self, Answer};
-use super::routes::{Params, Route, Site};
+use super::respond::{self, Responder};
+use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
 use crate::db;
 use crate::erasure::{self, requests};
 use crate::error::{Error, Result};
 use crate::intake;
-use crate::metrics::{CONTENT_TYPE, Figures, PLAIN_CONTENT_TYPE};
+use crate::metrics::{CONTENT_TYPE, MetricsSnapshot, PLAIN_CONTENT_TYPE};
 use crate::orders::handover::{DRAFT_ORDER_HANDOVER, Handover};
 use crate::queue;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -29,7 +30,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Touches nothing that could be busy: a process that is merely overloaded must not be restarted.
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn health(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
+fn health(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Ok(Response::json(200, &body).with_header("Cache-Control", "no-store"))
 }
@@ -64,7 +65,7 @@ struct Verdict {
 /// Somebody who asks.
 #[derive(Debug)]
 struct Waiting {
-    answer: Answer,
+    responder: Responder,
     /// Details, for operators.
     details: Option<Map<String, Value>>,
 }
@@ -115,30 +116,30 @@ impl Waiting {
                 Response::json(200, &Value::Object(members))
             }
             Some(fault) => {
-                respond::problem(503, fault, self.answer.request_id(), members).with_header("Retry-After", "2")
+                respond::problem(503, fault, self.responder.request_id(), members).with_header("Retry-After", "2")
             }
         };
-        self.answer.send(Ok(response.with_header("Cache-Control", "no-store")));
+        self.responder.send(Ok(response.with_header("Cache-Control", "no-store")));
     }
 }
 
 /// Anybody may ask whether the server is ready; how it stands is for those who bear a token.
-fn ready(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     let mut details = None;
-    if bearer::bears_one(&request) && (site.admin_tokens.is_some() || site.metrics_tokens.is_some()) {
-        if let Err(error) = demand(site, &request) {
-            let response = bearer::refusal(&error, answer.request_id());
-            return answer.send(Ok(response));
+    if bearer::bears_one(&request) && (state.admin_tokens.is_some() || state.metrics_tokens.is_some()) {
+        if let Err(error) = demand(state, &request) {
+            let response = bearer::refusal(&error, responder.request_id());
+            return responder.send(Ok(response));
         }
         // What cannot be read is left out; that it cannot is what they are told.
-        details = Some(look(site).unwrap_or_default());
+        details = Some(look(state).unwrap_or_default());
     }
-    if !site.readiness.wait(Waiting { answer, details }) {
+    if !state.readiness.wait(Waiting { responder, details }) {
         return;
     }
-    let looking = Looking { readiness: site.readiness.clone(), verdict: None };
-    let looked = site.app.db.read(|connection| duties(connection, site.app.clock.now()).map(|_figures| ()));
-    site.app.db.write_then(
+    let looking = Looking { readiness: state.readiness.clone(), verdict: None };
+    let looked = state.app.db.read(|connection| open_requests(connection, state.app.clock.now()).map(|_figures| ()));
+    state.app.db.write_then(
         // A page is written: a full disk would let an empty transaction pass.
         |tx| tx.touch(),
         move |committed: db::Result<()>| looking.end(verdict(looked, committed)),
@@ -178,39 +179,39 @@ fn verdict(looked: db::Result<()>, committed: db::Result<()>) -> Verdict {
 }
 
 /// The details of readiness.
-fn look(site: &Site) -> db::Result<Map<String, Value>> {
-    let (db, now) = (&site.app.db, site.app.clock.now());
+fn look(state: &AppState) -> db::Result<Map<String, Value>> {
+    let (db, now) = (&state.app.db, state.app.clock.now());
     let schema = db.migrated().to;
     let mut members = Map::new();
     members.insert("version".to_owned(), json!(env!("CARGO_PKG_VERSION")));
     members.insert("schema".to_owned(), json!({ "version": schema, "current": schema == db::newest_version() }));
     db.read(|connection| {
-        members.insert("privacyRequests".to_owned(), duties(connection, now)?);
-        members.insert("handover".to_owned(), handovers(connection, &site.app.handover)?);
+        members.insert("privacyRequests".to_owned(), open_requests(connection, now)?);
+        members.insert("handover".to_owned(), handovers(connection, &state.app.handover)?);
         Ok(members)
     })
 }
 
 /// Lets only those pass who bear the metrics token or the admin token.
-fn demand(site: &Site, request: &Request) -> Result<()> {
-    let tokens: Vec<_> = site.metrics_tokens.iter().chain(&site.admin_tokens).collect();
-    if tokens.is_empty() { Err(Error::not_found("path")) } else { site.guesses.demand(&tokens, request) }
+fn demand(state: &AppState, request: &Request) -> Result<()> {
+    let tokens: Vec<_> = state.metrics_tokens.iter().chain(&state.admin_tokens).collect();
+    if tokens.is_empty() { Err(Error::not_found("path")) } else { state.guesses.demand(&tokens, request) }
 }
 
 /// The figures, for Prometheus. They tell a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
 /// token it is.
-fn metrics(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    if let Err(error) = demand(site, &request) {
-        let response = bearer::refusal(&error, answer.request_id());
-        return answer.send(Ok(response));
+fn metrics(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    if let Err(error) = demand(state, &request) {
+        let response = bearer::refusal(&error, responder.request_id());
+        return responder.send(Ok(response));
     }
-    answer.send(figures(site).map(|figures| {
-        site.metrics.show(&figures);
+    responder.send(figures(state).map(|figures| {
+        state.metrics.show(&figures);
         let accept: Vec<&str> = request.headers.all("accept").collect();
         let response = if wants_plain(&accept.join(",")) {
-            Response::new(200, PLAIN_CONTENT_TYPE, site.metrics.render_plain())
+            Response::new(200, PLAIN_CONTENT_TYPE, state.metrics.render_plain())
         } else {
-            Response::new(200, CONTENT_TYPE, site.metrics.render())
+            Response::new(200, CONTENT_TYPE, state.metrics.render())
         };
         response.with_header("Cache-Control", "no-store").with_header("Vary", "Accept")
     }));
@@ -235,19 +236,19 @@ fn wants_plain(accept: &str) -> bool {
 }
 
 /// What is counted at the time of asking. Each look is at an index or a counter, whatever the tables hold.
-fn figures(site: &Site) -> Result<Figures> {
-    let (db, now) = (&site.app.db, site.app.clock.now());
+fn figures(state: &AppState) -> Result<MetricsSnapshot> {
+    let (db, now) = (&state.app.db, state.app.clock.now());
     let seconds = |from: DateTime<Utc>, to: DateTime<Utc>| (to - from).as_seconds_f64();
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     let (writer, sizes) = (db.writer_figures(), db.file_sizes());
     let written = |counter: &AtomicUsize| counter.load(Ordering::Relaxed) as u64;
-    let (taken, refused) = (site.intake.figures(), &site.refusals);
-    db.read(|connection| -> Result<Figures> {
-        let duties = requests::duties(connection, now)?;
+    let (taken, refused) = (state.intake.figures(), &state.refusals);
+    db.read(|connection| -> Result<MetricsSnapshot> {
+        let open_requests = requests::open_requests(connection, now)?;
         let space = db::space(connection)?;
         let jobs = queue::counts(connection)?;
         let due = queue::next_due_at(connection)?;
-        Ok(Figures {
+        Ok(MetricsSnapshot {
             jobs: [
                 ("pending", jobs.pending),
                 ("processing", jobs.processing),
@@ -256,9 +257,13 @@ fn figures(site: &Site) -> Result<Figures> {
                 ("cancelled", jobs.cancelled),
             ],
             oldest_due_seconds: due.map_or(0.0, |due| seconds(due, now).max(0.0)),
-            failed_duty_jobs: erasure::count_failed_jobs(connection)?,
-            duties: [("open", duties.open), ("overdue", duties.overdue), ("to_scrub", duties.to_scrub)],
-            next_deadline_seconds: duties.next_due_at.map(|due| seconds(now, due)),
+            failed_privacy_jobs: erasure::count_failed_jobs(connection)?,
+            open_requests: [
+                ("open", open_requests.open),
+                ("overdue", open_requests.overdue),
+                ("to_scrub", open_requests.to_scrub),
+            ],
+            next_deadline_seconds: open_requests.next_due_at.map(|due| seconds(now, due)),
             last_webhook_seconds: intake::last_received_at(connection)?.map(|last| seconds(last, now)),
             webhooks: [
                 ("accepted", count(&taken.accepted)),
@@ -269,12 +274,12 @@ fn figures(site: &Site) -> Result<Figures> {
                 ("malformed", count(&refused.malformed)),
                 ("too_large", count(&refused.too_large)),
             ],
-            handovers: site.app.handover.figures().all(),
-            handover_waiting: site.app.handover.waiting() as u64,
+            handovers: state.app.handover.figures().all(),
+            handover_waiting: state.app.handover.waiting() as u64,
             writer_waiting: written(&writer.waiting),
             writer_commits: written(&writer.commits),
             writer_changes: written(&writer.changes),
-            writer_refused: written(&writer.refused),
+            writer_rejected: written(&writer.rejected),
             writer_busy_seconds: written(&writer.busy_micros) as f64 / 1e6,
             database_bytes: sizes.database,
             wal_bytes: sizes.wal,
@@ -294,14 +299,14 @@ fn handovers(connection: &Connection, handover: &Handover) -> db::Result<Value> 
 }
 
 /// How the privacy duties stand. A `failed` job means that a person must act before the duty is due.
-fn duties(connection: &Connection, now: DateTime<Utc>) -> db::Result<Value> {
-    let duties = requests::duties(connection, now)?;
+fn open_requests(connection: &Connection, now: DateTime<Utc>) -> db::Result<Value> {
+    let open_requests = requests::open_requests(connection, now)?;
     Ok(json!({
-        "open": duties.open,
-        "overdue": duties.overdue,
+        "open": open_requests.open,
+        "overdue": open_requests.overdue,
         "failedJobs": erasure::count_failed_jobs(connection)?,
-        "waitingForScrub": duties.to_scrub,
-        "nextDueAt": duties.next_due_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
+        "waitingForScrub": open_requests.to_scrub,
+        "nextDueAt": open_requests.next_due_at.map(|at| at.to_rfc3339_opts(SecondsFormat::Millis, true)),
     }))
 }
 

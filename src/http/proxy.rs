@@ -1,13 +1,13 @@
 //! `/proxy`: the storefront API as a shop's pages reach it through the shop's own domain. Shopify's app proxy passes their requests on
-//! and signs each with the app's secret: that signature stands in the place of a key. The way is open to the whole internet, so whatever
+//! and signs each with the app's secret: that signature is in the place of a key. The way is open to the whole internet, so whatever
 //! is not exactly as Shopify sends it is 401. Nothing of the query is logged, and the customer that it may name is not read.
 
 use super::Request;
-use super::routes::Site;
+use super::router::AppState;
 use super::storefront::query::Query;
 use crate::domain::ids::ShopDomain;
 use crate::error::{Error, Kind, Result};
-use crate::pricing::Visitor;
+use crate::pricing::AuthenticatedKey;
 use crate::shopify::app_proxy;
 use std::sync::Arc;
 
@@ -25,11 +25,11 @@ pub(super) fn owns(path: &str) -> bool {
 /// Whose shop signed the request.
 ///
 /// # Errors
-/// `Unauthorized` for whatever is not Shopify's, old, or of a shop that has no live store here; and the database's.
-pub(super) fn authenticate(site: &Site, request: &Request) -> Result<Arc<Visitor>> {
+/// `Unauthorized` for whatever is not Shopify's, old, or of a shop that has no live store here; and when the database fails.
+pub(super) fn authenticate(state: &AppState, request: &Request) -> Result<Arc<AuthenticatedKey>> {
     let not_signed = || Error::new(Kind::Unauthorized, NOT_SIGNED);
     let query = Query::parse(&request.query);
-    let shop = app_proxy::verified_shop(&site.secrets, query.pairs(), site.app.clock.now()).ok_or_else(not_signed)?;
+    let shop = app_proxy::verified_shop(&state.secrets, query.pairs(), state.app.clock.now()).ok_or_else(not_signed)?;
     let shop: ShopDomain = shop.parse().map_err(|_not_a_shop| not_signed())?;
-    site.app.pricing.find_shop(&site.app.db, &shop)?.ok_or_else(not_signed)
+    state.app.pricing.find_shop(&state.app.db, &shop)?.ok_or_else(not_signed)
 }

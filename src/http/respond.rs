@@ -22,12 +22,12 @@ const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
 #[derive(Debug)]
-pub struct Answer {
+pub struct Responder {
     reply: Reply,
     request_id: String,
 }
 
-impl Answer {
+impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
         Self { reply, request_id }
     }

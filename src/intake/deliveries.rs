@@ -44,7 +44,7 @@ pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<O
 
 /// A delivery that was taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct RecordedDelivery {
     /// What it was about.
     pub topic: String,
     /// Shopify's id of the webhook, or what stands for it.
@@ -60,13 +60,13 @@ pub struct Taken {
 /// The deliveries of a shop after `after` (topic and webhook id). Walks the table: they are kept for repetitions, not for look-ups.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_of_shop(
     connection: &Connection,
     shop: &ShopDomain,
     after: Option<&(String, String)>,
     limit: usize,
-) -> db::Result<Vec<Taken>> {
+) -> db::Result<Vec<RecordedDelivery>> {
     let mut statement = connection.prepare_cached(
         "SELECT topic, webhook_id, event_id, received_at, job_id FROM webhook_deliveries
          WHERE shop = :shop AND (topic, webhook_id) > (:topic, :webhook_id)
@@ -75,7 +75,7 @@ pub fn list_of_shop(
     let (topic, webhook_id) = after.map_or(("", ""), |(topic, webhook_id)| (topic.as_str(), webhook_id.as_str()));
     let params = named_params! { ":shop": shop, ":topic": topic, ":webhook_id": webhook_id, ":limit": limit };
     let found = statement.query_map(params, |row| {
-        Ok(Taken {
+        Ok(RecordedDelivery {
             topic: row.get("topic")?,
             webhook_id: row.get("webhook_id")?,
             event_id: row.get("event_id")?,
@@ -89,7 +89,7 @@ pub fn list_of_shop(
 /// When the last delivery came in that was taken.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM webhook_deliveries")?;
     Ok(statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
@@ -99,7 +99,7 @@ pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<U
 /// as new.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
         "DELETE FROM webhook_deliveries
@@ -125,7 +125,7 @@ pub struct Row {
 /// The rows of all deliveries after `after`, in the order of their keys.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(
         "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
@@ -150,8 +150,8 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// Takes a delivery over from another copy of this database, unless it is known here. Returns whether it was.
 ///
 /// # Errors
-/// The database's.
-pub fn adopt(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
+/// When the database fails.
+pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
          VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)

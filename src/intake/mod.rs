@@ -1,6 +1,6 @@
 //! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
 //!
-//! Nothing is looked up first: a shop that is not known here has its request recorded and worked off like any other. Whether a
+//! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
 //! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
 //! `shopify`; what a request leads to is done in `erasure`.
 
@@ -19,7 +19,7 @@ use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT}
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue};
-use crate::shopify::{Notice, Topic, Webhook};
+use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
 use deliveries::Delivery;
 use log::{debug, info};
@@ -29,7 +29,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What became of a webhook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum IntakeOutcome {
     /// It is durable, with this job where it asks for one.
     Accepted(Option<JobId>),
     /// It came before, and led to this job where it asked for one. Nothing was written.
@@ -40,7 +40,7 @@ pub enum Outcome {
 
 /// How many webhooks became what, since the start.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct IntakeCounters {
     /// Made durable.
     pub accepted: AtomicU64,
     /// Seen before.
@@ -57,7 +57,7 @@ pub struct Intake {
     entropy: Arc<dyn Entropy>,
     queue: Queue,
     hasher: KeyedHasher,
-    figures: Arc<Figures>,
+    figures: Arc<IntakeCounters>,
 }
 
 impl Intake {
@@ -79,30 +79,31 @@ impl Intake {
         &self,
         webhook: Webhook,
         body: &[u8],
-        answer: impl FnOnce(Result<Outcome, Error>) + Send + 'static,
+        answer: impl FnOnce(Result<IntakeOutcome, Error>) + Send + 'static,
     ) {
-        let Some(duty) = Duty::of(&webhook.notice) else {
+        let Some(action) = Action::of(&webhook.event) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
             debug!("webhook ignored topic={}", webhook.topic);
-            return answer(Ok(Outcome::Ignored));
+            return answer(Ok(IntakeOutcome::Ignored));
         };
         let now = self.clock.now();
         let key = webhook.webhook_id.is_none().then(|| self.key_without_id(&webhook, body, now));
-        let arrival = Arrival { webhook, key, duty, now, request: RequestId::new(now, self.entropy.array()) };
-        let subject = erasure::subject(&self.hasher, &arrival.webhook.shop);
+        let delivery =
+            PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
+        let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
-        self.db.looking_first().write_then(
-            move |tx| arrival.write(tx, &queue, subject),
+        self.db.without_savepoint().write_then(
+            move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
                 let outcome = match outcome {
-                    Ok(job) => Ok(Outcome::Accepted(job)),
-                    Err(Stop::Duplicate(job)) => Ok(Outcome::Duplicate(job)),
-                    Err(Stop::Fault(error)) => Err(error),
+                    Ok(job) => Ok(IntakeOutcome::Accepted(job)),
+                    Err(NotRecorded::Duplicate(job)) => Ok(IntakeOutcome::Duplicate(job)),
+                    Err(NotRecorded::Fault(error)) => Err(error),
                 };
                 match outcome {
-                    Ok(Outcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
-                    Ok(Outcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
-                    Ok(Outcome::Ignored) | Err(_) => 0,
+                    Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
+                    Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
+                    Ok(IntakeOutcome::Ignored) | Err(_) => 0,
                 };
                 answer(outcome);
             },
@@ -110,7 +111,7 @@ impl Intake {
     }
 
     /// How many webhooks became what.
-    pub fn figures(&self) -> &Figures {
+    pub fn figures(&self) -> &IntakeCounters {
         &self.figures
     }
 
@@ -136,84 +137,89 @@ impl std::fmt::Debug for Intake {
 }
 
 /// What a known webhook asks for.
-enum Duty {
+enum Action {
     Request { kind: RequestKind, job_type: &'static str, payload: Value },
     Uninstall,
 }
 
-impl Duty {
-    fn of(notice: &Notice) -> Option<Self> {
-        let (kind, job_type, payload) = match notice {
-            Notice::CustomersDataRequest { data_request_id } => (
+impl Action {
+    fn of(event: &WebhookEvent) -> Option<Self> {
+        let (kind, job_type, payload) = match event {
+            WebhookEvent::CustomersDataRequest { data_request_id } => (
                 RequestKind::CustomersDataRequest,
                 CUSTOMERS_DATA_REQUEST,
-                members([("dataRequestId", data_request_id.map(Value::from))]),
+                known_members([("dataRequestId", data_request_id.map(Value::from))]),
             ),
-            Notice::CustomersRedact { customer_id, orders_to_redact } => (
+            WebhookEvent::CustomersRedact { customer_id, orders_to_redact } => (
                 RequestKind::CustomersRedact,
                 CUSTOMER_REDACT,
-                members([
+                known_members([
                     ("customerId", customer_id.map(Value::from)),
                     ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
                 ]),
             ),
-            Notice::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, members([])),
-            Notice::AppUninstalled => return Some(Self::Uninstall),
-            Notice::Unknown => return None,
+            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, known_members([])),
+            WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
+            WebhookEvent::Unknown => return None,
         };
         Some(Self::Request { kind, job_type, payload })
     }
 }
 
-/// An object of the members that are known.
-fn members<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
-    let known = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
+/// An object of the fields that are known.
+fn known_members<const N: usize>(known_members: [(&str, Option<Value>); N]) -> Value {
+    let known = known_members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(known.collect::<Map<_, _>>())
 }
 
 /// A webhook on its way into the database.
-struct Arrival {
+struct PendingDelivery {
     webhook: Webhook,
     key: Option<String>,
-    duty: Duty,
+    action: Action,
     now: DateTime<Utc>,
     request: RequestId,
 }
 
 /// Why an arrival was rolled back.
-enum Stop {
+enum NotRecorded {
     Duplicate(Option<JobId>),
     Fault(Error),
 }
 
-impl<E: Into<Error>> From<E> for Stop {
+impl<E: Into<Error>> From<E> for NotRecorded {
     fn from(error: E) -> Self {
         Self::Fault(error.into())
     }
 }
 
-impl Arrival {
+impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
     /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
-    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<Option<JobId>, Stop> {
-        let Self { webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. }, key, duty, now, request } =
-            self;
+    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<Option<JobId>, NotRecorded> {
+        let Self {
+            webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
+            key,
+            action,
+            now,
+            request,
+        } = self;
         // An unsigned header: an event of the future would pass for one after every installation to come.
         let triggered_at = triggered_at.unwrap_or(now).min(now);
         let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
         // Looked for first, for SQLite leaves what a rolled-back savepoint wrote into pages of the free list in the file, where
         // no erasure finds it (measured).
         if let Some(job) = deliveries::find(tx, &topic, &key)? {
-            return Err(Stop::Duplicate(job));
+            return Err(NotRecorded::Duplicate(job));
         }
-        let job = match duty {
-            Duty::Request { kind, job_type, payload } => {
+        let job = match action {
+            Action::Request { kind, job_type, payload } => {
                 let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
                 let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
                 requests::insert(tx, request, now, &new)?;
                 Some(queue.enqueue(tx, now, NewJob::new(job_type, payload_of_job).about(subject))?)
             }
-            Duty::Uninstall => {
+            Action::Uninstall => {
                 uninstall(tx, &shop, triggered_at, now)?;
                 None
             }

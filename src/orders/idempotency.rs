@@ -47,7 +47,7 @@ impl IdempotencyKey {
 
 /// What a key led to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct First {
+pub struct OriginalOrder {
     /// The order.
     pub order: DraftOrderId,
     /// The hash of what was ordered.
@@ -57,33 +57,34 @@ pub struct First {
 /// What the key with this hash led to, as long as it is kept.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(
     connection: &Connection,
     now: DateTime<Utc>,
     store: StoreId,
     key_hash: [u8; 32],
-) -> db::Result<Option<First>> {
+) -> db::Result<Option<OriginalOrder>> {
     let mut statement = connection.prepare_cached(
         "SELECT draft_order_id, order_hash FROM order_idempotency_keys
          WHERE store_id = :store_id AND key_hash = :key_hash AND created_at > :after",
     )?;
     let params = named_params! { ":store_id": store, ":key_hash": key_hash, ":after": Millis(now - KEPT) };
-    let first = statement
-        .query_row(params, |row| Ok(First { order: row.get("draft_order_id")?, order_hash: row.get("order_hash")? }));
+    let first = statement.query_row(params, |row| {
+        Ok(OriginalOrder { order: row.get("draft_order_id")?, order_hash: row.get("order_hash")? })
+    });
     Ok(first.optional()?)
 }
 
 /// Remembers what a key led to; one that has had its time is used anew.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn insert(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
     store: StoreId,
     key_hash: [u8; 32],
-    First { order, order_hash }: First,
+    OriginalOrder { order, order_hash }: OriginalOrder,
 ) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO order_idempotency_keys (store_id, key_hash, order_hash, draft_order_id, created_at)
@@ -104,7 +105,7 @@ pub fn insert(
 /// Deletes keys from before `until`, `limit` at the most. Returns how many.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, until: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
         "DELETE FROM order_idempotency_keys
@@ -115,7 +116,7 @@ pub fn prune(tx: &Tx<'_>, until: DateTime<Utc>, limit: usize) -> db::Result<usiz
     Ok(statement.execute(named_params! { ":until": Millis(until), ":limit": limit })?)
 }
 
-/// A key's row stands in two trees with different orders: deleting one rewrites a page of its own in one of them.
+/// A key's row is in two trees with different orders: deleting one rewrites a page of its own in one of them.
 const COST: usize = 25;
 
 /// Deletes a store's keys, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.

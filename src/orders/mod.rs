@@ -5,11 +5,11 @@ pub mod deletion;
 pub mod handover;
 pub mod idempotency;
 pub mod place;
-mod recent;
+mod recent_orders;
 pub mod records;
 pub mod snapshot;
 
-pub use place::{Orders, Placed, Wanted};
+pub use place::{OrderRequest, Orders, PlacedOrder};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;
@@ -18,7 +18,7 @@ use rusqlite::Connection;
 /// Deletes what a store has here, as much as a budget of cheap rows is worth. Nothing deleted means that nothing is left.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     // Keys first: they point at orders.
     let counts = idempotency::delete_some(tx, store, budget)?;
@@ -28,7 +28,7 @@ pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<Row
 /// A store's rows here, by table.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count_rows(connection: &Connection, store: StoreId) -> db::Result<RowCounts> {
     let mut counts = records::count_rows(connection, store)?;
     counts.merge(&idempotency::count_rows(connection, store)?);

@@ -5,8 +5,8 @@
 //! that an edit has ended.
 
 use super::handover::Handover;
-use super::idempotency::{self, First, IdempotencyKey};
-use super::recent::{Recent, Sameness};
+use super::idempotency::{self, IdempotencyKey, OriginalOrder};
+use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
 use super::snapshot::SelectedOption;
 use crate::clock::Clock;
@@ -18,7 +18,7 @@ use crate::domain::quote::{Quantity, Quote, QuoteRequest};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::KeyedHasher;
-use crate::pricing::{Pricing, Shelf, Visitor};
+use crate::pricing::{AuthenticatedKey, Pricing, ProductPricing};
 use crate::queue::Queue;
 use chrono::{DateTime, Utc};
 use log::info;
@@ -32,7 +32,7 @@ pub const KEY_REUSED: &str = "idempotency_key_reused";
 
 /// What a shopper wants to order.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct OrderRequest {
     /// The product.
     pub product: ProductId,
     /// The width.
@@ -47,7 +47,7 @@ pub struct Wanted {
 
 /// An order as it was made, now or before.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Placed {
+pub struct PlacedOrder {
     /// The order.
     pub record: Record,
     /// Whether it was there already: the request was a repetition.
@@ -62,7 +62,7 @@ pub struct Orders {
     entropy: Arc<dyn Entropy>,
     hasher: KeyedHasher,
     pricing: Arc<Pricing>,
-    recent: Arc<Recent>,
+    recent: Arc<RecentOrders>,
     queue: Queue,
     handover: Handover,
 }
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Orders {
     }
 }
 
-impl Wanted {
+impl OrderRequest {
     fn request(&self) -> QuoteRequest<'_> {
         let Self { product: _, width, height, quantity, ref selections } = *self;
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Enforced }
@@ -103,7 +103,7 @@ impl Orders {
         handover: Handover,
     ) -> Self {
         // Its secret is nobody's to repeat, not even a test's.
-        let recent = Arc::new(Recent::new(&OsEntropy));
+        let recent = Arc::new(RecentOrders::new(&OsEntropy));
         Self { db, clock, entropy, hasher, pricing, recent, queue, handover }
     }
 
@@ -111,35 +111,35 @@ impl Orders {
     /// by its key or from the same client in the next seconds, is answered with the first.
     pub fn place_then(
         &self,
-        visitor: Arc<Visitor>,
+        authenticated: Arc<AuthenticatedKey>,
         client: IpAddr,
         key: Option<&IdempotencyKey>,
-        wanted: Wanted,
-        answer: impl FnOnce(Result<Placed>) + Send + 'static,
+        order_request: OrderRequest,
+        answer: impl FnOnce(Result<PlacedOrder>) + Send + 'static,
     ) {
-        match self.prepare(visitor, client, key, wanted) {
+        match self.prepare(authenticated, client, key, order_request) {
             Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
-            Ok(Prepared::Order(order)) => {
+            Ok(Prepared::New(order)) => {
                 let orders = self.clone();
                 let answer = move |placed| orders.answer_then(placed, answer);
-                self.db.looking_first().write_then(move |tx| order.place(tx), answer);
+                self.db.without_savepoint().write_then(move |tx| order.place(tx), answer);
             }
             Err(error) => answer(Err(error)),
         }
     }
 
     /// Answers at once, or, where the order is on its way to Shopify, once it is there or it has taken too long.
-    fn answer_then(&self, placed: Result<Placed>, answer: impl FnOnce(Result<Placed>) + Send + 'static) {
+    fn answer_then(&self, placed: Result<PlacedOrder>, answer: impl FnOnce(Result<PlacedOrder>) + Send + 'static) {
         let placed = match placed {
             Ok(placed) if self.is_on_its_way(&placed.record) => placed,
             other => return answer(other),
         };
-        let Placed { record: Record { id, store, .. }, repeated } = placed;
+        let PlacedOrder { record: Record { id, store, .. }, repeated } = placed;
         let (db, again) = (self.db.clone(), self.db.clone());
         let is_sent = move || db.read(|connection| records::is_sent(connection, store, id)).unwrap_or(false);
         self.handover.wait_then(id, is_sent, move || {
             let record = again.read(|connection| records::load(connection, store, id));
-            answer(record.map(|record| Placed { record, repeated }));
+            answer(record.map(|record| PlacedOrder { record, repeated }));
         });
     }
 
@@ -152,64 +152,74 @@ impl Orders {
 
     fn prepare(
         &self,
-        visitor: Arc<Visitor>,
+        authenticated: Arc<AuthenticatedKey>,
         client: IpAddr,
         key: Option<&IdempotencyKey>,
-        wanted: Wanted,
+        order_request: OrderRequest,
     ) -> Result<Prepared> {
-        let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), visitor.key.store);
-        let order_hash = wanted.hash(&self.hasher);
-        let sameness = match (key, visitor.key.id) {
-            (Some(key), _) => Same::Key { key_hash: key.hash(&self.hasher, store), order_hash },
-            (None, Some(id)) => Same::Moment {
+        let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), authenticated.key.store);
+        let order_hash = order_request.hash(&self.hasher);
+        let fingerprint = match (key, authenticated.key.id) {
+            (Some(key), _) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
+            (None, Some(id)) => RepeatKey::Moment {
                 recent: self.recent.clone(),
-                sameness: self.recent.sameness(id, client, &order_hash),
+                fingerprint: self.recent.fingerprint(id, client, &order_hash),
                 uptime,
             },
-            (None, None) => Same::Never,
+            (None, None) => RepeatKey::Never,
         };
         // Before it is priced: a repetition is answered with the first order, whatever was edited since.
-        if sameness.may_be_known()
-            && let Some(placed) = self.db.read(|connection| sameness.find(connection, now, store))?
+        if repeat_key.may_be_known()
+            && let Some(placed) = self.db.read(|connection| repeat_key.find(connection, now, store))?
         {
             return Ok(Prepared::Repeated(Box::new(placed)));
         }
-        let shelf = self.pricing.load(&self.db, &visitor, &wanted.product)?;
-        let quote = shelf.quote(&wanted.request())?;
+        let pricing = self.pricing.load(&self.db, &authenticated, &order_request.product)?;
+        let quote = pricing.quote(&order_request.request())?;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
         let token = PageToken::new(now, self.entropy.as_ref());
         let handing_over = (self.queue.clone(), self.handover.clone());
-        Ok(Prepared::Order(Box::new(Order { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over })))
+        Ok(Prepared::New(Box::new(NewOrder {
+            now,
+            authenticated,
+            order_request,
+            pricing,
+            quote,
+            repeat_key,
+            id,
+            token,
+            handing_over,
+        })))
     }
 }
 
 /// An order on its way to the writer, or the one it repeats.
 enum Prepared {
-    Repeated(Box<Placed>),
-    Order(Box<Order>),
+    Repeated(Box<PlacedOrder>),
+    New(Box<NewOrder>),
 }
 
 /// By what an order is known as the same again.
-enum Same {
+enum RepeatKey {
     /// By its key, for a day.
     Key { key_hash: [u8; 32], order_hash: [u8; 32] },
     /// Not at all: two shoppers behind Shopify's proxy look like one, and must not get one order.
     Never,
     /// By who orders what, for a moment.
-    Moment { recent: Arc<Recent>, sameness: Sameness, uptime: Duration },
+    Moment { recent: Arc<RecentOrders>, fingerprint: Fingerprint, uptime: Duration },
 }
 
-impl Same {
+impl RepeatKey {
     fn may_be_known(&self) -> bool {
         match self {
             Self::Key { .. } => true,
             Self::Never => false,
-            Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness).is_some(),
+            Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint).is_some(),
         }
     }
 
     /// The order that this one repeats.
-    fn find(&self, connection: &Connection, now: DateTime<Utc>, store: StoreId) -> Result<Option<Placed>> {
+    fn find(&self, connection: &Connection, now: DateTime<Utc>, store: StoreId) -> Result<Option<PlacedOrder>> {
         let first = match self {
             Self::Key { key_hash, order_hash } => match idempotency::find(connection, now, store, *key_hash)? {
                 Some(first) if first.order_hash != *order_hash => {
@@ -220,20 +230,20 @@ impl Same {
                 first => first.map(|first| first.order),
             },
             Self::Never => None,
-            Self::Moment { recent, sameness, uptime } => recent.find(*uptime, sameness),
+            Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint),
         };
         let Some(first) = first else { return Ok(None) };
-        Ok(records::find(connection, store, first)?.map(|record| Placed { record, repeated: true }))
+        Ok(records::find(connection, store, first)?.map(|record| PlacedOrder { record, repeated: true }))
     }
 
     fn note(&self, tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
         match self {
             Self::Key { key_hash, order_hash } => {
-                idempotency::insert(tx, now, store, *key_hash, First { order, order_hash: *order_hash })
+                idempotency::insert(tx, now, store, *key_hash, OriginalOrder { order, order_hash: *order_hash })
             }
             Self::Never => Ok(()),
-            Self::Moment { recent, sameness, uptime } => {
-                recent.note(*uptime, *sameness, order);
+            Self::Moment { recent, fingerprint, uptime } => {
+                recent.note(*uptime, *fingerprint, order);
                 Ok(())
             }
         }
@@ -241,35 +251,35 @@ impl Same {
 }
 
 /// An order that can be made, as far as can be said outside of the transaction.
-struct Order {
+struct NewOrder {
     now: DateTime<Utc>,
-    visitor: Arc<Visitor>,
-    wanted: Wanted,
-    shelf: Arc<Shelf>,
+    authenticated: Arc<AuthenticatedKey>,
+    order_request: OrderRequest,
+    pricing: Arc<ProductPricing>,
     quote: Quote,
-    sameness: Same,
+    repeat_key: RepeatKey,
     id: DraftOrderId,
     token: PageToken,
     handing_over: (Queue, Handover),
 }
 
-impl Order {
+impl NewOrder {
     /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
     /// rolled-back savepoint wrote in the file, where no erasure finds it.
-    fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<Placed> {
-        let Self { now, visitor, wanted, shelf, quote, sameness, id, token, handing_over } = *self;
-        let store = visitor.key.store;
+    fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<PlacedOrder> {
+        let Self { now, authenticated, order_request, pricing, quote, repeat_key, id, token, handing_over } = *self;
+        let store = authenticated.key.store;
         // The key first: a store that was erased or uninstalled in this moment answers nothing.
-        let current = visitor.recheck(tx, &wanted.product, shelf.clone())?;
-        if let Some(placed) = sameness.find(tx, now, store)? {
+        let current = authenticated.revalidate(tx, &order_request.product, pricing.clone())?;
+        if let Some(placed) = repeat_key.find(tx, now, store)? {
             return Ok(placed);
         }
-        let quote = if Arc::ptr_eq(&current, &shelf) { quote } else { current.quote(&wanted.request())? };
-        let record = write_down(tx, now, store, id, &token, &wanted.product, &current, &quote)?;
-        sameness.note(tx, now, store, id)?;
+        let quote = if Arc::ptr_eq(&current, &pricing) { quote } else { current.quote(&order_request.request())? };
+        let record = write_down(tx, now, store, id, &token, &order_request.product, &current, &quote)?;
+        repeat_key.note(tx, now, store, id)?;
         let (queue, handover) = handing_over;
-        handover.enqueue(tx, now, &queue, &visitor.key.shop, id)?;
-        Ok(Placed { record, repeated: false })
+        handover.enqueue(tx, now, &queue, &authenticated.key.shop, id)?;
+        Ok(PlacedOrder { record, repeated: false })
     }
 }
 
@@ -282,10 +292,10 @@ fn write_down(
     id: DraftOrderId,
     token: &PageToken,
     product: &ProductId,
-    shelf: &Shelf,
+    pricing: &ProductPricing,
     quote: &Quote,
 ) -> Result<Record> {
-    let offer = shelf.offer()?;
+    let offer = pricing.offer()?;
     let selections: Vec<SelectedOption> = quote.modifiers.iter().map(SelectedOption::from).collect();
     let new = NewRecord {
         matrix: offer.id,
@@ -294,11 +304,11 @@ fn write_down(
         product_title: &offer.product_title,
         width: quote.width.thousandths(),
         height: quote.height.thousandths(),
-        unit: shelf.unit.as_str(),
+        unit: pricing.unit.as_str(),
         priced_width: quote.cell.width.thousandths(),
         priced_height: quote.cell.height.thousandths(),
         quantity: quote.quantity.get().into(),
-        currency: shelf.currency.code(),
+        currency: pricing.currency.code(),
         base_price_minor: quote.base_price().get(),
         unit_price_minor: quote.unit_price.get(),
         total_price_minor: quote.total.get(),

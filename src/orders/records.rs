@@ -84,7 +84,7 @@ impl std::fmt::Debug for PageToken {
 /// Writes an order with the next number of its store's sequence.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn insert(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -206,7 +206,7 @@ const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.matrix_i
 /// A store's order.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Result<Option<Record>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.id = :id AND o.store_id = :store_id"
@@ -217,7 +217,7 @@ pub fn find(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Re
 /// A store's order of this number.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> db::Result<Option<Record>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.store_id = :store_id AND o.number = :number"
@@ -229,7 +229,7 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
+/// `NotFound`, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }
@@ -237,7 +237,7 @@ pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result
 /// Whether a store's order is at Shopify.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn is_sent(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM draft_order_records WHERE id = :id AND store_id = :store_id AND status = 'sent'",
@@ -249,7 +249,7 @@ pub fn is_sent(connection: &Connection, store: StoreId, id: DraftOrderId) -> db:
 /// which its erasure begins.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<(Record, ShopDomain)>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}, s.shop FROM draft_order_records AS o
@@ -264,7 +264,7 @@ pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Optio
 /// A store's orders, newest first; `before`: only those with a smaller number.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit: usize) -> db::Result<Vec<Record>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM draft_order_records AS o
@@ -316,7 +316,7 @@ fn selections(text: Option<String>) -> rusqlite::Result<Vec<SelectedOption>> {
 /// How many orders a store has.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM draft_order_records WHERE store_id = :store_id")?;
@@ -326,7 +326,7 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
 /// Takes up to `limit` of a store's orders from the matrix that priced them; returns how many. They keep their snapshot.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize) -> db::Result<usize> {
     // The plus keeps the look-up to the matrix's index: the store's would walk all its orders.
     let mut statement = tx.prepare_cached(
@@ -337,13 +337,13 @@ pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize)
     Ok(statement.execute(named_params! { ":matrix_id": matrix, ":store_id": store, ":limit": limit })?)
 }
 
-/// An order's row stands in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
+/// An order's row is in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
 const COST: usize = 10;
 
 /// Deletes a store's orders, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     let mut statement = tx.prepare_cached(
         "DELETE FROM draft_order_records
@@ -358,7 +358,7 @@ pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<Row
 /// A store's rows here, by table.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count_rows(connection: &Connection, store: StoreId) -> db::Result<RowCounts> {
     let mut counts = RowCounts::default();
     counts.add("draft_order_records", usize::try_from(count(connection, store)?).unwrap_or(usize::MAX));

@@ -10,7 +10,7 @@ mod cache;
 use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
-use crate::db::{self, Db, Generations};
+use crate::db::{self, DataVersion, Db};
 use crate::domain::ids::{MatrixId, ProductId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::matrix::{LookupError, PriceMatrix};
@@ -31,7 +31,7 @@ const KEYS_BYTES: usize = 1 << 20;
 /// Bytes of priced products that are kept: a hundred with the largest matrix there is, two thousand with a usual one.
 const PRODUCTS_BYTES: usize = 8 << 20;
 
-/// What an entry takes beside what is counted: the maps' own bookkeeping, ids, counters.
+/// What an entry takes alongside what is counted: the maps' own bookkeeping, ids, counters.
 const ENTRY_BYTES: usize = 256;
 
 /// The answers' codes for what a program can act on.
@@ -56,16 +56,16 @@ pub mod codes {
 
 /// Prices, and what is kept to give them quickly.
 pub struct Pricing {
-    generations: Generations,
-    keys: Mutex<Cache<KeyDigest, (u64, Arc<Visitor>)>>,
-    products: Mutex<Cache<(StoreId, ProductId), Arc<Shelf>>>,
+    data_version: DataVersion,
+    keys: Mutex<Cache<KeyDigest, (u64, Arc<AuthenticatedKey>)>>,
+    products: Mutex<Cache<(StoreId, ProductId), Arc<ProductPricing>>>,
     /// The generation at the last sweep.
     swept: AtomicU64,
 }
 
 /// Whoever came with a valid key, or with Shopify's signature for a shop.
 #[derive(Debug)]
-pub struct Visitor {
+pub struct AuthenticatedKey {
     proof: Proof,
     /// The key and its store.
     pub key: LiveKey,
@@ -80,7 +80,7 @@ enum Proof {
 
 /// All that the price of a product depends on, as it stood at one moment.
 #[derive(Debug, Clone)]
-pub struct Shelf {
+pub struct ProductPricing {
     /// Which state of the store's catalog it is.
     pub catalog_version: i64,
     /// What its prices are in.
@@ -113,7 +113,7 @@ impl Pricing {
     /// When no connection can be had to watch it.
     pub fn new(db: &Db) -> std::result::Result<Self, db::OpenError> {
         Ok(Self {
-            generations: db.generations()?,
+            data_version: db.data_version()?,
             keys: Mutex::new(Cache::new(KEYS_BYTES)),
             products: Mutex::new(Cache::new(PRODUCTS_BYTES)),
             swept: AtomicU64::new(0),
@@ -123,13 +123,13 @@ impl Pricing {
     /// Whose key this is, if it opens anything.
     ///
     /// # Errors
-    /// The database's.
-    pub fn find_key(&self, db: &Db, key: &str) -> db::Result<Option<Arc<Visitor>>> {
+    /// When the database fails.
+    pub fn find_key(&self, db: &Db, key: &str) -> db::Result<Option<Arc<AuthenticatedKey>>> {
         let digest = KeyDigest::of(key);
         // Before anything is read, so that a commit meanwhile is seen by the next request.
-        let generation = self.generations.current()?;
+        let data_version = self.data_version.current()?;
         match lock(&self.keys).get(&digest) {
-            Some((seen, visitor)) if seen == generation => return Ok(Some(visitor)),
+            Some((seen, authenticated)) if seen == data_version => return Ok(Some(authenticated)),
             _ => {}
         }
         let found = db.read(|connection| keys::find_live(connection, digest))?;
@@ -138,45 +138,45 @@ impl Pricing {
             return Ok(None);
         };
         let bytes = ENTRY_BYTES + key.origins.listed().map_or(0, |origins| origins.iter().map(String::len).sum());
-        let visitor = Arc::new(Visitor { proof: Proof::Key(digest), key });
-        lock(&self.keys).insert(digest, (generation, visitor.clone()), bytes);
-        Ok(Some(visitor))
+        let authenticated = Arc::new(AuthenticatedKey { proof: Proof::Key(digest), key });
+        lock(&self.keys).insert(digest, (data_version, authenticated.clone()), bytes);
+        Ok(Some(authenticated))
     }
 
     /// A visitor of the shop that Shopify has signed for, if its store is live.
     ///
     /// # Errors
-    /// The database's.
-    pub fn find_shop(&self, db: &Db, shop: &ShopDomain) -> db::Result<Option<Arc<Visitor>>> {
+    /// When the database fails.
+    pub fn find_shop(&self, db: &Db, shop: &ShopDomain) -> db::Result<Option<Arc<AuthenticatedKey>>> {
         let key = db.read(|connection| keys::find_live_shop(connection, shop))?;
-        Ok(key.map(|key| Arc::new(Visitor { proof: Proof::Shop, key })))
+        Ok(key.map(|key| Arc::new(AuthenticatedKey { proof: Proof::Shop, key })))
     }
 
     /// What the price of a product depends on, as of now.
     ///
     /// # Errors
-    /// `Unauthorized` when the key has ended in this moment, and the database's.
-    pub fn load(&self, db: &Db, visitor: &Visitor, product: &ProductId) -> Result<Arc<Shelf>> {
-        let name = (visitor.key.store, product.clone());
+    /// `Unauthorized` when the key has ended in this moment, and when the database fails.
+    pub fn load(&self, db: &Db, authenticated: &AuthenticatedKey, product: &ProductId) -> Result<Arc<ProductPricing>> {
+        let name = (authenticated.key.store, product.clone());
         match lock(&self.products).get(&name) {
-            Some(shelf) if shelf.catalog_version == visitor.key.catalog_version => return Ok(shelf),
+            Some(pricing) if pricing.catalog_version == authenticated.key.catalog_version => return Ok(pricing),
             _ => {}
         }
         // One snapshot for the version and all that belongs to it.
-        let shelf = db.read(|connection| read_as(connection, &visitor.live_key(connection)?, product))?;
-        let shelf = Arc::new(shelf);
-        lock(&self.products).insert(name, shelf.clone(), ENTRY_BYTES + product.as_str().len() + shelf.bytes());
-        Ok(shelf)
+        let pricing = db.read(|connection| read_as(connection, &authenticated.live_key(connection)?, product))?;
+        let pricing = Arc::new(pricing);
+        lock(&self.products).insert(name, pricing.clone(), ENTRY_BYTES + product.as_str().len() + pricing.bytes());
+        Ok(pricing)
     }
 
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
     /// memory too, even if nobody asks for it again.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn sweep(&self, db: &Db) -> db::Result<()> {
-        let generation = self.generations.current()?;
-        if self.swept.load(Ordering::Relaxed) == generation {
+        let data_version = self.data_version.current()?;
+        if self.swept.load(Ordering::Relaxed) == data_version {
             return Ok(());
         }
         let digests = lock(&self.keys).keys();
@@ -193,8 +193,8 @@ impl Pricing {
         let digests: HashSet<KeyDigest> = live.iter().map(|(digest, _)| *digest).collect();
         let versions: HashSet<(StoreId, i64)> = live.iter().map(|(_, key)| (key.store, key.catalog_version)).collect();
         lock(&self.keys).retain(|digest, _| digests.contains(digest));
-        lock(&self.products).retain(|(store, _), shelf| versions.contains(&(*store, shelf.catalog_version)));
-        self.swept.store(generation, Ordering::Relaxed);
+        lock(&self.products).retain(|(store, _), pricing| versions.contains(&(*store, pricing.catalog_version)));
+        self.swept.store(data_version, Ordering::Relaxed);
         Ok(())
     }
 
@@ -205,20 +205,25 @@ impl Pricing {
 
     fn forget(&self, digest: &KeyDigest) {
         let mut keys = lock(&self.keys);
-        let Some((_, visitor)) = keys.get(digest) else { return };
+        let Some((_, authenticated)) = keys.get(digest) else { return };
         keys.remove(digest);
         drop(keys);
-        lock(&self.products).retain(|(store, _), _| *store != visitor.key.store);
+        lock(&self.products).retain(|(store, _), _| *store != authenticated.key.store);
     }
 }
 
-impl Visitor {
+impl AuthenticatedKey {
     /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
     /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
     ///
     /// # Errors
-    /// `Unauthorized` when the key has ended, and the database's.
-    pub fn recheck(&self, connection: &Connection, product: &ProductId, known: Arc<Shelf>) -> Result<Arc<Shelf>> {
+    /// `Unauthorized` when the key has ended, and when the database fails.
+    pub fn revalidate(
+        &self,
+        connection: &Connection,
+        product: &ProductId,
+        known: Arc<ProductPricing>,
+    ) -> Result<Arc<ProductPricing>> {
         let key = self.live_key(connection)?;
         if key.catalog_version == known.catalog_version {
             return Ok(known);
@@ -237,9 +242,9 @@ impl Visitor {
     }
 }
 
-fn read_as(connection: &Connection, key: &LiveKey, product: &ProductId) -> Result<Shelf> {
+fn read_as(connection: &Connection, key: &LiveKey, product: &ProductId) -> Result<ProductPricing> {
     let scope = Scope { store: key.store, currency: key.currency, unit: key.unit };
-    read_shelf(connection, scope, key.catalog_version, product)
+    read_product_pricing(connection, scope, key.catalog_version, product)
 }
 
 impl std::fmt::Debug for Pricing {
@@ -252,8 +257,13 @@ impl std::fmt::Debug for Pricing {
 /// Reads all that the price of a product depends on, in the snapshot of `connection`.
 ///
 /// # Errors
-/// The database's.
-pub fn read_shelf(connection: &Connection, scope: Scope, catalog_version: i64, product: &ProductId) -> Result<Shelf> {
+/// When the database fails.
+pub fn read_product_pricing(
+    connection: &Connection,
+    scope: Scope,
+    catalog_version: i64,
+    product: &ProductId,
+) -> Result<ProductPricing> {
     let offer = match assignments::find_matrix(connection, scope.store, product)? {
         Some(assigned) => {
             let (product_title, id) = (assigned.title, assigned.matrix);
@@ -263,10 +273,10 @@ pub fn read_shelf(connection: &Connection, scope: Scope, catalog_version: i64, p
         None => None,
     };
     let groups = options::list_of_product(connection, scope.store, product)?;
-    Ok(Shelf { catalog_version, currency: scope.currency, unit: scope.unit, offer, groups })
+    Ok(ProductPricing { catalog_version, currency: scope.currency, unit: scope.unit, offer, groups })
 }
 
-impl Shelf {
+impl ProductPricing {
     /// Prices `request`.
     ///
     /// # Errors
@@ -305,7 +315,7 @@ impl Shelf {
                     true => {
                         format!("a {axis} of {asked} {unit} is not available: it must be from {min} to {max} {unit}")
                     }
-                    // Limits of a matrix that lie beside its grid leave nothing of it.
+                    // Limits of a matrix that are alongside its grid leave nothing of it.
                     false => format!("a {axis} of {asked} {unit} is not available, and no other is at present"),
                 };
                 Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)

@@ -33,7 +33,7 @@ pub(super) fn insert(
 /// The attempts of a job that have ended, oldest first.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(connection: &Connection, job: JobId) -> db::Result<Vec<Attempt>> {
     let mut statement = connection.prepare_cached(
         "SELECT attempt, started_at, ended_at, outcome, error

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 pub trait Handler: Send + Sync + 'static {
     /// Works the job off, outside any transaction, and returns what is to be committed together with its completion.
     ///
-    /// It may run more than once: after a crash, after a failure, and beside a run that has lost its claim. What it does through
+    /// It may run more than once: after a crash, after a failure, and alongside a run that has lost its claim. What it does through
     /// [`Context::write`] is fenced by the claim and should be steps that a later run goes on from; what it returns in
     /// [`Finish`] happens exactly once.
     ///
@@ -31,12 +31,12 @@ pub trait Handler: Send + Sync + 'static {
 
     /// Whether its jobs spend their time waiting for someone else's server. They are run apart from the others then, wherever the
     /// app has threads for such jobs.
-    fn waits_outside(&self) -> bool {
+    fn calls_external_service(&self) -> bool {
         false
     }
 
-    /// What the log should add when a job of this type is given up: what a person must do, and by when.
-    fn alarm(&self) -> Option<&'static str> {
+    /// What the log should add when a job of this type is discarded: what a person must do, and by when.
+    fn operator_hint(&self) -> Option<&'static str> {
         None
     }
 }
@@ -101,19 +101,19 @@ impl fmt::Debug for Finish {
 /// Why a run did not succeed, and so what becomes of the job. The texts are stored and logged: nothing of a person in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum JobError {
-    /// Try again after a rest, while attempts are left.
+    /// Try again after a delay, while attempts are left.
     #[error("{0}")]
     Retry(String),
     /// No attempt will ever succeed: give up at once.
     #[error("{0}")]
     Permanent(String),
-    /// Not yet: run again after this long. The attempt is given back.
+    /// Not yet: run again after this long. The attempt is released.
     #[error("snoozed for {0:?}")]
     Snooze(Duration),
-    /// No handler of this program knows the job's type; another program's may. It rests, and its attempt is given back.
+    /// No handler of this program knows the job's type; another program's may. It rests, and its attempt is released.
     #[error("Unknown job type: {0}")]
     UnknownType(String),
-    /// The worker is stopping and the job with it, between two steps. It is given back with its attempt.
+    /// The worker is stopping and the job with it, between two steps. It is released with its attempt.
     #[error("stopped")]
     Stopped,
     /// Another worker has the job now, or it was cancelled. Nothing this run does counts any more.
@@ -137,7 +137,7 @@ impl From<Error> for JobError {
 /// How many times as long as a step a job rests after it, where others wrote meanwhile: webhooks keep two thirds of the writer.
 const REST: u32 = 2;
 
-/// The longest rest after a step, however long that took.
+/// The longest delay after a step, however long that took.
 const REST_MAX: Duration = Duration::from_millis(50);
 
 /// What a running job may use.

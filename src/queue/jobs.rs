@@ -1,25 +1,25 @@
 //! SQL of `job_queue`. Every statement that ends a claim names `(id, claim)` and must change exactly one row.
 //!
-//! Here is how a job comes to be; what becomes of it stands below, by who does it: workers (`jobs/claims.rs`, `jobs/ends.rs`), the
-//! keeper beside them (`jobs/keeping.rs`), people (`jobs/operators.rs`), and those who see that nothing more is said of somebody
-//! (`jobs/forgetting.rs`).
+//! Here is how a job comes to be; what becomes of it is below, by who does it: workers (`jobs/claims.rs`, `jobs/ends.rs`), the
+//! maintenance alongside them (`jobs/keeping.rs`), people (`jobs/operators.rs`), and those who see that nothing more is said of
+//! somebody (`jobs/forgetting.rs`).
 
 mod claims;
-mod ends;
-mod forgetting;
-mod keeping;
+mod completion;
 mod operators;
+mod recovery;
+mod redaction;
 
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
-pub(super) use ends::{AfterFailure, COMPLETE, complete, fail, give_back};
-pub use forgetting::{each_finished, each_unfinished, forget, forget_finished};
-pub(super) use keeping::{Held, follow_clock, is_ahead_of_clock, list_held, renew_leases, rescue};
+pub(super) use completion::{AfterFailure, COMPLETE, complete, fail, release};
 pub use operators::{
     Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
     next_types,
 };
 pub(super) use operators::{cancel, retry};
+pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
+pub use redaction::{each_finished, each_unfinished, forget, forget_finished};
 
 use super::{NewJob, Status};
 use crate::db::{self, Millis, Tx};
@@ -36,12 +36,12 @@ pub(super) fn insert(
     job: &NewJob,
     payload: &str,
     max_attempts: u32,
-    outside: bool,
+    external: bool,
 ) -> db::Result<Option<JobId>> {
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
-             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, outside, dedupe_key, subject)
-         VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :outside, :dedupe_key,
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject)
+         VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :external, :dedupe_key,
              :subject)
          ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
          DO NOTHING",
@@ -54,7 +54,7 @@ pub(super) fn insert(
         ":scheduled_at": Millis(job.scheduled_at.unwrap_or(now)),
         ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
         ":created_at": Millis(now),
-        ":outside": outside,
+        ":external": external,
         ":dedupe_key": job.dedupe_key,
         ":subject": job.subject,
     })?;

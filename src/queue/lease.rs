@@ -1,7 +1,7 @@
 //! Who is alive: each worker holds a lock file for as long as its process lives, however it ends, and signs its claims with
 //! the lock's name and a token of its own. A claim whose signature nobody holds is orphaned, at once and without a clock.
 //!
-//! The files are numbered slots in the lock directory beside the database; a free one is used again, so a thousand crashes leave
+//! The files are numbered slots in the lock directory next to the database; a free one is used again, so a thousand crashes leave
 //! no more files than there were workers at once. Nobody ever unlinks one.
 
 use crate::db::lock;
@@ -17,12 +17,12 @@ const SLOTS: usize = 1_024;
 
 /// A living worker: its lock is held until this is dropped.
 #[derive(Debug)]
-pub(super) struct Identity {
+pub(super) struct WorkerIdentity {
     name: String,
     _lock: File,
 }
 
-impl Identity {
+impl WorkerIdentity {
     /// Takes the first free slot in `directory`.
     pub(super) fn take(directory: &Path, now: DateTime<Utc>, entropy: &dyn Entropy) -> io::Result<Self> {
         let token = uuid_v7(now, entropy.array()).hyphenated().to_string();
@@ -48,13 +48,13 @@ impl Identity {
     }
 }
 
-/// Looks whether the signers of claims are alive.
+/// Checks if the signers of claims are alive.
 #[derive(Debug)]
-pub(super) struct Census {
+pub(super) struct LivenessCheck {
     directory: PathBuf,
 }
 
-impl Census {
+impl LivenessCheck {
     pub(super) fn new(directory: PathBuf) -> Self {
         Self { directory }
     }
@@ -90,23 +90,23 @@ mod tests {
     use crate::clock::{Clock, ManualClock};
     use crate::entropy::SeededEntropy;
 
-    fn take(directory: &Path, entropy: &SeededEntropy) -> Identity {
-        Identity::take(directory, ManualClock::default().now(), entropy).expect("a free slot")
+    fn take(directory: &Path, entropy: &SeededEntropy) -> WorkerIdentity {
+        WorkerIdentity::take(directory, ManualClock::default().now(), entropy).expect("a free slot")
     }
 
     #[test]
     fn a_worker_is_alive_until_it_is_dropped_even_when_its_slot_is_used_again() {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let (census, entropy) = (Census::new(directory.path().to_path_buf()), SeededEntropy::new(1));
+        let (liveness, entropy) = (LivenessCheck::new(directory.path().to_path_buf()), SeededEntropy::new(1));
         let first = take(directory.path(), &entropy);
         let second = take(directory.path(), &entropy);
-        assert!(census.is_alive(first.name()) && census.is_alive(second.name()));
+        assert!(liveness.is_alive(first.name()) && liveness.is_alive(second.name()));
         let gone = first.name().to_owned();
         drop(first);
-        assert!(!census.is_alive(&gone));
+        assert!(!liveness.is_alive(&gone));
         let third = take(directory.path(), &entropy);
         assert!(third.name().starts_with("0:"), "the free slot is used again");
-        assert!(census.is_alive(third.name()) && !census.is_alive(&gone));
-        assert!(!census.is_alive("7:nobody") && !census.is_alive("nonsense"));
+        assert!(liveness.is_alive(third.name()) && !liveness.is_alive(&gone));
+        assert!(!liveness.is_alive("7:nobody") && !liveness.is_alive("nonsense"));
     }
 }

@@ -6,7 +6,7 @@
 //!      ▲                      │  │  │
 //!      │   failed, attempts   │  │  └─ failed, none left, or permanent ─▶ failed
 //!      ├── left: now + 2^n s ─┘  │
-//!      └── given back, snoozed, ─┘          pending ── cancelled by a person ──▶ cancelled
+//!      └── released, snoozed, ─┘          pending ── cancelled by a person ──▶ cancelled
 //!          or its worker was lost            failed, cancelled ── retried by a person ──▶ pending
 //! ```
 //!
@@ -22,7 +22,6 @@ mod attempts;
 pub mod backoff;
 mod handler;
 mod jobs;
-mod keeper;
 mod lease;
 mod retention;
 mod worker;
@@ -34,7 +33,7 @@ pub use jobs::{
     forget_finished, is_any_running, list, list_failed_since, next_due_at, next_types,
 };
 pub use retention::{Retention, prune};
-pub use worker::{Options, Running, Step, Worker};
+pub use worker::{Options, Running, StepOutcome, Worker};
 
 use crate::db::{Constraint, Tx};
 use crate::domain::ids::JobId;
@@ -48,7 +47,7 @@ use std::sync::Arc;
 /// How often a job is tried when neither its type nor its enqueuer says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;
 
-/// More attempts than anyone means: at the longest rest, ten months of them.
+/// More attempts than anyone means: at the longest delay, ten months of them.
 const MAX_ATTEMPTS_LIMIT: u32 = 1_000;
 
 /// A job's payload, in bytes of JSON: ids and options, not documents.
@@ -184,11 +183,11 @@ pub struct Job {
     pub status: Status,
     /// Attempts counted so far, the running one included.
     pub attempts: u32,
-    /// Attempts after which it is given up.
+    /// Attempts after which it is discarded.
     pub max_attempts: u32,
     /// When it is, or was, due.
     pub scheduled_at: DateTime<Utc>,
-    /// When it was completed, given up or cancelled.
+    /// When it was completed, discarded or cancelled.
     pub processed_at: Option<DateTime<Utc>>,
     /// The last attempt's error, if it failed.
     pub error: Option<String>,
@@ -209,20 +208,20 @@ pub struct Claim {
     pub payload: Value,
     /// The number of this attempt, from 1.
     pub attempt: u32,
-    /// Attempts after which it is given up.
+    /// Attempts after which it is discarded.
     pub max_attempts: u32,
     /// When it was claimed.
     pub claimed_at: DateTime<Utc>,
     /// When it was enqueued.
     pub created_at: DateTime<Utc>,
     /// Whether its last claim was lost: it may be the job that kills its worker.
-    suspect: bool,
+    poison_candidate: bool,
 }
 
 /// One claim of a job that has ended, and how.
 #[derive(Debug, Clone)]
 pub struct Attempt {
-    /// Its number; an attempt that was given back is used again.
+    /// Its number; an attempt that was released is used again.
     pub attempt: u32,
     /// When it was claimed.
     pub started_at: DateTime<Utc>,
@@ -234,26 +233,26 @@ pub struct Attempt {
     pub error: Option<String>,
 }
 
-/// Which jobs a worker takes. Jobs that wait for someone else's server ([`Handler::waits_outside`]) have threads of their own where
-/// the app has any for them, so that a server that hangs holds up nothing but what is meant for it.
+/// Which jobs a worker takes. Jobs that wait for someone else's server ([`Handler::calls_external_service`]) have threads of
+/// their own where the app has any for them, so that a server that hangs holds up nothing but what is meant for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Share {
     /// Whatever is due.
     #[default]
     All,
     /// Only what is done within this program.
-    Inside,
+    Internal,
     /// Only what waits for others.
-    Outside,
+    External,
 }
 
 impl Share {
-    /// The values that `outside` has for its jobs.
+    /// The values that `external` has for its jobs.
     fn kinds(self) -> &'static [bool] {
         match self {
             Self::All => &[false, true],
-            Self::Inside => &[false],
-            Self::Outside => &[true],
+            Self::Internal => &[false],
+            Self::External => &[true],
         }
     }
 }
@@ -265,7 +264,7 @@ enum AttemptOutcome {
     Retried,
     Failed,
     Snoozed,
-    GivenBack,
+    Released,
     Lost,
 }
 
@@ -276,7 +275,7 @@ impl AttemptOutcome {
             Self::Retried => "retried",
             Self::Failed => "failed",
             Self::Snoozed => "snoozed",
-            Self::GivenBack => "given_back",
+            Self::Released => "released",
             Self::Lost => "lost",
         }
     }
@@ -308,8 +307,8 @@ impl Queue {
         }
         let id = JobId::new(now, self.entropy.array());
         let max_attempts = job.max_attempts.unwrap_or_else(|| self.registry.max_attempts(&job.job_type));
-        let outside = self.registry.find(&job.job_type).is_some_and(|handler| handler.waits_outside());
-        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts, outside)? {
+        let external = self.registry.find(&job.job_type).is_some_and(|handler| handler.calls_external_service());
+        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts, external)? {
             return Ok(existing);
         }
         tx.announce();
@@ -318,10 +317,10 @@ impl Queue {
         Ok(id)
     }
 
-    /// Has a job that was given up or called off tried again at once, with a fresh set of attempts. Its history stays.
+    /// Has a job that was discarded or called off tried again at once, with a fresh set of attempts. Its history stays.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it stands elsewhere, or an unfinished job of its type has its dedupe key.
+    /// `NotFound`; `Conflict` when it is elsewhere, or an unfinished job of its type has its dedupe key.
     pub fn retry(&self, tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> Result<(), Error> {
         match jobs::retry(tx, now, id) {
             Ok(true) => {}
@@ -346,9 +345,9 @@ impl Queue {
             return Err(Self::stands_elsewhere(tx, id, "cancelled: only pending jobs can be"));
         }
         let job = jobs::find(tx, id)?;
-        let alarm = job.and_then(|job| self.registry.find(&job.job_type)?.alarm());
-        tx.after_commit(move || match alarm {
-            Some(alarm) => warn!("job cancelled id={id} {alarm}"),
+        let operator_hint = job.and_then(|job| self.registry.find(&job.job_type)?.operator_hint());
+        tx.after_commit(move || match operator_hint {
+            Some(operator_hint) => warn!("job cancelled id={id} {operator_hint}"),
             None => info!("job cancelled id={id}"),
         });
         Ok(())

@@ -1,4 +1,4 @@
-//! Finished jobs go once they are old enough, and their attempts with them. Those that were given up are kept much longer: each is
+//! Finished jobs go once they are old enough, and their attempts with them. Those that were discarded are kept much longer: each is
 //! something that a person has yet to look at.
 
 use crate::db::{self, Millis, Tx};
@@ -10,7 +10,7 @@ use rusqlite::named_params;
 pub struct Retention {
     /// Completed and cancelled ones.
     pub finished: TimeDelta,
-    /// Those that were given up.
+    /// Those that were discarded.
     pub failed: TimeDelta,
 }
 
@@ -23,7 +23,7 @@ pub(super) const OLD: &str = "SELECT id FROM job_queue
 /// CASCADE. Unfinished jobs are never old.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn prune(tx: &Tx<'_>, now: DateTime<Utc>, retention: &Retention, limit: usize) -> db::Result<usize> {
     let mut pruned = 0;
     for (status, kept) in

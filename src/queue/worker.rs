@@ -1,25 +1,26 @@
 //! Who runs jobs: a [`Worker`] claims what is due, runs its handlers outside any transaction, and commits their closing effects
-//! together with the completion. [`Worker::step`] works one job off; [`Worker::start`] runs threads until they are stopped.
+//! together with the completion. [`Worker::step`] processes one job; [`Worker::start`] runs threads until they are stopped.
 //!
-//! Read on in `worker/threads.rs` (what the threads do), `worker/ends.rs` (what becomes of a run), `worker/stopping.rs`.
+//! Read on in `worker/threads.rs` (what the threads do), `worker/outcome.rs` (what becomes of a run), `worker/stopping.rs`.
 
-mod ends;
+mod maintenance;
+mod outcome;
 mod stopping;
 mod threads;
 
 pub use stopping::Running;
 
 use super::jobs;
-use super::keeper::Keeper;
-use super::lease::{Census, Identity};
+use super::lease::{LivenessCheck, WorkerIdentity};
 use super::{Claim, Context, Finish, JobError, Queue, Share};
 use crate::clock::Clock;
 use crate::db::writer::panic_message;
 use crate::db::{self, Db, lock};
 use crate::domain::ids::JobId;
 use crate::entropy::Entropy;
-use ends::{Verdict, finish_in, record_in, verdict_on};
 use log::{debug, info, warn};
+use maintenance::Maintenance;
+use outcome::{RunOutcome, finish_in, outcome_of, record_in};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,20 +38,20 @@ pub struct Options {
     pub lease: Duration,
     /// How often claims are looked after: its own are kept alive, those of dead and hung workers freed. After a crash elsewhere, jobs
     /// run again within about this.
-    pub round: Duration,
+    pub tick: Duration,
     /// Which jobs it takes.
     pub share: Share,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(30), round: Duration::from_millis(500), share: Share::All }
+        Self { lease: Duration::from_secs(30), tick: Duration::from_millis(500), share: Share::All }
     }
 }
 
 /// What a step did.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Step {
+pub enum StepOutcome {
     /// Nothing was due.
     Idle,
     /// A job was run; the error says why it did not succeed.
@@ -69,24 +70,24 @@ pub struct Worker {
     pub(super) db: Db,
     queue: Queue,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) identity: Identity,
-    pub(super) census: Census,
+    pub(super) identity: WorkerIdentity,
+    pub(super) liveness: LivenessCheck,
     pub(super) options: Options,
     pub(super) stopping: Arc<AtomicBool>,
-    state: Mutex<State>,
+    state: Mutex<WorkerState>,
     released: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WorkerState {
     /// Claimed and not begun.
     waiting: VecDeque<Claim>,
     /// Every claim of this worker that has not ended, `waiting` included, by job and number: one that was lost runs on, and its job
-    /// may be claimed here again beside it.
+    /// may be claimed here again alongside it.
     held: HashMap<(JobId, i64), Claim>,
     /// Ends that could not be recorded yet.
-    unrecorded: Vec<(Claim, Verdict)>,
-    /// Set by the thread that is claiming, so that the others wait for its catch.
+    unrecorded: Vec<(Claim, RunOutcome)>,
+    /// Set by the thread that is claiming, so that the others wait for its batch.
     claiming: bool,
 }
 
@@ -94,7 +95,7 @@ impl Worker {
     /// A worker on `db`. It counts as alive until it is dropped or its process ends.
     ///
     /// # Errors
-    /// When the lock directory beside the database cannot be used.
+    /// When the lock directory next to the database cannot be used.
     pub fn new(
         db: Db,
         queue: Queue,
@@ -103,13 +104,13 @@ impl Worker {
         options: Options,
     ) -> std::io::Result<Self> {
         let directory = lock::make_directory(db.path())?;
-        let identity = Identity::take(&directory, clock.now(), entropy)?;
+        let identity = WorkerIdentity::take(&directory, clock.now(), entropy)?;
         Ok(Self {
             db,
             queue,
             clock,
             identity,
-            census: Census::new(directory),
+            liveness: LivenessCheck::new(directory),
             options,
             stopping: Arc::default(),
             state: Mutex::default(),
@@ -121,16 +122,16 @@ impl Worker {
     ///
     /// # Errors
     /// When the database does not work. A job that fails is no error.
-    pub fn step(&self) -> db::Result<Step> {
-        let mut keeper = Keeper::new(self);
-        keeper.rescue()?;
-        keeper.follow_clock()?;
+    pub fn step(&self) -> db::Result<StepOutcome> {
+        let mut maintenance = Maintenance::new(self);
+        maintenance.recover()?;
+        maintenance.follow_clock()?;
         let Some(claim) = self.claim(1)?.pop() else {
             debug!("no jobs available");
-            return Ok(Step::Idle);
+            return Ok(StepOutcome::Idle);
         };
         let (id, job_type) = (claim.id, claim.job_type.clone());
-        let error = match self.run_kept_alive(&claim) {
+        let error = match self.run_with_maintenance(&claim) {
             Ok(finish) => {
                 let closing = claim.clone();
                 let clock = self.clock.clone();
@@ -143,11 +144,11 @@ impl Worker {
         };
         let mut text = error.as_ref().map(ToString::to_string);
         let mut fault = None;
-        if let Some(verdict) = error.and_then(verdict_on) {
+        if let Some(outcome) = error.and_then(outcome_of) {
             let ended = claim.clone();
             let clock = self.clock.clone();
-            match self.db.looking_first().write(move |tx| record_in(tx, clock.now(), &ended, &verdict)) {
-                Ok(recorded) => self.tell(&claim, recorded, text.as_deref().unwrap_or_default()),
+            match self.db.without_savepoint().write(move |tx| record_in(tx, clock.now(), &ended, &outcome)) {
+                Ok(recorded) => self.log_end(&claim, recorded, text.as_deref().unwrap_or_default()),
                 // Another worker has the job by now: what this run came to counts no more, and the database works.
                 Err(db::Error::LostRow { .. }) => text = Some(JobError::ClaimLost.to_string()),
                 Err(error) => fault = Some(error),
@@ -155,16 +156,16 @@ impl Worker {
         }
         // Whatever came of it, this worker is done with the claim: one whose end could not be recorded ends with its lease.
         self.release(&claim);
-        fault.map_or(Ok(Step::Ran { id, job_type, error: text }), Err)
+        fault.map_or(Ok(StepOutcome::Ran { id, job_type, error: text }), Err)
     }
 
     fn claim(&self, limit: usize) -> db::Result<Vec<Claim>> {
         let (clock, name, lease) = (self.clock.clone(), self.identity.name().to_owned(), self.options.lease);
-        let (share, suspects) = (self.options.share, self.may_claim_suspects());
+        let (share, poison_candidates) = (self.options.share, self.may_claim_poison_candidates());
         let claims = self
             .db
-            .looking_first()
-            .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, suspects))?;
+            .without_savepoint()
+            .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, poison_candidates))?;
         fail_point!("queue::claimed");
         for claim in &claims {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);
@@ -174,20 +175,20 @@ impl Worker {
         Ok(claims)
     }
 
-    /// Whether no suspect runs here: jobs whose last claim was lost run one at a time in a process, so that of two that were lost
-    /// together only the one that kills its worker is charged for it.
-    fn may_claim_suspects(&self) -> bool {
-        !self.state().held.values().any(|claim| claim.suspect)
+    /// Whether no poison candidate runs here: jobs whose last claim was lost run one at a time in a process, so that of two that
+    /// were lost together only the one that kills its worker is charged for it.
+    fn may_claim_poison_candidates(&self) -> bool {
+        !self.state().held.values().any(|claim| claim.poison_candidate)
     }
 
-    /// Runs a claim in a process that has no keeper thread: its lease is renewed as long as the run lasts.
-    fn run_kept_alive(&self, claim: &Claim) -> Result<Finish, JobError> {
+    /// Runs a claim in a process that has no maintenance thread: its lease is renewed as long as the run lasts.
+    fn run_with_maintenance(&self, claim: &Claim) -> Result<Finish, JobError> {
         std::thread::scope(|scope| {
             let (running, ended) = channel();
             // Made here: by the time the thread runs, time may have passed since the claim.
-            let keeper = Keeper::new(self);
-            let thread = std::thread::Builder::new().name("jobs-keeper".to_owned());
-            if let Err(error) = thread.spawn_scoped(scope, move || keeper.keep_alive(&ended)) {
+            let maintenance = Maintenance::new(self);
+            let thread = std::thread::Builder::new().name("jobs-maintenance".to_owned());
+            if let Err(error) = thread.spawn_scoped(scope, move || maintenance.keep_alive(&ended)) {
                 warn!("the claim of job id={} will not be renewed: {error}", claim.id);
             }
             let outcome = self.run_handler(claim);
@@ -216,9 +217,9 @@ impl Worker {
 
     fn release(&self, claim: &Claim) {
         let was_held = self.state().held.remove(&(claim.id, claim.number)).is_some();
-        if was_held && claim.suspect {
-            // The next suspect may be claimed; nothing else would tell those who rest.
-            self.db.news().spread();
+        if was_held && claim.poison_candidate {
+            // The next poison candidate may be claimed; nothing else would tell those who rest.
+            self.db.notifier().notify();
         }
         self.released.notify_all();
     }
@@ -236,7 +237,7 @@ impl Worker {
         self.stopping.load(Ordering::Relaxed)
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, WorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,9 +1,9 @@
-//! The signature of Shopify's app proxy: the hex HMAC-SHA256 of all other query parameters, each `name=value` with several values of one
-//! name joined by commas, sorted, and joined by nothing.
+//! The signature of Shopify's app proxy: the hex HMAC-SHA256 of all other query parameters, each `name=value` with several values
+//! of one name joined by commas, sorted, and joined by nothing.
 //!
 //! Joined by nothing, the text could be cut into other parameters than Shopify has signed: a shopper of one shop could have
 //! `x=shop=other.myshopify.com…` signed there, and cut it so that it speaks for another shop. So `shop=` and `timestamp=` may
-//! stand in the signed text once only.
+//! are in the signed text once only.
 
 use super::webhook::Secrets;
 use chrono::{DateTime, TimeDelta, Utc};

@@ -7,4 +7,4 @@ pub mod sample;
 pub mod setup;
 pub mod webhook;
 
-pub use webhook::{Notice, Refusal, Secrets, Topic, Webhook};
+pub use webhook::{Refusal, Secrets, Topic, Webhook, WebhookEvent};

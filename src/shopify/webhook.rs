@@ -1,12 +1,12 @@
 //! What Shopify sends: is it really Shopify's, and what does it say.
 //!
-//! The signature covers the body and nothing else; topic, shop, ids and times stand in headers that anyone who has seen one
+//! The signature covers the body and nothing else; topic, shop, ids and times are in headers that anyone who has seen one
 //! delivery could change. So a body is read under its topic's own shape and refused under any other (`webhook/body.rs`), and the
 //! shop that the signed body names must be the header's where there is that header: Shopify has sent duties without, and the body
-//! names the shop all the same. What a duty does not need is not asked for. Between `shop/update` and `app/uninstalled` alone no shape can tell: both
-//! carry the shop object. quotegrid subscribes to the second only.
+//! names the shop all the same. What a duty does not need is not asked for. Between `shop/update` and `app/uninstalled` alone no
+//! shape can tell: both carry the shop object. quotegrid subscribes to the second only.
 //!
-//! E-mail, phone, name and address are not members of any type here: what is not read cannot be written anywhere.
+//! E-mail, phone, name and address are not fields of any type here: what is not read cannot be written anywhere.
 
 mod body;
 mod headers;
@@ -37,15 +37,15 @@ pub struct Webhook {
     pub event_id: Option<String>,
     /// Whose it is. For the known topics the signed body agrees.
     pub shop: ShopDomain,
-    /// When Shopify says it happened; absent where that cannot be read. May lie in the future: it is an unsigned header.
+    /// When Shopify says it happened; absent where that cannot be read. May are in the future: it is an unsigned header.
     pub triggered_at: Option<DateTime<Utc>>,
     /// What it says.
-    pub notice: Notice,
+    pub event: WebhookEvent,
 }
 
 /// What a delivery says: the ids that are needed, and nothing of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Notice {
+pub enum WebhookEvent {
     /// Say what is held about a customer.
     CustomersDataRequest {
         /// Shopify's number of the request.
@@ -113,8 +113,8 @@ impl Webhook {
         let triggered_at = headers.triggered_at.once("the triggered-at header is given twice")?;
 
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
-        let (named, notice) = match &topic {
-            Topic::Unknown(_) => (named_under_unknown_topic(body)?, Notice::Unknown),
+        let (named, event) = match &topic {
+            Topic::Unknown(_) => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
             known => Body::of(body)?.into_notice(known, body)?,
         };
         let shop = match (shop, named) {
@@ -130,7 +130,7 @@ impl Webhook {
             triggered_at: triggered_at
                 .and_then(|at| DateTime::parse_from_rfc3339(at).ok())
                 .map(|at| at.with_timezone(&Utc)),
-            notice,
+            event,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! `cargo bench --bench erasure`: a shop of a million rows is erased while others enqueue. Prints how long that takes beside one
+//! `cargo bench --bench erasure`: a shop of a million rows is erased while others enqueue. Prints how long that takes alongside one
 //! cascading delete of the same rows, in this schema and in a plain one (`erasure/plain.rs`), and how long an enqueue waits with
 //! and without it; afterwards no byte of the shop may be left. `ROWS=130000` makes it smaller, `WITHOUT_KEYS=1` leaves out the
 //! keys of its orders, which no real store has that many of (they are kept for a day), and `WITHOUT_ORDERS=1` leaves out both.
@@ -11,11 +11,11 @@ use quotegrid::catalog::matrices;
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
-use quotegrid::orders::idempotency::{self, First};
+use quotegrid::orders::idempotency::{self, OriginalOrder};
 use quotegrid::orders::records::{self, NewRecord, PageToken};
 use quotegrid::queue::NewJob;
 use serde_json::json;
@@ -148,7 +148,7 @@ fn orders_of(rows: usize) -> usize {
     if std::env::var_os("WITHOUT_ORDERS").is_some() { 0 } else { rows / 10 }
 }
 
-/// A store whose rows are nine parts cells and one part orders, each with a key of its own beside it.
+/// A store whose rows are nine parts cells and one part orders, each with a key of its own alongside it.
 fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
     let euro: Currency = "EUR".parse().expect("a currency");
@@ -162,8 +162,9 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
     let axis: Vec<Length> =
         (1..=SIDE as i64).map(|step| Length::from_thousandths(step * 50_000).expect("a length")).collect();
     let prices = vec![vec![Some(Minor::new(1_999)); SIDE]; SIDE];
-    let matrix =
-        Arc::new(PriceMatrix::new(&axis, &axis, &prices, Outside::Reject, Limits::default()).expect("a sound matrix"));
+    let matrix = Arc::new(
+        PriceMatrix::new(&axis, &axis, &prices, OutOfRange::Reject, SizeLimits::default()).expect("a sound matrix"),
+    );
     let mut last = None;
     for _ in 0..(rows - orders_of(rows)) / (SIDE * SIDE) {
         let matrix = matrix.clone();
@@ -201,7 +202,7 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
                 };
                 records::insert(tx, now, id, &PageToken::new(now, app_.entropy.as_ref()), store, &record)?;
                 if keys {
-                    let first = First { order: id, order_hash: app_.entropy.array() };
+                    let first = OriginalOrder { order: id, order_hash: app_.entropy.array() };
                     idempotency::insert(tx, now, store, app_.entropy.array(), first)?;
                 }
             }

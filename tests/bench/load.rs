@@ -2,8 +2,8 @@
 //!
 //! Signed `shop/redact` webhooks over 1, 32 and 256 keep-alive connections, and over a connection for each request, against
 //!
-//! - `tiny_http`: its empty 200, without the gate: the reference. Its connections are opened one by one, because it leaves all but four
-//!   of those that come at once without an answer;
+//! - `tiny_http`: its empty 200, without the front end: the reference. Its connections are opened one by one, because it leaves
+//!   all but four of those that come at once without an answer;
 //! - `checked`: this server, signature checked, nothing stored;
 //! - `durable`: this server as `serve` runs it, answered after the commit of delivery, request and job, with `synchronous=FULL`;
 //! - `erasing`: the same while a store of a million rows is being erased (over 32 connections only).
@@ -12,7 +12,7 @@
 //! each figure is shown, so that what else the machine does falls on all alike. Absolute figures say little; compare the ratios.
 //!
 //! `cargo bench --bench load -- --seconds 2 --rounds 5 --only durable --connections 32` narrows it down, `--rows 100000` makes the
-//! store smaller; `--handlers 4` and `--lanes 32` change this server's threads and private connections.
+//! store smaller; `--handlers 4` and `--upstreams 32` change this server's threads and upstream connections.
 
 #[path = "load/arguments.rs"]
 mod arguments;
@@ -40,7 +40,7 @@ fn main() {
     let targets: Vec<Target> = ["tiny_http", "checked", "durable", "erasing"]
         .into_iter()
         .filter(|name| only.as_deref().is_none_or(|only| only == *name))
-        .map(|name| Target::start(name, arguments.find("handlers"), arguments.find("lanes")))
+        .map(|name| Target::start(name, arguments.find("handlers"), arguments.find("upstreams")))
         .collect();
     let webhooks = webhooks::Webhooks::new();
     let mut runs: BTreeMap<(usize, usize), Vec<Run>> = BTreeMap::new();

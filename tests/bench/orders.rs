@@ -1,4 +1,5 @@
-//! Orders a second beside webhooks a second, and what webhooks and prices feel of a Shopify that hangs: `cargo bench --bench orders`.
+//! Orders a second alongside webhooks a second, and what webhooks and prices feel of a Shopify that hangs: `cargo bench --bench
+//! orders`.
 //!
 //! Signed `app/uninstalled` webhooks (they lead to no job, whose work would count too) over 16 connections, orders over 32 and prices
 //! over 1, each alone and together, all answered after their commit with `synchronous=FULL`, against
@@ -8,8 +9,9 @@
 //!   hand-overs pile up;
 //! - `quick`: one whose Shopify answers at once.
 //!
-//! All run in this process, load generator and fake Shopify included, so on two cores everything shares those; rounds are interleaved and
-//! the median of each figure is shown. Compare the lines; absolute figures say little. `--seconds 2 --rounds 5` takes longer.
+//! All run in this process, load generator and fake Shopify included, so on two cores everything shares those; rounds are
+//! interleaved and the median of each figure is shown. Compare the lines; absolute figures say little. `--seconds 2 --rounds 5`
+//! takes longer.
 
 #[path = "load/arguments.rs"]
 mod arguments;
@@ -22,8 +24,8 @@ use client::{Load, Requests, Run, median};
 use quotegrid::app::{App, Background, Options};
 use quotegrid::config::Secret;
 use quotegrid::demo;
-use quotegrid::http::server::{Server, ServerOptions};
-use quotegrid::http::{Router, Site};
+use quotegrid::edge::{Server, ServerOptions};
+use quotegrid::http::{AppState, Router};
 use quotegrid::orders::handover;
 use quotegrid::shopify::Secrets;
 use quotegrid::shopify::sample::sign;
@@ -41,7 +43,7 @@ const WAIT: Duration = Duration::from_millis(250);
 /// Signs the webhooks.
 const SECRET: &str = "bench-secret-bench-secret-bench-";
 
-/// Which loads run beside each other.
+/// Which loads run alongside each other.
 const MIXES: [(&str, &[&str]); 4] = [
     ("webhooks", &["webhooks"]),
     ("orders", &["orders"]),
@@ -104,8 +106,8 @@ impl Target {
         let app = Arc::new(App::open(options).expect("a database"));
         let key = demo::load(&app).expect("the demo store loads").key.key;
         // Without the limit of requests: there is one client here.
-        let site = Site::new(app.clone(), Secrets::new([SECRET])).with_rate_limit(0);
-        let service = Arc::new(Router::new(Arc::new(site)));
+        let state = AppState::new(app.clone(), Secrets::new([SECRET])).with_rate_limit(0);
+        let service = Arc::new(Router::new(Arc::new(state)));
         let server = Server::start(ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0))), service);
         let background = app.start(2).expect("threads");
         Self { name, app, server: server.expect("a server"), background, key, _directory: directory }

@@ -1,9 +1,9 @@
 //! How many prices a second, and what one costs: `cargo bench --bench price`.
 //!
 //! In process, a request through the router: with everything in memory, after a commit of somebody else (the key is read again), and
-//! after an edit of the shop (the matrix is read again). Then over 1, 32 and 256 keep-alive connections, and over a connection for each, beside tiny_http's empty 200 of
-//! the same run, on the same cores as the load generator; compare the ratios, absolute figures say little. `--seconds 2 --rounds 5`
-//! takes longer.
+//! after an edit of the shop (the matrix is read again). Then over 1, 32 and 256 keep-alive connections, and over a connection
+//! for each, alongside tiny_http's empty 200 of the same run, on the same cores as the load generator; compare the ratios,
+//! absolute figures say little. `--seconds 2 --rounds 5` takes longer.
 
 #[path = "load/arguments.rs"]
 mod arguments;
@@ -20,9 +20,9 @@ use quotegrid::catalog::{assignments, stores};
 use quotegrid::db;
 use quotegrid::demo;
 use quotegrid::domain::ids::ProductId;
+use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::error::Error;
-use quotegrid::http::server::{Server, ServerOptions};
-use quotegrid::http::{Headers, Method, Reply, Request, Router, Service, Site};
+use quotegrid::http::{AppState, Headers, Method, Reply, Request, Router, Service};
 use quotegrid::shopify::Secrets;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -42,8 +42,8 @@ fn main() {
     let scope =
         app.db.read(|connection| stores::load(connection, &demo.shop)).expect("the demo store is there").scope();
     // Without the limit of requests: there is one client here.
-    let site = Site::new(app.clone(), Secrets::new(["hush"])).with_rate_limit(0);
-    let router = Router::new(Arc::new(site));
+    let state = AppState::new(app.clone(), Secrets::new(["hush"])).with_rate_limit(0);
+    let router = Router::new(Arc::new(state));
     in_process(&app, &router, scope, &demo.key.key);
     over_sockets(router, &demo.key.key, Duration::from_secs_f64(arguments.seconds()), arguments.rounds());
 }
@@ -112,7 +112,7 @@ fn over_sockets(router: Router, key: &str, time: Duration, rounds: usize) {
     let healthy = Price { head: head("/healthz", "") };
     let targets: [(&str, SocketAddr, &Price); 3] = [
         ("tiny_http's empty 200", plain::start(), &empty),
-        ("health, behind the gate", server.address(), &healthy),
+        ("health, behind the front end", server.address(), &healthy),
         ("price", server.address(), &prices),
     ];
     println!("| connections | answer | requests/s | p50 ms | p99 ms | µs computed, each | to tiny_http |");

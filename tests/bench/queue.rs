@@ -1,5 +1,5 @@
-//! `cargo bench --bench queue`: what the queue, the webhook path, a start and a backup cost, each beside a reference that is measured
-//! in the same run on the same disk. Medians of several rounds; the ratios are what to hold on to.
+//! `cargo bench --bench queue`: what the queue, the webhook path, a start and a backup cost, each alongside a reference that is
+//! measured in the same run on the same disk. Medians of several rounds; the ratios are what to hold on to.
 //!
 //! Names after `--` choose parts: enqueue, claim, webhooks, start, memory. `ROUNDS=5` measures more often, `WAITING=1000` leaves the
 //! long backlogs out, `WEBHOOKS=100000` makes the last part shorter.

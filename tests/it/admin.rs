@@ -75,7 +75,7 @@ fn only_the_bearer_of_the_token_is_let_in() {
         let response = fixture.call(with_authorization(wrong));
         assert_eq!((response.status, response.header("www-authenticate")), (401, Some("Bearer")), "{wrong:?}");
     }
-    // What lies behind is not told to those outside: no path, no method.
+    // What is behind is not told to those outside: no path, no method.
     for path in ["/admin/api", "/admin/api/", "/admin/api/nothing", "/admin/api/jobs/run"] {
         let request = Request { path: path.to_owned(), ..with_authorization(&[]) };
         assert_eq!(fixture.call(request).status, 401, "{path}");
@@ -87,7 +87,7 @@ fn only_the_bearer_of_the_token_is_let_in() {
 #[test]
 fn without_a_token_there_is_no_admin_api() {
     let fixture = Fixture::new();
-    let site = quotegrid::http::Site::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]));
+    let site = quotegrid::http::AppState::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]));
     let router = quotegrid::http::Router::new(std::sync::Arc::new(site));
     for authorization in [&[][..], &["Bearer "], &["Bearer x"]] {
         let (sender, answer) = std::sync::mpsc::channel();

@@ -1,4 +1,4 @@
-//! The end of what goes on beside a test.
+//! The end of what goes on alongside a test.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

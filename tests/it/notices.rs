@@ -91,7 +91,7 @@ libsqlite3-sys, is in the public domain. The texts of the licences follow, each 
 }
 
 /// The files of a crate that say under which licence it is, with plain ends of lines. Of a choice the short text is taken: most crates
-/// may be used under MIT's, and Apache's stands in the others.
+/// may be used under MIT's, and Apache's is in the others.
 fn licence_texts(directory: &Path) -> Vec<String> {
     let mut names: Vec<PathBuf> = fs::read_dir(directory)
         .expect("readable")

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::matrix_csv::{ImportOptions, Layout, export, import};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::domain::options::{Choice, Modifier, OptionGroup, RequiredGroups, Requirement, Selection};
@@ -20,12 +20,12 @@ fn axis() -> impl Strategy<Value = Vec<Length>> {
 }
 
 /// A matrix of any size, with cells that are not offered and whole rows and columns of them.
-fn matrix(outside: Outside) -> impl Strategy<Value = PriceMatrix> {
+fn matrix(outside: OutOfRange) -> impl Strategy<Value = PriceMatrix> {
     (axis(), axis()).prop_flat_map(move |(widths, heights)| {
         let cell = prop_oneof![1 => Just(None), 4 => (0_i64..10_000_000).prop_map(|price| Some(Minor::new(price)))];
         let row = prop::collection::vec(cell, widths.len());
         prop::collection::vec(row, heights.len()).prop_map(move |prices| {
-            PriceMatrix::new(&widths, &heights, &prices, outside, Limits::default()).expect("valid")
+            PriceMatrix::new(&widths, &heights, &prices, outside, SizeLimits::default()).expect("valid")
         })
     })
 }
@@ -78,7 +78,7 @@ fn price(
 proptest! {
     #[test]
     fn a_total_is_never_negative_and_is_the_sum_of_its_breakdown(
-        matrix in matrix(Outside::Clamp),
+        matrix in matrix(OutOfRange::Clamp),
         size in (1_i64..3_000_000, 1_i64..3_000_000),
         pieces in 1..=QUANTITY_MAX,
         modifiers in prop::collection::vec(modifier(), 0..=5),
@@ -94,7 +94,7 @@ proptest! {
 
     #[test]
     fn the_steps_of_an_explanation_add_up_to_the_price_and_to_the_total(
-        matrix in matrix(Outside::Clamp),
+        matrix in matrix(OutOfRange::Clamp),
         size in (1_i64..3_000_000, 1_i64..3_000_000),
         pieces in 1..=QUANTITY_MAX,
         modifiers in prop::collection::vec(modifier(), 0..=5),
@@ -116,7 +116,7 @@ proptest! {
 
     #[test]
     fn the_order_of_selections_never_changes_the_price(
-        matrix in matrix(Outside::Clamp),
+        matrix in matrix(OutOfRange::Clamp),
         size in (1_i64..3_000_000, 1_i64..3_000_000),
         (given, shuffled) in prop::collection::vec(modifier(), 0..=5).prop_map(|modifiers| product(&modifiers).1)
             .prop_flat_map(|picks| (Just(picks.clone()), Just(picks).prop_shuffle())),
@@ -134,7 +134,7 @@ proptest! {
 
     #[test]
     fn a_wider_or_higher_pane_never_falls_to_a_smaller_step(
-        matrix in matrix(Outside::Clamp),
+        matrix in matrix(OutOfRange::Clamp),
         size in (1_i64..3_000_000, 1_i64..3_000_000),
         more in (0_i64..1_000_000, 0_i64..1_000_000),
     ) {
@@ -148,7 +148,7 @@ proptest! {
 
     #[test]
     fn a_grid_that_rejects_never_prices_a_size_by_a_smaller_step(
-        matrix in matrix(Outside::Reject),
+        matrix in matrix(OutOfRange::Reject),
         size in (1_i64..3_000_000, 1_i64..3_000_000),
     ) {
         if let Ok(cell) = matrix.find_cell(length(size.0), length(size.1)) {
@@ -158,7 +158,7 @@ proptest! {
 
     #[test]
     fn an_exported_matrix_comes_back_as_it_was(
-        matrix in matrix(Outside::Reject),
+        matrix in matrix(OutOfRange::Reject),
         code in prop::sample::select(&["USD", "JPY", "KWD", "CLF"][..]),
         layout in prop::sample::select(&[Layout::Long, Layout::Grid][..]),
     ) {

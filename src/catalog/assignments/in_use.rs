@@ -16,7 +16,8 @@ const NAMED: usize = 3;
 /// Refuses to delete a matrix that prices products. To be asked in the transaction that deletes it, unless the caller has confirmed.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` with a code and the members `products` and `productCount` while it is in use, and the database's.
+/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` with a code and the members `products` and `productCount` while it is in
+/// use, and when the database fails.
 pub fn refuse_matrix_in_use(
     connection: &Connection,
     store: StoreId,

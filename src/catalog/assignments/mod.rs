@@ -26,7 +26,7 @@ pub struct Assignment {
 /// The matrix of a product, if the store has assigned one.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_matrix(connection: &Connection, store: StoreId, product: &ProductId) -> db::Result<Option<Assignment>> {
     let mut statement = connection.prepare_cached(
         "SELECT matrix_id, product_title FROM product_matrices WHERE store_id = :store_id AND product_id = :product_id",

@@ -24,7 +24,7 @@ pub struct Product {
 /// A store's products after `after`, in the order of their ids.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_products(
     connection: &Connection,
     store: StoreId,
@@ -50,7 +50,7 @@ pub fn list_products(
 /// A product of a store, if anything is assigned to it.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_product(connection: &Connection, store: StoreId, id: &ProductId) -> db::Result<Option<Product>> {
     let product = load_product(connection, store, id.clone())?;
     Ok((product.matrix.is_some() || !product.groups.is_empty()).then_some(product))

@@ -45,7 +45,7 @@ impl fmt::Display for Title {
 ///
 /// # Errors
 /// `NotFound` when the store has no such matrix; `Conflict` with the member `currentMatrix` when another one prices the product, and
-/// when the store takes no change; and the database's.
+/// when the store takes no change; and when the database fails.
 pub fn assign_matrix(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -79,7 +79,7 @@ fn refuse_other(connection: &Connection, store: StoreId, product: &ProductId, wa
 /// Has a product priced by a matrix of the same store, whatever priced it before.
 ///
 /// # Errors
-/// `NotFound` when the store has no such matrix; `Conflict` when it takes no change; and the database's.
+/// `NotFound` when the store has no such matrix; `Conflict` when it takes no change; and when the database fails.
 pub fn set_matrix(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -115,7 +115,7 @@ pub fn set_matrix(
 /// Has a product priced by nothing. Its options stay.
 ///
 /// # Errors
-/// `NotFound` when nothing priced it; `Conflict` when the store takes no change; and the database's.
+/// `NotFound` when nothing priced it; `Conflict` when the store takes no change; and when the database fails.
 pub fn remove_matrix(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope, product: &ProductId) -> Result<()> {
     stores::begin_change(tx, now, scope)?;
     let mut statement =
@@ -130,7 +130,7 @@ pub fn remove_matrix(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope, product: &Pr
 ///
 /// # Errors
 /// `NotFound` when the store has no such group; `Conflict` when the product has [`GROUPS_MAX`] others, or the store takes no change;
-/// and the database's.
+/// and when the database fails.
 pub fn add_group(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -171,7 +171,7 @@ pub fn add_group(
 /// No longer offers an option group with a product.
 ///
 /// # Errors
-/// `NotFound` when it was not offered; `Conflict` when the store takes no change; and the database's.
+/// `NotFound` when it was not offered; `Conflict` when the store takes no change; and when the database fails.
 pub fn remove_group(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

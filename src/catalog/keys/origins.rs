@@ -13,7 +13,7 @@ const SHOWN: usize = 100;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Origins(Option<Vec<String>>);
 
-/// Why a list of origins is none.
+/// Why a list of origins is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotAnOrigin {
     /// This entry is no origin.

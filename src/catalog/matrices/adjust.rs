@@ -24,7 +24,7 @@ pub struct Adjusted {
 /// What an adjustment would change.
 ///
 /// # Errors
-/// `NotFound`; `Invalid` when the prices cannot be adjusted so; and the database's.
+/// `NotFound`; `Invalid` when the prices cannot be adjusted so; and when the database fails.
 pub fn preview_adjustment(
     connection: &Connection,
     scope: Scope,

@@ -48,7 +48,7 @@ pub struct StoredMatrix {
 /// How many matrices a store has.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement = connection.prepare_cached("SELECT count(*) FROM price_matrices WHERE store_id = :store_id")?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)

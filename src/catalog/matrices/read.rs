@@ -4,7 +4,7 @@ use super::{Measures, StoredMatrix};
 use crate::db::{self, Millis};
 use crate::domain::ids::{MatrixId, ShopDomain, StoreId};
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::{Limits, Outside, PriceMatrix};
+use crate::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
@@ -21,7 +21,7 @@ pub struct MatrixSummary {
     /// Grows with every edit.
     pub version: i64,
     /// What happens outside its grid.
-    pub outside: Outside,
+    pub outside: OutOfRange,
     /// How many width steps it has.
     pub widths: usize,
     /// How many height steps it has.
@@ -37,7 +37,7 @@ pub struct MatrixSummary {
 /// A store's matrices, newest first; `before`: only those made before that one.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(
     connection: &Connection,
     store: StoreId,
@@ -73,7 +73,7 @@ pub fn list(
 /// A matrix of a store, with its grid, in the store's unit and currency.
 ///
 /// # Errors
-/// `NotFound` when the store has none with this id, and the database's.
+/// `NotFound` when the store has none with this id, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: MatrixId) -> Result<StoredMatrix> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("price matrix {id}")))
 }
@@ -81,7 +81,7 @@ pub fn load(connection: &Connection, store: StoreId, id: MatrixId) -> Result<Sto
 /// As [`load`], for those to whom a missing matrix is no error.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, store: StoreId, id: MatrixId) -> Result<Option<StoredMatrix>> {
     let Some(head) = find_head(connection, store, id)? else { return Ok(None) };
     let (widths, heights) = read_axes(connection, id, &head.measures)?;
@@ -101,7 +101,7 @@ pub fn find(connection: &Connection, store: StoreId, id: MatrixId) -> Result<Opt
 /// The matrices with exactly this name, for people at a command line: at most two, which is one too many.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_by_name(connection: &Connection, store: StoreId, name: &str) -> db::Result<Vec<MatrixId>> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM price_matrices WHERE store_id = :store_id AND name = :name ORDER BY id LIMIT 2",
@@ -126,7 +126,7 @@ pub struct FreeSizes {
 /// The matrices of all live stores that sell sizes for nothing, at most `limit`.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_free(connection: &Connection, limit: usize) -> db::Result<Vec<FreeSizes>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.shop, m.id, m.name, f.sizes
@@ -182,7 +182,7 @@ pub(super) fn find_head(connection: &Connection, store: StoreId, id: MatrixId) -
 pub(super) struct Head {
     pub(super) name: Name,
     pub(super) version: i64,
-    pub(super) outside: Outside,
+    pub(super) outside: OutOfRange,
     stored_limits: [Option<Length>; 4],
     pub(super) measures: Measures,
     created_at: DateTime<Utc>,
@@ -191,10 +191,10 @@ pub(super) struct Head {
 
 impl Head {
     /// Its limits in the store's unit.
-    pub(super) fn limits(&self) -> Result<Limits> {
+    pub(super) fn limits(&self) -> Result<SizeLimits> {
         let converted = |limit: Option<Length>| limit.map(|limit| self.measures.length(limit)).transpose();
         let [min_width, max_width, min_height, max_height] = self.stored_limits;
-        Ok(Limits {
+        Ok(SizeLimits {
             min_width: converted(min_width)?,
             max_width: converted(max_width)?,
             min_height: converted(min_height)?,

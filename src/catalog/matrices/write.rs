@@ -7,7 +7,7 @@ use crate::catalog::version::{self, Expected};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::domain::ids::{MatrixId, StoreId};
 use crate::domain::length::Length;
-use crate::domain::matrix::{Axis, Limits, MatrixFault, Outside, PriceMatrix};
+use crate::domain::matrix::{Axis, MatrixFault, OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
@@ -20,7 +20,7 @@ pub const FIRST_VERSION: i64 = 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PolicyEdit {
     /// What happens outside the grid.
-    pub outside: Option<Outside>,
+    pub outside: Option<OutOfRange>,
     /// The smallest width; `Some(None)`: none.
     pub min_width: Option<Option<Length>>,
     /// The largest width.
@@ -36,9 +36,13 @@ impl PolicyEdit {
     ///
     /// # Errors
     /// Every lower limit that is above its upper one.
-    pub fn apply(&self, outside: Outside, limits: Limits) -> std::result::Result<(Outside, Limits), Vec<MatrixFault>> {
+    pub fn apply(
+        &self,
+        outside: OutOfRange,
+        limits: SizeLimits,
+    ) -> std::result::Result<(OutOfRange, SizeLimits), Vec<MatrixFault>> {
         let outside = self.outside.unwrap_or(outside);
-        let limits = Limits {
+        let limits = SizeLimits {
             min_width: self.min_width.unwrap_or(limits.min_width),
             max_width: self.max_width.unwrap_or(limits.max_width),
             min_height: self.min_height.unwrap_or(limits.min_height),
@@ -49,7 +53,7 @@ impl PolicyEdit {
     }
 }
 
-/// The error of a matrix that is none: its faults by field.
+/// The error of an invalid matrix: its faults by field.
 pub fn invalid(faults: &[MatrixFault]) -> Error {
     let error = Error::new(Kind::Invalid, "the price matrix cannot be saved");
     faults.iter().fold(error, |error, fault| error.with_fault(fault.field(), fault.to_string()))
@@ -58,7 +62,7 @@ pub fn invalid(faults: &[MatrixFault]) -> Error {
 /// Writes a new matrix of a store. Its sizes and prices are in the scope's unit and currency.
 ///
 /// # Errors
-/// `NotFound` or `Conflict` when the store takes no change or has [`MATRICES_MAX`] already, and the database's.
+/// `NotFound` or `Conflict` when the store takes no change or has [`MATRICES_MAX`] already, and when the database fails.
 pub fn insert(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -117,7 +121,7 @@ pub struct Edit {
 ///
 /// # Errors
 /// `NotFound`, `VersionRequired`, `Stale`; `Invalid` when the limits make no sense; `Conflict` when the store takes no change; and
-/// the database's.
+/// when the database fails.
 pub fn edit(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -145,7 +149,7 @@ pub fn edit(
 /// Copies a matrix of a store, without its products, under its name with " (copy)".
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when the store takes no change or has [`MATRICES_MAX`] already; and the database's.
+/// `NotFound`; `Conflict` when the store takes no change or has [`MATRICES_MAX`] already; and when the database fails.
 pub fn duplicate(tx: &Tx<'_>, now: DateTime<Utc>, new: MatrixId, scope: Scope, id: MatrixId) -> Result<()> {
     let original = load(tx, scope.store, id)?;
     insert(tx, now, new, scope, &original.name.copied(), &original.matrix)
@@ -166,7 +170,7 @@ pub enum Deletion {
 /// A deletion that takes several steps moves the version with each, so that an editor who comes between is told.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and the database's.
+/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and when the database fails.
 pub fn delete(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -233,8 +237,8 @@ fn write_head(
     scope: Scope,
     id: MatrixId,
     name: &Name,
-    outside: Outside,
-    limits: Limits,
+    outside: OutOfRange,
+    limits: SizeLimits,
 ) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE price_matrices

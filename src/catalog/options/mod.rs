@@ -39,7 +39,7 @@ pub struct StoredGroup {
 /// How many option groups a store has.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement = connection.prepare_cached("SELECT count(*) FROM option_groups WHERE store_id = :store_id")?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)

@@ -18,7 +18,7 @@ const COLUMNS: &str = "g.id AS group_id, g.name, g.requirement, g.currency, g.ve
 /// without groups has none.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_of_product(connection: &Connection, store: StoreId, product: &ProductId) -> Result<Vec<OptionGroup>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}
@@ -36,7 +36,7 @@ pub fn list_of_product(connection: &Connection, store: StoreId, product: &Produc
 /// An option group of a store.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, store: StoreId, id: OptionGroupId) -> Result<Option<StoredGroup>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS}
@@ -55,7 +55,7 @@ pub fn find(connection: &Connection, store: StoreId, id: OptionGroupId) -> Resul
 /// As [`find`], for those who need it.
 ///
 /// # Errors
-/// `NotFound` when the store has none with this id, and the database's.
+/// `NotFound` when the store has none with this id, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: OptionGroupId) -> Result<StoredGroup> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("option group {id}")))
 }
@@ -63,7 +63,7 @@ pub fn load(connection: &Connection, store: StoreId, id: OptionGroupId) -> Resul
 /// A store's option groups with their choices, newest first; `before`: only those made before that one.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(
     connection: &Connection,
     store: StoreId,
@@ -90,7 +90,7 @@ pub fn list(
 /// The groups with exactly this name, for people at a command line: at most two, which is one too many.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find_by_name(connection: &Connection, store: StoreId, name: &str) -> crate::db::Result<Vec<OptionGroupId>> {
     let mut statement = connection.prepare_cached(
         "SELECT id FROM option_groups WHERE store_id = :store_id AND name = :name ORDER BY id LIMIT 2",

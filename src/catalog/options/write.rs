@@ -62,7 +62,7 @@ pub struct NewChoice {
 /// Writes a new group of a store.
 ///
 /// # Errors
-/// `NotFound` or `Conflict` when the store does not take it or has [`OPTION_GROUPS_MAX`] already, and the database's.
+/// `NotFound` or `Conflict` when the store does not take it or has [`OPTION_GROUPS_MAX`] already, and when the database fails.
 pub fn insert(tx: &Tx<'_>, now: DateTime<Utc>, id: OptionGroupId, scope: Scope, group: &NewGroup) -> Result<()> {
     stores::begin_change(tx, now, scope)?;
     let mut statement = tx.prepare_cached(
@@ -93,7 +93,7 @@ pub fn insert(tx: &Tx<'_>, now: DateTime<Utc>, id: OptionGroupId, scope: Scope, 
 ///
 /// # Errors
 /// `NotFound` when the store has no such group or the group no such choice; `VersionRequired`, `Stale`; `Conflict` when the store takes
-/// no change; and the database's.
+/// no change; and when the database fails.
 pub fn replace(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -145,7 +145,7 @@ fn edited_choices(group: &OptionGroup, edited: Option<Vec<EditedChoice>>) -> Res
 /// Copies a group of a store, without its products, under its name with " (copy)". Its choices get ids of their own.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when the store takes no change or has [`OPTION_GROUPS_MAX`] already; and the database's.
+/// `NotFound`; `Conflict` when the store takes no change or has [`OPTION_GROUPS_MAX`] already; and when the database fails.
 pub fn duplicate(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -170,7 +170,7 @@ impl From<Choice> for NewChoice {
 /// Deletes a group with its choices, or first takes it from as many as `budget` products.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and the database's.
+/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and when the database fails.
 pub fn delete(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

@@ -2,10 +2,10 @@
 
 use crate::catalog::stores;
 use crate::db;
-use crate::documents::{instant, optional_instant};
-use crate::erasure::DUTY;
+use crate::erasure::RESPONSE_DEADLINE;
 use crate::erasure::hold::Decision;
-use crate::erasure::requests::{self, Outcome, Request};
+use crate::erasure::requests::{self, PrivacyRequest, RequestOutcome};
+use crate::views::{instant, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -22,7 +22,7 @@ const IN_USE: TimeDelta = TimeDelta::hours(48);
 /// What was found.
 #[derive(Default)]
 pub(super) struct LiveStores {
-    requests: Vec<Request>,
+    requests: Vec<PrivacyRequest>,
     ahead: Vec<(String, DateTime<Utc>)>,
 }
 
@@ -30,7 +30,7 @@ impl LiveStores {
     pub(super) fn look(connection: &Connection, now: DateTime<Utc>) -> db::Result<Self> {
         let ahead = stores::list_installed_in_future(connection, now, NAMED)?;
         Ok(Self {
-            requests: requests::list_found_live(connection, now - DUTY, NAMED)?,
+            requests: requests::list_found_live(connection, now - RESPONSE_DEADLINE, NAMED)?,
             ahead: ahead.into_iter().map(|store| (store.shop.to_string(), store.installed_at)).collect(),
         })
     }
@@ -52,11 +52,11 @@ impl LiveStores {
     }
 
     pub(super) fn document(&self) -> Value {
-        let document = |request: &Request| {
+        let document = |request: &PrivacyRequest| {
             json!({
                 "requestId": request.id.to_string(),
                 "shop": request.shop.as_str(),
-                "outcome": request.outcome.map(Outcome::as_str),
+                "outcome": request.outcome.map(RequestOutcome::as_str),
                 "foundLiveAt": optional_instant(request.hold.found_live_at),
                 "keysLastUsedAt": optional_instant(request.hold.keys_used_at),
                 "heldUntil": optional_instant(request.waits_until()),
@@ -67,7 +67,7 @@ impl LiveStores {
 }
 
 /// Whether somebody must decide, or should know that a store in use is gone or was to go. Whoever has decided knows.
-fn is_problem(request: &Request, now: DateTime<Utc>) -> bool {
+fn is_problem(request: &PrivacyRequest, now: DateTime<Utc>) -> bool {
     if request.waits_until().is_some() {
         return true;
     }
@@ -76,7 +76,7 @@ fn is_problem(request: &Request, now: DateTime<Utc>) -> bool {
     was_in_use && now - found < PROBLEM_FOR
 }
 
-fn told(request: &Request) -> String {
+fn told(request: &PrivacyRequest) -> String {
     let (id, shop) = (request.id, &request.shop);
     let used = optional_instant(request.hold.keys_used_at).unwrap_or_else(|| "never".to_owned());
     let came_to = match (request.outcome, request.waits_until()) {

@@ -8,16 +8,16 @@ use crate::catalog::matrices::{self, Adjusted, Deletion, Edit, FIRST_VERSION, Po
 use crate::catalog::stores::Scope;
 use crate::cli::Failure;
 use crate::cli::output::{Output, table};
-use crate::documents::catalog as documents;
 use crate::domain::DecimalFault;
 use crate::domain::adjustment::{Adjustment, Rounding};
 use crate::domain::ids::{MatrixId, ProductId};
 use crate::domain::length::Length;
-use crate::domain::matrix::{Limits, Outside, PriceChange, Template};
+use crate::domain::matrix::{OutOfRange, PriceChange, SizeLimits, Template};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::orders::deletion;
+use crate::views::catalog as views;
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::str::FromStr;
@@ -76,7 +76,7 @@ pub(super) enum Command {
 pub(super) struct SetWhat {
     /// Whether sizes outside the grid are refused, or cost what the nearest step costs
     #[arg(long, value_name = "reject|clamp")]
-    outside: Option<Outside>,
+    outside: Option<OutOfRange>,
     /// The smallest width that is sold; none takes the limit away
     #[arg(long, value_name = "WIDTH|none")]
     min_width: Option<Limit>,
@@ -187,7 +187,7 @@ pub(super) fn run(app: &App, scope: Scope, command: Command, output: Output) -> 
 
 fn show(app: &App, scope: Scope, id: MatrixId, output: Output) -> Outcome {
     let stored = app.db.read(|connection| matrices::load(connection, scope.store, id))?;
-    output.print(&documents::matrix(&stored, scope), || {
+    output.print(&views::matrix(&stored, scope), || {
         let matrix = &stored.matrix;
         let mut heads = vec![format!("{} x {}", scope.unit, scope.unit)];
         heads.extend(matrix.widths().iter().map(ToString::to_string));
@@ -202,7 +202,7 @@ fn show(app: &App, scope: Scope, id: MatrixId, output: Output) -> Outcome {
             })
             .collect();
         let heads: Vec<&str> = heads.iter().map(String::as_str).collect();
-        let Limits { min_width, max_width, min_height, max_height } = matrix.limits();
+        let SizeLimits { min_width, max_width, min_height, max_height } = matrix.limits();
         let limit = |limit: Option<Length>| limit.map_or_else(|| "none".to_owned(), |length| length.to_string());
         format!(
             "{} ({id}), version {}, in {}; outside the grid: {}\nlimits: width {} to {}, height {} to {}\n{}",
@@ -221,7 +221,7 @@ fn show(app: &App, scope: Scope, id: MatrixId, output: Output) -> Outcome {
 }
 
 fn add(app: &App, scope: Scope, name: Name, template: Template, output: Output) -> Outcome {
-    let matrix = template.build(scope.unit, Outside::default(), Limits::default());
+    let matrix = template.build(scope.unit, OutOfRange::default(), SizeLimits::default());
     let matrix = matrix.map_err(|faults| matrices::invalid(&faults))?;
     let now = app.clock.now();
     let id = MatrixId::new(now, app.entropy.array());
@@ -263,7 +263,7 @@ fn adjust(app: &App, scope: Scope, id: MatrixId, args: AdjustArgs, output: Outpu
         let (now, expected) = (app.clock.now(), version(app, scope, id)?);
         app.db.write(move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment))?
     };
-    output.print(&documents::adjusted(id, &adjusted, scope.currency), || {
+    output.print(&views::adjusted(id, &adjusted, scope.currency), || {
         adjusted_text(id, &adjusted, scope.currency, preview)
     })?;
     Ok(())

@@ -10,11 +10,11 @@ use crate::catalog::Expected;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::Scope;
 use crate::cli::terminal::visible;
-use crate::documents::catalog as documents;
 use crate::domain::ids::MatrixId;
 use crate::domain::matrix_csv::{self, BYTES_MAX, Import, Layout, Zero};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
+use crate::views::catalog as views;
 use serde_json::json;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -67,7 +67,7 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
         id.map(|id| matrices::load(connection, scope.store, id)).transpose()
     })?;
     if preview {
-        let mut document = documents::import(&import, current.as_ref().map(|stored| &stored.matrix), scope);
+        let mut document = views::import(&import, current.as_ref().map(|stored| &stored.matrix), scope);
         let named = name.map_or_else(|| name_of(&file).ok(), Some).filter(|_| current.is_none() && !new);
         if let Some(name) = named {
             let same = app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
@@ -79,7 +79,7 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
     let faults = faults_text(&import);
     let grid = matrices::accept(import).inspect_err(|_refused| eprint!("{}", visible(&faults)))?;
     let (sizes, now) = (grid.widths().len() * grid.heights().len(), app.clock.now());
-    let zeros = documents::zero_prices(&grid);
+    let zeros = views::zero_prices(&grid);
     let (id, version) = match current {
         Some(stored) => {
             // From the version that was read just now: an edit that comes between is not overwritten.

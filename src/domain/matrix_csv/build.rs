@@ -3,7 +3,7 @@
 use super::numbers::Price;
 use super::{Faults, Grid, ImportOptions, MISSING_NAMED, Zero};
 use crate::domain::length::Length;
-use crate::domain::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, Limits, Outside, PriceMatrix};
+use crate::domain::matrix::{Axis, BREAKPOINTS_MAX, CELLS_MAX, OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::Minor;
 use std::collections::BTreeSet;
 
@@ -90,5 +90,5 @@ pub(super) fn build(
         let named = named_some(&missing);
         faults.file(format!("no price for {named}; write - for a size that is not offered"));
     }
-    PriceMatrix::new(widths, heights, &prices, Outside::default(), Limits::default()).ok()
+    PriceMatrix::new(widths, heights, &prices, OutOfRange::default(), SizeLimits::default()).ok()
 }

@@ -1,6 +1,6 @@
 //! Which size runs along the top of a grid and which down its side. A corner that names one size names the column below it; one that
-//! names both, and does not say which is which, is a fault where it could mean either: read the wrong way round, a grid is sold at wrong
-//! prices and looks right.
+//! names both, and does not say which is which, is a fault where it could mean either: read the wrong way round, a grid is sold
+//! at wrong prices and looks right.
 
 use super::header;
 use super::measures::ListUnit;
@@ -10,10 +10,10 @@ use super::words::{self, Column};
 use crate::domain::length::Unit;
 use crate::domain::matrix::Axis;
 
-/// Words of a heading that stands above or below others: `Overall width in mm`.
+/// Words of a heading that is above or below others: `Overall width in mm`.
 const HEADING_WORDS_MAX: usize = 4;
 
-/// Where something stands in a grid.
+/// Where something is in a grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     /// Along the top.
@@ -80,7 +80,7 @@ pub(super) fn names_size(corner: &str) -> bool {
     parts(corner).iter().any(|part| matches!(part, Part::Size(_)))
 }
 
-/// The size that a line above a grid says its columns are: it stands behind the first column.
+/// The size that a line above a grid says its columns are: it is behind the first column.
 ///
 /// # Errors
 /// A sentence that says what to write, where it names both.
@@ -169,7 +169,7 @@ fn places(corner: &str) -> Result<Option<Axis>, String> {
     }
 }
 
-/// What stands in a corner, word by word and mark by mark.
+/// What is in a corner, word by word and mark by mark.
 fn parts(corner: &str) -> Vec<Part> {
     let mut parts = Vec::new();
     let mut word = String::new();
@@ -218,7 +218,7 @@ fn parts(corner: &str) -> Vec<Part> {
     parts
 }
 
-/// What widths and heights are in: one unit for both, or one beside the name of each.
+/// What widths and heights are in: one unit for both, or one alongside the name of each.
 fn units(
     corner: &str,
     across: Option<Axis>,

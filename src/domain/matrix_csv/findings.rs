@@ -15,7 +15,7 @@ pub struct PricedSize {
     pub price: Minor,
 }
 
-/// A size that costs less than the next smaller one beside it.
+/// A size that costs less than the next smaller one alongside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Fall {
     /// The larger and cheaper one.

@@ -1,7 +1,7 @@
 //! A supplier's grid: one size along the top, the other down the side.
 
 use super::corner;
-use super::numbers::{Price, Reader};
+use super::numbers::{GridReader, Price};
 use super::records::Record;
 use super::{Faults, Grid, ImportOptions, NO_PRICES, Rows};
 use crate::domain::length::Length;
@@ -11,12 +11,12 @@ use std::collections::{BTreeMap, BTreeSet};
 /// The two axes of a grid: widths and heights.
 pub(super) type Steps = (Vec<Length>, Vec<Length>);
 
-/// Reads a grid whose first line has the sizes of `across`. Its axes come back beside the prices: a row or column that is wholly "not
-/// offered" has none.
+/// Reads a grid whose first line has the sizes of `across`. Its axes come back alongside the prices: a row or column that is
+/// wholly "not offered" has none.
 pub(super) fn read(
     records: &mut impl Iterator<Item = Record>,
     across: Axis,
-    reader: &Reader,
+    reader: &GridReader,
     options: &ImportOptions,
     grid: &mut Grid,
     rows: &mut Rows,
@@ -62,7 +62,7 @@ pub(super) fn read(
     Some(if across == Axis::Width { (columns, down) } else { (down, columns) })
 }
 
-fn read_axis<'a>(axis: Axis, fields: impl Iterator<Item = &'a str>, reader: &Reader) -> (Vec<Length>, Vec<String>) {
+fn read_axis<'a>(axis: Axis, fields: impl Iterator<Item = &'a str>, reader: &GridReader) -> (Vec<Length>, Vec<String>) {
     let mut seen = BTreeSet::new();
     let mut values = Vec::new();
     let mut messages = Vec::new();
@@ -80,7 +80,7 @@ fn read_row(
     record: &Record,
     across: Axis,
     columns: &[Length],
-    reader: &Reader,
+    reader: &GridReader,
     seen: &BTreeMap<Length, usize>,
 ) -> Result<(Length, Vec<Price>), Vec<String>> {
     let expected = columns.len() + 1;

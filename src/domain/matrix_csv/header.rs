@@ -8,7 +8,7 @@ use super::words::{self, Column};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 
-/// Where width, height and price stand in a line.
+/// Where width, height and price are in a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Order(pub(super) [usize; 3]);
 
@@ -63,7 +63,7 @@ pub(super) fn column_order(header: &Record) -> Result<Order, String> {
         (Some(&column), 1, Some((index, text)), None) => {
             let is_last = headings.last().is_some_and(|&(last, _)| last == index);
             let can_be = match column {
-                // What stands behind two sizes is their price, whatever it is called, unless it is one more size.
+                // What is behind two sizes is their price, whatever it is called, unless it is one more size.
                 Column::Price => is_last && !names_unit(text) && !words::is_no_price(text),
                 Column::Width | Column::Height => false,
             };
@@ -78,7 +78,8 @@ pub(super) fn column_order(header: &Record) -> Result<Order, String> {
     Ok(Order(Column::ALL.map(|column| places(column).next().unwrap_or_default())))
 }
 
-/// Gives columns that are called otherwise the only name that they can have: `EK` is a price, and beside a width a length is the height.
+/// Gives columns that are called otherwise the only name that they can have: `EK` is a price, and alongside a width a length is
+/// the height.
 fn name_the_rest(headings: &[(usize, &str)], named: &mut [(usize, Option<Column>)]) {
     for column in Column::ALL {
         let is_named = |wanted| named.iter().any(|(_, name)| *name == Some(wanted));
@@ -152,7 +153,7 @@ pub(super) fn unit_of(heading: &str, unit: Unit) -> Result<Option<ListUnit>, Str
     let heading = shown(heading);
     if !first.is_metric() {
         return Err(format!(
-            "the header {heading} says {first}, and the store's sizes are in {unit}: convert them, or mend the header"
+            "the header {heading} says {first}, and the store's sizes are in {unit}: convert them, or fix the header"
         ));
     }
     // A price by the metre is no size in metres.

@@ -39,7 +39,7 @@ pub(super) fn find(first: &[Record], lines: usize, layout: Option<Layout>) -> He
     Head { titles, layout, sizes_in: texts().find_map(unit_of_title), across: named.filter(|_| layout == Layout::Grid) }
 }
 
-/// Looks whether a line above a list says that its prices are in another currency, or its sizes in another unit than the store's.
+/// Checks if a line above a list says that its prices are in another currency, or its sizes in another unit than the store's.
 ///
 /// # Errors
 /// The line, and a sentence that says what to do.
@@ -78,7 +78,7 @@ fn unit_of_title(title: &str) -> Option<ListUnit> {
     units_of_title(title).find_map(|(unit, is_meant)| is_meant.then_some(unit))
 }
 
-/// The units of a title that stand beside no number, each with whether it is clear that all sizes are in it.
+/// The units of a title that are alongside no number, each with whether it is clear that all sizes are in it.
 fn units_of_title(title: &str) -> impl Iterator<Item = (ListUnit, bool)> {
     let all: Vec<&str> = words::words_of(title).collect();
     let found = all.iter().enumerate().filter_map(|(index, word)| {
@@ -95,7 +95,7 @@ fn units_of_title(title: &str) -> impl Iterator<Item = (ListUnit, bool)> {
     found.collect::<Vec<_>>().into_iter()
 }
 
-/// How many lines stand above the list. They have no numbers, and what follows them is the start of a list.
+/// How many lines are above the list. They have no numbers, and what follows them is the start of a list.
 fn count_titles(first: &[Record], lines: usize, layout: Option<Layout>) -> usize {
     let start = first.iter().take(TITLES_MAX + 1).position(|record| begins_list(record, layout));
     let Some(start) = start else { return 0 };
@@ -106,7 +106,7 @@ fn count_titles(first: &[Record], lines: usize, layout: Option<Layout>) -> usize
     let has_header = header::columns_named(begun) >= 2
         || layout == Some(Layout::Grid)
         || detect(begun, lines - start, is_named_above) == Layout::Grid;
-    // What stands above bare numbers is their header, and a header that says too little is told as such.
+    // What is above bare numbers is their header, and a header that says too little is told as such.
     if has_header || is_alone(above) { start } else { start - 1 }
 }
 

@@ -1,7 +1,7 @@
 //! A line for each size.
 
 use super::header::Order;
-use super::numbers::{Price, Reader, looks_numeric};
+use super::numbers::{GridReader, Price, looks_numeric};
 use super::records::Record;
 use super::{Faults, Grid, NO_PRICES, Repeat, Rows};
 use crate::domain::length::Length;
@@ -16,7 +16,7 @@ pub(super) fn has_header(first: &Record) -> bool {
 pub(super) fn read(
     records: &mut impl Iterator<Item = Record>,
     order: Order,
-    reader: &Reader,
+    reader: &GridReader,
     grid: &mut Grid,
     rows: &mut Rows,
     faults: &mut Faults,
@@ -48,7 +48,7 @@ pub(super) fn read(
     repeats
 }
 
-fn read_size(record: &Record, order: Order, reader: &Reader) -> Result<(Length, Length, Price), String> {
+fn read_size(record: &Record, order: Order, reader: &GridReader) -> Result<(Length, Length, Price), String> {
     let strays = record.fields_from(0).enumerate().any(|(index, field)| !field.is_empty() && !order.0.contains(&index));
     if order.0.iter().any(|&index| index >= record.len()) || strays {
         return Err(format!("3 columns expected (width, height, price), not {}", record.len()));

@@ -90,7 +90,7 @@ impl ListUnit {
     }
 }
 
-/// Whether a mark of inches stands in a heading: not within a word, where it is what an encoding has made of a letter, and not as a
+/// Whether a mark of inches is in a heading: not within a word, where it is what an encoding has made of a letter, and not as a
 /// quotation mark around words.
 fn has_inch_mark(heading: &str) -> bool {
     let mut before = ' ';
@@ -151,7 +151,7 @@ const UNITS: [(ListUnit, &[&str]); 5] = [
     (ListUnit::Feet, &["ft", "foot", "feet", "fuß", "pied", "pieds", "pies", "piedi", "voet", "'", "′"]),
 ];
 
-/// What currencies are called beside their codes, and which go by that name.
+/// What currencies are called alongside their codes, and which go by that name.
 struct Named {
     names: &'static [&'static str],
     codes: &'static [&'static str],
@@ -193,7 +193,7 @@ const NAMED: [Named; 22] = [
 /// Names that are told in a heading wherever they stand; the others are also parts of words there.
 const SIGNS: [char; 11] = ['€', '£', '¥', '￥', '$', '₹', '₺', '₽', '₩', '₪', '฿'];
 
-/// Whether what stands beside a price is a name of a currency, and of this one: `None` where it is none at all.
+/// Whether what is alongside a price is a name of a currency, and of this one: `None` where it is none at all.
 pub(super) fn names(mark: &str, currency: Currency) -> Option<bool> {
     let mark = mark.trim().trim_end_matches('.').to_lowercase();
     if let Ok(code) = mark.to_uppercase().parse::<Currency>() {
@@ -204,7 +204,7 @@ pub(super) fn names(mark: &str, currency: Currency) -> Option<bool> {
     Some(found.any(|named| named.codes.contains(&currency.code())))
 }
 
-/// Looks whether a heading says that its prices are in another currency.
+/// Checks if a heading says that its prices are in another currency.
 ///
 /// # Errors
 /// A sentence that says what to do.
@@ -222,7 +222,8 @@ pub(super) fn check_currency(heading: &str, currency: Currency) -> Result<(), St
     check_signs(heading, currency)
 }
 
-/// The same for a line above the list, whose words in capitals may be anything: only codes and signs that people write beside prices.
+/// The same for a line above the list, whose words in capitals may be anything: only codes and signs that people write alongside
+/// prices.
 pub(super) fn check_title(title: &str, currency: Currency) -> Result<(), String> {
     const CODES: [&str; 15] =
         ["EUR", "USD", "GBP", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "JPY", "BRL"];
@@ -260,5 +261,5 @@ fn check_signs(heading: &str, currency: Currency) -> Result<(), String> {
 fn differs(heading: &str, said: &str, currency: Currency) -> String {
     let heading = shown(heading);
     let code = currency.code();
-    format!("the header {heading} says {said}, and the store's prices are in {code}: convert them, or mend the header")
+    format!("the header {heading} says {said}, and the store's prices are in {code}: convert them, or fix the header")
 }

@@ -11,7 +11,7 @@ use crate::domain::length::{Length, LengthError, Unit};
 use crate::domain::matrix::Axis;
 use crate::domain::money::{Currency, Minor};
 
-/// What stands before the decimals.
+/// What is before the decimals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecimalMark {
     /// `92.90`
@@ -57,7 +57,7 @@ enum Marks {
     Whole,
     /// This mark is the decimal one.
     Decimal(DecimalMark),
-    /// This mark stands between thousands.
+    /// This mark is between thousands.
     Thousands(DecimalMark),
     /// This mark is one or the other: `1.500`.
     Either(DecimalMark),
@@ -149,7 +149,7 @@ pub(super) fn looks_numeric(field: &str) -> bool {
         && field.trim_start_matches(['+', '-', '−', '.', ',', ' ']).starts_with(|first: char| first.is_ascii_digit())
 }
 
-/// Dates stand in the lines above a list.
+/// Dates are in the lines above a list.
 fn is_date(field: &str) -> bool {
     ['.', '-', '/'].iter().any(|&mark| {
         let parts: Vec<&str> = field.split(mark).collect();
@@ -242,7 +242,7 @@ fn place(axis: Axis) -> usize {
 }
 
 /// Reads the numbers of one file.
-pub(super) struct Reader {
+pub(super) struct GridReader {
     pub(super) unit: Unit,
     pub(super) currency: Currency,
     /// What the list's widths and heights are in.
@@ -252,7 +252,7 @@ pub(super) struct Reader {
     pub(super) decimal: Option<DecimalMark>,
     /// What it is in prices, where nothing proves it.
     pub(super) likely: Option<DecimalMark>,
-    /// Whether there are widths, and heights, that have no unit beside them.
+    /// Whether there are widths, and heights, that have no unit alongside them.
     pub(super) bare_sizes: [bool; 2],
 }
 
@@ -276,7 +276,7 @@ impl Price {
     }
 }
 
-impl Reader {
+impl GridReader {
     pub(super) fn length(&self, axis: Axis, field: &str) -> Result<Length, String> {
         let of_axis = match axis {
             Axis::Width => self.widths_in,

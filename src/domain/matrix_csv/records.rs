@@ -6,7 +6,7 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
-/// What stands between two fields.
+/// What is between two fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Separator {
     Comma,
@@ -15,7 +15,7 @@ pub(super) enum Separator {
 }
 
 impl Separator {
-    /// What stands in the file.
+    /// What is in the file.
     pub(super) fn as_char(self) -> char {
         match self {
             Self::Comma => ',',
@@ -25,7 +25,7 @@ impl Separator {
     }
 }
 
-/// One record: its fields, trimmed and without their quotes. They stand in one text, for a line may be a million empty fields.
+/// One record: its fields, trimmed and without their quotes. They are in one text, for a line may be a million empty fields.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Record {
     /// The line it begins on, from 1.
@@ -134,7 +134,7 @@ fn find_separator(text: &str) -> (Separator, &str, usize) {
     if let Some(separator) = told {
         return (separator, text.split_once('\n').map_or("", |(_, rest)| rest), 2);
     }
-    // In the order in which they count: decimal commas stand beside both of the others.
+    // In the order in which they count: decimal commas are alongside both of the others.
     const CANDIDATES: [Separator; 3] = [Separator::Semicolon, Separator::Tab, Separator::Comma];
     let mut first = None;
     let (mut lines, mut with) = (0, [0; 3]);
@@ -185,7 +185,7 @@ fn each_bare_line(text: &str, mut look: impl FnMut(&[char])) {
 }
 
 #[derive(Default, PartialEq, Eq, Clone, Copy)]
-enum State {
+enum SplitState {
     /// At the start of a field, or in blanks before it.
     #[default]
     Start,
@@ -200,7 +200,7 @@ enum State {
 #[derive(Default, Clone)]
 struct Splitter {
     separator: char,
-    state: State,
+    state: SplitState,
     line: usize,
     begun: usize,
     field: String,
@@ -212,13 +212,13 @@ struct Splitter {
 impl Splitter {
     /// Takes one character; answers whether it took the quote that follows it too.
     fn take(&mut self, character: char, next: Option<char>) -> Result<bool, QuoteFault> {
-        if let State::Quoted { .. } = self.state {
+        if let SplitState::Quoted { .. } = self.state {
             match character {
                 '"' if next == Some('"') => {
                     self.field.push('"');
                     return Ok(true);
                 }
-                '"' => self.state = State::Closed,
+                '"' => self.state = SplitState::Closed,
                 other => self.field.push(other),
             }
         } else if character == '\n' {
@@ -228,23 +228,23 @@ impl Splitter {
         } else if character == '"' && self.is_inches(next) {
             self.field.push(character);
         } else if character == '"' {
-            if self.state != State::Start {
+            if self.state != SplitState::Start {
                 return Err(QuoteFault::Stray(self.line));
             }
             self.field.clear();
-            self.state = State::Quoted { opened: self.line };
+            self.state = SplitState::Quoted { opened: self.line };
         } else if !character.is_whitespace() {
-            if self.state == State::Closed {
+            if self.state == SplitState::Closed {
                 return Err(QuoteFault::Stray(self.line));
             }
-            self.state = State::Bare;
+            self.state = SplitState::Bare;
             self.field.push(character);
-        } else if self.state == State::Bare {
+        } else if self.state == SplitState::Bare {
             self.field.push(character);
         }
         if character == '\n' {
             self.line += 1;
-            if !matches!(self.state, State::Quoted { .. }) {
+            if !matches!(self.state, SplitState::Quoted { .. }) {
                 self.begun = self.line;
             }
         }
@@ -254,13 +254,13 @@ impl Splitter {
     /// Whether a quote that comes now ends a bare number, as in `24"`.
     fn is_inches(&self, next: Option<char>) -> bool {
         let ends = next.is_none_or(|next| next == self.separator || matches!(next, '\r' | '\n' | ' '));
-        self.state == State::Bare && ends && self.field.ends_with(|last: char| last.is_ascii_digit())
+        self.state == SplitState::Bare && ends && self.field.ends_with(|last: char| last.is_ascii_digit())
     }
 
     fn end_field(&mut self) {
         self.record.push(self.field.trim());
         self.field.clear();
-        self.state = State::Start;
+        self.state = SplitState::Start;
     }
 
     fn end_record(&mut self) {
@@ -272,7 +272,7 @@ impl Splitter {
     }
 
     fn finish(&mut self) -> Result<(), QuoteFault> {
-        if let State::Quoted { opened } = self.state {
+        if let SplitState::Quoted { opened } = self.state {
             return Err(QuoteFault::Unclosed(opened));
         }
         self.end_record();

@@ -35,7 +35,7 @@ impl Column {
         WORDS.iter().find(|(_, words)| words.iter().any(|word| heading.contains(word))).map(|&(column, _)| column)
     }
 
-    /// The same, or what a lone letter or an abbreviation stands for beside its unit: `h`, `W (mm)`, `Drop`.
+    /// The same, or what a lone letter or an abbreviation stands for alongside its unit: `h`, `W (mm)`, `Drop`.
     pub(super) fn of_short(heading: &str, is_unit: impl Fn(&str) -> bool) -> Option<Self> {
         if let Some(column) = Self::of(heading) {
             return Some(column);
@@ -97,7 +97,7 @@ pub(super) fn is_amount(heading: &str) -> bool {
     words_of(heading).any(|word| WORDS.contains(&fold(word).as_str()))
 }
 
-/// Whether a heading names something else that lists tell of a size.
+/// Whether a heading names something else that lists report a size.
 pub(super) fn is_no_price(heading: &str) -> bool {
     const WORDS: &[&str] = &[
         "weight",

@@ -1,10 +1,10 @@
 //! `/admin/api/clock`: moves the clock of a fixture that was started with a frozen one. Anywhere else it does not exist.
 
-use crate::documents::instant;
 use crate::error::{Error, Result};
 use crate::http::body::{self, Fields};
-use crate::http::routes::{Params, Route, Site};
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::instant;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,13 +15,13 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route::now(Method::Post, "/admin/
 /// A hundred years at once: beyond that it is a slip of the keyboard.
 const ADVANCE_MAX_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1_000;
 
-fn advance(site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
-    let clock = site.frozen_clock.as_ref().ok_or_else(|| Error::not_found("path"))?;
+fn advance(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
+    let clock = state.frozen_clock.as_ref().ok_or_else(|| Error::not_found("path"))?;
     let mut fields = Fields::of(request)?;
     let advance_ms = fields.required("advanceMs", body::whole(0, ADVANCE_MAX_MS));
     fields.finish("the clock cannot be moved")?;
     let now = clock.advance(Duration::from_millis(advance_ms.unwrap_or(0)));
     // Whoever waits in the background waits by the machine's clock.
-    site.app.db.news().spread();
+    state.app.db.notifier().notify();
     Ok(Response::json(200, &json!({ "now": instant(now) })))
 }

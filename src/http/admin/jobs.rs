@@ -1,18 +1,18 @@
-//! `/admin/api/jobs`: list, look, enqueue, retry, cancel, and work off what is due within the call.
+//! `/admin/api/jobs`: list, look, enqueue, retry, cancel, and process what is due within the call.
 
-use super::{commit, take_time};
+use super::{commit, run_on_own_thread};
 use crate::app;
 use crate::db::Tx;
-use crate::documents::jobs as documents;
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
 use crate::queue::{self, Filter, NewJob, Queue, Status};
+use crate::views::jobs as views;
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -30,41 +30,41 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 /// The most attempts a job can have, as far as this surface cares: the queue has the last word.
 const ATTEMPTS_MAX: u64 = u32::MAX as u64;
 
-fn list(site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
+fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
     let query = Query::of(request, &["status", "type", "shop", "limit", "cursor"])?;
     let page = query.page::<JobId>()?;
     let shop: Option<ShopDomain> = query.parse("shop", "must look like name.myshopify.com")?;
     let filter = Filter {
         status: query.parse::<Status>("status", "must be pending, processing, completed, failed or cancelled")?,
         job_type: query.get("type").map(str::to_owned),
-        subject: shop.map(|shop| erasure::subject(&site.app.hasher, &shop)),
+        subject: shop.map(|shop| erasure::subject(&state.app.hasher, &shop)),
         before: page.after,
         limit: page.fetch(),
     };
-    let mut jobs = site.app.db.read(|connection| queue::list(connection, &filter))?;
+    let mut jobs = state.app.db.read(|connection| queue::list(connection, &filter))?;
     let next = page.cut(&mut jobs, |job| job.id.to_string());
-    let jobs: Vec<Value> = jobs.iter().map(documents::job).collect();
+    let jobs: Vec<Value> = jobs.iter().map(views::job).collect();
     Ok(Response::json(200, &json!({ "jobs": jobs, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let id: JobId = params.parse("id", "job")?;
-    let document = site.app.db.read(|connection| -> Result<_> {
+    let document = state.app.db.read(|connection| -> Result<_> {
         let job = queue::find(connection, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))?;
-        Ok(documents::job_in_full(&job, &queue::list_attempts(connection, id)?))
+        Ok(views::job_in_full(&job, &queue::list_attempts(connection, id)?))
     })?;
     Ok(Response::json(200, &document))
 }
 
-fn enqueue(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+fn enqueue(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     let job = match new_job(&request) {
-        Ok(job) => site.app.about_its_shop(job),
-        Err(error) => return answer.send(Err(error)),
+        Ok(job) => state.app.about_its_shop(job),
+        Err(error) => return responder.send(Err(error)),
     };
-    let (queue, now) = (site.app.queue.clone(), site.app.clock.now());
+    let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| queue.enqueue(tx, now, job),
         |id| Response::json(201, &json!({ "jobId": id.to_string() })),
     );
@@ -98,44 +98,44 @@ fn new_job(request: &Request) -> Result<NewJob> {
     Ok(job)
 }
 
-fn retry(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    change(site, &params, answer, Queue::retry);
+fn retry(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    change(state, &params, responder, Queue::retry);
 }
 
-fn cancel(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    change(site, &params, answer, Queue::cancel);
+fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    change(state, &params, responder, Queue::cancel);
 }
 
 /// Changes where a job stands and answers with the job as it stands then.
 fn change(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     params: &Params,
-    answer: Answer,
+    responder: Responder,
     change: fn(&Queue, &Tx<'_>, DateTime<Utc>, JobId) -> Result<()>,
 ) {
     let id: JobId = match params.parse("id", "job") {
         Ok(id) => id,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let (queue, now) = (site.app.queue.clone(), site.app.clock.now());
+    let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             change(&queue, tx, now, id)?;
             queue::find(tx, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))
         },
-        |job| Response::json(200, &documents::job(&job)),
+        |job| Response::json(200, &views::job(&job)),
     );
 }
 
-fn run(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+fn run(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     let limit = match run_limit(&request) {
         Ok(limit) => limit,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    take_time(site, answer, move |site| {
-        let ran = site
+    run_on_own_thread(state, responder, move |state| {
+        let ran = state
             .app
             .run_due(limit)
             .map_err(|error| Error::new(Kind::Internal, "the jobs could not be run").with_source(error))?;

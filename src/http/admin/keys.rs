@@ -4,14 +4,14 @@
 use super::{commit, load_store, shop};
 use crate::catalog::keys::{self, NewKey};
 use crate::catalog::stores;
-use crate::documents::stores as documents;
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::error::{Error, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::stores as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -23,35 +23,35 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::later(Method::Delete, "/admin/api/stores/{shop}/keys/{id}", revoke),
 ];
 
-fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     let shop = shop(params)?;
     let page = Query::of(request, &["limit", "cursor"])?.page::<KeyId>()?;
-    let mut found = site.app.db.read(|connection| -> Result<_> {
+    let mut found = state.app.db.read(|connection| -> Result<_> {
         Ok(keys::list(connection, load_store(connection, &shop)?.id, page.after, page.fetch())?)
     })?;
     let next = page.cut(&mut found, |key| key.id.to_string());
-    let found: Vec<Value> = found.iter().map(documents::key).collect();
+    let found: Vec<Value> = found.iter().map(views::key).collect();
     Ok(Response::json(200, &json!({ "keys": found, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let (shop, id) = named(params)?;
-    let key = site.app.db.read(|connection| -> Result<_> {
+    let key = state.app.db.read(|connection| -> Result<_> {
         let found = keys::find(connection, load_store(connection, &shop)?.id, id)?;
         found.ok_or_else(|| Error::not_found(format!("key {id}")))
     })?;
-    Ok(Response::json(200, &documents::key(&key)))
+    Ok(Response::json(200, &views::key(&key)))
 }
 
-fn issue(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn issue(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let (shop, new) = match shop(&params).and_then(|shop| Ok((shop, new_key(&request)?))) {
         Ok(wanted) => wanted,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let (entropy, now) = (site.app.entropy.clone(), site.app.clock.now());
+    let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
             keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
@@ -72,13 +72,13 @@ fn new_key(request: &Request) -> Result<NewKey> {
     NewKey::new(label, origins)
 }
 
-fn revoke(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+fn revoke(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
     let (shop, id) = match named(&params) {
         Ok(named) => named,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let now = site.app.clock.now();
-    commit(site, answer, move |tx| keys::revoke(tx, now, load_store(tx, &shop)?.id, id), |()| Response::empty(204));
+    let now = state.app.clock.now();
+    commit(state, responder, move |tx| keys::revoke(tx, now, load_store(tx, &shop)?.id, id), |()| Response::empty(204));
 }
 
 fn named(params: &Params) -> Result<(ShopDomain, KeyId)> {

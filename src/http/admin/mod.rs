@@ -1,9 +1,9 @@
 //! `/admin/api`: what operators and their scripts do, behind one bearer token. Without a configured token the whole tree does not
-//! exist. A surface is a file here with its `ROUTES` and a line in `routes.rs`; the shapes are those of the commands
-//! (`crate::documents`).
+//! exist. A surface is a file here with its `ROUTES` and a line in `router.rs`; the shapes are those of the commands
+//! (`crate::views`).
 
 pub(super) mod clock;
-mod edits;
+mod conditional;
 pub(super) mod gdpr;
 pub(super) mod jobs;
 pub(super) mod keys;
@@ -14,8 +14,8 @@ pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;
 
-use super::respond::Answer;
-use super::routes::{Params, Site};
+use super::respond::Responder;
+use super::router::{AppState, Params};
 use super::{Reply, Request, Response};
 use crate::catalog::stores::Store;
 use crate::db::Tx;
@@ -31,7 +31,7 @@ const ROOT: &str = "/admin/api";
 /// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
 const LONG_CALLS_MAX: usize = 4;
 
-/// Whether `path` lies in the tree.
+/// Whether `path` is in the tree.
 pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -40,58 +40,58 @@ pub(super) fn owns(path: &str) -> bool {
 ///
 /// # Errors
 /// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.
-pub(super) fn guard(site: &Site, request: &Request) -> Result<()> {
-    let Some(tokens) = &site.admin_tokens else { return Err(Error::not_found("path")) };
-    site.guesses.demand(&[tokens], request)
+pub(super) fn guard(state: &AppState, request: &Request) -> Result<()> {
+    let Some(tokens) = &state.admin_tokens else { return Err(Error::not_found("path")) };
+    state.guesses.demand(&[tokens], request)
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
-pub(super) fn unkept(reply: Reply) -> Reply {
+pub(super) fn no_store(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
 /// Commits `change` and answers with what `response` makes of its outcome; no handler thread waits for it.
 pub(super) fn commit<T: Send + 'static>(
-    site: &Site,
-    answer: Answer,
+    state: &AppState,
+    responder: Responder,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
-    site.app.db.write_then(change, move |outcome| answer.send(outcome.map(response)));
+    state.app.db.write_then(change, move |outcome| responder.send(outcome.map(response)));
 }
 
 /// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.
-pub(super) fn take_time(
-    site: &Arc<Site>,
-    answer: Answer,
-    call: impl FnOnce(&Arc<Site>) -> Result<Response> + Send + 'static,
+pub(super) fn run_on_own_thread(
+    state: &Arc<AppState>,
+    responder: Responder,
+    call: impl FnOnce(&Arc<AppState>) -> Result<Response> + Send + 'static,
 ) {
-    let place = Place::take(&site.long_calls);
-    let Some(place) = place else {
+    let slot = LongCallSlot::take(&state.long_calls);
+    let Some(slot) = slot else {
         let error = Error::new(Kind::Overloaded, format!("{LONG_CALLS_MAX} long calls are running, try again later"));
-        return answer.send(Err(error));
+        return responder.send(Err(error));
     };
-    let at_work = site.clone();
+    let at_work = state.clone();
     let thread = std::thread::Builder::new().name("admin-call".to_owned());
     // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
     let _no_thread = thread.spawn(move || {
         let outcome = call(&at_work);
-        drop(place);
-        answer.send(outcome);
+        drop(slot);
+        responder.send(outcome);
     });
 }
 
 /// One of the places for long calls; given back when dropped.
-struct Place(Arc<AtomicUsize>);
+struct LongCallSlot(Arc<AtomicUsize>);
 
-impl Place {
+impl LongCallSlot {
     fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let place = Self(taken.clone());
-        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(place)
+        let slot = Self(taken.clone());
+        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(slot)
     }
 }
 
-impl Drop for Place {
+impl Drop for LongCallSlot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -108,7 +108,7 @@ pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
 /// The store of a path's shop.
 ///
 /// # Errors
-/// `NotFound`, and the database's.
+/// `NotFound`, and when the database fails.
 pub(super) fn load_store(connection: &Connection, shop: &ShopDomain) -> Result<Store> {
     let found = crate::catalog::stores::find(connection, shop)?;
     found.ok_or_else(|| Error::not_found(format!("store {shop}")))

@@ -1,11 +1,10 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
 use super::commit;
-use super::edits::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
-use crate::documents::catalog as documents;
 use crate::domain::ids::{ChoiceId, OptionGroupId};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
@@ -15,10 +14,11 @@ use crate::domain::options::{
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
 use crate::orders::deletion::STEP_ROWS;
+use crate::views::catalog as views;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -34,52 +34,52 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", duplicate),
 ];
 
-/// What is told of a group that is none.
+/// The error of an invalid group.
 const CANNOT: &str = "the option group cannot be saved";
 
-/// Members of our own answers that mean nothing when they are sent back.
+/// Fields of our own answers that mean nothing when they are sent back.
 const OUR_OWN: &[&str] = &["id", "version", "products", "createdAt", "updatedAt"];
 
-/// The members of a choice.
+/// The fields of a choice.
 const CHOICE_MEMBERS: &[&str] = &["id", "label", "modifierType", "modifierValue", "amount", "percent", "isDefault"];
 
 fn id(params: &Params) -> Result<OptionGroupId> {
     params.parse("id", "option group")
 }
 
-fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    let store = store_of(site, params)?;
+fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    let store = store_of(state, params)?;
     let page = Query::of(request, &["limit", "cursor"])?.page::<OptionGroupId>()?;
-    let mut found = site.app.db.read(|connection| options::list(connection, store.id, page.after, page.fetch()))?;
+    let mut found = state.app.db.read(|connection| options::list(connection, store.id, page.after, page.fetch()))?;
     let next = page.cut(&mut found, |stored| stored.group.id.to_string());
-    let found: Vec<Value> = found.iter().map(documents::option_group).collect();
+    let found: Vec<Value> = found.iter().map(views::option_group).collect();
     Ok(Response::json(200, &json!({ "optionGroups": found, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
-    let (store, id) = (store_of(site, params)?, id(params)?);
-    let stored = site.app.db.read(|connection| options::load(connection, store.id, id))?;
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
+    let (store, id) = (store_of(state, params)?, id(params)?);
+    let stored = state.app.db.read(|connection| options::load(connection, store.id, id))?;
     Ok(shown(200, &stored))
 }
 
 fn shown(status: u16, stored: &StoredGroup) -> Response {
-    Response::json(status, &documents::option_group(stored)).with_header("ETag", etag(stored.version))
+    Response::json(status, &views::option_group(stored)).with_header("ETag", etag(stored.version))
 }
 
-fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let now = site.app.clock.now();
+fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let now = state.app.clock.now();
     let read = || -> Result<_> {
-        let scope = store_of(site, &params)?.scope();
-        let GroupEdit { name, requirement, choices } = read_group(site, &request, now, scope, &Known::Never)?;
+        let scope = store_of(state, &params)?.scope();
+        let GroupEdit { name, requirement, choices } = read_group(state, &request, now, scope, &Known::Never)?;
         let (Some(name), Some(choices)) = (name, choices) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
         let choices = choices.into_iter().map(|edited| edited.choice).collect();
         Ok((scope, NewGroup { name, requirement: requirement.unwrap_or_default(), choices }))
     };
-    let Some((answer, (scope, group))) = prepared(answer, read()) else { return };
-    let id = OptionGroupId::new(now, site.app.entropy.array());
+    let Some((responder, (scope, group))) = prepared(responder, read()) else { return };
+    let id = OptionGroupId::new(now, state.app.entropy.array());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             options::insert(tx, now, id, scope, &group)?;
             options::load(tx, scope.store, id)
@@ -88,25 +88,30 @@ fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     );
 }
 
-fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let now = site.app.clock.now();
+fn replace(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let now = state.app.clock.now();
     let read = || -> Result<_> {
-        let (scope, id) = (store_of(site, &params)?.scope(), id(&params)?);
-        let stored = site.app.db.read(|connection| options::find(connection, scope.store, id))?;
+        let (scope, id) = (store_of(state, &params)?.scope(), id(&params)?);
+        let stored = state.app.db.read(|connection| options::find(connection, scope.store, id))?;
         let known = Known::ById(stored.map_or_else(Vec::new, |stored| stored.group.choices));
-        Ok((scope, id, if_match(&request)?, read_group(site, &request, now, scope, &known)?))
+        Ok((scope, id, if_match(&request)?, read_group(state, &request, now, scope, &known)?))
     };
-    let Some((answer, (scope, id, expected, edit))) = prepared(answer, read()) else { return };
-    commit(site, answer, move |tx| options::replace(tx, now, scope, id, expected, edit), |stored| shown(200, &stored));
+    let Some((responder, (scope, id, expected, edit))) = prepared(responder, read()) else { return };
+    commit(
+        state,
+        responder,
+        move |tx| options::replace(tx, now, scope, id, expected, edit),
+        |stored| shown(200, &stored),
+    );
 }
 
-fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
-        Ok((store_of(site, &params)?.scope(), id(&params)?, if_match(&request)?, confirmed(&request)?))
+        Ok((store_of(state, &params)?.scope(), id(&params)?, if_match(&request)?, confirmed(&request)?))
     };
-    let Some((answer, (scope, id, expected, confirmed))) = prepared(answer, read()) else { return };
-    let now = site.app.clock.now();
-    delete_in_steps(site, answer, expected, move |tx, expected| {
+    let Some((responder, (scope, id, expected, confirmed))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
+    delete_in_steps(state, responder, expected, move |tx, expected| {
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
@@ -114,13 +119,13 @@ fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     });
 }
 
-fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), id(&params)?)) };
-    let Some((answer, (scope, original))) = prepared(answer, read()) else { return };
-    let (now, entropy) = (site.app.clock.now(), site.app.entropy.clone());
+fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), id(&params)?)) };
+    let Some((responder, (scope, original))) = prepared(responder, read()) else { return };
+    let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
         |stored| shown(201, &stored),
     );
@@ -134,7 +139,13 @@ enum Known {
     ById(Vec<Choice>),
 }
 
-fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, scope: Scope, known: &Known) -> Result<GroupEdit> {
+fn read_group(
+    state: &AppState,
+    request: &Request,
+    now: DateTime<Utc>,
+    scope: Scope,
+    known: &Known,
+) -> Result<GroupEdit> {
     let mut fields = Fields::of(request)?;
     fields.ignore(OUR_OWN);
     let name = fields.required("name", body::parsed::<Name>);
@@ -153,7 +164,7 @@ fn read_group(site: &Site, request: &Request, now: DateTime<Utc>, scope: Scope, 
             fields.fault("choices", format!("must have 1 to {CHOICES_MAX} choices, not {}", choices.len()));
             return None;
         }
-        let new_id = || ChoiceId::new(now, site.app.entropy.array());
+        let new_id = || ChoiceId::new(now, state.app.entropy.array());
         let read = choices.into_iter().enumerate().map(|(place, choice)| {
             read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut strangers)
         });
@@ -196,7 +207,7 @@ fn read_choice(
     };
     for name in members.keys() {
         if !CHOICE_MEMBERS.contains(&name.as_str()) {
-            fault(&format!(".{name}"), "is not a member that means anything here".to_owned());
+            fault(&format!(".{name}"), "unknown field".to_owned());
         }
     }
     let member = |name: &str| members.get(name).filter(|value| !value.is_null());

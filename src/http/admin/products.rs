@@ -3,17 +3,17 @@
 //! A product is named in a path as the storefront names it: digits, `gid%3A%2F%2F…` in one segment, or the id with its slashes.
 
 use super::commit;
-use super::edits::{prepared, store_of};
+use super::conditional::{prepared, store_of};
 use crate::catalog::assignments::{self, Title};
 use crate::catalog::stores::Scope;
-use crate::documents::catalog as documents;
 use crate::domain::ids::{MatrixId, OptionGroupId, ProductId};
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::catalog as views;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -42,36 +42,36 @@ fn group_id(params: &Params) -> Result<OptionGroupId> {
     params.parse("groupId", "option group")
 }
 
-fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    let store = store_of(site, params)?;
+fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    let store = store_of(state, params)?;
     let page = Query::of(request, &["limit", "cursor"])?.page::<ProductId>()?;
-    let mut found = site
+    let mut found = state
         .app
         .db
         .read(|connection| assignments::list_products(connection, store.id, page.after.as_ref(), page.fetch()))?;
     let next = page.cut(&mut found, |product| product.id.to_string());
-    let found: Vec<Value> = found.iter().map(documents::product).collect();
+    let found: Vec<Value> = found.iter().map(views::product).collect();
     Ok(Response::json(200, &json!({ "products": found, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
-    let (scope, product) = (store_of(site, params)?.scope(), product_id(params)?);
-    let document = site.app.db.read(|connection| document(connection, scope, &product))?;
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
+    let (scope, product) = (store_of(state, params)?.scope(), product_id(params)?);
+    let document = state.app.db.read(|connection| document(connection, scope, &product))?;
     Ok(Response::json(200, &document))
 }
 
 fn document(connection: &Connection, scope: Scope, product: &ProductId) -> Result<Value> {
     let found = assignments::find_product(connection, scope.store, product)?;
-    Ok(documents::product(&found.ok_or_else(|| Error::not_found(format!("product {product}")))?))
+    Ok(views::product(&found.ok_or_else(|| Error::not_found(format!("product {product}")))?))
 }
 
-fn assign(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, assignment(&request)?)) };
-    let Some((answer, (scope, product, assignment))) = prepared(answer, read()) else { return };
-    let now = site.app.clock.now();
+fn assign(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, assignment(&request)?)) };
+    let Some((responder, (scope, product, assignment))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             let Assignment { matrix, title, confirmed } = assignment;
             assignments::assign_matrix(tx, now, scope, &product, &title, matrix, confirmed)?;
@@ -81,13 +81,13 @@ fn assign(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     );
 }
 
-fn offer(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
-    let Some((answer, (scope, product, group))) = prepared(answer, read()) else { return };
-    let now = site.app.clock.now();
+fn offer(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
+    let Some((responder, (scope, product, group))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             assignments::add_group(tx, now, scope, &product, group)?;
             document(tx, scope, &product)
@@ -115,20 +115,20 @@ fn assignment(request: &Request) -> Result<Assignment> {
     Ok(Assignment { matrix, title, confirmed })
 }
 
-fn unassign(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?)) };
-    let Some((answer, (scope, product))) = prepared(answer, read()) else { return };
-    let now = site.app.clock.now();
-    commit(site, answer, move |tx| assignments::remove_matrix(tx, now, scope, &product), |()| Response::empty(204));
+fn unassign(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?)) };
+    let Some((responder, (scope, product))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
+    commit(state, responder, move |tx| assignments::remove_matrix(tx, now, scope, &product), |()| Response::empty(204));
 }
 
-fn withdraw(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let read = || -> Result<_> { Ok((store_of(site, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
-    let Some((answer, (scope, product, group))) = prepared(answer, read()) else { return };
-    let now = site.app.clock.now();
+fn withdraw(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
+    let Some((responder, (scope, product, group))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| assignments::remove_group(tx, now, scope, &product, group),
         |()| Response::empty(204),
     );

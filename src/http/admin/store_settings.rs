@@ -1,19 +1,19 @@
 //! `PATCH /admin/api/stores/{shop}`: its settings; and everything that is held about a shop, for a look.
 
-use super::edits::store_of;
-use super::{shop, take_time};
+use super::conditional::store_of;
+use super::{run_on_own_thread, shop};
 use crate::catalog::settings::{self, Change};
-use crate::documents::holdings::{self, ExportError};
-use crate::documents::stores as documents;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, Result};
+use crate::export::{self, ExportError};
 use crate::http::body::{self, Fields};
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
 use crate::languages::Language;
+use crate::views::stores as views;
 use std::io::{self, Write};
 use std::sync::Arc;
 
@@ -26,17 +26,17 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
 const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-fn change(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    let wanted = || -> Result<_> { Ok((store_of(site, &params)?.shop, read(&request)?)) };
+fn change(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, (change, confirmed))) => take_time(site, answer, move |site| {
-            let app = &site.app;
+        Ok((shop, (change, confirmed))) => run_on_own_thread(state, responder, move |state| {
+            let app = &state.app;
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed)?;
-            let counted = app.db.read(|connection| documents::Counted::load(connection, &store))?;
-            Ok(Response::json(200, &documents::store(&store, &counted)))
+            let counted = app.db.read(|connection| views::Counted::load(connection, &store))?;
+            Ok(Response::json(200, &views::store(&store, &counted)))
         }),
-        Err(error) => answer.send(Err(error)),
+        Err(error) => responder.send(Err(error)),
     }
 }
 
@@ -53,11 +53,11 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     Ok((Change { currency, unit, convert, tax_label, locale }, confirmed))
 }
 
-fn export(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
+fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
     match shop(&params) {
-        Ok(shop) => take_time(site, answer, move |site| {
+        Ok(shop) => run_on_own_thread(state, responder, move |state| {
             let mut document = Bounded(Vec::new());
-            match holdings::write(&site.app.db, &site.app.hasher, site.app.clock.now(), &shop, &mut document) {
+            match export::write(&state.app.db, &state.app.hasher, state.app.clock.now(), &shop, &mut document) {
                 Ok(()) => Ok(Response::new(200, "application/json", document.0)),
                 Err(ExportError::Read(error)) => Err(error),
                 Err(ExportError::Write(_full)) => Err(Error::new(
@@ -66,7 +66,7 @@ fn export(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
                 )),
             }
         }),
-        Err(error) => answer.send(Err(error)),
+        Err(error) => responder.send(Err(error)),
     }
 }
 

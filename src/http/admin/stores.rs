@@ -3,16 +3,16 @@
 use super::{commit, load_store, shop};
 use crate::catalog::installation::{self, Wanted};
 use crate::catalog::stores;
-use crate::documents::stores as documents;
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::stores as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -24,39 +24,39 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::later(Method::Delete, "/admin/api/stores/{shop}", erase),
 ];
 
-fn list(site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
+fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
     let page = Query::of(request, &["limit", "cursor"])?.page::<ShopDomain>()?;
     let mut next = None;
-    let found = site.app.db.read(|connection| -> Result<Vec<Value>> {
+    let found = state.app.db.read(|connection| -> Result<Vec<Value>> {
         let mut found = stores::list(connection, page.after.as_ref(), page.fetch())?;
         next = page.cut(&mut found, |store| store.shop.to_string());
-        let document = |store| Ok(documents::store(store, &documents::Counted::load(connection, store)?));
+        let document = |store| Ok(views::store(store, &views::Counted::load(connection, store)?));
         found.iter().map(document).collect()
     })?;
     Ok(Response::json(200, &json!({ "stores": found, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let shop = shop(params)?;
-    let document = site.app.db.read(|connection| -> Result<Value> {
+    let document = state.app.db.read(|connection| -> Result<Value> {
         let store = load_store(connection, &shop)?;
-        let counted = documents::Counted::load(connection, &store)?;
-        Ok(documents::store_in_full(&store, &counted, &documents::rows(connection, &store)?))
+        let counted = views::Counted::load(connection, &store)?;
+        Ok(views::store_in_full(&store, &counted, &views::rows(connection, &store)?))
     })?;
     Ok(Response::json(200, &document))
 }
 
-fn install(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
+fn install(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     let wanted = match wanted(&request) {
         Ok(wanted) => wanted,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let (entropy, now, shop) = (site.app.entropy.clone(), site.app.clock.now(), wanted.shop.clone());
+    let (entropy, now, shop) = (state.app.entropy.clone(), state.app.clock.now(), wanted.shop.clone());
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| installation::install(tx, now, entropy.as_ref(), &wanted),
-        move |done| Response::json(if done.again { 200 } else { 201 }, &documents::installation(&shop, &done)),
+        move |done| Response::json(if done.again { 200 } else { 201 }, &views::installation(&shop, &done)),
     );
 }
 
@@ -71,22 +71,22 @@ fn wanted(request: &Request) -> Result<Wanted> {
     Ok(Wanted { shop, currency, unit, revoke_keys })
 }
 
-fn erase(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn erase(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let (shop, dry_run) = match erasure_of(&request, &params) {
         Ok(wanted) => wanted,
-        Err(error) => return answer.send(Err(error)),
+        Err(error) => return responder.send(Err(error)),
     };
     if dry_run {
-        let document = site.app.db.read(|connection| -> Result<Value> {
+        let document = state.app.db.read(|connection| -> Result<Value> {
             let rows = crate::erasure::shop::preview(connection, &load_store(connection, &shop)?)?;
             Ok(json!({ "shop": shop.as_str(), "rows": rows }))
         });
-        return answer.send(document.map(|document| Response::json(200, &document)));
+        return responder.send(document.map(|document| Response::json(200, &document)));
     }
-    let (now, order) = (site.app.clock.now(), site.app.erasure_of(&shop));
+    let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| {
             load_store(tx, &shop)?;
             order.write(tx, now)

@@ -1,6 +1,6 @@
 //! Bearer tokens of operators: who bears one, and how often somebody may guess.
 
-use super::Client;
+use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Secret;
@@ -68,9 +68,9 @@ fn is_right(tokens: &[&BearerTokens], request: &Request) -> bool {
 /// Who has sent wrong tokens, and who has sent right ones.
 #[derive(Debug)]
 pub struct Guesses {
-    clients: Buckets<Client>,
+    clients: Buckets<ClientAddress>,
     all: Buckets<()>,
-    known: Mutex<VecDeque<Client>>,
+    known: Mutex<VecDeque<ClientAddress>>,
 }
 
 impl Default for Guesses {
@@ -95,9 +95,9 @@ impl Guesses {
         if !bears_one(request) {
             return Err(unauthorized());
         }
-        let client = Client::of(request.client);
+        let client = ClientAddress::of(request.client);
         // A whole site is one here: whoever has one has 65,536 networks to guess from.
-        let client = client.site().unwrap_or(client);
+        let client = client.state().unwrap_or(client);
         if let Some(pause) = self.pause(client, uptime) {
             report("too many wrong tokens, no more are looked at");
             return Err(Error::new(Kind::Limited, "too many wrong tokens").with_retry_after(pause));
@@ -113,14 +113,14 @@ impl Guesses {
     }
 
     /// For how long `client` may send none, where it may not.
-    fn pause(&self, client: Client, uptime: Duration) -> Option<Duration> {
+    fn pause(&self, client: ClientAddress, uptime: Duration) -> Option<Duration> {
         if self.clients.look(&client, uptime).remaining == 0 {
             return Some(CLIENT_GUESSES.refill);
         }
         (self.all.look(&(), uptime).remaining == 0 && !self.known().contains(&client)).then_some(ALL_GUESSES.refill)
     }
 
-    fn remember(&self, client: Client) {
+    fn remember(&self, client: ClientAddress) {
         let mut known = self.known();
         if known.back() == Some(&client) {
             return;
@@ -132,7 +132,7 @@ impl Guesses {
         }
     }
 
-    fn known(&self) -> MutexGuard<'_, VecDeque<Client>> {
+    fn known(&self) -> MutexGuard<'_, VecDeque<ClientAddress>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -20,7 +20,7 @@ pub(super) struct Rate {
     pub(super) refill: Duration,
 }
 
-/// Where a bucket stands after a token was taken, or asked for.
+/// Where a bucket is after a token was taken, or asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Level {
     /// Tokens left.

@@ -1,13 +1,13 @@
 //! What browsers ask for before a script may read an answer from another site. It is on every answer below `/api/`, errors and
 //! panics too: without it a widget can tell its shopper nothing but "network error".
 
-use super::super::{Request, Response, routes};
+use super::super::{Request, Response, router};
 use crate::catalog::keys::Origins;
 
 /// Header fields that scripts may send.
 const ALLOW_HEADERS: &str = "X-API-Key, Content-Type, Idempotency-Key";
 
-/// Header fields that scripts may read beside the few that they always may.
+/// Header fields that scripts may read alongside the few that they always may.
 const EXPOSE_HEADERS: &str = "Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset";
 
 /// Seconds for which a browser need not ask again; the most that Chromium keeps.
@@ -21,7 +21,7 @@ pub(in super::super) fn applies(path: &str) -> bool {
 /// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
 /// ours, so that its 404 can be read.
 fn methods(path: &str) -> String {
-    let mut listed: Vec<&str> = routes::methods_of(path).collect();
+    let mut listed: Vec<&str> = router::methods_of(path).collect();
     if listed.is_empty() {
         listed = vec!["GET", "POST"];
     }
@@ -46,7 +46,7 @@ pub(in super::super) fn mark(response: Response, path: &str) -> Response {
 
 /// Who may read an answer that a key with a list of origins was good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Reader {
+pub(super) enum AllowedReader {
     /// Anybody: the key has no list.
     Anybody,
     /// This origin, which is on the list.
@@ -56,15 +56,15 @@ pub(super) enum Reader {
 }
 
 /// Who may read the answer, or `None` for an origin that is not on the list.
-pub(super) fn reader(origins: &Origins, request: &Request) -> Option<Reader> {
+pub(super) fn reader(origins: &Origins, request: &Request) -> Option<AllowedReader> {
     if origins.listed().is_none() {
-        return Some(Reader::Anybody);
+        return Some(AllowedReader::Anybody);
     }
-    let Some(origin) = request.headers.get("origin") else { return Some(Reader::NoScript) };
-    origins.allow(origin).then(|| Reader::Origin(origin.to_owned()))
+    let Some(origin) = request.headers.get("origin") else { return Some(AllowedReader::NoScript) };
+    origins.allow(origin).then(|| AllowedReader::Origin(origin.to_owned()))
 }
 
-impl Reader {
+impl AllowedReader {
     pub(super) fn mark(self, response: Response) -> Response {
         match self {
             Self::Anybody => response,

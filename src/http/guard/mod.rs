@@ -1,4 +1,4 @@
-//! What stands before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
+//! What is before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
 //!
 //! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
 //! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
@@ -15,10 +15,10 @@ use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
 use crate::http::proxy;
-use crate::http::routes::Site;
+use crate::http::router::AppState;
 use crate::http::storefront::query::Query;
 use crate::languages::Language;
-use crate::pricing::Visitor;
+use crate::pricing::AuthenticatedKey;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use log::warn;
@@ -51,16 +51,16 @@ const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid 
 /// Limits of the storefront API.
 #[derive(Debug)]
 pub struct Guard {
-    limits: Option<Limits>,
+    limits: Option<RateLimits>,
 }
 
 #[derive(Debug)]
-struct Limits {
+struct RateLimits {
     rate_limit: u32,
-    clients: Buckets<(StoreId, Option<KeyId>, Client)>,
-    sites: Buckets<(StoreId, Option<KeyId>, Client)>,
+    clients: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
+    sites: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
     stores: Buckets<StoreId>,
-    failures: Buckets<Client>,
+    failures: Buckets<ClientAddress>,
 }
 
 impl Default for Guard {
@@ -72,7 +72,7 @@ impl Default for Guard {
 impl Guard {
     /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, for test fixtures.
     pub fn new(rate_limit: u32) -> Self {
-        let limits = (rate_limit > 0).then(|| Limits {
+        let limits = (rate_limit > 0).then(|| RateLimits {
             rate_limit,
             clients: Buckets::new(Rate { tokens: rate_limit, refill: CLIENT_REFILL }),
             sites: Buckets::new(Rate {
@@ -92,36 +92,36 @@ impl Guard {
     /// used too often.
     pub(super) fn admit(
         &self,
-        site: &Site,
+        site: &AppState,
         request: &Request,
-        handler: impl FnOnce(&mut Pass) -> Result<Response>,
+        handler: impl FnOnce(&mut Admission) -> Result<Response>,
     ) -> Result<Response> {
         match self.enter(site, request)? {
-            Entry::Pass(mut pass) => {
-                let outcome = handler(&mut pass);
-                Ok(pass.seal(outcome))
+            Entry::Admission(mut admission) => {
+                let outcome = handler(&mut admission);
+                Ok(admission.finish(outcome))
             }
             Entry::Refused(response) => Ok(response),
         }
     }
 
-    /// The same for a handler that answers later: its answer goes through [`Pass::seal`].
+    /// The same for a handler that answers later: its answer goes through [`Admission::finish`].
     ///
     /// # Errors
-    /// `Unauthorized` and `Limited` without a valid key, and the database's.
-    pub(super) fn enter(&self, site: &Site, request: &Request) -> Result<Entry> {
+    /// `Unauthorized` and `Limited` without a valid key, and when the database fails.
+    pub(super) fn enter(&self, site: &AppState, request: &Request) -> Result<Entry> {
         let app = &site.app;
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
         if proxy::owns(&request.path) {
             return self.enter_by_proxy(proxy::authenticate(site, request)?, request, now, uptime);
         }
-        let client = Client::of(request.client);
+        let client = ClientAddress::of(request.client);
         let key = match request.headers.get("x-api-key") {
             Some(key) => app.pricing.find_key(&app.db, key)?,
             None => None,
         };
-        let Some(visitor) = key else { return Err(self.unauthorized(client, uptime)) };
-        let key = &visitor.key;
+        let Some(authenticated) = key else { return Err(self.unauthorized(client, uptime)) };
+        let key = &authenticated.key;
         let rate_limit = self.limits.as_ref().map(|limits| limits.rate_limit);
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
@@ -140,45 +140,47 @@ impl Guard {
             Err((level, pause)) => (Some(level), Some(pause)),
         };
         let seen = seen(level);
-        let language = language_for(request, visitor.key.locale);
-        let pass = Pass { visitor, client: Some(client), seen, reader, language, request_id: request.id.clone() };
-        Ok(pass.unless(refused))
+        let language = language_for(request, authenticated.key.locale);
+        let admission =
+            Admission { authenticated, client: Some(client), seen, reader, language, request_id: request.id.clone() };
+        Ok(admission.unless(refused))
     }
 
     /// Whoever comes through a shop's own domain. Their address is Shopify's, or what Shopify says of it: the limit is the store's.
     fn enter_by_proxy(
         &self,
-        visitor: Arc<Visitor>,
+        authenticated: Arc<AuthenticatedKey>,
         request: &Request,
         now: DateTime<Utc>,
         uptime: Duration,
     ) -> Result<Entry> {
         let level = self.limits.as_ref().map(|limits| {
             let limit = limits.rate_limit.saturating_mul(STORE_SHARE);
-            Seen { limit, level: limits.stores.take(visitor.key.store, uptime), now }
+            Seen { limit, level: limits.stores.take(authenticated.key.store, uptime), now }
         });
         let refused = level.as_ref().and_then(|seen| seen.level.refused_for);
-        let reader = cors::Reader::NoScript;
-        let language = language_for(request, visitor.key.locale);
-        let pass = Pass { visitor, client: None, seen: level, reader, language, request_id: request.id.clone() };
-        Ok(pass.unless(refused))
+        let reader = cors::AllowedReader::NoScript;
+        let language = language_for(request, authenticated.key.locale);
+        let admission =
+            Admission { authenticated, client: None, seen: level, reader, language, request_id: request.id.clone() };
+        Ok(admission.unless(refused))
     }
 
-    /// Takes `more` requests beside the one that let `pass` in: a list counts as many as it has items.
+    /// Takes `more` requests alongside the one that let `admission` in: a list counts as many as it has items.
     ///
     /// # Errors
     /// `Limited`, with a hint when there will be as many.
-    pub(super) fn take_more(&self, app: &App, pass: &mut Pass, more: u32) -> Result<()> {
+    pub(super) fn take_more(&self, app: &App, admission: &mut Admission, more: u32) -> Result<()> {
         let (Some(limits), 1..) = (&self.limits, more) else { return Ok(()) };
-        let (uptime, key) = (app.clock.uptime(), &pass.visitor.key);
+        let (uptime, key) = (app.clock.uptime(), &admission.authenticated.key);
         let mut levels = Vec::with_capacity(3);
-        if let Some(client) = pass.client {
+        if let Some(client) = admission.client {
             levels.push(limits.clients.take_many((key.store, key.id, client), more, uptime));
             let site = client.site();
             levels.extend(site.map(|site| limits.sites.take_many((key.store, key.id, site), more, uptime)));
         }
         levels.push(limits.stores.take_many(key.store, more, uptime));
-        if let (Some(seen), Some(level)) = (&mut pass.seen, levels.first()) {
+        if let (Some(seen), Some(level)) = (&mut admission.seen, levels.first()) {
             seen.level = *level;
         }
         match levels.iter().filter_map(|level| level.refused_for).max() {
@@ -191,7 +193,7 @@ impl Guard {
     fn take(
         &self,
         key: &LiveKey,
-        client: Client,
+        client: ClientAddress,
         uptime: Duration,
     ) -> std::result::Result<Option<Level>, (Level, Duration)> {
         let Some(limits) = &self.limits else { return Ok(None) };
@@ -209,7 +211,7 @@ impl Guard {
         }
     }
 
-    fn unauthorized(&self, client: Client, uptime: Duration) -> Error {
+    fn unauthorized(&self, client: ClientAddress, uptime: Duration) -> Error {
         match self.limits.as_ref().and_then(|limits| limits.failures.take(client, uptime).refused_for) {
             Some(pause) => {
                 Error::new(Kind::Limited, "too many requests without a valid key, please try again in a moment")
@@ -220,38 +222,38 @@ impl Guard {
     }
 }
 
-/// What stands at the entrance.
+/// What is at the entrance.
 pub(super) enum Entry {
     /// Come in.
-    Pass(Pass),
+    Admission(Admission),
     /// This is the answer.
     Refused(Response),
 }
 
 /// Whoever was let in, and what the answer must say about it.
-pub(super) struct Pass {
+pub(super) struct Admission {
     /// Whose key it is.
-    pub(super) visitor: Arc<Visitor>,
-    /// Who asks; nobody in particular where Shopify stands between.
-    client: Option<Client>,
+    pub(super) authenticated: Arc<AuthenticatedKey>,
+    /// Who asks; nobody in particular where Shopify is between.
+    client: Option<ClientAddress>,
     seen: Option<Seen>,
-    reader: cors::Reader,
+    reader: cors::AllowedReader,
     /// The language to speak to the shopper in.
     pub(super) language: Language,
     request_id: String,
 }
 
-impl Pass {
+impl Admission {
     /// Lets in, unless there is a time to wait for.
     fn unless(self, refused: Option<Duration>) -> Entry {
         match refused {
-            Some(pause) => Entry::Refused(self.seal(Err(too_many(pause)))),
-            None => Entry::Pass(self),
+            Some(pause) => Entry::Refused(self.finish(Err(too_many(pause)))),
+            None => Entry::Admission(self),
         }
     }
 
     /// The answer, with what clients are told about their limit and browsers about who may read it.
-    pub(super) fn seal(self, outcome: Result<Response>) -> Response {
+    pub(super) fn finish(self, outcome: Result<Response>) -> Response {
         let response = outcome
             .unwrap_or_else(|error| respond::in_language(respond::failure(&error, &self.request_id), self.language));
         self.reader.mark(with_level(response, self.seen))
@@ -289,9 +291,9 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Client(u128);
+struct ClientAddress(u128);
 
-impl Client {
+impl ClientAddress {
     fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_bits().into()),
@@ -311,7 +313,7 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
         return;
     }
     let Some(id) = key.id else { return };
-    app.db.looking_first().write_then(
+    app.db.without_savepoint().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {
             if let Err(error) = noted {
@@ -327,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_client_is_an_address_or_a_network_of_one_machine() {
-        let client = |text: &str| Client::of(text.parse().expect("an address"));
+        let client = |text: &str| ClientAddress::of(text.parse().expect("an address"));
         assert_eq!(client("::ffff:192.0.2.1"), client("192.0.2.1"));
         assert_ne!(client("192.0.2.1"), client("192.0.2.2"));
         assert_eq!(client("2001:db8::1"), client("2001:db8::ffff:0:0:1"));
@@ -336,7 +338,7 @@ mod tests {
 
     #[test]
     fn a_site_is_what_one_customer_may_have_and_only_ipv6_has_any() {
-        let site = |text: &str| Client::of(text.parse().expect("an address")).site();
+        let site = |text: &str| ClientAddress::of(text.parse().expect("an address")).site();
         assert_eq!(site("192.0.2.1"), None);
         assert_eq!(site("::ffff:192.0.2.1"), None);
         assert_eq!(site("2001:db8:1:2::1"), site("2001:db8:1:ffff::1"));

@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the whole HTTP interface as OpenAPI 3.1, for people, generators of clients, and our own tests, which hold each
-//! answer they get against it. A surface has a file here, as it has one beside it; without a line in it a route fails a test.
+//! answer they get against it. A surface has a file here, as it has one alongside it; without a line in it a route fails a test.
 
-use super::routes::{Params, Route, Site};
+use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
 use crate::error::Result;
 use serde_json::{Map, Value, json};
@@ -30,7 +30,7 @@ pub fn text() -> &'static str {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn document(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
+fn document(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let response = Response::new(200, "application/json", text())
         // Nothing in it is secret, and viewers of such documents are pages of other sites.
         .with_header("Access-Control-Allow-Origin", "*")
@@ -62,7 +62,7 @@ fn add_too_many_guesses(whole: &mut Value) {
     }
 }
 
-/// Adds what `part` has to `whole`, member by member, list by list.
+/// Adds what `part` has to `whole`, field by field, list by list.
 fn merge(whole: &mut Value, part: Value) {
     match (whole, part) {
         (Value::Object(whole), Value::Object(part)) => {

@@ -4,7 +4,7 @@
 mod privacy;
 mod quote;
 
-use super::routes::{Params, Route, Site};
+use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
 use crate::error::{Error, Kind, Result};
 use crate::orders::records::{self, PageToken};
@@ -25,7 +25,7 @@ pub(super) const ROUTES: &[Route] = &[
 /// Below this each path is a secret.
 pub(super) const TOKENS_BELOW: &str = "/q/";
 
-/// How all pages look. It stands in each of them, so that a page that is kept or sent on looks the same.
+/// How all pages look. It is in each of them, so that a page that is kept or sent on looks the same.
 const STYLE: &str = include_str!("style.css");
 
 /// What pages may do: be shown, with our style. The style is named by its hash, so that one which got into a page is not ours.
@@ -48,7 +48,7 @@ struct Home;
 #[template(path = "unknown_path.html", config = "src/http/pages/askama.toml")]
 struct UnknownPath;
 
-/// What browsers show beside a page's title: a grid with one of its cells chosen.
+/// What browsers show alongside a page's title: a grid with one of its cells chosen.
 const FAVICON: &str = include_str!("favicon.svg");
 
 /// For how long browsers keep it: a day, in seconds.
@@ -66,22 +66,22 @@ pub(super) fn unknown_path_page() -> Result<Response> {
 }
 
 /// `/`: a page for people; for programs there is nothing.
-fn home_page(_site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
+fn home_page(_site: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
     if is_for_a_person(request) { page(200, &Home) } else { Err(Error::not_found("path")) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn favicon(_site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
+fn favicon(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     Ok(Response::new(200, "image/svg+xml", FAVICON)
         .with_header("Cache-Control", FAVICON_AGE)
         .with_header("X-Content-Type-Options", "nosniff"))
 }
 
 /// The page of an order, for whoever has its address.
-fn quote_page(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+fn quote_page(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     // What cannot be a token is not looked up.
     let found = match PageToken::parse(params.get("token")) {
-        Some(token) => site.app.db.read(|connection| records::find_page(connection, &token))?,
+        Some(token) => state.app.db.read(|connection| records::find_page(connection, &token))?,
         None => None,
     };
     let page = match &found {

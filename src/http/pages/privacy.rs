@@ -1,7 +1,7 @@
 //! `GET /privacy`: what is kept about whom, and how long. Its periods are those by which this server deletes, so that the words
 //! cannot promise anything else.
 
-use super::super::routes::{Params, Site};
+use super::super::router::{AppState, Params};
 use super::super::{Request, Response};
 use super::page;
 use crate::config::Operator;
@@ -62,7 +62,7 @@ impl<'a> PrivacyPage<'a> {
 }
 
 /// The page, for anybody.
-pub(super) fn privacy_page(site: &Arc<Site>, _request: &Request, _params: &Params) -> Result<Response> {
-    let shown = page(200, &PrivacyPage::new(&site.operator, site.app.retention()))?;
+pub(super) fn privacy_page(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+    let shown = page(200, &PrivacyPage::new(&state.operator, state.app.retention()))?;
     Ok(shown.with_header("Cache-Control", "public, max-age=86400"))
 }

@@ -126,10 +126,10 @@ struct Sketch {
     height: u32,
 }
 
-/// The room there is for a drawing: on the narrowest phone there is some beside it for the height.
+/// The room there is for a drawing: on the narrowest phone there is some alongside it for the height.
 const SKETCH_ROOM: (i64, i64) = (180, 130);
 
-/// A side at the least, so that a strip is still seen as one, with room for the figure beside it.
+/// A side at the least, so that a strip is still seen as one, with room for the figure alongside it.
 const SKETCH_LEAST: i64 = 12;
 
 impl Sketch {
@@ -146,7 +146,7 @@ impl Sketch {
         Self { width: side(across), height: side(down) }
     }
 
-    /// With what stands beside the piece.
+    /// With what is alongside the piece.
     fn view_width(&self) -> u32 {
         self.width + 100
     }

@@ -9,7 +9,7 @@ use crate::domain::quote::{Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::body;
-use crate::pricing::Shelf;
+use crate::pricing::ProductPricing;
 use serde_json::{Map, Value};
 
 /// The most items of a list: as many as an order takes.
@@ -76,11 +76,11 @@ impl ItemRequest {
     /// The price of it.
     ///
     /// # Errors
-    /// As [`Shelf::quote`], with the nearest size that is offered where this one is not.
-    pub(super) fn quote(&self, shelf: &Shelf, required: RequiredGroups) -> Result<Quote> {
+    /// As [`ProductPricing::quote`], with the nearest size that is offered where this one is not.
+    pub(super) fn quote(&self, pricing: &ProductPricing, required: RequiredGroups) -> Result<Quote> {
         let Self { width, height, quantity, ref selections, .. } = *self;
         let request = QuoteRequest { width: width.length, height: height.length, quantity, selections, required };
-        super::quote_in(shelf, &request, self.unit)
+        super::quote_in(pricing, &request, self.unit)
     }
 
     pub(super) fn dimensions(&self) -> Dimensions {

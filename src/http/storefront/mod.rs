@@ -9,8 +9,8 @@ pub(super) mod query;
 mod sizes;
 
 use super::body;
-use super::guard::Pass;
-use super::routes::{Params, Route, Site};
+use super::guard::Admission;
+use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
@@ -18,7 +18,7 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
-use crate::pricing::Shelf;
+use crate::pricing::ProductPricing;
 use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
@@ -40,21 +40,21 @@ pub(super) const ROUTES: &[Route] = &[
     Route::later(Method::Post, "/proxy/draft-orders", orders::order),
 ];
 
-fn price(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |Pass { visitor, .. }, product| {
+fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    admit(state, request, params, |Admission { authenticated, .. }, product| {
         let query = Query::parse(&request.query);
-        let unit = SizeUnit::read(&query, visitor.key.unit)?;
-        let asked = Asked::read(&query, unit)?;
-        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        let quote = quote_in(&shelf, &asked.request(), unit)?;
-        let dimensions = unit.dimensions(asked.width, asked.height);
-        Ok(answer(&PriceBody::new(&shelf, &quote, dimensions, !asked.selections.is_empty(), asked.explain)))
+        let unit = SizeUnit::read(&query, authenticated.key.unit)?;
+        let query = PriceQuery::read(&query, unit)?;
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
+        let quote = quote_in(&pricing, &query.request(), unit)?;
+        let dimensions = unit.dimensions(query.width, query.height);
+        Ok(responder(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
     })
 }
 
 /// The price of a size, or why it has none, with the nearest size that is offered.
-fn quote_in(shelf: &Shelf, request: &QuoteRequest<'_>, unit: SizeUnit) -> Result<Quote> {
-    shelf.quote(request).map_err(|error| match (error.kind(), &shelf.offer) {
+fn quote_in(pricing: &ProductPricing, request: &QuoteRequest<'_>, unit: SizeUnit) -> Result<Quote> {
+    pricing.quote(request).map_err(|error| match (error.kind(), &pricing.offer) {
         (Kind::Invalid, Some(offer)) => {
             let nearest = offer.matrix.nearest(request.width, request.height);
             // A size that is too dear has a price, and is itself the nearest.
@@ -64,23 +64,23 @@ fn quote_in(shelf: &Shelf, request: &QuoteRequest<'_>, unit: SizeUnit) -> Result
     })
 }
 
-fn options(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    admit(site, request, params, |Pass { visitor, .. }, product| {
-        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        Ok(answer(&OptionsBody::new(&shelf)))
+fn options(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    admit(state, request, params, |Admission { authenticated, .. }, product| {
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
+        Ok(responder(&OptionsBody::new(&pricing)))
     })
 }
 
 /// Key, limits and product id, in this order, before anything else is looked at.
 fn admit(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     request: &Request,
     params: &Params,
-    handler: impl FnOnce(&Pass, &ProductId) -> Result<Response>,
+    handler: impl FnOnce(&Admission, &ProductId) -> Result<Response>,
 ) -> Result<Response> {
-    site.guard.admit(site, request, |pass| {
+    state.guard.admit(state, request, |admission| {
         let product = product_id(params.get("productId"))?;
-        handler(pass, &product)
+        handler(admission, &product)
     })
 }
 
@@ -92,13 +92,13 @@ fn product_id(text: &str) -> Result<ProductId> {
     })
 }
 
-fn answer(body: &impl Serialize) -> Response {
+fn responder(body: &impl Serialize) -> Response {
     Response::new(200, "application/json", serde_json::to_vec(body).expect("text, numbers and lists are JSON"))
 }
 
 /// What a price is asked for.
 #[derive(Debug)]
-struct Asked {
+struct PriceQuery {
     width: Side,
     height: Side,
     quantity: Quantity,
@@ -106,7 +106,7 @@ struct Asked {
     explain: bool,
 }
 
-impl Asked {
+impl PriceQuery {
     fn read(query: &Query, unit: SizeUnit) -> Result<Self> {
         let mut faults = Faults::default();
         let width = faults.take("width", side(query, "width", unit));
@@ -124,7 +124,7 @@ impl Asked {
 
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
-        // A shopper sees a price before choosing anything; what is still missing is told beside it.
+        // A shopper sees a price before choosing anything; what is still missing is told alongside it.
         let (width, height) = (width.length, height.length);
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
@@ -288,8 +288,14 @@ struct ChoiceBody<'a> {
 }
 
 impl<'a> PriceBody<'a> {
-    fn new(shelf: &'a Shelf, quote: &'a Quote, dimensions: Dimensions, with_options: bool, explain: bool) -> Self {
-        let money = |amount| shelf.currency.to_number(amount);
+    fn new(
+        pricing: &'a ProductPricing,
+        quote: &'a Quote,
+        dimensions: Dimensions,
+        with_options: bool,
+        explain: bool,
+    ) -> Self {
+        let money = |amount| pricing.currency.to_number(amount);
         let modifiers = quote.modifiers.iter().map(|modifier| AppliedBody {
             option_group: modifier.option_group.as_str(),
             choice: modifier.choice.as_str(),
@@ -299,16 +305,16 @@ impl<'a> PriceBody<'a> {
         });
         Self {
             price: money(quote.unit_price),
-            currency: shelf.currency.code(),
+            currency: pricing.currency.code(),
             dimensions,
             quantity: quote.quantity.get(),
             total: money(quote.total),
-            matrix: shelf.offer.as_ref().map_or("", |offer| offer.name.as_str()),
-            dimension_range: Range::new(shelf),
+            matrix: pricing.offer.as_ref().map_or("", |offer| offer.name.as_str()),
+            dimension_range: Range::new(pricing),
             base_price: with_options.then(|| money(quote.base_price())),
             option_modifiers: with_options.then(|| modifiers.collect()),
             missing_required: quote.missing_required.iter().map(ToString::to_string).collect(),
-            explanation: explain.then(|| steps(quote, shelf.currency, shelf.unit)),
+            explanation: explain.then(|| steps(quote, pricing.currency, pricing.unit)),
         }
     }
 }
@@ -324,8 +330,8 @@ fn steps(quote: &Quote, currency: Currency, unit: Unit) -> Vec<StepBody> {
 }
 
 impl Range {
-    fn new(shelf: &Shelf) -> Self {
-        let range = shelf.offer.as_ref().and_then(|offer| offer.matrix.dimension_range());
+    fn new(pricing: &ProductPricing) -> Self {
+        let range = pricing.offer.as_ref().and_then(|offer| offer.matrix.dimension_range());
         let number = |length: Option<Length>| length.map_or_else(|| Number::from(0), Length::to_number);
         Self {
             min_width: number(range.map(|range| range.min_width)),
@@ -337,12 +343,12 @@ impl Range {
 }
 
 impl<'a> OptionsBody<'a> {
-    fn new(shelf: &'a Shelf) -> Self {
+    fn new(pricing: &'a ProductPricing) -> Self {
         Self {
-            option_groups: shelf.groups.iter().map(|group| GroupBody::new(group, shelf.currency)).collect(),
-            currency: shelf.currency.code(),
-            unit: shelf.unit.as_str(),
-            dimension_range: Range::new(shelf),
+            option_groups: pricing.groups.iter().map(|group| GroupBody::new(group, pricing.currency)).collect(),
+            currency: pricing.currency.code(),
+            unit: pricing.unit.as_str(),
+            dimension_range: Range::new(pricing),
         }
     }
 }

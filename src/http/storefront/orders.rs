@@ -2,22 +2,22 @@
 
 use super::super::body;
 use super::super::guard::Entry;
-use super::super::respond::Answer;
-use super::super::routes::{Params, Site};
+use super::super::respond::Responder;
+use super::super::router::{AppState, Params};
 use super::super::{Request, Response};
 use super::item::side;
 use super::query::Query;
 use super::sizes::SizeUnit;
-use super::{Dimensions, Faults, answer as json, selection_list};
-use crate::documents::orders::page_url;
+use super::{Dimensions, Faults, responder as json, selection_list};
 use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Unit;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
-use crate::orders::Wanted;
+use crate::orders::OrderRequest;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::records::Record;
+use crate::views::orders::page_url;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
 use std::sync::Arc;
@@ -29,20 +29,20 @@ const BODY_MAX: usize = 64 * 1024;
 const KEY_FIELD: &str = "Idempotency-Key";
 
 /// Key and limits, then the body, then the order; a repetition of an order is answered as it was.
-pub(super) fn order(site: &Arc<Site>, request: Request, _params: Params, answer: Answer) {
-    let pass = match site.guard.enter(site, &request) {
-        Ok(Entry::Pass(pass)) => pass,
-        Ok(Entry::Refused(response)) => return answer.send(Ok(response)),
-        Err(error) => return answer.send(Err(error)),
+pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    let admission = match state.guard.enter(state, &request) {
+        Ok(Entry::Admission(admission)) => admission,
+        Ok(Entry::Refused(response)) => return responder.send(Ok(response)),
+        Err(error) => return responder.send(Err(error)),
     };
-    let Asked { wanted, key, unit } = match Asked::read(&request, pass.visitor.key.unit) {
-        Ok(asked) => asked,
-        Err(error) => return answer.send(Ok(pass.seal(Err(error)))),
+    let OrderBody { order_request, key, unit } = match OrderBody::read(&request, admission.authenticated.key.unit) {
+        Ok(body) => body,
+        Err(error) => return responder.send(Ok(admission.finish(Err(error)))),
     };
-    let (visitor, at) = (pass.visitor.clone(), site.clone());
-    site.orders.place_then(visitor, request.client, key.as_ref(), wanted, move |outcome| {
+    let (authenticated, at) = (admission.authenticated.clone(), state.clone());
+    state.orders.place_then(authenticated, request.client, key.as_ref(), order_request, move |outcome| {
         let outcome = outcome.map(|placed| created(&placed.record, unit, &at.public_url()));
-        answer.send(Ok(pass.seal(outcome)));
+        responder.send(Ok(admission.finish(outcome)));
     });
 }
 
@@ -52,13 +52,13 @@ fn created(record: &Record, unit: SizeUnit, public_url: &str) -> Response {
 }
 
 /// What is ordered, and the key that tells it from another order of the same.
-struct Asked {
-    wanted: Wanted,
+struct OrderBody {
+    order_request: OrderRequest,
     key: Option<IdempotencyKey>,
     unit: SizeUnit,
 }
 
-impl Asked {
+impl OrderBody {
     fn read(request: &Request, of_store: Unit) -> Result<Self> {
         let unit = SizeUnit::read(&Query::parse(&request.query), of_store)?;
         if request.body.len() > BODY_MAX {
@@ -68,7 +68,7 @@ impl Asked {
             Ok(Value::Object(body)) => body,
             Ok(_) => return Err(Error::new(Kind::Malformed, "the body must be a JSON object")),
             Err(fault) if fault.is_data() => {
-                return Err(Error::new(Kind::Malformed, "in the body a member stands twice"));
+                return Err(Error::new(Kind::Malformed, "the body has a duplicate field"));
             }
             Err(_fault) => return Err(Error::new(Kind::Malformed, "the body must be JSON")),
         };
@@ -82,7 +82,7 @@ impl Asked {
         match (key, product, width, height, quantity, selections) {
             (Some(key), Some(product), Some(width), Some(height), Some(quantity), Some(selections)) => {
                 let (width, height) = (width.length, height.length);
-                Ok(Self { wanted: Wanted { product, width, height, quantity, selections }, key, unit })
+                Ok(Self { order_request: OrderRequest { product, width, height, quantity, selections }, key, unit })
             }
             _ => Err(faults.error()),
         }

@@ -3,35 +3,35 @@
 use super::item::{ItemRequest, items_of};
 use super::query::Query;
 use super::sizes::SizeUnit;
-use super::{PriceBody, answer};
+use super::{PriceBody, responder};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::options::RequiredGroups;
 use crate::error::{Kind, Result};
-use crate::http::guard::Pass;
+use crate::http::guard::Admission;
 use crate::http::respond;
-use crate::http::routes::{Params, Site};
+use crate::http::router::{AppState, Params};
 use crate::http::{Request, Response};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The table's line.
-pub(super) fn prices(site: &Arc<Site>, request: &Request, _params: &Params) -> Result<Response> {
-    site.guard.admit(site, request, |pass| {
+pub(super) fn prices(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
+    state.guard.admit(state, request, |admission| {
         let query = Query::parse(&request.query);
-        let unit = SizeUnit::read(&query, pass.visitor.key.unit)?;
+        let unit = SizeUnit::read(&query, admission.authenticated.key.unit)?;
         let items = items_of(request, unit)?;
         let more = u32::try_from(items.len() - 1).unwrap_or(u32::MAX);
-        site.guard.take_more(&site.app, pass, more)?;
-        price_all(site, pass, items)
+        state.guard.take_more(&state.app, admission, more)?;
+        price_all(state, admission, items)
     })
 }
 
-fn price_all(site: &Site, pass: &Pass, items: Vec<Result<ItemRequest>>) -> Result<Response> {
-    let currency = pass.visitor.key.currency;
+fn price_all(state: &AppState, admission: &Admission, items: Vec<Result<ItemRequest>>) -> Result<Response> {
+    let currency = admission.authenticated.key.currency;
     let mut bodies = Vec::with_capacity(items.len());
     let mut sum = Some(Minor::ZERO);
     for item in items {
-        match item.and_then(|item| price(site, pass, &item)) {
+        match item.and_then(|item| price(state, admission, &item)) {
             Ok((body, of_item, total)) => {
                 bodies.push(body);
                 // The store's currency may change while a list is priced.
@@ -44,7 +44,7 @@ fn price_all(site: &Site, pass: &Pass, items: Vec<Result<ItemRequest>>) -> Resul
                 return Err(error);
             }
             Err(error) => {
-                bodies.push(respond::problem_of_item(&error, pass.language));
+                bodies.push(respond::problem_of_item(&error, admission.language));
                 sum = None;
             }
         }
@@ -54,13 +54,13 @@ fn price_all(site: &Site, pass: &Pass, items: Vec<Result<ItemRequest>>) -> Resul
         body.insert("currency".to_owned(), json!(currency.code()));
         body.insert("total".to_owned(), json!(currency.to_number(sum)));
     }
-    Ok(answer(&body))
+    Ok(responder(&body))
 }
 
-fn price(site: &Site, pass: &Pass, item: &ItemRequest) -> Result<(Value, Currency, Minor)> {
-    let shelf = site.app.pricing.load(&site.app.db, &pass.visitor, &item.product)?;
+fn price(state: &AppState, admission: &Admission, item: &ItemRequest) -> Result<(Value, Currency, Minor)> {
+    let pricing = state.app.pricing.load(&state.app.db, &admission.authenticated, &item.product)?;
     // As the order will be: a list that has a total can be ordered.
-    let quote = item.quote(&shelf, RequiredGroups::Enforced)?;
-    let body = PriceBody::new(&shelf, &quote, item.dimensions(), !item.selections.is_empty(), false);
-    Ok((json!(body), shelf.currency, quote.total))
+    let quote = item.quote(&pricing, RequiredGroups::Enforced)?;
+    let body = PriceBody::new(&pricing, &quote, item.dimensions(), !item.selections.is_empty(), false);
+    Ok((json!(body), pricing.currency, quote.total))
 }

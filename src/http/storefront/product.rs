@@ -1,23 +1,23 @@
 //! `GET /api/v1/products/{productId}`: everything that a page needs to know of a product before a size is asked for.
 
-use super::{GroupBody, Range, answer};
+use super::{GroupBody, Range, responder};
 use crate::domain::ids::ProductId;
 use crate::domain::length::Length;
 use crate::domain::sizes::{Offered, SizeRange};
 use crate::error::Result;
-use crate::http::guard::Pass;
-use crate::http::routes::{Params, Site};
+use crate::http::guard::Admission;
+use crate::http::router::{AppState, Params};
 use crate::http::{Request, Response};
-use crate::pricing::{Shelf, Visitor};
+use crate::pricing::{AuthenticatedKey, ProductPricing};
 use serde::Serialize;
 use serde_json::Number;
 use std::sync::Arc;
 
 /// The table's line.
-pub(super) fn product(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    super::admit(site, request, params, |Pass { visitor, .. }, product| {
-        let shelf = site.app.pricing.load(&site.app.db, visitor, product)?;
-        Ok(answer(&ProductBody::new(&shelf, visitor, product)?))
+pub(super) fn product(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    super::admit(state, request, params, |Admission { authenticated, .. }, product| {
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
+        Ok(responder(&ProductBody::new(&pricing, authenticated, product)?))
     })
 }
 
@@ -49,22 +49,22 @@ enum OfferedBody {
 }
 
 impl<'a> ProductBody<'a> {
-    fn new(shelf: &'a Shelf, visitor: &'a Visitor, product: &'a ProductId) -> Result<Self> {
-        let offer = shelf.offer()?;
+    fn new(pricing: &'a ProductPricing, authenticated: &'a AuthenticatedKey, product: &'a ProductId) -> Result<Self> {
+        let offer = pricing.offer()?;
         let numbers = |steps: &[Length]| steps.iter().map(|step| step.to_number()).collect();
         Ok(Self {
             product_id: product.as_str(),
             title: &offer.product_title,
-            currency: shelf.currency.code(),
-            unit: shelf.unit.as_str(),
-            tax_label: visitor.key.tax_label.as_str(),
-            dimension_range: Range::new(shelf),
+            currency: pricing.currency.code(),
+            unit: pricing.unit.as_str(),
+            tax_label: authenticated.key.tax_label.as_str(),
+            dimension_range: Range::new(pricing),
             steps: Steps { widths: numbers(offer.matrix.widths()), heights: numbers(offer.matrix.heights()) },
             offered: match offer.matrix.offered() {
                 Offered::All => OfferedBody::All("all"),
                 Offered::Ranges(ranges) => OfferedBody::Ranges(ranges.iter().map(Range::of).collect()),
             },
-            option_groups: shelf.groups.iter().map(|group| GroupBody::new(group, shelf.currency)).collect(),
+            option_groups: pricing.groups.iter().map(|group| GroupBody::new(group, pricing.currency)).collect(),
         })
     }
 }

@@ -5,7 +5,7 @@
 use super::Options;
 use crate::config::Secret;
 use crate::domain::ids::ShopDomain;
-use crate::shopify::admin::{self, Trouble};
+use crate::shopify::admin::{self, ShopifyError};
 use log::warn;
 use serde_json::Value;
 use std::io::ErrorKind;
@@ -21,7 +21,7 @@ const CONNECT_MAX: Duration = Duration::from_secs(3);
 /// Bytes of an answer: fifty drafts with their tags are a tenth of it.
 const ANSWER_MAX: u64 = 1 << 20;
 
-/// What stands in an [`Address`] for the shop's domain.
+/// What is in an [`Address`] for the shop's domain.
 const SHOP: &str = "{shop}";
 
 /// Where the Admin API of a shop is: `https://{shop}`, or a proxy or test server that is told the shop in the path or host.
@@ -78,24 +78,24 @@ impl Address {
 }
 
 /// Calls the Admin API.
-pub(super) struct Client {
+pub(super) struct AdminClient {
     agent: ureq::Agent,
     address: Address,
     version: String,
     client_id: String,
     client_secret: Secret,
     /// The version that answered last, if it was not the one asked for: told once.
-    told_version: Mutex<Option<String>>,
+    reported_version: Mutex<Option<String>>,
 }
 
 /// An answer as it came.
-pub(super) struct Heard {
+pub(super) struct HttpReply {
     pub(super) status: u16,
     pub(super) retry_after: Option<String>,
     pub(super) body: Vec<u8>,
 }
 
-impl Client {
+impl AdminClient {
     pub(super) fn new(options: &Options) -> Self {
         let mut config = ureq::Agent::config_builder()
             .timeout_global(Some(options.timeout))
@@ -116,32 +116,32 @@ impl Client {
             version: options.version.clone(),
             client_id: options.client_id.clone(),
             client_secret: options.client_secret.clone(),
-            told_version: Mutex::default(),
+            reported_version: Mutex::default(),
         }
     }
 
     /// Asks for a token.
-    pub(super) fn grant(&self, shop: &ShopDomain) -> Result<admin::Grant, Trouble> {
-        let heard = self.ask_for_token(shop)?;
-        admin::read_grant(heard.status, heard.retry_after.as_deref(), &heard.body)
+    pub(super) fn grant(&self, shop: &ShopDomain) -> Result<admin::Grant, ShopifyError> {
+        let reply = self.ask_for_token(shop)?;
+        admin::read_grant(reply.status, reply.retry_after.as_deref(), &reply.body)
     }
 
     /// Asks for a token to learn whether the app is installed; the token is not kept.
     pub(super) fn ask_installed(&self, shop: &ShopDomain) -> admin::Installation {
         match self.ask_for_token(shop) {
-            Ok(heard) => admin::read_installation(heard.status, heard.retry_after.as_deref(), &heard.body),
-            Err(trouble) => admin::Installation::Unclear(trouble.to_string()),
+            Ok(reply) => admin::read_installation(reply.status, reply.retry_after.as_deref(), &reply.body),
+            Err(failure) => admin::Installation::Uncertain(failure.to_string()),
         }
     }
 
-    fn ask_for_token(&self, shop: &ShopDomain) -> Result<Heard, Trouble> {
+    fn ask_for_token(&self, shop: &ShopDomain) -> Result<HttpReply, ShopifyError> {
         let form = admin::grant_form(&self.client_id, self.client_secret.expose());
         let request = self.agent.post(self.address.of(shop, admin::GRANT_PATH)).header("Accept", "application/json");
         request.send_form(form).map_err(|error| lost(&error)).and_then(hear)
     }
 
     /// Asks GraphQL.
-    pub(super) fn ask(&self, shop: &ShopDomain, token: &Secret, body: &Value) -> Result<Heard, Trouble> {
+    pub(super) fn ask(&self, shop: &ShopDomain, token: &Secret, body: &Value) -> Result<HttpReply, ShopifyError> {
         let request = self
             .agent
             .post(self.address.of(shop, &admin::graphql_path(&self.version)))
@@ -157,30 +157,30 @@ impl Client {
     fn note_version(&self, headers: &HeaderMap) {
         let header = headers.get(admin::VERSION_HEADER).and_then(|value| value.to_str().ok());
         let Some(served) = admin::served_version(&self.version, header) else { return };
-        let mut told = self.told_version.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if told.as_deref() != Some(served) {
+        let mut settled = self.reported_version.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if settled.as_deref() != Some(served) {
             warn!("Shopify answers with version {served} of the Admin API where {} was asked for", self.version);
-            *told = Some(served.to_owned());
+            *settled = Some(served.to_owned());
         }
     }
 }
 
-fn hear(mut response: Response<Body>) -> Result<Heard, Trouble> {
+fn hear(mut response: Response<Body>) -> Result<HttpReply, ShopifyError> {
     let status = response.status().as_u16();
     let retry_after = response.headers().get("Retry-After").and_then(|value| value.to_str().ok()).map(str::to_owned);
     let body = response.body_mut().with_config().limit(ANSWER_MAX).read_to_vec();
     // The status alone may say enough: a 429 whose body was cut off still did nothing.
     match body {
-        Ok(body) => Ok(Heard { status, retry_after, body }),
-        Err(_cut) if status != 200 => Ok(Heard { status, retry_after, body: Vec::new() }),
+        Ok(body) => Ok(HttpReply { status, retry_after, body }),
+        Err(_cut) if status != 200 => Ok(HttpReply { status, retry_after, body: Vec::new() }),
         Err(error) => Err(lost(&error)),
     }
 }
 
 /// What a call without a whole answer means. Only what surely came before the request was sent counts as nothing done.
-fn lost(error: &ureq::Error) -> Trouble {
-    let unreached = |why: &str| Trouble::Blocked(format!("Shopify cannot be reached: {why}"));
-    let unclear = |why: String| Trouble::Unclear { why, after: None };
+fn lost(error: &ureq::Error) -> ShopifyError {
+    let unreached = |why: &str| ShopifyError::Blocked(format!("Shopify cannot be reached: {why}"));
+    let uncertain = |why: String| ShopifyError::Uncertain { why, after: None };
     match error {
         ureq::Error::HostNotFound => unreached("its name cannot be resolved"),
         ureq::Error::Timeout(Timeout::Resolve | Timeout::Connect) => unreached("no connection in time"),
@@ -189,12 +189,12 @@ fn lost(error: &ureq::Error) -> Trouble {
             kind @ (ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable) => {
                 unreached(&kind.to_string())
             }
-            kind => unclear(format!("the connection to Shopify broke: {kind}")),
+            kind => uncertain(format!("the connection to Shopify broke: {kind}")),
         },
-        ureq::Error::Timeout(_) => unclear("Shopify did not answer in time".to_owned()),
-        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => unreached("the address is none"),
-        ureq::Error::BodyExceedsLimit(_) => unclear("Shopify's answer is too long".to_owned()),
-        _ => unclear("Shopify's answer cannot be read".to_owned()),
+        ureq::Error::Timeout(_) => uncertain("Shopify did not answer in time".to_owned()),
+        ureq::Error::BadUri(_) | ureq::Error::RequireHttpsOnly(_) => unreached("the address is not a valid URL"),
+        ureq::Error::BodyExceedsLimit(_) => uncertain("Shopify's answer is too long".to_owned()),
+        _ => uncertain("Shopify's answer cannot be read".to_owned()),
     }
 }
 

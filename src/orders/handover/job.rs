@@ -1,15 +1,15 @@
 //! The handler of `draft_order_handover`.
 
-use super::rows::{self, Standing};
+use super::rows::{self, HandoverState};
 use super::sessions::Sessions;
-use super::{Figures, Handover, ORDER_ID, Parts};
+use super::{Handover, HandoverCounters, ORDER_ID, Parts};
 use crate::db;
 use crate::domain::ids::DraftOrderId;
 use crate::domain::money::Currency;
 use crate::error::Error;
 use crate::orders::records::{self, Record};
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
-use crate::shopify::admin::{self, Draft, DraftOrder, Trouble};
+use crate::shopify::admin::{self, Draft, DraftOrder, ShopifyError};
 use chrono::{DateTime, Utc};
 use log::{error, info, warn};
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use std::time::{Duration, Instant};
 const ATTEMPTS: u32 = 25;
 
 /// Where this process has no app and another may have one.
-const NO_APP_REST: Duration = Duration::from_secs(60);
+const NO_APP_DELAY: Duration = Duration::from_secs(60);
 
 /// How long an order waits for its turn, where another one finds out whether Shopify answers again.
-const TURN_REST: Duration = Duration::from_secs(10);
+const PERMIT_DELAY: Duration = Duration::from_secs(10);
 
 /// How soon after an unclear call its draft is looked for; then at twice the age each time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
@@ -33,16 +33,16 @@ const FIRST_LOOK: Duration = Duration::from_secs(5);
 const FRESH: Duration = Duration::from_secs(60);
 
 /// Hands orders over.
-pub struct HandOver(Arc<Parts>);
+pub struct HandoverJob(Arc<Parts>);
 
-impl HandOver {
+impl HandoverJob {
     /// The handler of the jobs that `handover` enqueues.
     pub fn new(handover: &Handover) -> Self {
         Self(handover.0.clone())
     }
 }
 
-impl Handler for HandOver {
+impl Handler for HandoverJob {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let id: Option<DraftOrderId> = job.payload[ORDER_ID].as_str().and_then(|id| id.parse().ok());
         let id = id.ok_or_else(|| JobError::Permanent(format!("the payload must name an order as {ORDER_ID}")))?;
@@ -58,51 +58,51 @@ impl Handler for HandOver {
         ATTEMPTS
     }
 
-    fn waits_outside(&self) -> bool {
+    fn calls_external_service(&self) -> bool {
         true
     }
 
-    fn alarm(&self) -> Option<&'static str> {
+    fn operator_hint(&self) -> Option<&'static str> {
         Some(
-            "- the order is kept and its page is open, but it is not at Shopify: mend the cause and `quotegrid jobs retry` it",
+            "- the order is kept and its page is open, but it is not at Shopify: fix the cause and `quotegrid jobs retry` it",
         )
     }
 }
 
-impl HandOver {
+impl HandoverJob {
     fn hand_over(&self, id: DraftOrderId, context: &Context) -> Result<Finish, JobError> {
         let (Some(sessions), Some(options)) = (&self.0.sessions, &self.0.options) else {
             warn!(
                 "an order waits to be handed over to Shopify, and no app is configured here: set QUOTEGRID_SHOPIFY_CLIENT_ID"
             );
-            return Err(JobError::Snooze(NO_APP_REST));
+            return Err(JobError::Snooze(NO_APP_DELAY));
         };
         let found = context.db().read(|connection| -> db::Result<_> {
-            let Some(standing) = rows::standing(connection, id)? else { return Ok(None) };
-            let record = records::find(connection, standing.store, id)?;
-            Ok(record.map(|record| (standing, record)))
+            let Some(state) = rows::state(connection, id)? else { return Ok(None) };
+            let record = records::find(connection, state.store, id)?;
+            Ok(record.map(|record| (state, record)))
         })?;
-        let Some((standing, record)) = found else { return Ok(self.leave(id)) };
-        if standing.is_sent {
-            self.0.unclear.end(id);
+        let Some((state, record)) = found else { return Ok(self.leave(id)) };
+        if state.is_sent {
+            self.0.uncertain.end(id);
             self.0.waiting.tell(id);
             return Ok(Finish::done());
         }
-        if !standing.is_live {
+        if !state.is_live {
             // Tokens do not survive an uninstallation.
-            sessions.forget(&standing.shop);
+            sessions.forget(&state.shop);
             return Ok(self.leave(id));
         }
         if context.is_stopping() {
             return Err(JobError::Stopped);
         }
-        if let Some(rest) = sessions.pause_left(&standing.shop) {
+        if let Some(rest) = sessions.pause_left(&state.shop) {
             return Err(JobError::Snooze(rest));
         }
-        let Some(_turn) = sessions.turn(&standing.shop) else { return Err(JobError::Snooze(TURN_REST)) };
-        let order = Order { parts: &self.0, sessions, settle: options.settle, context, id, standing, record };
+        let Some(_turn) = sessions.permit(&state.shop) else { return Err(JobError::Snooze(PERMIT_DELAY)) };
+        let order = HandoverRun { parts: &self.0, sessions, settle: options.settle, context, id, state, record };
         let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
-        match order.standing.attempted_at {
+        match order.state.attempted_at {
             None if age <= FRESH => order.create(),
             attempted_at => order.look_up(attempted_at),
         }
@@ -110,7 +110,7 @@ impl HandOver {
 
     /// There is nothing to hand over, or nobody to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
-        self.0.unclear.end(id);
+        self.0.uncertain.end(id);
         count(&self.0.figures.left);
         self.0.waiting.tell(id);
         Finish::done()
@@ -122,73 +122,73 @@ fn count(figure: &AtomicU64) {
 }
 
 /// An order on its way.
-struct Order<'a> {
+struct HandoverRun<'a> {
     parts: &'a Arc<Parts>,
     sessions: &'a Sessions,
     settle: Duration,
     context: &'a Context,
     id: DraftOrderId,
-    standing: Standing,
+    state: HandoverState,
     record: Record,
 }
 
-impl Order<'_> {
+impl HandoverRun<'_> {
     /// Asks for the draft. Nothing has been asked for, or it is sure that nothing was made.
     fn create(self) -> Result<Finish, JobError> {
         let begun = Instant::now();
-        let (id, store) = (self.id, self.standing.store);
+        let (id, store) = (self.id, self.state.store);
         // First what may fail without a trace: a note costs two commits.
-        if let Err(trouble) = self.sessions.prepare(&self.standing.shop) {
-            self.tell_why(&trouble)?;
-            return self.put_off(trouble);
+        if let Err(failure) = self.sessions.prepare(&self.state.shop) {
+            self.record_why(&failure)?;
+            return self.put_off(failure);
         }
-        let (now, seen) = (self.context.now(), self.standing.attempted_at);
+        let (now, seen) = (self.context.now(), self.state.attempted_at);
         let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, seen)?));
         if let Err(error) = noted {
             return self.refused_by_us(error);
         }
-        self.parts.unclear.begin(id, self.sessions.uptime());
+        self.parts.uncertain.begin(id, self.sessions.uptime());
         fail_point!("handover::noted");
         let body = admin::create(&draft_of(&self.record));
-        let answer = self.sessions.ask(&self.standing.shop, &body, begun);
-        let answer = answer.and_then(|heard| {
-            admin::read_created(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
+        let answer = self.sessions.ask(&self.state.shop, &body, begun);
+        let answer = answer.and_then(|reply| {
+            admin::read_created(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
         });
         fail_point!("handover::answered");
         match answer {
             Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),
-            Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
-            Err(trouble) => {
-                let error = trouble.to_string();
-                let keep = !matches!(trouble, Trouble::Throttled { .. });
+            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Err(failure) => {
+                let error = failure.to_string();
+                let keep = !matches!(failure, ShopifyError::Throttled { .. });
                 self.context.write(move |tx| {
                     Ok(rows::note_failure(tx, store, id, true, Some(error.as_str()).filter(|_| keep))?)
                 })?;
-                self.parts.unclear.end(id);
+                self.parts.uncertain.end(id);
                 fail_point!("handover::cleared");
-                self.put_off(trouble)
+                self.put_off(failure)
             }
         }
     }
 
-    /// Looks whether the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear; at
+    /// Checks if the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear; at
     /// once where none is known to have been asked for.
     fn look_up(self, attempted_at: Option<DateTime<Utc>>) -> Result<Finish, JobError> {
-        let (id, store, now) = (self.id, self.standing.store, self.context.now());
+        let (id, store, now) = (self.id, self.state.store, self.context.now());
         let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
             self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, attempted_at)?))?;
-            self.parts.unclear.begin(id, self.sessions.uptime());
+            self.parts.uncertain.begin(id, self.sessions.uptime());
             return Err(JobError::Snooze(self.settle.min(FIRST_LOOK)));
         };
         let age = match attempted_at {
-            Some(_) => self.parts.unclear.age(id, age, self.sessions.uptime(), self.settle),
+            Some(_) => self.parts.uncertain.age(id, age, self.sessions.uptime(), self.settle),
             None => age,
         };
         let body = admin::find(&id.to_string());
-        let answer = self.sessions.ask(&self.standing.shop, &body, Instant::now());
-        let answer = answer.and_then(|heard| {
-            admin::read_found(&id.to_string(), heard.status, heard.retry_after.as_deref(), &heard.body)
+        let answer = self.sessions.ask(&self.state.shop, &body, Instant::now());
+        let answer = answer.and_then(|reply| {
+            admin::read_found(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
         });
         fail_point!("handover::looked");
         match answer {
@@ -203,42 +203,46 @@ impl Order<'_> {
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
             }
-            Err(Trouble::Unclear { why, after }) => self.unclear(&why, after),
-            Err(trouble) => {
-                self.tell_why(&trouble)?;
+            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Err(failure) => {
+                self.record_why(&failure)?;
                 // Whatever is wrong with the look, the draft may be there: it is never the end.
-                self.put_off(if let Trouble::Refused(why) = trouble { Trouble::Blocked(why) } else { trouble })
+                self.put_off(if let ShopifyError::Refused(why) = failure {
+                    ShopifyError::Blocked(why)
+                } else {
+                    failure
+                })
             }
         }
     }
 
-    /// Has the order say why it is not at Shopify, where a person must mend something and it does not say so yet.
-    fn tell_why(&self, trouble: &Trouble) -> Result<(), JobError> {
-        let why = trouble.to_string();
-        if matches!(trouble, Trouble::Throttled { .. }) || self.record.handover_error.as_ref() == Some(&why) {
+    /// Has the order say why it is not at Shopify, where a person must fix something and it does not say so yet.
+    fn record_why(&self, failure: &ShopifyError) -> Result<(), JobError> {
+        let why = failure.to_string();
+        if matches!(failure, ShopifyError::Throttled { .. }) || self.record.handover_error.as_ref() == Some(&why) {
             return Ok(());
         }
-        let (id, store) = (self.id, self.standing.store);
+        let (id, store) = (self.id, self.state.store);
         self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&why))?))
     }
 
     /// Nothing was done by this call.
-    fn put_off(self, trouble: Trouble) -> Result<Finish, JobError> {
+    fn put_off(self, failure: ShopifyError) -> Result<Finish, JobError> {
         let Self { parts, sessions, .. } = self;
-        let (figures, shop) = (&parts.figures, &self.standing.shop);
-        match trouble {
-            Trouble::Throttled { after } => {
+        let (figures, shop) = (&parts.figures, &self.state.shop);
+        match failure {
+            ShopifyError::Throttled { after } => {
                 count(&figures.throttled);
                 sessions.pause(shop, after);
                 Err(JobError::Snooze(after))
             }
-            Trouble::Refused(why) => {
+            ShopifyError::Refused(why) => {
                 count(&figures.refused);
                 Err(JobError::Permanent(why))
             }
-            Trouble::TokenRefused | Trouble::Blocked(_) | Trouble::Unclear { .. } => {
+            ShopifyError::TokenRefused | ShopifyError::Blocked(_) | ShopifyError::Uncertain { .. } => {
                 count(&figures.blocked);
-                let why = trouble.to_string();
+                let why = failure.to_string();
                 sessions.note(shop, Some(&why));
                 Err(JobError::Retry(why))
             }
@@ -246,12 +250,12 @@ impl Order<'_> {
     }
 
     /// The note stays, and the next run looks the draft up.
-    fn unclear(self, why: &str, after: Option<Duration>) -> Result<Finish, JobError> {
-        let (id, store) = (self.id, self.standing.store);
-        count(&self.parts.figures.unclear);
-        self.sessions.note(&self.standing.shop, Some(why));
+    fn uncertain(self, why: &str, after: Option<Duration>) -> Result<Finish, JobError> {
+        let (id, store) = (self.id, self.state.store);
+        count(&self.parts.figures.uncertain);
+        self.sessions.note(&self.state.shop, Some(why));
         if let Some(after) = after {
-            self.sessions.pause(&self.standing.shop, after);
+            self.sessions.pause(&self.state.shop, after);
         }
         let error = why.to_owned();
         self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&error))?))?;
@@ -261,8 +265,8 @@ impl Order<'_> {
     /// Our own database did not let the draft be asked for: the store has just gone, or something is wrong here.
     fn refused_by_us(self, error: JobError) -> Result<Finish, JobError> {
         let (id, parts) = (self.id, self.parts);
-        let standing = self.context.db().read(|connection| rows::standing(connection, id))?;
-        if standing.is_some_and(|standing| standing.is_live && !standing.is_sent) {
+        let state = self.context.db().read(|connection| rows::state(connection, id))?;
+        if state.is_some_and(|state| state.is_live && !state.is_sent) {
             return Err(error);
         }
         count(&parts.figures.left);
@@ -271,10 +275,10 @@ impl Order<'_> {
     }
 
     /// The draft is there: the order says so from the commit on that ends the job.
-    fn close(self, draft: DraftOrder, figure: fn(&Figures) -> &AtomicU64) -> Finish {
-        let (id, store, parts) = (self.id, self.standing.store, self.parts.clone());
-        parts.unclear.end(id);
-        self.sessions.note(&self.standing.shop, None);
+    fn close(self, draft: DraftOrder, figure: fn(&HandoverCounters) -> &AtomicU64) -> Finish {
+        let (id, store, parts) = (self.id, self.state.store, self.parts.clone());
+        parts.uncertain.end(id);
+        self.sessions.note(&self.state.shop, None);
         let total = total_minor(&draft, self.record.currency);
         // Taxes may add to it; what takes away from it is not ours.
         if total.is_some_and(|total| total < self.record.total_price.get()) {

@@ -6,23 +6,23 @@
 //! 1. that it will be sent is committed first (`handover_attempted_at`), fenced by the job's claim;
 //! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
 //!    surely not made (the note is taken back, and it may be sent again);
-//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for long, **looks the draft up by its tag**
-//!    first. Shopify's search learns of new drafts late, so one that is not found is looked for again and again, and only when it is
-//!    missing at the end of the settling time is it sent anew.
+//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for
+//!    long, **looks the draft up by its tag** first. Shopify's search learns of new drafts late, so one that is not found is
+//!    looked for again and again, and only when it is missing at the end of the settling time is it sent anew.
 //!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
-//! without a thread (`waiting.rs`).
+//! without a thread (`checkout_waiters.rs`).
 
+mod checkout_waiters;
 mod client;
 mod job;
 mod rows;
 mod sessions;
-mod unclear;
-mod waiting;
+mod uncertain;
 
 pub use client::{Address, NotAnAddress};
-pub use job::HandOver;
+pub use job::HandoverJob;
 
 use crate::catalog::stores;
 use crate::clock::Clock;
@@ -33,14 +33,14 @@ use crate::error::Result;
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue};
 use crate::shopify::admin::Installation;
+use checkout_waiters::CheckoutWaiters;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sessions::Sessions;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use unclear::Unclear;
-use waiting::Waiting;
+use uncertain::Uncertain;
 
 /// Hands an order over: job type. Its payload names the order and nothing else.
 pub const DRAFT_ORDER_HANDOVER: &str = "draft_order_handover";
@@ -92,43 +92,43 @@ pub struct Handover(Arc<Parts>);
 struct Parts {
     options: Option<Options>,
     sessions: Option<Sessions>,
-    unclear: Unclear,
-    waiting: Arc<Waiting>,
-    figures: Figures,
+    uncertain: Uncertain,
+    waiting: Arc<CheckoutWaiters>,
+    figures: HandoverCounters,
     hasher: KeyedHasher,
     subject: fn(&KeyedHasher, &ShopDomain) -> String,
 }
 
 /// What became of hand-overs, since the start.
 #[derive(Debug, Default)]
-pub struct Figures {
+pub struct HandoverCounters {
     /// Made, and the answer said so.
     pub sent: AtomicU64,
     /// Made by a call whose answer was lost, and found by their tag.
     pub found: AtomicU64,
-    /// Refused by Shopify for good.
+    /// Refused by Shopify permanently.
     pub refused: AtomicU64,
     /// Put off because Shopify asked for a pause.
     pub throttled: AtomicU64,
-    /// Put off because somebody must mend something first, or Shopify cannot be reached.
+    /// Put off because somebody must fix something first, or Shopify cannot be reached.
     pub blocked: AtomicU64,
     /// Calls whose outcome is unclear.
-    pub unclear: AtomicU64,
+    pub uncertain: AtomicU64,
     /// Left undone because the store was gone, being erased, or uninstalled.
     pub left: AtomicU64,
 }
 
-impl Figures {
+impl HandoverCounters {
     /// Each with its name.
     pub fn all(&self) -> [(&'static str, u64); 7] {
-        let Self { sent, found, refused, throttled, blocked, unclear, left } = self;
+        let Self { sent, found, refused, throttled, blocked, uncertain, left } = self;
         [
             ("sent", sent),
             ("found", found),
             ("refused", refused),
             ("throttled", throttled),
             ("blocked", blocked),
-            ("unclear", unclear),
+            ("uncertain", uncertain),
             ("left", left),
         ]
         .map(|(name, count)| (name, count.load(Ordering::Relaxed)))
@@ -144,8 +144,8 @@ impl Handover {
         subject: fn(&KeyedHasher, &ShopDomain) -> String,
     ) -> Self {
         let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
-        let (unclear, waiting, figures) = (Unclear::default(), Arc::default(), Figures::default());
-        let parts = Parts { options, sessions, unclear, waiting, figures, hasher, subject };
+        let (uncertain, waiting, figures) = (Uncertain::default(), Arc::default(), HandoverCounters::default());
+        let parts = Parts { options, sessions, uncertain, waiting, figures, hasher, subject };
         Self(Arc::new(parts))
     }
 
@@ -155,7 +155,7 @@ impl Handover {
     }
 
     /// What became of hand-overs.
-    pub fn figures(&self) -> &Figures {
+    pub fn figures(&self) -> &HandoverCounters {
         &self.0.figures
     }
 
@@ -203,15 +203,15 @@ impl Handover {
     ///
     /// # Errors
     /// When a thread cannot be had.
-    pub fn attend(&self) -> std::io::Result<Attended> {
-        let thread = waiting::start(self.0.waiting.clone())?;
-        Ok(Attended { waiting: self.0.waiting.clone(), thread: Some(thread) })
+    pub fn run_waiters(&self) -> std::io::Result<RunningWaiters> {
+        let thread = checkout_waiters::start(self.0.waiting.clone())?;
+        Ok(RunningWaiters { waiting: self.0.waiting.clone(), thread: Some(thread) })
     }
 
     /// Forgets the tokens of shops that are gone, being erased or uninstalled.
     ///
     /// # Errors
-    /// The database's.
+    /// When the database fails.
     pub fn sweep(&self, db: &Db) -> db::Result<()> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
         for shop in sessions.shops() {
@@ -244,7 +244,7 @@ impl Handover {
     /// A sentence that says why not.
     pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
-        sessions.check(shop).map_err(|trouble| trouble.to_string())
+        sessions.check(shop).map_err(|failure| failure.to_string())
     }
 }
 
@@ -256,12 +256,12 @@ impl std::fmt::Debug for Handover {
 
 /// Those who wait are answered as long as this lives.
 #[derive(Debug)]
-pub struct Attended {
-    waiting: Arc<Waiting>,
+pub struct RunningWaiters {
+    waiting: Arc<CheckoutWaiters>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-impl Drop for Attended {
+impl Drop for RunningWaiters {
     fn drop(&mut self) {
         self.waiting.close();
         if let Some(thread) = self.thread.take() {

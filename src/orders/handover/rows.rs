@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 
 /// Where an order's hand-over stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Standing {
+pub(super) struct HandoverState {
     /// The order's store.
     pub(super) store: StoreId,
     /// The store's shop.
@@ -22,7 +22,7 @@ pub(super) struct Standing {
 }
 
 /// Where the hand-over of an order stands; `None` when there is no such order.
-pub(super) fn standing(connection: &Connection, order: DraftOrderId) -> db::Result<Option<Standing>> {
+pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<Option<HandoverState>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
              o.status = 'sent' AS is_sent, o.handover_attempted_at
@@ -30,8 +30,8 @@ pub(super) fn standing(connection: &Connection, order: DraftOrderId) -> db::Resu
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.id = :id",
     )?;
-    let standing = statement.query_row(named_params! { ":id": order }, |row| {
-        Ok(Standing {
+    let state = statement.query_row(named_params! { ":id": order }, |row| {
+        Ok(HandoverState {
             store: row.get("store_id")?,
             shop: row.get("shop")?,
             is_live: row.get("is_live")?,
@@ -39,7 +39,7 @@ pub(super) fn standing(connection: &Connection, order: DraftOrderId) -> db::Resu
             attempted_at: row.get::<_, Option<Millis>>("handover_attempted_at")?.map(|at| at.0),
         })
     });
-    Ok(standing.optional()?)
+    Ok(state.optional()?)
 }
 
 /// Notes that a draft is going to be asked for. Fails with `LostRow` where the order is gone, sent, or its store no longer live, and

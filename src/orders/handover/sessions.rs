@@ -2,11 +2,11 @@
 //! only, and never printed.
 
 use super::Options;
-use super::client::{Client, Heard};
+use super::client::{AdminClient, HttpReply};
 use crate::clock::Clock;
 use crate::config::Secret;
 use crate::domain::ids::ShopDomain;
-use crate::shopify::admin::{Grant, Installation, Trouble};
+use crate::shopify::admin::{Grant, Installation, ShopifyError};
 use log::warn;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 /// A token is renewed when this share of its life is left.
 const RENEWED_AT: u32 = 20;
 
-/// For how long nobody asks again where an app was refused a token: whoever mends it restarts the program anyway.
+/// For how long nobody asks again where an app was refused a token: whoever fixes it restarts the program anyway.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// What was begun longer ago than this is not sent any more: the process stood still, and others may have taken the job over.
@@ -26,7 +26,7 @@ const STALE: Duration = Duration::from_secs(30);
 const SHOPS_MAX: usize = 10_000;
 
 pub(super) struct Sessions {
-    client: Client,
+    client: AdminClient,
     clock: Arc<dyn Clock>,
     shops: Mutex<HashMap<ShopDomain, Arc<Shop>>>,
 }
@@ -54,9 +54,9 @@ struct Known {
 }
 
 /// An order's turn to be handed over, until it is dropped.
-pub(super) struct Turn(Arc<Shop>);
+pub(super) struct Permit(Arc<Shop>);
 
-impl Drop for Turn {
+impl Drop for Permit {
     fn drop(&mut self) {
         lock(&self.0.known).running -= 1;
     }
@@ -68,7 +68,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Sessions {
     pub(super) fn new(options: &Options, clock: Arc<dyn Clock>) -> Self {
-        Self { client: Client::new(options), clock, shops: Mutex::default() }
+        Self { client: AdminClient::new(options), clock, shops: Mutex::default() }
     }
 
     fn shop(&self, shop: &ShopDomain) -> Arc<Shop> {
@@ -97,7 +97,7 @@ impl Sessions {
 
     /// Lets an order of a shop in. While something is wrong with the shop, one at a time finds out whether it still is: otherwise the
     /// orders of a shop that hangs would take every thread, and those of all others would wait behind them.
-    pub(super) fn turn(&self, shop: &ShopDomain) -> Option<Turn> {
+    pub(super) fn permit(&self, shop: &ShopDomain) -> Option<Permit> {
         let shop = self.shop(shop);
         let mut known = lock(&shop.known);
         if known.problem.is_some() && known.running > 0 {
@@ -105,7 +105,7 @@ impl Sessions {
         }
         known.running += 1;
         drop(known);
-        Some(Turn(shop))
+        Some(Permit(shop))
     }
 
     /// Has all calls for a shop wait. Of two pauses that were asked for the longer one holds.
@@ -142,7 +142,7 @@ impl Sessions {
     }
 
     /// Whether Shopify grants a token.
-    pub(super) fn check(&self, shop: &ShopDomain) -> Result<(), Trouble> {
+    pub(super) fn check(&self, shop: &ShopDomain) -> Result<(), ShopifyError> {
         self.client.grant(shop).map(drop::<Grant>)
     }
 
@@ -152,30 +152,30 @@ impl Sessions {
     }
 
     /// Makes sure that there is a token: whatever goes wrong here, nothing has been asked of Shopify yet.
-    pub(super) fn prepare(&self, shop: &ShopDomain) -> Result<(), Trouble> {
+    pub(super) fn prepare(&self, shop: &ShopDomain) -> Result<(), ShopifyError> {
         self.token(shop, None).map(drop::<Secret>)
     }
 
     /// Asks GraphQL, with a new token where Shopify does not know the old one any more.
-    pub(super) fn ask(&self, shop: &ShopDomain, body: &Value, begun: Instant) -> Result<Heard, Trouble> {
+    pub(super) fn ask(&self, shop: &ShopDomain, body: &Value, begun: Instant) -> Result<HttpReply, ShopifyError> {
         let token = self.token(shop, None)?;
-        let heard = self.send(shop, &token, body, begun)?;
-        if heard.status != 401 {
-            return Ok(heard);
+        let reply = self.send(shop, &token, body, begun)?;
+        if reply.status != 401 {
+            return Ok(reply);
         }
         let token = self.token(shop, Some(&token))?;
         self.send(shop, &token, body, begun)
     }
 
-    fn send(&self, shop: &ShopDomain, token: &Secret, body: &Value, begun: Instant) -> Result<Heard, Trouble> {
+    fn send(&self, shop: &ShopDomain, token: &Secret, body: &Value, begun: Instant) -> Result<HttpReply, ShopifyError> {
         if begun.elapsed() > STALE {
-            return Err(Trouble::Blocked("this process stood still for too long".to_owned()));
+            return Err(ShopifyError::Blocked("this process stood still for too long".to_owned()));
         }
         self.client.ask(shop, token, body)
     }
 
     /// The shop's token; a new one where there is none, its life nears its end, or it is the one that was `refused`.
-    fn token(&self, shop: &ShopDomain, refused: Option<&Secret>) -> Result<Secret, Trouble> {
+    fn token(&self, shop: &ShopDomain, refused: Option<&Secret>) -> Result<Secret, ShopifyError> {
         let session = self.shop(shop);
         let mut kept = lock(&session.token);
         let now = self.clock.uptime();
@@ -189,23 +189,23 @@ impl Sessions {
                 *kept = Some(Token { secret: secret.clone(), good_until: now + life - life / RENEWED_AT });
                 Ok(secret)
             }
-            Err(trouble) => {
+            Err(failure) => {
                 // Nothing was made, however unclear it is what became of the token.
-                let trouble = match trouble {
-                    Trouble::Unclear { why, after } => {
+                let failure = match failure {
+                    ShopifyError::Uncertain { why, after } => {
                         if let Some(after) = after {
                             self.pause(shop, after);
                         }
-                        Trouble::Blocked(format!("no access token: {why}"))
+                        ShopifyError::Blocked(format!("no access token: {why}"))
                     }
-                    Trouble::Blocked(why) => {
+                    ShopifyError::Blocked(why) => {
                         self.pause(shop, REFUSED_PAUSE);
-                        Trouble::Blocked(why)
+                        ShopifyError::Blocked(why)
                     }
-                    Trouble::Refused(why) => Trouble::Blocked(why),
+                    ShopifyError::Refused(why) => ShopifyError::Blocked(why),
                     other => other,
                 };
-                Err(trouble)
+                Err(failure)
             }
         }
     }
@@ -221,15 +221,15 @@ mod tests {
         let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), Arc::new(ManualClock::default()));
         let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
         let (one, other) = (shop("one.myshopify.com"), shop("other.myshopify.com"));
-        let turns = [sessions.turn(&one), sessions.turn(&one)];
+        let turns = [sessions.permit(&one), sessions.permit(&one)];
         assert!(turns.iter().all(Option::is_some));
         sessions.note(&one, Some("it hangs"));
-        assert!(sessions.turn(&one).is_none() && sessions.turn(&other).is_some());
+        assert!(sessions.permit(&one).is_none() && sessions.permit(&other).is_some());
         drop(turns);
-        let probe = sessions.turn(&one);
-        assert!(probe.is_some() && sessions.turn(&one).is_none());
+        let probe = sessions.permit(&one);
+        assert!(probe.is_some() && sessions.permit(&one).is_none());
         sessions.note(&one, None);
-        assert!(sessions.turn(&one).is_some());
+        assert!(sessions.permit(&one).is_some());
     }
 
     #[test]
@@ -241,13 +241,13 @@ mod tests {
         let (shop, token) = ("one.myshopify.com".parse().expect("a shop"), Secret::new("token"));
         let send = |age: Duration| {
             let begun = Instant::now().checked_sub(age).expect("the machine has run for a while");
-            sessions.send(&shop, &token, &Value::Null, begun).map(|heard| heard.status)
+            sessions.send(&shop, &token, &Value::Null, begun).map(|reply| reply.status)
         };
-        let stood_still = Trouble::Blocked("this process stood still for too long".to_owned());
+        let stood_still = ShopifyError::Blocked("this process stood still for too long".to_owned());
         assert_eq!(send(STALE + Duration::from_secs(1)), Err(stood_still.clone()));
         let sent = send(Duration::ZERO);
         assert!(
-            matches!(&sent, Err(Trouble::Blocked(why)) if sent != Err(stood_still) && why.contains("reached")),
+            matches!(&sent, Err(ShopifyError::Blocked(why)) if sent != Err(stood_still) && why.contains("reached")),
             "{sent:?}"
         );
     }

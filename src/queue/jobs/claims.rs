@@ -10,39 +10,44 @@ use std::time::Duration;
 /// When the next waiting job is due; a past instant means now.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     next_claimable_at(connection, Share::All, true)
 }
 
-/// The same for a worker that takes this share, and perhaps may not claim suspects now.
+/// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
 pub(in crate::queue) fn next_claimable_at(
     connection: &Connection,
     share: Share,
-    suspects: bool,
+    poison_candidates: bool,
 ) -> db::Result<Option<DateTime<Utc>>> {
-    Ok(first_of(connection, share, suspects)?.map(|(at, _)| at))
+    Ok(first_of(connection, share, poison_candidates)?.map(|(at, _)| at))
 }
 
 /// When the first waiting job of a share is due, and whether it is one that waits outside.
-fn first_of(connection: &Connection, share: Share, suspects: bool) -> db::Result<Option<(DateTime<Utc>, bool)>> {
+fn first_of(
+    connection: &Connection,
+    share: Share,
+    poison_candidates: bool,
+) -> db::Result<Option<(DateTime<Utc>, bool)>> {
     let mut first = None;
-    for outside in share.kinds() {
+    for external in share.kinds() {
         // A look by the index for each: one condition on both kinds would have to sort.
         let mut statement = connection.prepare_cached(
             "SELECT scheduled_at FROM job_queue
-             WHERE status = 'pending' AND outside = :outside AND (rescues = 0 OR :suspects)
+             WHERE status = 'pending' AND external = :external AND (recoveries = 0 OR :poison_candidates)
              ORDER BY scheduled_at, id LIMIT 1",
         )?;
-        let params = named_params! { ":outside": outside, ":suspects": suspects };
+        let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
         let found = statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?;
-        first = first.into_iter().chain(found.map(|at| (at.0, *outside))).min();
+        first = first.into_iter().chain(found.map(|at| (at.0, *external))).min();
     }
     Ok(first)
 }
 
-/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A suspect, a job whose last claim was
-/// lost, comes alone, and only when `suspects` may come: should it be the one that kills its worker, no other is charged for it.
+/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A poison candidate, a job whose last claim was
+/// lost, comes alone, and only when `poison_candidates` may come: should it be the one that kills its worker, no other is charged
+/// for it.
 pub(in crate::queue) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -50,24 +55,24 @@ pub(in crate::queue) fn claim(
     lease: Duration,
     limit: usize,
     share: Share,
-    suspects: bool,
+    poison_candidates: bool,
 ) -> db::Result<Vec<Claim>> {
-    let outside = match share {
-        Share::Inside => false,
-        Share::Outside => true,
-        Share::All => first_of(tx, share, suspects)?.is_some_and(|(_, outside)| outside),
+    let external = match share {
+        Share::Internal => false,
+        Share::External => true,
+        Share::All => first_of(tx, share, poison_candidates)?.is_some_and(|(_, external)| external),
     };
     let mut due = tx.prepare_cached(
-        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, rescues, :now AS claimed_at FROM job_queue
-         WHERE status = 'pending' AND outside = :outside AND scheduled_at <= :now AND (rescues = 0 OR :suspects)
+        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at FROM job_queue
+         WHERE status = 'pending' AND external = :external AND scheduled_at <= :now AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT :limit",
     )?;
-    let params = named_params! { ":outside": outside, ":now": Millis(now), ":limit": limit, ":suspects": suspects };
+    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit, ":poison_candidates": poison_candidates };
     let due = due.query_map(params, claim_from_row)?;
     let mut claims: Vec<Claim> = Vec::new();
     for claim in due {
         let claim = claim?;
-        let is_suspect = claim.suspect;
+        let is_suspect = claim.poison_candidate;
         if is_suspect && !claims.is_empty() {
             break;
         }
@@ -119,6 +124,6 @@ pub(super) fn claim_from_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
         max_attempts: row.get("max_attempts")?,
         claimed_at: row.get::<_, Millis>("claimed_at")?.0,
         created_at: row.get::<_, Millis>("created_at")?.0,
-        suspect: row.get::<_, i64>("rescues")? > 0,
+        poison_candidate: row.get::<_, i64>("recoveries")? > 0,
     })
 }

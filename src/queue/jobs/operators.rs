@@ -42,7 +42,7 @@ const JOB_COLUMNS: &str =
 /// The job with this id.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {JOB_COLUMNS} FROM job_queue WHERE id = :id"))?;
     Ok(statement.query_row(named_params! { ":id": id }, job_from_row).optional()?)
@@ -51,7 +51,7 @@ pub fn find(connection: &Connection, id: JobId) -> db::Result<Option<Job>> {
 /// The jobs that match, newest first.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
     let mut statement = connection.prepare_cached(&list_sql(filter))?;
     let jobs = statement.query_map(
@@ -98,10 +98,10 @@ fn list_sql(filter: &Filter) -> String {
 /// How many jobs [`list_failed_since`] lists at the most.
 const FAILED_LISTED: usize = 1_000;
 
-/// The jobs that were given up after `since`, oldest first.
+/// The jobs that were discarded after `since`, oldest first.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::Result<Vec<Job>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {JOB_COLUMNS} FROM job_queue
@@ -112,10 +112,10 @@ pub fn list_failed_since(connection: &Connection, since: DateTime<Utc>) -> db::R
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many jobs of these types were given up.
+/// How many jobs of these types were discarded.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM job_queue WHERE status = 'failed' AND type = :type")?;
@@ -126,7 +126,7 @@ pub fn count_failed(connection: &Connection, types: &[&str]) -> db::Result<u64> 
     Ok(failed)
 }
 
-/// How many jobs of each type were given up, by type.
+/// How many jobs of each type were discarded, by type.
 ///
 /// # Errors
 /// When the database cannot be read.
@@ -150,7 +150,7 @@ const NEXT_LOOKED_AT: usize = 1_000;
 pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT type FROM (
-             SELECT type FROM job_queue WHERE status = 'pending' AND outside = 0
+             SELECT type FROM job_queue WHERE status = 'pending' AND external = 0
              ORDER BY scheduled_at, id LIMIT :limit
          )",
     )?;
@@ -161,7 +161,7 @@ pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
 /// How many jobs stand where.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn counts(connection: &Connection) -> db::Result<Counts> {
     // One count an index. A partial one is used only where its condition is found word by word: `status = 'completed'` alone
     // would walk the whole table.
@@ -189,23 +189,23 @@ pub fn counts(connection: &Connection) -> db::Result<Counts> {
 /// Whether any job is being run.
 ///
 /// # Errors
-/// The database's.
+/// When the database fails.
 pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
     Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
 }
 
-/// Puts a job that was given up or called off back with a fresh set of attempts; its history stays. `false`: it stands elsewhere.
+/// Puts a job that was discarded or called off back with a fresh set of attempts; its history stays. `false`: it is elsewhere.
 /// Fails with a broken unique constraint when another unfinished job has its dedupe key.
 pub(in crate::queue) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'pending', attempts = 0, rescues = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
+         SET status = 'pending', attempts = 0, recoveries = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
          WHERE id = :id AND status IN ('failed', 'cancelled')",
     )?;
     Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
 }
 
-/// Calls off a job that waits. `false`: it stands elsewhere.
+/// Calls off a job that waits. `false`: it is elsewhere.
 pub(in crate::queue) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue SET status = 'cancelled', processed_at = :now

@@ -17,7 +17,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops: nothing new is begun, running jobs get `grace` to end; what is unfinished then is given back with its attempt.
+    /// Stops: nothing new is begun, running jobs get `grace` to end; what is unfinished then is released with its attempt.
     pub fn stop(self, grace: Duration) {
         self.worker.ask_to_stop();
         let left = self.worker.wait_for_ends(grace);
@@ -27,14 +27,14 @@ impl Running {
             }
             return;
         }
-        warn!("{} jobs did not end within the grace period and are given back", left.len());
+        warn!("{} jobs did not end within the grace period and are released", left.len());
         for claim in left {
             let (now, id) = (self.worker.clock.now(), claim.id);
-            let given_back = self.worker.db.write(move |tx| jobs::give_back(tx, now, &claim, None, None));
-            if let Err(error) = given_back
+            let released = self.worker.db.write(move |tx| jobs::release(tx, now, &claim, None, None));
+            if let Err(error) = released
                 && !matches!(error, db::Error::LostRow { .. })
             {
-                error!("job id={id} could not be given back: {error}");
+                error!("job id={id} could not be released: {error}");
             }
         }
         // Their threads may still run; whatever they try to write fails at the fence.
@@ -42,13 +42,13 @@ impl Running {
 }
 
 impl Worker {
-    /// Asks the threads to stop: nothing new is claimed, what was claimed and not begun is given back.
+    /// Asks the threads to stop: nothing new is claimed, what was claimed and not begun is released.
     fn ask_to_stop(self: &Arc<Self>) {
         self.stopping.store(true, Ordering::Relaxed);
         debug!("no more jobs are begun");
         let waiting = std::mem::take(&mut self.state().waiting);
         self.released.notify_all();
-        self.db.news().spread();
+        self.db.notifier().notify();
         for claim in waiting {
             self.end(claim, JobError::Stopped);
         }

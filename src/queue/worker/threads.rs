@@ -1,11 +1,11 @@
 //! The threads of a worker: one of them at a time claims for all, and each runs one job after the other until the worker stops.
 
-use super::ends::finish_in;
+use super::outcome::finish_in;
 use super::stopping::Running;
-use super::{FAULT_PAUSE, State, Worker};
+use super::{FAULT_PAUSE, Worker, WorkerState};
 use crate::db;
 use crate::db::writer::panic_message;
-use crate::queue::keeper::Keeper;
+use crate::queue::worker::maintenance::Maintenance;
 use crate::queue::{Claim, JobError, Share, jobs};
 use log::{debug, error, warn};
 use std::collections::VecDeque;
@@ -30,17 +30,17 @@ impl Worker {
     /// When a thread or a connection cannot be had.
     pub fn start(self: &Arc<Self>, threads: usize) -> std::io::Result<Running> {
         // Orphans first, so that they run again at once after a crash.
-        let mut keeper = Keeper::new(self);
-        keeper.rescue().and_then(|()| keeper.follow_clock()).map_err(std::io::Error::other)?;
+        let mut maintenance = Maintenance::new(self);
+        maintenance.recover().and_then(|()| maintenance.follow_clock()).map_err(std::io::Error::other)?;
         let watch = self.db.watch().map_err(std::io::Error::other)?;
-        let kind = if self.options.share == Share::Outside { "outside-" } else { "" };
+        let kind = if self.options.share == Share::External { "external-" } else { "" };
         let mut handles = Vec::new();
         // Not a look of its own: until its thread runs, jobs may have been claimed and the clock set.
-        let (worker, looked) = (self.clone(), keeper.last_look);
+        let (worker, looked) = (self.clone(), maintenance.last_look);
         handles.push(
             std::thread::Builder::new()
-                .name("jobs-keeper".to_owned())
-                .spawn(move || Keeper::since(&worker, looked).run(&worker, watch))?,
+                .name("jobs-maintenance".to_owned())
+                .spawn(move || Maintenance::since(&worker, looked).run(&worker, watch))?,
         );
         for number in 0..threads {
             let worker = self.clone();
@@ -64,7 +64,7 @@ impl Worker {
     fn work_on(self: &Arc<Self>) {
         while !self.is_stopping() {
             // Read before the look for work and waited on after it: a commit in between is not missed.
-            let seen = self.db.news().seen();
+            let seen = self.db.notifier().seen();
             match self.next() {
                 Ok(Some(claim)) => {
                     let unended = Unended { worker: self, claim: Some(claim.clone()) };
@@ -73,11 +73,11 @@ impl Worker {
                 }
                 Ok(None) => {
                     debug!("no jobs available");
-                    self.rest(seen);
+                    self.delay(seen);
                 }
                 Err(error) => {
                     warn!("no work could be fetched: {error}");
-                    self.db.news().wait(seen, FAULT_PAUSE);
+                    self.db.notifier().wait(seen, FAULT_PAUSE);
                 }
             }
         }
@@ -89,7 +89,7 @@ impl Worker {
         drop(rested.unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// The next claim: one that waits here, or the first of a new catch.
+    /// The next claim: one that waits here, or the first of a new batch.
     fn next(self: &Arc<Self>) -> db::Result<Option<Claim>> {
         let mut state = self.state();
         loop {
@@ -108,11 +108,11 @@ impl Worker {
         drop(state);
         let claiming = Claiming(self);
         let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
-        // Under one lock with what is done with the catch: whoever finds that nobody claims finds what was claimed.
+        // Under one lock with what is done with the batch: whoever finds that nobody claims finds what was claimed.
         let mut state = claiming.end();
         let mut claims = VecDeque::from(claimed?);
         if self.is_stopping() {
-            // The stop came during the claim and has given back what waited then; nobody else will look at these.
+            // The stop came during the claim and has released what waited then; nobody else will look at these.
             drop(state);
             for claim in claims {
                 self.end(claim, JobError::Stopped);
@@ -126,20 +126,20 @@ impl Worker {
 
     /// A look that writes nothing: an idle worker leaves the disk alone.
     fn is_due(&self) -> db::Result<bool> {
-        let (share, suspects) = (self.options.share, self.may_claim_suspects());
-        let next = self.db.read(|connection| jobs::next_claimable_at(connection, share, suspects))?;
+        let (share, poison_candidates) = (self.options.share, self.may_claim_poison_candidates());
+        let next = self.db.read(|connection| jobs::next_claimable_at(connection, share, poison_candidates))?;
         Ok(next.is_some_and(|at| at <= self.clock.now()))
     }
 
-    fn rest(&self, seen: u64) {
-        let (share, suspects) = (self.options.share, self.may_claim_suspects());
-        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, share, suspects)) {
+    fn delay(&self, seen: u64) {
+        let (share, poison_candidates) = (self.options.share, self.may_claim_poison_candidates());
+        let until_due = match self.db.read(|connection| jobs::next_claimable_at(connection, share, poison_candidates)) {
             Ok(Some(at)) => (at - self.clock.now()).to_std().unwrap_or(Duration::ZERO),
             Ok(None) => IDLE,
             Err(_told_when_claiming) => FAULT_PAUSE,
         };
         // A millisecond at least: what is due now and cannot be had, another worker is claiming.
-        self.db.news().wait(seen, until_due.clamp(Duration::from_millis(1), IDLE));
+        self.db.notifier().wait(seen, until_due.clamp(Duration::from_millis(1), IDLE));
     }
 
     /// Runs one claim and hands its end to the writer, without waiting for the commit.
@@ -148,7 +148,7 @@ impl Worker {
             Ok(finish) => {
                 let (worker, closing) = (self.clone(), claim.clone());
                 let clock = self.clock.clone();
-                self.finishing(&finish).write_patiently(
+                self.finishing(&finish).write_unbounded(
                     move |tx| finish_in(tx, clock.now(), &closing, finish.effects, &finish.keep),
                     move |committed| match worker.after_finish(&claim, committed) {
                         None => worker.release(&claim),
@@ -160,7 +160,7 @@ impl Worker {
         }
     }
 
-    fn end_claiming(&self) -> MutexGuard<'_, State> {
+    fn end_claiming(&self) -> MutexGuard<'_, WorkerState> {
         let mut state = self.state();
         state.claiming = false;
         self.released.notify_all();
@@ -173,7 +173,7 @@ struct Claiming<'a>(&'a Worker);
 
 impl<'a> Claiming<'a> {
     /// Ends it, in the lock that is returned.
-    fn end(self) -> MutexGuard<'a, State> {
+    fn end(self) -> MutexGuard<'a, WorkerState> {
         let worker = self.0;
         std::mem::forget(self);
         worker.end_claiming()
@@ -186,7 +186,7 @@ impl Drop for Claiming<'_> {
     }
 }
 
-/// Dropped by a panic, it records that a claim has failed: nobody else would, and the keeper would renew it for ever.
+/// Dropped by a panic, it records that a claim has failed: nobody else would, and maintenance would renew it for ever.
 struct Unended<'a> {
     worker: &'a Arc<Worker>,
     claim: Option<Claim>,

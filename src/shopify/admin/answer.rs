@@ -1,4 +1,4 @@
-//! What an answer of the Admin API means. It may fail in three layers: the HTTP status, `errors` beside the data, and `userErrors`
+//! What an answer of the Admin API means. It may fail in three layers: the HTTP status, `errors` alongside the data, and `userErrors`
 //! in it; and what counts is one question: was the draft made, was it not, or does nobody know?
 
 use super::request::tag;
@@ -33,14 +33,14 @@ pub struct DraftOrder {
 
 /// Why there is no draft order in an answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Trouble {
+pub enum ShopifyError {
     /// Nothing was done: the token is no longer good.
     #[error("Shopify does not know the access token")]
     TokenRefused,
     /// Nothing was done, nor will be however often it is asked for.
     #[error("{0}")]
     Refused(String),
-    /// Nothing was done, nor will be until somebody has mended something outside of the order.
+    /// Nothing was done, nor will be until somebody has fixed something outside of the order.
     #[error("{0}")]
     Blocked(String),
     /// Nothing was done, for there was too much to do.
@@ -51,7 +51,7 @@ pub enum Trouble {
     },
     /// It may have been done, or not.
     #[error("{why}")]
-    Unclear {
+    Uncertain {
         /// What is known.
         why: String,
         /// When to ask again, where the answer said so.
@@ -59,22 +59,22 @@ pub enum Trouble {
     },
 }
 
-impl Trouble {
-    pub(super) fn unclear(why: impl Into<String>) -> Self {
-        Self::Unclear { why: why.into(), after: None }
+impl ShopifyError {
+    pub(super) fn uncertain(why: impl Into<String>) -> Self {
+        Self::Uncertain { why: why.into(), after: None }
     }
 }
 
 /// The draft that an answer to [`super::create`] says was made of an order.
 ///
 /// # Errors
-/// A [`Trouble`] where it says otherwise, or nothing that can be understood.
+/// A [`ShopifyError`] where it says otherwise, or nothing that can be understood.
 pub fn read_created(
     order_id: &str,
     status: u16,
     retry_after: Option<&str>,
     body: &[u8],
-) -> Result<DraftOrder, Trouble> {
+) -> Result<DraftOrder, ShopifyError> {
     let document = read_document(status, retry_after, body)?;
     let payload = &document["data"]["draftOrderCreate"];
     // Whatever else is said: a draft with an id is there.
@@ -83,17 +83,17 @@ pub fn read_created(
         // its tags was given in answer to us all the same: to look for it would be to risk a second.
         let node = &payload["draftOrder"];
         if node["tags"].is_array() && !bears(node, &tag(order_id)) {
-            return Err(Trouble::unclear("Shopify answered with a draft order that is not this order's"));
+            return Err(ShopifyError::uncertain("Shopify answered with a draft order that is not this order's"));
         }
         return Ok(draft);
     }
     read_errors(&document)?;
     let faults = payload["userErrors"].as_array().map(Vec::as_slice).unwrap_or_default();
     if faults.is_empty() {
-        return Err(Trouble::unclear("Shopify answered without a draft order and without an error"));
+        return Err(ShopifyError::uncertain("Shopify answered without a draft order and without an error"));
     }
     let told: Vec<String> = faults.iter().map(user_error).collect();
-    Err(Trouble::Refused(format!("Shopify refuses the order: {}", plain_words(&told.join("; ")))))
+    Err(ShopifyError::Refused(format!("Shopify refuses the order: {}", plain_words(&told.join("; ")))))
 }
 
 /// The drafts of an order that an answer to [`super::find`] has, oldest first. None: they are not there, or not there *yet*, for
@@ -106,14 +106,14 @@ pub fn read_found(
     status: u16,
     retry_after: Option<&str>,
     body: &[u8],
-) -> Result<Vec<DraftOrder>, Trouble> {
+) -> Result<Vec<DraftOrder>, ShopifyError> {
     let document = read_document(status, retry_after, body)?;
     read_errors(&document)?;
     let tag = tag(order_id);
     let mut found = BTreeMap::new();
     for list in ["tagged", "newest"] {
         let nodes = document["data"][list]["nodes"].as_array();
-        let nodes = nodes.ok_or_else(|| Trouble::unclear("Shopify answered a search without a list"))?;
+        let nodes = nodes.ok_or_else(|| ShopifyError::uncertain("Shopify answered a search without a list"))?;
         for node in nodes {
             // A search may be generous; only the very tag counts.
             if let Some(draft) = read_draft(node).filter(|_| bears(node, &tag)) {
@@ -125,36 +125,36 @@ pub fn read_found(
 }
 
 /// What a status alone says; nothing for 200.
-pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), Trouble> {
+pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), ShopifyError> {
     let after = retry_after.and_then(read_retry_after);
     match status {
         200 => Ok(()),
-        300..=399 => Err(Trouble::Blocked(format!("Shopify answers with a redirect ({status}): is the shop's domain right?"))),
-        401 => Err(Trouble::TokenRefused),
-        402 => Err(Trouble::Blocked("the shop is frozen at Shopify (402)".to_owned())),
-        403 => Err(Trouble::Blocked(
+        300..=399 => Err(ShopifyError::Blocked(format!("Shopify answers with a redirect ({status}): is the shop's domain right?"))),
+        401 => Err(ShopifyError::TokenRefused),
+        402 => Err(ShopifyError::Blocked("the shop is frozen at Shopify (402)".to_owned())),
+        403 => Err(ShopifyError::Blocked(
             "Shopify forbids it (403): does the app have the scopes for draft orders, and its allowlist this server's address?"
                 .to_owned(),
         )),
-        404 => Err(Trouble::Blocked("Shopify knows no such shop (404)".to_owned())),
-        423 => Err(Trouble::Blocked("the shop is locked at Shopify (423)".to_owned())),
-        429 => Err(Trouble::Throttled { after: after.unwrap_or(REST_UNSAID) }),
-        400 | 405 | 406 | 413..=415 | 422 => Err(Trouble::Refused(format!("Shopify refuses the request ({status})"))),
-        _ => Err(Trouble::Unclear { why: format!("Shopify answered {status}"), after }),
+        404 => Err(ShopifyError::Blocked("Shopify knows no such shop (404)".to_owned())),
+        423 => Err(ShopifyError::Blocked("the shop is locked at Shopify (423)".to_owned())),
+        429 => Err(ShopifyError::Throttled { after: after.unwrap_or(REST_UNSAID) }),
+        400 | 405 | 406 | 413..=415 | 422 => Err(ShopifyError::Refused(format!("Shopify refuses the request ({status})"))),
+        _ => Err(ShopifyError::Uncertain { why: format!("Shopify answered {status}"), after }),
     }
 }
 
-fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, Trouble> {
+fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, ShopifyError> {
     if status == 429 {
-        // Whatever stands in its body: a text, nothing, or, as with some throttles, the cost.
+        // Whatever is in its body: a text, nothing, or, as with some throttles, the cost.
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
         let after = retry_after.and_then(read_retry_after);
-        return Err(Trouble::Throttled {
+        return Err(ShopifyError::Throttled {
             after: after.unwrap_or_else(|| rest_by_cost(&document["extensions"]["cost"])),
         });
     }
     read_status(status, retry_after)?;
-    serde_json::from_slice(body).map_err(|_garbage| Trouble::unclear("Shopify's answer is no JSON"))
+    serde_json::from_slice(body).map_err(|_garbage| ShopifyError::uncertain("Shopify's answer is no JSON"))
 }
 
 /// Codes of requests that are wrong in themselves.
@@ -170,32 +170,32 @@ const WRONG_REQUEST: [&str; 8] = [
 ];
 
 /// The second layer. Codes decide, not texts, which are for people and change.
-fn read_errors(document: &Value) -> Result<(), Trouble> {
+fn read_errors(document: &Value) -> Result<(), ShopifyError> {
     let errors = match &document["errors"] {
         Value::Null => return Ok(()),
         Value::Array(errors) if errors.is_empty() => return Ok(()),
         Value::Array(errors) => errors.as_slice(),
         // Shopify's edge answers some refusals with a text in this place.
-        _ => return Err(Trouble::unclear("Shopify answered with an error without a code")),
+        _ => return Err(ShopifyError::uncertain("Shopify answered with an error without a code")),
     };
     let told: Vec<&str> = errors.iter().filter_map(|error| error["message"].as_str()).collect();
     let told = plain_words(&told.join("; "));
     // What failed within the answer failed after the work was done: a draft may well be made that its app may not look at.
     if errors.iter().any(|error| error["path"].as_array().is_some_and(|path| path.len() > 1)) {
-        return Err(Trouble::unclear(format!("Shopify answered with an error: {told}")));
+        return Err(ShopifyError::uncertain(format!("Shopify answered with an error: {told}")));
     }
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
     if codes.contains(&"THROTTLED") {
-        return Err(Trouble::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
+        return Err(ShopifyError::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
     }
     let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
     if codes.contains(&"ACCESS_DENIED") && !has_data {
-        return Err(Trouble::Blocked(format!("Shopify denies the app access: {told}")));
+        return Err(ShopifyError::Blocked(format!("Shopify denies the app access: {told}")));
     }
     if !has_data && !codes.is_empty() && codes.iter().all(|code| WRONG_REQUEST.contains(code)) {
-        return Err(Trouble::Refused(format!("Shopify refuses the request: {told}")));
+        return Err(ShopifyError::Refused(format!("Shopify refuses the request: {told}")));
     }
-    Err(Trouble::unclear(format!("Shopify answered with an error: {told}")))
+    Err(ShopifyError::uncertain(format!("Shopify answered with an error: {told}")))
 }
 
 /// How long the bucket takes to hold what the request costs.
@@ -210,7 +210,7 @@ fn rest_by_cost(cost: &Value) -> Duration {
     bounded((requested - available) / rate)
 }
 
-/// Seconds, perhaps with a fraction. A date is none: Shopify sends none, and whose clock would it be?
+/// Seconds, perhaps with a fraction. A date is not accepted: Shopify sends none, and whose clock would it be?
 fn read_retry_after(text: &str) -> Option<Duration> {
     text.trim().parse().ok().map(bounded)
 }
@@ -278,7 +278,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn created(status: u16, body: &Value) -> Result<DraftOrder, Trouble> {
+    fn created(status: u16, body: &Value) -> Result<DraftOrder, ShopifyError> {
         read_created("a", status, None, body.to_string().as_bytes())
     }
 
@@ -307,7 +307,7 @@ mod tests {
         for tags in [&[][..], &["pm-ab"], &["price-matrix", "PM-A"]] {
             let payload = json!({ "draftOrder": node(7, tags), "userErrors": [] });
             let answer = created(200, &json!({ "data": { "draftOrderCreate": payload } }));
-            assert!(matches!(answer, Err(Trouble::Unclear { .. })), "{tags:?}: {answer:?}");
+            assert!(matches!(answer, Err(ShopifyError::Uncertain { .. })), "{tags:?}: {answer:?}");
         }
         let mut silent = node(7, &[]);
         silent.as_object_mut().expect("an object").remove("tags");
@@ -331,7 +331,7 @@ mod tests {
         let errors = json!([{ "field": ["input", "lineItems"], "message": "Title of ann@example.com is at a.myshopify.com 0171234567" }]);
         let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": null, "userErrors": errors } } });
         let told = "Shopify refuses the order: input.lineItems: Title of … is at … …";
-        assert_eq!(created(200, &answer), Err(Trouble::Refused(told.to_owned())));
+        assert_eq!(created(200, &answer), Err(ShopifyError::Refused(told.to_owned())));
     }
 
     #[test]
@@ -342,10 +342,14 @@ mod tests {
                 "throttleStatus": { "maximumAvailable": 2000, "currentlyAvailable": 10, "restoreRate": 20 } } },
         });
         for status in [200, 429] {
-            assert_eq!(created(status, &body), Err(Trouble::Throttled { after: Duration::from_secs(5) }), "{status}");
+            assert_eq!(
+                created(status, &body),
+                Err(ShopifyError::Throttled { after: Duration::from_secs(5) }),
+                "{status}"
+            );
         }
         let wait = |retry_after: Option<&str>| match read_created("a", 429, retry_after, b"") {
-            Err(Trouble::Throttled { after }) => after,
+            Err(ShopifyError::Throttled { after }) => after,
             other => panic!("{other:?}"),
         };
         assert_eq!(wait(Some("2.5")), Duration::from_millis(2_500));
@@ -371,9 +375,9 @@ mod tests {
             r#"{"errors":[{"message":"m"}]}"#,
         ] {
             let answer = read_created("a", 429, None, body.as_bytes());
-            assert_eq!(answer, Err(Trouble::Throttled { after: REST_UNSAID }), "{body}");
+            assert_eq!(answer, Err(ShopifyError::Throttled { after: REST_UNSAID }), "{body}");
             let answer = read_found("a", 429, Some("9"), body.as_bytes());
-            assert_eq!(answer, Err(Trouble::Throttled { after: Duration::from_secs(9) }), "{body}");
+            assert_eq!(answer, Err(ShopifyError::Throttled { after: Duration::from_secs(9) }), "{body}");
         }
     }
 
@@ -385,18 +389,18 @@ mod tests {
         };
         for code in ["ACCESS_DENIED", "THROTTLED", "MAX_COST_EXCEEDED"] {
             let within = error(json!(["draftOrderCreate", "draftOrder", "tags"]), code);
-            assert!(matches!(within, Err(Trouble::Unclear { .. })), "{code}: {within:?}");
+            assert!(matches!(within, Err(ShopifyError::Uncertain { .. })), "{code}: {within:?}");
         }
         // What failed as a whole did nothing.
-        assert!(matches!(error(json!(["draftOrderCreate"]), "ACCESS_DENIED"), Err(Trouble::Blocked(_))));
-        assert!(matches!(error(json!(["draftOrderCreate"]), "THROTTLED"), Err(Trouble::Throttled { .. })));
-        assert!(matches!(error(Value::Null, "MAX_COST_EXCEEDED"), Err(Trouble::Refused(_))));
+        assert!(matches!(error(json!(["draftOrderCreate"]), "ACCESS_DENIED"), Err(ShopifyError::Blocked(_))));
+        assert!(matches!(error(json!(["draftOrderCreate"]), "THROTTLED"), Err(ShopifyError::Throttled { .. })));
+        assert!(matches!(error(Value::Null, "MAX_COST_EXCEEDED"), Err(ShopifyError::Refused(_))));
         // And what is there in part is not a whole.
         for code in ["ACCESS_DENIED", "MAX_COST_EXCEEDED"] {
             let errors = json!([{ "message": "no", "extensions": { "code": code } }]);
             let payload = json!({ "draftOrder": null, "userErrors": [] });
             let half = created(200, &json!({ "data": { "draftOrderCreate": payload }, "errors": errors }));
-            assert!(matches!(half, Err(Trouble::Unclear { .. })), "{code}: {half:?}");
+            assert!(matches!(half, Err(ShopifyError::Uncertain { .. })), "{code}: {half:?}");
         }
     }
 
@@ -408,8 +412,8 @@ mod tests {
 
     #[test]
     fn what_nobody_can_know_is_unclear() {
-        let unclear = |status: u16, body: &str| {
-            matches!(read_created("a", status, None, body.as_bytes()), Err(Trouble::Unclear { .. }))
+        let uncertain = |status: u16, body: &str| {
+            matches!(read_created("a", status, None, body.as_bytes()), Err(ShopifyError::Uncertain { .. }))
         };
         for (status, body) in [
             (200, "<html>"),
@@ -429,11 +433,11 @@ mod tests {
             (408, ""),
             (201, "{}"),
         ] {
-            assert!(unclear(status, body), "{status} {body}");
+            assert!(uncertain(status, body), "{status} {body}");
         }
         let rested = read_created("a", 503, Some("7"), b"");
         assert!(
-            matches!(rested, Err(Trouble::Unclear { after: Some(after), .. }) if after.as_secs() == 7),
+            matches!(rested, Err(ShopifyError::Uncertain { after: Some(after), .. }) if after.as_secs() == 7),
             "{rested:?}"
         );
     }
@@ -441,17 +445,17 @@ mod tests {
     #[test]
     fn what_somebody_must_mend_is_told_apart_from_what_is_wrong_with_the_order() {
         for status in [301, 302, 307, 402, 403, 404, 423] {
-            assert!(matches!(created(status, &json!({})), Err(Trouble::Blocked(_))), "{status}");
+            assert!(matches!(created(status, &json!({})), Err(ShopifyError::Blocked(_))), "{status}");
         }
-        assert_eq!(created(401, &json!({})), Err(Trouble::TokenRefused));
+        assert_eq!(created(401, &json!({})), Err(ShopifyError::TokenRefused));
         for status in [400, 422] {
-            assert!(matches!(created(status, &json!({})), Err(Trouble::Refused(_))), "{status}");
+            assert!(matches!(created(status, &json!({})), Err(ShopifyError::Refused(_))), "{status}");
         }
         let error =
             |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
-        assert!(matches!(created(200, &error("ACCESS_DENIED")), Err(Trouble::Blocked(_))));
-        assert!(matches!(created(200, &error("MAX_COST_EXCEEDED")), Err(Trouble::Refused(_))));
-        assert!(matches!(created(200, &error("undefinedField")), Err(Trouble::Refused(_))));
+        assert!(matches!(created(200, &error("ACCESS_DENIED")), Err(ShopifyError::Blocked(_))));
+        assert!(matches!(created(200, &error("MAX_COST_EXCEEDED")), Err(ShopifyError::Refused(_))));
+        assert!(matches!(created(200, &error("undefinedField")), Err(ShopifyError::Refused(_))));
     }
 
     #[test]

@@ -9,7 +9,7 @@ mod answer;
 mod request;
 mod token;
 
-pub use answer::{DraftOrder, Trouble, plain_words, read_created, read_found, served_version};
+pub use answer::{DraftOrder, ShopifyError, plain_words, read_created, read_found, served_version};
 pub use request::{CREATE, Draft, FIND, create, find, tag};
 pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
 

@@ -8,7 +8,7 @@ pub const CREATE: &str = include_str!("create.graphql");
 /// Finds draft orders: those that the search knows by their tag, and the newest, which need not be in its index yet.
 pub const FIND: &str = include_str!("find.graphql");
 
-/// What every draft is tagged with, beside its own tag.
+/// What every draft is tagged with, alongside its own tag.
 const COMMON_TAG: &str = "price-matrix";
 
 /// The longest title of a line that Shopify takes.

@@ -1,7 +1,7 @@
 //! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
 //! token; whoever needs another asks again.
 
-use super::answer::{Trouble, read_status};
+use super::answer::{ShopifyError, read_status};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -40,8 +40,8 @@ pub fn grant_form<'a>(client_id: &'a str, client_secret: &'a str) -> [(&'static 
 /// What the answer to [`grant_form`] means. Whatever goes wrong here, no order was made.
 ///
 /// # Errors
-/// `Blocked` where id, secret or organisation are wrong; `Throttled`; `Unclear` where asking again may help.
-pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Grant, Trouble> {
+/// `Blocked` where id, secret or organisation are wrong; `Throttled`; `Uncertain` where asking again may help.
+pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Grant, ShopifyError> {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
     // Only codes of OAuth are repeated: what else an answer says to a request with a secret in it stays unsaid.
     let code = document["error"].as_str().filter(|code| is_code(code)).unwrap_or("no reason given");
@@ -53,12 +53,12 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
                 NOT_INSTALLED => "the app is not installed in the shop",
                 _ => "are QUOTEGRID_SHOPIFY_CLIENT_ID and its secret right, and is the app installed?",
             };
-            return Err(Trouble::Blocked(format!("Shopify refuses the app's credentials ({code}): {hint}")));
+            return Err(ShopifyError::Blocked(format!("Shopify refuses the app's credentials ({code}): {hint}")));
         }
         _ => read_status(status, retry_after)?,
     }
     let token = document["access_token"].as_str().filter(|token| is_token(token));
-    let token = token.ok_or_else(|| Trouble::unclear("Shopify granted a token that is none"))?;
+    let token = token.ok_or_else(|| ShopifyError::uncertain("Shopify granted an invalid token"))?;
     let life = document["expires_in"].as_u64().map_or(LIFE_UNSAID, Duration::from_secs).min(LIFE_MAX);
     Ok(Grant { token: token.to_owned(), life })
 }
@@ -71,10 +71,10 @@ pub enum Installation {
     /// It is not, and Shopify says so in so many words.
     NotInstalled,
     /// The answer says neither, for this reason.
-    Unclear(String),
+    Uncertain(String),
 }
 
-/// What the answer to [`grant_form`] tells of whether the app is installed in the shop. Wrong credentials, another organisation, a shop
+/// What the answer to [`grant_form`] reports whether the app is installed in the shop. Wrong credentials, another organisation, a shop
 /// that is not found and a server that is down all leave it unclear.
 pub fn read_installation(status: u16, retry_after: Option<&str>, body: &[u8]) -> Installation {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -83,7 +83,7 @@ pub fn read_installation(status: u16, retry_after: Option<&str>, body: &[u8]) ->
     }
     match read_grant(status, retry_after, body) {
         Ok(_granted) => Installation::Installed,
-        Err(trouble) => Installation::Unclear(trouble.to_string()),
+        Err(failure) => Installation::Uncertain(failure.to_string()),
     }
 }
 
@@ -91,7 +91,7 @@ fn is_code(text: &str) -> bool {
     (1..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
-/// What can stand in a header field.
+/// What can are in a header field.
 fn is_token(text: &str) -> bool {
     (1..=1_000).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -137,7 +137,7 @@ mod tests {
             (200, "{}"),
         ] {
             let answer = read_installation(status, None, body.as_bytes());
-            assert!(matches!(answer, Installation::Unclear(_)), "{status} {body} {answer:?}");
+            assert!(matches!(answer, Installation::Uncertain(_)), "{status} {body} {answer:?}");
         }
     }
 
@@ -149,15 +149,15 @@ mod tests {
             (403, "<html>", "no reason given"),
             (400, r#"{"error":"The secret Sesame is wrong"}"#, "no reason given"),
         ] {
-            let Err(Trouble::Blocked(why)) = read_grant(status, None, body.as_bytes()) else { panic!("{status}") };
+            let Err(ShopifyError::Blocked(why)) = read_grant(status, None, body.as_bytes()) else { panic!("{status}") };
             assert!(why.contains(says) && !why.contains("Sesame"), "{why}");
         }
         for (status, body) in [(500, "{}"), (200, "{}"), (200, "garbage"), (200, r#"{"access_token":"a\nb"}"#)] {
             assert!(
-                matches!(read_grant(status, None, body.as_bytes()), Err(Trouble::Unclear { .. })),
+                matches!(read_grant(status, None, body.as_bytes()), Err(ShopifyError::Uncertain { .. })),
                 "{status} {body}"
             );
         }
-        assert!(matches!(read_grant(429, Some("2.5"), b""), Err(Trouble::Throttled { .. })));
+        assert!(matches!(read_grant(429, Some("2.5"), b""), Err(ShopifyError::Throttled { .. })));
     }
 }

@@ -1,6 +1,6 @@
-//! The body of a delivery, read under its topic's own shape: the members that are needed, and nothing of a person.
+//! The body of a delivery, read under its topic's own shape: the fields that are needed, and nothing of a person.
 
-use super::{Notice, Refusal, Topic};
+use super::{Refusal, Topic, WebhookEvent};
 use crate::domain::ids::ShopDomain;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt;
 
-/// The members that say which topic a body belongs to. All others are skipped unread, and of these only the shop's name is read: what
+/// The fields that say which topic a body belongs to. All others are skipped unread, and of these only the shop's name is read: what
 /// else a body says is read one by one, so that nothing odd in one of them costs the duty.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
@@ -36,7 +36,7 @@ pub(super) struct Body<'a> {
 
 impl<'a> Body<'a> {
     pub(super) fn of(body: &'a [u8]) -> Result<Self, Refusal> {
-        // serde would also fill a struct from an array, member by member.
+        // serde would also fill a struct from an array, field by field.
         if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
             return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
         }
@@ -44,23 +44,26 @@ impl<'a> Body<'a> {
     }
 
     /// What the body says under `topic`, and the shop it names.
-    pub(super) fn into_notice(self, topic: &Topic, body: &[u8]) -> Result<(Option<ShopDomain>, Notice), Refusal> {
+    pub(super) fn into_notice(self, topic: &Topic, body: &[u8]) -> Result<(Option<ShopDomain>, WebhookEvent), Refusal> {
         if !self.is_of(topic, body) {
             return Err(WRONG_SHAPE);
         }
         let named = self.shop_domain.flatten().or(self.myshopify_domain.flatten());
         let named = named.and_then(|named| named.parse().ok());
         let named = named.ok_or(Refusal::Malformed("the shop in the body must look like name.myshopify.com"))?;
-        let notice = match topic {
-            Topic::CustomersDataRequest => Notice::CustomersDataRequest { data_request_id: data_request_id(body) },
-            Topic::CustomersRedact => {
-                Notice::CustomersRedact { customer_id: customer_id(body), orders_to_redact: orders_to_redact(body) }
+        let event = match topic {
+            Topic::CustomersDataRequest => {
+                WebhookEvent::CustomersDataRequest { data_request_id: data_request_id(body) }
             }
-            Topic::ShopRedact => Notice::ShopRedact,
-            Topic::AppUninstalled => Notice::AppUninstalled,
-            Topic::Unknown(_) => Notice::Unknown,
+            Topic::CustomersRedact => WebhookEvent::CustomersRedact {
+                customer_id: customer_id(body),
+                orders_to_redact: orders_to_redact(body),
+            },
+            Topic::ShopRedact => WebhookEvent::ShopRedact,
+            Topic::AppUninstalled => WebhookEvent::AppUninstalled,
+            Topic::Unknown(_) => WebhookEvent::Unknown,
         };
-        Ok((Some(named), notice))
+        Ok((Some(named), event))
     }
 
     /// Whether this is a body of `topic`, and of no other.
@@ -120,7 +123,7 @@ pub(super) fn named_under_unknown_topic(body: &[u8]) -> Result<Option<ShopDomain
     Ok(names.shop_domain.or(names.myshopify_domain).and_then(|named| named.as_str()?.parse().ok()))
 }
 
-/// What tells a topic's bodies from all others, by its members' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
+/// What tells a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
 /// topic has, it must.
 struct Shape {
     customer: Rule,
@@ -161,21 +164,21 @@ impl Shape {
         }
         let resource = if self.is_resource { Rule::Must } else { Rule::Never };
         let resource_too = if self.is_resource { Rule::May } else { Rule::Never };
-        let notice = if self.is_resource { Rule::Never } else { Rule::Must };
+        let event = if self.is_resource { Rule::Never } else { Rule::Must };
         let notice_too = if self.is_resource { Rule::Never } else { Rule::May };
         obeys(&body.shop_id, notice_too)
             && obeys(&body.customer, self.customer)
             && obeys(&body.orders_to_redact, self.orders_to_redact)
             && obeys(&body.orders_requested, self.orders_requested)
             && obeys(&body.data_request, self.data_request)
-            && obeys(&body.shop_domain, notice)
+            && obeys(&body.shop_domain, event)
             && obeys(&body.myshopify_domain, resource)
             && obeys(&body.id, resource_too)
             && obeys(&body.admin_graphql_api_id, resource_too)
     }
 }
 
-/// Whether a topic's bodies have a member.
+/// Whether a topic's bodies have a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Rule {
     Must,
@@ -183,9 +186,9 @@ enum Rule {
     Never,
 }
 
-pub(super) const WRONG_SHAPE: Refusal = Refusal::Malformed("the body has not the shape of its topic");
+pub(super) const WRONG_SHAPE: Refusal = Refusal::Malformed("the body does not match its topic");
 
-/// A member that was there, be it null: under a topic that has no such member its mere presence is wrong.
+/// A field that was there, be it null: under a topic that has no such field its mere presence is wrong.
 type Present<T> = Option<Option<T>>;
 
 fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Present<T>, D::Error> {
@@ -264,10 +267,6 @@ fn number_of(text: &str) -> Option<u64> {
 /// Reads JSON. serde's own message is not passed on: it may quote the body.
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| {
-        Refusal::Malformed(if error.is_data() {
-            "the body has not the shape of its topic"
-        } else {
-            "the body is not JSON"
-        })
+        Refusal::Malformed(if error.is_data() { "the body does not match its topic" } else { "the body is not JSON" })
     })
 }

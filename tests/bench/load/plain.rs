@@ -1,4 +1,4 @@
-//! The reference: tiny_http's empty 200, without the gate.
+//! The reference: tiny_http's empty 200, without the front end.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -6,9 +6,9 @@ use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{MatrixId, ShopDomain};
 use quotegrid::domain::length::Unit;
 use quotegrid::domain::money::Currency;
+use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::error::Error;
-use quotegrid::http::server::{Server, ServerOptions};
-use quotegrid::http::{Reply, Request, Response, Router, Service, Site};
+use quotegrid::http::{AppState, Reply, Request, Response, Router, Service};
 use quotegrid::queue::NewJob;
 use quotegrid::shopify::{Secrets, Webhook};
 use std::net::SocketAddr;
@@ -27,7 +27,7 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    pub(crate) fn start(name: &'static str, handlers: Option<usize>, lanes: Option<usize>) -> Self {
+    pub(crate) fn start(name: &'static str, handlers: Option<usize>, upstreams: Option<usize>) -> Self {
         if name == "tiny_http" {
             return Self { name, address: plain::start(), _server: None, app: None };
         }
@@ -38,11 +38,11 @@ impl Target {
             let directory = tempfile::tempdir().expect("a directory");
             let app = App::open(Options::new(directory.path().join("bench.db"))).expect("a database");
             let app = Arc::new(app);
-            (Arc::new(Router::new(Arc::new(Site::new(app.clone(), secrets)))), Some((app, directory)))
+            (Arc::new(Router::new(Arc::new(AppState::new(app.clone(), secrets)))), Some((app, directory)))
         };
         let mut options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         options.handlers = handlers.unwrap_or(options.handlers);
-        options.limits.lanes = lanes.unwrap_or(options.limits.lanes);
+        options.limits.upstreams = upstreams.unwrap_or(options.limits.upstreams);
         let server = Server::start(options, service);
         let server = server.expect("a server");
         Self { name, address: server.address(), _server: Some(server), app }

@@ -3,7 +3,7 @@
 use crate::{WINDOW, median, open, plainly, print, rounds, setting};
 use quotegrid::app::App;
 use quotegrid::db;
-use quotegrid::http::{Headers, Method, Reply, Request, Router, Service, Site};
+use quotegrid::http::{AppState, Headers, Method, Reply, Request, Router, Service};
 use quotegrid::queue::Registry;
 use quotegrid::shopify::sample::{sample_body, sign};
 use quotegrid::shopify::{Secrets, Topic};
@@ -106,7 +106,7 @@ impl Window {
 }
 
 fn site(app: &Arc<App>) -> Router {
-    Router::new(Arc::new(Site::new(app.clone(), Secrets::new([SECRET]))))
+    Router::new(Arc::new(AppState::new(app.clone(), Secrets::new([SECRET]))))
 }
 
 fn request(topic: &str, body: &str, number: usize) -> Request {

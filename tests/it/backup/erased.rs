@@ -4,9 +4,9 @@ use super::{House, assert_clean, deliver, erase, has_store, holds, install, one,
 use quotegrid::clock::Clock;
 use quotegrid::db;
 use quotegrid::erasure::receipts;
-use quotegrid::intake::Outcome;
+use quotegrid::intake::IntakeOutcome;
 use quotegrid::queue::NewJob;
-use quotegrid::shopify::{Notice, Topic};
+use quotegrid::shopify::{Topic, WebhookEvent};
 use serde_json::json;
 use std::fs;
 
@@ -103,16 +103,16 @@ fn a_duty_that_was_taken_on_after_the_backup_is_not_lost() {
     install(&app, "gone");
     house.back_up();
     house.pass_a_minute();
-    let redact = Notice::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
-    let taken = deliver(&app, Topic::ShopRedact, Notice::ShopRedact, "gone", "again");
-    assert!(matches!(taken, Outcome::Accepted(Some(_))));
+    let redact = WebhookEvent::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
+    let taken = deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "again");
+    assert!(matches!(taken, IntakeOutcome::Accepted(Some(_))));
     deliver(&app, Topic::CustomersRedact, redact, "other", "1");
     drop(app);
     let report = house.restore().expect("restored");
     assert_eq!((report.requests, report.deliveries, report.jobs), (2, 2, 2));
     let app = house.open();
-    let again = deliver(&app, Topic::ShopRedact, Notice::ShopRedact, "gone", "again");
-    assert!(matches!(again, Outcome::Duplicate(_)), "{again:?}");
+    let again = deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "again");
+    assert!(matches!(again, IntakeOutcome::Duplicate(_)), "{again:?}");
     assert_eq!(run_all(&app), 2);
     assert!(!has_store(&app, "gone"));
     let open = "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL OR erased_at IS NULL";
@@ -124,7 +124,7 @@ fn a_duty_that_was_taken_on_after_the_backup_is_not_lost() {
 fn what_a_fulfilled_request_has_forgotten_does_not_come_back() {
     let house = House::new();
     let app = house.open();
-    let redact = Notice::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
+    let redact = WebhookEvent::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
     deliver(&app, Topic::CustomersRedact, redact, "a", "1");
     house.back_up();
     assert!(holds(&house.path("backup.db"), "4711471147"));
@@ -150,7 +150,7 @@ fn uninstalled_stores_and_revoked_keys_stay_so() {
     install(&app, "leaked");
     house.back_up();
     house.pass_a_minute();
-    deliver(&app, Topic::AppUninstalled, Notice::AppUninstalled, "left", "1");
+    deliver(&app, Topic::AppUninstalled, WebhookEvent::AppUninstalled, "left", "1");
     let revoked: db::Result<()> = app.db.write(|tx| {
         tx.execute(
             "UPDATE api_keys SET revoked_at = 7 WHERE store_id = (SELECT id FROM stores WHERE shop LIKE 'leaked%')",

@@ -8,20 +8,20 @@ mod restoring;
 mod taking;
 
 use quotegrid::app::{App, Options};
-use quotegrid::backup::{self, BackupError, Report, Restore};
+use quotegrid::backup::{self, BackupError, Restore, RestoreReport};
 use quotegrid::catalog::{keys, matrices, stores};
 use quotegrid::clock::ManualClock;
 use quotegrid::db;
 use quotegrid::domain::ids::{MatrixId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::money::Minor;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
-use quotegrid::intake::{Intake, Outcome};
-use quotegrid::queue::Step;
-use quotegrid::shopify::{Notice, Topic, Webhook};
+use quotegrid::intake::{Intake, IntakeOutcome};
+use quotegrid::queue::StepOutcome;
+use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -72,11 +72,11 @@ impl House {
         target
     }
 
-    fn restore(&self) -> Result<Report, BackupError> {
+    fn restore(&self) -> Result<RestoreReport, BackupError> {
         self.restore_from("backup.db", false)
     }
 
-    fn restore_from(&self, name: &str, without_replay: bool) -> Result<Report, BackupError> {
+    fn restore_from(&self, name: &str, without_replay: bool) -> Result<RestoreReport, BackupError> {
         let seed = OPENINGS.fetch_add(1, Ordering::Relaxed);
         let restore = Restore {
             backup: self.path(name),
@@ -92,7 +92,7 @@ impl House {
         self.clock.advance(Duration::from_secs(60));
     }
 
-    /// What lies in the directory.
+    /// What is in the directory.
     fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.directory.path()).expect("readable");
         let mut names: Vec<String> =
@@ -117,7 +117,7 @@ fn install(app: &App, name: &str) {
         let step = |thousandths| Length::from_thousandths(thousandths).expect("a length");
         let widths: Vec<Length> = (1..=20).map(|width| step(width * 1_000)).collect();
         let prices = [vec![Some(Minor::new(1)); 20]];
-        let matrix = PriceMatrix::new(&widths, &[step(1_000)], &prices, Outside::Reject, Limits::default());
+        let matrix = PriceMatrix::new(&widths, &[step(1_000)], &prices, OutOfRange::Reject, SizeLimits::default());
         let (name, matrix) = (title.parse().expect("a name"), matrix.expect("sound"));
         matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
         Ok(())
@@ -127,21 +127,21 @@ fn install(app: &App, name: &str) {
 
 fn run_all(app: &App) -> usize {
     let mut ran = 0;
-    while app.process_next_job().expect("a working database") != Step::Idle {
+    while app.process_next_job().expect("a working database") != StepOutcome::Idle {
         ran += 1;
     }
     ran
 }
 
 fn erase(app: &App, name: &str) {
-    deliver(app, Topic::ShopRedact, Notice::ShopRedact, name, "erase");
+    deliver(app, Topic::ShopRedact, WebhookEvent::ShopRedact, name, "erase");
     assert!(run_all(app) > 0);
     assert!(!has_store(app, name));
 }
 
-fn deliver(app: &App, topic: Topic, notice: Notice, name: &str, id: &str) -> Outcome {
+fn deliver(app: &App, topic: Topic, event: WebhookEvent, name: &str, id: &str) -> IntakeOutcome {
     let id = format!("{name}-{id}-{}", if id == "again" { 0 } else { app.clock.now().timestamp_millis() });
-    let webhook = Webhook { topic, webhook_id: Some(id), event_id: None, shop: shop(name), triggered_at: None, notice };
+    let webhook = Webhook { topic, webhook_id: Some(id), event_id: None, shop: shop(name), triggered_at: None, event };
     let (sender, receiver) = channel();
     Intake::new(app).accept_then(webhook, b"", move |outcome| sender.send(outcome).expect("the test waits"));
     receiver.recv().expect("answered").expect("taken")

@@ -6,7 +6,7 @@ use quotegrid::catalog::stores;
 use quotegrid::domain::ids::RequestId;
 use quotegrid::erasure::hold;
 use quotegrid::error::Error;
-use quotegrid::shopify::{Notice, Topic};
+use quotegrid::shopify::{Topic, WebhookEvent};
 
 fn order(app: &App, name: &str) {
     let (order, now) = (app.erasure_of(&shop(name)), app.clock.now());
@@ -52,7 +52,7 @@ fn what_was_decided_of_a_held_erasure_is_carried_over() {
     let app = open();
     for name in ["confirmed", "rejected"] {
         install(&app, name);
-        deliver(&app, Topic::ShopRedact, Notice::ShopRedact, name, "held");
+        deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, name, "held");
     }
     assert_eq!(run_all(&app), 2);
     house.back_up();

@@ -1,7 +1,7 @@
 //! The way back: what a restore brings back, what it refuses, and what it replaces.
 
 use super::{House, OPENINGS, assert_clean, erase, has_store, install, one};
-use quotegrid::backup::{self, BackupError, Report, Restore};
+use quotegrid::backup::{self, BackupError, Restore, RestoreReport};
 use quotegrid::db::OpenError;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::queue::NewJob;
@@ -21,7 +21,7 @@ fn a_restore_brings_back_what_was_there_and_nothing_that_came_later() {
     house.pass_a_minute();
     app.enqueue(NewJob::new("later", json!({ "n": 2 }))).expect("enqueued");
     drop(app);
-    assert_eq!(house.restore().expect("restored"), Report::default());
+    assert_eq!(house.restore().expect("restored"), RestoreReport::default());
     assert_eq!(house.names(), ["backup.db", "house.db", "house.db.locks"]);
     assert_eq!(fs::metadata(house.database()).expect("there").permissions().mode() & 0o777, 0o600);
     let app = house.open();

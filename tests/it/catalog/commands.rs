@@ -65,7 +65,7 @@ fn whatever_the_admin_api_does_a_command_does() {
         (("GET", "/gdpr/verify"), "gdpr verify"),
     ]
     .into();
-    for (method, pattern) in routes::all() {
+    for (method, pattern) in router::all() {
         let pattern = pattern.replace("{*", "{");
         let Some(path) = pattern.strip_prefix("/admin/api").filter(|path| *path != "/clock") else { continue };
         // Other surfaces add routes of their own, each with a command: those of the catalog are named here one by one.

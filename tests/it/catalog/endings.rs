@@ -14,7 +14,7 @@ fn an_uninstalled_store_keeps_its_catalog_for_the_return() {
     fixture.advance(Duration::from_secs(1));
     let body = json!({ "myshopify_domain": "panes.myshopify.com", "id": 1 });
     assert_eq!(fixture.post_webhook("app/uninstalled", &body).status, 200);
-    // The operator may look at it and mend it; only a key would be dead, so there is none.
+    // The operator may look at it and fix it; only a key would be dead, so there is none.
     assert_eq!(shop.get(&format!("/matrices/{id}"))["name"], "m");
     assert_eq!(shop.put(&format!("/matrices/{id}"), Some("\"1\""), &grid("n")).0, 200);
     assert_eq!(shop.post("/keys", &json!({})).0, 409);
@@ -98,13 +98,13 @@ fn a_change_that_was_made_for_another_unit_or_currency_is_refused() {
     use quotegrid::catalog::matrices;
     use quotegrid::domain::ids::{MatrixId, ShopDomain};
     use quotegrid::domain::length::Unit;
-    use quotegrid::domain::matrix::{Limits, Outside, Template};
+    use quotegrid::domain::matrix::{OutOfRange, SizeLimits, Template};
     use quotegrid::error::Kind;
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let domain: ShopDomain = "panes.myshopify.com".parse().expect("a shop");
     let scope = fixture.app.db.read(|connection| stores::load(connection, &domain)).expect("there").scope();
-    let matrix = Template::Small.build(Unit::Mm, Outside::Reject, Limits::default()).expect("sound");
+    let matrix = Template::Small.build(Unit::Mm, OutOfRange::Reject, SizeLimits::default()).expect("sound");
     assert_eq!(shop.json("PATCH", "", None, Some(&json!({ "unit": "cm" }))).0, 200);
     let (now, id) = (fixture.now(), MatrixId::new(fixture.now(), [0; 10]));
     let name = "m".parse().expect("a name");

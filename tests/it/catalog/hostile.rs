@@ -69,7 +69,7 @@ fn names() -> impl Strategy<Value = String> {
     prop_oneof![9 => prop::sample::select(known.to_vec()).prop_map(str::to_owned), 1 => "\\PC{0,8}"]
 }
 
-/// A sound body with one member, however deep, put in the place of another.
+/// A sound body with one field, however deep, put in the place of another.
 fn spoilt(sound: Value) -> impl Strategy<Value = Value> {
     let members: Vec<String> = sound.as_object().expect("an object").keys().cloned().collect();
     (prop::sample::select(members), values()).prop_map(move |(name, value)| {
@@ -197,7 +197,7 @@ fn a_member_that_stands_twice_is_refused_for_nobody_knows_which_is_meant() {
         let response = shop.send("POST", "/matrices", None, body.as_bytes());
         assert_eq!(response.status, 400, "{body}");
         let detail = response.json_body()["detail"].as_str().expect("text").to_owned();
-        assert!(detail.starts_with("in the body a member stands twice at line 1 column "), "{detail}");
+        assert!(detail.starts_with("the body has a duplicate field at line 1 column "), "{detail}");
     }
     assert_eq!(fixture.count("price_matrices"), 0);
 }

@@ -482,7 +482,7 @@ fn a_second_list_of_a_name_asks_what_is_meant() {
     assert_eq!(line.run(&["matrices", "import", "-", "--into", "m", "--new"], "1,1,3").status.code(), Some(2));
 }
 
-/// Whoever has started the development server before has its demo store beside his own.
+/// Whoever has started the development server before has its demo store alongside his own.
 #[test]
 fn the_readme_names_the_shop_in_each_command_that_asks_for_one() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");

@@ -49,7 +49,7 @@ fn an_answer_comes_only_after_the_commit_that_holds_the_change() {
                             if turn == 1 {
                                 fixture.db.write_then(move |tx| note(tx, &noted), answer);
                             } else {
-                                fixture.db.write_patiently(move |tx| note(tx, &noted), answer);
+                                fixture.db.write_unbounded(move |tx| note(tx, &noted), answer);
                             }
                             answered.recv_timeout(FOREVER).expect("answered").expect("written");
                         }
@@ -154,7 +154,7 @@ fn answers_cannot_block_each_other_but_may_hand_changes_over() {
                     waiting.write(|tx| note(tx, "waited for"))
                 }));
                 assert!(refused.is_err(), "waiting within an answer is refused");
-                db.write_patiently(
+                db.write_unbounded(
                     |_tx| Ok(()),
                     move |outcome: db::Result<()>| {
                         sender.send(outcome.is_ok()).expect("the test waits");
@@ -228,7 +228,7 @@ fn a_change_that_has_waited_too_long_is_refused_unless_it_is_patient() {
     let (sender, answers) = channel();
     let (impatient, patient) = (sender.clone(), sender);
     fixture.db.write_then(|tx| note(tx, "impatient"), move |outcome| impatient.send(outcome).expect("the test waits"));
-    fixture.db.write_patiently(|tx| note(tx, "patient"), move |outcome| patient.send(outcome).expect("the test waits"));
+    fixture.db.write_unbounded(|tx| note(tx, "patient"), move |outcome| patient.send(outcome).expect("the test waits"));
     std::thread::sleep(limit * 2);
     drop(release);
     let outcomes = all(answers, 2);
@@ -301,7 +301,7 @@ fn the_last_owner_may_be_a_change_or_an_answer() {
     }
 }
 
-/// A change of `looking_first` between two that write, in one batch: what each caller was told, and what was written.
+/// A change of `without_savepoint` between two that write, in one batch: what each caller was told, and what was written.
 fn beside_two_others(
     change: impl FnOnce(&db::Tx<'_>) -> db::Result<()> + Send + 'static,
 ) -> (Vec<db::Result<()>>, Vec<String>) {
@@ -312,9 +312,9 @@ fn beside_two_others(
         let told = told.clone();
         move |outcome: db::Result<()>| told.send((place, outcome)).expect("the test waits")
     };
-    fixture.db.write_patiently(|tx| note(tx, "first"), tell(0));
-    fixture.db.looking_first().write_patiently(change, tell(1));
-    fixture.db.write_patiently(|tx| note(tx, "last"), tell(2));
+    fixture.db.write_unbounded(|tx| note(tx, "first"), tell(0));
+    fixture.db.without_savepoint().write_unbounded(change, tell(1));
+    fixture.db.write_unbounded(|tx| note(tx, "last"), tell(2));
     drop(release);
     let mut outcomes = all(answers, 3);
     outcomes.sort_by_key(|(place, _)| *place);

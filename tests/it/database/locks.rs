@@ -92,7 +92,7 @@ fn a_lock_held_for_too_long_is_told_to_all_that_wait_for_it_at_about_the_same_ti
         if number % 2 == 0 {
             fixture.db.write_then(change, answer);
         } else {
-            fixture.db.write_patiently(change, answer);
+            fixture.db.write_unbounded(change, answer);
         }
     }
     let mut told = [0, 0];
@@ -159,9 +159,9 @@ fn a_watch_sees_the_commits_of_other_connections() {
 #[test]
 fn announced_commits_wake_those_who_wait_for_news() {
     let fixture = Fixture::new();
-    let seen = fixture.db.news().seen();
+    let seen = fixture.db.notifier().seen();
     fixture.db.write(|tx| note(tx, "quiet")).expect("written");
-    assert_eq!(fixture.db.news().seen(), seen);
+    assert_eq!(fixture.db.notifier().seen(), seen);
     fixture
         .db
         .write(|tx| {
@@ -169,7 +169,7 @@ fn announced_commits_wake_those_who_wait_for_news() {
             note(tx, "announced")
         })
         .expect("written");
-    assert!(fixture.db.news().wait(seen, super::FOREVER));
+    assert!(fixture.db.notifier().wait(seen, super::FOREVER));
 }
 
 #[test]

@@ -4,10 +4,10 @@ mod checkpoints;
 mod commits;
 mod files;
 mod full_disk;
-mod gaps;
 mod locks;
 mod migrations;
 mod opening;
+mod page_slack;
 mod reading;
 mod rolled_back;
 
@@ -52,7 +52,7 @@ impl Fixture {
     fn block_writer(&self) -> Sender<()> {
         let (release, released) = channel::<()>();
         let (begun, has_begun) = channel();
-        self.db.write_patiently(
+        self.db.write_unbounded(
             move |_tx| -> db::Result<()> {
                 begun.send(()).expect("the test waits");
                 let _dropped = released.recv();

@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Stands in each row that is written and rolled back.
 const ROLLED_BACK: &str = "never-meant-to-stay";
 
-/// How often [`ROLLED_BACK`] stands in the file. Every connection is closed by then, so the WAL is in it.
+/// How often [`ROLLED_BACK`] is in the file. Every connection is closed by then, so the WAL is in it.
 fn traces(fixture: Fixture) -> usize {
     let Fixture { directory, db } = fixture;
     drop(db);
@@ -53,14 +53,14 @@ fn what_was_rolled_back_leaves_the_file_when_free_pages_are_blanked() {
     let fixture = Fixture::new();
     free_some_pages(&fixture.db);
     fail_after_writing(&fixture.db);
-    assert!(fixture.db.blank_free_pages(PATIENCE).expect("no fault"));
+    assert!(fixture.db.wipe_free_pages(PATIENCE).expect("no fault"));
     assert_eq!(fixture.db.read(db::space).expect("read").free, 0);
     assert_eq!(traces(fixture), 0);
 }
 
 #[test]
 fn sqlite_leaves_what_was_rolled_back_in_free_pages() {
-    // Should this fail one day, SQLite has mended it, and blanking them can go.
+    // Should this fail one day, SQLite has fixed it, and blanking them can go.
     let fixture = Fixture::new();
     free_some_pages(&fixture.db);
     fail_after_writing(&fixture.db);
@@ -75,7 +75,7 @@ fn free_pages_are_left_alone_where_nothing_was_rolled_back() {
         fixture.db.write(|tx| -> db::Result<()> { db::expect_one(tx.execute("DELETE FROM stores", ())?, "a_test") });
     assert!(refused.is_err(), "a change that fails and has written nothing");
     let free = fixture.db.read(db::space).expect("read").free;
-    assert!(fixture.db.blank_free_pages(PATIENCE).expect("no fault"));
+    assert!(fixture.db.wipe_free_pages(PATIENCE).expect("no fault"));
     assert_eq!(fixture.db.read(db::space).expect("read").free, free);
 }
 
@@ -89,6 +89,6 @@ fn that_free_pages_are_suspect_outlives_the_process() {
     let options = db::Options::new(directory.path().join("test.db"));
     let db = Db::open(&options).expect("opened again");
     db.write(|tx| tx.touch()).expect("touched");
-    assert!(db.blank_free_pages(PATIENCE).expect("no fault"));
+    assert!(db.wipe_free_pages(PATIENCE).expect("no fault"));
     assert_eq!(traces(Fixture { directory, db }), 0);
 }

@@ -122,7 +122,7 @@ fn uploads_that_stall_hold_no_memory_that_others_need() {
     assert_eq!(upload(&edge, "/webhooks/echo", ""), 200);
     // As soon as those that stall are slow enough.
     wait_until("an upload is taken", || upload(&edge, "/echo", "") == 200);
-    assert!(edge.metrics.refusals("bodies_full") > 0);
+    assert!(edge.metrics.rejections("bodies_full") > 0);
     let told = slow.iter_mut().any(|wire| {
         wire.socket.set_nonblocking(true).expect("it is a socket");
         let ended = wire.socket.peek(&mut [0]).is_ok();

@@ -1,7 +1,7 @@
 //! A server with a service that does as its path says, and a client that writes bytes.
 
-use quotegrid::http::gate::Limits;
-use quotegrid::http::server::{Server, ServerOptions};
+use quotegrid::edge::frontend::FrontEndLimits;
+use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::http::{Reply, Request, Response, Service};
 use quotegrid::metrics::Metrics;
 use serde_json::{Value, json};
@@ -26,7 +26,7 @@ impl Edge {
         Self::with(|_limits| {})
     }
 
-    pub(crate) fn with(change: impl FnOnce(&mut Limits)) -> Self {
+    pub(crate) fn with(change: impl FnOnce(&mut FrontEndLimits)) -> Self {
         let mut options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
         change(&mut options.limits);
         let metrics = options.metrics.clone();
@@ -78,7 +78,7 @@ impl Playground {
 impl Service for Playground {
     fn call(&self, request: Request, reply: Reply) {
         let number = |default: usize| request.query.parse().unwrap_or(default);
-        // Below /webhooks it is all the same, but that requests share lanes.
+        // Below /webhooks it is all the same, but that requests share upstream connections.
         let path = request.path.strip_prefix("/webhooks").unwrap_or(&request.path).to_owned();
         match path.as_str() {
             "/hold" => {

@@ -1,5 +1,5 @@
 //! What hostile clients cannot do to `quotegrid serve`: each row of the table in `design.md` section 9, and then some. Signed webhooks
-//! go on being taken for good meanwhile, and memory, threads and descriptors stay what they are.
+//! go on being taken permanently meanwhile, and memory, threads and descriptors stay what they are.
 
 use super::harness::{PATIENCE, Wire, pattern};
 use super::target::{Target, room_for_connections};
@@ -51,7 +51,7 @@ fn a_length_that_nobody_could_send_harms_nobody() {
     target.assert_unharmed();
 }
 
-/// Ways to have two readers see two different requests; the second one stands in what one of them takes for a body.
+/// Ways to have two readers see two different requests; the second one is in what one of them takes for a body.
 const AMBIGUOUS: [(&str, u16); 16] = [
     ("Content-Length: 0\r\nContent-Length: LENGTH\r\n", 400),
     ("Content-Length: LENGTH\r\nContent-Length: 0\r\n", 400),
@@ -300,7 +300,7 @@ fn whoever_asks_for_something_else_all_the_time_keeps_no_webhook_waiting() {
             for path in [paths, paths].concat() {
                 let (target, done, answered) = (&target, &done, &answered);
                 scope.spawn(move || {
-                    // More at once than there are lanes, and each of them has its next request sent already.
+                    // More at once than there are upstream connections, and each of them has its next request sent already.
                     let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n");
                     let mut wires: Vec<_> = (0..60).map(|_| target.connect()).collect();
                     for wire in &mut wires {

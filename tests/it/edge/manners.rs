@@ -146,8 +146,8 @@ fn no_path_is_so_odd_that_the_server_is_at_fault() {
     ];
     let mut wire = target.connect();
     let mut asked = 0;
-    // A verification starts a process of its own each time, whatever stands behind its path.
-    for (_, pattern) in quotegrid::http::routes::all().filter(|(_, pattern)| !pattern.ends_with("/gdpr/verify")) {
+    // A verification starts a process of its own each time, whatever is behind its path.
+    for (_, pattern) in quotegrid::http::router::all().filter(|(_, pattern)| !pattern.ends_with("/gdpr/verify")) {
         for odd in odd {
             let mut path = String::new();
             let mut rest = pattern;
@@ -221,7 +221,7 @@ fn clients_that_ask_and_ask_and_never_listen_cost_little_and_cut_off_nobody_who_
 }
 
 #[test]
-fn connections_that_are_reset_in_the_middle_of_an_answer_cost_no_lane() {
+fn connections_that_are_reset_in_the_middle_of_a_response_cost_no_upstream_connection() {
     let target = Target::start(&[]);
     let before = target.held_at_rest();
     for number in 0..1000 {

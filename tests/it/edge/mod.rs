@@ -1,11 +1,11 @@
 //! The edge, by bytes on real sockets: what is refused and how, what honest clients get, and what hostile ones cannot do.
 
-mod answers;
 mod crowds;
 pub(crate) mod harness;
 mod hostile;
 mod manners;
-mod refusals;
+mod rejections;
 mod requests;
+mod responses;
 mod stopping;
 pub(crate) mod target;

@@ -163,9 +163,9 @@ fn only_a_trusted_proxy_may_say_who_the_client_is() {
 }
 
 #[test]
-fn nobody_speaks_in_the_gates_name() {
+fn a_client_cannot_forge_the_front_ends_field() {
     let edge = Edge::start();
-    let answer = edge.ask("GET /echo HTTP/1.1\r\nGate: x 6.6.6.6 forged\r\nHost: x\r\nGate: y\r\n\r\n");
+    let answer = edge.ask("GET /echo HTTP/1.1\r\nFront-End: x 6.6.6.6 forged\r\nHost: x\r\nFront-End: y\r\n\r\n");
     assert_eq!(answer.json()["client"], "127.0.0.1");
     assert_eq!(answer.json()["path"], "/echo");
 }
@@ -195,8 +195,8 @@ fn a_slow_answer_holds_up_nobody_else() {
 #[test]
 fn health_is_answered_through_an_overload_and_the_rest_is_told_to_come_again() {
     let edge = Edge::with(|limits| {
-        limits.lanes = 4;
-        limits.urgent_lanes = 1;
+        limits.upstreams = 4;
+        limits.critical_upstreams = 1;
         limits.queue_time = std::time::Duration::from_millis(200);
     });
     let mut stuck: Vec<_> = (0..3)
@@ -218,7 +218,7 @@ fn health_is_answered_through_an_overload_and_the_rest_is_told_to_come_again() {
     wait_until("nothing waits", || edge.metrics.requests_waiting.get() == 0);
 }
 
-/// Sends a webhook to each path at once, so that they share lanes, and returns the connections.
+/// Sends a webhook to each path at once, so that they share upstream connections, and returns the connections.
 fn send_as_bursts(edge: &Edge, paths: &[String]) -> Vec<super::harness::Wire> {
     let mut first = edge.connect();
     first.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -227,24 +227,24 @@ fn send_as_bursts(edge: &Edge, paths: &[String]) -> Vec<super::harness::Wire> {
     for (wire, path) in wires.iter_mut().zip(paths) {
         wire.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
     }
-    // The only lane is taken: they wait, and go together when it is free.
+    // The only upstream connection is taken: they wait, and go together when it is free.
     wait_until("all of them wait", || edge.metrics.requests_waiting.get() == paths.len() as i64);
     reply.send(Response::empty(200));
     assert_eq!(first.answer().status, 200);
     wires
 }
 
-fn one_lane() -> Edge {
+fn one_upstream() -> Edge {
     Edge::with(|limits| {
-        limits.lanes = 1;
-        limits.urgent_lanes = 0;
+        limits.upstreams = 1;
+        limits.critical_upstreams = 0;
         limits.queue_time = super::harness::PATIENCE;
     })
 }
 
 #[test]
 fn webhooks_that_share_a_lane_each_get_their_own_answer() {
-    let edge = one_lane();
+    let edge = one_upstream();
     let paths: Vec<String> = (0..100)
         .map(|number| match number % 5 {
             0 => "/webhooks/panic".to_owned(),
@@ -270,7 +270,7 @@ fn webhooks_that_share_a_lane_each_get_their_own_answer() {
 
 #[test]
 fn who_leaves_a_burst_takes_nobody_along() {
-    let edge = one_lane();
+    let edge = one_upstream();
     let paths: Vec<String> = (0..8)
         .map(|number| if number == 3 { "/webhooks/hold".into() } else { format!("/webhooks/echo?{number}") })
         .collect();

@@ -81,9 +81,8 @@ fn a_stop_under_load_loses_no_answer_that_was_given() {
 #[test]
 fn an_address_that_is_taken_is_told_at_once() {
     let edge = Edge::start();
-    let options = quotegrid::http::server::ServerOptions::new(edge.server.address());
-    let error =
-        quotegrid::http::server::Server::start(options, std::sync::Arc::new(super::harness::Playground::alone()))
-            .expect_err("the address is taken");
+    let options = quotegrid::edge::ServerOptions::new(edge.server.address());
+    let error = quotegrid::edge::Server::start(options, std::sync::Arc::new(super::harness::Playground::alone()))
+        .expect_err("the address is taken");
     assert!(error.to_string().starts_with(&format!("cannot listen on {}", edge.server.address())), "{error}");
 }

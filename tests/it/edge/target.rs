@@ -1,4 +1,4 @@
-//! `quotegrid serve` as somebody's target, with Shopify's webhooks going on beside whatever is done to it.
+//! `quotegrid serve` as somebody's target, with Shopify's webhooks going on alongside whatever is done to it.
 
 use super::harness::Wire;
 use crate::process::harness::{Answer, Client, Hook, Ledger, Machine, PATIENCE, Process};
@@ -97,7 +97,7 @@ impl Target {
     }
 
     /// Waits until nothing is left of the thousands that have gone. A few more are let pass: connections to the database are opened
-    /// when they are first needed, and what keeps house may just be at something.
+    /// when they are first needed, and what runs the maintenance may just be at something.
     pub(crate) fn wait_for_no_more_than(&self, before: Held) {
         let until = Instant::now() + PATIENCE;
         loop {
@@ -147,6 +147,6 @@ pub(crate) fn room_for_connections(wanted: usize) -> usize {
     let _as_it_is = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     let allowed =
         getrlimit(Resource::Nofile).current.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
-    // Other tests run beside this one.
+    // Other tests run alongside this one.
     wanted.min(allowed.saturating_sub(1000) / 2)
 }

@@ -1,9 +1,9 @@
 //! Requests about a customer.
 
 use super::{load, request, shop};
-use quotegrid::erasure::requests::{self, Outcome, RequestKind};
+use quotegrid::erasure::requests::{self, RequestKind, RequestOutcome};
 use quotegrid::erasure::scrub::Scrubbed;
-use quotegrid::queue::Step;
+use quotegrid::queue::StepOutcome;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -15,7 +15,7 @@ fn customer_redact_forgets_the_ids_that_came_with_it() {
     let payload = |fixture: &Fixture| fixture.query::<String>("SELECT payload FROM gdpr_requests");
     assert!(payload(&fixture).contains("191167"));
     fixture.run_jobs();
-    assert_eq!(load(&fixture, id).outcome, Some(Outcome::Acknowledged));
+    assert_eq!(load(&fixture, id).outcome, Some(RequestOutcome::Acknowledged));
     assert_eq!(payload(&fixture), "{}");
     assert_eq!(fixture.job(job).payload, json!({ "requestId": id.to_string() }));
     assert!(load(&fixture, id).erased_at.is_some());
@@ -35,17 +35,17 @@ fn a_data_request_ends_in_a_report_that_names_no_customer() {
 fn what_a_data_request_came_with_is_gone_from_the_files_when_it_is_stamped_and_no_receipt_claims_an_erasure() {
     let fixture = Fixture::new();
     let (id, _) = request(&fixture, &shop("a"), RequestKind::CustomersDataRequest, fixture.now());
-    // In the report the number stands between others.
+    // In the report the number is between others.
     let came_with = r#"{"dataRequestId":9999}"#;
     let worker = fixture.app.worker().expect("a worker");
-    assert_ne!(worker.step().expect("a working database"), Step::Idle);
+    assert_ne!(worker.step().expect("a working database"), StepOutcome::Idle);
     assert!(files_hold(&fixture, came_with), "the search finds what the WAL still holds");
     assert_eq!(load(&fixture, id).erased_at, None);
     fixture.advance(Duration::from_secs(1));
     assert_eq!(fixture.app.scrubber().scrub().expect("it works"), Scrubbed::Erased(1));
     assert!(!files_hold(&fixture, came_with));
     let stamped = load(&fixture, id);
-    assert_eq!((stamped.outcome, stamped.erased_at), (Some(Outcome::Reported), Some(fixture.now())));
+    assert_eq!((stamped.outcome, stamped.erased_at), (Some(RequestOutcome::Reported), Some(fixture.now())));
     assert!(fixture.app.db.read(|connection| requests::find_report(connection, id)).expect("readable").is_some());
     assert_eq!(fixture.count("erasure_receipts"), 0);
 }

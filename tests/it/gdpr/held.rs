@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{RequestId, ShopDomain};
 use quotegrid::erasure::hold::{self, Decision};
-use quotegrid::erasure::requests::{Outcome, RequestKind};
+use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
 use quotegrid::error::{Error, Kind};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -69,7 +69,7 @@ fn by_default_a_live_store_is_erased_at_once_and_the_request_says_when_its_keys_
     fixture.advance(HOUR);
     let id = redact(&fixture, &a);
     let found = load(&fixture, id);
-    assert_eq!((found.outcome, fixture.count("stores")), (Some(Outcome::Erased), 0));
+    assert_eq!((found.outcome, fixture.count("stores")), (Some(RequestOutcome::Erased), 0));
     assert_eq!((found.hold.found_live_at, found.hold.keys_used_at), (Some(fixture.now()), Some(used)));
     assert_eq!((found.hold.held_until, found.waits_until()), (None, None));
 }
@@ -82,7 +82,10 @@ fn a_store_that_was_uninstalled_in_time_looks_live_to_nobody_and_is_never_held()
         uninstall(&fixture, &a);
         fixture.advance(47 * HOUR);
         let id = redact(&fixture, &a);
-        assert_eq!((load(&fixture, id).outcome, load(&fixture, id).hold.found_live_at), (Some(Outcome::Erased), None));
+        assert_eq!(
+            (load(&fixture, id).outcome, load(&fixture, id).hold.found_live_at),
+            (Some(RequestOutcome::Erased), None)
+        );
         let unknown = redact(&fixture, &shop("unknown"));
         assert_eq!(load(&fixture, unknown).hold.found_live_at, None);
     }
@@ -98,11 +101,11 @@ fn with_a_hold_a_live_store_is_erased_at_its_end_if_nobody_decides() {
     let until = fixture.now() + TimeDelta::days(7);
     assert_eq!((load(&fixture, id).outcome, load(&fixture, id).waits_until()), (None, Some(until)));
     let others = redact(&fixture, &shop("stranger"));
-    assert_eq!(load(&fixture, others).outcome, Some(Outcome::NothingHeld), "nobody else waits");
+    assert_eq!(load(&fixture, others).outcome, Some(RequestOutcome::NothingHeld), "nobody else waits");
     pass(&fixture, 7 * DAY - HOUR);
     assert_eq!((load(&fixture, id).outcome, counts(&fixture)), (None, before));
     pass(&fixture, HOUR);
-    assert_eq!((load(&fixture, id).outcome, load(&fixture, id).waits_until()), (Some(Outcome::Erased), None));
+    assert_eq!((load(&fixture, id).outcome, load(&fixture, id).waits_until()), (Some(RequestOutcome::Erased), None));
     assert_eq!(fixture.query::<String>("SELECT group_concat(shop) FROM stores"), other.to_string());
 }
 
@@ -117,7 +120,7 @@ fn no_hold_goes_beyond_two_days_before_the_duty_is_due() {
     assert_eq!(load(&fixture, id).outcome, None);
     pass(&fixture, HOUR);
     let erased = load(&fixture, id);
-    assert!(erased.outcome == Some(Outcome::Erased) && erased.processed_at < Some(erased.due_at), "{erased:?}");
+    assert!(erased.outcome == Some(RequestOutcome::Erased) && erased.processed_at < Some(erased.due_at), "{erased:?}");
 }
 
 #[test]
@@ -132,7 +135,7 @@ fn a_store_uninstalled_less_than_47_hours_ago_is_erased_48_hours_after() {
     pass(&fixture, 46 * HOUR + HOUR / 2);
     assert_eq!(load(&fixture, id).outcome, None, "47 and a half hours after");
     pass(&fixture, HOUR / 2);
-    assert_eq!(load(&fixture, id).outcome, Some(Outcome::Erased));
+    assert_eq!(load(&fixture, id).outcome, Some(RequestOutcome::Erased));
 }
 
 #[test]
@@ -147,9 +150,9 @@ fn a_re_install_supersedes_what_is_held_and_an_uninstallation_ends_the_hold_earl
     pass(&fixture, HOUR);
     small_store_again(&fixture, &a);
     pass(&fixture, 47 * HOUR);
-    assert_eq!(load(&fixture, of_a).outcome, Some(Outcome::SupersededByReinstall));
+    assert_eq!(load(&fixture, of_a).outcome, Some(RequestOutcome::SupersededByReinstall));
     pass(&fixture, 6 * HOUR);
-    assert_eq!(load(&fixture, of_b).outcome, Some(Outcome::Erased), "48 hours after its uninstallation");
+    assert_eq!(load(&fixture, of_b).outcome, Some(RequestOutcome::Erased), "48 hours after its uninstallation");
     assert_eq!(fixture.query::<String>("SELECT group_concat(shop) FROM stores"), a.to_string());
 }
 
@@ -169,19 +172,19 @@ fn a_person_confirms_or_rejects_what_is_held_and_nothing_else() {
     fixture.run_jobs();
     assert_eq!(
         (load(&fixture, of_a).outcome, load(&fixture, of_a).hold.decision),
-        (Some(Outcome::Erased), Some(Decision::Confirmed))
+        (Some(RequestOutcome::Erased), Some(Decision::Confirmed))
     );
     reject(&fixture, of_b).expect("held");
     assert_eq!(
         (load(&fixture, of_b).outcome, load(&fixture, of_b).hold.decision),
-        (Some(Outcome::Rejected), Some(Decision::Rejected))
+        (Some(RequestOutcome::Rejected), Some(Decision::Rejected))
     );
     for decided in [of_a, of_b] {
         assert_eq!(confirm(&fixture, decided).expect_err("decided").kind(), Kind::Conflict);
         assert_eq!(reject(&fixture, decided).expect_err("decided").kind(), Kind::Conflict);
     }
     pass(&fixture, 8 * DAY);
-    assert_eq!(fixture.query::<String>("SELECT group_concat(shop) FROM stores"), b.to_string(), "for good");
+    assert_eq!(fixture.query::<String>("SELECT group_concat(shop) FROM stores"), b.to_string(), "permanently");
     assert_eq!(load(&fixture, of_b).erased_at, None, "nothing was erased");
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status <> 'completed'"), 0);
     let receipts: u64 = fixture.query(&format!("SELECT count(*) FROM erasure_receipts WHERE request_id = '{of_b}'"));

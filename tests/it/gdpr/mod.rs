@@ -14,10 +14,10 @@ use quotegrid::catalog::{keys, matrices, options, stores};
 use quotegrid::demo::DemoStore;
 use quotegrid::domain::ids::{ChoiceId, JobId, MatrixId, OptionGroupId, RequestId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::domain::options::{Modifier, Requirement};
-use quotegrid::erasure::requests::{self, NewRequest, Request, RequestKind};
+use quotegrid::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
 use quotegrid::erasure::{self, verify};
 use quotegrid::error::Error;
 use quotegrid::queue::NewJob;
@@ -73,8 +73,8 @@ fn small_store(fixture: &Fixture, name: &str) -> ShopDomain {
             &[step(100_000)],
             &[step(100_000), step(200_000)],
             &[vec![Some(Minor::new(100))], vec![None]],
-            Outside::Reject,
-            Limits::default(),
+            OutOfRange::Reject,
+            SizeLimits::default(),
         );
         let (name, matrix) = ("small".parse().expect("a name"), matrix.expect("sound"));
         matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;
@@ -122,7 +122,7 @@ fn request(fixture: &Fixture, shop: &ShopDomain, kind: RequestKind, triggered_at
     written.expect("writable")
 }
 
-fn load(fixture: &Fixture, id: RequestId) -> Request {
+fn load(fixture: &Fixture, id: RequestId) -> PrivacyRequest {
     fixture.app.db.read(|connection| requests::find(connection, id)).expect("readable").expect("the request exists")
 }
 

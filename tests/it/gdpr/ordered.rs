@@ -4,7 +4,7 @@ use super::{load, request, shop, small_store};
 use quotegrid::app::App;
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::{JobId, ShopDomain};
-use quotegrid::erasure::requests::{self, OrderedBy, Outcome, Request, RequestKind};
+use quotegrid::erasure::requests::{self, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 use quotegrid::error::Error;
 use quotegrid::testing::Fixture;
 use std::time::Duration;
@@ -16,7 +16,7 @@ fn order(fixture: &Fixture, shop: &ShopDomain) -> JobId {
     fixture.app.db.write::<_, Error, _>(move |tx| order.write(tx, now)).expect("writable")
 }
 
-fn all(app: &App) -> Vec<Request> {
+fn all(app: &App) -> Vec<PrivacyRequest> {
     let filter = requests::Filter { limit: 100, ..Default::default() };
     app.db.read(|connection| requests::list(connection, &filter)).expect("readable")
 }
@@ -31,7 +31,7 @@ fn an_operators_erasure_is_a_request_from_the_moment_in_which_it_is_ordered_and_
     assert_eq!((ordered.len(), ordered[0].ordered_by, ordered[0].processed_at), (1, OrderedBy::Operator, None));
     assert_eq!(fixture.run_jobs(), 1);
     let erased = all(&fixture.app);
-    assert_eq!((erased.len(), erased[0].id, erased[0].outcome), (1, ordered[0].id, Some(Outcome::Erased)));
+    assert_eq!((erased.len(), erased[0].id, erased[0].outcome), (1, ordered[0].id, Some(RequestOutcome::Erased)));
     assert_eq!(erased[0].hold.found_live_at, None, "nobody is warned of the own order");
     assert_eq!(fixture.count("erasure_receipts"), 2);
 }
@@ -56,7 +56,11 @@ fn a_store_installed_while_the_clock_was_ahead_is_uninstalled_and_erased_all_the
             request(&fixture, &a, RequestKind::ShopRedact, fixture.now()).0
         };
         fixture.run_jobs();
-        assert_eq!((load(&fixture, id).outcome, fixture.count("stores")), (Some(Outcome::Erased), 0), "{by_operator}");
+        assert_eq!(
+            (load(&fixture, id).outcome, fixture.count("stores")),
+            (Some(RequestOutcome::Erased), 0),
+            "{by_operator}"
+        );
     }
 }
 
@@ -70,7 +74,7 @@ fn an_operators_erasure_asks_for_no_time_of_installation() {
     fixture.clock.set(right);
     order(&fixture, &a);
     fixture.run_jobs();
-    assert_eq!((all(&fixture.app)[0].outcome, fixture.count("stores")), (Some(Outcome::Erased), 0));
+    assert_eq!((all(&fixture.app)[0].outcome, fixture.count("stores")), (Some(RequestOutcome::Erased), 0));
 }
 
 #[test]
@@ -82,7 +86,10 @@ fn a_clock_that_is_set_back_a_little_makes_no_new_installation_an_old_one() {
     fixture.clock.set(fixture.now() - chrono::TimeDelta::seconds(30));
     let (late, _) = request(&fixture, &a, RequestKind::ShopRedact, event);
     fixture.run_jobs();
-    assert_eq!((load(&fixture, late).outcome, fixture.count("stores")), (Some(Outcome::SupersededByReinstall), 1));
+    assert_eq!(
+        (load(&fixture, late).outcome, fixture.count("stores")),
+        (Some(RequestOutcome::SupersededByReinstall), 1)
+    );
     assert_eq!(
         fixture
             .app

@@ -3,9 +3,9 @@
 use super::{CHILDREN, counts, demo_store, load, request, shop, small_store};
 use quotegrid::catalog::stores;
 use quotegrid::db::RowCounts;
-use quotegrid::erasure::requests::{Outcome, RequestKind};
+use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
 use quotegrid::error::Error;
-use quotegrid::queue::{Status, Step};
+use quotegrid::queue::{Status, StepOutcome};
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::time::Duration;
@@ -21,11 +21,11 @@ fn redacting_a_shop_deletes_its_rows_in_every_table_and_leaves_other_shops_untou
     assert!(held.iter().all(|rows| *rows > 0), "the demo store has rows in every table: {held:?}");
     fixture.advance(Duration::from_secs(1));
     let (id, job) = request(&fixture, &demo.shop, RequestKind::ShopRedact, fixture.now());
-    assert_eq!(fixture.run_next(), Step::Ran { id: job, job_type: "shop_redact".to_owned(), error: None });
+    assert_eq!(fixture.run_next(), StepOutcome::Ran { id: job, job_type: "shop_redact".to_owned(), error: None });
     assert_eq!(counts(&fixture), before);
     assert_eq!(fixture.query::<String>("SELECT group_concat(shop) FROM stores"), "other.myshopify.com");
     let request = load(&fixture, id);
-    assert_eq!((request.outcome, request.processed_at), (Some(Outcome::Erased), Some(fixture.now())));
+    assert_eq!((request.outcome, request.processed_at), (Some(RequestOutcome::Erased), Some(fixture.now())));
     assert_eq!(request.erased_at, Some(fixture.now()), "the command scrubs in the same breath");
     let mut expected = RowCounts::default();
     expected.add("stores", 1);
@@ -55,15 +55,15 @@ fn only_the_right_requests_are_stamped() {
     let (redact_b, _) = request(&fixture, &b, RequestKind::ShopRedact, now);
     let (customer_a, _) = request(&fixture, &a, RequestKind::CustomersRedact, now);
     let (data_a, _) = request(&fixture, &a, RequestKind::CustomersDataRequest, now);
-    assert!(matches!(fixture.run_next(), Step::Ran { id, .. } if id == job));
-    assert_eq!(load(&fixture, redact_a).outcome, Some(Outcome::Erased));
+    assert!(matches!(fixture.run_next(), StepOutcome::Ran { id, .. } if id == job));
+    assert_eq!(load(&fixture, redact_a).outcome, Some(RequestOutcome::Erased));
     for id in [redact_b, customer_a, data_a] {
         assert_eq!(load(&fixture, id).processed_at, None);
     }
     assert_eq!(fixture.run_jobs(), 3, "the others still know what to do");
-    assert_eq!(load(&fixture, redact_b).outcome, Some(Outcome::Erased));
-    assert_eq!(load(&fixture, customer_a).outcome, Some(Outcome::Acknowledged));
-    assert_eq!(load(&fixture, data_a).outcome, Some(Outcome::Reported));
+    assert_eq!(load(&fixture, redact_b).outcome, Some(RequestOutcome::Erased));
+    assert_eq!(load(&fixture, customer_a).outcome, Some(RequestOutcome::Acknowledged));
+    assert_eq!(load(&fixture, data_a).outcome, Some(RequestOutcome::Reported));
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn a_job_enqueued_by_hand_with_only_a_shop_stamps_all_its_open_requests() {
             Ok(())
         })
         .expect("writable");
-    assert!(matches!(fixture.run_next(), Step::Ran { id, error: None, .. } if id == by_hand));
+    assert!(matches!(fixture.run_next(), StepOutcome::Ran { id, error: None, .. } if id == by_hand));
     assert_eq!(load(&fixture, first).deleted.of("stores"), 1);
     assert_eq!(
         (load(&fixture, second).outcome, load(&fixture, second).deleted.is_empty()),
-        (Some(Outcome::Erased), true)
+        (Some(RequestOutcome::Erased), true)
     );
     assert_eq!(load(&fixture, other).processed_at, None);
     assert_eq!(fixture.job(by_hand).payload, json!({}));
@@ -115,7 +115,7 @@ fn an_unknown_shop_ends_as_nothing_held_with_its_receipt() {
     let fixture = Fixture::new();
     let (id, _) = request(&fixture, &shop("stranger"), RequestKind::ShopRedact, fixture.now());
     fixture.run_jobs();
-    assert_eq!(load(&fixture, id).outcome, Some(Outcome::NothingHeld));
+    assert_eq!(load(&fixture, id).outcome, Some(RequestOutcome::NothingHeld));
     assert!(load(&fixture, id).erased_at.is_some());
     assert_eq!(
         fixture.query::<String>("SELECT group_concat(kind || ' ' || outcome) FROM erasure_receipts"),

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 use quotegrid::catalog::stores;
 use quotegrid::domain::ids::ShopDomain;
 use quotegrid::domain::length::Unit;
-use quotegrid::erasure::requests::{Outcome, RequestKind};
+use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
 use quotegrid::error::{Error, Kind};
 use quotegrid::testing::Fixture;
 use std::time::Duration;
@@ -25,13 +25,13 @@ fn a_store_installed_again_after_the_event_is_not_erased_by_it() {
     let before = counts(&fixture);
     let (late, _) = request(&fixture, &a, RequestKind::ShopRedact, triggered_at);
     fixture.run_jobs();
-    assert_eq!(load(&fixture, late).outcome, Some(Outcome::SupersededByReinstall));
+    assert_eq!(load(&fixture, late).outcome, Some(RequestOutcome::SupersededByReinstall));
     assert_eq!(load(&fixture, late).erased_at, None, "nothing was erased");
     assert_eq!((counts(&fixture), fixture.count("erasure_receipts")), (before, 0));
     // An event of the new installation is obeyed.
     let (new, _) = request(&fixture, &a, RequestKind::ShopRedact, fixture.now());
     fixture.run_jobs();
-    assert_eq!(load(&fixture, new).outcome, Some(Outcome::Erased));
+    assert_eq!(load(&fixture, new).outcome, Some(RequestOutcome::Erased));
 }
 
 pub(super) fn small_store_again(fixture: &Fixture, shop: &ShopDomain) {

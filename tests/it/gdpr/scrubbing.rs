@@ -5,7 +5,7 @@ use quotegrid::db;
 use quotegrid::erasure::requests::RequestKind;
 use quotegrid::erasure::scrub::Scrubbed;
 use quotegrid::error::{Error, Kind};
-use quotegrid::queue::Step;
+use quotegrid::queue::StepOutcome;
 use quotegrid::testing::Fixture;
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn the_scrub_stamps_all_that_wait_with_one_emptying_of_the_wal() {
         request(&fixture, &shop(&format!("s{number}")), RequestKind::CustomersRedact, fixture.now());
     }
     let worker = fixture.app.worker().expect("a worker");
-    while worker.step().expect("a working database") != Step::Idle {}
+    while worker.step().expect("a working database") != StepOutcome::Idle {}
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM gdpr_requests WHERE processed_at IS NOT NULL"), 250);
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 0);
     assert_eq!(fixture.app.scrubber().scrub().expect("it works"), Scrubbed::Erased(250));

@@ -1,5 +1,5 @@
 //! The GraphQL documents, held against the names of Shopify's published schema: those that `shopify-contract.md` section 4.4 has, as
-//! they stand in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
+//! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
 use quotegrid::shopify::admin::{CREATE, Draft, FIND, create};

@@ -154,7 +154,7 @@ fn after_an_unclear_answer_a_draft_that_was_made_is_found_and_no_second_one_aske
         let passed = shop.settle();
         shop.assert_sent(&order);
         assert!(passed < SECOND * 20, "{manner:?}: found at once, not after {passed:?}");
-        assert_eq!((shop.figure("unclear"), shop.figure("found")), (1, 1), "{manner:?}");
+        assert_eq!((shop.figure("uncertain"), shop.figure("found")), (1, 1), "{manner:?}");
         assert_eq!(shop.fake.creates(), 1, "{manner:?}");
     }
 }
@@ -168,7 +168,7 @@ fn after_an_unclear_answer_nothing_is_sent_again_before_the_settling_time_is_ove
         let passed = shop.settle();
         assert!(passed >= SETTLE && passed < SETTLE + SECOND * 60, "{manner:?}: {passed:?}");
         shop.assert_sent(&order);
-        assert_eq!((shop.figure("unclear"), shop.figure("sent")), (1, 1), "{manner:?}");
+        assert_eq!((shop.figure("uncertain"), shop.figure("sent")), (1, 1), "{manner:?}");
         assert!(shop.fake.finds() >= 3, "{manner:?}");
         assert!(shop.job().attempts <= 3, "{manner:?}: looks that find nothing cost no attempts");
     }

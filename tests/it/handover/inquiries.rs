@@ -20,7 +20,7 @@ fn request(shop: &Shop) -> Value {
     shop.fixture.admin("GET", "/admin/api/gdpr/requests", None).json_body()["requests"][0].clone()
 }
 
-/// Works off what is due for so many hours, and returns how many it were until the request was processed.
+/// Processes what is due for so many hours, and returns how many it were until the request was processed.
 fn hours_until_processed(shop: &Shop, most: u32) -> Option<u32> {
     shop.fixture.run_jobs();
     for hour in 0..=most {
@@ -88,7 +88,7 @@ fn where_shopify_says_nothing_clear_it_is_asked_again_and_the_store_erased_in_ti
     redact(&shop);
     assert_eq!(hours_until_processed(&shop, 30 * 24), Some(28 * 24), "two days before it is due");
     let found = request(&shop);
-    assert_eq!((&found["outcome"], &found["shopifySays"]), (&json!("erased"), &json!("unclear")));
+    assert_eq!((&found["outcome"], &found["shopifySays"]), (&json!("erased"), &json!("uncertain")));
     assert_eq!(shop.fixture.count("stores"), 0);
 }
 

@@ -1,5 +1,6 @@
 //! Orders on their way to Shopify: a fake Admin API that fails in every way, and never two drafts, never an order lost.
 
+mod checkout_waiters;
 mod clocks;
 mod crashes;
 mod documents;
@@ -10,7 +11,6 @@ mod inquiries;
 mod rounds;
 mod settings;
 mod tokens;
-mod waiting;
 
 use crate::process::harness::wait_until;
 use fake::{CLIENT_ID, CLIENT_SECRET, Fake};
@@ -18,7 +18,7 @@ use quotegrid::config::Secret;
 use quotegrid::demo::DemoStore;
 use quotegrid::http::{Headers, Method, Reply, Request, Response, Service};
 use quotegrid::orders::handover::{DRAFT_ORDER_HANDOVER, Options};
-use quotegrid::queue::{Filter, Job, Step};
+use quotegrid::queue::{Filter, Job, StepOutcome};
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};
@@ -109,11 +109,11 @@ impl Shop {
         panic!("jobs come to no end");
     }
 
-    /// Works off the next due job, which must be a hand-over, and returns its error.
+    /// Processes the next due job, which must be a hand-over, and returns its error.
     #[track_caller]
     fn run(&self) -> Option<String> {
         match self.fixture.run_next() {
-            Step::Ran { job_type, error, .. } if job_type == DRAFT_ORDER_HANDOVER => error,
+            StepOutcome::Ran { job_type, error, .. } if job_type == DRAFT_ORDER_HANDOVER => error,
             other => panic!("no hand-over: {other:?}"),
         }
     }

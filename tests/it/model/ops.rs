@@ -92,7 +92,7 @@ pub(super) enum Op {
     Install {
         shop: usize,
     },
-    /// A process works one job off.
+    /// A process processes one job.
     Run {
         process: usize,
     },
@@ -128,7 +128,7 @@ pub(super) enum Op {
     Prune {
         process: usize,
     },
-    /// A process starts threads that work jobs off, and stops them when each of them runs one and waits.
+    /// A process starts threads that process jobs, and stops them when each of them runs one and waits.
     Stop(Stop),
 }
 
@@ -167,7 +167,7 @@ pub(super) enum Answer {
         deliveries: usize,
         requests: usize,
     },
-    /// Those that were claimed and not begun were given back.
+    /// Those that were claimed and not begun were released.
     Stopped {
         given_back: Vec<usize>,
     },

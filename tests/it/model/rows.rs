@@ -58,7 +58,7 @@ pub(super) struct Job {
     pub(super) claimed_at: i64,
     pub(super) lease_until: i64,
     pub(super) batched: bool,
-    pub(super) rescues: u32,
+    pub(super) recoveries: u32,
     pub(super) processed_at: Option<i64>,
     pub(super) has_error: bool,
     pub(super) payload: Payload,

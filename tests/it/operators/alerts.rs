@@ -90,7 +90,7 @@ fn a_job_that_failed_for_good_is_told_once_and_again_when_the_receiver_was_down(
     let (first, second) = (posted.recv().expect("posted"), posted.recv().expect("posted again"));
     assert_eq!(first, second);
     assert_eq!((&first["alert"], &first["jobs"][0]["type"]), (&json!("job_failed"), &json!("shop_redact")));
-    assert!(first["text"].as_str().is_some_and(|text| text.contains("failed for good")), "{first}");
+    assert!(first["text"].as_str().is_some_and(|text| text.contains("failed permanently")), "{first}");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
     let (code, report) = run_json(&path, &["doctor"]);
     let problems: Vec<&str> = report["problems"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert_eq!((code, problems.len()), (1, 1), "{report}");
-    assert!(problems[0].starts_with("1 jobs of legal duties have failed for good"), "{problems:?}");
+    assert!(problems[0].starts_with("1 jobs of legal duties have failed permanently"), "{problems:?}");
     let (code, text) = run(&path, &["doctor"]);
     assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
 }

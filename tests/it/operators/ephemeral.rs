@@ -127,7 +127,7 @@ fn a_frozen_clock_is_for_ephemeral_servers_only() {
     let output = quotegrid(&path, &["serve", "--dev", "--clock-at", "2027-01-01T00:00:00Z"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(!path.exists());
-    // Nor can it stand at a time that ids or log lines cannot hold.
+    // Nor can it are at a time that ids or log lines cannot hold.
     for at in ["1969-12-31T23:59:59Z", "+10000-01-01T00:00:00Z", "noon"] {
         let output = quotegrid(&path, &["serve", "--ephemeral", "--clock-at", at]).output().expect("it runs");
         assert_eq!(output.status.code(), Some(2), "{at}");

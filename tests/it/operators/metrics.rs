@@ -65,7 +65,7 @@ fn the_figures_follow_what_happens() {
     let done = page();
     for line in [
         "quotegrid_jobs{status=\"completed\"} 1",
-        "quotegrid_jobs_failed_duties 1",
+        "quotegrid_jobs_failed_privacy 1",
         "quotegrid_privacy_requests{status=\"open\"} 0",
         "quotegrid_privacy_requests{status=\"to_scrub\"} 0",
         "quotegrid_jobs_oldest_due_seconds 0.0",

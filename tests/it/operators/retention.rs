@@ -211,7 +211,8 @@ fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
         Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
     let app = std::sync::Arc::new(App::open(options).expect("a new database"));
     let secrets = quotegrid::shopify::Secrets::new(["hush"]);
-    let router = quotegrid::http::Router::new(std::sync::Arc::new(quotegrid::http::Site::new(app.clone(), secrets)));
+    let router =
+        quotegrid::http::Router::new(std::sync::Arc::new(quotegrid::http::AppState::new(app.clone(), secrets)));
     let background = app.start(2).expect("threads");
     let (mut files, mut wals) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {

@@ -3,9 +3,9 @@
 use super::{example_order, order, page};
 use crate::browser::{Browser, Look};
 use crate::storefront::harness::{PRODUCT, Server, body, fixed, grid};
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::{Modifier, Requirement};
-use quotegrid::http::server::{Server as HttpServer, ServerOptions};
+use quotegrid::edge::{Server as HttpServer, ServerOptions};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ const MEASURES: &str = r"
 /// An order of a product with names as long as they may be, of which one has no place to break.
 fn long_winded(server: &Server) -> Value {
     let shop = server.shop("a-shop-with-a-really-long-name-that-takes-all-the-room-it-may.myshopify.com");
-    let matrix = server.matrix(shop.scope, &"Price list ".repeat(9), grid(Outside::Reject));
+    let matrix = server.matrix(shop.scope, &"Price list ".repeat(9), grid(OutOfRange::Reject));
     server.assign(shop.scope, PRODUCT, matrix);
     let title = "W".repeat(100);
     server.write(move |tx| Ok(tx.execute("UPDATE product_matrices SET product_title = ?1", [title])?));

@@ -4,11 +4,11 @@ use super::{assert_orders, keyed_request, order, page};
 use crate::storefront::harness::{OTHER_SHOP, PRODUCT, SHOP, Server, grid, request};
 use quotegrid::catalog::assignments;
 use quotegrid::domain::ids::{ProductId, ShopDomain};
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::Requirement;
 use quotegrid::erasure::verify;
 use quotegrid::http::Response;
-use quotegrid::queue::Step;
+use quotegrid::queue::StepOutcome;
 use serde_json::{Value, json};
 use std::net::IpAddr;
 use std::path::Path;
@@ -32,7 +32,7 @@ fn lines_with(server: &Server, text: &str) -> usize {
 /// A store whose names all have `mark` in them, with `count` orders of as many clients, each with a key.
 fn store(server: &Server, domain: &str, mark: &str, count: u32) -> (String, Response) {
     let shop = server.shop(domain);
-    let matrix = server.matrix(shop.scope, &format!("{mark} list"), grid(Outside::Reject));
+    let matrix = server.matrix(shop.scope, &format!("{mark} list"), grid(OutOfRange::Reject));
     let (now, scope, product) = (server.fixture.now(), shop.scope, PRODUCT.parse::<ProductId>().expect("a product"));
     let title = format!("{mark} pane").parse().expect("a title");
     server.write(move |tx| assignments::set_matrix(tx, now, scope, &product, &title, matrix));
@@ -110,7 +110,7 @@ fn pages_are_closed_and_nothing_is_ordered_from_the_first_step_of_an_erasure() {
     assert_eq!(order(&server, &key, &wanted).status, 401);
     assert_orders(&server, 4);
     redact(&server, SHOP);
-    assert!(matches!(server.fixture.run_next(), Step::Ran { error: None, .. }));
+    assert!(matches!(server.fixture.run_next(), StepOutcome::Ran { error: None, .. }));
     assert_eq!(server.fixture.count("draft_order_records"), 0);
 }
 

@@ -51,7 +51,7 @@ fn any_body_has_an_answer() {
     let good = example_order(&example);
     let (key, placed) = (&example.shop.key.key, Cell::new(0_u64));
     let member = prop::sample::select(vec!["productId", "width", "height", "quantity", "options", "extra"]);
-    // A good order with some members that are anything; or anything at all; or bytes.
+    // A good order with some fields that are anything; or anything at all; or bytes.
     let bodies = prop_oneof![
         4 => prop::collection::vec((member, json_value(ids.clone())), 0..3).prop_map(move |changes| {
             let mut order = good.clone();

@@ -14,10 +14,10 @@ use quotegrid::catalog::{assignments, stores};
 use quotegrid::config::Operator;
 use quotegrid::domain::ids::{ProductId, ShopDomain};
 use quotegrid::domain::length::Unit;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::{Modifier, Requirement};
 use quotegrid::housekeeping::Retention;
-use quotegrid::http::{Response, Router, Site};
+use quotegrid::http::{AppState, Response, Router};
 use quotegrid::queue;
 use quotegrid::shopify::Secrets;
 use serde_json::json;
@@ -76,7 +76,7 @@ fn a_size_that_is_a_step_and_a_price_of_nothing_are_said_too() {
     let server = Server::new();
     let shop = server.shop_in("a.myshopify.com", "JPY", Unit::Cm);
     let (group, choices) = server.group(shop.scope, "6", "Edge", Requirement::Optional, &[fixed(-99_999)]);
-    let matrix = server.matrix(shop.scope, "Grid", grid(Outside::Clamp));
+    let matrix = server.matrix(shop.scope, "Grid", grid(OutOfRange::Clamp));
     server.assign(shop.scope, "6", matrix);
     let wanted = json!({"productId": "6", "width": 300, "height": 200, "options": [{"optionGroupId": group.to_string(), "choiceId": choices[0].to_string()}]});
     let text = text(&page(&server, &order(&server, &shop.key.key, &wanted)));
@@ -117,7 +117,7 @@ fn whatever_things_are_called_it_stays_text() {
     for name in hostile {
         let server = Server::new();
         let shop = server.shop(SHOP);
-        let matrix = server.matrix(shop.scope, name, grid(Outside::Reject));
+        let matrix = server.matrix(shop.scope, name, grid(OutOfRange::Reject));
         let (now, scope, product) =
             (server.fixture.now(), shop.scope, PRODUCT.parse::<ProductId>().expect("a product"));
         let title = name.parse().expect("a title");
@@ -215,7 +215,7 @@ fn it_is_closed_while_the_store_is_uninstalled_and_open_again_after() {
     let example = server.example();
     let placed = order(&server, &example.shop.key.key, &example_order(&example));
     let other = server.shop(OTHER_SHOP);
-    let matrix = server.matrix(other.scope, "Glass", grid(Outside::Reject));
+    let matrix = server.matrix(other.scope, "Glass", grid(OutOfRange::Reject));
     server.assign(other.scope, PRODUCT, matrix);
     let theirs = order(&server, &other.key.key, &json!({"productId": PRODUCT, "width": 300, "height": 200}));
     let (now, shop) = (server.fixture.now(), SHOP.parse::<ShopDomain>().expect("a shop"));
@@ -288,8 +288,8 @@ fn the_privacy_page_has_the_periods_by_which_the_server_deletes() {
     };
     let app = Arc::new(App::open(options).expect("a new database"));
     let shown = |operator: Operator| {
-        let site = Site::new(app.clone(), Secrets::new(["hush"])).with_operator(operator);
-        let response = ask(&Router::new(Arc::new(site)), request("GET", "/privacy", &[]));
+        let state = AppState::new(app.clone(), Secrets::new(["hush"])).with_operator(operator);
+        let response = ask(&Router::new(Arc::new(state)), request("GET", "/privacy", &[]));
         spec::check("GET", "/privacy", &response);
         assert_eq!((response.status, response.header("cache-control")), (200, Some("public, max-age=86400")));
         response
@@ -341,7 +341,7 @@ fn people_get_a_page_where_nothing_is_and_programs_a_problem() {
         let problem = server.ask(request("GET", path, &[("accept", "*/*")]));
         assert_eq!((problem.status, problem.header("content-type")), (404, Some("application/problem+json")), "{path}");
     }
-    // What lies below these is for programs, whoever asks.
+    // What is below these is for programs, whoever asks.
     for path in ["/api/v1/nothing", "/admin/api/nothing"] {
         let problem = server.ask(request("GET", path, &[("accept", html)]));
         assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{path}");

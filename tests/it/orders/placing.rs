@@ -4,13 +4,13 @@ use super::{assert_orders, example_order, keyed_request, order, order_request, p
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, SHOP, Server, body, fixed, grid, matrix, request};
 use quotegrid::catalog::{Expected, assignments, keys, matrices, options, stores};
 use quotegrid::domain::length::Unit;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::Requirement;
 use quotegrid::orders::deletion::delete_matrix;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-/// `order` with other values for some members; null takes one out.
+/// `order` with other values for some fields; null takes one out.
 fn with(order: &Value, members: &Value) -> Value {
     let mut order = order.clone();
     for (name, value) in members.as_object().expect("an object") {
@@ -60,7 +60,7 @@ fn an_order_without_options_has_no_breakdown_and_numbers_go_up_by_store() {
     let server = Server::new();
     let (shop, other) = (server.shop("a.myshopify.com"), server.shop_in(OTHER_SHOP, "JPY", Unit::Cm));
     for shop in [&shop, &other] {
-        let matrix = server.matrix(shop.scope, "Glass", grid(Outside::Reject));
+        let matrix = server.matrix(shop.scope, "Glass", grid(OutOfRange::Reject));
         server.assign(shop.scope, PRODUCT, matrix);
     }
     let names: Vec<Value> = [(&shop, 450), (&other, 450), (&shop, 451)]
@@ -113,7 +113,7 @@ fn v22_to_v27_what_cannot_be_ordered_is_told_and_leaves_nothing() {
     let stranger = Uuid::nil();
     let pick = |group: &dyn ToString, choice: &dyn ToString| json!({"optionGroupId": group.to_string(), "choiceId": choice.to_string()});
     let Example { required, free, share, optional, fixed, .. } = &example;
-    // Members that are changed; the status; the code, where there is one; where the fault stands.
+    // Fields that are changed; the status; the code, where there is one; where the fault stands.
     let cases: Vec<(Value, u16, Option<&str>, Vec<String>)> = vec![
         (json!({"productId": 1001}), 400, None, vec!["productId".into()]),
         (json!({"productId": null}), 400, None, vec!["productId".into()]),
@@ -261,7 +261,7 @@ fn another_stores_products_and_options_cannot_be_ordered() {
     let other = server.shop(OTHER_SHOP);
     assert_eq!(order(&server, &other.key.key, &example_order(&example)).status, 404);
     // Even where both sell the same product.
-    let matrix = server.matrix(other.scope, "Glass", grid(Outside::Reject));
+    let matrix = server.matrix(other.scope, "Glass", grid(OutOfRange::Reject));
     server.assign(other.scope, PRODUCT, matrix);
     let response = order(&server, &other.key.key, &example_order(&example));
     assert_eq!((response.status, &body(&response)["code"]), (400, &json!("options_not_allowed")));
@@ -308,7 +308,7 @@ fn everything_that_the_price_came_from_is_kept_through_edits_and_deletions() {
 /// The contract's grid, one dollar dearer.
 fn dearer() -> matrices::Edit {
     let rows = [[1_100, 1_600, 2_100], [2_600, 3_100, 3_600], [4_100, 4_600, 5_100]];
-    let grid = matrix(&[300, 600, 900], &[200, 400, 600], &rows.map(|row| row.map(Some).to_vec()), Outside::Reject);
+    let grid = matrix(&[300, 600, 900], &[200, 400, 600], &rows.map(|row| row.map(Some).to_vec()), OutOfRange::Reject);
     matrices::Edit { grid: Some(grid), ..matrices::Edit::default() }
 }
 
@@ -338,7 +338,7 @@ fn an_edit_that_is_committed_while_an_order_waits_for_the_writer_is_what_is_sold
     let (scope, matrix, now) = (example.shop.scope, example.matrix, server.fixture.now());
     let edit = dearer();
     assert_eq!(body(&server.price(&example.shop.key, "width=450&height=350"))["price"], 30);
-    // A change that holds the writer until the order, priced at the old price, stands in the line behind it.
+    // A change that holds the writer until the order, priced at the old price, is in the line behind it.
     let (release, held) = std::sync::mpsc::channel::<()>();
     let (done, edited) = std::sync::mpsc::channel();
     server.fixture.app.db.write_then(
@@ -390,12 +390,12 @@ fn an_ended_key_an_uninstalled_store_and_one_that_is_being_erased_take_no_orders
 fn a_product_without_groups_of_its_own_takes_no_options_and_an_empty_grid_is_no_price() {
     let server = Server::new();
     let shop = server.shop("a.myshopify.com");
-    let empty = server.matrix(shop.scope, "Empty", matrix(&[], &[], &[], Outside::Reject));
+    let empty = server.matrix(shop.scope, "Empty", matrix(&[], &[], &[], OutOfRange::Reject));
     server.assign(shop.scope, "5", empty);
     let response = order(&server, &shop.key.key, &json!({"productId": "5", "width": 1, "height": 1}));
     assert_eq!((response.status, &body(&response)["code"]), (409, &json!("not_priced_yet")));
     let (group, choices) = server.group(shop.scope, "6", "Edge", Requirement::Optional, &[fixed(-99_999)]);
-    let grid = server.matrix(shop.scope, "Grid", grid(Outside::Clamp));
+    let grid = server.matrix(shop.scope, "Grid", grid(OutOfRange::Clamp));
     server.assign(shop.scope, "6", grid);
     // E5: never below zero.
     let wanted = json!({"productId": "6", "width": 100, "height": 100, "options": [{"optionGroupId": group.to_string(), "choiceId": choices[0].to_string()}]});
@@ -407,7 +407,7 @@ fn a_product_without_groups_of_its_own_takes_no_options_and_an_empty_grid_is_no_
 fn the_largest_amount_is_sold_to_its_last_digit_and_nothing_beyond_it() {
     let server = Server::new();
     let shop = server.shop_in("a.myshopify.com", "KWD", Unit::Mm);
-    let largest = matrix(&[300, 600], &[200], &[vec![Some(999_999_999_999_999), Some(1)]], Outside::Reject);
+    let largest = matrix(&[300, 600], &[200], &[vec![Some(999_999_999_999_999), Some(1)]], OutOfRange::Reject);
     let dear = server.matrix(shop.scope, "Dear", largest);
     server.assign(shop.scope, "7", dear);
     let (group, choices) = server.group(shop.scope, "7", "Edge", Requirement::Optional, &[fixed(1)]);

@@ -4,7 +4,7 @@ use super::{assert_orders, example_order, keyed_request, order_request};
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, Server, ask, body, grid};
 use quotegrid::catalog::assignments;
 use quotegrid::db;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::housekeeping::{Pruned, Stop};
 use quotegrid::http::{Reply, Request, Response, Service};
 use serde_json::{Value, json};
@@ -156,7 +156,7 @@ fn keys_are_the_stores_own() {
     let server = Server::new();
     let example = server.example();
     let other = server.shop(OTHER_SHOP);
-    let matrix = server.matrix(other.scope, "Glass", grid(Outside::Reject));
+    let matrix = server.matrix(other.scope, "Glass", grid(OutOfRange::Reject));
     server.assign(other.scope, PRODUCT, matrix);
     let first = server.ask(keyed_request(&example.shop.key.key, &example_order(&example), "k"));
     let theirs =

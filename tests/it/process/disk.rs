@@ -73,7 +73,7 @@ fn runs_out_of_room(machine: &Machine, mut server: Process, take_room: impl FnOn
 struct Small(PathBuf);
 
 impl Small {
-    /// With room for a WAL at its longest beside the database: one that has taken the last of the room cannot be moved into the file.
+    /// With room for a WAL at its longest next to the database: one that has taken the last of the room cannot be moved into the file.
     fn mount(at: &Path) -> Option<Self> {
         std::fs::create_dir(at).expect("a mount point");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"]).arg(at).output();

@@ -1,4 +1,4 @@
-//! The same delivery at the same instant on many connections, to two servers on one file, beside other workers.
+//! The same delivery at the same instant on many connections, to two servers on one file, alongside other workers.
 
 use super::harness::*;
 use crate::ending::SetAtEnd;

@@ -42,7 +42,8 @@ fn post_until(server: &Process, ledger: &Ledger, stop: &AtomicBool, refused: &At
     });
 }
 
-/// Has part of the WAL copied into the file without an fsync, as SQLite does while a reader needs the rest, and then fails the next one.
+/// Has part of the WAL copied into the file without an fsync, as SQLite does while a reader needs the rest, and then fails the
+/// next one.
 fn fail_a_checkpoint(machine: &Machine, recorder: &Recorder) {
     let connection = machine.connection();
     loop {

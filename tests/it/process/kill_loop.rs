@@ -89,7 +89,7 @@ fn send(shared: &Shared, seed: u64) {
     }
 }
 
-/// Adds stores beside the server, as a second process would.
+/// Adds stores alongside the server, as a second process would.
 fn install(machine: &Machine, shared: &Shared) -> HashSet<String> {
     let mut connection = machine.connection();
     let mut dice = Dice(77);

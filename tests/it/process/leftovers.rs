@@ -90,7 +90,7 @@ fn an_erased_store_is_gone_from_the_bytes_with_the_wal_and_without() {
     let machine = Machine::new();
     let mut server = machine.serve(&[]).ready();
     scatter(&mut machine.connection(), "lavender.myshopify.com", MARK, 7);
-    // The other shop's rows lie between: pages are shared.
+    // The other shop's rows are between: pages are shared.
     scatter(&mut machine.connection(), "thyme.myshopify.com", "Thyme-Mark", 8);
     scatter(&mut machine.connection(), "lavender-blue.myshopify.com", "Bluebell-Mark", 9);
     assert!(lines_with(&machine, MARK) > 0, "the search does find what is there");

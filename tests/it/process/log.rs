@@ -6,7 +6,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
 
-/// A pipe holds 64 KiB, and 2,000 lines may wait beside it; each of these webhooks makes at least four lines.
+/// A pipe holds 64 KiB, and 2,000 lines may wait alongside it; each of these webhooks makes at least four lines.
 const WEBHOOKS: usize = 1_500;
 
 #[test]

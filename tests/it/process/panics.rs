@@ -3,11 +3,11 @@
 use super::harness::*;
 use quotegrid::shopify::Topic;
 
-/// Each of these threads panics once, and there is no other to stand in for it.
+/// Each of these threads panics once, and there is no other to are in for it.
 const PANICS: &[(&str, &str)] = &[
     ("queue::run=1*panic", "a worker panicked, it goes on after a pause"),
     // The claim is lost; the keeper frees it, once it has got over its own panic.
-    ("queue::claimed=1*panic;queue::round=1*panic", "the keeper of claims panicked, it goes on after a pause"),
+    ("queue::claimed=1*panic;queue::tick=1*panic", "lease maintenance panicked, it goes on after a pause"),
     ("erasure::scrubbed=1*panic", "the scrub loop panicked, it goes on after a pause"),
 ];
 
@@ -30,7 +30,7 @@ fn a_thread_that_panics_outside_a_job_goes_on() {
 
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
-fn a_gate_that_panics_loses_its_connections_and_nothing_else() {
+fn a_front_end_that_panics_loses_its_connections_and_nothing_else() {
     let machine = Machine::new();
     let server = machine.serve(&[]).env("FAILPOINTS", "http::dispatched=3*off->1*panic->3*off->1*panic->off").ready();
     let ledger = Ledger::default();
@@ -51,7 +51,7 @@ fn a_gate_that_panics_loses_its_connections_and_nothing_else() {
         }
     }
     assert_eq!(lost, 2, "{}", server.log());
-    assert_eq!(server.log().matches("the gate panicked").count(), 2, "{}", server.log());
+    assert_eq!(server.log().matches("the front end panicked").count(), 2, "{}", server.log());
     machine.settle();
     ledger.assert_kept(&machine.connection());
     assert_exactly_once(&machine);

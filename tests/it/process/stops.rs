@@ -76,7 +76,7 @@ fn a_job_that_outlasts_the_grace_is_given_back_with_its_attempt() {
         assert_eq!(process.wait().code(), Some(0), "{command}: {}", process.log());
         let job = machine.json(&["jobs", "show", job.as_str().expect("an id")]);
         assert_eq!((&job["status"], &job["attempts"]), (&json!("pending"), &json!(0)), "{command}: {job}");
-        assert_eq!(job["attemptHistory"][0]["outcome"], "given_back");
+        assert_eq!(job["attemptHistory"][0]["outcome"], "released");
     }
 }
 

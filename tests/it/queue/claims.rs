@@ -2,7 +2,7 @@
 
 use super::{Run, fixture, outcomes, paused, worker};
 use quotegrid::queue::{
-    Claim, Context, Finish, Handler, JobError, NewJob, Options, Registry, Share, Status, Step, Worker,
+    Claim, Context, Finish, Handler, JobError, NewJob, Options, Registry, Share, Status, StepOutcome, Worker,
 };
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -22,14 +22,17 @@ fn a_worker_cannot_complete_a_job_it_lost() {
         has_begun.recv().expect("it begins");
         // Its lease ends while it hangs, nobody renews it, and another worker does the job.
         fixture.advance(Duration::from_secs(31));
-        let Step::Ran { error, .. } = worker(&fixture).step().expect("a working database") else {
+        let StepOutcome::Ran { error, .. } = worker(&fixture).step().expect("a working database") else {
             panic!("it was due")
         };
         assert_eq!(error, None);
         let_go.send(()).expect("it waits");
         late.join().expect("no panic")
     });
-    assert_eq!(late, Step::Ran { id, job_type: "slow".to_owned(), error: Some("the claim was lost".to_owned()) });
+    assert_eq!(
+        late,
+        StepOutcome::Ran { id, job_type: "slow".to_owned(), error: Some("the claim was lost".to_owned()) }
+    );
     let job = fixture.job(id);
     assert_eq!((job.status, job.attempts), (Status::Completed, 2));
     assert_eq!(fixture.query::<u64>("SELECT count(*) FROM meta WHERE name = 'effect'"), 1);
@@ -78,12 +81,12 @@ fn a_lease_that_is_renewed_is_not_taken_away() {
     let running = slow.start(1).expect("threads");
     has_begun.recv().expect("it begins");
     for _ in 0..6 {
-        // Ten seconds: a third of the lease. The keeper renews within its next round, of real time.
+        // Ten seconds: a third of the lease. Maintenance renews within its next round, of real time.
         let until = fixture.advance(Duration::from_secs(11)) + chrono::TimeDelta::seconds(30);
         while fixture.query::<i64>("SELECT lease_expires_at FROM job_queue") < until.timestamp_millis() {
             std::thread::yield_now();
         }
-        assert_eq!(worker(&fixture).step().expect("a working database"), Step::Idle);
+        assert_eq!(worker(&fixture).step().expect("a working database"), StepOutcome::Idle);
     }
     let_go.send(()).expect("it waits");
     running.stop(Duration::from_secs(60));
@@ -108,10 +111,10 @@ fn the_lease_of_a_job_that_is_run_by_hand_is_renewed_too() {
                 assert!(std::time::Instant::now() < patience, "the lease is not renewed");
                 std::thread::yield_now();
             }
-            assert_eq!(worker(&fixture).step().expect("a working database"), Step::Idle);
+            assert_eq!(worker(&fixture).step().expect("a working database"), StepOutcome::Idle);
         }
         let_go.send(()).expect("it waits");
-        assert!(matches!(by_hand.join().expect("no panic"), Ok(Step::Ran { error: None, .. })));
+        assert!(matches!(by_hand.join().expect("no panic"), Ok(StepOutcome::Ran { error: None, .. })));
     });
     assert_eq!((fixture.job(id).status, fixture.job(id).attempts), (Status::Completed, 1));
 }
@@ -129,7 +132,7 @@ fn a_job_run_by_hand_that_fails_after_it_was_lost_is_no_fault_of_the_database() 
         Err(JobError::Retry("too late".to_owned()))
     });
     let id = fixture.enqueue("slow", json!({}));
-    assert!(matches!(fixture.run_next(), Step::Ran { error: Some(_), .. }));
+    assert!(matches!(fixture.run_next(), StepOutcome::Ran { error: Some(_), .. }));
     assert_eq!((fixture.job(id).status, fixture.job(id).error), (Status::Pending, None), "not ours to touch");
 }
 
@@ -152,28 +155,28 @@ fn jobs_run_in_the_order_in_which_they_are_due() {
 }
 
 /// A handler whose jobs wait for someone else's server.
-struct Outside;
+struct OutOfRange;
 
-impl Handler for Outside {
+impl Handler for OutOfRange {
     fn run(&self, _job: &Claim, _context: &Context) -> Result<Finish, JobError> {
         Ok(Finish::done())
     }
 
-    fn waits_outside(&self) -> bool {
+    fn calls_external_service(&self) -> bool {
         true
     }
 }
 
 #[test]
 fn a_worker_takes_its_share_and_one_for_all_takes_the_oldest_of_both_kinds() {
-    let handlers = Registry::new().with("out", Outside).with("in", Run(|_: &Claim, _: &Context| Ok(Finish::done())));
+    let handlers = Registry::new().with("out", OutOfRange).with("in", Run(|_: &Claim, _: &Context| Ok(Finish::done())));
     let fixture = Fixture::with_handlers(handlers);
     let worker = |share| {
         let (app, options) = (&fixture.app, Options { share, ..Options::default() });
         Worker::new(app.db.clone(), app.queue.clone(), app.clock.clone(), app.entropy.as_ref(), options)
             .expect("a worker")
     };
-    let (inside, outside, all) = (worker(Share::Inside), worker(Share::Outside), worker(Share::All));
+    let (inside, outside, all) = (worker(Share::Internal), worker(Share::External), worker(Share::All));
     let enqueue = |types: &[&str]| {
         for job_type in types {
             fixture.enqueue(job_type, json!({}));
@@ -181,8 +184,8 @@ fn a_worker_takes_its_share_and_one_for_all_takes_the_oldest_of_both_kinds() {
         }
     };
     let took = |worker: &Worker| match worker.step().expect("a working database") {
-        Step::Ran { job_type, .. } => job_type,
-        Step::Idle => "nothing".to_owned(),
+        StepOutcome::Ran { job_type, .. } => job_type,
+        StepOutcome::Idle => "nothing".to_owned(),
     };
     enqueue(&["out", "out", "in"]);
     assert_eq!([took(&inside), took(&inside)], ["in", "nothing"]);

@@ -38,7 +38,7 @@ fn a_clock_that_leaps_forward_takes_no_claim_from_a_living_worker() {
     let (running, watching) = (slow.start(1).expect("threads"), worker(&fixture).start(1).expect("threads"));
     has_begun.recv().expect("it begins");
     fixture.clock.set(fixture.now() + chrono::TimeDelta::days(1));
-    // Once its keeper has noticed, the lease is one of the new time.
+    // Once its maintenance has noticed, the lease is one of the new time.
     let leap = fixture.now().timestamp_millis();
     wait_until(|| fixture.query::<i64>("SELECT max(lease_expires_at) FROM job_queue") > leap);
     let_go.send(()).expect("it waits");

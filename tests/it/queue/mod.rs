@@ -1,11 +1,11 @@
-//! The queue: claims, retries, fences, rescues, batches, stops.
+//! The queue: claims, retries, fences, recoveries, batches, stops.
 
 mod claims;
 mod clocks;
 mod enqueueing;
-mod forgetting;
 mod looking;
-mod rescues;
+mod recovery;
+mod redaction;
 mod running;
 mod threads;
 

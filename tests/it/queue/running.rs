@@ -2,7 +2,7 @@
 
 use super::{count_effect, fixture, outcomes, worker};
 use quotegrid::error::{Error, Kind};
-use quotegrid::queue::{Finish, JobError, Status, Step};
+use quotegrid::queue::{Finish, JobError, Status, StepOutcome};
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ fn fifty_workers_on_a_thousand_jobs_run_each_once() {
         for _ in 0..50 {
             let (worker, ran) = (worker(&fixture), ran.clone());
             scope.spawn(move || {
-                while let Step::Ran { error, .. } = worker.step().expect("a working database") {
+                while let StepOutcome::Ran { error, .. } = worker.step().expect("a working database") {
                     assert_eq!(error, None);
                     ran.fetch_add(1, Ordering::Relaxed);
                 }
@@ -79,7 +79,7 @@ fn success_after_a_failure_clears_the_error_and_keeps_the_history() {
 fn a_job_of_an_unknown_type_waits_for_a_program_that_knows_it() {
     let fixture = Fixture::new();
     let id = fixture.enqueue("nobody-knows", json!({}));
-    let Step::Ran { error, .. } = fixture.run_next() else { panic!("it was due") };
+    let StepOutcome::Ran { error, .. } = fixture.run_next() else { panic!("it was due") };
     assert_eq!(error.as_deref(), Some("Unknown job type: nobody-knows"));
     // Far more often than it has attempts.
     for _ in 0..10 {

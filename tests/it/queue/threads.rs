@@ -1,4 +1,4 @@
-//! Threads that work jobs off, and how they stop.
+//! Threads that process jobs, and how they stop.
 
 use super::{count_effect, fixture, outcomes, paused, wait_until, worker};
 use quotegrid::queue::{NewJob, Status};
@@ -47,7 +47,7 @@ fn stopping_gives_back_what_was_not_begun_and_what_does_not_end_with_its_attempt
     for id in &ids {
         let job = fixture.job(*id);
         assert_eq!((job.status, job.attempts), (Status::Pending, 0));
-        assert_eq!(outcomes(&fixture, *id), ["given_back"]);
+        assert_eq!(outcomes(&fixture, *id), ["released"]);
     }
     let_go.send(()).expect("it waits");
 }

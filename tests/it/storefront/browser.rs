@@ -3,7 +3,7 @@
 
 use super::harness::{PRODUCT, Server, encoded};
 use crate::browser::Browser;
-use quotegrid::http::server::{Server as HttpServer, ServerOptions};
+use quotegrid::edge::{Server as HttpServer, ServerOptions};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -35,7 +35,7 @@ fn shop_site() -> String {
 fn started(server: &Server) -> (HttpServer, String) {
     let http = HttpServer::start(ServerOptions::new(LOCAL), Arc::new(server.router.clone())).expect("a server");
     let url = format!("http://{}", http.address());
-    server.router.site().set_public_url(&url);
+    server.router.state().set_public_url(&url);
     (http, url)
 }
 

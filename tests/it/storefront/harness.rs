@@ -8,12 +8,12 @@ use quotegrid::catalog::{assignments, matrices, options};
 use quotegrid::db::Tx;
 use quotegrid::domain::ids::{ChoiceId, MatrixId, OptionGroupId, ProductId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::money::Minor;
 use quotegrid::domain::options::{Modifier, Requirement};
 use quotegrid::entropy::{Entropy, OsEntropy};
 use quotegrid::error::Error;
-use quotegrid::http::{Headers, Method, Reply, Request, Response, Router, Service, Site};
+use quotegrid::http::{AppState, Headers, Method, Reply, Request, Response, Router, Service};
 use quotegrid::shopify::Secrets;
 use quotegrid::testing::Fixture;
 use serde_json::Value;
@@ -57,8 +57,8 @@ impl Server {
 
     pub(crate) fn with_rate_limit(rate_limit: u32) -> Self {
         let fixture = Fixture::new();
-        let site = Site::new(fixture.app.clone(), Secrets::new(["hush"])).with_rate_limit(rate_limit);
-        Self { router: Router::new(Arc::new(site)), fixture }
+        let state = AppState::new(fixture.app.clone(), Secrets::new(["hush"])).with_rate_limit(rate_limit);
+        Self { router: Router::new(Arc::new(state)), fixture }
     }
 
     /// A change, made and committed.
@@ -134,7 +134,7 @@ impl Server {
     pub(crate) fn example(&self) -> Example {
         let shop = self.shop(SHOP);
         let scope = shop.scope;
-        let matrix = self.matrix(scope, "Glass", grid(Outside::Reject));
+        let matrix = self.matrix(scope, "Glass", grid(OutOfRange::Reject));
         self.assign(scope, PRODUCT, matrix);
         let choices = [fixed(0), Modifier::from_parts("PERCENTAGE", 1_500).expect("a modifier")];
         let (required, of_required) = self.group(scope, PRODUCT, "Edge", Requirement::Required, &choices);
@@ -229,18 +229,18 @@ pub(crate) fn fixed(minor: i64) -> Modifier {
 }
 
 /// The grid of the contract's vectors.
-pub(crate) fn grid(outside: Outside) -> PriceMatrix {
+pub(crate) fn grid(outside: OutOfRange) -> PriceMatrix {
     let rows = [[1_000, 1_500, 2_000], [2_500, 3_000, 3_500], [4_000, 4_500, 5_000]];
     matrix(&[300, 600, 900], &[200, 400, 600], &rows.map(|row| row.map(Some).to_vec()), outside)
 }
 
-pub(crate) fn matrix(widths: &[i64], heights: &[i64], rows: &[Vec<Option<i64>>], outside: Outside) -> PriceMatrix {
+pub(crate) fn matrix(widths: &[i64], heights: &[i64], rows: &[Vec<Option<i64>>], outside: OutOfRange) -> PriceMatrix {
     let steps = |values: &[i64]| -> Vec<Length> {
         values.iter().map(|value| Length::from_thousandths(value * 1_000).expect("a length")).collect()
     };
     let prices: Vec<Vec<Option<Minor>>> =
         rows.iter().map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
-    PriceMatrix::new(&steps(widths), &steps(heights), &prices, outside, Limits::default()).expect("a matrix")
+    PriceMatrix::new(&steps(widths), &steps(heights), &prices, outside, SizeLimits::default()).expect("a matrix")
 }
 
 pub(crate) fn entropy() -> &'static dyn Entropy {

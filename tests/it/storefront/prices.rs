@@ -3,7 +3,7 @@
 use super::harness::{Example, PRODUCT, SHOP, Server, body, encoded, fixed, grid, matrix, request, selections};
 use super::vectors::assert_adds_up;
 use quotegrid::domain::length::Unit;
-use quotegrid::domain::matrix::{Limits, Outside};
+use quotegrid::domain::matrix::{OutOfRange, SizeLimits};
 use quotegrid::domain::options::Requirement;
 use quotegrid::http::Response;
 use serde_json::{Value, json};
@@ -152,7 +152,8 @@ fn what_was_typed_with_a_blank_too_many_is_the_same_size() {
 fn sentences_for_shoppers_begin_as_sentences_do() {
     let server = Server::new();
     let Example { shop, required, .. } = server.example();
-    let unpriced = quotegrid::domain::matrix::PriceMatrix::new(&[], &[], &[], Outside::Reject, Limits::default());
+    let unpriced =
+        quotegrid::domain::matrix::PriceMatrix::new(&[], &[], &[], OutOfRange::Reject, SizeLimits::default());
     server.assign(shop.scope, "5", server.matrix(shop.scope, "none", unpriced.expect("a matrix")));
     let price = |rest: &str| server.get(&shop.key, &format!("/api/v1/products/{rest}"));
     let stale = selections(&[(required.to_string(), "x".to_owned())]);
@@ -203,7 +204,7 @@ fn v12_to_v15_options_are_json_of_one_shape() {
     ] {
         assert_eq!(faults(&price(&encoded(&shape.to_string()))), failed(&["options"]), "{shape}");
     }
-    // Unknown members are no fault.
+    // Unknown fields are no fault.
     let with_more =
         json!({ "selections": [{ "optionGroupId": optional.to_string(), "choiceId": fixed.to_string(), "x": 1 }] });
     assert_eq!(body(&price(&encoded(&with_more.to_string())))["price"], json!(35));
@@ -283,7 +284,7 @@ fn v22_a_product_without_matrix_is_404_with_options_or_without() {
 fn sizes_without_a_price_are_422_and_say_why() {
     let server = Server::new();
     let shop = server.shop(SHOP);
-    let gap = matrix(&[300, 600], &[200], &[vec![Some(1_000), None]], Outside::Reject);
+    let gap = matrix(&[300, 600], &[200], &[vec![Some(1_000), None]], OutOfRange::Reject);
     server.assign(shop.scope, "1", server.matrix(shop.scope, "gap", gap));
     let price = |size: &str| {
         let response = server.get(&shop.key, &format!("/api/v1/products/1/price?{size}"));
@@ -309,13 +310,13 @@ fn sizes_without_a_price_are_422_and_say_why() {
         price("width=301&height=200"),
         (422, "size_not_offered".to_owned(), "The size 301 x 200 mm is not offered".to_owned())
     );
-    let beside = Limits { min_width: Some("1000".parse().expect("a length")), ..Limits::default() };
-    let beside = grid(Outside::Reject).with_policy(Outside::Reject, beside).expect("a matrix");
+    let beside = SizeLimits { min_width: Some("1000".parse().expect("a length")), ..SizeLimits::default() };
+    let beside = grid(OutOfRange::Reject).with_policy(OutOfRange::Reject, beside).expect("a matrix");
     server.assign(shop.scope, "3", server.matrix(shop.scope, "beside", beside));
     let found = body(&server.get(&shop.key, "/api/v1/products/3/price?width=600&height=200"));
     assert_eq!(found["code"], "size_outside");
     assert_eq!(found["detail"], "A width of 600 mm is not available, and no other is at present");
-    let huge = matrix(&[300], &[200], &[vec![Some(999_999_999_999_999)]], Outside::Reject);
+    let huge = matrix(&[300], &[200], &[vec![Some(999_999_999_999_999)]], OutOfRange::Reject);
     server.assign(shop.scope, "2", server.matrix(shop.scope, "huge", huge));
     let huge = server.get(&shop.key, "/api/v1/products/2/price?width=300&height=200");
     assert!(
@@ -330,7 +331,7 @@ fn sizes_without_a_price_are_422_and_say_why() {
 fn a_matrix_without_steps_is_not_priced_yet() {
     let server = Server::new();
     let shop = server.shop(SHOP);
-    server.assign(shop.scope, "1", server.matrix(shop.scope, "empty", matrix(&[], &[], &[], Outside::Reject)));
+    server.assign(shop.scope, "1", server.matrix(shop.scope, "empty", matrix(&[], &[], &[], OutOfRange::Reject)));
     let response = server.get(&shop.key, "/api/v1/products/1/price?width=300&height=200");
     assert_eq!((response.status, &body(&response)["code"]), (409, &json!("not_priced_yet")));
     let options = body(&server.get(&shop.key, "/api/v1/products/1/options"));
@@ -346,7 +347,7 @@ fn money_has_the_decimals_of_its_currency_and_sizes_their_unit() {
         ("euro.myshopify.com", "EUR", 435, json!(4.35)),
     ] {
         let shop = server.shop_in(domain, currency, Unit::Cm);
-        let cell = matrix(&[300], &[200], &[vec![Some(minor)]], Outside::Reject);
+        let cell = matrix(&[300], &[200], &[vec![Some(minor)]], OutOfRange::Reject);
         server.assign(shop.scope, "1", server.matrix(shop.scope, "one", cell));
         let found = body(&server.get(&shop.key, "/api/v1/products/1/price?width=300.00&height=200&quantity=100"));
         assert_eq!((&found["price"], &found["currency"]), (&expected, &json!(currency)));
@@ -354,7 +355,7 @@ fn money_has_the_decimals_of_its_currency_and_sizes_their_unit() {
     }
     // 4.35 x 100 and 0.1 x 3 are where floating point shows.
     let euro = server.shop("cents.myshopify.com");
-    let cells = matrix(&[1, 2], &[1], &[vec![Some(435), Some(10)]], Outside::Reject);
+    let cells = matrix(&[1, 2], &[1], &[vec![Some(435), Some(10)]], OutOfRange::Reject);
     server.assign(euro.scope, "1", server.matrix(euro.scope, "cents", cells));
     let total =
         |query: &str| body(&server.get(&euro.key, &format!("/api/v1/products/1/price?{query}")))["total"].to_string();
@@ -366,7 +367,7 @@ fn money_has_the_decimals_of_its_currency_and_sizes_their_unit() {
 fn a_price_explains_itself_to_people() {
     let server = Server::new();
     let shop = server.shop(SHOP);
-    server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "Glass", grid(Outside::Reject)));
+    server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "Glass", grid(OutOfRange::Reject)));
     let (group, choices) = server.group(shop.scope, PRODUCT, "Edge", Requirement::Optional, &[fixed(-9_999)]);
     let options = selections(&[(group, choices[0])]);
     let found =

@@ -1,8 +1,8 @@
-//! The same over a socket, behind the gate: what a browser and a proxy really send.
+//! The same over a socket, behind the front end: what a browser and a proxy really send.
 
 use super::harness::{Example, Server};
 use crate::edge::harness::Wire;
-use quotegrid::http::server::{Server as HttpServer, ServerOptions};
+use quotegrid::edge::{Server as HttpServer, ServerOptions};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -44,7 +44,7 @@ fn a_browser_gets_its_price_whatever_the_product_is_spelled_like() {
     assert!(status == 401 && body.contains("\"detail\""), "{body}");
 }
 
-/// The status line, the problem's title, and the gate's own refusals name a status by one phrase.
+/// The status line, the problem's title, and the front end's own refusals name a status by one phrase.
 #[test]
 fn a_status_has_one_phrase_whoever_answers() {
     let server = Server::with_rate_limit(120);
@@ -53,7 +53,7 @@ fn a_status_has_one_phrase_whoever_answers() {
     let http = HttpServer::start(options, Arc::new(server.router.clone())).expect("a server");
     let mut phrases = Vec::new();
     for (method, target, length, sent) in [
-        // Larger than an order may be, and larger than anything may be: told by the handler, and by the gate.
+        // Larger than an order may be, and larger than anything may be: told by the handler, and by the front end.
         ("POST", "/api/v1/draft-orders", 100_000, 100_000),
         ("POST", "/api/v1/draft-orders", 2_000_000, 0),
         ("GET", "/api/v1/products/1001/price?width=1&height=1", 0, 0),

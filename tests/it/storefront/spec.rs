@@ -2,7 +2,7 @@
 //! and the document must name the same things. Knows as much of JSON Schema as the document uses.
 
 use super::harness::{Server, body, request};
-use quotegrid::http::{Response, openapi, routes};
+use quotegrid::http::{Response, openapi, router};
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
@@ -169,7 +169,7 @@ fn the_document_and_the_table_of_routes_name_the_same_things() {
         })
         .collect();
     let routed: BTreeSet<(String, String)> =
-        routes::all().map(|(method, pattern)| (method.to_owned(), pattern.replace("{*", "{"))).collect();
+        router::all().map(|(method, pattern)| (method.to_owned(), pattern.replace("{*", "{"))).collect();
     assert_eq!(documented, routed);
 }
 
@@ -277,11 +277,11 @@ fn figures_are_as_documented() {
 #[test]
 fn the_admin_token_opens_the_figures_beside_a_token_of_their_own() {
     use quotegrid::config::Secret;
-    use quotegrid::http::routes::{Router, Site};
+    use quotegrid::http::router::{AppState, Router};
     use quotegrid::http::{Reply, Service};
     let fixture = quotegrid::testing::Fixture::new();
     let secret = |text: &str| Secret::new(text);
-    let site = Site::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]))
+    let state = AppState::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]))
         .with_admin_token(&secret("the admin's own token"))
         .with_metrics_token(&secret("a token for figures"));
     let router = Router::new(std::sync::Arc::new(site));

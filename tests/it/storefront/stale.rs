@@ -8,7 +8,7 @@ use quotegrid::catalog::stores::Scope;
 use quotegrid::catalog::{Expected, assignments, keys, matrices, options, settings, stores};
 use quotegrid::db::Tx;
 use quotegrid::domain::ids::{MatrixId, ProductId, ShopDomain};
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::error::Error;
 use quotegrid::orders::deletion::delete_matrix;
 use serde_json::{Value, json};
@@ -63,7 +63,7 @@ fn an_edit_counts_from_its_commit_whoever_makes_it() {
     for round in 1..=20_i64 {
         let app = if round % 2 == 0 { &server.fixture.app } else { &other };
         let (id, product) = (MatrixId::new(now, entropy().array()), product.clone());
-        let flat = matrix(&[1_000], &[1_000], &[vec![Some(round * 100)]], Outside::Clamp);
+        let flat = matrix(&[1_000], &[1_000], &[vec![Some(round * 100)]], OutOfRange::Clamp);
         write(app, move |tx| {
             matrices::insert(tx, now, id, scope, &"flat".parse().expect("a name"), &flat)?;
             assignments::set_matrix(tx, now, scope, &product, &"a pane".parse().expect("a title"), id)
@@ -93,11 +93,11 @@ fn every_kind_of_edit_counts_at_once() {
     };
     assert_eq!(look(), (200, json!(30), 200, json!(35)));
 
-    let doubled = matrix(&[600], &[400], &[vec![Some(6_000)]], Outside::Reject);
+    let doubled = matrix(&[600], &[400], &[vec![Some(6_000)]], OutOfRange::Reject);
     let grid_edit = matrices::Edit { grid: Some(doubled), ..matrices::Edit::default() };
     write(&other, move |tx| matrices::edit(tx, now, scope, matrix_id, Some(Expected::Any), &grid_edit));
     assert_eq!(look(), (422, Value::Null, 422, Value::Null), "450 is below the only step");
-    let policy = matrices::PolicyEdit { outside: Some(Outside::Clamp), ..matrices::PolicyEdit::default() };
+    let policy = matrices::PolicyEdit { outside: Some(OutOfRange::Clamp), ..matrices::PolicyEdit::default() };
     let clamp = matrices::Edit { policy, ..matrices::Edit::default() };
     write(&other, move |tx| matrices::edit(tx, now, scope, matrix_id, Some(Expected::Any), &clamp));
     assert_eq!(look(), (200, json!(60), 200, json!(65)));
@@ -217,7 +217,7 @@ fn memory_is_bounded_however_many_products_are_asked_for() {
         &(1..=50).collect::<Vec<i64>>(),
         &(1..=50).collect::<Vec<i64>>(),
         &vec![vec![Some(1); 50]; 50],
-        Outside::Clamp,
+        OutOfRange::Clamp,
     );
     let id = server.matrix(example.shop.scope, "largest", largest);
     let (scope, now) = (example.shop.scope, server.fixture.now());
@@ -249,8 +249,8 @@ fn readers_never_see_a_price_that_never_was() {
     let (scope, now) = (example.shop.scope, server.fixture.now());
     let product: ProductId = PRODUCT.parse().expect("a product");
     let other = other_app(&server);
-    let cheap = server.matrix(scope, "cheap", matrix(&[1_000], &[1_000], &[vec![Some(100)]], Outside::Clamp));
-    let dear = server.matrix(scope, "dear", grid(Outside::Clamp));
+    let cheap = server.matrix(scope, "cheap", matrix(&[1_000], &[1_000], &[vec![Some(100)]], OutOfRange::Clamp));
+    let dear = server.matrix(scope, "dear", grid(OutOfRange::Clamp));
     std::thread::scope(|threads| {
         let writer = threads.spawn(|| {
             for round in 0..60 {

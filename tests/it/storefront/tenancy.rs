@@ -2,7 +2,7 @@
 
 use super::harness::{Example, OTHER_SHOP, PRODUCT, SHOP, Server, body, fixed, matrix, selections};
 use quotegrid::catalog::keys;
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::Requirement;
 use quotegrid::entropy::Entropy;
 use serde_json::json;
@@ -27,7 +27,7 @@ fn two_stores_sell_the_same_product_each_at_its_own_price() {
     let server = Server::new();
     let example = server.example();
     let stranger = server.shop(OTHER_SHOP);
-    let cell = matrix(&[900], &[600], &[vec![Some(700)]], Outside::Clamp);
+    let cell = matrix(&[900], &[600], &[vec![Some(700)]], OutOfRange::Clamp);
     server.assign(stranger.scope, PRODUCT, server.matrix(stranger.scope, "theirs", cell));
     let (theirs, choices) = server.group(stranger.scope, PRODUCT, "Theirs", Requirement::Required, &[fixed(1)]);
     for _from_memory_too in 0..2 {
@@ -68,7 +68,7 @@ fn two_stores_whose_keys_begin_alike_both_work() {
     let server = Server::new();
     let stores = [(SHOP, 1_i64), (OTHER_SHOP, 2)].map(|(domain, dollars)| {
         let shop = server.shop(domain);
-        let cell = matrix(&[900], &[600], &[vec![Some(dollars * 100)]], Outside::Clamp);
+        let cell = matrix(&[900], &[600], &[vec![Some(dollars * 100)]], OutOfRange::Clamp);
         server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "one", cell));
         let (now, store) = (server.fixture.now(), shop.scope.store);
         let alike = Alike(u8::try_from(dollars).expect("small"));

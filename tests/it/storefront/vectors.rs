@@ -1,7 +1,7 @@
 //! The vectors of `data/price-vectors.json`, asked over HTTP: each number in the answer is the vector's, to the last digit.
 
 use super::harness::{PRODUCT, SHOP, Server, body, grid, matrix, selections};
-use quotegrid::domain::matrix::Outside;
+use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::domain::options::{Modifier, Requirement};
 use serde_json::{Value, json};
@@ -47,7 +47,7 @@ fn offer(server: &Server, scope: quotegrid::catalog::stores::Scope, product: &st
 fn grid_vectors() {
     let server = Server::new();
     let shop = server.shop(SHOP);
-    server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "Glass", grid(Outside::Clamp)));
+    server.assign(shop.scope, PRODUCT, server.matrix(shop.scope, "Glass", grid(OutOfRange::Clamp)));
     for vector in vectors("grid") {
         let response = server.price(&shop.key, &format!("width={}&height={}", vector["width"], vector["height"]));
         let found = body(&response);
@@ -71,7 +71,7 @@ fn modifier_vectors() {
     for (vector, product) in vectors("modifiers").iter().zip(2_000..) {
         let product = product.to_string();
         let base = vector["baseCents"].as_i64();
-        let one_cell = matrix(&[300], &[200], &[vec![base]], Outside::Reject);
+        let one_cell = matrix(&[300], &[200], &[vec![base]], OutOfRange::Reject);
         server.assign(shop.scope, &product, server.matrix(shop.scope, "one", one_cell));
         let options = offer(&server, shop.scope, &product, &modifiers(vector));
         let target = format!("/api/v1/products/{product}/price?width=300&height=200&options={options}&explain=1");
@@ -94,7 +94,7 @@ fn modifier_vectors() {
 fn end_to_end_vectors() {
     let server = Server::new();
     let shop = server.shop(SHOP);
-    let matrix = server.matrix(shop.scope, "Glass", grid(Outside::Clamp));
+    let matrix = server.matrix(shop.scope, "Glass", grid(OutOfRange::Clamp));
     for (vector, product) in vectors("endToEnd").iter().zip(3_000..) {
         let product = product.to_string();
         server.assign(shop.scope, &product, matrix);
@@ -111,7 +111,7 @@ fn end_to_end_vectors() {
     }
 }
 
-/// That the amounts of the explanation add up to the total, each subtotal to what stands before it, and all to the last digit.
+/// That the amounts of the explanation add up to the total, each subtotal to what is before it, and all to the last digit.
 pub(super) fn assert_adds_up(found: &Value) {
     let millionths = |text: &Value| -> i128 {
         let text = text.as_str().expect("decimal text");

@@ -116,5 +116,5 @@ fn an_unknown_topic_is_counted_and_not_stored() {
         assert_eq!((response.status, json_of(&response)), (200, json!({"status": "ignored"})));
     }
     server.nothing_is_written();
-    assert_eq!(server.router.site().intake.figures().ignored.load(std::sync::atomic::Ordering::Relaxed), 4);
+    assert_eq!(server.router.state().intake.figures().ignored.load(std::sync::atomic::Ordering::Relaxed), 4);
 }

@@ -16,7 +16,7 @@ use quotegrid::domain::length::Unit;
 use quotegrid::domain::money::Currency;
 use quotegrid::entropy::{Entropy, SeededEntropy};
 use quotegrid::error::Error;
-use quotegrid::http::{Headers, Method, Reply, Request, Response, Router, Service, Site};
+use quotegrid::http::{AppState, Headers, Method, Reply, Request, Response, Router, Service};
 use quotegrid::shopify::sample::{sample_body, sign};
 use quotegrid::shopify::{Secrets, Topic};
 use serde_json::{Value, json};
@@ -53,12 +53,12 @@ impl Server {
         options.database.write_wait = PATIENCE;
         change(&mut options);
         let app = Arc::new(App::open(options).expect("a new database"));
-        let router = Router::new(Arc::new(Site::new(app, Secrets::new(["hush", "older-secret"]))));
+        let router = Router::new(Arc::new(AppState::new(app, Secrets::new(["hush", "older-secret"]))));
         Self { directory, clock, router }
     }
 
     fn app(&self) -> &App {
-        &self.router.site().app
+        &self.router.state().app
     }
 
     fn start(&self, request: Request) -> Receiver<Response> {

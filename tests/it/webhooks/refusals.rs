@@ -107,5 +107,5 @@ fn a_captured_body_passes_under_no_other_topic_and_for_no_other_shop() {
         assert_problem(&server.post(topic.as_str(), order, &[]), 400);
     }
     server.nothing_is_written();
-    assert_eq!(server.router.site().refusals.other_shop.load(std::sync::atomic::Ordering::Relaxed), 4);
+    assert_eq!(server.router.state().refusals.other_shop.load(std::sync::atomic::Ordering::Relaxed), 4);
 }

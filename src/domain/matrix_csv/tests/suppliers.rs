@@ -1,7 +1,7 @@
 //! What suppliers and spreadsheet programs send: axes either way round, units, currencies, titles, files that are no CSV.
 
 use super::*;
-use crate::domain::matrix::{Limits, Outside};
+use crate::domain::matrix::{OutOfRange, SizeLimits};
 
 /// Windows-1252, as Excel saves it.
 fn ansi(text: &str) -> Vec<u8> {
@@ -96,7 +96,7 @@ fn a_line_above_a_grid_names_its_columns() {
     ] {
         assert_eq!(grid(text), upright, "{text}");
     }
-    // Each name beside its own sizes.
+    // Each name alongside its own sizes.
     for text in [
         "Width:,300,600,900\nHeight:,,\n200,10,15,20\n400,25,30,35",
         "Width (mm),300,600,900\nDrop (mm),,,\n200,10,15,20\n400,25,30,35",
@@ -390,8 +390,8 @@ fn comes_back(currency: Currency) {
         &lengths(&["1.234", "500.5"]),
         &lengths(&["12.345"]),
         &[vec![Some(Minor::new(1_500)), None]],
-        Outside::default(),
-        Limits::default(),
+        OutOfRange::default(),
+        SizeLimits::default(),
     );
     let matrix = matrix.expect("valid");
     for layout in [Layout::Long, Layout::Grid] {

@@ -1,11 +1,10 @@
 //! Raising or lowering the prices of a matrix.
 
 use super::super::commit;
-use super::super::edits::{etag, if_match, prepared, store_of};
+use super::super::conditional::{etag, if_match, prepared, store_of};
 use super::id;
 use crate::catalog::matrices::{self, Adjusted};
 use crate::catalog::stores::Scope;
-use crate::documents::catalog as documents;
 use crate::domain::adjustment::{Adjustment, Rounding};
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
@@ -13,9 +12,10 @@ use crate::domain::matrix::CELLS_MAX;
 use crate::domain::money::BasisPoints;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::catalog as views;
 use serde_json::Value;
 use std::sync::Arc;
 
@@ -26,33 +26,33 @@ pub(in crate::http) const ROUTES: &[Route] =
 /// What is told of an adjustment that is none.
 const CANNOT: &str = "the prices cannot be adjusted";
 
-fn adjust(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn adjust(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
-        let (id, scope) = (id(&params)?, store_of(site, &params)?.scope());
+        let (id, scope) = (id(&params)?, store_of(state, &params)?.scope());
         let (adjustment, preview) = read(&request, scope)?;
         if preview {
             let adjusted =
-                site.app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?;
+                state.app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?;
             return Ok(Err(adjusted_response(id, &adjusted, scope)));
         }
         Ok(Ok((id, scope, if_match(&request)?, adjustment)))
     };
-    let (answer, (id, scope, expected, adjustment)) = match prepared(answer, read()) {
-        Some((answer, Ok(wanted))) => (answer, wanted),
-        Some((answer, Err(preview))) => return answer.send(Ok(preview)),
+    let (responder, (id, scope, expected, adjustment)) = match prepared(responder, read()) {
+        Some((responder, Ok(wanted))) => (responder, wanted),
+        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
         None => return,
     };
-    let now = site.app.clock.now();
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment),
         move |adjusted| adjusted_response(id, &adjusted, scope),
     );
 }
 
 fn adjusted_response(id: MatrixId, adjusted: &Adjusted, scope: Scope) -> Response {
-    let document = documents::adjusted(id, adjusted, scope.currency);
+    let document = views::adjusted(id, adjusted, scope.currency);
     Response::json(200, &document).with_header("ETag", etag(adjusted.version))
 }
 

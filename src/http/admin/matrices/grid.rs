@@ -3,7 +3,7 @@
 use crate::catalog::matrices::{self, Edit, PolicyEdit};
 use crate::catalog::stores::Scope;
 use crate::domain::length::{Length, Unit};
-use crate::domain::matrix::{BREAKPOINTS_MAX, Limits, MatrixFault, Outside, PriceMatrix, Template};
+use crate::domain::matrix::{BREAKPOINTS_MAX, MatrixFault, OutOfRange, PriceMatrix, SizeLimits, Template};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
@@ -11,13 +11,13 @@ use crate::http::Request;
 use crate::http::body::{self, Fields};
 use serde_json::Value;
 
-/// What is told of a matrix that is none.
+/// The error of an invalid matrix.
 const CANNOT: &str = "the price matrix cannot be saved";
 
 /// Faults of single prices that are told one by one.
 const FAULTS_MAX: usize = 20;
 
-/// Members of our own answers that mean nothing when they are sent back.
+/// Fields of our own answers that mean nothing when they are sent back.
 const OUR_OWN: &[&str] = &["id", "version", "createdAt", "updatedAt"];
 
 /// A new matrix, from a grid or a template.
@@ -35,7 +35,7 @@ pub(super) fn new_matrix(request: &Request, scope: Scope) -> Result<(Name, Price
     let grid = if has_template { None } else { read_grid(&mut fields, scope.currency) };
     fields.finish(CANNOT)?;
     let (outside, limits) =
-        policy.apply(Outside::default(), Limits::default()).map_err(|faults| matrices::invalid(&faults))?;
+        policy.apply(OutOfRange::default(), SizeLimits::default()).map_err(|faults| matrices::invalid(&faults))?;
     let matrix = match (template, grid) {
         (Some(template), _) => template.build(scope.unit, outside, limits),
         (None, Some(grid)) => grid.with_policy(outside, limits),
@@ -86,7 +86,7 @@ fn check_measures(fields: &mut Fields, scope: Scope) {
 
 fn read_policy(fields: &mut Fields) -> PolicyEdit {
     let mut policy =
-        PolicyEdit { outside: fields.optional("outside", body::parsed::<Outside>), ..PolicyEdit::default() };
+        PolicyEdit { outside: fields.optional("outside", body::parsed::<OutOfRange>), ..PolicyEdit::default() };
     match fields.nullable("limits", body::any) {
         None => {}
         Some(None) => {
@@ -101,7 +101,10 @@ fn read_policy(fields: &mut Fields) -> PolicyEdit {
                     "minHeight" => &mut policy.min_height,
                     "maxHeight" => &mut policy.max_height,
                     _ => {
-                        fields.fault("limits", format!("{name:?} is none of minWidth, maxWidth, minHeight, maxHeight"));
+                        fields.fault(
+                            "limits",
+                            format!("{name:?} is not one of minWidth, maxWidth, minHeight, maxHeight"),
+                        );
                         continue;
                     }
                 };
@@ -123,7 +126,7 @@ fn read_grid(fields: &mut Fields, currency: Currency) -> Option<PriceMatrix> {
     let heights = fields.required("heights", lengths);
     let prices = fields.required("prices", body::any);
     let prices = read_prices(fields, &prices?, currency);
-    match PriceMatrix::new(&widths?, &heights?, &prices?, Outside::default(), Limits::default()) {
+    match PriceMatrix::new(&widths?, &heights?, &prices?, OutOfRange::default(), SizeLimits::default()) {
         Ok(grid) => Some(grid),
         Err(faults) => {
             faults.iter().for_each(|fault: &MatrixFault| fields.fault(fault.field(), fault.to_string()));

@@ -8,18 +8,18 @@ pub(in crate::http) use adjust::ROUTES as ADJUST_ROUTES;
 pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
 use super::commit;
-use super::edits::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
-use crate::documents::catalog as documents;
 use crate::domain::ids::MatrixId;
 use crate::error::Result;
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
 use crate::orders::deletion;
+use crate::views::catalog as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -38,32 +38,32 @@ fn id(params: &Params) -> Result<MatrixId> {
     params.parse("id", "price matrix")
 }
 
-fn list(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
-    let store = store_of(site, params)?;
+fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
+    let store = store_of(state, params)?;
     let page = Query::of(request, &["limit", "cursor"])?.page::<MatrixId>()?;
-    let mut found = site.app.db.read(|connection| matrices::list(connection, store.id, page.after, page.fetch()))?;
+    let mut found = state.app.db.read(|connection| matrices::list(connection, store.id, page.after, page.fetch()))?;
     let next = page.cut(&mut found, |matrix| matrix.id.to_string());
-    let found: Vec<Value> = found.iter().map(documents::matrix_summary).collect();
+    let found: Vec<Value> = found.iter().map(views::matrix_summary).collect();
     Ok(Response::json(200, &json!({ "matrices": found, "next": next })))
 }
 
-fn show(site: &Arc<Site>, _request: &Request, params: &Params) -> Result<Response> {
+fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let (shop, id) = (super::shop(params)?, id(params)?);
     // In one snapshot: a grid must not be labelled with a unit that it is not in.
-    let (scope, matrix) = site.app.db.read(|connection| -> Result<_> {
+    let (scope, matrix) = state.app.db.read(|connection| -> Result<_> {
         let scope = stores::load(connection, &shop)?.scope();
         Ok((scope, matrices::load(connection, scope.store, id)?))
     })?;
-    Ok(Response::json(200, &documents::matrix(&matrix, scope)).with_header("ETag", etag(matrix.version)))
+    Ok(Response::json(200, &views::matrix(&matrix, scope)).with_header("ETag", etag(matrix.version)))
 }
 
-fn create(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read =
-        store_of(site, &params).and_then(|store| Ok((store.scope(), grid::new_matrix(&request, store.scope())?)));
-    let Some((answer, (scope, (name, matrix)))) = prepared(answer, read) else { return };
-    let now = site.app.clock.now();
-    let id = MatrixId::new(now, site.app.entropy.array());
-    commit(site, answer, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
+        store_of(state, &params).and_then(|store| Ok((store.scope(), grid::new_matrix(&request, store.scope())?)));
+    let Some((responder, (scope, (name, matrix)))) = prepared(responder, read) else { return };
+    let now = state.app.clock.now();
+    let id = MatrixId::new(now, state.app.entropy.array());
+    commit(state, responder, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
 }
 
 fn created(id: MatrixId) -> Response {
@@ -76,42 +76,42 @@ fn changed(status: u16, id: MatrixId, version: i64) -> Response {
     Response::json(status, &body).with_header("ETag", etag(version))
 }
 
-fn replace(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    edit(site, &request, &params, answer, grid::replacement);
+fn replace(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    edit(state, &request, &params, responder, grid::replacement);
 }
 
-fn patch(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
-    edit(site, &request, &params, answer, grid::patch);
+fn patch(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    edit(state, &request, &params, responder, grid::patch);
 }
 
 fn edit(
-    site: &Arc<Site>,
+    state: &Arc<AppState>,
     request: &Request,
     params: &Params,
-    answer: Answer,
+    responder: Responder,
     read: fn(&Request, stores::Scope) -> Result<matrices::Edit>,
 ) {
     let wanted = || -> Result<_> {
-        let (id, scope) = (id(params)?, store_of(site, params)?.scope());
+        let (id, scope) = (id(params)?, store_of(state, params)?.scope());
         Ok((id, scope, if_match(request)?, read(request, scope)?))
     };
-    let Some((answer, (id, scope, expected, edit))) = prepared(answer, wanted()) else { return };
-    let now = site.app.clock.now();
+    let Some((responder, (id, scope, expected, edit))) = prepared(responder, wanted()) else { return };
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
         move |version| changed(200, id, version),
     );
 }
 
-fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let wanted = || -> Result<_> {
-        Ok((id(&params)?, store_of(site, &params)?.scope(), if_match(&request)?, confirmed(&request)?))
+        Ok((id(&params)?, store_of(state, &params)?.scope(), if_match(&request)?, confirmed(&request)?))
     };
-    let Some((answer, (id, scope, expected, confirmed))) = prepared(answer, wanted()) else { return };
-    let now = site.app.clock.now();
-    delete_in_steps(site, answer, expected, move |tx, expected| {
+    let Some((responder, (id, scope, expected, confirmed))) = prepared(responder, wanted()) else { return };
+    let now = state.app.clock.now();
+    delete_in_steps(state, responder, expected, move |tx, expected| {
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
@@ -119,10 +119,10 @@ fn delete(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
     });
 }
 
-fn duplicate(site: &Arc<Site>, _request: Request, params: Params, answer: Answer) {
-    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(site, &params)?.scope())) };
-    let Some((answer, (original, scope))) = prepared(answer, wanted()) else { return };
-    let now = site.app.clock.now();
-    let id = MatrixId::new(now, site.app.entropy.array());
-    commit(site, answer, move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id));
+fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(state, &params)?.scope())) };
+    let Some((responder, (original, scope))) = prepared(responder, wanted()) else { return };
+    let now = state.app.clock.now();
+    let id = MatrixId::new(now, state.app.entropy.array());
+    commit(state, responder, move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id));
 }

@@ -1,19 +1,19 @@
 //! Price lists: CSV in, looked at or used, and CSV out.
 
 use super::super::commit;
-use super::super::edits::{etag, if_match, prepared, store_of};
+use super::super::conditional::{etag, if_match, prepared, store_of};
 use super::id;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
-use crate::documents::catalog as documents;
 use crate::domain::ids::MatrixId;
 use crate::domain::matrix_csv::{self, Import, Layout, Zero};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
-use crate::http::respond::Answer;
-use crate::http::routes::{Params, Route, Site};
+use crate::http::respond::Responder;
+use crate::http::router::{AppState, Params, Route};
 use crate::http::{Method, Request, Response};
+use crate::views::catalog as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -25,15 +25,15 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 /// How a list is to be read, and what for.
-struct Wanted {
+struct PriceListRequest {
     scope: Scope,
     name: Option<Name>,
     preview: bool,
     import: Import,
 }
 
-fn wanted(site: &Site, request: &Request, params: &Params) -> Result<Wanted> {
-    let scope = store_of(site, params)?.scope();
+fn price_list_request(state: &AppState, request: &Request, params: &Params) -> Result<PriceListRequest> {
+    let scope = store_of(state, params)?.scope();
     let query = Query::of(request, &["name", "preview", "layout", "zero", "skipBad"])?;
     let name = match query.get("name").map(str::parse::<Name>).transpose() {
         Ok(name) => name,
@@ -50,17 +50,17 @@ fn wanted(site: &Site, request: &Request, params: &Params) -> Result<Wanted> {
     let zero = query.parse::<Zero>("zero", "must be free or not-offered")?;
     let (preview, skip_bad) = (query.flag("preview")?, query.flag("skipBad")?);
     let options = matrices::import_options(scope, layout, zero, skip_bad);
-    Ok(Wanted { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
+    Ok(PriceListRequest { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
 }
 
-fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
-        let Wanted { scope, name, preview, import } = wanted(site, &request, &params)?;
+        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
         if preview {
-            let mut document = documents::import(&import, None, scope);
+            let mut document = views::import(&import, None, scope);
             if let Some(name) = name {
                 let same =
-                    site.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
+                    state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
                 document["sameName"] = same.iter().map(ToString::to_string).collect();
             }
             return Ok(Err(Response::json(200, &document)));
@@ -70,45 +70,45 @@ fn import_new(site: &Arc<Site>, request: Request, params: Params, answer: Answer
         })?;
         Ok(Ok((scope, name, matrices::accept(import)?)))
     };
-    let (answer, (scope, name, matrix)) = match prepared(answer, read()) {
-        Some((answer, Ok(new))) => (answer, new),
-        Some((answer, Err(preview))) => return answer.send(Ok(preview)),
+    let (responder, (scope, name, matrix)) = match prepared(responder, read()) {
+        Some((responder, Ok(new))) => (responder, new),
+        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
         None => return,
     };
-    let now = site.app.clock.now();
-    let (id, zeros) = (MatrixId::new(now, site.app.entropy.array()), documents::zero_prices(&matrix));
+    let now = state.app.clock.now();
+    let (id, zeros) = (MatrixId::new(now, state.app.entropy.array()), views::zero_prices(&matrix));
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
         move |()| imported(201, id, FIRST_VERSION, &zeros),
     );
 }
 
-fn import_into(site: &Arc<Site>, request: Request, params: Params, answer: Answer) {
+fn import_into(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
         let (id, expected) = (id(&params)?, if_match(&request)?);
-        let Wanted { scope, name, preview, import } = wanted(site, &request, &params)?;
+        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
         if preview {
-            let current = site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
-            let response = Response::json(200, &documents::import(&import, Some(&current.matrix), scope));
+            let current = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
+            let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
             return Ok(Err(response.with_header("ETag", etag(current.version))));
         }
         // What does not exist is told before what is wrong with the list for it.
-        site.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
+        state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
         let grid = matrices::accept(import)?;
-        let zeros = documents::zero_prices(&grid);
+        let zeros = views::zero_prices(&grid);
         Ok(Ok((id, expected, scope, Edit { name, grid: Some(grid), ..Edit::default() }, zeros)))
     };
-    let (answer, (id, expected, scope, edit, zeros)) = match prepared(answer, read()) {
-        Some((answer, Ok(edit))) => (answer, edit),
-        Some((answer, Err(preview))) => return answer.send(Ok(preview)),
+    let (responder, (id, expected, scope, edit, zeros)) = match prepared(responder, read()) {
+        Some((responder, Ok(edit))) => (responder, edit),
+        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
         None => return,
     };
-    let now = site.app.clock.now();
+    let now = state.app.clock.now();
     commit(
-        site,
-        answer,
+        state,
+        responder,
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
         move |version| imported(200, id, version, &zeros),
     );
@@ -120,10 +120,10 @@ fn imported(status: u16, id: MatrixId, version: i64, zeros: &Value) -> Response 
     Response::json(status, &body).with_header("ETag", etag(version))
 }
 
-fn export(site: &Arc<Site>, request: &Request, params: &Params) -> Result<Response> {
+fn export(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     let (shop, id) = (super::super::shop(params)?, id(params)?);
     let layout = Query::of(request, &["layout"])?.parse("layout", "must be long or grid")?.unwrap_or(Layout::Long);
-    let (currency, stored) = site.app.db.read(|connection| -> Result<_> {
+    let (currency, stored) = state.app.db.read(|connection| -> Result<_> {
         let scope = stores::load(connection, &shop)?.scope();
         Ok((scope.currency, matrices::load(connection, scope.store, id)?))
     })?;

@@ -17,7 +17,7 @@ pub(super) struct Held {
     pub(super) attempt: u32,
     pub(super) claimed_at: i64,
     /// Its last claim was lost; a process runs one such job at a time.
-    pub(super) suspect: bool,
+    pub(super) poison_candidate: bool,
     /// Its worker wants to stop.
     pub(super) stopping: bool,
     /// What its handler has come to; `None`: it has not begun.
@@ -26,7 +26,7 @@ pub(super) struct Held {
 
 impl Model {
     /// Frees lost claims, as a worker does before it looks for work, but its own.
-    fn rescue(&mut self, own: Option<&Held>) {
+    fn recover(&mut self, own: Option<&Held>) {
         let own: Vec<(usize, i64)> = own.iter().map(|held| (held.job, held.claim)).collect();
         for index in 0..self.jobs.len() {
             let job = &self.jobs[index];
@@ -41,17 +41,17 @@ impl Model {
             let job = &mut self.jobs[index];
             job.has_error = true;
             if !job.batched && job.attempts >= job.max_attempts {
-                (job.status, job.processed_at, job.rescues) = (Status::Failed, Some(now), 0);
+                (job.status, job.processed_at, job.recoveries) = (Status::Failed, Some(now), 0);
                 continue;
             }
             job.status = Status::Pending;
             job.attempts -= u32::from(job.batched);
-            job.scheduled_at = match job.rescues {
+            job.scheduled_at = match job.recoveries {
                 0 => job.scheduled_at.min(now),
-                rescues => now + backoff(rescues),
+                recoveries => now + backoff(recoveries),
             };
             job.scheduled_from = Some(now);
-            job.rescues += 1;
+            job.recoveries += 1;
         }
     }
 
@@ -69,20 +69,20 @@ impl Model {
         }
     }
 
-    fn due(&self, limit: usize, suspects: bool) -> Vec<usize> {
-        let may_come = |job: &Job| suspects || job.rescues == 0;
+    fn due(&self, limit: usize, poison_candidates: bool) -> Vec<usize> {
+        let may_come = |job: &Job| poison_candidates || job.recoveries == 0;
         let is_due = |job: &Job| job.status == Status::Pending && job.scheduled_at <= self.now && may_come(job);
         let mut due: Vec<usize> = (0..self.jobs.len()).filter(|index| is_due(&self.jobs[*index])).collect();
         due.sort_by_key(|index| (self.jobs[*index].scheduled_at, self.jobs[*index].created_at));
         due.truncate(limit);
-        // A job that was rescued is claimed alone.
-        let rescued = due.iter().position(|index| self.jobs[*index].rescues > 0);
-        due.truncate(rescued.map_or(limit, |at| at.max(1)));
+        // A job that was recovered is claimed alone.
+        let recovered = due.iter().position(|index| self.jobs[*index].recoveries > 0);
+        due.truncate(recovered.map_or(limit, |at| at.max(1)));
         due
     }
 
-    pub(super) fn claim(&mut self, owner: Owner, limit: usize, suspects: bool) -> Vec<usize> {
-        let due = self.due(limit, suspects);
+    pub(super) fn claim(&mut self, owner: Owner, limit: usize, poison_candidates: bool) -> Vec<usize> {
+        let due = self.due(limit, poison_candidates);
         for index in &due {
             let now = self.now;
             let job = &mut self.jobs[*index];
@@ -99,11 +99,11 @@ impl Model {
     /// A process looks for a job; where it finds one it runs it, or pauses in it.
     pub(super) fn step(&mut self, process: usize, pause: Option<PauseAt>) -> Answer {
         let own = self.held[process].clone();
-        self.rescue(own.as_ref());
+        self.recover(own.as_ref());
         self.follow_clock();
         let owner = Some((process, self.lives[process]));
-        let suspects = !self.held[process].as_ref().is_some_and(|held| held.suspect);
-        let Some(index) = self.claim(owner, 1, suspects).pop() else { return Answer::Idle };
+        let poison_candidates = !self.held[process].as_ref().is_some_and(|held| held.poison_candidate);
+        let Some(index) = self.claim(owner, 1, poison_candidates).pop() else { return Answer::Idle };
         let mut held = self.held_for(index);
         match pause.filter(|_| self.is_known(index)) {
             Some(PauseAt::Before) => {}
@@ -125,7 +125,7 @@ impl Model {
             claim: job.claim,
             attempt: job.attempts,
             claimed_at: job.claimed_at,
-            suspect: job.rescues > 0,
+            poison_candidate: job.recoveries > 0,
             stopping: false,
             run: None,
         }
@@ -134,19 +134,19 @@ impl Model {
     /// A worker of `stop.process` whose threads are stopped; `None` where there are too few jobs to keep all of them busy, or what
     /// comes first is left to chance.
     pub(super) fn stop(&mut self, stop: &Stop) -> Option<Answer> {
-        self.rescue(None);
+        self.recover(None);
         self.follow_clock();
         let owner = Some((stop.process, self.lives[stop.process]));
         let (mut waiting, mut begun) = (VecDeque::new(), Vec::<Held>::new());
         while begun.len() < stop.threads {
             if waiting.is_empty() {
-                let suspects = !begun.iter().any(|held| held.suspect);
-                waiting = self.claim(owner, CLAIM_BATCH, suspects).into();
+                let poison_candidates = !begun.iter().any(|held| held.poison_candidate);
+                waiting = self.claim(owner, CLAIM_BATCH, poison_candidates).into();
             }
             let mut held = self.held_for(waiting.pop_front()?);
             if !self.is_known(held.job) {
-                // Whether the next suspect may come depends on when its end is written.
-                if held.suspect {
+                // Whether the next poison candidate may come depends on when its end is written.
+                if held.poison_candidate {
                     return None;
                 }
                 self.finish(held);
@@ -174,7 +174,7 @@ impl Model {
 
     /// Puts a job back with its attempt.
     pub(super) fn give_back(&mut self, held: &Held) {
-        self.end(held.job, held.claim, held.attempt, held.claimed_at, "given_back", false);
+        self.end(held.job, held.claim, held.attempt, held.claimed_at, "released", false);
         let job = &mut self.jobs[held.job];
         job.status = Status::Pending;
         job.attempts -= 1;

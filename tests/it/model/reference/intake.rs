@@ -28,7 +28,7 @@ impl Model {
             claimed_at: 0,
             lease_until: 0,
             batched: false,
-            rescues: 0,
+            recoveries: 0,
             processed_at: None,
             has_error: false,
             payload: Payload::Whole,

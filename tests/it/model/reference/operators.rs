@@ -27,7 +27,7 @@ impl Model {
         match job.status {
             _ if job.is_pruned => Answer::NotFound,
             Status::Failed | Status::Cancelled if !is_taken => {
-                (job.status, job.attempts, job.rescues, job.processed_at) = (Status::Pending, 0, 0, None);
+                (job.status, job.attempts, job.recoveries, job.processed_at) = (Status::Pending, 0, 0, None);
                 (job.scheduled_at, job.scheduled_from) = (now, Some(now));
                 Answer::Changed
             }

@@ -129,7 +129,7 @@ impl Model {
         }
         let now = self.now;
         let job = &mut self.jobs[index];
-        (job.has_error, job.rescues) = (true, 0);
+        (job.has_error, job.recoveries) = (true, 0);
         if matches!(run, Run::Permanent) || held.attempt >= job.max_attempts {
             (job.status, job.processed_at) = (Status::Failed, Some(now));
             self.end(index, held.claim, held.attempt, held.claimed_at, "failed", true);
@@ -146,7 +146,7 @@ impl Model {
         let now = self.now;
         let index = held.job;
         let job = &mut self.jobs[index];
-        (job.status, job.processed_at, job.has_error, job.rescues) = (Status::Completed, Some(now), false, 0);
+        (job.status, job.processed_at, job.has_error, job.recoveries) = (Status::Completed, Some(now), false, 0);
         job.payload = match job.what {
             What::Duty(_, Some(request)) => Payload::Request(request),
             _ => Payload::Empty,

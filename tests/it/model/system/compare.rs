@@ -27,7 +27,7 @@ impl System {
     fn compare_jobs(&self, connection: &Connection, model: &Model, requests: &[RequestId]) -> db::Result<()> {
         let mut statement = connection.prepare_cached(
             "SELECT id, type, status, attempts, max_attempts, scheduled_at, scheduled_from, processed_at,
-                 error IS NOT NULL AS has_error, claim, rescues, payload, claimed_at, lease_expires_at, batched,
+                 error IS NOT NULL AS has_error, claim, recoveries, payload, claimed_at, lease_expires_at, batched,
                  (SELECT length(value) FROM meta WHERE name = 'effect ' || id) AS effects,
                  (SELECT group_concat(claim || ':' || attempt || ' ' || started_at || '..' || ended_at || ' ' || outcome
                       || ' ' || iif(error IS NULL, 'false', 'true'), ', ' ORDER BY claim)
@@ -37,7 +37,7 @@ impl System {
         let rows = statement.query_map((), |row| {
             let id: JobId = row.get("id")?;
             let text = format!(
-                "{id} {} {} attempts {}/{} at {} from {:?} processed {:?} error {} claim {} rescues {} payload {} \
+                "{id} {} {} attempts {}/{} at {} from {:?} processed {:?} error {} claim {} recoveries {} payload {} \
                  claimed {:?} lease {:?} batched {} effects {} history {}",
                 row.get::<_, String>("type")?,
                 row.get::<_, String>("status")?,
@@ -48,7 +48,7 @@ impl System {
                 row.get::<_, Option<i64>>("processed_at")?,
                 row.get::<_, bool>("has_error")?,
                 row.get::<_, i64>("claim")?,
-                row.get::<_, i64>("rescues")?,
+                row.get::<_, i64>("recoveries")?,
                 row.get::<_, Value>("payload")?,
                 row.get::<_, Option<i64>>("claimed_at")?,
                 row.get::<_, Option<i64>>("lease_expires_at")?,
@@ -158,7 +158,7 @@ fn job_text(job: &Job, id: JobId, requests: &[RequestId]) -> String {
         })
         .collect();
     format!(
-        "{id} {} {} attempts {}/{} at {} from {:?} processed {:?} error {} claim {} rescues {} payload {payload} \
+        "{id} {} {} attempts {}/{} at {} from {:?} processed {:?} error {} claim {} recoveries {} payload {payload} \
          claimed {:?} lease {:?} batched {} effects {} history {}",
         job.job_type(),
         job.status.as_str(),
@@ -169,7 +169,7 @@ fn job_text(job: &Job, id: JobId, requests: &[RequestId]) -> String {
         job.processed_at,
         job.has_error,
         job.claim,
-        job.rescues,
+        job.recoveries,
         running.then_some(job.claimed_at),
         running.then_some(job.lease_until),
         job.batched,

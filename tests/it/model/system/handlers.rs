@@ -4,7 +4,7 @@ use super::LOOK;
 use crate::model::ops::PauseAt;
 use crate::model::reference::SNOOZE;
 use quotegrid::error::{Error, Kind};
-use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, Step};
+use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, StepOutcome};
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
@@ -27,7 +27,7 @@ pub(super) enum Word {
 /// What a run tells.
 pub(super) enum Event {
     Begun,
-    Ended(Step),
+    Ended(StepOutcome),
     /// The database did not work, or the run died.
     Broken(String),
 }

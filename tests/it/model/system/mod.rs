@@ -16,15 +16,15 @@ use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db;
 use quotegrid::domain::ids::{JobId, MatrixId, RequestId, ShopDomain};
 use quotegrid::domain::length::{Length, Unit};
-use quotegrid::domain::matrix::{Limits, Outside, PriceMatrix};
+use quotegrid::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use quotegrid::domain::money::Minor;
 use quotegrid::erasure::receipts;
 use quotegrid::erasure::scrub::Scrubbed;
 use quotegrid::error::{Error, Kind};
 use quotegrid::housekeeping::{self, Pruned};
-use quotegrid::intake::Outcome;
-use quotegrid::queue::{NewJob, Step};
-use quotegrid::shopify::{Notice, Topic, Webhook};
+use quotegrid::intake::IntakeOutcome;
+use quotegrid::queue::{NewJob, StepOutcome};
+use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::path::PathBuf;
@@ -50,7 +50,7 @@ impl StateMachineTest for System {
     type Reference = Model;
 
     fn init_test(_model: &Model) -> Self {
-        // The same for every history, so that tests beside each other do no harm.
+        // The same for every history, so that tests alongside each other do no harm.
         fail::cfg_callback("queue::ran", || {
             if DIES.take() {
                 panic!("dies on purpose");
@@ -182,10 +182,10 @@ impl System {
         assert_eq!(answer, model.answer);
     }
 
-    fn ran(&self, step: Step) -> Answer {
+    fn ran(&self, step: StepOutcome) -> Answer {
         match step {
-            Step::Idle => Answer::Idle,
-            Step::Ran { id, error, .. } => Answer::Ran { job: self.index(id), failed: error.is_some() },
+            StepOutcome::Idle => Answer::Idle,
+            StepOutcome::Ran { id, error, .. } => Answer::Ran { job: self.index(id), failed: error.is_some() },
         }
     }
 
@@ -210,25 +210,32 @@ impl System {
         Answer::Enqueued(self.place(id))
     }
 
-    fn deliver(&mut self, model: &Model, hook: Hook, shop_number: usize, id: Option<u8>, event: Option<i64>) -> Answer {
-        let (topic, notice) = match hook {
+    fn deliver(
+        &mut self,
+        model: &Model,
+        hook: Hook,
+        shop_number: usize,
+        id: Option<u8>,
+        triggered: Option<i64>,
+    ) -> Answer {
+        let (topic, event) = match hook {
             Hook::DataRequest => {
-                (Topic::CustomersDataRequest, Notice::CustomersDataRequest { data_request_id: Some(9) })
+                (Topic::CustomersDataRequest, WebhookEvent::CustomersDataRequest { data_request_id: Some(9) })
             }
             Hook::CustomersRedact => {
-                let notice = Notice::CustomersRedact { customer_id: Some(7), orders_to_redact: Some(vec![1, 2]) };
-                (Topic::CustomersRedact, notice)
+                let event = WebhookEvent::CustomersRedact { customer_id: Some(7), orders_to_redact: Some(vec![1, 2]) };
+                (Topic::CustomersRedact, event)
             }
-            Hook::ShopRedact => (Topic::ShopRedact, Notice::ShopRedact),
-            Hook::Uninstalled => (Topic::AppUninstalled, Notice::AppUninstalled),
+            Hook::ShopRedact => (Topic::ShopRedact, WebhookEvent::ShopRedact),
+            Hook::Uninstalled => (Topic::AppUninstalled, WebhookEvent::AppUninstalled),
         };
         let webhook = Webhook {
             topic,
             webhook_id: id.map(|id| format!("id-{id}")),
             event_id: None,
             shop: shop(shop_number),
-            triggered_at: event.map(|event| instant(model.now + event)),
-            notice,
+            triggered_at: triggered.map(|at| instant(model.now + at)),
+            event,
         };
         let (sender, receiver) = channel();
         let body = format!("the body of shop {shop_number}");
@@ -236,9 +243,9 @@ impl System {
             sender.send(outcome).expect("the test waits");
         });
         match receiver.recv().expect("answered").expect("taken") {
-            Outcome::Accepted(job) => Answer::Accepted(job.map(|id| self.place(id))),
-            Outcome::Duplicate(job) => Answer::Duplicate(job.map(|id| self.index(id))),
-            Outcome::Ignored => panic!("the topic is known"),
+            IntakeOutcome::Accepted(job) => Answer::Accepted(job.map(|id| self.place(id))),
+            IntakeOutcome::Duplicate(job) => Answer::Duplicate(job.map(|id| self.index(id))),
+            IntakeOutcome::Ignored => panic!("the topic is known"),
         }
     }
 
@@ -253,8 +260,8 @@ impl System {
                     &[step(100_000)],
                     &[step(100_000), step(200_000)],
                     &[vec![Some(Minor::new(1))], vec![None]],
-                    Outside::Reject,
-                    Limits::default(),
+                    OutOfRange::Reject,
+                    SizeLimits::default(),
                 );
                 let (name, matrix) = ("matrix".parse().expect("a name"), matrix.expect("sound"));
                 matrices::insert(tx, now, MatrixId::new(now, entropy.array()), scope, &name, &matrix)?;

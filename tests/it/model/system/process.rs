@@ -16,7 +16,7 @@ use quotegrid::erasure::shop::ShopRedact;
 use quotegrid::error::{Error, Kind};
 use quotegrid::housekeeping::Retention;
 use quotegrid::intake::Intake;
-use quotegrid::queue::{self, Queue, Registry, Step, Worker};
+use quotegrid::queue::{self, Queue, Registry, StepOutcome, Worker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,7 +30,7 @@ const LONG: Duration = Duration::from_secs(120);
 
 fn new_worker(app: &App, queue: &Queue) -> Arc<Worker> {
     // A run that is paused is not kept alive: what a history leads to must not depend on how long it takes.
-    let options = queue::Options { round: Duration::from_secs(86_400), ..queue::Options::default() };
+    let options = queue::Options { tick: Duration::from_secs(86_400), ..queue::Options::default() };
     let worker = Worker::new(app.db.clone(), queue.clone(), app.clock.clone(), app.entropy.as_ref(), options);
     Arc::new(worker.expect("a worker"))
 }
@@ -111,7 +111,7 @@ impl Process {
         event
     }
 
-    pub(super) fn resume(&mut self) -> Step {
+    pub(super) fn resume(&mut self) -> StepOutcome {
         self.words.send(Word::GoOn).expect("it waits");
         let event = self.events.recv().expect("the run tells");
         self.paused.take().expect("it was paused").join().expect("no panic");
@@ -122,7 +122,7 @@ impl Process {
         }
     }
 
-    /// Has threads work jobs off, and stops them when each of them runs one. `given_back` are those that were claimed and not begun.
+    /// Has threads process jobs, and stops them when each of them runs one. `given_back` are those that were claimed and not begun.
     pub(super) fn stop(&self, stop: &Stop, given_back: &[JobId]) {
         let worker = new_worker(&self.app, &self.queue);
         *self.control.pause.lock().expect("unpoisoned") = Some((stop.pause, stop.threads));
@@ -133,7 +133,7 @@ impl Process {
         }
         if stop.in_time {
             let stopper = std::thread::spawn(move || running.stop(LONG));
-            // First all others, or the end of this one might call them off before they are given back.
+            // First all others, or the end of this one might call them off before they are released.
             let until = Instant::now() + LONG;
             while given_back.iter().any(|id| self.is_running(*id)) {
                 assert!(Instant::now() < until, "what was not begun is given back");

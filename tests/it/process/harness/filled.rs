@@ -6,7 +6,7 @@ use quotegrid::entropy::{Entropy, OsEntropy};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 
-/// Every table that hangs below a store, and the rows that [`fill`] writes there beside the store itself.
+/// Every table that hangs below a store, and the rows that [`fill`] writes there alongside the store itself.
 pub(crate) const FILLED: [(&str, u64); 10] = [
     ("api_keys", 1),
     ("price_matrices", 2),
@@ -32,7 +32,7 @@ fn new_id() -> String {
     StoreId::new(Utc::now(), entropy.array()).to_string()
 }
 
-/// Adds a store with rows in every table below it, more than one step of an erasure deletes. `mark` stands in every text.
+/// Adds a store with rows in every table below it, more than one step of an erasure deletes. `mark` is in every text.
 pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
     let tx = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).expect("writable");
     let now = Utc::now().timestamp_millis();

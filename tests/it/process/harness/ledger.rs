@@ -111,7 +111,7 @@ pub(crate) fn assert_exactly_once(machine: &Machine) {
     assert_eq!((&verified["ok"], &verified["leftovers"]), (&Value::Bool(true), &serde_json::json!([])), "{verified}");
 }
 
-/// How often `text` stands in the bytes of the database, its WAL and its shared memory: lines, as another process counts them.
+/// How often `text` is in the bytes of the database, its WAL and its shared memory: lines, as another process counts them.
 /// This process must not read the file itself while it has it open in SQLite: closing it would drop SQLite's locks.
 pub(crate) fn lines_with(machine: &Machine, text: &str) -> usize {
     let mut lines = 0;
