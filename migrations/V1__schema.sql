@@ -164,12 +164,18 @@ CREATE TABLE draft_order_records (
     shopify_order_name     TEXT,
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
-    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
+                                                               -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
+    handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+-- Few: those that somebody should look at.
+CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
+-- Those that never went anywhere, by their age.
+CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
@@ -208,12 +214,15 @@ CREATE TABLE job_queue (
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
+    turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
--- of jobs for a server that hangs is never in the way of the others.
-CREATE INDEX job_queue_pending ON job_queue (external, scheduled_at, id) WHERE status = 'pending';
+-- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
+-- the claim takes whichever of both is first.
+CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -273,9 +282,10 @@ CREATE TABLE gdpr_requests (
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
 ) STRICT;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
+-- With processed_at, so that the open request that a delivery repeats is one look away, however many were fulfilled.
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
@@ -294,7 +304,7 @@ CREATE TABLE erasure_receipts (
     version       TEXT NOT NULL,                               -- of quotegrid and of SQLite
     hash          BLOB NOT NULL CHECK (length(hash) = 32)
 ) STRICT;
-CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');

@@ -5,6 +5,7 @@ use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::clock::{Clock, SystemClock};
 use crate::db::writer::panic_message;
 use crate::db::{self, Db};
+use crate::disk::{Disk, Floor};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
@@ -12,8 +13,8 @@ use crate::erasure::hold::Policy;
 use crate::erasure::inquiry::Inquiry;
 use crate::erasure::ordered::ErasureOrder;
 use crate::erasure::scrub::Scrubber;
-use crate::erasure::shop::ShopRedact;
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY};
+use crate::erasure::shop::{Gone, ShopRedact};
+use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention, Stop};
 use crate::keyed_hash::KeyedHasher;
@@ -22,7 +23,8 @@ use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob,
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
-use log::{debug, error};
+use log::{debug, error, warn};
+use rusqlite::Connection;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -54,6 +56,8 @@ pub struct Options {
     pub handover: Option<handover::Options>,
     /// How long the erasure of a store that looks live waits for a person's decision; zero: not at all.
     pub redact_hold: TimeDelta,
+    /// Free bytes on the disk below which no orders and imports are taken.
+    pub disk_floor: Floor,
 }
 
 impl Options {
@@ -69,6 +73,7 @@ impl Options {
             alerts: alerts::Options::default(),
             handover: None,
             redact_hold: TimeDelta::zero(),
+            disk_floor: Floor::default(),
         }
     }
 }
@@ -85,6 +90,11 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] db::OpenError),
+    /// The key that receipts name shops by is gone: with a new one, none of them could be told to be anybody's.
+    #[error(
+        "the database holds receipts of erasures, and the key of their hashes is gone from its table meta: somebody has changed it. Restore a backup; the receipts and this file are proof, keep them"
+    )]
+    KeyMissing,
     /// It opened, and its first statement failed.
     #[error("the database does not work: {0}")]
     Fault(#[from] db::Error),
@@ -106,6 +116,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// How much room is left.
+    pub disk: Arc<Disk>,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
@@ -117,21 +129,45 @@ impl App {
     /// # Errors
     /// Whatever keeps the database from being used safely; the file is as it was then.
     pub fn open(options: Options) -> Result<Self, OpenError> {
-        let Options { database, clock, entropy, handlers, worker, retention, alerts, handover, redact_hold } = options;
+        let Options {
+            database,
+            clock,
+            entropy,
+            handlers,
+            worker,
+            retention,
+            alerts,
+            handover,
+            redact_hold,
+            disk_floor,
+        } = options;
         let db = Db::open(&database)?;
+        let is_key_missing = |connection: &Connection| -> db::Result<bool> {
+            Ok(KeyedHasher::find(connection)?.is_none() && receipts::last(connection)? > 0)
+        };
+        if db.read(is_key_missing)? {
+            return Err(OpenError::KeyMissing);
+        }
         let hasher = KeyedHasher::load(&db, entropy.as_ref())?;
         let handover = Handover::new(handover, clock.clone(), hasher.clone(), erasure::subject);
         let policy = Policy { hold: redact_hold, asks_shopify: handover.options().is_some() };
+        let pricing = Arc::new(Pricing::new(&db)?);
+        let (prices, sessions) = (pricing.clone(), handover.clone());
+        let gone: Gone = Arc::new(move |store, shop| {
+            prices.forget_store(store);
+            sessions.forget_shop(shop);
+        });
+        let redact = ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy).telling(gone);
         let registry = handlers
-            .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy))
+            .with(SHOP_REDACT, redact)
             .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
-        let pricing = Arc::new(Pricing::new(&db)?);
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, worker, retention, alerts })
+        let disk = Arc::new(Disk::new(db.path(), disk_floor));
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -249,7 +285,7 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
@@ -272,7 +308,11 @@ impl App {
         let (running, attended) = self.start_workers(workers)?;
         let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
-        let scrub = keep_going("scrub", stop.clone(), move |_stop| scrubber.run(&until))?;
+        let db = self.db.clone();
+        let scrub = keep_going("scrub", stop.clone(), move |_stop| {
+            tell_of_lost_duties(&db);
+            scrubber.run(&until);
+        })?;
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
@@ -297,6 +337,15 @@ impl App {
 
 /// How long a loop in the background rests after it has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
+
+/// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
+fn tell_of_lost_duties(db: &Db) {
+    match db.read(erasure::list_without_job) {
+        Ok(found) if found.is_empty() => {}
+        Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
+        Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
+    }
+}
 
 /// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
 /// scrubbed would look as if all were well.

@@ -12,4 +12,10 @@ macro_rules! fail_point {
             fail::fail_point!($name);
         }
     };
+    ($name:expr, $instead:expr) => {
+        #[cfg(debug_assertions)]
+        {
+            fail::fail_point!($name, $instead);
+        }
+    };
 }

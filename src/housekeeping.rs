@@ -5,9 +5,10 @@
 use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
+use crate::domain::ids::StoreId;
 use crate::erasure::requests;
 use crate::intake;
-use crate::orders::idempotency;
+use crate::orders::{idempotency, records};
 use crate::queue;
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{debug, info, warn};
@@ -48,6 +49,8 @@ pub struct Retention {
     pub deliveries: TimeDelta,
     /// Privacy requests that are done: the proof, alongside the receipts, that names the shop.
     pub requests: TimeDelta,
+    /// Orders that never went to Shopify; `None`: as long as their store.
+    pub open_orders: Option<TimeDelta>,
 }
 
 impl Default for Retention {
@@ -57,6 +60,7 @@ impl Default for Retention {
             jobs: queue::Retention { finished: TimeDelta::days(30), failed: requests },
             deliveries: TimeDelta::days(30),
             requests,
+            open_orders: None,
         }
     }
 }
@@ -72,6 +76,8 @@ pub struct Pruned {
     pub requests: usize,
     /// Idempotency keys of orders.
     pub order_keys: usize,
+    /// Orders that never went to Shopify.
+    pub open_orders: usize,
 }
 
 /// Asks a loop to stop, at once even where it rests.
@@ -122,14 +128,20 @@ impl Housekeeper {
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
             requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
+            open_orders: match retention.open_orders {
+                Some(kept) => self.prune_open_orders(stop, now - kept)?,
+                None => 0,
+            },
         };
-        if pruned.deliveries + pruned.requests > 0 {
-            // The WAL still holds the shops' domains; what is gone should be gone there too.
+        if pruned.deliveries + pruned.requests + pruned.open_orders > 0 {
+            // The WAL still holds the shops' domains and what was ordered; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests, order_keys } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys, open_orders } = pruned;
         if pruned != Pruned::default() {
-            info!("pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys}");
+            info!(
+                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders}"
+            );
         }
         Ok(pruned)
     }
@@ -141,6 +153,23 @@ impl Housekeeper {
     pub fn prune_jobs(&self, stop: &Stop) -> db::Result<usize> {
         let (now, retention) = (self.clock.now(), self.retention.jobs);
         self.in_batches(stop, move |tx| queue::prune(tx, now, &retention, BATCH))
+    }
+
+    fn prune_open_orders(&self, stop: &Stop, before: DateTime<Utc>) -> db::Result<usize> {
+        let stores = self.db.read(|connection| records::stores_with_never_sent(connection, before))?;
+        let mut total = 0;
+        for store in stores {
+            total += self.delete_never_sent(stop, store, before)?;
+        }
+        Ok(total)
+    }
+
+    /// Deletes the orders of a store that were made before `before` and never went to Shopify; returns how many.
+    ///
+    /// # Errors
+    /// When the database fails; what was deleted before stays deleted.
+    pub fn delete_never_sent(&self, stop: &Stop, store: StoreId, before: DateTime<Utc>) -> db::Result<usize> {
+        self.in_batches(stop, move |tx| records::delete_never_sent(tx, store, before, BATCH))
     }
 
     fn in_batches(

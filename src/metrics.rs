@@ -88,7 +88,7 @@ pub struct MetricsSnapshot {
     /// Webhooks by what became of them, since the start.
     pub webhooks: [(&'static str, u64); 7],
     /// Orders by what became of handing them over, since the start.
-    pub handovers: [(&'static str, u64); 7],
+    pub handovers: [(&'static str, u64); 9],
     /// Requests that wait for Shopify's checkout now.
     pub handover_waiting: u64,
     /// Changes that wait for the writer now.

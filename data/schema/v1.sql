@@ -42,8 +42,10 @@ CREATE TABLE draft_order_records (
     shopify_order_name     TEXT,
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
-    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made
+    handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
+                                                               -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
+    handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
@@ -120,6 +122,7 @@ CREATE TABLE job_queue (
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
     dedupe_key       TEXT,
     subject          TEXT,
+    turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
     CHECK ((status = 'processing') = (claimed_by IS NOT NULL AND claimed_at IS NOT NULL AND lease_expires_at IS NOT NULL)),
     CHECK (status IN ('pending', 'processing') OR processed_at IS NOT NULL)
 ) STRICT, WITHOUT ROWID;
@@ -232,7 +235,9 @@ CREATE TABLE webhook_deliveries (
     PRIMARY KEY (topic, webhook_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
+CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
@@ -241,20 +246,21 @@ CREATE TRIGGER erasure_receipts_are_never_deleted BEFORE DELETE ON erasure_recei
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
-CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash);
+CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type);
-CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (processed_at)
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
+CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (external, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
@@ -262,7 +268,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T14:54:34.473219307Z', '6824739625979239684');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.040324197Z', '9581439965353079433');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -1,5 +1,5 @@
-//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's, a store that is to be
-//! erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
+//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
+//! full, a store that is to be erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
 //! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
 //! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
 
@@ -11,6 +11,7 @@ pub use post::Poster;
 use crate::catalog::{keys, stores};
 use crate::config::Secret;
 use crate::db::{self, Db};
+use crate::disk::{DISK_LOW, Disk, Seen};
 use crate::erasure::hold::ShopifySays;
 use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
@@ -20,6 +21,7 @@ use crate::views::{instant, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Posts an alert: job type; its payload is what is posted.
 pub const ALERT: &str = "alert";
@@ -58,6 +60,7 @@ pub struct Options {
 pub struct Alerts {
     db: Db,
     queue: Queue,
+    disk: Option<Arc<Disk>>,
     silence: Option<TimeDelta>,
 }
 
@@ -74,7 +77,13 @@ struct Cause {
 impl Alerts {
     /// Raises alerts through `queue`.
     pub fn new(db: Db, queue: Queue, options: &Options) -> Self {
-        Self { db, queue, silence: options.silence }
+        Self { db, queue, disk: None, silence: options.silence }
+    }
+
+    /// The same, which looks at this disk too.
+    #[must_use]
+    pub fn with_disk(self, disk: Arc<Disk>) -> Self {
+        Self { disk: Some(disk), ..self }
     }
 
     /// Raises what there is to raise and has not been yet; returns how many alerts that were.
@@ -98,9 +107,14 @@ impl Alerts {
             }
             raised::prune(tx, now - REMEMBERED)?;
             let mut raised = 0;
-            for kind in
-                ["job_failed", "deadline_near", "no_webhook", "redact_of_live_store", "uninstalled_while_in_use"]
-            {
+            for kind in [
+                "job_failed",
+                "deadline_near",
+                "no_webhook",
+                DISK_LOW,
+                "redact_of_live_store",
+                "uninstalled_while_in_use",
+            ] {
                 let items: Vec<Value> =
                     fresh.iter().filter(|cause| cause.kind == kind).map(|cause| cause.item.clone()).collect();
                 if !items.is_empty() {
@@ -118,6 +132,7 @@ impl Alerts {
         causes.extend(self.silence(connection, now)?);
         causes.extend(redacts_of_live_stores(connection, now)?);
         causes.extend(uninstalled_while_in_use(connection, now)?);
+        causes.extend(self.disk.as_ref().and_then(|disk| low_disk(disk.look()?, now)));
         let mut fresh = Vec::new();
         for cause in causes {
             if fresh.len() < NAMED_MAX && !raised::is_noted(connection, &cause.name)? {
@@ -157,6 +172,15 @@ fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Ca
             item: json!({ "jobId": job.id.to_string(), "type": job.job_type }),
         })
         .collect())
+}
+
+/// A disk that is nearly full is news once a day, as long as it is.
+fn low_disk(seen: Seen, now: DateTime<Utc>) -> Option<Cause> {
+    seen.is_low().then(|| Cause {
+        name: format!("{DISK_LOW}:{}", now.date_naive()),
+        kind: DISK_LOW,
+        item: json!({ "freeBytes": seen.free, "floorBytes": seen.floor }),
+    })
 }
 
 fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
@@ -248,6 +272,11 @@ fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
                 "quotegrid: {count} stores were uninstalled while their keys were in use; see `quotegrid stores list`"
             ),
             "stores",
+        ),
+        DISK_LOW => (
+            "quotegrid: the disk is nearly full, and no orders and imports are taken until there is room: delete what is not needed (`quotegrid orders delete`, old backups), or give it a larger disk"
+                .to_owned(),
+            "disks",
         ),
         _ => (
             "quotegrid: no webhook has come for a while; is the server reachable, and the app's webhook address right?"

@@ -63,6 +63,12 @@ pub enum BackupError {
         /// How many receipts would be lost.
         receipts: i64,
     },
+    /// The backup has receipts without the key of their hashes.
+    #[error("the backup cannot be used: it holds receipts of erasures, and the key of their hashes is gone from it")]
+    KeyMissing,
+    /// Another program has the copy open, so that what was erased cannot be taken out of its bytes.
+    #[error("what was erased could not be taken out of the copy of the backup: another program has it open; try again")]
+    NotScrubbed,
     /// The database cannot be opened or locked.
     #[error(transparent)]
     Open(#[from] OpenError),

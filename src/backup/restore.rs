@@ -10,11 +10,14 @@ use super::unfinished::RESTORING;
 use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
+use crate::db::Synchronous;
 use crate::db::copy;
 use crate::db::exclusive::Exclusive;
 use crate::db::{self, OpenError};
 use crate::domain::ids::ShopDomain;
 use crate::entropy::Entropy;
+use crate::erasure::receipts::ReceiptKind;
+use crate::erasure::scrub::{Cleaned, Scrubbed};
 use crate::erasure::{self, receipts, requests, shop, subject_hash};
 use crate::error::Error;
 use crate::intake::deliveries;
@@ -131,6 +134,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
     let app = App::open(options).map_err(|error| match error {
         AppError::Database(error) => BackupError::Unusable(error),
         AppError::Fault(error) => error.into(),
+        AppError::KeyMissing => BackupError::KeyMissing,
     })?;
     let mut report = RestoreReport::default();
     if let Some(current) = current {
@@ -138,6 +142,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         refuse_other_chain(&app, current, known, &what.database)?;
         report.receipts = import_receipts(&app, current, known)?;
         report.requests = import_rows(&app, |after| requests::list_rows(current, after, BATCH), requests::import)?;
+        settle_proved(&app)?;
         report.deliveries =
             import_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::import)?;
         report.withdrawals = import_withdrawals(&app, current)?;
@@ -148,9 +153,17 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         }
     }
     report.jobs = enqueue_missing(&app)?;
-    // So that the proof is whole before anyone sees the file.
-    app.scrubber().scrub_all()?;
-    Ok(report)
+    // Always, for what was taken over may say that it is erased from the files, and the copy's bytes are the backup's. So that the
+    // proof is whole before anyone sees the file, what waits is stamped too.
+    let cleaned = app.scrubber().clean()?;
+    let scrubbed = app.scrubber().scrub_all()?;
+    drop(app);
+    match cleaned {
+        Cleaned::Clean => {}
+        Cleaned::Unchecked => db::rewrite(copy, Synchronous::Full).map_err(BackupError::Unusable)?,
+        Cleaned::Busy => return Err(BackupError::NotScrubbed),
+    }
+    if scrubbed == Scrubbed::Busy { Err(BackupError::NotScrubbed) } else { Ok(report) }
 }
 
 /// Both chains must begin alike, or one of them would be lost.
@@ -201,6 +214,19 @@ fn import_rows<R: Send + Sync + 'static>(
     }
 }
 
+/// What is open in the backup and was fulfilled, and pruned, since: only the receipts know of it.
+fn settle_proved(app: &App) -> Result<(), BackupError> {
+    for request in app.db.read(requests::list_all_open)? {
+        let subject = subject_hash(&app.hasher, &request.shop);
+        let found = app.db.read(|connection| receipts::list_of_request(connection, &subject, request.id))?;
+        let of = |kind: ReceiptKind| found.iter().find(|receipt| receipt.kind == kind.as_str()).cloned();
+        if let (Some(erased), Some(verified)) = (of(ReceiptKind::Erased), of(ReceiptKind::Verified)) {
+            app.db.write(move |tx| requests::settle_by(tx, request.id, &erased, &verified))?;
+        }
+    }
+    Ok(())
+}
+
 /// What was withdrawn stays so: a store's permission, a key's.
 fn import_withdrawals(app: &App, current: &Connection) -> Result<usize, BackupError> {
     let (uninstalled, revoked) = (stores::list_uninstalled(current)?, keys::list_revoked(current)?);
@@ -239,7 +265,9 @@ fn enqueue_missing(app: &App) -> Result<usize, BackupError> {
     let (queue, hasher, now, count) = (app.queue.clone(), app.hasher.clone(), app.clock.now(), missing.len());
     app.db.write(move |tx| -> Result<(), Error> {
         for request in missing {
-            queue.enqueue(tx, now, erasure::job_for(&hasher, request.kind, request.id, &request.shop))?;
+            let job = erasure::job_for(&hasher, request.kind, request.id, &request.shop);
+            // The delivery names a job that stayed behind.
+            queue.enqueue(tx, now, job.dedupe_key(erasure::job_key(request.id)))?;
         }
         Ok(())
     })?;

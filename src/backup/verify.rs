@@ -2,7 +2,7 @@
 
 use super::unfinished;
 use crate::db::Db;
-use crate::erasure::verify::{self, Leftover, Verification};
+use crate::erasure::verify::{self, Finding, Verification};
 use crate::keyed_hash::KeyedHasher;
 use std::io;
 use std::path::Path;
@@ -13,7 +13,7 @@ use std::path::Path;
 /// When the database, the files or the directory cannot be read.
 pub fn verify_with_copies(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Verification> {
     let mut verification = verify::verify(db, hasher, program)?;
-    let leftover = |copy: &Path| Leftover {
+    let leftover = |copy: &Path| Finding {
         place: copy.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         what: "a copy of the database that was cut off, with all that was erased since".to_owned(),
         times: 1,

@@ -10,6 +10,7 @@ use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
+use crate::disk;
 use crate::domain::ids::ShopDomain;
 use crate::domain::money::Currency;
 use crate::erasure::requests::{self, OpenRequests};
@@ -17,6 +18,7 @@ use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, RESPONSE_DEADLINE};
 use crate::intake;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::records;
 use crate::queue::{self, Counts};
 use crate::views::{gdpr, instant, jobs, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -54,6 +56,9 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
+/// Orders that differ at Shopify are told of for this long: nothing takes their warning away.
+const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
+
 /// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
 const SHOPS_TRIED: usize = 3;
 
@@ -68,14 +73,20 @@ const DISK_FREE_MIN: u64 = 100 << 20;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let mut options = options(database, Schema::MustBeCurrent);
-    options.retention = args.upkeep.retention();
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = args.shopify.handover()?;
+    options.retention = args.upkeep.retention(options.handover.is_some());
+    let mut rewritten = Vec::new();
     if args.vacuum {
         // Opened once before, so that a file which is not ours is told as such and not rewritten.
-        drop(App::open(super::options(database, Schema::MustBeCurrent))?);
+        let app = App::open(super::options(database, Schema::MustBeCurrent))?;
+        rewritten = app.scrubber().waiting()?;
+        drop(app);
         db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
     }
     let app = App::open(options)?;
+    // What was deleted before is not in the new file, whatever this build of SQLite can look at.
+    app.scrubber().mark_erased(&rewritten)?;
     let report = DoctorReport::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
     if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
@@ -88,7 +99,7 @@ struct DoctorReport {
     settings: Vec<(&'static str, String)>,
     space: Space,
     sizes: FileSizes,
-    disk_free: Option<u64>,
+    disk: Option<disk::Seen>,
     fsync: Option<Fsync>,
     jobs: Counts,
     oldest_due_at: Option<DateTime<Utc>>,
@@ -98,6 +109,7 @@ struct DoctorReport {
     failed_other_jobs: Vec<(String, u64)>,
     /// Types of waiting jobs that this program has no handler for.
     unknown_types: Vec<String>,
+    duties_without_job: usize,
     handover: Handovers,
     live_stores: LiveStores,
     notes: Vec<String>,
@@ -116,6 +128,8 @@ struct DoctorReport {
 struct Handovers {
     is_configured: bool,
     failed_jobs: u64,
+    /// Orders of the last days that are not at Shopify as they were quoted.
+    differing: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
     /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
@@ -124,16 +138,21 @@ struct Handovers {
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let (failed_jobs, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
-            let failed = queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?;
-            Ok((failed, stores::list(connection, None, STORES_LOOKED_AT)?, stores::list_currencies(connection)?))
+        let since = app.clock.now() - DIFFERING_TOLD;
+        let (failed_jobs, differing, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
+            Ok((
+                queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
+                records::count_differing(connection, since)?,
+                stores::list(connection, None, STORES_LOOKED_AT)?,
+                stores::list_currencies(connection)?,
+            ))
         })?;
         let is_configured = app.handover.options().is_some();
         unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, refused: refused.collect(), unknown_currencies })
+        Ok(Self { is_configured, failed_jobs, differing, refused: refused.collect(), unknown_currencies })
     }
 }
 
@@ -147,20 +166,31 @@ impl DoctorReport {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, failed, next_types, last_webhook_at, free) =
-            app.db.read(|connection| -> db::Result<_> {
-                Ok((
-                    db::space(connection)?,
-                    queue::counts(connection)?,
-                    queue::next_due_at(connection)?.filter(|at| *at <= now),
-                    requests::open_requests(connection, now)?,
-                    erasure::count_failed_jobs(connection)?,
-                    queue::count_failed_by_type(connection)?,
-                    queue::next_types(connection)?,
-                    intake::last_received_at(connection)?,
-                    matrices::list_free(connection, FREE_NAMED)?,
-                ))
-            })?;
+        let (
+            space,
+            jobs,
+            oldest_due_at,
+            duties,
+            failed_duty_jobs,
+            failed,
+            next_types,
+            duties_without_job,
+            last_webhook_at,
+            free,
+        ) = app.db.read(|connection| -> db::Result<_> {
+            Ok((
+                db::space(connection)?,
+                queue::counts(connection)?,
+                queue::next_due_at(connection)?.filter(|at| *at <= now),
+                requests::open_requests(connection, now)?,
+                erasure::count_failed_jobs(connection)?,
+                queue::count_failed_by_type(connection)?,
+                queue::next_types(connection)?,
+                erasure::list_without_job(connection)?.len(),
+                intake::last_received_at(connection)?,
+                matrices::list_free(connection, FREE_NAMED)?,
+            ))
+        })?;
         let program = std::env::current_exe()?;
         let mut report = Self {
             path: app.db.path().display().to_string(),
@@ -168,7 +198,7 @@ impl DoctorReport {
             settings,
             space,
             sizes: app.db.file_sizes(),
-            disk_free: free_bytes(app.db.path()),
+            disk: app.disk.look(),
             fsync: time_fsync(app.db.path()).ok(),
             jobs,
             oldest_due_at,
@@ -176,6 +206,7 @@ impl DoctorReport {
             failed_duty_jobs,
             failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
             unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
+            duties_without_job,
             handover: Handovers::look(app)?,
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
@@ -216,6 +247,9 @@ impl DoctorReport {
         }
         problems.extend(self.live_stores.problems(now));
         self.notes = self.live_stores.notes(now);
+        if self.duties_without_job > 0 {
+            problems.push(erasure::without_job_problem(self.duties_without_job));
+        }
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
@@ -228,6 +262,12 @@ impl DoctorReport {
             let count = self.handover.failed_jobs;
             problems.push(format!(
                 "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
+            ));
+        }
+        if self.handover.differing > 0 {
+            let count = self.handover.differing;
+            problems.push(format!(
+                "{count} orders of the last 30 days are not at Shopify as they were quoted: `quotegrid orders list` marks them, and `quotegrid orders show` says how"
             ));
         }
         if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
@@ -246,6 +286,9 @@ impl DoctorReport {
         if let Some((sequence, why)) = self.verification.chain.broken_at {
             problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
         }
+        for mismatch in &self.verification.mismatches {
+            problems.push(format!("mismatch in {}: {} ({} times)", mismatch.place, mismatch.what, mismatch.times));
+        }
         if self.duties.to_scrub_since.is_some_and(|since| now - since > UNSCRUBBED_TOO_LONG) {
             problems.push(
                 "erasures have waited for the scrub for over a day: no server is running, or another program keeps the WAL in use (a replicator, a sqlite3 shell that was left open?)".to_owned(),
@@ -260,7 +303,12 @@ impl DoctorReport {
         for leftover in &self.verification.leftovers {
             problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
         }
-        if self.disk_free.is_some_and(|free| free < DISK_FREE_MIN) {
+        if let Some(disk) = self.disk.filter(disk::Seen::is_low) {
+            let floor = mebibytes(disk.floor);
+            problems.push(format!(
+                "the disk is nearly full: below {floor} free no orders and imports are taken (QUOTEGRID_DISK_FLOOR); `quotegrid orders delete` makes room, and so does a larger disk"
+            ));
+        } else if self.disk.is_some_and(|disk| disk.free < DISK_FREE_MIN) {
             problems.push("the disk is nearly full".to_owned());
         }
         if !self.can_clear_page_slack {
@@ -294,7 +342,8 @@ impl DoctorReport {
                 "freeBytes": self.space.free * self.space.page_size,
             },
             "disk": {
-                "freeBytes": self.disk_free,
+                "freeBytes": self.disk.map(|disk| disk.free),
+                "floorBytes": self.disk.map(|disk| disk.floor),
                 "fsyncMedianMs": self.fsync.as_ref().map(|fsync| millis(fsync.median)),
                 "fsyncSlowestMs": self.fsync.as_ref().map(|fsync| millis(fsync.slowest)),
             },
@@ -306,10 +355,12 @@ impl DoctorReport {
                 "waitingForScrub": self.duties.to_scrub,
                 "nextDueAt": optional_instant(self.duties.next_due_at),
                 "failedJobs": self.failed_duty_jobs,
+                "withoutJob": self.duties_without_job,
             },
             "handover": {
                 "configured": self.handover.is_configured,
                 "failedJobs": self.handover.failed_jobs,
+                "differingOrders": self.handover.differing,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
             "unknownCurrencies": Value::from_iter(self.handover.unknown_currencies.iter().map(|(currency, ..)| currency.code())),
@@ -327,7 +378,6 @@ impl DoctorReport {
 
     fn text(&self) -> String {
         let settings: Vec<String> = self.settings.iter().map(|(name, value)| format!("{name}={value}")).collect();
-        let mebibytes = |bytes: u64| format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20);
         let mut lines = vec![
             format!("quotegrid {}, SQLite {}, schema {}", env!("CARGO_PKG_VERSION"), rusqlite::version(), self.schema),
             format!("database      {}", self.path),
@@ -339,7 +389,7 @@ impl DoctorReport {
                 mebibytes(self.sizes.wal)
             ),
         ];
-        lines.extend(self.disk_free.map(|free| format!("disk          {} free", mebibytes(free))));
+        lines.extend(self.disk.map(|disk| format!("disk          {} free", mebibytes(disk.free))));
         lines.extend(self.fsync.as_ref().map(|Fsync { median, slowest }| {
             format!("fsync         {median:.2?} in the middle, {slowest:.2?} at the slowest")
         }));
@@ -372,11 +422,8 @@ fn is_named_elsewhere(job_type: &str) -> bool {
     job_type == DRAFT_ORDER_HANDOVER || erasure::DUTY_JOBS.contains(&job_type)
 }
 
-/// Bytes that are free on the disk of the database.
-fn free_bytes(database: &Path) -> Option<u64> {
-    let directory = db::files::directory_of(database);
-    let found = rustix::fs::statvfs(directory).ok()?;
-    Some(found.f_bavail * found.f_frsize)
+fn mebibytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes >> 20, ((bytes & 0xf_ffff) * 10) >> 20)
 }
 
 /// Times small durable writes to a file of its own next to the database.

@@ -7,10 +7,10 @@ use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::erasure::hold::{self, Hold, ShopifySays};
-use crate::erasure::receipts::{self, Receipt};
+use crate::erasure::receipts::{self, Head, Receipt};
 use crate::erasure::requests::{self, Filter, PrivacyRequest};
 use crate::erasure::scan;
-use crate::erasure::verify::Verification;
+use crate::erasure::verify::{Finding, Verification};
 use crate::keyed_hash::hex;
 use crate::views::{gdpr, instant, optional_instant};
 use clap::Subcommand;
@@ -50,8 +50,12 @@ pub(super) enum Command {
         /// The request's id
         id: RequestId,
     },
-    /// Check the chain of receipts and look for anything that should be gone; exit code 1 when there is
-    Verify,
+    /// Check the chain of receipts against the requests and look for anything that should be gone; exit code 1 when there is
+    Verify {
+        /// A receipt that was noted outside the database, from the log or an earlier `verify`: the chain must still have it
+        #[arg(long, value_name = "SEQUENCE:HASH")]
+        head: Option<Head>,
+    },
     /// Print the receipts of all erasures, oldest first
     Receipts,
     /// Print every shop domain in the files' bytes, for `verify`
@@ -96,9 +100,18 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             // The report is a JSON document for the merchant either way.
             output.print(&report, || format!("{report:#}"))?;
         }
-        Command::Verify => {
+        Command::Verify { head } => {
             let program = std::env::current_exe()?;
-            let verification = verify_with_copies(&app.db, &app.hasher, &program)?;
+            let mut verification = verify_with_copies(&app.db, &app.hasher, &program)?;
+            if let Some(head) = head
+                && !app.db.read(|connection| head.is_kept(connection))?
+            {
+                let what = format!(
+                    "receipt {} is not the one that was noted: receipts were cut off or replaced",
+                    head.sequence
+                );
+                verification.mismatches.push(Finding { place: "erasure_receipts".to_owned(), what, times: 1 });
+            }
             output.print(&gdpr::verification(&verification), || verification_text(&verification))?;
             if !verification.is_ok() {
                 return Err(Failure::Told);
@@ -192,9 +205,15 @@ fn request_text(request: &PrivacyRequest) -> String {
 fn verification_text(verification: &Verification) -> String {
     let chain = &verification.chain;
     let mut lines = vec![match chain.broken_at {
-        None => format!("receipts: {}, each follows from the one before; head {}", chain.receipts, hex(&chain.head)),
+        None => {
+            let head = Head { sequence: chain.last, hash: chain.head };
+            format!("receipts: {}, each follows from the one before; head {head}", chain.receipts)
+        }
         Some((sequence, why)) => format!("receipts: BROKEN at number {sequence}: {why}"),
     }];
+    for Finding { place, what, times } in &verification.mismatches {
+        lines.push(format!("MISMATCH in {place}: {what} ({times} times)"));
+    }
     for leftover in &verification.leftovers {
         lines.push(format!("LEFT OVER in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
     }

@@ -282,8 +282,8 @@ fn open_with(
     schema: Schema,
 ) -> Result<App, Failure> {
     let mut options = options(database, schema);
+    options.retention = upkeep.retention(handover.is_some());
     options.handover = handover;
-    options.retention = upkeep.retention();
     options.redact_hold = upkeep.redact_hold();
     options.alerts = upkeep.alerts()?;
     Ok(App::open(options)?)

@@ -7,9 +7,11 @@ use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Result};
+use crate::housekeeping::Stop;
 use crate::orders::records::{self, Record};
 use crate::views::instant;
 use crate::views::orders as views;
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
 use serde_json::json;
 use std::str::FromStr;
@@ -37,11 +39,28 @@ enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 50)]
         limit: usize,
     },
+    /// Delete a store's orders that never went to Shopify, such as those of a flood. Their numbers are not given again
+    Delete {
+        /// Those that are open: Shopify has none of them. The only ones that can be deleted alone
+        #[arg(long, required = true)]
+        never_sent: bool,
+        /// Those made before this time, RFC 3339, or before this day, such as 2026-11-01 (UTC)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        before: DateTime<Utc>,
+        /// Only say how many there are
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Show an order, what its price came from, and the address of its page
     Show {
         /// Its number, such as D12 or 12, or its id
         order: Name,
     },
+}
+
+fn parse_time(text: &str) -> std::result::Result<DateTime<Utc>, String> {
+    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
+    text.parse().ok().or_else(day).ok_or_else(|| "must be a time such as 2026-11-01T08:00:00Z, or a day".to_owned())
 }
 
 /// What people call an order by.
@@ -79,6 +98,18 @@ pub(super) fn run(
                 found.iter().map(|record| views::draft_order_with_page(record, &public_url)).collect::<Vec<_>>();
             output.print(&json!({ "draftOrders": document }), || list_text(&found))?;
         }
+        Command::Delete { never_sent: _, before, dry_run } => {
+            let count = if dry_run {
+                app.db.read(|connection| records::count_never_sent(connection, store, before))?
+            } else {
+                app.housekeeper().delete_never_sent(&Stop::default(), store, before)? as u64
+            };
+            let name = if dry_run { "neverSent" } else { "deleted" };
+            output.print(&json!({ name: count }), || {
+                let verb = if dry_run { "would be deleted" } else { "deleted" };
+                format!("{count} orders {verb}")
+            })?;
+        }
         Command::Show { order } => {
             let record = app.db.read(|connection| -> Result<_> {
                 match order {
@@ -108,7 +139,7 @@ fn list_text(found: &[Record]) -> String {
             vec![
                 record.name(),
                 instant(record.created_at),
-                record.status.clone(),
+                status(record),
                 format!("{} x {}", record.quantity, record.product_title),
                 size(record),
                 format!("{} {}", record.currency.format(record.total_price), record.currency),
@@ -116,6 +147,12 @@ fn list_text(found: &[Record]) -> String {
         })
         .collect();
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
+}
+
+/// Where it stands, and whether somebody should look at it: `orders show` says why.
+fn status(record: &Record) -> String {
+    let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
+    format!("{}{mark}", record.status)
 }
 
 fn order_text(record: &Record, public_url: &str) -> String {
@@ -145,6 +182,7 @@ fn order_text(record: &Record, public_url: &str) -> String {
     if let Some(why) = &record.handover_error {
         lines.push(format!("not handed over: {why}"));
     }
+    lines.extend(record.handover_warnings.iter().map(|warning| format!("WARNING     {warning}")));
     if let Some(url) = &record.checkout_url {
         lines.push(format!("checkout    {url}"));
     }

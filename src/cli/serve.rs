@@ -104,9 +104,10 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     }
     let mut options = options(&database, Schema::BringUpToDate);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
-    options.retention = args.upkeep.retention();
     options.redact_hold = args.upkeep.redact_hold();
+    options.retention = args.upkeep.retention(handover.is_some());
     options.alerts = alerts;
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
     if let Some(clock) = &frozen_clock {
@@ -124,6 +125,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let mut state = AppState::new(app.clone(), Secrets::new(secret_texts))
         .with_metrics(metrics.clone())
         .with_rate_limit(args.server.rate_limit)
+        .with_order_limit(args.server.order_limit())
         .with_operator(args.server.operator());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         state = state.with_admin_token(token);

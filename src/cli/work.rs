@@ -24,10 +24,11 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     let signals = StopSignals::catch()?;
     let mut options = options(database, Schema::MakeIfMissing);
     options.worker.lease = Duration::from_millis(args.workers.lease_ms.into());
-    options.retention = args.upkeep.retention();
     options.redact_hold = args.upkeep.redact_hold();
     options.alerts = args.upkeep.alerts()?;
+    options.disk_floor = args.upkeep.disk_floor;
     options.handover = args.shopify.handover()?;
+    options.retention = args.upkeep.retention(options.handover.is_some());
     let app = App::open(options)?;
     warn_of_files(&app);
     remove_unfinished(&app);

@@ -2,7 +2,7 @@
 
 use super::secret::own_tokens;
 use super::{ConfigError, Secret};
-use crate::http::guard::RATE_LIMIT;
+use crate::http::guard::{ORDER_LIMIT, RATE_LIMIT};
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 
@@ -45,6 +45,10 @@ pub struct ServerSettings {
     #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub rate_limit: u32,
+    /// Orders that each client may place at once; one more comes back each 30 seconds, and a store takes 60 a minute. 0: any number.
+    /// [default: 10; 0 with --rate-limit 0]
+    #[arg(long, env = "QUOTEGRID_ORDER_LIMIT", value_name = "ORDERS", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub order_limit: Option<u32>,
     /// Threads that answer requests; none of them ever waits for a commit
     #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -52,6 +56,12 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
+    /// How many orders each client may place at once. Whoever wants no limits wants none of orders either, unless told otherwise.
+    pub fn order_limit(&self) -> u32 {
+        self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
+    }
+
+    /// The admin token, where one is configured.
     /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use super::secret::one_of;
 use super::{ConfigError, Secret};
 use crate::alerts;
+use crate::disk::Floor;
 use crate::housekeeping::Retention;
 use crate::queue;
 use chrono::TimeDelta;
@@ -38,6 +39,16 @@ pub struct UpkeepSettings {
     pub redact_hold_days: u16,
     /// Where to post what a person must know of, as small JSON documents: a job failed permanently, a legal deadline nears, no webhook
     /// has come for long, a live store is to be erased or was uninstalled while in use
+    /// Days after which orders that never went to Shopify are deleted; 0: never. [default: 365 where orders are handed over, else 0]
+    #[arg(long, env = "QUOTEGRID_OPEN_ORDER_DAYS", value_name = "DAYS", hide_short_help = true,
+          value_parser = clap::value_parser!(u16).range(0..=36_500))]
+    pub open_order_days: Option<u16>,
+    /// Free bytes on the disk below which no orders and imports are taken, such as 2GiB; auto: 1 GiB or 5 % of the disk, whichever is
+    /// more; 0: none. Webhooks are always taken
+    #[arg(long, env = "QUOTEGRID_DISK_FLOOR", value_name = "BYTES", default_value_t = Floor::Auto, hide_short_help = true)]
+    pub disk_floor: Floor,
+    /// Where to post what a person must know of, as small JSON documents: a job failed permanently, a legal deadline nears, no webhook
+    /// has come for long, the disk is nearly full
     #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Secret>,
     /// A file that holds the address for alerts
@@ -48,9 +59,13 @@ pub struct UpkeepSettings {
     pub silence_hours: u16,
 }
 
+/// Days after which an order that never went to Shopify is deleted, where nothing is said and orders are meant to go there. Where they
+/// are not, they are all that the shop knows of its sales.
+const OPEN_ORDER_DAYS: u16 = 365;
+
 impl UpkeepSettings {
-    /// What is kept how long.
-    pub fn retention(&self) -> Retention {
+    /// What is kept how long, where orders are handed over to Shopify or not.
+    pub fn retention(&self, hands_over: bool) -> Retention {
         let days = |days: u16| TimeDelta::days(days.into());
         let requests = days(self.gdpr_retention_days);
         // A failed job is something that a person has yet to look at.
@@ -59,6 +74,11 @@ impl UpkeepSettings {
             jobs: queue::Retention { finished: days(self.job_retention_days), failed },
             deliveries: days(self.delivery_retention_days),
             requests,
+            open_orders: match self.open_order_days {
+                Some(0) => None,
+                None if !hands_over => None,
+                chosen => Some(days(chosen.unwrap_or(OPEN_ORDER_DAYS))),
+            },
         }
     }
 

@@ -14,6 +14,9 @@ const STEP: usize = 32;
 /// The byte at which SQLite's locks lie; the page around it is never used.
 const LOCK_BYTE: u32 = 1 << 30;
 
+/// As many as the largest page has.
+static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
+
 /// What [`Db::clear_page_slack`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PageSlack {
@@ -28,6 +31,7 @@ pub enum PageSlack {
 /// # Errors
 /// When SQLite fails.
 pub fn can_clear_page_slack(connection: &Connection) -> Result<bool> {
+    fail_point!("db::no_dbpage", |_| Ok(false));
     Ok(connection.query_row("SELECT sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')", (), |row| row.get(0))?)
 }
 
@@ -135,6 +139,10 @@ fn remains(page: &[u8], number: u32) -> Option<std::ops::Range<usize>> {
     // Deleting a row leaves the last pointer of the list behind the list, which says nothing of any row: an even number of bytes from
     // here, below the size of a page. Rows hold text.
     let highest = u8::try_from(page.len() >> 8).unwrap_or(u8::MAX);
+    // Nearly always there is nothing at all, which one comparison tells.
+    if ZEROS.get(..gap.len()).is_some_and(|zeros| page[gap.clone()] == *zeros) {
+        return None;
+    }
     page[gap.clone()]
         .chunks(2)
         .any(|pointer| pointer[0] > highest || (pointer.len() == 1 && pointer[0] != 0))

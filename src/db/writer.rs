@@ -5,6 +5,7 @@ use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
+use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
@@ -15,6 +16,7 @@ use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -419,7 +421,11 @@ impl Thread {
     /// Runs `first` and what else waits in one transaction.
     fn batch(&self, first: QueuedChange, backlog: &mut Backlog) {
         if let Err(error) = self.begin(&first, backlog) {
-            warn!("could not begin a transaction: {error}");
+            let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
+            match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
+                Some(holder) => warn!("could not begin a transaction: {error}: {holder}"),
+                None => warn!("could not begin a transaction: {error}"),
+            }
             self.reject(first, &error, backlog);
             return;
         }

@@ -11,7 +11,11 @@ use crate::keyed_hash::KeyedHasher;
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use log::info;
+use rusqlite::Connection;
 use serde_json::{Value, json};
+
+/// Requests that one transaction fulfils: each is a stamp and a receipt.
+const CLOSED_AT_ONCE: usize = 100;
 
 /// Forgets a customer.
 pub struct CustomerRedact {
@@ -27,17 +31,11 @@ impl CustomerRedact {
 
 impl Handler for CustomerRedact {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let (requests, keep) = open_requests(job, context, RequestKind::CustomersRedact)?;
         let hasher = self.hasher.clone();
-        Ok(Finish::with(move |tx, now| {
-            for request in &requests {
-                // Customer data would be deleted here, by the customer and order ids in the request's payload, if any were kept:
-                // draft orders record sizes, options and prices, and no person.
-                acknowledge(tx, now, &hasher, request)?;
-            }
-            Ok(())
-        })
-        .keeping(keep))
+        // Customer data would be deleted here, by the customer and order ids in the request's payload, if any were kept: draft
+        // orders record sizes, options and prices, and no person.
+        let close = move |tx: &Tx<'_>, now, request: &PrivacyRequest| acknowledge(tx, now, &hasher, request);
+        fulfil(job, context, RequestKind::CustomersRedact, close)
     }
 
     fn max_attempts(&self) -> u32 {
@@ -71,24 +69,21 @@ pub struct CustomersDataRequest;
 
 impl Handler for CustomersDataRequest {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
-        let (requests, keep) = open_requests(job, context, RequestKind::CustomersDataRequest)?;
-        Ok(Finish::with(move |tx, now| {
-            for request in &requests {
-                let report = report(request, &requests::load_payload(tx, request.id)?, now);
-                requests::mark_processed(
-                    tx,
-                    now,
-                    request.id,
-                    RequestOutcome::Reported,
-                    &RowCounts::default(),
-                    Some(&report),
-                )?;
-                let (id, shop) = (request.id, request.shop.clone());
-                tx.after_commit(move || info!("[GDPR] data request reported for {shop} request={id}"));
-            }
+        let close = |tx: &Tx<'_>, now, request: &PrivacyRequest| {
+            let report = report(request, &requests::load_payload(tx, request.id)?, now);
+            requests::mark_processed(
+                tx,
+                now,
+                request.id,
+                RequestOutcome::Reported,
+                &RowCounts::default(),
+                Some(&report),
+            )?;
+            let (id, shop) = (request.id, request.shop.clone());
+            tx.after_commit(move || info!("[GDPR] data request reported for {shop} request={id}"));
             Ok(())
-        })
-        .keeping(keep))
+        };
+        fulfil(job, context, RequestKind::CustomersDataRequest, close)
     }
 
     fn max_attempts(&self) -> u32 {
@@ -114,18 +109,45 @@ fn report(request: &PrivacyRequest, payload: &Value, now: DateTime<Utc>) -> Valu
     })
 }
 
-/// The open requests that a job is to fulfil, and what its row keeps of its payload.
-fn open_requests(job: &Claim, context: &Context, kind: RequestKind) -> Result<(Vec<PrivacyRequest>, Value), JobError> {
+/// Fulfils the requests that a job is about, each by `close`: in its closing transaction as many as that has room for, those of a
+/// job by hand that are more in steps before.
+fn fulfil(
+    job: &Claim,
+    context: &Context,
+    kind: RequestKind,
+    close: impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static,
+) -> Result<Finish, JobError> {
+    let (requests, keep) = open_requests(job, context, kind, &close)?;
+    let effects = move |tx: &Tx<'_>, now| requests.iter().try_for_each(|request| close(tx, now, request));
+    Ok(Finish::with(effects).keeping(keep))
+}
+
+/// The open requests that a job is yet to fulfil, and what its row keeps of its payload.
+fn open_requests(
+    job: &Claim,
+    context: &Context,
+    kind: RequestKind,
+    close: &(impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static),
+) -> Result<(Vec<PrivacyRequest>, Value), JobError> {
     match RedactionTarget::of(job)? {
         RedactionTarget::Request(id) => {
             let request = find_of_kind(context, id, kind)?;
             let open = request.processed_at.is_none().then_some(request);
             Ok((open.into_iter().collect(), json!({ REQUEST_ID: id.to_string() })))
         }
-        RedactionTarget::Shop(shop) => {
-            let open = context.db().read(|connection| requests::list_open(connection, &shop, kind))?;
-            Ok((open, json!({})))
-        }
+        RedactionTarget::Shop(shop) => loop {
+            let list = |connection: &Connection| requests::list_open(connection, &shop, kind, CLOSED_AT_ONCE + 1);
+            let mut open = context.db().read(list)?;
+            if open.len() <= CLOSED_AT_ONCE {
+                return Ok((open, json!({})));
+            }
+            if context.is_stopping() {
+                return Err(JobError::Stopped);
+            }
+            open.truncate(CLOSED_AT_ONCE);
+            let (close, now) = (close.clone(), context.now());
+            context.write(move |tx| open.iter().try_for_each(|request| close(tx, now, request)))?;
+        },
     }
 }
 

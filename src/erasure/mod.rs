@@ -8,14 +8,17 @@
 //!
 //! A duty is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
 //! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
-//! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain and looks for leftovers.
+//! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain, compares it
+//! with the requests (`agreement.rs`) and looks for leftovers.
 //!
 //! Held here: rows and receipt are one transaction; a re-installed store is not erased by an older event; nothing of the shop
 //! stays but its domain in `gdpr_requests` and `webhook_deliveries`, and both go with retention.
 
+mod agreement;
 pub mod customer;
 pub mod hold;
 pub mod inquiry;
+mod mentions;
 pub mod ordered;
 pub mod receipts;
 pub mod requests;
@@ -74,25 +77,56 @@ pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
 
 /// The job that fulfils a request.
 pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
-    let job_type = match kind {
+    job_of(kind, id, shop).about(subject(hasher, shop))
+}
+
+/// The same, before anybody has said what it is about.
+pub fn job_of(kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
+    NewJob::new(job_type(kind), json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
+}
+
+/// The type of the jobs that fulfil requests of a kind.
+fn job_type(kind: RequestKind) -> &'static str {
+    match kind {
         RequestKind::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
         RequestKind::CustomersRedact => CUSTOMER_REDACT,
         RequestKind::ShopRedact => SHOP_REDACT,
-    };
-    NewJob::new(job_type, json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() })).about(subject(hasher, shop))
+    }
 }
 
-/// The open requests that no unfinished job sees to, oldest first.
+/// The dedupe key of a job for a request that nothing else leads to: not by a delivery that names it.
+pub fn job_key(request: RequestId) -> String {
+    format!("request:{request}")
+}
+
+/// The open requests that no unfinished job sees to, oldest first: their jobs were called off or given up, or are gone. A job by hand
+/// sees to all of its shop.
 ///
 /// # Errors
 /// When the database fails.
 pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut seen_to: HashSet<RequestId> = HashSet::new();
-    queue::each_unfinished(connection, &DUTY_JOBS, |payload| {
-        seen_to.extend(payload.get(REQUEST_ID).and_then(|id| id.as_str()?.parse::<RequestId>().ok()));
+    let mut by_hand: HashSet<(String, String)> = HashSet::new();
+    queue::each_unfinished(connection, &DUTY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
+        Some(id) => seen_to.extend(id.as_str().and_then(|id| id.parse::<RequestId>().ok())),
+        None => {
+            let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();
+            by_hand.insert((job_type.to_owned(), shop.to_ascii_lowercase()));
+        }
     })?;
     let open = requests::list_all_open(connection)?;
-    Ok(open.into_iter().filter(|request| !seen_to.contains(&request.id)).collect())
+    let has_job = |request: &PrivacyRequest| {
+        let of_shop = || (job_type(request.kind).to_owned(), request.shop.to_string());
+        seen_to.contains(&request.id) || (!by_hand.is_empty() && by_hand.contains(&of_shop()))
+    };
+    Ok(open.into_iter().filter(|request| !has_job(request)).collect())
+}
+
+/// What a person is told of as many requests that [`list_without_job`] has found.
+pub fn without_job_problem(count: usize) -> String {
+    format!(
+        "{count} open privacy requests have no job that would fulfil them, for it was called off, given up or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
+    )
 }
 
 /// How many jobs of legal duties were given up: each means that a person must act.

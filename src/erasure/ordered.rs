@@ -34,9 +34,8 @@ impl ErasureOrder {
     pub fn write(self, tx: &Tx<'_>, now: DateTime<Utc>) -> Result<JobId, Error> {
         let Self { shop, queue, hasher, entropy } = self;
         let kind = RequestKind::ShopRedact;
-        let open = requests::list_open(tx, &shop, kind)?;
-        let id = match open.into_iter().find(|request| request.ordered_by == OrderedBy::Operator) {
-            Some(request) => request.id,
+        let id = match requests::find_ordered(tx, &shop)? {
+            Some(id) => id,
             None => {
                 let id = RequestId::new(now, entropy.array());
                 let shop = shop.clone();

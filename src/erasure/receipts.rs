@@ -26,7 +26,8 @@ pub enum ReceiptKind {
 }
 
 impl ReceiptKind {
-    fn as_str(self) -> &'static str {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Erased => "erased",
             Self::Verified => "verified",
@@ -211,7 +212,9 @@ pub fn list_after(connection: &Connection, sequence: i64, limit: usize) -> db::R
 pub struct Chain {
     /// Receipts in it.
     pub receipts: u64,
-    /// The hash of the last one.
+    /// The number of the last one; 0: there is none.
+    pub last: i64,
+    /// Its hash.
     pub head: [u8; 32],
     /// The first receipt that does not follow from the one before, and why.
     pub broken_at: Option<(i64, &'static str)>,
@@ -224,11 +227,10 @@ pub struct Chain {
 pub fn walk(connection: &Connection) -> db::Result<Chain> {
     let mut statement =
         connection.prepare_cached(&format!("SELECT {COLUMNS} FROM erasure_receipts ORDER BY sequence"))?;
-    let mut chain = Chain { receipts: 0, head: GENESIS, broken_at: None };
-    let mut sequence = 0;
+    let mut chain = Chain { receipts: 0, last: 0, head: GENESIS, broken_at: None };
     for receipt in statement.query_map((), receipt_from_row)? {
         let receipt = receipt?;
-        let fault = if receipt.sequence != sequence + 1 {
+        let fault = if receipt.sequence != chain.last + 1 {
             Some("a receipt is missing before it")
         } else if receipt.previous_hash != chain.head {
             Some("it does not follow from the one before")
@@ -240,11 +242,90 @@ pub fn walk(connection: &Connection) -> db::Result<Chain> {
         if chain.broken_at.is_none() {
             chain.broken_at = fault.map(|why| (receipt.sequence, why));
         }
-        sequence = receipt.sequence;
+        chain.last = receipt.sequence;
         chain.head = receipt.hash;
         chain.receipts += 1;
     }
     Ok(chain)
+}
+
+/// The receipts of one request of a shop, in order.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_of_request(
+    connection: &Connection,
+    subject_hash: &[u8; 32],
+    request: RequestId,
+) -> db::Result<Vec<Receipt>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM erasure_receipts
+         WHERE subject_hash = :subject_hash AND request_id = :request_id
+         ORDER BY sequence"
+    ))?;
+    let receipts = statement
+        .query_map(named_params! { ":subject_hash": subject_hash, ":request_id": request }, receipt_from_row)?;
+    Ok(receipts.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many of the triggers that keep receipts from being changed are not there as they were made.
+pub(super) fn count_missing_triggers(connection: &Connection) -> db::Result<u64> {
+    /// Where they are made.
+    const SCHEMA: &str = include_str!("../../migrations/V1__schema.sql");
+    let mut statement =
+        connection.prepare_cached("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND name = :name")?;
+    let mut missing = 0;
+    for name in ["erasure_receipts_are_never_changed", "erasure_receipts_are_never_deleted"] {
+        let found =
+            statement.query_row(named_params! { ":name": name }, |row| row.get::<_, String>("sql")).optional()?;
+        missing += u64::from(!found.is_some_and(|sql| SCHEMA.contains(&sql)));
+    }
+    Ok(missing)
+}
+
+/// Where the chain stood when somebody noted it: a receipt's number and its hash, as the log and `gdpr verify` name them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Head {
+    /// The receipt's number.
+    pub sequence: i64,
+    /// Its hash.
+    pub hash: [u8; 32],
+}
+
+impl Head {
+    /// Whether the chain still has it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn is_kept(&self, connection: &Connection) -> db::Result<bool> {
+        Ok(hash_at(connection, self.sequence)? == Some(self.hash))
+    }
+}
+
+impl std::fmt::Display for Head {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}", self.sequence, hex(&self.hash))
+    }
+}
+
+impl std::str::FromStr for Head {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let read = || {
+            let (sequence, digits) = text.split_once(':')?;
+            let sequence = sequence.parse().ok().filter(|sequence| *sequence >= 0)?;
+            let mut hash = [0; 32];
+            if digits.len() != 2 * hash.len() || !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                return None;
+            }
+            for (byte, pair) in hash.iter_mut().zip(digits.as_bytes().chunks(2)) {
+                *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+            }
+            Some(Self { sequence, hash })
+        };
+        read().ok_or("must be a receipt's number, a colon, and the 64 hexadecimal digits of its hash")
+    }
 }
 
 /// Whether a receipt proves the erasure of this shop.

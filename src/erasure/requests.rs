@@ -2,6 +2,7 @@
 
 use super::RESPONSE_DEADLINE;
 use super::hold::Hold;
+use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
@@ -259,19 +260,69 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<PrivacyR
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The open requests of one kind for a shop, oldest first.
+/// Calls `look` with every request, oldest first.
+pub(super) fn each(connection: &Connection, mut look: impl FnMut(&PrivacyRequest) -> db::Result<()>) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests ORDER BY id"))?;
+    for request in statement.query_map((), request_from_row)? {
+        look(&request?)?;
+    }
+    Ok(())
+}
+
+/// Whether a request says that this shop was erased.
+pub(super) fn is_shop_erased(connection: &Connection, shop: &ShopDomain) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(
+        "SELECT 1 FROM gdpr_requests
+         WHERE shop = :shop AND type = 'SHOP_REDACT' AND processed_at IS NOT NULL
+           AND (outcome = 'erased' OR outcome = 'nothing_held')",
+    )?;
+    Ok(statement.exists(named_params! { ":shop": shop })?)
+}
+
+/// Up to `limit` open requests of one kind for a shop, oldest first.
 pub(super) fn list_open(
     connection: &Connection,
     shop: &ShopDomain,
     kind: RequestKind,
+    limit: usize,
 ) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM gdpr_requests
          WHERE shop = :shop AND type = :type AND processed_at IS NULL
-         ORDER BY id"
+         ORDER BY id LIMIT :limit"
     ))?;
-    let requests = statement.query_map(named_params! { ":shop": shop, ":type": kind.as_str() }, request_from_row)?;
+    let params = named_params! { ":shop": shop, ":type": kind.as_str(), ":limit": limit };
+    let requests = statement.query_map(params, request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// An open request to erase a shop that its operator has ordered.
+pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<RequestId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id FROM gdpr_requests
+         WHERE shop = :shop AND type = 'SHOP_REDACT' AND processed_at IS NULL AND ordered_by = 'operator'",
+    )?;
+    Ok(statement.query_row(named_params! { ":shop": shop }, |row| row.get("id")).optional()?)
+}
+
+/// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_open_redact(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<PrivacyRequest>> {
+    Ok(list_open(connection, shop, RequestKind::ShopRedact, 1)?.pop())
+}
+
+/// Notes that what an open request asks for has happened again, at `triggered_at`. It stays due when it was.
+///
+/// # Errors
+/// When the database fails.
+pub fn raise_triggered_at(tx: &Tx<'_>, id: RequestId, triggered_at: DateTime<Utc>) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests SET triggered_at = :triggered_at WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let changed = statement.execute(named_params! { ":triggered_at": Millis(triggered_at), ":id": id })?;
+    expect_one(changed, "erasure::requests::raise_triggered_at")
 }
 
 /// The report that fulfilled a data request.
@@ -336,6 +387,27 @@ pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     Ok(statement.execute(params_from_iter(&row.0))? == 1)
 }
 
+/// Marks an open request as what its receipts prove: it was fulfilled, erased from the files and pruned in the copy of this database
+/// that the receipts came from.
+///
+/// # Errors
+/// When the database fails.
+pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receipt) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE gdpr_requests
+         SET processed_at = :processed_at, outcome = :outcome, deleted = :deleted, payload = '{}', erased_at = :erased_at
+         WHERE id = :id AND processed_at IS NULL",
+    )?;
+    let params = named_params! {
+        ":processed_at": Millis(erased.created_at),
+        ":outcome": erased.outcome,
+        ":deleted": erased.counts,
+        ":erased_at": Millis(verified.created_at),
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "erasure::requests::settle_by")
+}
+
 /// Every open request, oldest first.
 ///
 /// # Errors
@@ -372,23 +444,41 @@ pub(super) fn mark_processed(
     expect_one(statement.execute(params)?, "erasure::requests::mark_processed")
 }
 
-/// Which requests wait for the scrub. Apart, so that a test can look at its plan.
-pub(super) const TO_SCRUB: &str = "SELECT id FROM gdpr_requests
-     WHERE processed_at IS NOT NULL AND erased_at IS NULL
+/// A request whose rows are gone and whose bytes may not be.
+#[derive(Debug, Clone)]
+pub struct Waiting {
+    pub(super) id: RequestId,
+    pub(super) shop: ShopDomain,
+    pub(super) kind: RequestKind,
+}
+
+/// Which requests of a kind wait for the scrub. Apart, so that a test can look at its plan.
+pub(super) const TO_SCRUB: &str = "SELECT id, shop, type FROM gdpr_requests
+     WHERE type = :type AND processed_at IS NOT NULL AND erased_at IS NULL
        AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'
      ORDER BY processed_at LIMIT :limit";
 
-/// Requests whose rows are gone and whose bytes may not be, oldest first.
-pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<RequestId>> {
+/// Requests whose rows are gone and whose bytes may not be: those of shops first, each kind oldest first.
+pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<Waiting>> {
     let mut statement = connection.prepare_cached(TO_SCRUB)?;
-    let ids = statement.query_map(named_params! { ":limit": limit }, |row| row.get("id"))?;
-    Ok(ids.collect::<rusqlite::Result<_>>()?)
+    let mut waiting = Vec::new();
+    for kind in [RequestKind::ShopRedact, RequestKind::CustomersRedact, RequestKind::CustomersDataRequest] {
+        let params = named_params! { ":type": kind.as_str(), ":limit": limit - waiting.len() };
+        let found = statement.query_map(params, |row| {
+            Ok(Waiting { id: row.get("id")?, shop: row.get("shop")?, kind: row.get("type")? })
+        })?;
+        waiting.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    Ok(waiting)
 }
 
 /// How many requests wait for the scrub.
 pub(super) fn count_to_scrub(connection: &Connection) -> db::Result<u64> {
-    let mut statement = connection.prepare_cached(&format!("SELECT count(*) FROM ({TO_SCRUB})"))?;
-    Ok(statement.query_row(named_params! { ":limit": -1 }, |row| row.get(0))?)
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM gdpr_requests
+         WHERE processed_at IS NOT NULL AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'",
+    )?;
+    Ok(statement.query_row((), |row| row.get(0))?)
 }
 
 /// Whether any request of this shop is open or waits for the scrub.

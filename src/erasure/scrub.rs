@@ -3,8 +3,9 @@
 //! three, and stamps exactly those. However many wait, one
 //! emptying of the WAL serves them all.
 
+use super::mentions;
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, RequestOutcome};
+use super::requests::{self, RequestOutcome, Waiting};
 use super::subject_hash;
 use crate::clock::Clock;
 use crate::db::{self, Db, PageSlack, Tx};
@@ -28,9 +29,17 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long the loop rests when nobody wakes it.
 const REST: Duration = Duration::from_secs(5);
 
+/// What is said where the files cannot be looked at.
+const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look for erased rows that were moved and left in pages, so \
+                         none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
+                         the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
+
 /// How many times as long as a scrub took the loop rests after it: each looks at every page of the file, and where requests come
 /// without end they would look all the time.
 const REST_SHARE: u32 = 3;
+
+/// The longest rest after a scrub: whoever is erased just after one began is stamped by the next, soon.
+const REST_MAX: Duration = Duration::from_secs(2);
 
 /// How long the loop sleeps before it checks if it is to stop.
 const REST_STEP: Duration = Duration::from_millis(20);
@@ -54,6 +63,19 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was stamped.
+    Unchecked,
+}
+
+/// Whether what was deleted has left the files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cleaned {
+    /// It has.
+    Clean,
+    /// See [`Scrubbed::Busy`].
+    Busy,
+    /// See [`Scrubbed::Unchecked`]: the file must be written anew.
+    Unchecked,
 }
 
 impl Scrubber {
@@ -67,29 +89,57 @@ impl Scrubber {
     /// # Errors
     /// When the database fails.
     pub fn scrub(&self) -> db::Result<Scrubbed> {
-        let waiting = self.db.read(|connection| requests::list_to_scrub(connection, NOTED))?;
+        let waiting = self.waiting()?;
         if waiting.is_empty() {
             return Ok(Scrubbed::Nothing);
         }
-        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds. The WAL last: what is
-        // zeroed in pages and cut off the file leaves both with it.
-        match self.db.clear_page_slack()? {
-            PageSlack::Cleared(pages) => debug!("what SQLite had left in {pages} pages is zeroed"),
-            PageSlack::NotLookedAt => warn!(
-                "this build cannot look for rows that SQLite has moved and left in pages: `quotegrid doctor --vacuum` removes them"
-            ),
-        }
-        if !self.db.wipe_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
-            return Ok(Scrubbed::Busy);
+        mentions::forget(&self.db, &self.hasher, self.clock.now(), &waiting)?;
+        // Everything noted above was committed before this begins, so its old pages are gone when it succeeds.
+        match self.clean()? {
+            Cleaned::Clean => {}
+            Cleaned::Busy => return Ok(Scrubbed::Busy),
+            Cleaned::Unchecked => return Ok(Scrubbed::Unchecked),
         }
         fail_point!("erasure::scrubbed");
+        Ok(Scrubbed::Erased(self.mark_erased(&waiting)?))
+    }
+
+    /// What waits now: shops first, for of customers nothing is kept.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn waiting(&self) -> db::Result<Vec<Waiting>> {
+        self.db.read(|connection| requests::list_to_scrub(connection, NOTED))
+    }
+
+    /// Sees to it that nothing of what was deleted before is left in the files. The WAL last: what is zeroed in pages and cut off the
+    /// file leaves both with it.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn clean(&self) -> db::Result<Cleaned> {
+        let gaps = self.db.clear_page_slack()?;
+        if let PageSlack::Cleared(pages) = gaps {
+            debug!("what SQLite had left in {pages} pages is zeroed");
+        }
+        if !self.db.wipe_free_pages(PATIENCE)? || !self.db.empty_wal(PATIENCE)? {
+            return Ok(Cleaned::Busy);
+        }
+        Ok(if gaps == PageSlack::NotLookedAt { Cleaned::Unchecked } else { Cleaned::Clean })
+    }
+
+    /// Marks as erased what waited before the files were cleaned, or written anew. Returns how many it were.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn mark_erased(&self, waiting: &[Waiting]) -> db::Result<usize> {
         let (now, mut erased) = (self.clock.now(), 0);
         for batch in waiting.chunks(BATCH) {
-            let (hasher, batch) = (self.hasher.clone(), batch.to_vec());
+            let (hasher, batch) = (self.hasher.clone(), batch.iter().map(|waiting| waiting.id).collect::<Vec<_>>());
             erased += self.db.write(move |tx| mark_erased(tx, now, &hasher, &batch))?;
         }
         info!("[GDPR] {erased} processed requests are erased from the files too");
-        Ok(Scrubbed::Erased(erased))
+        Ok(erased)
     }
 
     /// Scrubs until nothing waits; for commands, which have no loop.
@@ -102,6 +152,10 @@ impl Scrubber {
             match self.scrub()? {
                 Scrubbed::Erased(erased) => total += erased,
                 Scrubbed::Busy => return Ok(Scrubbed::Busy),
+                Scrubbed::Unchecked => {
+                    warn!("{UNCHECKED}");
+                    return Ok(Scrubbed::Unchecked);
+                }
                 Scrubbed::Nothing if total == 0 => return Ok(Scrubbed::Nothing),
                 Scrubbed::Nothing => return Ok(Scrubbed::Erased(total)),
             }
@@ -110,14 +164,22 @@ impl Scrubber {
 
     /// The loop, until `stopping` is set and the database has announced something.
     pub fn run(&self, stopping: &AtomicBool) {
+        let mut is_told = false;
         while !stopping.load(Ordering::Relaxed) {
             let (seen, began) = (self.db.notifier().seen(), Instant::now());
             let pause = match self.scrub() {
                 Ok(Scrubbed::Erased(_)) => {
-                    rest(began.elapsed() * REST_SHARE, stopping);
+                    rest((began.elapsed() * REST_SHARE).min(REST_MAX), stopping);
                     continue;
                 }
                 Ok(Scrubbed::Nothing) => REST,
+                Ok(Scrubbed::Unchecked) => {
+                    if !std::mem::replace(&mut is_told, true) {
+                        warn!("{UNCHECKED}");
+                    }
+                    rest(REST, stopping);
+                    continue;
+                }
                 Ok(Scrubbed::Busy) => {
                     debug!("the WAL is in use, the scrub goes on in a moment");
                     FAULT_PAUSE

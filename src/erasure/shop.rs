@@ -10,7 +10,7 @@ use crate::catalog::stores::{self, Erasing, Store};
 use crate::db::{self, Db, RowCounts, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain, StoreId};
 use crate::entropy::Entropy;
-use crate::error::Error;
+use crate::error::{Error, Kind};
 use crate::keyed_hash::KeyedHasher;
 use crate::orders;
 use crate::queue::{self, Claim, Context, Finish, Handler, JobError};
@@ -25,25 +25,42 @@ use std::sync::Arc;
 const STEP_ROWS: usize = 2_500;
 
 /// Jobs that forget in one step: each is a row, its indexes and its attempts.
-const FORGET_STEP: usize = 200;
+pub(super) const FORGET_STEP: usize = 200;
+
+/// Jobs that one look for those that have something to forget goes through: a few milliseconds of a reader's time.
+const FORGET_LOOK: usize = 1_000;
+
+/// Requests that one closing transaction fulfils: each is a stamp and a receipt. Those beyond have jobs of their own.
+const CLOSED_AT_ONCE: usize = 100;
+
+/// What is told of a store that is gone, so that it is gone from this process's memory as well.
+pub type Gone = Arc<dyn Fn(StoreId, &ShopDomain) + Send + Sync>;
 
 /// Erases a store.
 pub struct ShopRedact {
     hasher: KeyedHasher,
     entropy: Arc<dyn Entropy>,
     policy: Policy,
+    gone: Option<Gone>,
 }
 
 impl ShopRedact {
     /// A handler that names shops in receipts by `hasher` and holds no erasure.
     pub fn new(hasher: KeyedHasher, entropy: Arc<dyn Entropy>) -> Self {
-        Self { hasher, entropy, policy: Policy::default() }
+        Self { hasher, entropy, policy: Policy::default(), gone: None }
     }
 
     /// The same, and the erasure of stores that look live is held as `policy` says.
     #[must_use]
     pub fn holding(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same handler, which calls `gone` once a store's erasure is committed.
+    #[must_use]
+    pub fn telling(mut self, gone: Gone) -> Self {
+        self.gone = Some(gone);
+        self
     }
 }
 
@@ -89,18 +106,16 @@ impl Handler for ShopRedact {
                 }
             }
         }
+        let mut forgotten_until = None;
         if target != Erasing::InstalledAgain {
-            // A busy shop has had thousands of jobs, too many for the closing transaction to take them all.
+            // A busy shop has thousands of jobs, too many for the closing transaction to take them all.
             let about = subject(&self.hasher, &shop);
-            loop {
-                if context.is_stopping() {
-                    return Err(JobError::Stopped);
-                }
-                let about = about.clone();
-                if context.write(move |tx| Ok(queue::forget_finished(tx, &about, FORGET_STEP)?))? < FORGET_STEP {
-                    break;
-                }
-            }
+            let go_on = || if context.is_stopping() { Err(JobError::Stopped) } else { Ok(()) };
+            go_on()?;
+            forgotten_until = forget_in_steps(context.db(), &about, job.id, |jobs| {
+                go_on()?;
+                context.write(move |tx| Ok(queue::forget(tx, now, &jobs, REQUEST_ID)?))
+            })?;
         }
         let closing = Closing {
             hasher: self.hasher.clone(),
@@ -109,8 +124,17 @@ impl Handler for ShopRedact {
             shop,
             triggered_at,
             target,
+            forgotten_until,
         };
-        Ok(Finish::with(move |tx, now| closing.commit(tx, now, request)).keeping(keep))
+        let gone = self.gone.clone();
+        let effects = move |tx: &Tx<'_>, now| {
+            if let (Some(gone), Erasing::Store(store)) = (gone, closing.target) {
+                let shop = closing.shop.clone();
+                tx.after_commit(move || gone(store, &shop));
+            }
+            closing.commit(tx, now, request)
+        };
+        Ok(Finish::with(effects).keeping(keep))
     }
 
     fn max_attempts(&self) -> u32 {
@@ -151,9 +175,35 @@ pub fn erase_again(
         while db.write(move |tx| delete_step(tx, store))? {}
     }
     let job = JobId::new(now, entropy.array());
+    let forgotten_until = forget_in_steps(db, &subject(hasher, shop), job, |jobs| {
+        db.write(move |tx| queue::forget(tx, now, &jobs, REQUEST_ID))
+    })?;
     let (hasher, entropy, shop) = (hasher.clone(), entropy.clone(), shop.clone());
-    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target };
+    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target, forgotten_until };
     db.write(move |tx| closing.commit(tx, now, None))
+}
+
+/// Has every job about a shop but `except` forget it, [`FORGET_STEP`] of them with each call of `forget`. Returns the last job that
+/// was looked at: those behind it have come since.
+fn forget_in_steps<E: From<db::Error>>(
+    db: &Db,
+    about: &str,
+    except: JobId,
+    mut forget: impl FnMut(Vec<JobId>) -> Result<(), E>,
+) -> Result<Option<JobId>, E> {
+    let mut until = None;
+    loop {
+        let found = db.read(|connection| {
+            queue::list_to_forget(connection, about, Some(except), REQUEST_ID, until, FORGET_LOOK)
+        })?;
+        for step in found.ids.chunks(FORGET_STEP) {
+            forget(step.to_vec())?;
+        }
+        until = found.looked_until;
+        if !found.more {
+            return Ok(until);
+        }
+    }
 }
 
 /// Deletes one step's worth of rows and notes how many; `false` when nothing was left.
@@ -170,6 +220,11 @@ fn delete_step(tx: &Tx<'_>, store: StoreId) -> Result<bool, Error> {
     Ok(true)
 }
 
+/// Why a run is not closed: another attempt sees what has become of the shop.
+fn moved_on() -> Error {
+    Error::new(Kind::Conflict, "the shop was installed, or asked to be erased again, while its erasure ran")
+}
+
 /// What the closing transaction needs.
 struct Closing {
     hasher: KeyedHasher,
@@ -178,12 +233,16 @@ struct Closing {
     shop: ShopDomain,
     triggered_at: DateTime<Utc>,
     target: Erasing,
+    /// The last job that has forgotten the shop before.
+    forgotten_until: Option<JobId>,
 }
 
 impl Closing {
     fn commit(self, tx: &Tx<'_>, now: DateTime<Utc>, request: Option<RequestId>) -> Result<(), Error> {
         let (outcome, deleted) = match self.target {
             Erasing::InstalledAgain => (RequestOutcome::SupersededByReinstall, RowCounts::default()),
+            // It has been installed since: that store is for another attempt to look at.
+            Erasing::Unknown if stores::find(tx, &self.shop)?.is_some() => return Err(moved_on()),
             Erasing::Unknown => (RequestOutcome::NothingHeld, RowCounts::default()),
             Erasing::Store(store) => {
                 // Matrices, options and the rest go by ON DELETE CASCADE; gdpr_requests stay, as the proof of erasure.
@@ -215,7 +274,11 @@ impl Closing {
             }
         }
         if outcome != RequestOutcome::SupersededByReinstall {
-            queue::forget(tx, now, &subject(&self.hasher, &self.shop), self.job, REQUEST_ID)?;
+            // What came since the steps; more than a step's worth are left to themselves, and to the scrub.
+            let about = subject(&self.hasher, &self.shop);
+            let after = self.forgotten_until;
+            let since = queue::list_to_forget(tx, &about, Some(self.job), REQUEST_ID, after, FORGET_STEP)?;
+            queue::forget(tx, now, &since.ids, REQUEST_ID)?;
         }
         let shop = self.shop;
         tx.after_commit(move || match outcome {
@@ -227,8 +290,8 @@ impl Closing {
         Ok(())
     }
 
-    /// Which requests this job fulfils: its own; or, enqueued by hand, all open ones of the shop, and where there are none, one that
-    /// is written now, so that no erasure is without its record.
+    /// Which requests this job fulfils: its own and all open ones of the shop; and where it was enqueued by hand and there are none,
+    /// one that is written now, so that no erasure is without its record.
     fn requests(
         &self,
         tx: &Tx<'_>,
@@ -236,16 +299,17 @@ impl Closing {
         request: Option<RequestId>,
         outcome: RequestOutcome,
     ) -> Result<Vec<RequestId>, Error> {
-        if let Some(id) = request {
-            return Ok(vec![id]);
-        }
-        let open = requests::list_open(tx, &self.shop, RequestKind::ShopRedact)?;
         let superseded = outcome == RequestOutcome::SupersededByReinstall;
-        let ids: Vec<RequestId> = open
+        let own = request.map(|id| requests::load(tx, id)).transpose()?;
+        // The event has happened again since, and after the installation perhaps.
+        if superseded && own.as_ref().is_some_and(|own| own.triggered_at > self.triggered_at) {
+            return Err(moved_on());
+        }
+        let open = requests::list_open(tx, &self.shop, RequestKind::ShopRedact, CLOSED_AT_ONCE)?;
+        let others = open
             .into_iter()
-            .filter(|request| !superseded || request.triggered_at <= self.triggered_at)
-            .map(|request| request.id)
-            .collect();
+            .filter(|other| Some(other.id) != request && (!superseded || other.triggered_at <= self.triggered_at));
+        let ids: Vec<RequestId> = request.into_iter().chain(others.map(|request| request.id)).collect();
         if !ids.is_empty() || superseded {
             return Ok(ids);
         }

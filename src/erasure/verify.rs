@@ -1,9 +1,9 @@
-//! Checks if erasure kept its word: the chain of receipts is whole, no row is left without its parent, no finished job names a
-//! person or an erased shop, and no byte of an erased shop is in the files where it may not.
+//! Checks if erasure kept its word: the chain of receipts is whole and says what the requests say, no row is left without its
+//! parent, no finished job names a person or an erased shop, and no byte of an erased shop is in the files where it may not.
 
 use super::receipts::{self, Chain};
 use super::scan::{self, Hit};
-use super::{requests, subject_hash};
+use super::{agreement, requests, subject_hash};
 use crate::catalog::stores;
 use crate::db::{self, Db};
 use crate::domain::ids::{SHOP_SUFFIX, ShopDomain};
@@ -21,9 +21,9 @@ const SCANS: usize = 3;
 /// Pause between two scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
 
-/// Something that should be gone. Says where, never whose.
+/// Something that is not as it should be. Says where, never whose.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Leftover {
+pub struct Finding {
     /// Where: a table, `database` or `wal`.
     pub place: String,
     /// What is wrong there.
@@ -37,8 +37,10 @@ pub struct Leftover {
 pub struct Verification {
     /// The walk of the chain.
     pub chain: Chain,
+    /// Where receipts and requests contradict each other, or what guards the receipts is not there.
+    pub mismatches: Vec<Finding>,
     /// What should be gone.
-    pub leftovers: Vec<Leftover>,
+    pub leftovers: Vec<Finding>,
     /// Requests whose bytes the scrub has yet to see to; nothing of theirs counts as left over.
     pub to_scrub: u64,
 }
@@ -46,7 +48,7 @@ pub struct Verification {
 impl Verification {
     /// Whether nothing is wrong.
     pub fn is_ok(&self) -> bool {
-        self.chain.broken_at.is_none() && self.leftovers.is_empty()
+        self.chain.broken_at.is_none() && self.mismatches.is_empty() && self.leftovers.is_empty()
     }
 }
 
@@ -55,26 +57,30 @@ impl Verification {
 /// # Errors
 /// When the database or the files cannot be read.
 pub fn verify(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Verification> {
-    let chain = db.read(receipts::walk).map_err(io::Error::other)?;
+    // In one look: a receipt is written with the stamp of its request.
+    let look = |connection: &Connection| -> db::Result<_> {
+        Ok((receipts::walk(connection)?, agreement::mismatches(connection, hasher)?))
+    };
+    let (chain, mismatches) = db.read(look).map_err(io::Error::other)?;
     let mut leftovers = db.read(orphans).map_err(io::Error::other)?;
     leftovers.extend(db.read(|connection| finished_jobs(connection, hasher)).map_err(io::Error::other)?);
     leftovers.extend(bytes(db, hasher, program)?);
     let to_scrub = db.read(requests::count_to_scrub).map_err(io::Error::other)?;
-    Ok(Verification { chain, leftovers, to_scrub })
+    Ok(Verification { chain, mismatches, leftovers, to_scrub })
 }
 
-fn orphans(connection: &Connection) -> db::Result<Vec<Leftover>> {
+fn orphans(connection: &Connection) -> db::Result<Vec<Finding>> {
     let mut statement = connection.prepare(
         "SELECT \"table\" AS child, parent, count(*) AS rows FROM pragma_foreign_key_check GROUP BY child, parent",
     )?;
     let orphans = statement.query_map((), |row| {
         let parent: String = row.get("parent")?;
-        Ok(Leftover { place: row.get("child")?, what: format!("rows without their {parent}"), times: row.get("rows")? })
+        Ok(Finding { place: row.get("child")?, what: format!("rows without their {parent}"), times: row.get("rows")? })
     })?;
     Ok(orphans.collect::<rusqlite::Result<_>>()?)
 }
 
-fn finished_jobs(connection: &Connection, hasher: &KeyedHasher) -> db::Result<Vec<Leftover>> {
+fn finished_jobs(connection: &Connection, hasher: &KeyedHasher) -> db::Result<Vec<Finding>> {
     let (mut persons, mut shops) = (0, 0);
     queue::each_finished(connection, |status, text| {
         // One that failed keeps what another try needs.
@@ -90,9 +96,7 @@ fn finished_jobs(connection: &Connection, hasher: &KeyedHasher) -> db::Result<Ve
     })?;
     let found = [(persons, "finished jobs name a person"), (shops, "finished jobs name an erased shop")];
     let leftovers = found.into_iter().filter(|(times, _)| *times > 0);
-    Ok(leftovers
-        .map(|(times, what)| Leftover { place: "job_queue".to_owned(), what: what.to_owned(), times })
-        .collect())
+    Ok(leftovers.map(|(times, what)| Finding { place: "job_queue".to_owned(), what: what.to_owned(), times }).collect())
 }
 
 /// Whether a text has an e-mail address, or a member by which Shopify names a person.
@@ -105,7 +109,7 @@ fn names_a_person(text: &str) -> bool {
 }
 
 /// Scans until the same finds turn up every time.
-fn bytes(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Vec<Leftover>> {
+fn bytes(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Vec<Finding>> {
     let mut persistent: Option<Vec<Hit>> = None;
     for number in 0..SCANS {
         if number > 0 {
@@ -122,7 +126,7 @@ fn bytes(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Vec<Leftov
         }
         persistent = Some(hits);
     }
-    let leftover = |hit: Hit| Leftover {
+    let leftover = |hit: Hit| Finding {
         place: hit.file,
         what: "the domain of an erased shop outside gdpr_requests and webhook_deliveries".to_owned(),
         times: hit.times,
@@ -152,9 +156,9 @@ fn is_erased_shop(connection: &Connection, hasher: &KeyedHasher, run: &str) -> d
             return Ok(false);
         }
         // What an unsettled request still needs, or the scrub has yet to see to, is not left over.
-        if receipts::is_shop_erased(connection, &subject_hash(hasher, &shop))?
-            && !requests::is_unsettled(connection, &shop)?
-        {
+        let is_erased = requests::is_shop_erased(connection, &shop)?
+            || receipts::is_shop_erased(connection, &subject_hash(hasher, &shop))?;
+        if is_erased && !requests::is_unsettled(connection, &shop)? {
             return Ok(true);
         }
     }

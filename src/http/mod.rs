@@ -6,7 +6,6 @@
 pub mod admin;
 mod body;
 pub mod guard;
-mod log_limit;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

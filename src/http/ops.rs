@@ -2,7 +2,6 @@
 //! and `/metrics`.
 
 use super::guard::bearer;
-use super::log_limit::LogLimiter;
 use super::respond::{self, Responder};
 use super::router::{AppState, Params, Route};
 use super::{Method, Request, Response};
@@ -10,6 +9,7 @@ use crate::db;
 use crate::erasure::{self, requests};
 use crate::error::{Error, Result};
 use crate::intake;
+use crate::log_limit::LogLimiter;
 use crate::metrics::{CONTENT_TYPE, MetricsSnapshot, PLAIN_CONTENT_TYPE};
 use crate::orders::handover::{DRAFT_ORDER_HANDOVER, Handover};
 use crate::queue;

@@ -1,9 +1,12 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-use super::log_limit::{LogLimiter, cut};
 use super::{Reply, Response};
 use crate::error::{Error, Kind, Result};
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
 use crate::languages::Language;
+=======
+use crate::log_limit::{LogLimiter, cut};
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -75,6 +78,8 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
             }
             "internal error".clone_into(&mut detail);
         }
+        // One with a code was told of where it arose, and not for each request: lines fill a disk that is nearly full.
+        Kind::Overloaded if error.members().contains_key("code") => {}
         Kind::Overloaded => {
             if let Some(left_out) = OVERLOADED.admit() {
                 warn!("request rejected: overloaded id={request_id} more={left_out}: {}", cut(&with_causes(error)));
@@ -213,7 +218,7 @@ fn with_causes(error: &Error) -> String {
 }
 
 /// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(super) fn phrase(status: u16) -> &'static str {
+pub(crate) fn phrase(status: u16) -> &'static str {
     match status {
         200 => "OK",
         201 => "Created",

@@ -122,6 +122,12 @@ impl AppState {
         Self { guard: Guard::new(rate_limit), ..self }
     }
 
+    /// The same with another limit of orders; see [`Guard::with_order_limit`].
+    #[must_use]
+    pub fn with_order_limit(self, order_limit: u32) -> Self {
+        Self { guard: self.guard.with_order_limit(order_limit), ..self }
+    }
+
     /// The same site, run by `operator`.
     #[must_use]
     pub fn with_operator(mut self, operator: Operator) -> Self {

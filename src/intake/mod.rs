@@ -14,11 +14,11 @@ use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::entropy::Entropy;
-use crate::erasure::requests::{self, NewRequest, RequestKind};
+use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{NewJob, Queue};
+use crate::queue::{NewJob, Queue, find as find_job};
 use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
 use deliveries::Delivery;
@@ -32,7 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum IntakeOutcome {
     /// It is durable, with this job where it asks for one.
     Accepted(Option<JobId>),
-    /// It came before, and led to this job where it asked for one. Nothing was written.
+    /// It came before, or asks for what an open request asks for already, and led to this job where it asked for one. Nothing was
+    /// written but its delivery, when the open request's event happened last, and a job for it where it had lost its own.
     Duplicate(Option<JobId>),
     /// Its topic means nothing here. Nothing was written.
     Ignored,
@@ -96,7 +97,7 @@ impl Intake {
             move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
                 let outcome = match outcome {
-                    Ok(job) => Ok(IntakeOutcome::Accepted(job)),
+                    Ok(outcome) => Ok(outcome),
                     Err(NotRecorded::Duplicate(job)) => Ok(IntakeOutcome::Duplicate(job)),
                     Err(NotRecorded::Fault(error)) => Err(error),
                 };
@@ -196,7 +197,7 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
     /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
-    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<Option<JobId>, NotRecorded> {
+    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
         let Self {
             webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
             key,
@@ -209,15 +210,38 @@ impl PendingDelivery {
         let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
         // Looked for first, for SQLite leaves what a rolled-back savepoint wrote into pages of the free list in the file, where
         // no erasure finds it (measured).
-        if let Some(job) = deliveries::find(tx, &topic, &key)? {
+        let known = deliveries::find(tx, &topic, &key)?;
+        if let Action::Request { kind: RequestKind::ShopRedact, .. } = &action
+            && let Some(open) = requests::find_open_redact(tx, &shop)?
+        {
+            // Whoever replays a signed body under ever new ids adds nothing to what is open.
+            let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, id)).transpose()?;
+            let job = first.unwrap_or(known).flatten();
+            if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
+                return Err(NotRecorded::Duplicate(job));
+            }
+            let job = Some(repeat(tx, queue, now, &open, job, triggered_at, subject)?);
+            if known.is_none() {
+                // Acknowledged, so it is known from now on, also when the request is closed.
+                let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
+                deliveries::insert(tx, now, &delivery)?;
+            }
+            return Ok(IntakeOutcome::Duplicate(job));
+        }
+        if let Some(job) = known {
             return Err(NotRecorded::Duplicate(job));
         }
         let job = match action {
             Action::Request { kind, job_type, payload } => {
                 let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
+                let mut job = NewJob::new(job_type, payload_of_job).about(subject);
+                if webhook_id.is_none() {
+                    // What repeats it finds its job by this; of the others, by their delivery.
+                    job = job.dedupe_key(erasure::job_key(request));
+                }
                 let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
                 requests::insert(tx, request, now, &new)?;
-                Some(queue.enqueue(tx, now, NewJob::new(job_type, payload_of_job).about(subject))?)
+                Some(queue.enqueue(tx, now, job)?)
             }
             Action::Uninstall => {
                 uninstall(tx, &shop, triggered_at, now)?;
@@ -227,8 +251,36 @@ impl PendingDelivery {
         let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
         deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
-        Ok(job)
+        Ok(IntakeOutcome::Accepted(job))
     }
+}
+
+/// What asks for the same as the request `open`, to which `job` was to see. A later event counts: the shop may have been installed
+/// between the two.
+fn repeat(
+    tx: &Tx<'_>,
+    queue: &Queue,
+    now: DateTime<Utc>,
+    open: &PrivacyRequest,
+    job: Option<JobId>,
+    triggered_at: DateTime<Utc>,
+    subject: String,
+) -> Result<JobId, NotRecorded> {
+    if triggered_at > open.triggered_at {
+        requests::raise_triggered_at(tx, open.id, triggered_at)?;
+    }
+    match job {
+        Some(job) if is_unfinished(tx, job)? => Ok(job),
+        // Called off, given up, or gone: the duty is still there. One such job at a time.
+        _ => {
+            let job = erasure::job_of(open.kind, open.id, &open.shop);
+            Ok(queue.enqueue(tx, now, job.about(subject).dedupe_key(erasure::job_key(open.id)))?)
+        }
+    }
+}
+
+fn is_unfinished(tx: &Tx<'_>, job: JobId) -> db::Result<bool> {
+    Ok(find_job(tx, job)?.is_some_and(|job| job.processed_at.is_none()))
 }
 
 fn uninstall(tx: &Tx<'_>, shop: &ShopDomain, triggered_at: DateTime<Utc>, now: DateTime<Utc>) -> db::Result<()> {

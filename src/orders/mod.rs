@@ -9,7 +9,7 @@ mod recent_orders;
 pub mod records;
 pub mod snapshot;
 
-pub use place::{OrderRequest, Orders, PlacedOrder};
+pub use place::{OrderRequest, Orders, PlacedOrder, Shopper};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;

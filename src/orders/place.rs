@@ -45,6 +45,15 @@ pub struct OrderRequest {
     pub selections: Vec<Selection>,
 }
 
+/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Shopper<'a> {
+    /// Where the request comes from. Many shoppers may come from one address.
+    pub address: IpAddr,
+    /// What else tells one browser from another, in an order that does not change.
+    pub traits: &'a [&'a str],
+}
+
 /// An order as it was made, now or before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedOrder {
@@ -108,16 +117,18 @@ impl Orders {
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
-    /// by its key or from the same client in the next seconds, is answered with the first.
+    /// by its key or from the same shopper in the next seconds, is answered with the first. `admit` may refuse what is new and has a
+    /// price.
     pub fn place_then(
         &self,
         authenticated: Arc<AuthenticatedKey>,
-        client: IpAddr,
+        shopper: &Shopper<'_>,
         key: Option<&IdempotencyKey>,
         order_request: OrderRequest,
+        admit: impl FnOnce() -> Result<()>,
         answer: impl FnOnce(Result<PlacedOrder>) + Send + 'static,
     ) {
-        match self.prepare(authenticated, client, key, order_request) {
+        match self.prepare(authenticated, shopper, key, order_request, admit) {
             Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
             Ok(Prepared::New(order)) => {
                 let orders = self.clone();
@@ -153,9 +164,10 @@ impl Orders {
     fn prepare(
         &self,
         authenticated: Arc<AuthenticatedKey>,
-        client: IpAddr,
+        shopper: &Shopper<'_>,
         key: Option<&IdempotencyKey>,
         order_request: OrderRequest,
+        admit: impl FnOnce() -> Result<()>,
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), authenticated.key.store);
         let order_hash = order_request.hash(&self.hasher);
@@ -163,7 +175,11 @@ impl Orders {
             (Some(key), _) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
             (None, Some(id)) => RepeatKey::Moment {
                 recent: self.recent.clone(),
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
                 fingerprint: self.recent.fingerprint(id, client, &order_hash),
+=======
+                fingerprint: self.recent.fingerprint(authenticated.key.id, shopper, &order_hash),
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
                 uptime,
             },
             (None, None) => RepeatKey::Never,
@@ -176,12 +192,15 @@ impl Orders {
         }
         let pricing = self.pricing.load(&self.db, &authenticated, &order_request.product)?;
         let quote = pricing.quote(&order_request.request())?;
+        admit()?;
+        let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
         let token = PageToken::new(now, self.entropy.as_ref());
         let handing_over = (self.queue.clone(), self.handover.clone());
         Ok(Prepared::New(Box::new(NewOrder {
             now,
             authenticated,
+            client,
             order_request,
             pricing,
             quote,
@@ -254,6 +273,7 @@ impl RepeatKey {
 struct NewOrder {
     now: DateTime<Utc>,
     authenticated: Arc<AuthenticatedKey>,
+    client: IpAddr,
     order_request: OrderRequest,
     pricing: Arc<ProductPricing>,
     quote: Quote,
@@ -267,7 +287,8 @@ impl NewOrder {
     /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
     /// rolled-back savepoint wrote in the file, where no erasure finds it.
     fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<PlacedOrder> {
-        let Self { now, authenticated, order_request, pricing, quote, repeat_key, id, token, handing_over } = *self;
+        let Self { now, authenticated, client, order_request, pricing, quote, repeat_key, id, token, handing_over } =
+            *self;
         let store = authenticated.key.store;
         // The key first: a store that was erased or uninstalled in this moment answers nothing.
         let current = authenticated.revalidate(tx, &order_request.product, pricing.clone())?;
@@ -278,7 +299,7 @@ impl NewOrder {
         let record = write_down(tx, now, store, id, &token, &order_request.product, &current, &quote)?;
         repeat_key.note(tx, now, store, id)?;
         let (queue, handover) = handing_over;
-        handover.enqueue(tx, now, &queue, &authenticated.key.shop, id)?;
+        handover.enqueue(tx, now, &queue, &authenticated.key.shop, client, id)?;
         Ok(PlacedOrder { record, repeated: false })
     }
 }

@@ -4,6 +4,7 @@
 //! It is written by changes in their transaction, so that of twenty at once one makes the order and the others find it. Should
 //! that transaction be lost with its order, what stands here leads nowhere, and the next change makes the order.
 
+use super::place::Shopper;
 use crate::domain::ids::{DraftOrderId, KeyId};
 use crate::entropy::Entropy;
 use hmac::{Hmac, KeyInit, Mac};
@@ -39,16 +40,21 @@ impl RecentOrders {
         Self { secret: entropy.array(), orders: Mutex::default() }
     }
 
-    pub(super) fn fingerprint(&self, key: KeyId, client: IpAddr, order_hash: &[u8; 32]) -> Fingerprint {
+    pub(super) fn fingerprint(&self, key: KeyId, shopper: &Shopper<'_>, order_hash: &[u8; 32]) -> Fingerprint {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes keys of any length");
-        let client = match client.to_canonical() {
+        let address = match shopper.address.to_canonical() {
             IpAddr::V4(address) => address.to_ipv6_mapped(),
             IpAddr::V6(address) => address,
         };
         // All three have one length each, so they need nothing between them.
         mac.update(key.to_string().as_bytes());
-        mac.update(&client.octets());
+        mac.update(&address.octets());
         mac.update(order_hash);
+        // Two shoppers behind one address, and everybody where a proxy is not known as one, differ in these only.
+        for text in shopper.traits {
+            mac.update(&(text.len() as u64).to_le_bytes());
+            mac.update(text.as_bytes());
+        }
         Fingerprint(mac.finalize().into_bytes().into())
     }
 
@@ -86,12 +92,32 @@ mod tests {
         Uuid::from_u128(number).into()
     }
 
+    fn shopper<'a>(address: &str, traits: &'a [&'a str]) -> Shopper<'a> {
+        Shopper { address: address.parse().expect("an address"), traits }
+    }
+
+    #[test]
+    fn two_browsers_behind_one_address_are_two_shoppers() {
+        let recent = RecentOrders::new(&SeededEntropy::new(1));
+        let fingerprint =
+            |traits: &[&str]| recent.fingerprint(Uuid::from_u128(1).into(), &shopper("192.0.2.1", traits), &[1; 32]);
+        assert_eq!(fingerprint(&["Firefox", "de"]), fingerprint(&["Firefox", "de"]));
+        let all = [
+            fingerprint(&["Firefox", "de"]),
+            fingerprint(&["Firefox", "en"]),
+            fingerprint(&["Firefoxd", "e"]),
+            fingerprint(&["Firefox"]),
+        ];
+        for (at, one) in all.iter().enumerate() {
+            assert!(!all[..at].contains(one), "{at}");
+        }
+    }
+
     #[test]
     fn the_same_order_is_found_for_five_seconds() {
         let recent = RecentOrders::new(&SeededEntropy::new(1));
         let key = KeyId::from(Uuid::from_u128(1));
-        let fingerprint =
-            |client: &str, order| recent.fingerprint(key, client.parse().expect("an address"), &[order; 32]);
+        let fingerprint = |client: &str, order| recent.fingerprint(key, &shopper(client, &[]), &[order; 32]);
         let (first, second) = (fingerprint("192.0.2.1", 1), Duration::from_secs(1));
         assert_eq!(recent.find(second, &first), None);
         recent.note(second, first, id(1));
@@ -101,15 +127,15 @@ mod tests {
         for other in [fingerprint("192.0.2.2", 1), fingerprint("192.0.2.1", 2), fingerprint("2001:db8::1", 1)] {
             assert_eq!(recent.find(second, &other), None);
         }
-        let other_key = recent.fingerprint(Uuid::from_u128(2).into(), "192.0.2.1".parse().expect("one"), &[1; 32]);
+        let other_key = recent.fingerprint(Uuid::from_u128(2).into(), &shopper("192.0.2.1", &[]), &[1; 32]);
         assert_ne!(other_key, first);
     }
 
     #[test]
     fn memory_is_bounded_and_what_is_noted_again_stays() {
         let recent = RecentOrders::new(&SeededEntropy::new(1));
-        let client = "192.0.2.1".parse().expect("an address");
-        let fingerprint = |number: u128| recent.fingerprint(Uuid::from_u128(number).into(), client, &[0; 32]);
+        let client = shopper("192.0.2.1", &[]);
+        let fingerprint = |number: u128| recent.fingerprint(Uuid::from_u128(number).into(), &client, &[0; 32]);
         recent.note(Duration::ZERO, fingerprint(0), id(0));
         recent.note(Duration::from_millis(1), fingerprint(0), id(1));
         for number in 1..ORDERS_MAX as u128 {

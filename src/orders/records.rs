@@ -12,6 +12,7 @@ use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use serde::de::DeserializeOwned;
 
 /// An order to be written. Lengths are thousandths of `unit`, prices minor units of `currency`.
 #[derive(Debug, Clone)]
@@ -182,6 +183,8 @@ pub struct Record {
     pub checkout_url: Option<String>,
     /// Why it is not at Shopify, where a hand-over has failed.
     pub handover_error: Option<String>,
+    /// What it has otherwise at Shopify than was quoted, a sentence each.
+    pub handover_warnings: Vec<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
 }
@@ -201,7 +204,7 @@ impl Record {
 const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.matrix_id, o.matrix_name, o.product_id, o.product_title, o.width, \
     o.height, o.unit, o.priced_width, o.priced_height, o.quantity, o.currency, o.base_price_minor, \
     o.calculated_price_minor, o.total_price_minor, o.option_selections, o.shopify_draft_order_id, \
-    o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.handover_error, o.created_at";
+    o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.handover_error, o.handover_warnings, o.created_at";
 
 /// A store's order.
 ///
@@ -297,17 +300,19 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         base_price: row.get("base_price_minor")?,
         unit_price: row.get("calculated_price_minor")?,
         total_price: row.get("total_price_minor")?,
-        selections: selections(row.get("option_selections")?)?,
+        selections: listed(row.get("option_selections")?)?,
         shopify_draft_order_id: row.get("shopify_draft_order_id")?,
         shopify_order_name: row.get("shopify_order_name")?,
         shopify_total: row.get("shopify_total_minor")?,
         checkout_url: row.get("checkout_url")?,
         handover_error: row.get("handover_error")?,
+        handover_warnings: listed(row.get("handover_warnings")?)?,
         created_at: row.get::<_, Millis>("created_at")?.0,
     })
 }
 
-fn selections(text: Option<String>) -> rusqlite::Result<Vec<SelectedOption>> {
+/// The members of a JSON list; none where there is no list.
+fn listed<T: DeserializeOwned>(text: Option<String>) -> rusqlite::Result<Vec<T>> {
     let Some(text) = text else { return Ok(Vec::new()) };
     serde_json::from_str(&text)
         .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
@@ -321,6 +326,17 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM draft_order_records WHERE store_id = :store_id")?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
+}
+
+/// How many orders since `since` are not at Shopify as they were quoted.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_differing(connection: &Connection, since: DateTime<Utc>) -> db::Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM draft_order_records WHERE handover_warnings IS NOT NULL AND created_at >= :since",
+    )?;
+    Ok(statement.query_row(named_params! { ":since": Millis(since) }, |row| row.get(0))?)
 }
 
 /// Takes up to `limit` of a store's orders from the matrix that priced them; returns how many. They keep their snapshot.
@@ -353,6 +369,49 @@ pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<Row
     let limit = (budget / COST).max(1);
     counts.add("draft_order_records", statement.execute(named_params! { ":store_id": store, ":limit": limit })?);
     Ok(counts)
+}
+
+/// The stores that have orders from before `before` which never went to Shopify.
+///
+/// # Errors
+/// When the database fails.
+pub fn stores_with_never_sent(connection: &Connection, before: DateTime<Utc>) -> db::Result<Vec<StoreId>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.id FROM stores AS s
+         WHERE s.erasing_since IS NULL AND EXISTS (
+             SELECT 1 FROM draft_order_records AS o
+             WHERE o.store_id = s.id AND o.status = 'open' AND o.created_at < :before AND o.handover_attempted_at IS NULL)",
+    )?;
+    let stores = statement.query_map(named_params! { ":before": Millis(before) }, |row| row.get("id"))?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many of a store's orders from before `before` never went to Shopify.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTime<Utc>) -> db::Result<u64> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) FROM draft_order_records
+         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL",
+    )?;
+    Ok(statement.query_row(named_params! { ":store_id": store, ":before": Millis(before) }, |row| row.get(0))?)
+}
+
+/// Deletes up to `limit` of a store's orders from before `before` that never went to Shopify; returns how many. One that may be there,
+/// for nobody knows whether its draft was made, stays. A job that would still hand one over finds nothing, and ends.
+///
+/// # Errors
+/// When the database fails.
+pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM draft_order_records
+         WHERE rowid IN (SELECT rowid FROM draft_order_records
+                         WHERE store_id = :store_id AND status = 'open' AND created_at < :before
+                           AND handover_attempted_at IS NULL
+                         ORDER BY created_at LIMIT :limit)",
+    )?;
+    Ok(statement.execute(named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit })?)
 }
 
 /// A store's rows here, by table.

@@ -203,6 +203,12 @@ impl Pricing {
         (lock(&self.keys).len(), lock(&self.products).len())
     }
 
+    /// Forgets a store that is gone, at once.
+    pub fn forget_store(&self, gone: StoreId) {
+        lock(&self.keys).retain(|_, (_, authenticated)| authenticated.key.store != gone);
+        lock(&self.products).retain(|(store, _), _| *store != gone);
+    }
+
     fn forget(&self, digest: &KeyDigest) {
         let mut keys = lock(&self.keys);
         let Some((_, authenticated)) = keys.get(digest) else { return };

@@ -52,6 +52,21 @@ pub(super) fn forget_errors(tx: &Tx<'_>, job: JobId) -> db::Result<()> {
     Ok(())
 }
 
+/// Puts what `change` makes of each error in a job's history in its place.
+pub(super) fn change_errors(tx: &Tx<'_>, job: JobId, change: impl Fn(&str) -> db::Result<String>) -> db::Result<()> {
+    let mut look =
+        tx.prepare_cached("SELECT claim, error FROM job_attempts WHERE job_id = :job_id AND error IS NOT NULL")?;
+    let errors = look.query_map(named_params! { ":job_id": job }, |row| {
+        Ok((row.get::<_, i64>("claim")?, row.get::<_, String>("error")?))
+    })?;
+    let mut statement =
+        tx.prepare_cached("UPDATE job_attempts SET error = :error WHERE job_id = :job_id AND claim = :claim")?;
+    for (claim, error) in errors.collect::<rusqlite::Result<Vec<_>>>()? {
+        statement.execute(named_params! { ":error": change(&error)?, ":job_id": job, ":claim": claim })?;
+    }
+    Ok(())
+}
+
 fn attempt_from_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
     Ok(Attempt {
         attempt: row.get("attempt")?,

@@ -19,7 +19,9 @@ pub use operators::{
 };
 pub(super) use operators::{cancel, retry};
 pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
-pub use redaction::{each_finished, each_unfinished, forget, forget_finished};
+pub use redaction::{
+    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,
+};
 
 use super::{NewJob, Status};
 use crate::db::{self, Millis, Tx};
@@ -38,11 +40,16 @@ pub(super) fn insert(
     max_attempts: u32,
     external: bool,
 ) -> db::Result<Option<JobId>> {
+    let turn_at = match &job.subject {
+        Some(subject) if job.scheduled_at.is_none() && job.ahead.is_none() => claims::turn(tx, now, subject, external)?,
+        _ => None,
+    };
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
-             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject)
+             (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject,
+             turn_at)
          VALUES (:id, :type, :payload, :max_attempts, :scheduled_at, :scheduled_from, :created_at, :external, :dedupe_key,
-             :subject)
+             :subject, :turn_at)
          ON CONFLICT (type, dedupe_key) WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing')
          DO NOTHING",
     )?;
@@ -51,12 +58,13 @@ pub(super) fn insert(
         ":type": job.job_type,
         ":payload": payload,
         ":max_attempts": max_attempts,
-        ":scheduled_at": Millis(job.scheduled_at.unwrap_or(now)),
+        ":scheduled_at": Millis(job.scheduled_at.unwrap_or_else(|| now - delta(job.ahead.unwrap_or_default()))),
         ":scheduled_from": job.scheduled_at.is_none().then_some(Millis(now)),
         ":created_at": Millis(now),
         ":external": external,
         ":dedupe_key": job.dedupe_key,
         ":subject": job.subject,
+        ":turn_at": turn_at.map(Millis),
     })?;
     if inserted == 1 {
         return Ok(None);

@@ -29,8 +29,9 @@ mod worker;
 pub use attempts::list as list_attempts;
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, count_failed, count_failed_by_type, counts, each_finished, each_unfinished, find, forget,
-    forget_finished, is_any_running, list, list_failed_since, next_due_at, next_types,
+    Counts, Filter, Mentions, ToForget, change_texts, count_failed, count_failed_by_type, counts, each_finished,
+    each_unfinished, find, forget, is_any_running, list, list_failed_since, list_mentions, list_to_forget, next_due_at,
+    next_types,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, StepOutcome, Worker};
@@ -43,12 +44,16 @@ use chrono::{DateTime, Utc};
 use log::{info, warn};
 use serde_json::Value;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How often a job is tried when neither its type nor its enqueuer says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;
 
 /// More attempts than anyone means: at the longest delay, ten months of them.
 const MAX_ATTEMPTS_LIMIT: u32 = 1_000;
+
+/// A job that goes ahead has others wait: no longer than this.
+const AHEAD_MAX: Duration = Duration::from_secs(3_600);
 
 /// A job's payload, in bytes of JSON: ids and options, not documents.
 const PAYLOAD_MAX: usize = 1 << 20;
@@ -63,6 +68,8 @@ pub struct NewJob {
     payload: Value,
     max_attempts: Option<u32>,
     scheduled_at: Option<DateTime<Utc>>,
+    /// `None`: it takes turns with the others of its subject.
+    ahead: Option<Duration>,
     dedupe_key: Option<String>,
     subject: Option<String>,
 }
@@ -75,6 +82,7 @@ impl NewJob {
             payload,
             max_attempts: None,
             scheduled_at: None,
+            ahead: None,
             dedupe_key: None,
             subject: None,
         }
@@ -101,7 +109,17 @@ impl NewJob {
         self
     }
 
-    /// The same job with an opaque name of what it is about, by which [`forget`] finds it.
+    /// The same job, which is due at once and goes before those that have been due for less than `ahead`, an hour at the most. So a
+    /// program has its jobs take turns by rules of its own, in the place of those of [`NewJob::about`], and the claim stays one look at
+    /// an index.
+    #[must_use]
+    pub fn ahead(mut self, ahead: Duration) -> Self {
+        self.ahead = Some(ahead.min(AHEAD_MAX));
+        self
+    }
+
+    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
+    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());

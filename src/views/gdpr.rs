@@ -39,6 +39,7 @@ pub fn verification(verification: &Verification) -> Value {
         "receipts": verification.chain.receipts,
         "head": hex(&verification.chain.head),
         "broken": verification.chain.broken_at.map(|(sequence, why)| json!({ "sequence": sequence, "why": why })),
+        "mismatches": verification.mismatches,
         "leftovers": verification.leftovers,
         "toScrub": verification.to_scrub,
     })

@@ -43,6 +43,7 @@ pub fn draft_order(record: &Record) -> Value {
         "shopifyTotal": record.shopify_total.map(money),
         "checkoutUrl": record.checkout_url,
         "handoverError": record.handover_error,
+        "handoverWarnings": record.handover_warnings,
         "createdAt": instant(record.created_at),
     })
 }

@@ -3,12 +3,12 @@
 use super::Backend;
 use super::responses::{OpenRequest, ResponseWriter};
 use crate::db::writer::panic_message;
-use crate::edge::frontend::{self, BackendMessage, FRONTEND_FIELD, ForwardedRequest};
+use crate::edge::frontend::{self, BackendMessage, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED};
 use crate::http::{Headers, Method, Reply, Request, Service};
 use log::{error, warn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Once, Weak};
 use std::time::Instant;
 
 /// Characters of a proxy's id for a request.
@@ -101,6 +101,9 @@ fn read_request(incoming: &mut tiny_http::Request, forwarded: &ForwardedRequest<
     for (name, value) in forwarded.fields() {
         headers.push(name, value);
     }
+    if forwarded.client.is_loopback() && forwarded.fields().any(|(name, _)| name == UNBELIEVED) {
+        warn_of_forgotten_proxy();
+    }
     Some(Request {
         method: Method::from(incoming.method().as_str()),
         path: path.to_owned(),
@@ -119,6 +122,17 @@ fn proxy_id(headers: &Headers) -> Option<String> {
     let is_sane = (1..=PROXY_ID_MAX).contains(&id.len())
         && id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
     is_sane.then(|| id.to_owned())
+}
+
+/// A program of this machine forwards requests, and its word for whom is not taken: once in the life of the process, for every request
+/// says so.
+fn warn_of_forgotten_proxy() {
+    static TOLD: Once = Once::new();
+    TOLD.call_once(|| {
+        warn!(
+            "a reverse proxy on this machine forwards requests and is not trusted, so all clients count as one: set QUOTEGRID_TRUSTED_PROXIES=127.0.0.1,::1 (or the proxy's address)"
+        );
+    });
 }
 
 /// Keeps tiny_http from asking the clock for a `Date`: it panics where the clock shows a year that it cannot write.

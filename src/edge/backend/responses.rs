@@ -3,7 +3,7 @@
 use super::head::render;
 use crate::edge::frontend::Batch;
 use crate::http::Response;
-use crate::http::log_limit::{LogLimiter, cut};
+use crate::log_limit::{LogLimiter, cut};
 use crate::metrics::Metrics;
 use log::{debug, warn};
 use std::collections::HashMap;

@@ -14,7 +14,7 @@ use super::slab::Slab;
 use super::timers::Timers;
 use super::upstream::Upstream;
 use super::{OpenUpstream, Parts, StopSignal};
-use crate::http::log_limit::LogLimiter;
+use crate::log_limit::LogLimiter;
 use crate::metrics::Metrics;
 use log::{error, warn};
 use mio::event::Event;

@@ -33,7 +33,7 @@ pub use client_address::Network;
 pub use limits::FrontEndLimits;
 
 pub(crate) use descriptors::{fit, have_spare};
-pub(crate) use protocol::{BackendMessage, Batch, FRONTEND_FIELD, ForwardedRequest, read_frontend_field};
+pub(crate) use protocol::{BackendMessage, Batch, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED, read_frontend_field};
 
 use crate::metrics::Metrics;
 use event_loop::EventLoop;

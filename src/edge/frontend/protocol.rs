@@ -100,9 +100,9 @@ impl ForwardedHead {
         let length: usize = head.fields.iter().map(|field| field.name.len() + field.value.len() + 2).sum();
         let mut fields = Vec::with_capacity(length);
         for field in head.fields {
-            if !passes(field.name, through_proxy)
-                || (head.names_fields && is_named_by_connection(field.name, head.fields))
-            {
+            let is_unbelieved = !through_proxy && field.name.eq_ignore_ascii_case("x-forwarded-for");
+            let name = if is_unbelieved { UNBELIEVED } else { field.name };
+            if !passes(name, through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields)) {
                 continue;
             }
             // tiny_http hangs up on what is not ASCII. Only fields that nobody reads can be that here.
@@ -110,7 +110,7 @@ impl ForwardedHead {
                 continue;
             }
             fields.push(RECORD);
-            fields.extend_from_slice(field.name.as_bytes());
+            fields.extend_from_slice(name.as_bytes());
             fields.push(UNIT);
             fields.extend_from_slice(field.value);
         }
@@ -140,6 +140,10 @@ impl ForwardedHead {
         out.extend_from_slice(b"\r\n\r\n");
     }
 }
+
+/// What `X-Forwarded-For` is called on its way inside where its sender is not trusted: nobody takes it for what it says, and it still
+/// tells a proxy that was forgotten in the settings from a client.
+pub(crate) const UNBELIEVED: &str = "Unbelieved-Forwarded-For";
 
 /// Fields that belong to one connection, or that the front end has done with.
 const OF_THE_CONNECTION: [&str; 10] = [
@@ -302,7 +306,8 @@ mod tests {
                     TE: chunked\r\nUpgrade: h2c\r\nKeep-Alive: 5\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\
                     X-Forwarded-For: 6.6.6.6\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Evil: 1\r\nForwarded: for=6\r\n\
                     X-Request-Id: mine\r\nCookie: \u{e4}\r\nB: b\r\n\r\n";
-        assert_eq!(passed_on(text, false), "Host: x\nFront-End: forged 1.2.3.4 r\nB: b\n");
+        let direct = "Host: x\nFront-End: forged 1.2.3.4 r\nUnbelieved-Forwarded-For: 6.6.6.6\nB: b\n";
+        assert_eq!(passed_on(text, false), direct);
         let proxied = passed_on(text, true);
         assert!(proxied.contains("X-Forwarded-Proto: https\n"), "{proxied}");
         assert!(!proxied.contains("X-Forwarded-For"), "{proxied}");

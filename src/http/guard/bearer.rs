@@ -5,8 +5,8 @@ use super::buckets::{Buckets, Rate};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Secret;
 use crate::error::{Error, Kind, Result};
-use crate::http::log_limit::LogLimiter;
 use crate::http::{Request, Response, respond};
+use crate::log_limit::LogLimiter;
 use log::warn;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -97,7 +97,7 @@ impl Guesses {
         }
         let client = ClientAddress::of(request.client);
         // A whole site is one here: whoever has one has 65,536 networks to guess from.
-        let client = client.state().unwrap_or(client);
+        let client = client.site().unwrap_or(client);
         if let Some(pause) = self.pause(client, uptime) {
             report("too many wrong tokens, no more are looked at");
             return Err(Error::new(Kind::Limited, "too many wrong tokens").with_retry_after(pause));

@@ -1,11 +1,13 @@
 //! What is before the handlers of the storefront: whose key it is, whether it may be used from there, and how often.
 //!
 //! A key is in every page of its shop, so a limit on the key alone would be one limit for all shoppers together. Each client of a
-//! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server.
+//! key has a bucket of its own; a bucket for the whole store, many times as large, keeps one shop from taking the server. Orders have
+//! buckets of their own alongside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
 
 pub mod bearer;
 mod buckets;
 pub(super) mod cors;
+mod limit;
 
 use super::respond;
 use super::{Request, Response};
@@ -21,6 +23,7 @@ use crate::languages::Language;
 use crate::pricing::AuthenticatedKey;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
+use limit::{Limit, NotNow, Plan};
 use log::warn;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +42,22 @@ const STORE_SHARE: u32 = 50;
 /// would take all that the store has; a mobile carrier's customers, a network each, may share one.
 const SITE_SHARE: u32 = 10;
 
+/// Orders that a client may place at once unless the operator says otherwise: more than anybody orders by hand.
+pub const ORDER_LIMIT: u32 = 10;
+
+/// How long it takes until a client may place one more order.
+const ORDER_REFILL: Duration = Duration::from_secs(30);
+
+/// Orders that a whole store may take at once, and how long it takes until it may take one more: sixty a minute, where even a large
+/// shop has some a minute. A client's burst where that is more.
+const STORE_ORDERS: Rate = Rate { tokens: 60, refill: Duration::from_secs(1) };
+
+/// How many clients' worth of orders a whole IPv6 site may place: fewer than a store may take.
+const ORDER_SITE_SHARE: u32 = 3;
+
+/// What a program can act on: the client, or all of the store's together, have placed too many orders.
+const TOO_MANY_ORDERS: &str = "too_many_orders";
+
 /// Requests without a valid key that an address may make a minute.
 const FAILURES_MAX: u32 = 30;
 
@@ -52,14 +71,19 @@ const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid 
 #[derive(Debug)]
 pub struct Guard {
     limits: Option<RateLimits>,
+    orders: Option<Limit<StoreId>>,
 }
 
 #[derive(Debug)]
 struct RateLimits {
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
     rate_limit: u32,
     clients: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
     sites: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
     stores: Buckets<StoreId>,
+=======
+    requests: Limit<KeyId>,
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
     failures: Buckets<ClientAddress>,
 }
 
@@ -70,22 +94,41 @@ impl Default for Guard {
 }
 
 impl Guard {
-    /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, for test fixtures.
+    /// A guard that lets each client of a key make `rate_limit` requests at once; 0: any number, and any number of orders, for test
+    /// fixtures.
     pub fn new(rate_limit: u32) -> Self {
         let limits = (rate_limit > 0).then(|| RateLimits {
-            rate_limit,
-            clients: Buckets::new(Rate { tokens: rate_limit, refill: CLIENT_REFILL }),
-            sites: Buckets::new(Rate {
-                tokens: rate_limit.saturating_mul(SITE_SHARE),
-                refill: CLIENT_REFILL / SITE_SHARE,
-            }),
-            stores: Buckets::new(Rate {
-                tokens: rate_limit.saturating_mul(STORE_SHARE),
-                refill: CLIENT_REFILL / STORE_SHARE,
+            requests: Limit::new(Plan {
+                client: Rate { tokens: rate_limit, refill: CLIENT_REFILL },
+                site_share: SITE_SHARE,
+                store: Rate { tokens: rate_limit.saturating_mul(STORE_SHARE), refill: CLIENT_REFILL / STORE_SHARE },
             }),
             failures: Buckets::new(Rate { tokens: FAILURES_MAX, refill: FAILURE_REFILL }),
         });
-        Self { limits }
+        Self { limits, orders: None }.with_order_limit(if rate_limit > 0 { ORDER_LIMIT } else { 0 })
+    }
+
+    /// The same guard, with which each client may place `order_limit` orders at once; 0: any number.
+    #[must_use]
+    pub fn with_order_limit(self, order_limit: u32) -> Self {
+        let orders = (order_limit > 0).then(|| {
+            Limit::new(Plan {
+                client: Rate { tokens: order_limit, refill: ORDER_REFILL },
+                site_share: ORDER_SITE_SHARE,
+                store: Rate { tokens: STORE_ORDERS.tokens.max(order_limit), ..STORE_ORDERS },
+            })
+        });
+        Self { orders, ..self }
+    }
+
+    /// Lets an order in that is about to be written, or says when the next one may come. One that is not written, for its price or for
+    /// being a repetition, is not counted.
+    pub(super) fn admit_order(&self, store: StoreId, client: IpAddr, uptime: Duration) -> Result<()> {
+        let Some(orders) = &self.orders else { return Ok(()) };
+        orders.take(store, store, ClientAddress::of(client), uptime).map(drop).map_err(|(_, pause)| {
+            let error = Error::new(Kind::Limited, "too many orders, please try again in a moment");
+            error.with_member("code", TOO_MANY_ORDERS).with_retry_after(pause)
+        })
     }
 
     /// Answers `request` with `handler` when its key is valid, may be used from where the request comes from, and has not been
@@ -122,11 +165,15 @@ impl Guard {
         };
         let Some(authenticated) = key else { return Err(self.unauthorized(client, uptime)) };
         let key = &authenticated.key;
-        let rate_limit = self.limits.as_ref().map(|limits| limits.rate_limit);
+        let rate_limit = self.limits.as_ref().map(|limits| limits.requests.tokens());
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
             let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.store, key.id, client), uptime));
+=======
+            let level = self.limits.as_ref().map(|limits| limits.requests.look(key.id, client, uptime));
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
             let error = Error::new(
                 Kind::Forbidden,
                 "prices cannot be shown here, for the page's key may not be used on this site",
@@ -195,8 +242,9 @@ impl Guard {
         key: &LiveKey,
         client: ClientAddress,
         uptime: Duration,
-    ) -> std::result::Result<Option<Level>, (Level, Duration)> {
+    ) -> std::result::Result<Option<Level>, NotNow> {
         let Some(limits) = &self.limits else { return Ok(None) };
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
         let level = limits.clients.take((key.store, key.id, client), uptime);
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
@@ -209,6 +257,9 @@ impl Guard {
             Some(pause) => Err((level, pause)),
             None => Ok(Some(level)),
         }
+=======
+        limits.requests.take(key.id, key.store, client, uptime).map(Some)
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
     }
 
     fn unauthorized(&self, client: ClientAddress, uptime: Duration) -> Error {

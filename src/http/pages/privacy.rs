@@ -12,7 +12,7 @@ use askama::Template;
 use std::sync::Arc;
 
 /// The day on which the words were last changed. Whoever changes them changes this.
-const CHANGED: &str = "25 November 2026";
+const CHANGED: &str = "29 November 2026";
 
 #[derive(Template)]
 #[template(path = "privacy.html", config = "src/http/pages/askama.toml")]
@@ -24,6 +24,7 @@ struct PrivacyPage<'a> {
     job_days: i64,
     failed_job_days: i64,
     order_key_hours: i64,
+    open_order_days: Option<i64>,
     changed: &'static str,
 }
 
@@ -56,6 +57,7 @@ impl<'a> PrivacyPage<'a> {
             job_days: retention.jobs.finished.num_days(),
             failed_job_days: retention.jobs.failed.num_days(),
             order_key_hours: idempotency::KEPT.num_hours(),
+            open_order_days: retention.open_orders.map(|kept| kept.num_days()),
             changed: CHANGED,
         }
     }

@@ -14,9 +14,9 @@ use crate::domain::length::Unit;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
-use crate::orders::OrderRequest;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::records::Record;
+use crate::orders::{OrderRequest, Shopper};
 use crate::views::orders::page_url;
 use serde::Serialize;
 use serde_json::{Map, Number, Value};
@@ -40,10 +40,58 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
         Err(error) => return responder.send(Ok(admission.finish(Err(error)))),
     };
     let (authenticated, at) = (admission.authenticated.clone(), state.clone());
+<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
     state.orders.place_then(authenticated, request.client, key.as_ref(), order_request, move |outcome| {
         let outcome = outcome.map(|placed| created(&placed.record, unit, &at.public_url()));
+=======
+    let traits = traits(&request);
+    let traits: Vec<&str> = traits.iter().map(String::as_str).collect();
+    let shopper = Shopper { address: request.client, traits: &traits };
+    let store = authenticated.key.store;
+    let admit = || {
+        state.app.disk.admit()?;
+        state.guard.admit_order(store, request.client, state.app.clock.uptime())
+    };
+    state.orders.place_then(authenticated, &shopper, key.as_ref(), order_request, admit, move |outcome| {
+        let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
+>>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
         responder.send(Ok(admission.finish(outcome)));
     });
+}
+
+/// Header fields that differ from one browser to another, and not from one click to the next.
+const TRAITS: [&str; 8] = [
+    "user-agent",
+    "accept-language",
+    "accept-encoding",
+    "origin",
+    "referer",
+    "sec-ch-ua",
+    "sec-ch-ua-mobile",
+    "sec-ch-ua-platform",
+];
+
+/// Fields in which proxies name their clients. They are not believed where their proxy is not trusted, and tell shoppers apart all the
+/// same: whoever makes them up orders twice where others order once.
+const FORWARDED: [&str; 4] = ["unbelieved-forwarded-for", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
+
+/// What tells one shopper behind an address from another, as long as nobody makes it up.
+fn traits(request: &Request) -> Vec<String> {
+    let fields = |name| request.headers.all(name).collect::<Vec<_>>().join(",");
+    let told = TRAITS.into_iter().map(fields);
+    // Some proxies write the port too, which is another for each connection.
+    let forwarded =
+        FORWARDED.into_iter().map(|name| fields(name).split(',').map(without_port).collect::<Vec<_>>().join(","));
+    told.chain(forwarded).collect()
+}
+
+fn without_port(hop: &str) -> &str {
+    let hop = hop.trim();
+    match hop.rsplit_once(':') {
+        // Of an IPv6 address without brackets the last group is no port.
+        Some((address, _)) if address.ends_with(']') || !address.contains(':') => address,
+        _ => hop,
+    }
 }
 
 /// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.

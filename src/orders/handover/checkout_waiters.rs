@@ -1,6 +1,7 @@
 //! Those who have placed an order and wait for Shopify's checkout. No thread waits with them: one answers all of them, each when its
 //! order's hand-over has come to something or its time is over.
 
+use super::turns::Place;
 use crate::db::writer::panic_message;
 use crate::domain::ids::DraftOrderId;
 use log::error;
@@ -10,8 +11,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Who waits at once. A request that waits keeps one of the front end's 64 upstream connections, and webhooks need them; who comes when
-/// there is no room is answered at once.
+/// Who waits at once. A request that waits keeps one of the front end's 64 upstream connections, and webhooks need them. Who
+/// comes when there is no room takes the place of the one that stands furthest behind, who is answered at once, or is answered at once.
 const WAITING_MAX: usize = 16;
 
 /// Orders that are remembered as told of. Between an order's commit and its wait there are moments only, and whoever asks for an order
@@ -38,9 +39,30 @@ struct WaitersState {
 
 struct Waiter {
     order: DraftOrderId,
+    place: Place,
     /// `None`: now.
     until: Option<Instant>,
     then: Then,
+}
+
+impl WaitersState {
+    /// Whether somebody at this place may wait; makes room where those who wait are further behind. Those who are let go count for
+    /// nothing: they are answered in a moment.
+    fn has_room_for(&mut self, place: Place) -> bool {
+        let staying = self.waiters.iter_mut().filter(|waiter| waiter.until.is_some());
+        let mut staying: Vec<&mut Waiter> = staying.collect();
+        if staying.len() < WAITING_MAX {
+            return true;
+        }
+        // Of those who stand alike the last one goes.
+        match staying.iter_mut().max_by_key(|waiter| waiter.place) {
+            Some(last) if last.place > place => {
+                last.until = None;
+                true
+            }
+            _ => false,
+        }
+    }
 }
 
 impl CheckoutWaiters {
@@ -54,16 +76,23 @@ impl CheckoutWaiters {
 
     /// Runs `then` when the order is told of, at the end of `wait` at the latest; at once where nobody answers, there is no room,
     /// it has been told of, or `is_sent` says that it has happened already. That is asked last, so that no end falls between.
-    pub(super) fn wait(&self, order: DraftOrderId, wait: Duration, is_sent: impl FnOnce() -> bool, then: Then) {
+    pub(super) fn wait(
+        &self,
+        order: DraftOrderId,
+        place: Place,
+        wait: Duration,
+        is_sent: impl FnOnce() -> bool,
+        then: Then,
+    ) {
         {
             let mut state = self.state();
             let is_over = wait.is_zero() || state.settled.contains(&order);
-            if is_over || !state.is_running || state.waiters.len() >= WAITING_MAX {
+            if is_over || !state.is_running || !state.has_room_for(place) {
                 drop(state);
                 return then();
             }
             let until = Some(Instant::now() + wait);
-            state.waiters.push_back(Waiter { order, until, then });
+            state.waiters.push_back(Waiter { order, place, until, then });
         }
         self.changed.notify_all();
         if is_sent() {
@@ -155,7 +184,13 @@ mod tests {
 
     fn wait(waiting: &CheckoutWaiters, order: DraftOrderId, wait: Duration, is_sent: bool) -> Receiver<()> {
         let (sender, receiver) = channel();
-        waiting.wait(order, wait, || is_sent, Box::new(move || sender.send(()).expect("the test listens")));
+        waiting.wait(
+            order,
+            Place::default(),
+            wait,
+            || is_sent,
+            Box::new(move || sender.send(()).expect("the test listens")),
+        );
         receiver
     }
 
@@ -176,7 +211,7 @@ mod tests {
     fn an_answer_that_panics_keeps_nobody_else_waiting() {
         let waiting = Arc::new(CheckoutWaiters::default());
         let thread = start(waiting.clone()).expect("a thread");
-        waiting.wait(order(1), LONG, || false, Box::new(|| panic!("as a fault of ours would")));
+        waiting.wait(order(1), Place::default(), LONG, || false, Box::new(|| panic!("as a fault of ours would")));
         let other = wait(&waiting, order(2), LONG, false);
         waiting.tell(order(1));
         waiting.tell(order(2));
@@ -213,6 +248,30 @@ mod tests {
             ));
         }
         assert_eq!(waiting.state().settled.len(), SETTLED_MAX);
+        waiting.close();
+        thread.join().expect("it ends");
+    }
+
+    #[test]
+    fn who_has_ordered_less_takes_the_place_of_who_has_ordered_most() {
+        let waiting = Arc::new(CheckoutWaiters::default());
+        let thread = start(waiting.clone()).expect("a thread");
+        let turns = crate::orders::handover::turns::Turns::default();
+        let shop = "one.myshopify.com".parse().expect("a shop");
+        let enter = |number: u8, client: &str| {
+            let place = turns.take(order(number), &shop, client.parse().expect("an address"), Duration::ZERO);
+            let (sender, receiver) = channel();
+            let then = move || sender.send(()).expect("the test listens");
+            waiting.wait(order(number), place, LONG, || false, Box::new(then));
+            receiver
+        };
+        let mut waiters: Vec<_> = (0..16).map(|number| enter(number, "192.0.2.1")).collect();
+        let shopper = enter(100, "192.0.2.2");
+        waiters.pop().expect("the last").recv_timeout(LONG).expect("let go for the shopper");
+        enter(101, "192.0.2.1").try_recv().expect("answered in the call: nobody has ordered more");
+        waiting.tell(order(100));
+        shopper.recv_timeout(LONG).expect("it has waited");
+        assert!(waiters.iter().all(|waiter| waiter.try_recv().is_err()), "the others wait");
         waiting.close();
         thread.join().expect("it ends");
     }

@@ -1,11 +1,11 @@
 //! The handler of `draft_order_handover`.
 
+use super::differences::{differences, total_of};
 use super::rows::{self, HandoverState};
 use super::sessions::Sessions;
 use super::{Handover, HandoverCounters, ORDER_ID, Parts};
-use crate::db;
+use crate::db::{self, Tx};
 use crate::domain::ids::DraftOrderId;
-use crate::domain::money::Currency;
 use crate::error::Error;
 use crate::orders::records::{self, Record};
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
@@ -27,6 +27,19 @@ const PERMIT_DELAY: Duration = Duration::from_secs(10);
 
 /// How soon after an unclear call its draft is looked for; then at twice the age each time.
 const FIRST_LOOK: Duration = Duration::from_secs(5);
+
+/// How soon after a draft was made without an address for its checkout that is asked for; then at twice the age each time.
+const FIRST_ADDRESS_LOOK: Duration = Duration::from_secs(2);
+
+/// The longest rest between two such looks.
+const ADDRESS_REST_MAX: Duration = Duration::from_secs(3_600);
+
+/// For how long the address is asked for: as long as an order is tried to be handed over.
+const ADDRESS_SOUGHT: Duration = Duration::from_secs(3 * 86_400);
+
+/// What an order says whose draft never got an address.
+const NO_ADDRESS: &str =
+    "Shopify has given no address for the checkout: send the shopper an invoice from the draft order";
 
 /// An order that is older is looked for before its first draft is asked for: it costs one call, and a database that was restored from
 /// an old copy does not know what it has handed over since.
@@ -50,6 +63,9 @@ impl Handler for HandoverJob {
         if outcome.is_err() {
             // Nothing comes of it now: whoever waits for it goes on with our own page.
             self.0.waiting.tell(id);
+        }
+        if matches!(outcome, Ok(_) | Err(JobError::Permanent(_))) {
+            self.0.turns.end(id);
         }
         outcome
     }
@@ -83,7 +99,7 @@ impl HandoverJob {
             Ok(record.map(|record| (state, record)))
         })?;
         let Some((state, record)) = found else { return Ok(self.leave(id)) };
-        if state.is_sent {
+        if state.is_sent && state.sought.is_none() {
             self.0.uncertain.end(id);
             self.0.waiting.tell(id);
             return Ok(Finish::done());
@@ -97,10 +113,15 @@ impl HandoverJob {
             return Err(JobError::Stopped);
         }
         if let Some(rest) = sessions.pause_left(&state.shop) {
-            return Err(JobError::Snooze(rest));
+            return Err(JobError::Snooze(self.0.turns.of(id).after(rest)));
         }
-        let Some(_turn) = sessions.permit(&state.shop) else { return Err(JobError::Snooze(PERMIT_DELAY)) };
+        let Some(_turn) = sessions.permit(&state.shop) else {
+            return Err(JobError::Snooze(self.0.turns.of(id).after(PERMIT_DELAY)));
+        };
         let order = HandoverRun { parts: &self.0, sessions, settle: options.settle, context, id, state, record };
+        if let Some((draft, since)) = order.state.sought.clone() {
+            return order.seek_address(&draft, since);
+        }
         let age = (context.now() - order.record.created_at).to_std().unwrap_or_default();
         match order.state.attempted_at {
             None if age <= FRESH => order.create(),
@@ -156,7 +177,7 @@ impl HandoverRun<'_> {
         });
         fail_point!("handover::answered");
         match answer {
-            Ok(draft) => Ok(self.close(draft, |figures| &figures.sent)),
+            Ok(draft) => self.close(draft, |figures| &figures.sent),
             Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
             Err(failure) => {
                 let error = failure.to_string();
@@ -198,7 +219,7 @@ impl HandoverRun<'_> {
                     error!("order {id} is at Shopify {count} times: keep the oldest draft order and delete the others");
                 }
                 match drafts.into_iter().next() {
-                    Some(draft) => Ok(self.close(draft, |figures| &figures.found)),
+                    Some(draft) => self.close(draft, |figures| &figures.found),
                     None if age >= self.settle => self.create(),
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
@@ -240,6 +261,10 @@ impl HandoverRun<'_> {
                 count(&figures.refused);
                 Err(JobError::Permanent(why))
             }
+            ShopifyError::Passing(why) => {
+                count(&figures.passing);
+                Err(JobError::Retry(why))
+            }
             ShopifyError::TokenRefused | ShopifyError::Blocked(_) | ShopifyError::Uncertain { .. } => {
                 count(&figures.blocked);
                 let why = failure.to_string();
@@ -274,45 +299,76 @@ impl HandoverRun<'_> {
         Ok(Finish::done())
     }
 
-    /// The draft is there: the order says so from the commit on that ends the job.
-    fn close(self, draft: DraftOrder, figure: fn(&HandoverCounters) -> &AtomicU64) -> Finish {
+    /// The draft is there: the order says so from the commit on that ends the job. One whose checkout has no address yet is written
+    /// down at once, and the job goes on to ask for it.
+    fn close(self, draft: DraftOrder, figure: fn(&HandoverCounters) -> &AtomicU64) -> Result<Finish, JobError> {
         let (id, store, parts) = (self.id, self.state.store, self.parts.clone());
         parts.uncertain.end(id);
         self.sessions.note(&self.state.shop, None);
-        let total = total_minor(&draft, self.record.currency);
-        // Taxes may add to it; what takes away from it is not ours.
-        if total.is_some_and(|total| total < self.record.total_price.get()) {
-            warn!(
-                "order {id} comes to less at Shopify than was quoted: does a discount or tax setting of the shop change it?"
-            );
-        }
-        Finish::with(move |tx, _now| -> Result<(), Error> {
-            let is_kept = rows::mark_sent(tx, store, id, &draft, total)?;
+        let (total, differing) = self.compare(&draft);
+        let is_whole = draft.checkout_url.is_some();
+        let mark = move |tx: &Tx<'_>, now: DateTime<Utc>| -> Result<(), Error> {
+            let sought_since = (!is_whole).then_some(now);
+            let is_kept = rows::mark_sent(tx, store, id, &draft, total, &differing, sought_since)?;
             tx.after_commit(move || {
                 count(if is_kept { figure(&parts.figures) } else { &parts.figures.left });
                 parts.waiting.tell(id);
                 info!("draft order handed over id={id} kept={is_kept}");
             });
             Ok(())
-        })
+        };
+        if is_whole {
+            return Ok(Finish::with(mark));
+        }
+        let now = self.context.now();
+        self.context.write(move |tx| mark(tx, now))?;
+        fail_point!("handover::without_address");
+        Err(JobError::Snooze(FIRST_ADDRESS_LOOK))
     }
-}
 
-/// What the draft comes to in minor units, where it is in the order's currency.
-fn total_minor(draft: &DraftOrder, currency: Currency) -> Option<i64> {
-    let (amount, code) = draft.total.as_ref()?;
-    if code != currency.code() {
-        return None;
+    /// What the draft comes to, and what it has otherwise than the order; told where that is news.
+    fn compare(&self, draft: &DraftOrder) -> (Option<i64>, Vec<String>) {
+        let differing = differences(&self.record, draft);
+        let is_known = |text: &String| self.record.handover_warnings.contains(text);
+        if !differing.iter().all(is_known) {
+            count(&self.parts.figures.differing);
+            warn!("order {} is not at Shopify as it was quoted: {}", self.id, differing.join("; "));
+        }
+        (total_of(draft, self.record.currency), differing)
     }
-    // Shopify drops and adds zeros: 25.0 for 25.00, 30.0 for 30 yen.
-    let (whole, decimals) = amount.split_once('.').unwrap_or((amount, ""));
-    let places = usize::try_from(currency.exponent()).ok()?;
-    let (kept, rest) = decimals.split_at_checked(places).unwrap_or((decimals, ""));
-    if rest.bytes().any(|digit| digit != b'0') {
-        return None;
+
+    /// Asks for the address of the checkout of a draft that had none when it was made. Only a look: whatever goes wrong, it is asked
+    /// for again.
+    fn seek_address(self, draft_id: &str, since: DateTime<Utc>) -> Result<Finish, JobError> {
+        let (id, store) = (self.id, self.state.store);
+        // A clock that was set back makes it young again: it is asked for more often, and for longer.
+        let age = (self.context.now() - since).to_std().unwrap_or_default();
+        let answer = self.sessions.ask(&self.state.shop, &admin::look(draft_id), Instant::now());
+        let answer = answer
+            .and_then(|reply| admin::read_seen(draft_id, reply.status, reply.retry_after.as_deref(), &reply.body));
+        match answer {
+            Ok(Some(draft)) if draft.checkout_url.is_some() => {
+                let (total, differing) = self.compare(&draft);
+                Ok(Finish::with(move |tx, _now| Ok(rows::note_checkout(tx, store, id, &draft, total, &differing)?)))
+            }
+            Ok(None) => {
+                info!("a draft order was deleted at Shopify before it had a checkout id={id}");
+                Ok(Finish::with(move |tx, _now| Ok(rows::end_search(tx, store, id, None)?)))
+            }
+            Err(ShopifyError::Throttled { after }) => {
+                count(&self.parts.figures.throttled);
+                self.sessions.pause(&self.state.shop, after);
+                Err(JobError::Snooze(after))
+            }
+            Ok(Some(_)) | Err(_) if age >= ADDRESS_SOUGHT => {
+                warn!("order {id}: {NO_ADDRESS}");
+                let mut warnings = self.record.handover_warnings;
+                warnings.push(NO_ADDRESS.to_owned());
+                Ok(Finish::with(move |tx, _now| Ok(rows::end_search(tx, store, id, Some(&warnings))?)))
+            }
+            Ok(Some(_)) | Err(_) => Err(JobError::Snooze(age.clamp(FIRST_ADDRESS_LOOK, ADDRESS_REST_MAX))),
+        }
     }
-    let text = if kept.is_empty() { whole.to_owned() } else { format!("{whole}.{kept}") };
-    currency.parse_price(&text).ok().map(crate::domain::money::Minor::get)
 }
 
 /// What Shopify is to have of an order.
@@ -330,30 +386,5 @@ fn draft_of(record: &Record) -> Draft {
         unit_price: record.currency.format(record.unit_price),
         currency: record.currency.code().to_owned(),
         attributes: size.into_iter().chain(options).collect(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn totals_are_read_whatever_zeros_they_have() {
-        let total = |amount: &str, code: &str, currency: &str| {
-            let draft = DraftOrder {
-                id: String::new(),
-                name: String::new(),
-                checkout_url: None,
-                total: Some((amount.to_owned(), code.to_owned())),
-            };
-            total_minor(&draft, currency.parse().expect("a currency"))
-        };
-        assert_eq!(total("25.0", "EUR", "EUR"), Some(2_500));
-        assert_eq!(total("25.500", "EUR", "EUR"), Some(2_550));
-        assert_eq!(total("25", "EUR", "EUR"), Some(2_500));
-        assert_eq!(total("3000.0", "JPY", "JPY"), Some(3_000));
-        assert_eq!(total("25.005", "EUR", "EUR"), None);
-        assert_eq!(total("25.0", "USD", "EUR"), None);
-        assert_eq!(total("ä", "EUR", "EUR"), None);
     }
 }

@@ -10,15 +10,22 @@
 //!    long, **looks the draft up by its tag** first. Shopify's search learns of new drafts late, so one that is not found is
 //!    looked for again and again, and only when it is missing at the end of the settling time is it sent anew.
 //!
+//! Shopify works on a new draft for a while. One whose checkout has no address yet is `sent` at once, and the job goes on to ask
+//! for the address by the draft's id.
+//!
+//! Where orders come faster than they go, clients and shops take turns (`turns.rs`), and so do those who wait for Shopify's checkout.
+//!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
 //! without a thread (`checkout_waiters.rs`).
 
 mod checkout_waiters;
 mod client;
+mod differences;
 mod job;
 mod rows;
 mod sessions;
+mod turns;
 mod uncertain;
 
 pub use client::{Address, NotAnAddress};
@@ -37,9 +44,11 @@ use checkout_waiters::CheckoutWaiters;
 use chrono::{DateTime, Utc};
 use serde_json::json;
 use sessions::Sessions;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use turns::Turns;
 use uncertain::Uncertain;
 
 /// Hands an order over: job type. Its payload names the order and nothing else.
@@ -93,6 +102,7 @@ struct Parts {
     options: Option<Options>,
     sessions: Option<Sessions>,
     uncertain: Uncertain,
+    turns: Turns,
     waiting: Arc<CheckoutWaiters>,
     figures: HandoverCounters,
     hasher: KeyedHasher,
@@ -106,8 +116,12 @@ pub struct HandoverCounters {
     pub sent: AtomicU64,
     /// Made by a call whose answer was lost, and found by their tag.
     pub found: AtomicU64,
+    /// Made, and not as it was quoted.
+    pub differing: AtomicU64,
     /// Refused by Shopify permanently.
     pub refused: AtomicU64,
+    /// Refused by Shopify without a word about the order, and tried again.
+    pub passing: AtomicU64,
     /// Put off because Shopify asked for a pause.
     pub throttled: AtomicU64,
     /// Put off because somebody must fix something first, or Shopify cannot be reached.
@@ -120,12 +134,14 @@ pub struct HandoverCounters {
 
 impl HandoverCounters {
     /// Each with its name.
-    pub fn all(&self) -> [(&'static str, u64); 7] {
-        let Self { sent, found, refused, throttled, blocked, uncertain, left } = self;
+    pub fn all(&self) -> [(&'static str, u64); 9] {
+        let Self { sent, found, differing, refused, passing, throttled, blocked, uncertain, left } = self;
         [
             ("sent", sent),
             ("found", found),
+            ("differing", differing),
             ("refused", refused),
+            ("passing", passing),
             ("throttled", throttled),
             ("blocked", blocked),
             ("uncertain", uncertain),
@@ -144,8 +160,9 @@ impl Handover {
         subject: fn(&KeyedHasher, &ShopDomain) -> String,
     ) -> Self {
         let sessions = options.as_ref().map(|options| Sessions::new(options, clock));
-        let (uncertain, waiting, figures) = (Uncertain::default(), Arc::default(), HandoverCounters::default());
-        let parts = Parts { options, sessions, uncertain, waiting, figures, hasher, subject };
+        let (uncertain, turns) = (Uncertain::default(), Turns::default());
+        let (waiting, figures) = (Arc::default(), HandoverCounters::default());
+        let parts = Parts { options, sessions, uncertain, turns, waiting, figures, hasher, subject };
         Self(Arc::new(parts))
     }
 
@@ -164,7 +181,7 @@ impl Handover {
         self.0.waiting.len()
     }
 
-    /// Writes the job that hands an order over, in the order's own transaction; nothing where no app is configured.
+    /// Writes the job that hands a client's order over, in the order's own transaction; nothing where no app is configured.
     ///
     /// # Errors
     /// As [`Queue::enqueue`].
@@ -174,14 +191,16 @@ impl Handover {
         now: DateTime<Utc>,
         queue: &Queue,
         shop: &ShopDomain,
+        client: IpAddr,
         order: DraftOrderId,
     ) -> Result<()> {
-        if self.0.options.is_none() {
-            return Ok(());
-        }
+        let Some(sessions) = &self.0.sessions else { return Ok(()) };
+        // Should the transaction be lost, an order stood in line that is none: no harm.
+        let place = self.0.turns.take(order, shop, client, sessions.uptime());
         let job = NewJob::new(DRAFT_ORDER_HANDOVER, json!({ ORDER_ID: order.to_string() }))
             .dedupe_key(self.dedupe_key(order))
-            .about((self.0.subject)(&self.0.hasher, shop));
+            .about((self.0.subject)(&self.0.hasher, shop))
+            .ahead(place.ahead());
         queue.enqueue(tx, now, job)?;
         Ok(())
     }
@@ -196,7 +215,7 @@ impl Handover {
     /// something to wait for, at once where there is not. `is_sent` is asked when the wait has begun, so that no end is missed.
     pub fn wait_then(&self, order: DraftOrderId, is_sent: impl FnOnce() -> bool, then: impl FnOnce() + Send + 'static) {
         let wait = self.0.options.as_ref().map_or(Duration::ZERO, |options| options.wait);
-        self.0.waiting.wait(order, wait, is_sent, Box::new(then));
+        self.0.waiting.wait(order, self.0.turns.of(order), wait, is_sent, Box::new(then));
     }
 
     /// Starts the thread that answers those who wait, until the returned value is dropped.
@@ -221,6 +240,13 @@ impl Handover {
             }
         }
         Ok(())
+    }
+
+    /// Forgets a shop that is gone, at once.
+    pub fn forget_shop(&self, shop: &ShopDomain) {
+        if let Some(sessions) = &self.0.sessions {
+            sessions.forget(shop);
+        }
     }
 
     /// How many shops' tokens are remembered.

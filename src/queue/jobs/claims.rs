@@ -3,16 +3,24 @@
 use super::delta;
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::queue::{Claim, Share};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
+
+/// How far behind one another the jobs of one subject stand: where others wait too, it has about ten of them run a second.
+const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// When the next waiting job is due; a past instant means now.
 ///
 /// # Errors
 /// When the database fails.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    next_claimable_at(connection, Share::All, true)
+    let mut first = None;
+    for external in Share::All.kinds() {
+        let by_time = first_by_time(connection, *external, true)?;
+        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
+    }
+    Ok(first)
 }
 
 /// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
@@ -24,7 +32,7 @@ pub(in crate::queue) fn next_claimable_at(
     Ok(first_of(connection, share, poison_candidates)?.map(|(at, _)| at))
 }
 
-/// When the first waiting job of a share is due, and whether it is one that waits outside.
+/// When the first waiting job of a share can be had, and whether it is external.
 fn first_of(
     connection: &Connection,
     share: Share,
@@ -32,22 +40,66 @@ fn first_of(
 ) -> db::Result<Option<(DateTime<Utc>, bool)>> {
     let mut first = None;
     for external in share.kinds() {
-        // A look by the index for each: one condition on both kinds would have to sort.
-        let mut statement = connection.prepare_cached(
-            "SELECT scheduled_at FROM job_queue
-             WHERE status = 'pending' AND external = :external AND (recoveries = 0 OR :poison_candidates)
-             ORDER BY scheduled_at, id LIMIT 1",
-        )?;
-        let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
-        let found = statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?;
-        first = first.into_iter().chain(found.map(|at| (at.0, *external))).min();
+        let by_time = first_by_time(connection, *external, poison_candidates)?;
+        // What has a turn was due when it came, whatever has become of the clock since.
+        let by_turn = first_by_turn(connection, *external)?.map(|at| at.min(DateTime::UNIX_EPOCH));
+        first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *external))).min();
     }
     Ok(first)
 }
 
-/// Claims up to `limit` due jobs of `share` for `worker`, oldest first, all of one kind. A poison candidate, a job whose last claim was
-/// lost, comes alone, and only when `poison_candidates` may come: should it be the one that kills its worker, no other is charged
-/// for it.
+/// When the first of those that come by their time is due. A look by the index for each kind: one condition on both would have to sort.
+fn first_by_time(
+    connection: &Connection,
+    external: bool,
+    poison_candidates: bool,
+) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
+         ORDER BY scheduled_at, id LIMIT 1",
+    )?;
+    let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
+    Ok(statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+}
+
+/// Since when the first of those that have a turn has been due.
+fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT scheduled_at FROM job_queue
+         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         ORDER BY turn_at, scheduled_at, id LIMIT 1",
+    )?;
+    let found =
+        statement.query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("scheduled_at"));
+    Ok(found.optional()?.map(|at| at.0))
+}
+
+/// The turn of a job about `subject` that is enqueued now: none where no other waits, else after the last of them. However many
+/// jobs somebody has waiting, those of others that come later are run before most of them; where nobody else waits, a turn holds
+/// nothing up.
+pub(super) fn turn(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    subject: &str,
+    external: bool,
+) -> db::Result<Option<DateTime<Utc>>> {
+    let mut statement = tx.prepare_cached(
+        "SELECT turn_at FROM job_queue
+         WHERE status = 'pending' AND subject = :subject AND external = :external
+         ORDER BY turn_at DESC LIMIT 1",
+    )?;
+    let last = statement
+        .query_row(named_params! { ":subject": subject, ":external": external }, |row| {
+            row.get::<_, Option<Millis>>("turn_at")
+        })
+        .optional()?;
+    Ok(last.map(|last| last.map_or(now, |last| last.0).max(now) + TURN))
+}
+
+/// Claims up to `limit` due jobs of `share` for `worker`, oldest first but for turns, all of one kind. A poison candidate, a job
+/// whose last claim was lost, comes alone, and only when `poison_candidates` may come: should it be the one that kills its
+/// worker, no other is charged for it.
 pub(in crate::queue) fn claim(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -62,16 +114,8 @@ pub(in crate::queue) fn claim(
         Share::External => true,
         Share::All => first_of(tx, share, poison_candidates)?.is_some_and(|(_, external)| external),
     };
-    let mut due = tx.prepare_cached(
-        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at FROM job_queue
-         WHERE status = 'pending' AND external = :external AND scheduled_at <= :now AND (recoveries = 0 OR :poison_candidates)
-         ORDER BY scheduled_at, id LIMIT :limit",
-    )?;
-    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit, ":poison_candidates": poison_candidates };
-    let due = due.query_map(params, claim_from_row)?;
     let mut claims: Vec<Claim> = Vec::new();
-    for claim in due {
-        let claim = claim?;
+    for claim in due(tx, now, external, limit, poison_candidates)? {
         let is_suspect = claim.poison_candidate;
         if is_suspect && !claims.is_empty() {
             break;
@@ -105,6 +149,41 @@ pub(in crate::queue) fn claim(
         expect_one(changed, "queue::jobs::claim")?;
     }
     Ok(claims)
+}
+
+/// The first due jobs of a kind: of those that come by their time and of those that have a turn, whichever is earlier. Two looks by
+/// one index, each of which ends after `limit` rows however many wait.
+fn due(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    external: bool,
+    limit: usize,
+    poison_candidates: bool,
+) -> db::Result<Vec<Claim>> {
+    let place = |row: &Row<'_>| Ok((row.get::<_, Millis>("place")?.0, claim_from_row(row)?));
+    let mut by_time = tx.prepare_cached(
+        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
+             scheduled_at AS place
+         FROM job_queue
+         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
+           AND (recoveries = 0 OR :poison_candidates)
+         ORDER BY scheduled_at, id LIMIT :limit",
+    )?;
+    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit, ":poison_candidates": poison_candidates };
+    let mut due: Vec<_> = by_time.query_map(params, place)?.collect::<rusqlite::Result<_>>()?;
+    let mut by_turn = tx.prepare_cached(
+        "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
+             turn_at AS place
+         FROM job_queue
+         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         ORDER BY turn_at, scheduled_at, id LIMIT :limit",
+    )?;
+    let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit };
+    due.extend(by_turn.query_map(params, place)?.collect::<rusqlite::Result<Vec<_>>>()?);
+    // Stable: those of one place stay in the order of the index.
+    due.sort_by_key(|(place, _)| *place);
+    due.truncate(limit);
+    Ok(due.into_iter().map(|(_, claim)| claim).collect())
 }
 
 /// Whether the claim still holds its job.

@@ -14,11 +14,12 @@ const ERROR_MAX: usize = 2_000;
 /// What a completion is called in `LostRow`: that one means a lost claim, another the handler's own affairs.
 pub(in crate::queue) const COMPLETE: &str = "queue::jobs::complete";
 
-/// Marks the job done and leaves it `payload`. Fails with `LostRow` when the claim was lost.
+/// Marks the job done and leaves it `payload`, but not its dedupe key, which counts among unfinished ones only. Fails with
+/// `LostRow` when the claim was lost.
 pub(in crate::queue) fn complete(tx: &Tx<'_>, now: DateTime<Utc>, claim: &Claim, payload: &Value) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'completed', processed_at = :now, error = NULL, payload = :payload, recoveries = 0,
+         SET status = 'completed', processed_at = :now, error = NULL, payload = :payload, dedupe_key = NULL, recoveries = 0,
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
@@ -58,7 +59,8 @@ pub(in crate::queue) fn fail(
     let delay = backoff::after_attempt(claim.attempt);
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'pending', scheduled_at = :scheduled_at, scheduled_from = :now, error = :error, recoveries = 0,
+         SET status = 'pending', scheduled_at = :scheduled_at, scheduled_from = :now, turn_at = NULL, error = :error,
+             recoveries = 0,
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
@@ -91,6 +93,7 @@ pub(in crate::queue) fn release(
              scheduled_at = coalesce(:scheduled_at, scheduled_at),
              scheduled_from = iif(:scheduled_at IS NULL, scheduled_from, :now),
              error = coalesce(:error, error),
+             turn_at = iif(:scheduled_at IS NULL, turn_at, NULL),
              claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;

@@ -199,7 +199,8 @@ pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
 pub(in crate::queue) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
-         SET status = 'pending', attempts = 0, recoveries = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now
+         SET status = 'pending', attempts = 0, recoveries = 0, processed_at = NULL, scheduled_at = :now, scheduled_from = :now,
+             turn_at = NULL
          WHERE id = :id AND status IN ('failed', 'cancelled')",
     )?;
     Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)

@@ -70,7 +70,7 @@ pub(in crate::queue) fn recover(
         "UPDATE job_queue
          SET status = 'pending', attempts = attempts - :released, recoveries = recoveries + 1, error = :error,
              scheduled_at = iif(:delay_ms = 0, min(scheduled_at, :now), :now + :delay_ms), scheduled_from = :now,
-             claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
+             turn_at = NULL, claimed_by = NULL, claimed_at = NULL, lease_expires_at = NULL
          WHERE id = :id AND claim = :claim AND status = 'processing'",
     )?;
     let params = named_params! {
@@ -101,14 +101,15 @@ pub(in crate::queue) fn renew_leases(
 }
 
 /// Moves waiting jobs whose time was reckoned by a clock that has since stepped back: each keeps its distance. Times that a
-/// caller gave are left alone. At most `limit` jobs of each kind; returns how many were moved.
+/// caller gave are left alone, and so is what has a turn, which no clock holds up. At most `limit` jobs of each kind; returns how
+/// many were moved.
 pub(in crate::queue) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue
          SET scheduled_at = :now + (scheduled_at - scheduled_from), scheduled_from = :now
          WHERE status = 'pending' AND id IN (
              SELECT id FROM job_queue
-             WHERE status = 'pending' AND external = :external AND scheduled_at > :now AND scheduled_from > :now
+             WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at > :now AND scheduled_from > :now
              ORDER BY scheduled_at, id LIMIT :limit)",
     )?;
     let mut moved = 0;
@@ -125,7 +126,7 @@ pub(in crate::queue) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usi
 pub(in crate::queue) fn is_ahead_of_clock(connection: &Connection, now: DateTime<Utc>) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM job_queue
-         WHERE status = 'pending' AND external = :external AND scheduled_at > :now AND scheduled_from > :now
+         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at > :now AND scheduled_from > :now
          LIMIT 1",
     )?;
     for external in Share::All.kinds() {

@@ -4,109 +4,206 @@ use crate::db::{self, Millis, Tx, expect_one};
 use crate::domain::ids::JobId;
 use crate::queue::{Status, attempts};
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, named_params};
+use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::{Map, Value};
 
-/// What a finished job may still say of its subject.
-const SAYS_SOMETHING: &str = "payload <> '{}' OR error IS NOT NULL
-     OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL)";
-
-/// Makes up to `limit` finished jobs about `subject` forget payload and errors. Returns how many there were: fewer than `limit`
-/// means that no more are left. What [`forget`] has to do in one transaction becomes bounded by it.
-///
-/// # Errors
-/// When the database fails.
-pub fn forget_finished(tx: &Tx<'_>, subject: &str, limit: usize) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT id FROM job_queue
-         WHERE subject = :subject AND status NOT IN ('pending', 'processing') AND ({SAYS_SOMETHING})
-         LIMIT :limit"
-    ))?;
-    let finished = statement.query_map(named_params! { ":subject": subject, ":limit": limit }, |row| row.get("id"))?;
-    let finished: Vec<JobId> = finished.collect::<rusqlite::Result<_>>()?;
-    for id in &finished {
-        let mut statement = tx.prepare_cached(
-            "UPDATE job_queue SET payload = '{}', error = NULL
-             WHERE id = :id AND status NOT IN ('pending', 'processing')",
-        )?;
-        expect_one(statement.execute(named_params! { ":id": id })?, "queue::jobs::forget_finished")?;
-        attempts::forget_errors(tx, *id)?;
-    }
-    Ok(finished.len())
+/// The jobs among those looked at that say something of their subject.
+#[derive(Debug, Clone)]
+pub struct ToForget {
+    /// Which.
+    pub ids: Vec<JobId>,
+    /// The last one looked at: the next look begins behind it. `None`: there was none.
+    pub looked_until: Option<JobId>,
+    /// Whether there may be more behind it.
+    pub more: bool,
 }
 
-/// Makes every job about `subject` but `except` forget it: finished ones lose payload and errors, unfinished ones keep only the
-/// payload member `keep`, and those that have none are cancelled. Returns how many jobs had something to forget.
+/// Looks at up to `limit` jobs about `subject` but `except`, in the order of their ids, beginning behind `after`: which of them say
+/// more than the payload member `keep` of an unfinished one? For a reader: what has nothing left to forget costs the writer nothing.
 ///
 /// # Errors
 /// When the database fails.
-pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, subject: &str, except: JobId, keep: &str) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(&format!(
-        "SELECT id, status, payload FROM job_queue
-         WHERE subject = :subject AND id <> :except AND (status IN ('pending', 'processing') OR {SAYS_SOMETHING})"
-    ))?;
-    let jobs = statement.query_map(named_params! { ":subject": subject, ":except": except }, |row| {
-        Ok((row.get::<_, JobId>("id")?, row.get::<_, Status>("status")?, row.get::<_, Value>("payload")?))
-    })?;
-    let jobs: Vec<_> = jobs.collect::<rusqlite::Result<_>>()?;
-    for (id, status, payload) in &jobs {
-        let unfinished = matches!(status, Status::Pending | Status::Processing);
-        let kept = payload.get(keep).filter(|_| unfinished);
-        let payload = kept.map_or_else(
-            || Value::Object(Map::new()),
-            |value| Value::Object(Map::from_iter([(keep.to_owned(), value.clone())])),
-        );
-        // A running job whose payload is gone is cancelled under its worker: its fence no longer holds.
-        let status = if unfinished && kept.is_none() { Status::Cancelled } else { *status };
-        let mut statement = tx.prepare_cached(
-            "UPDATE job_queue
-             SET payload = :payload, error = NULL, status = :status,
-                 processed_at = iif(:ends, :now, processed_at),
-                 claimed_by = iif(:ends, NULL, claimed_by),
-                 claimed_at = iif(:ends, NULL, claimed_at),
-                 lease_expires_at = iif(:ends, NULL, lease_expires_at)
-             WHERE id = :id",
-        )?;
+pub fn list_to_forget(
+    connection: &Connection,
+    subject: &str,
+    except: Option<JobId>,
+    keep: &str,
+    after: Option<JobId>,
+    limit: usize,
+) -> db::Result<ToForget> {
+    let mut statement = connection.prepare_cached(
+        "SELECT id, status, payload,
+             error IS NOT NULL OR dedupe_key IS NOT NULL
+                 OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL)
+                 AS says_more
+         FROM job_queue
+         WHERE subject = :subject AND (:after IS NULL OR id > :after)
+         ORDER BY id LIMIT :limit",
+    )?;
+    let mut rows = statement.query(named_params! { ":subject": subject, ":after": after, ":limit": limit })?;
+    let (mut found, mut looked) = (ToForget { ids: Vec::new(), looked_until: after, more: false }, 0);
+    while let Some(row) = rows.next()? {
+        let id: JobId = row.get("id")?;
+        looked += 1;
+        found.looked_until = Some(id);
+        let (status, payload) = (row.get("status")?, row.get("payload")?);
+        if Some(id) != except && (row.get("says_more")? || reduced(status, &payload, keep) != (status, payload)) {
+            found.ids.push(id);
+        }
+    }
+    found.more = looked == limit;
+    Ok(found)
+}
+
+/// Makes these jobs forget their subject: all lose their dedupe keys and errors, finished ones their payload too; unfinished ones
+/// keep only the payload member `keep`, and those that have none are cancelled.
+///
+/// # Errors
+/// When the database fails.
+pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, jobs: &[JobId], keep: &str) -> db::Result<()> {
+    let mut look = tx.prepare_cached("SELECT status, payload FROM job_queue WHERE id = :id")?;
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue
+         SET payload = :payload, error = NULL, dedupe_key = NULL, status = :status,
+             processed_at = iif(:ends, :now, processed_at),
+             claimed_by = iif(:ends, NULL, claimed_by),
+             claimed_at = iif(:ends, NULL, claimed_at),
+             lease_expires_at = iif(:ends, NULL, lease_expires_at)
+         WHERE id = :id",
+    )?;
+    for id in jobs {
+        // Looked at again: it may have gone on since it was listed.
+        let found = look.query_row(named_params! { ":id": id }, |row| Ok((row.get("status")?, row.get("payload")?)));
+        let Some((before, payload)) = found.optional()? else { continue };
+        let (status, payload) = reduced(before, &payload, keep);
         let params = named_params! {
             ":payload": payload.to_string(),
             ":status": status.as_str(),
-            ":ends": status == Status::Cancelled && unfinished,
+            // A running job whose payload is gone is cancelled under its worker: its fence no longer holds.
+            ":ends": status != before,
             ":now": Millis(now),
             ":id": id,
         };
         expect_one(statement.execute(params)?, "queue::jobs::forget")?;
         attempts::forget_errors(tx, *id)?;
     }
-    Ok(jobs.len())
+    Ok(())
 }
 
-/// Calls `look` with the texts of every finished job: its payload and, where there is one, its error.
+/// Where a job stands, and what is left of its payload, once it has forgotten its subject.
+fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
+    let unfinished = matches!(status, Status::Pending | Status::Processing);
+    match payload.get(keep).filter(|_| unfinished) {
+        Some(value) => (status, Value::Object(Map::from_iter([(keep.to_owned(), value.clone())]))),
+        None => (if unfinished { Status::Cancelled } else { status }, Value::Object(Map::new())),
+    }
+}
+
+/// The next jobs of all, [`TEXTS_LOOK`] at once, that have `needle` in any of their texts.
+#[derive(Debug, Clone)]
+pub struct Mentions {
+    /// Them, with all their texts in one.
+    pub jobs: Vec<(JobId, String)>,
+    /// Behind which the next look begins; `None`: that was all.
+    pub until: Option<JobId>,
+}
+
+/// Jobs that one look goes through: a few milliseconds of a reader's time.
+const TEXTS_LOOK: usize = 2_000;
+
+/// All texts of a job: what an enqueuer may have written anything into, and what went wrong.
+const TEXTS: &str = "type || ' ' || payload || ' ' || coalesce(dedupe_key, '') || ' ' || coalesce(error, '') || ' ' ||
+     coalesce((SELECT group_concat(job_attempts.error, ' ') FROM job_attempts WHERE job_id = job_queue.id), '')";
+
+/// Looks behind `after` for jobs with `needle` in their texts, in any case. Of the types `known`, whose handlers leave nothing in a
+/// completed job, those are passed over, and so are waiting ones that are about a subject, by which they are found.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_mentions(
+    connection: &Connection,
+    needle: &str,
+    known: &[&str],
+    after: Option<JobId>,
+) -> db::Result<Mentions> {
+    let mut last = connection.prepare_cached(
+        "SELECT id FROM job_queue WHERE (:after IS NULL OR id > :after) ORDER BY id LIMIT 1 OFFSET :look",
+    )?;
+    let until: Option<JobId> =
+        last.query_row(named_params! { ":after": after, ":look": TEXTS_LOOK - 1 }, |row| row.get("id")).optional()?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT id, {TEXTS} AS texts FROM job_queue
+         WHERE (:after IS NULL OR id > :after) AND (:until IS NULL OR id <= :until)
+           AND NOT (status = 'completed' AND instr(:known, ' ' || type || ' ') > 0)
+           AND (subject IS NULL OR status NOT IN ('pending', 'processing'))
+           AND {TEXTS} LIKE '%' || :needle || '%'
+         ORDER BY id"
+    ))?;
+    let known = format!(" {} ", known.join(" "));
+    let params = named_params! { ":after": after, ":until": until, ":known": known, ":needle": needle };
+    let jobs = statement.query_map(params, |row| Ok((row.get("id")?, row.get("texts")?)))?;
+    Ok(Mentions { jobs: jobs.collect::<rusqlite::Result<_>>()?, until })
+}
+
+/// Puts what `change` makes of each text in the place of the texts of a job. A dedupe key that is changed goes: two that become the
+/// same are not the same.
+///
+/// # Errors
+/// When the database fails, and those of `change`.
+pub fn change_texts(tx: &Tx<'_>, id: JobId, change: impl Fn(&str) -> db::Result<String>) -> db::Result<()> {
+    let mut look = tx.prepare_cached("SELECT type, payload, error, dedupe_key FROM job_queue WHERE id = :id")?;
+    let texts = look.query_row(named_params! { ":id": id }, |row| {
+        let text = |name| row.get::<_, Option<String>>(name);
+        Ok((row.get::<_, String>("type")?, row.get::<_, String>("payload")?, text("error")?, text("dedupe_key")?))
+    });
+    let Some((job_type, payload, error, key)) = texts.optional()? else { return Ok(()) };
+    let changed_type = change(&job_type)?;
+    let key = match key {
+        Some(key) if changed_type == job_type && change(&key)? == key => Some(key),
+        _ => None,
+    };
+    let mut statement = tx.prepare_cached(
+        "UPDATE job_queue SET type = :type, payload = :payload, error = :error, dedupe_key = :dedupe_key WHERE id = :id",
+    )?;
+    let params = named_params! {
+        ":type": changed_type,
+        ":payload": change(&payload)?,
+        ":error": error.map(|error| change(&error)).transpose()?,
+        ":dedupe_key": key,
+        ":id": id,
+    };
+    expect_one(statement.execute(params)?, "queue::jobs::change_texts")?;
+    attempts::change_errors(tx, id, change)
+}
+
+/// Calls `look` with the texts of every finished job.
 ///
 /// # Errors
 /// When the database fails, and those of `look`.
 pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str) -> db::Result<()>) -> db::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT status, payload || ' ' || coalesce(error, '') AS text FROM job_queue
-         WHERE status NOT IN ('pending', 'processing')",
-    )?;
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT status, {TEXTS} AS texts FROM job_queue
+         WHERE status NOT IN ('pending', 'processing')"
+    ))?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        look(row.get("status")?, row.get_ref("text")?.as_str().map_err(rusqlite::Error::from)?)?;
+        look(row.get("status")?, row.get_ref("texts")?.as_str().map_err(rusqlite::Error::from)?)?;
     }
     Ok(())
 }
 
-/// Calls `look` with the payload of every unfinished job of these types.
+/// Calls `look` with type and payload of every unfinished job of these types.
 ///
 /// # Errors
 /// When the database fails.
-pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&Value)) -> db::Result<()> {
+pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&str, &Value)) -> db::Result<()> {
     let mut statement =
         connection.prepare_cached("SELECT type, payload FROM job_queue WHERE status IN ('pending', 'processing')")?;
     let mut rows = statement.query(())?;
     while let Some(row) = rows.next()? {
-        if types.contains(&row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?) {
-            look(&row.get("payload")?);
+        let job_type = row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?;
+        if types.contains(&job_type) {
+            look(job_type, &row.get("payload")?);
         }
     }
     Ok(())

@@ -107,7 +107,8 @@ impl Worker {
         state.claiming = true;
         drop(state);
         let claiming = Claiming(self);
-        let claimed = self.is_due().and_then(|due| if due { self.claim(CLAIM_BATCH) } else { Ok(Vec::new()) });
+        let claimed =
+            self.is_due().and_then(|due| if due { self.claim(self.claimed_at_once()) } else { Ok(Vec::new()) });
         // Under one lock with what is done with the batch: whoever finds that nobody claims finds what was claimed.
         let mut state = claiming.end();
         let mut claims = VecDeque::from(claimed?);
@@ -122,6 +123,12 @@ impl Worker {
         let first = claims.pop_front();
         state.waiting.append(&mut claims);
         Ok(first)
+    }
+
+    /// Jobs that wait for others are claimed one by one: each takes many times as long as a commit, and one that is held here is in
+    /// line no more, whoever comes meanwhile and would go before it.
+    fn claimed_at_once(&self) -> usize {
+        if self.options.share == Share::External { 1 } else { CLAIM_BATCH }
     }
 
     /// A look that writes nothing: an idle worker leaves the disk alone.

@@ -25,10 +25,12 @@ pub struct DraftOrder {
     pub id: String,
     /// Its name there: `#D7`.
     pub name: String,
-    /// Where the shopper pays, once Shopify knows.
+    /// Where the shopper pays; `None` while Shopify has yet to make the draft ready.
     pub checkout_url: Option<String>,
     /// What it comes to there, in major units, and the currency: taxes may be in it.
     pub total: Option<(String, String)>,
+    /// The tax that Shopify adds to the prices, where it says so. Nothing where prices contain it.
+    pub added_tax: Option<(String, String)>,
 }
 
 /// Why there is no draft order in an answer.
@@ -43,6 +45,9 @@ pub enum ShopifyError {
     /// Nothing was done, nor will be until somebody has fixed something outside of the order.
     #[error("{0}")]
     Blocked(String),
+    /// Nothing was done, and the answer does not say what would be wrong with the order: the same may succeed later.
+    #[error("{0}")]
+    Passing(String),
     /// Nothing was done, for there was too much to do.
     #[error("Shopify asks for a pause of {after:?}")]
     Throttled {
@@ -92,8 +97,38 @@ pub fn read_created(
     if faults.is_empty() {
         return Err(ShopifyError::uncertain("Shopify answered without a draft order and without an error"));
     }
+    if faults.iter().any(|fault| is_throttling(&fault["code"])) {
+        return Err(ShopifyError::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
+    }
     let told: Vec<String> = faults.iter().map(user_error).collect();
-    Err(ShopifyError::Refused(format!("Shopify refuses the order: {}", plain_words(&told.join("; ")))))
+    let told = plain_words(&told.join("; "));
+    // What is wrong with the order stands under a field of it. Shopify says "too many attempts" without one.
+    if faults.iter().all(|fault| field_of(fault).is_empty()) {
+        return Err(ShopifyError::Passing(format!("Shopify does not take the order now: {told}")));
+    }
+    Err(ShopifyError::Refused(format!("Shopify refuses the order: {told}")))
+}
+
+/// The draft that an answer to [`super::look`] shows; `None`: it is not there any more.
+///
+/// # Errors
+/// As [`read_created`]; whatever it is, nothing was changed.
+pub fn read_seen(
+    draft_id: &str,
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Result<Option<DraftOrder>, ShopifyError> {
+    let document = read_document(status, retry_after, body)?;
+    read_errors(&document)?;
+    match document["data"].get("draftOrder") {
+        Some(Value::Null) => Ok(None),
+        Some(node) => match read_draft(node).filter(|draft| draft.id == draft_id) {
+            Some(draft) => Ok(Some(draft)),
+            None => Err(ShopifyError::uncertain("Shopify answered with a draft order that was not asked for")),
+        },
+        None => Err(ShopifyError::uncertain("Shopify answered without the draft order that was asked for")),
+    }
 }
 
 /// The drafts of an order that an answer to [`super::find`] has, oldest first. None: they are not there, or not there *yet*, for
@@ -139,15 +174,25 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
         404 => Err(ShopifyError::Blocked("Shopify knows no such shop (404)".to_owned())),
         423 => Err(ShopifyError::Blocked("the shop is locked at Shopify (423)".to_owned())),
         429 => Err(ShopifyError::Throttled { after: after.unwrap_or(REST_UNSAID) }),
-        400 | 405 | 406 | 413..=415 | 422 => Err(ShopifyError::Refused(format!("Shopify refuses the request ({status})"))),
+        // What is wrong with an order is told with 200. Shopify has said "too many requests" with this one.
+        422 => Err(after.map_or_else(
+            || ShopifyError::Passing("Shopify does not take the request now (422)".to_owned()),
+            |after| ShopifyError::Throttled { after },
+        )),
+        400 | 405 | 406 | 413..=415 => Err(ShopifyError::Refused(format!("Shopify refuses the request ({status})"))),
         _ => Err(ShopifyError::Uncertain { why: format!("Shopify answered {status}"), after }),
     }
 }
 
 fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, ShopifyError> {
-    if status == 429 {
-        // Whatever is in its body: a text, nothing, or, as with some throttles, the cost.
+    if (400..500).contains(&status) {
+        // Whatever is in its body: a text, nothing, or, as with some throttles, a code and the cost.
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if status != 429 && !errors.iter().any(|error| is_throttling(&error["extensions"]["code"])) {
+            return read_status(status, retry_after)
+                .and(Err(ShopifyError::uncertain(format!("Shopify answered {status}"))));
+        }
         let after = retry_after.and_then(read_retry_after);
         return Err(ShopifyError::Throttled {
             after: after.unwrap_or_else(|| rest_by_cost(&document["extensions"]["cost"])),
@@ -169,6 +214,12 @@ const WRONG_REQUEST: [&str; 8] = [
     "undefinedField",
 ];
 
+/// Whether a code, in whichever layer it stands, asks for fewer requests. Shopify's is the first; the others are those of what may
+/// are before it.
+fn is_throttling(code: &Value) -> bool {
+    code.as_str().is_some_and(|code| ["THROTTLED", "TOO_MANY_REQUESTS", "RATE_LIMITED"].contains(&code))
+}
+
 /// The second layer. Codes decide, not texts, which are for people and change.
 fn read_errors(document: &Value) -> Result<(), ShopifyError> {
     let errors = match &document["errors"] {
@@ -185,7 +236,7 @@ fn read_errors(document: &Value) -> Result<(), ShopifyError> {
         return Err(ShopifyError::uncertain(format!("Shopify answered with an error: {told}")));
     }
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
-    if codes.contains(&"THROTTLED") {
+    if errors.iter().any(|error| is_throttling(&error["extensions"]["code"])) {
         return Err(ShopifyError::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
     }
     let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
@@ -228,14 +279,23 @@ fn bears(node: &Value, tag: &str) -> bool {
 fn read_draft(node: &Value) -> Option<DraftOrder> {
     let id = node["id"].as_str().filter(|id| id.starts_with("gid://shopify/DraftOrder/") && id.len() < 100)?;
     let name = node["name"].as_str().filter(|name| !name.is_empty() && name.len() < 100)?;
-    let money = &node["totalPriceSet"]["presentmentMoney"];
-    let total = money["amount"].as_str().zip(money["currencyCode"].as_str());
+    // Shopify works on a new draft for a while: its address, where it has one, leads to nothing until then.
+    let is_ready = node["ready"].as_bool().unwrap_or(true);
     Some(DraftOrder {
         id: id.to_owned(),
         name: name.to_owned(),
-        checkout_url: node["invoiceUrl"].as_str().filter(|url| is_checkout(url)).map(str::to_owned),
-        total: total.map(|(amount, currency)| (amount.to_owned(), currency.to_owned())),
+        checkout_url: node["invoiceUrl"].as_str().filter(|url| is_ready && is_checkout(url)).map(str::to_owned),
+        // Nor has what it comes to been reckoned yet.
+        total: money(&node["totalPriceSet"]).filter(|_| is_ready),
+        added_tax: money(&node["totalTaxSet"]).filter(|_| node["taxesIncluded"].as_bool() == Some(false)),
     })
+}
+
+/// An amount in major units and its currency.
+fn money(bag: &Value) -> Option<(String, String)> {
+    let money = &bag["presentmentMoney"];
+    let (amount, currency) = money["amount"].as_str().zip(money["currencyCode"].as_str())?;
+    Some((amount.to_owned(), currency.to_owned()))
 }
 
 /// A browser is sent there: an address for the web and nothing else.
@@ -249,8 +309,13 @@ fn is_checkout(url: &str) -> bool {
 
 fn user_error(error: &Value) -> String {
     let message = error["message"].as_str().unwrap_or("no reason given");
-    let field: Vec<&str> = error["field"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let field = field_of(error);
     if field.is_empty() { message.to_owned() } else { format!("{}: {message}", field.join(".")) }
+}
+
+/// The path of the field that a user error is about; empty where it is about none.
+fn field_of(error: &Value) -> Vec<&str> {
+    error["field"].as_array().into_iter().flatten().filter_map(Value::as_str).collect()
 }
 
 /// Words of Shopify's that may be kept for the operator: without whatever could name a person or a shop, or have a terminal do
@@ -323,6 +388,81 @@ mod tests {
             draft["invoiceUrl"] = json!(url);
             let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": draft, "userErrors": [] } } });
             assert_eq!(created(200, &answer).expect("made").checkout_url, None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_draft_that_is_not_ready_has_no_checkout_yet() {
+        let made = |change: Value| {
+            let mut draft = node(7, &["pm-a"]);
+            draft.as_object_mut().expect("an object").extend(change.as_object().expect("an object").clone());
+            created(200, &json!({ "data": { "draftOrderCreate": { "draftOrder": draft, "userErrors": [] } } }))
+                .expect("made")
+        };
+        for change in [json!({ "invoiceUrl": null }), json!({ "ready": false }), json!({ "invoiceUrl": "" })] {
+            assert_eq!(made(change.clone()).checkout_url, None, "{change}");
+        }
+        assert!(made(json!({ "ready": true })).checkout_url.is_some());
+    }
+
+    #[test]
+    fn only_tax_that_is_added_to_the_prices_explains_a_higher_total() {
+        let tax = |included: Value| {
+            let mut draft = node(7, &["pm-a"]);
+            draft["totalTaxSet"] = json!({ "presentmentMoney": { "amount": "4.75", "currencyCode": "EUR" } });
+            draft["taxesIncluded"] = included;
+            let payload = json!({ "draftOrder": draft, "userErrors": [] });
+            created(200, &json!({ "data": { "draftOrderCreate": payload } })).expect("made").added_tax
+        };
+        assert_eq!(tax(json!(false)), Some(("4.75".to_owned(), "EUR".to_owned())));
+        assert_eq!((tax(json!(true)), tax(Value::Null)), (None, None));
+    }
+
+    #[test]
+    fn a_refusal_that_says_nothing_of_the_order_is_passing() {
+        let refused = |errors: Value| {
+            created(200, &json!({ "data": { "draftOrderCreate": { "draftOrder": null, "userErrors": errors } } }))
+        };
+        for field in [Value::Null, json!([])] {
+            let errors = json!([{ "field": field, "message": "Too many attempts. Please try again later." }]);
+            assert!(matches!(refused(errors), Err(ShopifyError::Passing(why)) if why.contains("Too many attempts")));
+        }
+        assert!(matches!(refused(json!([{ "message": "Busy" }])), Err(ShopifyError::Passing(_))));
+        let both = json!([{ "field": null, "message": "a" }, { "field": ["input"], "message": "b" }]);
+        assert!(
+            matches!(refused(both), Err(ShopifyError::Refused(_))),
+            "what names a field is wrong, whatever else is said"
+        );
+    }
+
+    #[test]
+    fn the_code_for_too_many_requests_is_a_pause_in_whichever_layer_it_stands() {
+        for code in ["THROTTLED", "TOO_MANY_REQUESTS"] {
+            let error = json!([{ "message": "m", "extensions": { "code": code } }]);
+            for status in [200, 400, 422, 429] {
+                let answer = created(status, &json!({ "data": null, "errors": error }));
+                assert!(matches!(answer, Err(ShopifyError::Throttled { .. })), "{status} {code}: {answer:?}");
+            }
+            let errors = json!([{ "field": ["input"], "message": "m", "code": code }]);
+            let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": null, "userErrors": errors } } });
+            assert!(matches!(created(200, &answer), Err(ShopifyError::Throttled { .. })), "{code}");
+        }
+        let text = json!({ "errors": "Too many requests" });
+        assert!(matches!(created(422, &text), Err(ShopifyError::Passing(_))));
+        let rested = read_created("a", 422, Some("7"), text.to_string().as_bytes());
+        assert_eq!(rested, Err(ShopifyError::Throttled { after: Duration::from_secs(7) }));
+    }
+
+    #[test]
+    fn a_draft_that_is_looked_at_is_the_one_asked_for_or_gone() {
+        let id = "gid://shopify/DraftOrder/7";
+        let seen = |body: &Value| read_seen(id, 200, None, body.to_string().as_bytes());
+        let draft = seen(&json!({ "data": { "draftOrder": node(7, &[]) } })).expect("an answer").expect("a draft");
+        assert_eq!(draft.id, id);
+        assert_eq!(seen(&json!({ "data": { "draftOrder": null } })), Ok(None));
+        for other in [json!({ "data": { "draftOrder": node(8, &[]) } }), json!({ "data": {} }), json!({ "data": null })]
+        {
+            assert!(matches!(seen(&other), Err(ShopifyError::Uncertain { .. })), "{other}");
         }
     }
 
@@ -448,9 +588,7 @@ mod tests {
             assert!(matches!(created(status, &json!({})), Err(ShopifyError::Blocked(_))), "{status}");
         }
         assert_eq!(created(401, &json!({})), Err(ShopifyError::TokenRefused));
-        for status in [400, 422] {
-            assert!(matches!(created(status, &json!({})), Err(ShopifyError::Refused(_))), "{status}");
-        }
+        assert!(matches!(created(400, &json!({})), Err(ShopifyError::Refused(_))));
         let error =
             |code: &str| json!({ "data": null, "errors": [{ "message": "m", "extensions": { "code": code } }] });
         assert!(matches!(created(200, &error("ACCESS_DENIED")), Err(ShopifyError::Blocked(_))));

@@ -9,8 +9,8 @@ mod answer;
 mod request;
 mod token;
 
-pub use answer::{DraftOrder, ShopifyError, plain_words, read_created, read_found, served_version};
-pub use request::{CREATE, Draft, FIND, create, find, tag};
+pub use answer::{DraftOrder, ShopifyError, plain_words, read_created, read_found, read_seen, served_version};
+pub use request::{CREATE, Draft, FIND, LOOK, create, find, look, tag};
 pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
 
 /// The version that the documents were written for, and the default.

@@ -8,6 +8,9 @@ pub const CREATE: &str = include_str!("create.graphql");
 /// Finds draft orders: those that the search knows by their tag, and the newest, which need not be in its index yet.
 pub const FIND: &str = include_str!("find.graphql");
 
+/// Looks at one draft order.
+pub const LOOK: &str = include_str!("look.graphql");
+
 /// What every draft is tagged with, alongside its own tag.
 const COMMON_TAG: &str = "price-matrix";
 
@@ -47,6 +50,11 @@ pub fn create(draft: &Draft) -> Value {
 pub fn find(order_id: &str) -> Value {
     let search = format!("tag:'{}'", tag(order_id));
     json!({ "query": FIND, "operationName": "QuotegridFind", "variables": { "search": search } })
+}
+
+/// The body that asks for one draft order by Shopify's id.
+pub fn look(draft_id: &str) -> Value {
+    json!({ "query": LOOK, "operationName": "QuotegridLook", "variables": { "id": draft_id } })
 }
 
 /// A `DraftOrderInput`. No variant: with one, Shopify takes the variant's title and price. No customer, e-mail or address: the

@@ -4,8 +4,9 @@ use super::{House, assert_clean, deliver, erase, has_store, holds, install, one,
 use quotegrid::clock::Clock;
 use quotegrid::db;
 use quotegrid::erasure::receipts;
+use quotegrid::error::{Error, Kind};
 use quotegrid::intake::IntakeOutcome;
-use quotegrid::queue::NewJob;
+use quotegrid::queue::{NewJob, StepOutcome};
 use quotegrid::shopify::{Topic, WebhookEvent};
 use serde_json::json;
 use std::fs;
@@ -165,4 +166,54 @@ fn uninstalled_stores_and_revoked_keys_stay_so() {
     let dead = "SELECT group_concat(shop) FROM stores WHERE uninstalled_at IS NOT NULL";
     assert_eq!(one::<String>(&app, dead), "left.myshopify.com");
     assert_eq!(one::<u64>(&app, "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL"), 1);
+}
+
+#[test]
+fn a_copy_is_scrubbed_although_nothing_in_it_waits_for_the_scrub() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "gone");
+    house.pass_a_minute();
+    deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "1");
+    // The rows are gone, and the scrub has not begun: a change that was undone has left bytes in free pages.
+    while app.worker().expect("a worker").step().expect("a working database") != StepOutcome::Idle {}
+    let grow = "INSERT INTO meta VALUES ('room', zeroblob(200000))";
+    for sql in [grow, "DELETE FROM meta WHERE name = 'room'"] {
+        app.db.write(move |tx| -> db::Result<_> { Ok(tx.execute(sql, ())?) }).expect("written");
+    }
+    let undone = app.db.write(|tx| -> Result<(), Error> {
+        let sql = "INSERT INTO meta VALUES ('x', CAST(replace(hex(zeroblob(9000)), '00', 'rolled-back-mark') AS BLOB))";
+        tx.execute(sql, ()).map_err(|error| Error::from(db::Error::from(error)))?;
+        Err(Error::new(Kind::Conflict, "changed my mind"))
+    });
+    assert!(undone.is_err());
+    house.back_up();
+    assert!(holds(&house.path("backup.db"), "rolled-back-mark"), "SQLite leaves it in free pages");
+    app.scrubber().scrub_all().expect("it works");
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 1);
+    drop(app);
+    assert!(!holds(&house.database(), "rolled-back-mark"));
+    assert_eq!(house.restore().expect("restored").erased_again, 0);
+    assert!(!holds(&house.database(), "rolled-back-mark"), "it counts as erased, so it is");
+    let app = house.open();
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM gdpr_requests WHERE erased_at IS NOT NULL"), 1);
+    assert_clean(&app);
+}
+
+#[test]
+fn a_duty_that_was_fulfilled_and_pruned_since_the_backup_is_not_proved_twice() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "gone");
+    house.pass_a_minute();
+    deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "1");
+    house.back_up();
+    assert_eq!(run_all(&app), 1);
+    app.db.write(|tx| -> db::Result<_> { Ok(tx.execute("DELETE FROM gdpr_requests", ())?) }).expect("pruned");
+    drop(app);
+    house.restore().expect("restored");
+    let app = house.open();
+    run_all(&app);
+    assert!(!has_store(&app, "gone"));
+    assert_clean(&app);
 }

@@ -1,7 +1,7 @@
 //! What the command line does to the catalog, and that it can do whatever the admin API can.
 
 use super::price_lists::CommandLine;
-use quotegrid::http::routes;
+use quotegrid::http::router;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

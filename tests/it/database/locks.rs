@@ -3,6 +3,7 @@
 use super::{Fixture, Other, all, note};
 use crate::ending::SetAtEnd;
 use quotegrid::db::{self, Db, Error, Options};
+use rustix::process::Signal;
 use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -186,4 +187,28 @@ fn seen_from_a_symbolic_link_the_database_has_the_same_locks_and_the_same_wal() 
     let hits = quotegrid::erasure::scan::run_in_child(program, &link).expect("scanned");
     assert!(hits.iter().any(|hit| hit.file == "wal" && hit.text.contains("shop-in-the-wal")), "{hits:?}");
     assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 1, "the link alone");
+}
+
+#[test]
+fn whoever_holds_the_write_lock_is_named_and_whether_it_is_suspended() {
+    let fixture = Fixture::with(|_| {});
+    assert_eq!(fixture.db.write_lock_holder(), None);
+    let other = Other::play("hold_the_lock", &fixture.path());
+    other.wait_for("holding");
+    let holder = fixture.db.write_lock_holder().expect("it is held");
+    assert_eq!((holder.process, holder.is_suspended), (other.process(), false));
+    other.signal(Signal::STOP);
+    // The signal is sent, and the process stops in its own time.
+    let holder = loop {
+        let holder = fixture.db.write_lock_holder().expect("it is held");
+        if holder.is_suspended {
+            break holder;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    };
+    let told = holder.to_string();
+    assert!(told.contains(&format!("process {} (", other.process())) && told.contains("kill -CONT"), "{told}");
+    other.signal(Signal::CONT);
+    assert!(other.end().success());
+    assert_eq!(fixture.db.write_lock_holder(), None);
 }

@@ -12,6 +12,7 @@ mod reading;
 mod rolled_back;
 
 use quotegrid::db::{self, Db, Options};
+use rustix::process::{Pid, Signal};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -136,6 +137,14 @@ impl Other {
                 return line[at + word.len()..].trim().to_owned();
             }
         }
+    }
+
+    fn process(&self) -> u32 {
+        self.child.id()
+    }
+
+    fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(Pid::from_child(&self.child), signal).expect("sent");
     }
 
     fn end(mut self) -> ExitStatus {

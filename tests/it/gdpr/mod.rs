@@ -1,7 +1,9 @@
 //! Erasure: what goes, what stays, who is stamped, and the proof.
 
 mod customers;
+mod floods;
 mod held;
+mod mentions;
 mod ordered;
 mod receipts;
 mod redacting;

@@ -70,3 +70,18 @@ fn the_background_erases_without_being_asked() {
     assert_eq!(counts(&fixture), [0; 10]);
     assert!(verification(&fixture).is_ok());
 }
+
+#[test]
+fn shops_are_scrubbed_before_customers() {
+    let fixture = Fixture::new();
+    for number in 0..20 {
+        request(&fixture, &shop(&format!("s{number}")), RequestKind::CustomersRedact, fixture.now());
+        fixture.advance(Duration::from_millis(1));
+    }
+    request(&fixture, &shop("last"), RequestKind::ShopRedact, fixture.now());
+    let worker = fixture.app.worker().expect("a worker");
+    while worker.step().expect("a working database") != StepOutcome::Idle {}
+    assert_eq!(fixture.app.scrubber().scrub().expect("it works"), Scrubbed::Erased(21));
+    let first = "SELECT type FROM erasure_receipts WHERE kind = 'verified' ORDER BY sequence LIMIT 1";
+    assert_eq!(fixture.query::<String>(first), "SHOP_REDACT");
+}

@@ -2,20 +2,21 @@
 //! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
-use quotegrid::shopify::admin::{CREATE, Draft, FIND, create};
+use quotegrid::shopify::admin::{CREATE, Draft, FIND, LOOK, create};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Types with the fields that are known of them: `name → type`, where scalars are `_`.
 const SCHEMA: [(&str, &str); 12] = [
-    ("Query", "draftOrders:DraftOrderConnection"),
+    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection"),
     ("Mutation", "draftOrderCreate:DraftOrderCreatePayload draftOrderDelete:DraftOrderDeletePayload"),
     ("DraftOrderConnection", "nodes:DraftOrder edges:DraftOrderEdge pageInfo:PageInfo"),
     ("DraftOrderCreatePayload", "draftOrder:DraftOrder userErrors:UserError"),
     ("UserError", "field:_ message:_"),
     (
         "DraftOrder",
-        "id:_ legacyResourceId:_ name:_ status:_ invoiceUrl:_ ready:_ warnings:DraftOrderWarning totalPriceSet:MoneyBag tags:_",
+        "id:_ legacyResourceId:_ name:_ status:_ invoiceUrl:_ ready:_ warnings:DraftOrderWarning totalPriceSet:MoneyBag totalTaxSet:MoneyBag \
+         taxesIncluded:_ tags:_",
     ),
     ("MoneyBag", "presentmentMoney:MoneyV2 shopMoney:MoneyV2"),
     ("MoneyV2", "amount:_ currencyCode:_"),
@@ -83,6 +84,7 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
                         "draftOrders" => {
                             &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
                         }
+                        "draftOrder" => &["id"],
                         "draftOrderCreate" => &["input"],
                         _ => &[],
                     };
@@ -140,6 +142,7 @@ fn check_input(of: &str, value: &Value) {
 fn the_documents_ask_for_what_the_schema_has() {
     check(CREATE);
     check(FIND);
+    check(LOOK);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! included, and fails in every way that it is told to.
 
 use quotegrid::clock::{Clock, ManualClock};
-use quotegrid::shopify::admin::{CREATE, FIND};
+use quotegrid::shopify::admin::{CREATE, FIND, LOOK};
 use serde_json::{Value, json};
 use std::collections::{HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -64,6 +64,10 @@ pub(crate) enum Manner {
     Redirect,
     /// 200 with user errors.
     UserErrors,
+    /// 200 with a user error that is about no field.
+    Passing,
+    /// 422 with a text that says that there were too many requests.
+    TooMany,
     /// An answer with neither a draft nor an error.
     Nothing,
     /// The draft of another order, as a cache on the way would answer.
@@ -97,6 +101,9 @@ pub(crate) struct Draft {
     pub(crate) hidden_for: usize,
     /// By the time that has really passed: searches before this do not find it.
     hidden_until: Option<Duration>,
+    /// Looks by id that will still find no address.
+    unready_for: usize,
+    has_idle_address: bool,
     number: u64,
 }
 
@@ -117,10 +124,13 @@ impl Draft {
         let (whole, decimals) = total.split_at(total.len() - decimals.len());
         let total = format!("{whole}.{decimals}0");
         let currency = &line["originalUnitPriceWithCurrency"]["currencyCode"];
+        let is_ready = self.unready_for == 0;
+        let address = format!("https://{}/invoices/{}", self.shop, self.number);
         json!({
             "id": format!("gid://shopify/DraftOrder/{}", self.number),
             "name": format!("#S{}", self.number),
-            "invoiceUrl": format!("https://{}/invoices/{}", self.shop, self.number),
+            "ready": is_ready,
+            "invoiceUrl": (is_ready || self.has_idle_address).then_some(address),
             "tags": self.input["tags"],
             "totalPriceSet": { "presentmentMoney": { "amount": total, "currencyCode": currency } },
         })
@@ -140,6 +150,17 @@ pub(crate) struct State {
     pub(crate) after_hang: Option<Manner>,
     /// What the next drafts come to, taxes and all, where that is not what was asked for.
     pub(crate) comes_to: Option<&'static str>,
+    /// What the next drafts are charged in, where that is not what was asked for.
+    pub(crate) charged_in: Option<&'static str>,
+    /// The tax that is added to the next drafts, where Shopify says so.
+    pub(crate) added_tax: Option<&'static str>,
+    /// Looks by id at each new draft that find it without an address; and whether it has one that leads nowhere meanwhile.
+    pub(crate) address_lag: usize,
+    pub(crate) has_idle_address: bool,
+    /// What happens to the next looks by id.
+    pub(crate) look_faults: VecDeque<Manner>,
+    /// Looks by id so far.
+    pub(crate) looks: usize,
     /// Calls that followed a redirect.
     pub(crate) redirected: usize,
     /// Whose calls for a draft all hang.
@@ -161,6 +182,25 @@ pub(crate) struct State {
     /// How often the fake has let go of those that hang.
     let_go: usize,
     number: u64,
+}
+
+impl State {
+    /// A draft with what it comes to.
+    fn charged(&self, mut node: Value) -> Value {
+        let money = &mut node["totalPriceSet"]["presentmentMoney"];
+        if let Some(total) = self.comes_to {
+            money["amount"] = json!(total);
+        }
+        if let Some(currency) = self.charged_in {
+            money["currencyCode"] = json!(currency);
+        }
+        let currency = money["currencyCode"].clone();
+        if let Some(tax) = self.added_tax {
+            node["taxesIncluded"] = json!(false);
+            node["totalTaxSet"] = json!({ "presentmentMoney": { "amount": tax, "currencyCode": currency } });
+        }
+        node
+    }
 }
 
 pub(crate) struct Fake {
@@ -341,6 +381,8 @@ impl Shared {
             self.create(socket, shop, &body["variables"]["input"]);
         } else if body["query"] == FIND {
             self.find(socket, shop, body["variables"]["search"].as_str().expect("a search"));
+        } else if body["query"] == LOOK {
+            self.look(socket, shop, body["variables"]["id"].as_str().expect("an id"));
         } else {
             panic!("nobody knows this document: {}", body["query"]);
         }
@@ -384,11 +426,11 @@ impl Shared {
                 state.number += 1;
                 let number = state.number;
                 let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.uptime() + *lag);
-                let draft = Draft { shop: shop.to_owned(), input: input.clone(), hidden_for, hidden_until, number };
-                let mut node = draft.node();
-                if let Some(total) = state.comes_to {
-                    node["totalPriceSet"]["presentmentMoney"]["amount"] = json!(total);
-                }
+                let (unready_for, has_idle_address) = (state.address_lag, state.has_idle_address);
+                let shop = shop.to_owned();
+                let input = input.clone();
+                let draft = Draft { shop, input, hidden_for, hidden_until, unready_for, has_idle_address, number };
+                let node = state.charged(draft.node());
                 state.drafts.push(draft);
                 node
             });
@@ -397,6 +439,23 @@ impl Shared {
         self.changed.notify_all();
         let payload = json!({ "draftOrder": made, "userErrors": [] });
         self.end(socket, fault.manner, &json!({ "data": { "draftOrderCreate": payload } }));
+    }
+
+    fn look(&self, socket: &TcpStream, shop: &str, id: &str) {
+        let (manner, node) = {
+            let mut state = self.lock();
+            state.looks += 1;
+            let is_it =
+                |draft: &Draft| draft.shop == shop && format!("gid://shopify/DraftOrder/{}", draft.number) == id;
+            let draft = state.drafts.iter_mut().find(|draft| is_it(draft));
+            let node = draft.map(|draft| {
+                draft.unready_for = draft.unready_for.saturating_sub(1);
+                draft.node()
+            });
+            (state.look_faults.pop_front().unwrap_or(Manner::Answer), node.map(|node| state.charged(node)))
+        };
+        self.changed.notify_all();
+        self.end(socket, manner, &json!({ "data": { "draftOrder": node } }));
     }
 
     fn find(&self, socket: &TcpStream, shop: &str, search: &str) {
@@ -516,6 +575,12 @@ impl Shared {
                 let payload = json!({ "draftOrder": null, "userErrors": errors });
                 answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
             }
+            Manner::Passing => {
+                let errors = json!([{ "field": null, "message": "Too many attempts. Please try again later." }]);
+                let payload = json!({ "draftOrder": null, "userErrors": errors });
+                answer(socket, 200, "", &json!({ "data": { "draftOrderCreate": payload } }).to_string());
+            }
+            Manner::TooMany => answer(socket, 422, "", &json!({ "errors": "Too many requests" }).to_string()),
             Manner::Anothers => {
                 let mut other = json!({ "id": "gid://shopify/DraftOrder/999", "name": "#S999", "tags": ["price-matrix", "pm-other"] });
                 other["invoiceUrl"] = json!("https://other.myshopify.com/invoices/999");

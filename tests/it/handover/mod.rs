@@ -1,10 +1,13 @@
 //! Orders on their way to Shopify: a fake Admin API that fails in every way, and never two drafts, never an order lost.
 
 mod checkout_waiters;
+mod checkouts;
 mod clocks;
 mod crashes;
+mod differences;
 mod documents;
 mod erasure;
+mod fairness;
 mod fake;
 mod faults;
 mod inquiries;

@@ -50,6 +50,7 @@ pub(super) struct Job {
     pub(super) created_at: i64,
     pub(super) scheduled_at: i64,
     pub(super) scheduled_from: Option<i64>,
+    pub(super) turn_at: Option<i64>,
     pub(super) status: Status,
     pub(super) attempts: u32,
     pub(super) max_attempts: u32,
@@ -95,6 +96,8 @@ pub(super) struct Attempt {
 pub(super) struct Request {
     pub(super) kind: Kind,
     pub(super) shop: usize,
+    /// Shopify's id of the delivery that it came with.
+    pub(super) delivery: Option<u8>,
     pub(super) triggered_at: i64,
     pub(super) created_at: i64,
     pub(super) processed_at: Option<i64>,

@@ -3,6 +3,9 @@
 use super::{quotegrid, run, run_json};
 use quotegrid::app::{App, Options};
 use quotegrid::demo;
+use quotegrid::domain::ids::RequestId;
+use quotegrid::erasure::requests::{self, NewRequest, RequestKind};
+use quotegrid::error::Error;
 use serde_json::{Value, json};
 use std::path::PathBuf;
 
@@ -163,11 +166,11 @@ fn an_erasure_that_waits_for_days_for_the_scrub_is_a_problem() {
     let (_directory, path, connection) = planted();
     let insert =
         "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at, processed_at, outcome)
-                  VALUES (?1, 'a.myshopify.com', 'SHOP_REDACT', '{}', 0, 0, 0, ?2, 'nothing_held')";
+                  VALUES (?1, 'a.myshopify.com', 'CUSTOMERS_DATA_REQUEST', '{}', 0, 0, 0, ?2, 'reported')";
     let hours_ago = |hours| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
-    connection.execute(insert, ("fresh", hours_ago(29))).expect("writable");
+    connection.execute(insert, ("0190aaaa-0000-7000-8000-000000000001", hours_ago(29))).expect("writable");
     assert_eq!(run(&path, &["doctor"]).0, 0, "a replicator may be paused once a day");
-    connection.execute(insert, ("old", hours_ago(31))).expect("writable");
+    connection.execute(insert, ("0190aaaa-0000-7000-8000-000000000002", hours_ago(31))).expect("writable");
     let (code, report) = run_json(&path, &["doctor"]);
     assert!(code == 1 && report["problems"][0].as_str().is_some_and(|told| told.contains("scrub")), "{report}");
 }
@@ -317,4 +320,56 @@ fn the_doctor_names_a_store_that_was_installed_in_the_future() {
     run(&path, &["stores", "erase", "ahead.myshopify.com"]);
     run(&path, &["jobs", "run-next"]);
     assert_eq!(run_json(&path, &["stores", "list"]).1, json!({ "stores": [] }));
+}
+
+#[test]
+fn a_duty_that_was_called_off_is_named_by_the_doctor() {
+    let (_directory, path) = database();
+    let app = App::open(Options::new(&path)).expect("a new database");
+    let (now, id) = (app.clock.now(), RequestId::new(app.clock.now(), [7; 10]));
+    let job = app.db.write(move |tx| -> Result<(), Error> {
+        let shop = "a.myshopify.com".parse().expect("a domain");
+        let kind = RequestKind::ShopRedact;
+        let new = NewRequest { shop, kind, payload: json!({}), webhook_id: None, triggered_at: now };
+        Ok(requests::insert(tx, id, now, &new)?)
+    });
+    job.expect("written");
+    drop(app);
+    let (code, report) = run_json(&path, &["doctor"]);
+    assert_eq!((code, &report["duties"]["withoutJob"]), (1, &json!(1)));
+    assert!(report["problems"][0].as_str().is_some_and(|problem| problem.contains("no job")), "{report}");
+}
+
+#[test]
+fn without_a_look_into_pages_no_erasure_counts_as_gone_from_the_files_until_they_are_written_anew() {
+    let (_directory, path) = database();
+    let shop = "panes.myshopify.com";
+    assert_eq!(run_json(&path, &["stores", "add", shop, "--currency", "EUR"]).0, 0);
+    let payload = json!({ "shop": shop }).to_string();
+    let without = |arguments: &[&str]| {
+        let mut command = quotegrid(&path, arguments);
+        let output = command
+            .env("FAILPOINTS", "db::no_dbpage=return")
+            .env("QUOTEGRID_LOG", "warn")
+            .arg("--json")
+            .output()
+            .expect("it runs");
+        let answer: Value = serde_json::from_slice(&output.stdout).expect("a document");
+        (output.status.code(), answer, String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(run_json(&path, &["jobs", "enqueue", "shop_redact", &payload]).0, 0);
+    let (_, ran, log) = without(&["jobs", "run-next"]);
+    assert_eq!(ran["processed"], true);
+    assert!(log.contains("doctor --vacuum"), "{log}");
+    let request = || run_json(&path, &["gdpr", "list"]).1["requests"][0].clone();
+    assert_eq!((&request()["outcome"], &request()["erasedAt"]), (&json!("erased"), &Value::Null));
+    let receipts = || run_json(&path, &["gdpr", "receipts"]).1["receipts"].as_array().map(Vec::len);
+    assert_eq!(receipts(), Some(1), "nothing is verified");
+    let (code, report, _) = without(&["doctor"]);
+    assert_eq!((code, &report["duties"]["waitingForScrub"]), (Some(1), &json!(1)), "{report}");
+    let (_, report, _) = without(&["doctor", "--vacuum"]);
+    assert_eq!(report["duties"]["waitingForScrub"], json!(0));
+    assert!(request()["erasedAt"].is_string());
+    assert_eq!(receipts(), Some(2));
+    assert_eq!(run(&path, &["gdpr", "verify"]).0, 0);
 }

@@ -140,8 +140,12 @@ fn under_steady_load_the_file_stops_growing() {
     options.clock = clock.clone();
     options.handlers = Registry::new().with("obedient", Obedient);
     let days = TimeDelta::days(KEPT);
-    options.retention =
-        Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
+    options.retention = Retention {
+        jobs: queue::Retention { finished: days, failed: days },
+        deliveries: days,
+        requests: days,
+        open_orders: None,
+    };
     let app = App::open(options).expect("a new database");
     let mut sizes = Vec::new();
     for _ in 0..ROUNDS {
@@ -207,8 +211,12 @@ fn tens_of_thousands_of_webhooks_leave_file_and_wal_as_large_as_they_were() {
     let mut options = Options::new(directory.path().join("test.db"));
     options.clock = clock.clone();
     let days = TimeDelta::days(3);
-    options.retention =
-        Retention { jobs: queue::Retention { finished: days, failed: days }, deliveries: days, requests: days };
+    options.retention = Retention {
+        jobs: queue::Retention { finished: days, failed: days },
+        deliveries: days,
+        requests: days,
+        open_orders: None,
+    };
     let app = std::sync::Arc::new(App::open(options).expect("a new database"));
     let secrets = quotegrid::shopify::Secrets::new(["hush"]);
     let router =

@@ -13,7 +13,7 @@ fn admin(fixture: &Fixture, path: &str) -> Response {
 }
 
 /// The real binary on the fixture's database.
-fn command(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String) {
+pub(super) fn command(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
         .env_remove("QUOTEGRID_PUBLIC_URL")
         .env("QUOTEGRID_LOG", "error")

@@ -1,9 +1,12 @@
 //! Orders: what a shopper may order and at what price, that the same order again is one order, its page, and its end.
 
 mod browser;
+mod deleting;
 mod erasing;
+mod floor;
 mod fuzz;
-mod looking;
+mod limits;
+pub(crate) mod looking;
 mod pages;
 mod placing;
 mod readme;

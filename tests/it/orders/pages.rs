@@ -285,6 +285,7 @@ fn the_privacy_page_has_the_periods_by_which_the_server_deletes() {
         jobs: queue::Retention { finished: TimeDelta::days(17), failed: TimeDelta::days(1_234) },
         deliveries: TimeDelta::days(19),
         requests: TimeDelta::days(555),
+        open_orders: None,
     };
     let app = Arc::new(App::open(options).expect("a new database"));
     let shown = |operator: Operator| {

@@ -1,6 +1,8 @@
 //! The same order again is the same order: by its key for a day, without one from the same client for five seconds.
 
 use super::{assert_orders, example_order, keyed_request, order_request};
+use crate::edge::harness::Wire;
+use crate::process::harness::Machine;
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, Server, ask, body, grid};
 use quotegrid::catalog::assignments;
 use quotegrid::db;
@@ -250,4 +252,64 @@ fn loses_an_order_and_makes_it_again() -> bool {
     assert_eq!((placed.status, &body(&placed)["name"]), (201, &json!("#D1")));
     assert_orders(&server, 1);
     true
+}
+
+#[test]
+fn two_shoppers_behind_one_address_are_two_and_each_double_click_is_one() {
+    let server = Server::new();
+    let example = server.example();
+    let from = |fields: &[(&str, &str)]| {
+        let mut request = order_request(&example.shop.key.key, &example_order(&example));
+        fields.iter().for_each(|(name, value)| request.headers.push(name, *value));
+        let placed = server.ask(request);
+        body(&placed)["draftOrderId"].as_str().expect("an id").to_owned()
+    };
+    let shoppers: [&[(&str, &str)]; 6] = [
+        &[],
+        &[("User-Agent", "Firefox"), ("Accept-Language", "de")],
+        &[("User-Agent", "Firefox"), ("Accept-Language", "en")],
+        &[("User-Agent", "Safari"), ("Accept-Language", "de")],
+        &[("Unbelieved-Forwarded-For", "198.51.100.1")],
+        &[("Unbelieved-Forwarded-For", "198.51.100.2")],
+    ];
+    let first = shoppers.map(from);
+    assert_eq!(first.iter().collect::<BTreeSet<_>>().len(), shoppers.len());
+    assert_eq!(shoppers.map(from), first);
+    // Some proxies write the port too.
+    let ports = ["198.51.100.9:1000", "198.51.100.9:2000"].map(|from_| from(&[("Unbelieved-Forwarded-For", from_)]));
+    assert_eq!(ports[0], ports[1]);
+    assert_orders(&server, 7);
+    let kept = std::fs::read(server.fixture.database()).expect("readable");
+    assert!(!kept.windows(7).any(|bytes| bytes == b"Firefox"), "nothing of it is kept");
+}
+
+#[test]
+fn a_proxy_that_is_not_trusted_is_told_of_once_and_makes_its_shoppers_no_single_one() {
+    let machine = Machine::new();
+    let process = machine.serve(&["--dev"]).ready();
+    let issued = machine.json(&["stores", "keys", "demo-store.myshopify.com", "issue"]);
+    let key = issued["apiKey"].as_str().unwrap_or_else(|| panic!("{issued}"));
+    let order = r#"{"productId":"1009","width":600,"height":250}"#;
+    let from = |client: &str| {
+        let mut wire = Wire::to(process.address());
+        wire.send(format!(
+            "POST /api/v1/draft-orders HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\n{client}Content-Length: {}\r\n\r\n{order}",
+            order.len()
+        ));
+        wire.answer().json()["draftOrderId"].as_str().expect("an id").to_owned()
+    };
+    let told = || process.log().matches("QUOTEGRID_TRUSTED_PROXIES").count();
+    from("");
+    assert_eq!(told(), 0, "who comes by himself is no proxy");
+    let clients =
+        ["198.51.100.1", "198.51.100.2", "198.51.100.1"].map(|client| from(&format!("X-Forwarded-For: {client}\r\n")));
+    assert!(clients[0] != clients[1] && clients[0] == clients[2], "{clients:?}");
+    assert_eq!(told(), 1, "{}", process.log());
+    assert_eq!(process.stop(), Some(0));
+    let trusting = machine.serve(&["--dev", "--trusted-proxies", "127.0.0.1"]).ready();
+    let mut wire = Wire::to(trusting.address());
+    wire.send("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n");
+    assert_eq!(wire.answer().status, 200);
+    assert!(!trusting.log().contains("QUOTEGRID_TRUSTED_PROXIES"));
+    assert_eq!(trusting.stop(), Some(0));
 }

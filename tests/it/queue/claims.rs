@@ -194,3 +194,50 @@ fn a_worker_takes_its_share_and_one_for_all_takes_the_oldest_of_both_kinds() {
     enqueue(&["out", "in", "out"]);
     assert_eq!([took(&all), took(&all), took(&all), took(&all), took(&all)], ["in", "out", "in", "out", "nothing"]);
 }
+
+#[test]
+fn a_job_that_goes_ahead_goes_before_those_that_have_been_due_for_less_and_no_other() {
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let seen = order.clone();
+    let fixture = fixture("turn", move |job, _context| {
+        seen.lock().expect("unpoisoned").push(job.payload["name"].as_str().expect("a name").to_owned());
+        Ok(Finish::done())
+    });
+    let enqueue = |name: &str, ahead: Duration| {
+        fixture.app.enqueue(NewJob::new("turn", json!({ "name": name })).ahead(ahead)).expect("enqueued")
+    };
+    enqueue("old", Duration::ZERO);
+    fixture.advance(Duration::from_secs(60));
+    enqueue("plain", Duration::ZERO);
+    enqueue("a little", Duration::from_secs(10));
+    enqueue("more", Duration::from_secs(50));
+    // An hour at the most, whatever is asked for.
+    enqueue("most", Duration::MAX);
+    fixture.run_jobs();
+    let ran = order.lock().expect("unpoisoned").join(", ");
+    assert_eq!(ran, "most, old, more, a little, plain");
+}
+
+#[test]
+fn subjects_take_turns_and_one_that_has_many_jobs_waiting_holds_up_no_other() {
+    let fixture = fixture("any", |_job, _context| Ok(Finish::done()));
+    let enqueue = |subject: &str, count: usize| {
+        for _ in 0..count {
+            fixture.app.enqueue(NewJob::new("any", json!({})).about(subject)).expect("enqueued");
+        }
+    };
+    enqueue("a", 200);
+    enqueue("b", 3);
+    fixture.advance(Duration::from_millis(1));
+    enqueue("c", 1);
+    let order: Vec<String> = (0..204)
+        .map(|_| match fixture.run_next() {
+            StepOutcome::Ran { id, .. } => fixture.query(&format!("SELECT subject FROM job_queue WHERE id = '{id}'")),
+            StepOutcome::Idle => panic!("a job waits"),
+        })
+        .collect();
+    let last = |subject: &str| order.iter().rposition(|ran| ran == subject).expect("it ran");
+    assert!(last("c") < 3, "{order:?}");
+    assert!(last("b") < 8, "{order:?}");
+    assert_eq!(order.iter().filter(|ran| *ran == "a").count(), 200, "whoever waits alone is held up by no turn");
+}

@@ -284,7 +284,7 @@ fn the_admin_token_opens_the_figures_beside_a_token_of_their_own() {
     let state = AppState::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]))
         .with_admin_token(&secret("the admin's own token"))
         .with_metrics_token(&secret("a token for figures"));
-    let router = Router::new(std::sync::Arc::new(site));
+    let router = Router::new(std::sync::Arc::new(state));
     for (token, status) in [("the admin's own token", 200), ("a token for figures", 200), ("another one", 401)] {
         let (sender, receiver) = std::sync::mpsc::channel();
         let asked = request("GET", "/metrics", &[("Authorization", &format!("Bearer {token}"))]);

@@ -141,6 +141,20 @@ fn what_others_write_elsewhere_costs_no_entry() {
 }
 
 #[test]
+fn an_erased_store_is_gone_from_memory_without_a_sweep() {
+    let server = Server::new();
+    let example = server.example();
+    assert_eq!(price(&server, &example), json!(30));
+    assert_eq!(server.fixture.app.pricing.kept(), (1, 1));
+    server.fixture.enqueue("shop_redact", json!({ "shop": shop().as_str() }));
+    server.fixture.run_jobs();
+    // What follows a commit runs on another thread. Nobody sweeps in this test.
+    while server.fixture.app.pricing.kept() != (0, 0) {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
 fn a_price_of_nothing_is_not_remembered_either() {
     let server = Server::new();
     let example = server.example();

@@ -80,6 +80,11 @@ impl Server {
         self.call(signed(topic, body, more))
     }
 
+    /// Processes what is due.
+    fn work(&self) {
+        self.app().run_due(usize::MAX).expect("the database works");
+    }
+
     fn rows(&self, table: &str) -> i64 {
         self.one(&format!("SELECT count(*) FROM {table}"))
     }

@@ -19,6 +19,7 @@ fn an_event_of_the_future_counts_as_one_of_now_and_an_unreadable_time_too() {
         server.post("shop/redact", SHOP_REDACT, &[("X-Shopify-Webhook-Id", id), ("X-Shopify-Triggered-At", at)]);
         let stored: i64 = server.one(&format!("SELECT triggered_at FROM gdpr_requests WHERE webhook_id = '{id}'"));
         assert_eq!(stored, kept, "{at}");
+        server.work();
     }
 }
 

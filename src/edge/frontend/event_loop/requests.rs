@@ -4,7 +4,7 @@ use super::{EventLoop, LINGER};
 use crate::edge::frontend::client::{BodyProgress, Phase, ReadOutcome, Then};
 use crate::edge::frontend::receive::{Awaited, CompleteRequest, ReceiveStep, Receiver};
 use crate::edge::frontend::rejection::Rejection;
-use crate::http::log_limit::LogLimiter;
+use crate::log_limit::LogLimiter;
 use log::{debug, warn};
 use mio::event::Event;
 use std::time::Instant;

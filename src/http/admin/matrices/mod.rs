@@ -58,8 +58,10 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
 }
 
 fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read =
-        store_of(state, &params).and_then(|store| Ok((store.scope(), grid::new_matrix(&request, store.scope())?)));
+    let read = store_of(state, &params).and_then(|store| {
+        state.app.disk.admit()?;
+        Ok((store.scope(), grid::new_matrix(&request, store.scope())?))
+    });
     let Some((responder, (scope, (name, matrix)))) = prepared(responder, read) else { return };
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());

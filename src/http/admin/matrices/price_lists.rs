@@ -65,6 +65,7 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
             }
             return Ok(Err(Response::json(200, &document)));
         }
+        state.app.disk.admit()?;
         let name = name.ok_or_else(|| {
             Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
         })?;
@@ -94,6 +95,7 @@ fn import_into(state: &Arc<AppState>, request: Request, params: Params, responde
             let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
             return Ok(Err(response.with_header("ETag", etag(current.version))));
         }
+        state.app.disk.admit()?;
         // What does not exist is told before what is wrong with the list for it.
         state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
         let grid = matrices::accept(import)?;

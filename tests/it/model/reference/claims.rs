@@ -50,7 +50,7 @@ impl Model {
                 0 => job.scheduled_at.min(now),
                 recoveries => now + backoff(recoveries),
             };
-            job.scheduled_from = Some(now);
+            (job.scheduled_from, job.turn_at) = (Some(now), None);
             job.recoveries += 1;
         }
     }
@@ -60,6 +60,7 @@ impl Model {
         for job in &mut self.jobs {
             if let Some(from) = job.scheduled_from
                 && job.status == Status::Pending
+                && job.turn_at.is_none()
                 && job.scheduled_at > self.now
                 && from > self.now
             {
@@ -71,9 +72,16 @@ impl Model {
 
     fn due(&self, limit: usize, poison_candidates: bool) -> Vec<usize> {
         let may_come = |job: &Job| poison_candidates || job.recoveries == 0;
-        let is_due = |job: &Job| job.status == Status::Pending && job.scheduled_at <= self.now && may_come(job);
+        // A job that has a turn was due when it came.
+        let is_due = |job: &Job| {
+            job.status == Status::Pending && (job.turn_at.is_some() || job.scheduled_at <= self.now) && may_come(job)
+        };
         let mut due: Vec<usize> = (0..self.jobs.len()).filter(|index| is_due(&self.jobs[*index])).collect();
-        due.sort_by_key(|index| (self.jobs[*index].scheduled_at, self.jobs[*index].created_at));
+        due.sort_by_key(|index| {
+            let job = &self.jobs[*index];
+            let (place, has_turn) = (job.turn_at.unwrap_or(job.scheduled_at), job.turn_at.is_some());
+            (place, has_turn, job.scheduled_at, job.created_at)
+        });
         due.truncate(limit);
         // A job that was recovered is claimed alone.
         let recovered = due.iter().position(|index| self.jobs[*index].recoveries > 0);
@@ -160,12 +168,14 @@ impl Model {
         }
         for index in &waiting {
             let held = self.held_for(*index);
-            self.give_back(&held);
+            if self.holds(&held) {
+                self.give_back(&held);
+            }
         }
         for held in begun {
             if stop.in_time {
                 self.finish(held);
-            } else {
+            } else if self.holds(&held) {
                 self.give_back(&held);
             }
         }

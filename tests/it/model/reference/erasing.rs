@@ -3,13 +3,21 @@
 use super::Model;
 use super::runs::Target;
 use crate::model::ops::{Answer, Kind};
-use crate::model::rows::{Payload, Receipt, Request, Status, What};
+use crate::model::rows::{Job, Payload, Receipt, Request, Status, What};
 
 impl Model {
-    pub(super) fn redact(&mut self, index: usize, target: Target, triggered_at: i64) -> bool {
+    pub(super) fn redact(
+        &mut self,
+        index: usize,
+        target: Target,
+        triggered_at: i64,
+        forgotten_until: Option<i64>,
+    ) -> bool {
         let (What::Duty(_, request), Some(shop)) = (self.jobs[index].what, self.jobs[index].shop) else { return false };
         let (outcome, deleted) = match target {
             Target::InstalledAgain => ("superseded_by_reinstall", false),
+            // Installed meanwhile: for another attempt to look at.
+            Target::Unknown if self.stores.contains_key(&shop) => return false,
             Target::Unknown => ("nothing_held", false),
             Target::Store(number) if self.stores.get(&shop).is_some_and(|store| store.number == number) => {
                 self.stores.remove(&shop);
@@ -18,17 +26,18 @@ impl Model {
             Target::Store(_) => ("nothing_held", false),
         };
         let superseded = outcome == "superseded_by_reinstall";
-        let mut ids = match request {
-            Some(request) => vec![request],
-            None => self.open(Kind::ShopRedact, shop),
-        };
-        if request.is_none() {
-            if superseded {
-                ids.retain(|id| self.requests[*id].triggered_at <= triggered_at);
-            } else if ids.is_empty() {
-                self.request(Kind::ShopRedact, shop, triggered_at, false);
-                ids.push(self.requests.len() - 1);
-            }
+        if superseded && request.is_some_and(|request| self.requests[request].triggered_at > triggered_at) {
+            return false;
+        }
+        // Its own first, then all others that are open.
+        let others = self.open(Kind::ShopRedact, shop);
+        let others = others
+            .into_iter()
+            .filter(|id| Some(*id) != request && !(superseded && self.requests[*id].triggered_at > triggered_at));
+        let mut ids: Vec<usize> = request.into_iter().chain(others).collect();
+        if ids.is_empty() && !superseded {
+            self.request(Kind::ShopRedact, shop, None, triggered_at, false);
+            ids.push(self.requests.len() - 1);
         }
         for (number, id) in ids.into_iter().enumerate() {
             if !self.stamp(id, outcome, deleted && number == 0) {
@@ -36,7 +45,7 @@ impl Model {
             }
         }
         if !superseded {
-            self.forget(shop, index);
+            self.forget(shop, index, forgotten_until);
         }
         true
     }
@@ -67,13 +76,18 @@ impl Model {
         open
     }
 
-    /// Every other job about the shop forgets it.
-    fn forget(&mut self, shop: usize, except: usize) {
-        let now = self.now;
+    /// Every other job about the shop that was made after `since` forgets it. Returns when the last of them was made.
+    pub(super) fn forget(&mut self, shop: usize, except: usize, since: Option<i64>) -> Option<i64> {
+        let (now, mut last) = (self.now, since);
         for (index, job) in self.jobs.iter_mut().enumerate() {
-            if job.shop != Some(shop) || index == except {
+            if job.is_pruned || job.shop != Some(shop) || since.is_some_and(|since| job.created_at <= since) {
                 continue;
             }
+            last = last.max(Some(job.created_at));
+            if index == except {
+                continue;
+            }
+            job.key = None;
             job.has_error = false;
             for attempt in &mut job.history {
                 attempt.has_error = false;
@@ -92,12 +106,15 @@ impl Model {
                 }
             }
         }
+        last
     }
 
-    /// Every finished job about the shop forgets it.
-    pub(super) fn forget_finished(&mut self, shop: usize) {
-        for job in self.jobs.iter_mut().filter(|job| job.shop == Some(shop) && !job.is_unfinished()) {
-            (job.has_error, job.payload) = (false, Payload::Empty);
+    /// What finished after the erasure had looked at it, and says something, forgets it before the scrub stamps anything.
+    fn forget_late(&mut self, shop: usize) {
+        let says_something = |job: &Job| job.payload == Payload::Whole || job.has_error;
+        let is_late = |job: &Job| job.shop == Some(shop) && !job.is_unfinished() && says_something(job);
+        for job in self.jobs.iter_mut().filter(|job| is_late(job)) {
+            (job.payload, job.has_error, job.key) = (Payload::Empty, false, None);
             for attempt in &mut job.history {
                 attempt.has_error = false;
             }
@@ -109,7 +126,19 @@ impl Model {
             request.erased_at.is_none() && request.outcome.is_some_and(|outcome| outcome != "superseded_by_reinstall")
         };
         let mut waiting: Vec<usize> = (0..self.requests.len()).filter(|id| waits(&self.requests[*id])).collect();
-        waiting.sort_by_key(|id| (self.requests[*id].processed_at, *id));
+        // Shops first.
+        let rank = |kind| match kind {
+            Kind::ShopRedact => 0,
+            Kind::CustomersRedact => 1,
+            Kind::DataRequest => 2,
+        };
+        waiting.sort_by_key(|id| (rank(self.requests[*id].kind), self.requests[*id].processed_at, *id));
+        for id in &waiting {
+            let Request { kind, shop, .. } = self.requests[*id];
+            if kind == Kind::ShopRedact && !self.stores.contains_key(&shop) {
+                self.forget_late(shop);
+            }
+        }
         for id in &waiting {
             let created_at = self.now;
             let request = &mut self.requests[*id];

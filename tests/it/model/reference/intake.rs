@@ -1,6 +1,6 @@
 //! What comes in: jobs, deliveries, stores.
 
-use super::Model;
+use super::{Model, TURN};
 use crate::model::ops::{Act, Answer, Hook, Kind};
 use crate::model::rows::{Job, Payload, Request, Status, Store, What};
 
@@ -13,6 +13,11 @@ impl Model {
         at: Option<i64>,
         max_attempts: u32,
     ) -> usize {
+        let turn_at = shop.filter(|_| at.is_none()).and_then(|_| {
+            let waits = |job: &&Job| job.shop == shop && job.status == Status::Pending && !job.is_pruned;
+            let last = self.jobs.iter().filter(waits).map(|job| job.turn_at).max()?;
+            Some(last.unwrap_or(self.now).max(self.now) + TURN)
+        });
         self.jobs.push(Job {
             what,
             shop,
@@ -20,6 +25,7 @@ impl Model {
             created_at: self.now,
             scheduled_at: at.unwrap_or(self.now),
             scheduled_from: at.is_none().then_some(self.now),
+            turn_at,
             status: Status::Pending,
             attempts: 0,
             max_attempts,
@@ -73,18 +79,30 @@ impl Model {
                 |at| format!("{shop} at {at}"),
             ),
         };
-        if let Some((_, _, job)) = self.deliveries.get(&(hook, key.clone())) {
-            return Answer::Duplicate(*job);
-        }
+        let known = self.deliveries.get(&(hook, key.clone())).map(|(_, _, job)| *job);
         let kind = match hook {
             Hook::DataRequest => Some(Kind::DataRequest),
             Hook::CustomersRedact => Some(Kind::CustomersRedact),
             Hook::ShopRedact => Some(Kind::ShopRedact),
             Hook::Uninstalled => None,
         };
+        if let Some(request) =
+            kind.filter(|kind| *kind == Kind::ShopRedact).and_then(|kind| self.open(kind, shop).first().copied())
+        {
+            let job = self.repeat(hook, request, known, triggered_at);
+            if known.is_none() {
+                self.deliveries.insert((hook, key), (shop, self.now, Some(job)));
+            }
+            return Answer::Duplicate(Some(job));
+        }
+        if let Some(job) = known {
+            return Answer::Duplicate(job);
+        }
         let job = kind.map(|kind| {
-            self.request(kind, shop, triggered_at, true);
-            self.insert(What::Duty(kind, Some(self.requests.len() - 1)), Some(shop), None, None, 40)
+            self.request(kind, shop, id, triggered_at, true);
+            let request = self.requests.len() - 1;
+            let key = if id.is_none() { key_of(request) } else { None };
+            self.insert(What::Duty(kind, Some(request)), Some(shop), key, None, 40)
         });
         if hook == Hook::Uninstalled
             && let Some(store) = self.stores.get_mut(&shop)
@@ -97,10 +115,45 @@ impl Model {
         Answer::Accepted(job)
     }
 
-    pub(super) fn request(&mut self, kind: Kind, shop: usize, triggered_at: i64, has_payload: bool) {
+    /// What asks for the same as an open request: a later event counts, and a job that was lost is made again.
+    fn repeat(&mut self, hook: Hook, request: usize, known: Option<Option<usize>>, triggered_at: i64) -> usize {
+        let before = self.requests[request].triggered_at;
+        let open = &mut self.requests[request];
+        let (kind, shop, delivery) = (open.kind, open.shop, open.delivery);
+        if kind == Kind::ShopRedact {
+            open.triggered_at = open.triggered_at.max(triggered_at);
+        }
+        let job = match delivery {
+            Some(id) => self.deliveries.get(&(hook, format!("id {id}"))).and_then(|(_, _, job)| *job),
+            None => known.flatten(),
+        };
+        if let Some(job) = job.filter(|job| self.jobs[*job].is_unfinished()) {
+            if known.is_some() {
+                // Nothing is written.
+                self.requests[request].triggered_at = before;
+            }
+            return job;
+        }
+        let key = key_of(request);
+        let again = |job: &Job| job.key == key && job.job_type() == kind.job_type() && job.is_unfinished();
+        match self.jobs.iter().position(again) {
+            Some(job) => job,
+            None => self.insert(What::Duty(kind, Some(request)), Some(shop), key, None, 40),
+        }
+    }
+
+    pub(super) fn request(
+        &mut self,
+        kind: Kind,
+        shop: usize,
+        delivery: Option<u8>,
+        triggered_at: i64,
+        has_payload: bool,
+    ) {
         self.requests.push(Request {
             kind,
             shop,
+            delivery,
             triggered_at: triggered_at.min(self.now),
             created_at: self.now,
             processed_at: None,
@@ -130,4 +183,9 @@ impl Model {
             Some(_) => Answer::Conflict,
         }
     }
+}
+
+/// The dedupe key of a job for a request; those of others are lower.
+fn key_of(request: usize) -> Option<u8> {
+    u8::try_from(100 + request).ok()
 }

@@ -30,6 +30,9 @@ pub(super) const KEPT_DELIVERIES: i64 = 25_000;
 
 pub(super) const KEPT_REQUESTS: i64 = 400_000;
 
+/// How far behind one another the jobs of one shop stand.
+pub(super) const TURN: i64 = 100;
+
 /// How long a snoozing job rests.
 pub(super) const SNOOZE: i64 = 7_000;
 

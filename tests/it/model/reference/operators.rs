@@ -28,7 +28,7 @@ impl Model {
             _ if job.is_pruned => Answer::NotFound,
             Status::Failed | Status::Cancelled if !is_taken => {
                 (job.status, job.attempts, job.recoveries, job.processed_at) = (Status::Pending, 0, 0, None);
-                (job.scheduled_at, job.scheduled_from) = (now, Some(now));
+                (job.scheduled_at, job.scheduled_from, job.turn_at) = (now, Some(now), None);
                 Answer::Changed
             }
             _ => Answer::Conflict,

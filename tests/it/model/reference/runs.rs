@@ -10,7 +10,7 @@ use crate::model::rows::{Attempt, Payload, Status, What};
 pub(super) enum Run {
     Effect { fails: bool },
     Nothing,
-    ShopRedact { target: Target, triggered_at: i64 },
+    ShopRedact { target: Target, triggered_at: i64, forgotten_until: Option<i64> },
     Stamp(Vec<usize>),
     Retry,
     Permanent,
@@ -86,11 +86,12 @@ impl Model {
         if held.stopping && !matches!(target, Target::InstalledAgain) {
             return Run::Stopped;
         }
-        if !matches!(target, Target::InstalledAgain) {
-            // Finished jobs forget in steps before the closing transaction.
-            self.forget_finished(shop);
-        }
-        Run::ShopRedact { target, triggered_at }
+        let forgotten_until = match target {
+            Target::InstalledAgain => None,
+            // In steps before the closing transaction.
+            _ => self.forget(shop, held.job, None),
+        };
+        Run::ShopRedact { target, triggered_at, forgotten_until }
     }
 
     /// The end of a run.
@@ -124,7 +125,7 @@ impl Model {
             job.status = Status::Pending;
             job.attempts -= 1;
             let rest = if is_unknown { UNKNOWN_TYPE_REST } else { SNOOZE };
-            (job.scheduled_at, job.scheduled_from) = (now + rest, Some(now));
+            (job.scheduled_at, job.scheduled_from, job.turn_at) = (now + rest, Some(now), None);
             return answer(true);
         }
         let now = self.now;
@@ -135,7 +136,7 @@ impl Model {
             self.end(index, held.claim, held.attempt, held.claimed_at, "failed", true);
         } else {
             job.status = Status::Pending;
-            (job.scheduled_at, job.scheduled_from) = (now + backoff(held.attempt), Some(now));
+            (job.scheduled_at, job.scheduled_from, job.turn_at) = (now + backoff(held.attempt), Some(now), None);
             self.end(index, held.claim, held.attempt, held.claimed_at, "retried", true);
         }
         answer(true)
@@ -147,6 +148,7 @@ impl Model {
         let index = held.job;
         let job = &mut self.jobs[index];
         (job.status, job.processed_at, job.has_error, job.recoveries) = (Status::Completed, Some(now), false, 0);
+        job.key = None;
         job.payload = match job.what {
             What::Duty(_, Some(request)) => Payload::Request(request),
             _ => Payload::Empty,
@@ -163,7 +165,9 @@ impl Model {
                 let outcome = if kind == Kind::DataRequest { "reported" } else { "acknowledged" };
                 requests.iter().all(|id| self.stamp(*id, outcome, false))
             }
-            Run::ShopRedact { target, triggered_at } => self.redact(index, *target, *triggered_at),
+            Run::ShopRedact { target, triggered_at, forgotten_until } => {
+                self.redact(index, *target, *triggered_at, *forgotten_until)
+            }
             Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::UnknownType | Run::Stopped | Run::Lost => {
                 true
             }

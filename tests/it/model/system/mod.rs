@@ -153,7 +153,7 @@ impl System {
             Op::Scrub { process } => match self.processes[process].app.scrubber().scrub_all().expect("it works") {
                 Scrubbed::Nothing => Answer::Scrubbed(0),
                 Scrubbed::Erased(requests) => Answer::Scrubbed(requests),
-                Scrubbed::Busy => panic!("nobody reads"),
+                Scrubbed::Busy | Scrubbed::Unchecked => panic!("nobody reads, and this build can look"),
             },
             Op::Cancel { job } => {
                 let (now, id) = (self.clock.now(), self.jobs[job]);
@@ -166,7 +166,7 @@ impl System {
             Op::Prune { process } => {
                 let stop = housekeeping::Stop::default();
                 let pruned = self.processes[process].app.housekeeper().prune(&stop).expect("a working database");
-                let Pruned { jobs, deliveries, requests, order_keys: 0 } = pruned else {
+                let Pruned { jobs, deliveries, requests, order_keys: 0, open_orders: 0 } = pruned else {
                     panic!("the model orders nothing")
                 };
                 Answer::Pruned { jobs, deliveries, requests }
@@ -244,7 +244,7 @@ impl System {
         });
         match receiver.recv().expect("answered").expect("taken") {
             IntakeOutcome::Accepted(job) => Answer::Accepted(job.map(|id| self.place(id))),
-            IntakeOutcome::Duplicate(job) => Answer::Duplicate(job.map(|id| self.index(id))),
+            IntakeOutcome::Duplicate(job) => Answer::Duplicate(job.map(|id| self.place(id))),
             IntakeOutcome::Ignored => panic!("the topic is known"),
         }
     }
@@ -286,7 +286,7 @@ impl System {
                 let changed = tx.execute(
                     "UPDATE job_queue SET status = 'processing', attempts = attempts + 1, claim = claim + 1,
                          batched = ?1, claimed_by = ?4, claimed_at = ?2, lease_expires_at = ?2 + 30000
-                     WHERE id = ?3 AND status = 'pending' AND scheduled_at <= ?2",
+                     WHERE id = ?3 AND status = 'pending' AND (scheduled_at <= ?2 OR turn_at IS NOT NULL)",
                     (ids.len() > 1, now, id, &dead),
                 )?;
                 assert_eq!(changed, 1);

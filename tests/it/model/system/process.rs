@@ -62,6 +62,7 @@ impl Process {
             jobs: queue::Retention { finished: kept(KEPT_FINISHED), failed: kept(KEPT_FAILED) },
             deliveries: kept(KEPT_DELIVERIES),
             requests: kept(KEPT_REQUESTS),
+            open_orders: None,
         };
         let app = App::open(options).expect("a database");
         let (ended, events) = channel();

@@ -1,0 +1,123 @@
+//! Orders that never went to Shopify go: by hand, and by their age.
+
+use super::looking::command;
+use crate::storefront::harness::Server;
+use chrono::TimeDelta;
+use quotegrid::db;
+use quotegrid::housekeeping::{Retention, Stop};
+use quotegrid::testing::Fixture;
+use serde_json::{Value, json};
+use std::time::Duration;
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Of the demo store's 24 open orders two are sent, and one may be.
+fn prepare(fixture: &Fixture) {
+    let written: db::Result<()> = fixture.app.db.write(|tx| {
+        Ok(tx.execute_batch(
+            "UPDATE draft_order_records SET status = 'sent' WHERE number IN (3, 4);
+             UPDATE draft_order_records SET handover_attempted_at = created_at WHERE number = 5",
+        )?)
+    });
+    written.expect("written");
+}
+
+fn run(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, Value) {
+    let (code, text) = command(fixture, &[arguments, &["--json"]].concat());
+    (code, serde_json::from_str(&text).unwrap_or(Value::Null))
+}
+
+#[test]
+fn the_command_deletes_what_never_went_anywhere_before_a_time() {
+    let fixture = Fixture::new();
+    fixture.demo_store();
+    prepare(&fixture);
+    let day = (fixture.now() + TimeDelta::days(1)).date_naive().to_string();
+    let earlier = ["orders", "delete", "--never-sent", "--before", "2000-01-01"];
+    assert_eq!(run(&fixture, &earlier), (Some(0), json!({ "deleted": 0 })));
+    let looked = run(&fixture, &["orders", "delete", "--never-sent", "--before", &day, "--dry-run"]);
+    assert_eq!(looked, (Some(0), json!({ "neverSent": 21 })));
+    assert_eq!(fixture.count("draft_order_records"), 24);
+    let deleted = run(&fixture, &["orders", "delete", "--never-sent", "--before", &day]);
+    assert_eq!(deleted, (Some(0), json!({ "deleted": 21 })));
+    assert_eq!(
+        fixture.query::<String>(
+            "SELECT group_concat(number) FROM (SELECT number FROM draft_order_records ORDER BY number)"
+        ),
+        "3,4,5"
+    );
+    // Nobody deletes orders by leaving something out.
+    for arguments in [
+        &["orders", "delete", "--before", &day][..],
+        &["orders", "delete", "--never-sent"],
+        &["orders", "delete"],
+        &["orders", "delete", "--never-sent", "--before", "yesterday"],
+    ] {
+        assert_eq!(run(&fixture, arguments).0, Some(2), "{arguments:?}");
+    }
+}
+
+#[test]
+fn numbers_of_deleted_orders_are_not_given_again_and_their_keys_lead_to_a_new_order() {
+    let server = Server::new();
+    let example = server.example();
+    let request = super::keyed_request(&example.shop.key.key, &super::example_order(&example), "one");
+    let first = server.ask(request.clone()).json_body();
+    let (now, store) = (server.fixture.now() + TimeDelta::hours(1), example.shop.scope.store);
+    let deleted = server.fixture.app.housekeeper().delete_never_sent(&Stop::default(), store, now);
+    assert_eq!(deleted.expect("deleted"), 1);
+    let again = server.ask(request).json_body();
+    assert_eq!((&first["name"], &again["name"]), (&json!("#D1"), &json!("#D2")));
+}
+
+#[test]
+fn an_open_order_that_is_too_old_is_pruned_and_what_went_to_shopify_stays() {
+    let kept = TimeDelta::days(90);
+    let fixture = Fixture::opened_with(|options| {
+        options.retention = Retention { open_orders: Some(kept), ..Retention::default() };
+    });
+    fixture.demo_store();
+    prepare(&fixture);
+    let newest: i64 = fixture.query("SELECT max(created_at) FROM draft_order_records");
+    let age = Duration::from_millis((fixture.now().timestamp_millis() - newest).unsigned_abs());
+    let prune = |fixture: &Fixture| fixture.app.housekeeper().prune(&Stop::default()).expect("pruned").open_orders;
+    fixture.advance(DAY * 60);
+    prune(&fixture);
+    assert!(fixture.count("draft_order_records") > 3 || age > DAY * 30);
+    fixture.advance(DAY * 31);
+    prune(&fixture);
+    assert_eq!(fixture.count("draft_order_records"), 3);
+    assert_eq!(prune(&fixture), 0);
+    let privacy = fixture.admin("GET", "/privacy", None);
+    assert!(String::from_utf8(privacy.body).expect("text").contains("never handed over to Shopify: after 90 days"));
+}
+
+#[test]
+fn without_an_age_open_orders_are_kept_as_long_as_their_store() {
+    let fixture = Fixture::new();
+    fixture.demo_store();
+    fixture.advance(DAY * 4_000);
+    fixture.app.housekeeper().prune(&Stop::default()).expect("pruned");
+    assert_eq!(fixture.count("draft_order_records"), 24);
+}
+
+#[test]
+fn old_open_orders_are_found_by_an_index_however_many_there_are() {
+    let fixture = Fixture::new();
+    let plan = |sql: &str| -> String {
+        let read = fixture.app.db.read(|connection| -> db::Result<_> {
+            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let rows = statement.query_map((), |row| row.get::<_, String>("detail"))?;
+            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
+        });
+        read.expect("explained")
+    };
+    let never_sent = plan(
+        "SELECT rowid FROM draft_order_records WHERE store_id = 'a' AND status = 'open' AND created_at < 1
+           AND handover_attempted_at IS NULL ORDER BY created_at LIMIT 200",
+    );
+    assert!(never_sent.contains("draft_order_records_open") && !never_sent.contains("B-TREE"), "{never_sent}");
+    let differing =
+        plan("SELECT count(*) FROM draft_order_records WHERE handover_warnings IS NOT NULL AND created_at >= 1");
+    assert!(differing.contains("draft_order_records_differing"), "{differing}");
+}
