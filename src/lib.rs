@@ -23,11 +23,8 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
 pub mod languages;
-=======
 mod log_limit;
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
 pub mod metrics;
 pub mod orders;
 pub mod pricing;

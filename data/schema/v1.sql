@@ -216,6 +216,8 @@ CREATE TABLE stores (
     shop                TEXT NOT NULL UNIQUE,                  -- name.myshopify.com, lower case
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
+    tax_label           TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl', 'none')), -- what shoppers are told of taxes
+    locale              TEXT CHECK (locale IN ('en', 'de', 'nl', 'fr')), -- the language of its pages; NULL: the browser's
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
@@ -268,7 +270,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.040324197Z', '9581439965353079433');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:13:19.997833975Z', '4980665308154093474');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

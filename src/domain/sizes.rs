@@ -130,7 +130,7 @@ impl PriceMatrix {
 
 #[cfg(test)]
 mod tests {
-    use super::super::matrix::Limits;
+    use super::super::matrix::SizeLimits;
     use super::super::money::Minor;
     use super::*;
 
@@ -139,7 +139,7 @@ mod tests {
     }
 
     /// Widths 300, 600, 900 and heights 200, 400; what is 0 is not offered.
-    fn matrix(rows: [[i64; 3]; 2], outside: OutOfRange, limits: Limits) -> PriceMatrix {
+    fn matrix(rows: [[i64; 3]; 2], outside: OutOfRange, limits: SizeLimits) -> PriceMatrix {
         let prices = rows.map(|row| row.map(|price| (price > 0).then(|| Minor::new(price))).to_vec());
         let widths = ["300", "600", "900"].map(length);
         PriceMatrix::new(&widths, &["200", "400"].map(length), &prices, outside, limits).expect("a matrix")
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_is_offered_is_all_or_a_list_of_ranges() {
-        let none = Limits::default();
+        let none = SizeLimits::default();
         assert_eq!(ranges(&matrix([[1, 1, 1], [1, 1, 1]], OutOfRange::Reject, none)), ["all"]);
         assert_eq!(
             ranges(&matrix([[1, 1, 1], [1, 1, 0]], OutOfRange::Reject, none)),
@@ -177,7 +177,7 @@ mod tests {
         );
         assert_eq!(ranges(&matrix([[0; 3]; 2], OutOfRange::Reject, none)), Vec::<String>::new());
         // Cells that the limits take away are not missed.
-        let narrow = Limits { max_width: Some(length("500")), ..none };
+        let narrow = SizeLimits { max_width: Some(length("500")), ..none };
         assert_eq!(ranges(&matrix([[1, 1, 0], [1, 1, 0]], OutOfRange::Reject, narrow)), ["all"]);
         assert_eq!(
             ranges(&PriceMatrix::new(&[], &[], &[], OutOfRange::Reject, none).expect("empty")),
@@ -187,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_nearest_size_is_the_smallest_that_covers_and_else_the_largest() {
-        let none = Limits::default();
+        let none = SizeLimits::default();
         let full = matrix([[1, 1, 1], [1, 1, 1]], OutOfRange::Reject, none);
         assert_eq!(nearest(&full, "250", "100").as_deref(), Some("300 x 200"));
         assert_eq!(nearest(&full, "901", "100").as_deref(), Some("900 x 400"));
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(nearest(&holed, "300", "300").as_deref(), Some("600.001 x 300"));
         assert_eq!(nearest(&holed, "300", "401").as_deref(), Some("900 x 400"));
         assert_eq!(nearest(&matrix([[0; 3]; 2], OutOfRange::Reject, none), "300", "200"), None);
-        let limits = Limits { max_width: Some(length("1200")), ..none };
+        let limits = SizeLimits { max_width: Some(length("1200")), ..none };
         let clamped = matrix([[1, 1, 1], [1, 1, 0]], OutOfRange::Clamp, limits);
         assert_eq!(nearest(&clamped, "1300", "100").as_deref(), Some("1200 x 200"));
         assert_eq!(nearest(&clamped, "700", "500").as_deref(), Some("1200 x 200"));
@@ -205,9 +205,10 @@ mod tests {
     #[test]
     fn whatever_is_nearest_or_in_a_range_has_a_price() {
         let sides = ["0.001", "150", "200", "200.001", "300", "300.001", "450", "600", "750", "900", "901", "5000"];
-        let narrow = Limits { min_width: Some(length("250")), max_height: Some(length("390")), ..Limits::default() };
+        let narrow =
+            SizeLimits { min_width: Some(length("250")), max_height: Some(length("390")), ..SizeLimits::default() };
         for outside in [OutOfRange::Reject, OutOfRange::Clamp] {
-            for limits in [Limits::default(), narrow] {
+            for limits in [SizeLimits::default(), narrow] {
                 for cells in 0..64_u8 {
                     let cell = |at: u8| i64::from(cells >> at & 1);
                     let rows = [[cell(0), cell(1), cell(2)], [cell(3), cell(4), cell(5)]];

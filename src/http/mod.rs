@@ -185,7 +185,7 @@ impl Drop for Reply {
             send(Response::new(
                 500,
                 "application/problem+json",
-                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error"}"#,
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error","code":"internal_error"}"#,
             ));
         }
     }

@@ -2,11 +2,8 @@
 
 use super::{Reply, Response};
 use crate::error::{Error, Kind, Result};
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
 use crate::languages::Language;
-=======
 use crate::log_limit::{LogLimiter, cut};
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -268,7 +265,7 @@ mod tests {
         assert_eq!(response.header("content-type"), Some("application/problem+json"));
         assert_eq!(
             body(&response),
-            json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": "internal error", "requestId": "r-1"})
+            json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": "internal error", "requestId": "r-1", "code": "internal_error"})
         );
     }
 

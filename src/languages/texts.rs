@@ -48,17 +48,3 @@ pub fn element_texts() -> Value {
     let of = |language: Language| (language.as_str().to_owned(), serde_json::json!(language.texts().element));
     Value::Object(Map::from_iter(Language::ALL.map(of)))
 }
-
-/// `text` with `values` in the places of `{0}`, `{1}` and so on.
-pub fn filled(text: &str, values: &[&str]) -> String {
-    let mut parts = text.split('{');
-    let mut filled = parts.next().unwrap_or_default().to_owned();
-    for part in parts {
-        let place = part.split_once('}').and_then(|(at, rest)| Some((*values.get(at.parse::<usize>().ok()?)?, rest)));
-        match place {
-            Some((value, rest)) => filled.extend([value, rest]),
-            None => filled.extend(["{", part]),
-        }
-    }
-    filled
-}

@@ -171,15 +171,11 @@ impl Orders {
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), authenticated.key.store);
         let order_hash = order_request.hash(&self.hasher);
-        let fingerprint = match (key, authenticated.key.id) {
+        let repeat_key = match (key, authenticated.key.id) {
             (Some(key), _) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
             (None, Some(id)) => RepeatKey::Moment {
                 recent: self.recent.clone(),
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
-                fingerprint: self.recent.fingerprint(id, client, &order_hash),
-=======
-                fingerprint: self.recent.fingerprint(authenticated.key.id, shopper, &order_hash),
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
+                fingerprint: self.recent.fingerprint(id, shopper, &order_hash),
                 uptime,
             },
             (None, None) => RepeatKey::Never,

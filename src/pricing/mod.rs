@@ -21,6 +21,7 @@ use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
 use rusqlite::Connection;
+use serde_json::json;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -324,7 +325,11 @@ impl ProductPricing {
                     // Limits of a matrix that are alongside its grid leave nothing of it.
                     false => format!("a {axis} of {asked} {unit} is not available, and no other is at present"),
                 };
-                Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
+                let error = Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE);
+                let limits = json!({
+                    "axis": axis.as_str(), "min": min.to_number(), "max": max.to_number(), "unit": unit.as_str(),
+                });
+                if min <= max { error.with_member("limits", limits) } else { error }
             }
             LookupError::NotOffered { width, height } => {
                 Error::new(Kind::Invalid, format!("the size {width} x {height} {unit} is not offered"))
@@ -354,7 +359,9 @@ impl ProductPricing {
             codes::OPTIONS_NOT_ALLOWED
         };
         let message = format!("please check the options ({})", sentences.join("; "));
+        let names: Vec<&str> = faults.iter().filter_map(|(group, _)| name(group)).collect();
         let error = Error::new(Kind::Malformed, message).with_member("code", code);
+        let error = if names.is_empty() { error } else { error.with_member("groups", names) };
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 

@@ -76,14 +76,7 @@ pub struct Guard {
 
 #[derive(Debug)]
 struct RateLimits {
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
-    rate_limit: u32,
-    clients: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
-    sites: Buckets<(StoreId, Option<KeyId>, ClientAddress)>,
-    stores: Buckets<StoreId>,
-=======
-    requests: Limit<KeyId>,
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
+    requests: Limit<Option<KeyId>>,
     failures: Buckets<ClientAddress>,
 }
 
@@ -123,9 +116,13 @@ impl Guard {
 
     /// Lets an order in that is about to be written, or says when the next one may come. One that is not written, for its price or for
     /// being a repetition, is not counted.
-    pub(super) fn admit_order(&self, store: StoreId, client: IpAddr, uptime: Duration) -> Result<()> {
+    pub(super) fn admit_order(&self, store: StoreId, client: Option<ClientAddress>, uptime: Duration) -> Result<()> {
         let Some(orders) = &self.orders else { return Ok(()) };
-        orders.take(store, store, ClientAddress::of(client), uptime).map(drop).map_err(|(_, pause)| {
+        let taken = match client {
+            Some(client) => orders.take(store, store, client, uptime),
+            None => orders.take_of_store(store, 1, uptime),
+        };
+        taken.map(drop).map_err(|(_, pause)| {
             let error = Error::new(Kind::Limited, "too many orders, please try again in a moment");
             error.with_member("code", TOO_MANY_ORDERS).with_retry_after(pause)
         })
@@ -169,11 +166,7 @@ impl Guard {
         let seen = |level| rate_limit.zip(level).map(|(limit, level)| Seen { limit, level, now });
         let Some(reader) = cors::reader(&key.origins, request) else {
             // Not counted: a page that may not use the key must not use up what the shop's own may ask.
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
-            let level = self.limits.as_ref().map(|limits| limits.clients.look(&(key.store, key.id, client), uptime));
-=======
             let level = self.limits.as_ref().map(|limits| limits.requests.look(key.id, client, uptime));
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
             let error = Error::new(
                 Kind::Forbidden,
                 "prices cannot be shown here, for the page's key may not be used on this site",
@@ -201,15 +194,17 @@ impl Guard {
         now: DateTime<Utc>,
         uptime: Duration,
     ) -> Result<Entry> {
-        let level = self.limits.as_ref().map(|limits| {
-            let limit = limits.rate_limit.saturating_mul(STORE_SHARE);
-            Seen { limit, level: limits.stores.take(authenticated.key.store, uptime), now }
+        let seen = self.limits.as_ref().map(|RateLimits { requests, .. }| {
+            let level = match requests.take_of_store(authenticated.key.store, 1, uptime) {
+                Ok(level) | Err((level, _)) => level,
+            };
+            Seen { limit: requests.store_tokens(), level, now }
         });
-        let refused = level.as_ref().and_then(|seen| seen.level.refused_for);
+        let refused = seen.as_ref().and_then(|seen| seen.level.refused_for);
         let reader = cors::AllowedReader::NoScript;
         let language = language_for(request, authenticated.key.locale);
         let admission =
-            Admission { authenticated, client: None, seen: level, reader, language, request_id: request.id.clone() };
+            Admission { authenticated, client: None, seen, reader, language, request_id: request.id.clone() };
         Ok(admission.unless(refused))
     }
 
@@ -220,20 +215,18 @@ impl Guard {
     pub(super) fn take_more(&self, app: &App, admission: &mut Admission, more: u32) -> Result<()> {
         let (Some(limits), 1..) = (&self.limits, more) else { return Ok(()) };
         let (uptime, key) = (app.clock.uptime(), &admission.authenticated.key);
-        let mut levels = Vec::with_capacity(3);
-        if let Some(client) = admission.client {
-            levels.push(limits.clients.take_many((key.store, key.id, client), more, uptime));
-            let site = client.site();
-            levels.extend(site.map(|site| limits.sites.take_many((key.store, key.id, site), more, uptime)));
+        let taken = match admission.client {
+            Some(client) => limits.requests.take_many(key.id, key.store, client, more, uptime),
+            None => limits.requests.take_of_store(key.store, more, uptime),
+        };
+        let (level, refused) = match taken {
+            Ok(level) => (level, None),
+            Err((level, pause)) => (level, Some(pause)),
+        };
+        if let Some(seen) = &mut admission.seen {
+            seen.level = level;
         }
-        levels.push(limits.stores.take_many(key.store, more, uptime));
-        if let (Some(seen), Some(level)) = (&mut admission.seen, levels.first()) {
-            seen.level = *level;
-        }
-        match levels.iter().filter_map(|level| level.refused_for).max() {
-            Some(pause) => Err(too_many(pause)),
-            None => Ok(()),
-        }
+        refused.map_or(Ok(()), |pause| Err(too_many(pause)))
     }
 
     /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
@@ -244,22 +237,7 @@ impl Guard {
         uptime: Duration,
     ) -> std::result::Result<Option<Level>, NotNow> {
         let Some(limits) = &self.limits else { return Ok(None) };
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
-        let level = limits.clients.take((key.store, key.id, client), uptime);
-        if let Some(pause) = level.refused_for {
-            return Err((level, pause));
-        }
-        let site = client.site().and_then(|site| limits.sites.take((key.store, key.id, site), uptime).refused_for);
-        if let Some(pause) = site {
-            return Err((level, pause));
-        }
-        match limits.stores.take(key.store, uptime).refused_for {
-            Some(pause) => Err((level, pause)),
-            None => Ok(Some(level)),
-        }
-=======
         limits.requests.take(key.id, key.store, client, uptime).map(Some)
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
     }
 
     fn unauthorized(&self, client: ClientAddress, uptime: Duration) -> Error {
@@ -286,7 +264,7 @@ pub(super) struct Admission {
     /// Whose key it is.
     pub(super) authenticated: Arc<AuthenticatedKey>,
     /// Who asks; nobody in particular where Shopify is between.
-    client: Option<ClientAddress>,
+    pub(super) client: Option<ClientAddress>,
     seen: Option<Seen>,
     reader: cors::AllowedReader,
     /// The language to speak to the shopper in.
@@ -342,7 +320,7 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct ClientAddress(u128);
+pub(super) struct ClientAddress(u128);
 
 impl ClientAddress {
     fn of(address: IpAddr) -> Self {

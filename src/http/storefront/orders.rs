@@ -40,21 +40,16 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
         Err(error) => return responder.send(Ok(admission.finish(Err(error)))),
     };
     let (authenticated, at) = (admission.authenticated.clone(), state.clone());
-<<<<<<< 053d8f7a56d8be9e96b5a3b8b258afa3ffb7ca79
-    state.orders.place_then(authenticated, request.client, key.as_ref(), order_request, move |outcome| {
-        let outcome = outcome.map(|placed| created(&placed.record, unit, &at.public_url()));
-=======
     let traits = traits(&request);
     let traits: Vec<&str> = traits.iter().map(String::as_str).collect();
     let shopper = Shopper { address: request.client, traits: &traits };
-    let store = authenticated.key.store;
+    let (store, client) = (authenticated.key.store, admission.client);
     let admit = || {
         state.app.disk.admit()?;
-        state.guard.admit_order(store, request.client, state.app.clock.uptime())
+        state.guard.admit_order(store, client, state.app.clock.uptime())
     };
     state.orders.place_then(authenticated, &shopper, key.as_ref(), order_request, admit, move |outcome| {
-        let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
->>>>>>> 4575af5c8a641a11748b51ecf34d040dccdafd4c
+        let outcome = outcome.map(|placed| created(&placed.record, unit, &at.public_url()));
         responder.send(Ok(admission.finish(outcome)));
     });
 }
