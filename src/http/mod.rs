@@ -15,6 +15,7 @@ pub mod respond;
 pub mod router;
 pub mod storefront;
 pub mod webhooks;
+pub mod widget;
 
 pub use router::{AppState, Router};
 

@@ -166,6 +166,12 @@ impl AppState {
         self
     }
 
+    /// The same state with a page that shows the demo store.
+    #[must_use]
+    pub fn with_demo(self, demo: Option<DemoStore>) -> Self {
+        Self { demo, ..self }
+    }
+
     /// The same site whose app was opened with this clock, to be moved through the admin API.
     #[must_use]
     pub fn with_frozen_clock(mut self, clock: Arc<ManualClock>) -> Self {
@@ -351,7 +357,9 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 /// The methods that the table has for `path`, which is below `/api/`.
 pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
     let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
-    below.filter(move |route| match_path(route.pattern, path).is_some()).map(|route| route.method.as_str())
+    let mut matching = below.filter(|route| match_path(route.pattern, path).is_some()).peekable();
+    let decided = matching.peek().map(|route| route.pattern);
+    matching.filter(move |route| decided == Some(route.pattern)).map(|route| route.method.as_str())
 }
 
 /// What the table says about a request.

@@ -36,6 +36,11 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// What pages may do, for one that may do a little more.
+pub(super) fn policy() -> &'static str {
+    &CONTENT_SECURITY_POLICY
+}
+
 #[derive(Template)]
 #[template(path = "not_found.html", config = "src/http/pages/askama.toml")]
 struct NotFound;

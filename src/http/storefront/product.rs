@@ -4,7 +4,7 @@ use super::{GroupBody, Range, responder};
 use crate::domain::ids::ProductId;
 use crate::domain::length::Length;
 use crate::domain::sizes::{Offered, SizeRange};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::guard::Admission;
 use crate::http::router::{AppState, Params};
 use crate::http::{Request, Response};
@@ -15,9 +15,15 @@ use std::sync::Arc;
 
 /// The table's line.
 pub(super) fn product(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
-    super::admit(state, request, params, |Admission { authenticated, .. }, product| {
-        let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
-        Ok(responder(&ProductBody::new(&pricing, authenticated, product)?))
+    state.guard.admit(state, request, |Admission { authenticated, .. }| {
+        let path = params.get("productId");
+        // What has more segments than a product id is another path, and not one that is here.
+        let product = super::product_id(path).map_err(|error| match path.contains('/') && !path.starts_with("gid:") {
+            true => Error::not_found("path"),
+            false => error,
+        })?;
+        let pricing = state.app.pricing.load(&state.app.db, authenticated, &product)?;
+        Ok(responder(&ProductBody::new(&pricing, authenticated, &product)?))
     })
 }
 

@@ -4,7 +4,8 @@
 //   <quote-grid product="1001" key="pm_…"></quote-grid>
 //
 // Everything is built node by node, so nothing that a shop or a server calls something can become markup. The server puts the
-// texts of all languages in the place of TEXTS, and leaves out the lines that hold only a comment.
+// texts of all languages in the place of TEXTS (their names, and a list in that order for each language), leaves out the lines that
+// hold only a comment, and shortens private names and constants (mod.rs).
 
 const TEXTS = {/* texts */};
 
@@ -56,7 +57,7 @@ button.main { color: var(--qg-on-accent, #fff); background: var(--accent); borde
 button:disabled { opacity: .55; cursor: default; }
 :focus-visible { outline: 3px solid var(--qg-focus, var(--accent)); outline-offset: 2px; }
 ol { list-style: none; margin: 0; padding: 0; }
-li { display: grid; grid-template-columns: 1fr auto auto; gap: .25rem 1rem; align-items: center; padding: .5rem 0; border-block-start: 1px solid var(--qg-border, #76767655); }
+li { overflow-wrap: anywhere; display: grid; grid-template-columns: 1fr auto auto; gap: .25rem 1rem; align-items: center; padding: .5rem 0; border-block-start: 1px solid var(--qg-border, #76767655); }
 .sum { display: flex; justify-content: space-between; gap: 1rem; font-weight: 700; padding-block: .5rem; border-block-start: 2px solid; }
 `);
 
@@ -72,22 +73,22 @@ function make(name, attributes = {}, ...children) {
   return element;
 }
 
-// "47,5", "47.5", and in inches "47 3/8" and "47⅜": a number with at most three decimals, or NaN.
+// "47,5", "47.5", and in inches "47 3/8" and "47⅜": a number with at most six decimals, or NaN. The field's own unit may stand
+// behind it; another one is a mistake, and not for us to guess at.
 function readNumber(text, unit) {
-  let plain = text.trim().replace(/\s*(mm|cm|m|in|")$/i, '');
+  let plain = text.trim().replace(unit === 'in' ? /\s*(in|["″])$/i : new RegExp(`\\s*${unit}$`, 'i'), '');
   if (unit === 'in') {
     // "⅜" stands for "3⁄8", with a slash of its own.
     plain = plain.replace(/[¼-¾⅐-⅞]/, ' $&').normalize('NFKD').replace('⁄', '/').trim();
     const parts = plain.match(/^(?:(\d+)[\s-]+)?(\d{1,3})\s*\/\s*(\d{1,3})$/);
     if (parts && Number(parts[3]) > 0) {
-      return Math.round((Number(parts[1] ?? 0) + Number(parts[2]) / Number(parts[3])) * 1000) / 1000;
+      return Math.round((Number(parts[1] ?? 0) + Number(parts[2]) / Number(parts[3])) * 1e6) / 1e6;
     }
   }
-  return /^\d{1,9}([.,]\d{1,3})?$/.test(plain) ? Number(plain.replace(',', '.')) : NaN;
+  return /^\d{1,9}([.,]\d{1,6})?$/.test(plain) ? Number(plain.replace(',', '.')) : NaN;
 }
 
 function newKey() {
-  if (crypto.randomUUID) return crypto.randomUUID();
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 
@@ -121,6 +122,11 @@ class QuoteGrid extends HTMLElement {
   #items = [];
   #orderKey = null;
   #parts = {};
+  // What was filled in, and for what: an element that is moved on its page keeps it.
+  #filled = {};
+  #filledFor = '';
+  #texts = TEXTS.en;
+  #tag = 'en';
 
   constructor() {
     super();
@@ -155,10 +161,14 @@ class QuoteGrid extends HTMLElement {
     const { signal } = this.#life;
     this.#quote = null;
     this.#language();
+    this.#keep();
+    // Back from the checkout, the page may be shown as it was left: waiting for its order.
+    addEventListener('pageshow', (event) => { if (event.persisted) this.#start(); }, { signal });
+    this.#parts = { lang: this.#parts.lang };
     this.#parts.status = make('p', { role: 'status', class: 'note', part: 'status' }, this.#say('loading'));
     this.#root.replaceChildren(this.#parts.status);
     try {
-      const path = `/products/${encodeURIComponent(this.getAttribute('product') ?? '')}`;
+      const path = this.#path(this.getAttribute('product') ?? '');
       const product = await this.#call(path, {}, signal);
       if (signal.aborted) return;
       this.#product = product;
@@ -174,28 +184,47 @@ class QuoteGrid extends HTMLElement {
     }
   }
 
+  // Takes note of what is filled in, unless it is for another product or in another unit now.
+  #keep() {
+    for (const [id, { input }] of Object.entries(this.#parts)) if (input) this.#filled[id] = input.value;
+    const names = ['product', 'unit', 'proxy', 'api', 'cart'];
+    const now = names.map((name) => this.getAttribute(name)).join('\n');
+    if (this.#filledFor !== now) {
+      this.#filled = {};
+      this.#items = [];
+    }
+    this.#filledFor = now;
+  }
+
   // Words and figures ------------------------------------------------------------------------------------------------
 
   #language() {
     const wanted = this.getAttribute('lang') || this.closest('[lang]')?.lang || navigator.language || 'en';
     const short = wanted.slice(0, 2).toLowerCase();
-    this.texts = TEXTS[short] ?? TEXTS.en;
-    this.tag = TEXTS[short] ? wanted : 'en';
-    try { Intl.getCanonicalLocales(this.tag); } catch { this.tag = 'en'; }
-    this.#parts.lang = TEXTS[short] ? short : 'en';
+    const lang = Object.hasOwn(TEXTS, short) ? short : 'en';
+    this.#texts = TEXTS[lang];
+    this.#parts.lang = lang;
+    // "de-CH" writes its figures otherwise than "de"; what is not a language tag does not.
+    this.#tag = lang;
+    try { if (lang === short) [this.#tag] = Intl.getCanonicalLocales(wanted); } catch { /* as it is */ }
   }
 
   #say(name, ...values) {
-    return (this.texts[name] ?? name).replace(/\{(\d)\}/g, (_, at) => values[Number(at)]);
+    return this.#texts[TEXTS.names.indexOf(name)].replace(/\{(\d)\}/g, (_, at) => values[Number(at)]);
   }
 
   #number(value) {
-    return new Intl.NumberFormat(this.tag, { maximumFractionDigits: 3 }).format(value);
+    return new Intl.NumberFormat(this.#tag, { maximumFractionDigits: 3 }).format(value);
   }
 
   #money(amount, signed = false) {
     const signDisplay = signed ? 'always' : 'auto';
-    return new Intl.NumberFormat(this.tag, { style: 'currency', currency: this.#product.currency, signDisplay }).format(amount);
+    return new Intl.NumberFormat(this.#tag, { style: 'currency', currency: this.#product.currency, signDisplay }).format(amount);
+  }
+
+  // As a field takes it: with the language's decimal sign, and exactly.
+  #plain(value) {
+    return new Intl.NumberFormat(this.#tag, { maximumFractionDigits: 6, useGrouping: false, numberingSystem: 'latn' }).format(value);
   }
 
   #size(width, height) {
@@ -226,9 +255,9 @@ class QuoteGrid extends HTMLElement {
     const { status, code } = failure;
     if (status === 0) return this.#say('offline');
     if ([401, 403, 404].includes(status) || code === 'not_priced_yet') return this.#say('noPrices');
-    if (status === 422) return this.#say('notOffered');
+    if (status === 422 && code !== 'price_too_large') return this.#say('notOffered');
     // The server words what is wrong with a request in the language that it was asked in.
-    return status === 400 || status === 409 ? failure.message || this.#say('failed') : this.#say('failed');
+    return status < 500 && failure.message ? failure.message : this.#say('failed');
   }
 
   // The server -------------------------------------------------------------------------------------------------------
@@ -251,7 +280,9 @@ class QuoteGrid extends HTMLElement {
       let answer;
       try {
         answer = await fetch(url, {
-          method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal, credentials: 'omit',
+          method: body ? 'POST' : 'GET', headers, body: body && JSON.stringify(body), signal,
+          // A shop that is not open yet lets nobody in without its own cookie, to its own paths.
+          credentials: this.hasAttribute('proxy') ? 'same-origin' : 'omit',
         });
       } catch (fault) {
         throw signal?.aborted ? fault : new Failure(0, {});
@@ -261,12 +292,17 @@ class QuoteGrid extends HTMLElement {
       const failure = new Failure(answer.status, said);
       if ((answer.status !== 429 && answer.status !== 503) || left === 0) throw failure;
       const seconds = Math.min(Number(answer.headers.get('Retry-After')) || RETRY_AFTER, RETRY_AFTER_MAX);
-      if (this.#parts.status) this.#parts.status.textContent = this.#say('wait', this.#number(seconds));
+      const { status } = this.#parts;
+      const before = status.textContent;
+      status.textContent = this.#say('wait', this.#number(seconds));
       await sleep(seconds, signal);
+      status.textContent = before;
       if (signal?.aborted) throw failure;
-      if (this.#parts.status) this.#parts.status.textContent = '';
     }
   }
+
+  // Shopify's proxy may take a product id with slashes for something else: the digits say it all.
+  #path(product) { return `/products/${encodeURIComponent(product.replace(/^gid:\/\/shopify\/Product\//, ''))}`; }
 
   #tell(name, detail, cancelable = false) {
     return this.dispatchEvent(new CustomEvent(`quotegrid:${name}`, { detail, bubbles: true, composed: true, cancelable }));
@@ -326,14 +362,21 @@ class QuoteGrid extends HTMLElement {
       this.#inList ? field('label', this.#say('label'), label, this.#say('labelHint')) : null,
       this.#parts.drawing, this.#parts.price, this.#parts.problem, this.#parts.status, this.#parts.main, this.#parts.list);
     form.setAttribute('aria-label', product.title ?? '');
+    for (const [id, value] of Object.entries(this.#filled)) if (this.#parts[id]?.input) this.#refill(this.#parts[id].input, value);
     this.#root.replaceChildren(form);
     this.#showList();
+    if (this.#parts.width.input.value) this.#ask();
+  }
+
+  // A choice that is not offered any more is not one to go back to.
+  #refill(input, value) {
+    if (input.localName !== 'select' || [...input.options].some((option) => option.value === value)) input.value = value;
   }
 
   #surcharge(choice) {
     if (choice.modifierType === 'PERCENTAGE') {
       const share = choice.modifierValue / 10000;
-      const percent = new Intl.NumberFormat(this.tag, { style: 'percent', maximumFractionDigits: 2, signDisplay: 'always' });
+      const percent = new Intl.NumberFormat(this.#tag, { style: 'percent', maximumFractionDigits: 2, signDisplay: 'always' });
       return share === 0 ? '' : ` (${percent.format(share)})`;
     }
     const amount = Number(choice.amount);
@@ -403,7 +446,7 @@ class QuoteGrid extends HTMLElement {
     const query = { width: item.width, height: item.height, quantity: item.quantity, unit: this.#unit };
     if (item.options.length > 0) query.options = JSON.stringify({ selections: item.options });
     try {
-      const quote = await this.#call(`/products/${encodeURIComponent(item.productId)}/price`, { query }, asking.signal);
+      const quote = await this.#call(`${this.#path(item.productId)}/price`, { query }, asking.signal);
       if (asking.signal.aborted) return;
       this.#quote = quote;
       this.#showPrice(quote, item);
@@ -469,15 +512,17 @@ class QuoteGrid extends HTMLElement {
     const { nearest } = failure.problem;
     if (nearest) {
       const use = () => {
-        this.#parts.width.input.value = this.#number(nearest.width).replace(/[^\d.,]/g, '');
-        this.#parts.height.input.value = this.#number(nearest.height).replace(/[^\d.,]/g, '');
+        this.#parts.width.input.value = this.#plain(nearest.width);
+        this.#parts.height.input.value = this.#plain(nearest.height);
         this.#parts.width.input.focus();
         this.#ask();
       };
       parts.push(make('button', { type: 'button', part: 'nearest', onclick: use },
         this.#say('useNearest', this.#size(nearest.width, nearest.height))));
-    } else if (failure.status === 0 || failure.status >= 429) {
-      parts.push(make('button', { type: 'button', part: 'again', onclick: again }, this.#say('again')));
+    } else if (failure.status !== 422) {
+      // Options that have changed are loaded again, and what is filled in stays.
+      const reload = failure.status === 400 || failure.status === 404;
+      parts.push(make('button', { type: 'button', part: 'again', onclick: reload ? () => this.#start() : again }, this.#say('again')));
     }
     this.#parts.problem.replaceChildren(...parts);
     this.#tell('error', { code: failure.code, status: failure.status });
@@ -518,7 +563,7 @@ class QuoteGrid extends HTMLElement {
       if (this.#life.signal.aborted) return;
       this.#showFailure(failure, () => this.#showList());
     }
-    if (items.length !== this.#items.length) return;
+    if (items.some((item, at) => item !== this.#items[at]) || items.length !== this.#items.length) return;
     const rows = items.map((item, at) => {
       const found = priced.items[at] ?? {};
       const name = `${this.#number(item.quantity)} × ${this.#size(item.width, item.height)}${item.label ? `, ${item.label}` : ''}`;
@@ -568,16 +613,19 @@ class QuoteGrid extends HTMLElement {
     const goes = this.#tell('order', { draftOrderId, name, checkoutUrl, total, currency }, true);
     const address = new URL(checkoutUrl, location.href);
     const go = () => { if (/^https?:$/.test(address.protocol)) location.assign(address); };
+    // What was shown, and not what Shopify may have added to it as taxes.
+    const ours = (order.items ?? [order]).reduce((sum, item) => sum + item.price * item.quantity, 0);
     // A price that has changed since it was shown is a question, not a surprise at the checkout.
-    const ours = order.items ? order.items.reduce((sum, item) => sum + Number(item.total), 0) : Number(total);
-    const isAsShown = shown !== undefined && Math.abs(ours - shown) < 1e-6;
-    const text = isAsShown ? this.#say('ordered', name) : this.#say('changed', this.#money(ours));
-    this.#parts.status.textContent = text;
+    const isAsShown = shown !== undefined && Math.abs(ours - shown) < 0.00005;
+    const price = this.#money(ours);
+    const text = shown === undefined ? `${this.#say('total')}: ${price}` : this.#say('changed', price);
     this.#parts.list.replaceChildren();
     if (!goes) {
+      this.#parts.status.textContent = '';
       this.#parts.main.disabled = false;
       return;
     }
+    this.#parts.status.textContent = isAsShown ? this.#say('ordered', name) : text;
     if (isAsShown) return go();
     this.#parts.main.replaceWith(make('button', { type: 'button', class: 'main', part: 'button', onclick: go }, this.#say('continue')));
   }
