@@ -12,10 +12,11 @@ use super::guard::bearer::{self, BearerTokens, Guesses};
 use super::guard::{self, Guard, cors};
 use super::ops::Readiness;
 use super::respond::{self, Responder};
-use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, proxy, storefront, webhooks};
+use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, proxy, storefront, webhooks, widget};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::config::{LISTEN, Operator, Secret};
+use crate::demo::DemoStore;
 use crate::error::{Error, Kind, Result};
 use crate::intake::Intake;
 use crate::languages::Language;
@@ -39,6 +40,7 @@ const SURFACES: &[&[Route]] = &[
     storefront::ROUTES,
     webhooks::ROUTES,
     pages::ROUTES,
+    widget::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
     admin::jobs::ROUTES,
@@ -84,6 +86,8 @@ pub struct AppState {
     pub guesses: Guesses,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
+    /// The demo store, where there is one: its page shows it to anybody.
+    pub demo: Option<DemoStore>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -110,6 +114,7 @@ impl AppState {
             admin_tokens: None,
             guesses: Guesses::default(),
             readiness: Arc::default(),
+            demo: None,
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),

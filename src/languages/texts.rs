@@ -59,7 +59,8 @@ mod tests {
     #[test]
     fn every_language_has_the_same_texts_with_the_same_places_for_values() {
         let places = |text: &str| {
-            let mut places: Vec<String> = text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.to_owned())).collect();
+            let mut places: Vec<String> =
+                text.split('{').skip(1).filter_map(|part| Some(part.split_once('}')?.0.to_owned())).collect();
             places.sort();
             places
         };
@@ -68,7 +69,10 @@ mod tests {
             let texts = language.texts();
             assert!(texts.element.keys().eq(english.element.keys()), "{language}");
             for (name, text) in &texts.element {
-                assert!(!text.trim().is_empty() && places(text) == places(&english.element[name]), "{name} in {language}");
+                assert!(
+                    !text.trim().is_empty() && places(text) == places(&english.element[name]),
+                    "{name} in {language}"
+                );
             }
             // English is the language of the sentences themselves.
             if language == Language::En {
@@ -77,7 +81,10 @@ mod tests {
             }
             assert!(texts.problems.keys().eq(german.problems.keys()), "{language}");
             for (code, text) in &texts.problems {
-                assert!(!text.trim().is_empty() && places(text) == places(&german.problems[code]), "{code} in {language}");
+                assert!(
+                    !text.trim().is_empty() && places(text) == places(&german.problems[code]),
+                    "{code} in {language}"
+                );
             }
         }
     }

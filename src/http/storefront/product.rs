@@ -18,10 +18,11 @@ pub(super) fn product(state: &Arc<AppState>, request: &Request, params: &Params)
     state.guard.admit(state, request, |Admission { authenticated, .. }| {
         let path = params.get("productId");
         // What has more segments than a product id is another path, and not one that is here.
-        let product = super::product_id(path).map_err(|error| match path.contains('/') && !path.starts_with("gid:") {
-            true => Error::not_found("path"),
-            false => error,
-        })?;
+        let product =
+            super::product_id(path).map_err(|error| match path.contains('/') && !path.starts_with("gid:") {
+                true => Error::not_found("path"),
+                false => error,
+            })?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, &product)?;
         Ok(responder(&ProductBody::new(&pricing, authenticated, &product)?))
     })

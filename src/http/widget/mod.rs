@@ -155,7 +155,16 @@ mod tests {
         assert!(SCRIPT.text.contains("Nach Maß bestellen") && !SCRIPT.text.contains(TEXTS));
         assert!(!SCRIPT.text.lines().any(|line| line.starts_with("//") || line.starts_with(' ')));
         // What an element on other people's pages must not use.
-        for word in ["innerHTML", "outerHTML", "insertAdjacentHTML", "eval(", "Function(", "localStorage", "sessionStorage", "cookie"] {
+        for word in [
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacentHTML",
+            "eval(",
+            "Function(",
+            "localStorage",
+            "sessionStorage",
+            "cookie",
+        ] {
             assert!(!SCRIPT.text.contains(word), "{word}");
         }
     }
@@ -163,7 +172,8 @@ mod tests {
     #[test]
     fn every_text_of_the_element_is_used_and_every_one_that_it_uses_is_there() {
         let texts = element_texts();
-        let names: Vec<&str> = texts["names"].as_array().expect("names").iter().filter_map(|name| name.as_str()).collect();
+        let names: Vec<&str> =
+            texts["names"].as_array().expect("names").iter().filter_map(|name| name.as_str()).collect();
         let code: String = SOURCE.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
         for name in &names {
             assert!(code.contains(&format!("'{name}'")), "{name} is not used");
