@@ -18,6 +18,7 @@ mod operators;
 mod orders;
 mod pricing_properties;
 mod process;
+mod proxy;
 mod queue;
 mod storefront;
 mod webhooks;
