@@ -102,7 +102,7 @@ fn whatever_shopify_has_not_signed_for_a_live_store_is_401_and_says_no_more() {
     assert_eq!(get(&server, &good).status, 200);
     let signature = good.rsplit_once('=').expect("a signature").1.to_owned();
     let (unsigned, _) = good.rsplit_once('&').expect("a signature");
-    let mut wrong = vec![
+    let wrong = vec![
         path.to_owned(),
         format!("{path}?"),
         unsigned.to_owned(),
@@ -135,7 +135,12 @@ fn whatever_shopify_has_not_signed_for_a_live_store_is_401_and_says_no_more() {
         signed(path, &[("timestamp", "1"), SIZE[0], SIZE[1]], SHOP, time, "hush"),
     ];
     // Nobody learns what there is and what there is not, or which methods it takes.
-    wrong.extend(["/proxy/", "/proxy/nothing", "/proxy/products/1001", "/proxy/draft-orders"].map(str::to_owned));
+    for target in ["/proxy/", "/proxy/nothing", "/proxy/products/1001", "/proxy/draft-orders", "/proxy/products/1001/x"]
+    {
+        for method in ["GET", "POST", "DELETE"] {
+            assert_eq!(ask(&server.router, request(method, target, &[])).status, 401, "{method} {target}");
+        }
+    }
     let mut said = Vec::new();
     for target in &wrong {
         let response = get(&server, target);
