@@ -16,6 +16,7 @@ use crate::domain::name::Name;
 use crate::domain::options::{Modifier, Requirement};
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
+use crate::orders::lines::Line;
 use crate::orders::records::{self, NewRecord, PageToken};
 use crate::orders::snapshot::SelectedOption;
 use chrono::{DateTime, Utc};
@@ -207,23 +208,29 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
         let product = &demo.products[order.product];
         let priced = demo.matrices[product.matrix].build().find_cell(length(order.width), length(order.height));
         let priced = priced.expect("the demo store's orders have sizes that are offered");
-        let record = NewRecord {
-            matrix: matrix_ids[product.matrix],
-            matrix_name: &demo.matrices[product.matrix].name,
-            product_id: &product.product_id,
-            product_title: &product.title,
-            width: order.width * THOUSANDTHS,
-            height: order.height * THOUSANDTHS,
-            unit: &demo.unit,
-            priced_width: priced.width.thousandths(),
-            priced_height: priced.height.thousandths(),
+        let line = Line {
+            matrix: Some(matrix_ids[product.matrix]),
+            matrix_name: demo.matrices[product.matrix].name.clone(),
+            product_id: product.product_id.clone(),
+            product_title: product.title.clone(),
+            label: None,
+            width: length(order.width),
+            height: length(order.height),
+            priced_width: priced.width,
+            priced_height: priced.height,
             quantity: order.quantity,
-            currency: &demo.currency,
-            base_price_minor: order.base_price_minor,
-            unit_price_minor: order.unit_price_minor,
-            total_price_minor: order.total_price_minor,
-            selections: &order.selections,
+            base_price: Minor::new(order.base_price_minor),
+            unit_price: Minor::new(order.unit_price_minor),
+            total_price: Minor::new(order.total_price_minor),
+            selections: order.selections.clone(),
+            sku: None,
+            variant_id: None,
+            requires_shipping: true,
+            taxable: true,
+            weight_grams: None,
         };
+        let record =
+            NewRecord { unit: demo.unit(), currency: demo.currency(), total_price: line.total_price, lines: &[line] };
         let id = DraftOrderId::new(now, entropy.array());
         records::insert(tx, now, id, &PageToken::new(now, entropy), scope.store, &record)?;
     }

@@ -31,6 +31,10 @@ pub struct Change {
     pub tax_label: Option<TaxLabel>,
     /// The language of its pages; `Some(None)` leaves it to the browser.
     pub locale: Option<Option<Language>>,
+    /// Whether discount codes count at Shopify's checkout of an order.
+    pub allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts do.
+    pub allow_automatic_discounts: Option<bool>,
 }
 
 /// A change that was exact when it was looked at.
@@ -41,6 +45,8 @@ pub struct Checked {
     unit: Unit,
     tax_label: TaxLabel,
     locale: Option<Language>,
+    allow_discount_codes: bool,
+    allow_automatic_discounts: bool,
 }
 
 /// Checks if a change is exact for everything the store has.
@@ -73,7 +79,9 @@ pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Resu
         super::matrices::each_price(connection, store.id, check)?;
         super::options::each_fixed_amount(connection, store.id, check)?;
     }
-    Ok(Checked { store, currency, unit, tax_label, locale })
+    let allow_discount_codes = change.allow_discount_codes.unwrap_or(store.allow_discount_codes);
+    let allow_automatic_discounts = change.allow_automatic_discounts.unwrap_or(store.allow_automatic_discounts);
+    Ok(Checked { store, currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts })
 }
 
 impl Checked {
@@ -151,7 +159,34 @@ fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Err
 /// # Errors
 /// `NotFound`; `Conflict` while the store is being erased; and when the database fails.
 pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
-    let Checked { store, currency, unit, tax_label, locale } = checked;
+    if !apply_measures(tx, now, checked)? {
+        return Ok(false);
+    }
+    apply_discounts(tx, now, checked)?;
+    Ok(true)
+}
+
+/// No price depends on discounts: nothing needs to be read anew for them.
+fn apply_discounts(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<()> {
+    let Checked { store, allow_discount_codes: codes, allow_automatic_discounts: automatic, .. } = checked;
+    if (*codes, *automatic) == (store.allow_discount_codes, store.allow_automatic_discounts) {
+        return Ok(());
+    }
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores
+         SET allow_discount_codes = :codes, allow_automatic_discounts = :automatic, updated_at = :now
+         WHERE id = :id AND erasing_since IS NULL",
+    )?;
+    let params = named_params! { ":codes": codes, ":automatic": automatic, ":now": Millis(now), ":id": store.id };
+    if statement.execute(params)? == 0 {
+        // It says what is in the way.
+        stores::load(tx, &store.shop)?;
+    }
+    Ok(())
+}
+
+fn apply_measures(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
+    let Checked { store, currency, unit, tax_label, locale, .. } = checked;
     let is_as_before = (*currency, *unit) == (store.currency, store.unit);
     if is_as_before && (*tax_label, *locale) == (store.tax_label, store.locale) {
         return Ok(true);

@@ -33,6 +33,10 @@ pub struct Store {
     pub tax_label: TaxLabel,
     /// The language of its pages; the browser's where it has none.
     pub locale: Option<Language>,
+    /// Whether discount codes count at Shopify's checkout of an order.
+    pub allow_discount_codes: bool,
+    /// Whether the shop's automatic discounts do.
+    pub allow_automatic_discounts: bool,
     /// Grows with every change below it; see [`crate::catalog`].
     pub catalog_version: i64,
     /// When the running installation began.
@@ -169,8 +173,8 @@ pub fn install(
     Ok(Installed::Again(store.scope()))
 }
 
-const COLUMNS: &str =
-    "id, shop, currency, unit, tax_label, locale, catalog_version, installed_at, uninstalled_at, erasing_since";
+const COLUMNS: &str = "id, shop, currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts, \
+    catalog_version, installed_at, uninstalled_at, erasing_since";
 
 /// The store of this shop.
 ///
@@ -449,6 +453,8 @@ fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
         unit: row.get("unit")?,
         tax_label: row.get("tax_label")?,
         locale: row.get("locale")?,
+        allow_discount_codes: row.get("allow_discount_codes")?,
+        allow_automatic_discounts: row.get("allow_automatic_discounts")?,
         catalog_version: row.get("catalog_version")?,
         installed_at: row.get::<_, Millis>("installed_at")?.0,
         uninstalled_at: row.get::<_, Option<Millis>>("uninstalled_at")?.map(|at| at.0),

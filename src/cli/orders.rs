@@ -6,8 +6,10 @@ use super::{Failure, open};
 use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
 use crate::db::Schema;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::housekeeping::Stop;
+use crate::orders::lines::Line;
 use crate::orders::records::{self, Record};
 use crate::views::instant;
 use crate::views::orders as views;
@@ -128,20 +130,28 @@ fn public_url_of(given: Option<&str>) -> std::result::Result<String, ConfigError
     Ok(checked_public_url(given.unwrap_or_default())?.unwrap_or_else(|| format!("http://{LISTEN}")))
 }
 
-fn size(record: &Record) -> String {
-    format!("{} x {} {}", record.width, record.height, record.unit)
+fn size(line: &Line, unit: Unit) -> String {
+    format!("{} x {} {unit}", line.width, line.height)
+}
+
+/// What is ordered, in a line of a table: the first item, and how many more there are.
+fn summary(record: &Record) -> [String; 2] {
+    let Some((first, more)) = record.lines.split_first() else { return Default::default() };
+    let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    [format!("{} x {}{rest}", first.quantity, first.product_title), size(first, record.unit)]
 }
 
 fn list_text(found: &[Record]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|record| {
+            let [what, size] = summary(record);
             vec![
                 record.name(),
                 instant(record.created_at),
                 status(record),
-                format!("{} x {}", record.quantity, record.product_title),
-                size(record),
+                what,
+                size,
                 format!("{} {}", record.currency.format(record.total_price), record.currency),
             ]
         })
@@ -161,21 +171,17 @@ fn order_text(record: &Record, public_url: &str) -> String {
         format!("order       {} ({})", record.name(), record.status),
         format!("id          {}", record.id),
         format!("created at  {}", instant(record.created_at)),
-        format!("product     {} ({})", record.product_title, record.product_id),
-        format!("size        {}", size(record)),
-        format!(
-            "priced as   {} x {} {} by {}",
-            record.priced_width, record.priced_height, record.unit, record.matrix_name
-        ),
-        format!("base price  {}", money(record.base_price)),
     ];
-    for option in &record.selections {
-        let (group, choice) = (&option.option_group_name, &option.choice_label);
-        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    let several = record.lines.len() > 1;
+    for (place, line) in record.lines.iter().enumerate() {
+        if several {
+            lines.push(format!("item        {}", place + 1));
+        }
+        lines.extend(item_text(line, record));
     }
-    lines.push(format!("price       {}", money(record.unit_price)));
-    lines.push(format!("quantity    {}", record.quantity));
-    lines.push(format!("total       {}", money(record.total_price)));
+    if several {
+        lines.push(format!("sum         {}", money(record.total_price)));
+    }
     if let Some(name) = &record.shopify_order_name {
         lines.push(format!("at Shopify  {name}"));
     }
@@ -188,4 +194,23 @@ fn order_text(record: &Record, public_url: &str) -> String {
     }
     lines.push(format!("page        {}", views::page_url(record, public_url)));
     lines.join("\n")
+}
+
+fn item_text(line: &Line, record: &Record) -> Vec<String> {
+    let money = |amount| format!("{} {}", record.currency.format(amount), record.currency);
+    let mut lines = vec![
+        format!("product     {} ({})", line.product_title, line.product_id),
+        format!("size        {}", size(line, record.unit)),
+        format!("priced as   {} x {} {} by {}", line.priced_width, line.priced_height, record.unit, line.matrix_name),
+        format!("base price  {}", money(line.base_price)),
+    ];
+    lines.extend(line.label.iter().map(|label| format!("label       {label}")));
+    for option in &line.selections {
+        let (group, choice) = (&option.option_group_name, &option.choice_label);
+        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    }
+    lines.push(format!("price       {}", money(line.unit_price)));
+    lines.push(format!("quantity    {}", line.quantity));
+    lines.push(format!("total       {}", money(line.total_price)));
+    lines
 }

@@ -40,7 +40,7 @@ pub(super) enum Command {
         #[arg(long)]
         revoke_keys: bool,
     },
-    /// Change what a store's sizes and prices are in, and how shoppers are spoken to
+    /// Change what a store's sizes and prices are in, how shoppers are spoken to, and which discounts count at Shopify's checkout
     Set {
         /// The shop's domain
         shop: ShopDomain,
@@ -107,6 +107,12 @@ pub(super) struct SetWhat {
     /// The language of the store's pages and messages; none leaves it to each shopper's browser
     #[arg(long, value_name = "en|de|nl|fr|none", value_parser = parse_locale)]
     locale: Option<Locale>,
+    /// Whether discount codes count at Shopify's checkout of an order; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts count there; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_automatic_discounts: Option<bool>,
 }
 
 /// A language, or none.
@@ -151,16 +157,27 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Add { shop, currency, unit, revoke_keys } => {
             add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
         }
-        Command::Set { shop, what: SetWhat { currency, unit, tax_label, locale }, no_convert, confirm } => {
+        Command::Set { shop, what, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let change = Change { currency, unit, convert: !no_convert, tax_label, locale };
+            let SetWhat { currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts } = what;
+            let change = Change {
+                currency,
+                unit,
+                convert: !no_convert,
+                tax_label,
+                locale,
+                allow_discount_codes,
+                allow_automatic_discounts,
+            };
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&views::store(&store, &counted), || {
                 let locale = store.locale.map_or("none", Language::as_str);
-                let Store { currency, unit, tax_label, .. } = &store;
-                format!("{shop} has prices in {currency}, sizes in {unit}, tax label {tax_label}, locale {locale}")
+                let (Store { currency, unit, tax_label, .. }, discounts) = (&store, discounts(&store));
+                format!(
+                    "{shop} has prices in {currency} and sizes in {unit}; tax label {tax_label}, locale {locale}; {discounts}"
+                )
             })?;
         }
         Command::List { after, limit } => {
@@ -366,6 +383,16 @@ fn stores_text(found: &[(Counted, Store)]) -> String {
     table(&heads, &rows, "no stores")
 }
 
+/// Which discounts count at Shopify's checkout of an order.
+fn discounts(store: &Store) -> &'static str {
+    match (store.allow_discount_codes, store.allow_automatic_discounts) {
+        (false, false) => "no discounts at Shopify",
+        (true, false) => "discount codes at Shopify",
+        (false, true) => "automatic discounts at Shopify",
+        (true, true) => "discount codes and automatic discounts at Shopify",
+    }
+}
+
 fn store_text(store: &Store, rows: &RowCounts) -> String {
     let mut lines = vec![
         format!("shop          {}", store.shop),
@@ -375,6 +402,7 @@ fn store_text(store: &Store, rows: &RowCounts) -> String {
         format!("unit          {}", store.unit),
         format!("tax label     {}", store.tax_label),
         format!("locale        {}", store.locale.map_or("none", Language::as_str)),
+        format!("discounts     {}", discounts(store)),
     ];
     lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
     lines.join("\n")

@@ -16,5 +16,6 @@ pub mod options;
 pub mod quote;
 pub mod sizes;
 pub mod tax_label;
+pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -4,6 +4,7 @@
 pub mod deletion;
 pub mod handover;
 pub mod idempotency;
+pub mod lines;
 pub mod place;
 mod recent_orders;
 pub mod records;

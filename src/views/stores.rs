@@ -56,6 +56,8 @@ pub fn store(store: &Store, counted: &Counted) -> Value {
         "unit": store.unit.as_str(),
         "taxLabel": store.tax_label.as_str(),
         "locale": store.locale.map(Language::as_str),
+        "allowDiscountCodes": store.allow_discount_codes,
+        "allowAutomaticDiscounts": store.allow_automatic_discounts,
         "installedAt": instant(store.installed_at),
         "uninstalledAt": optional_instant(store.uninstalled_at),
         "erasingSince": optional_instant(store.erasing_since),

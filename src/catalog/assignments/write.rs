@@ -103,7 +103,7 @@ pub fn set_matrix(
         ":now": Millis(now),
     });
     match written.map_err(db::Error::from) {
-        Ok(_one) => Ok(()),
+        Ok(_one) => super::settings::clear_title(tx, scope.store, product),
         // The key of both columns: the matrix of another store is as unknown as one that never was.
         Err(error) if error.constraint() == Some(Constraint::ForeignKey) => {
             Err(Error::not_found(format!("price matrix {matrix}")))

@@ -48,9 +48,12 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let tax_label = fields.optional("taxLabel", body::parsed::<TaxLabel>);
     let locale = fields.nullable("locale", body::parsed::<Language>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
+    let allow_discount_codes = fields.optional("allowDiscountCodes", body::flag);
+    let allow_automatic_discounts = fields.optional("allowAutomaticDiscounts", body::flag);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert, tax_label, locale }, confirmed))
+    let change = Change { currency, unit, convert, tax_label, locale, allow_discount_codes, allow_automatic_discounts };
+    Ok((change, confirmed))
 }
 
 fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {

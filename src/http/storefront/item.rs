@@ -9,18 +9,16 @@ use crate::domain::quote::{Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::body;
+use crate::orders::place::ITEMS_MAX;
 use crate::pricing::ProductPricing;
 use serde_json::{Map, Value};
-
-/// The most items of a list: as many as an order takes.
-const ITEMS_MAX: usize = 100;
 
 /// The longest body of a list: an item with all its options has less than a kilobyte.
 const BODY_MAX: usize = 64 * 1024;
 
 /// What is wanted of a product.
 #[derive(Debug)]
-pub(super) struct ItemRequest {
+pub(super) struct ListItem {
     pub(super) product: ProductId,
     pub(super) selections: Vec<Selection>,
     width: Side,
@@ -33,7 +31,7 @@ pub(super) struct ItemRequest {
 ///
 /// # Errors
 /// `Malformed` where the body is not a list of 1 to 100 items, and `TooLarge`.
-pub(super) fn items_of(request: &Request, unit: SizeUnit) -> Result<Vec<Result<ItemRequest>>> {
+pub(super) fn items_of(request: &Request, unit: SizeUnit) -> Result<Vec<Result<ListItem>>> {
     if request.body.len() > BODY_MAX {
         return Err(Error::new(Kind::TooLarge, format!("a list of items has at most {BODY_MAX} bytes")));
     }
@@ -45,7 +43,7 @@ pub(super) fn items_of(request: &Request, unit: SizeUnit) -> Result<Vec<Result<I
     let items = body.get("items").and_then(Value::as_array);
     match items {
         Some(items) if (1..=ITEMS_MAX).contains(&items.len()) => {
-            Ok(items.iter().map(|item| ItemRequest::read(item, unit)).collect())
+            Ok(items.iter().map(|item| ListItem::read(item, unit)).collect())
         }
         _ => {
             let mut faults = Faults::default();
@@ -55,7 +53,7 @@ pub(super) fn items_of(request: &Request, unit: SizeUnit) -> Result<Vec<Result<I
     }
 }
 
-impl ItemRequest {
+impl ListItem {
     fn read(item: &Value, unit: SizeUnit) -> Result<Self> {
         let nothing = Map::new();
         let body = item.as_object().unwrap_or(&nothing);

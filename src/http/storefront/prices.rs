@@ -1,6 +1,6 @@
 //! `POST /api/v1/prices`: a list priced in one call. Each item has its price or its own problem; the total is there when all have one.
 
-use super::item::{ItemRequest, items_of};
+use super::item::{ListItem, items_of};
 use super::query::Query;
 use super::sizes::SizeUnit;
 use super::{PriceBody, responder};
@@ -26,7 +26,7 @@ pub(super) fn prices(state: &Arc<AppState>, request: &Request, _params: &Params)
     })
 }
 
-fn price_all(state: &AppState, admission: &Admission, items: Vec<Result<ItemRequest>>) -> Result<Response> {
+fn price_all(state: &AppState, admission: &Admission, items: Vec<Result<ListItem>>) -> Result<Response> {
     let currency = admission.authenticated.key.currency;
     let mut bodies = Vec::with_capacity(items.len());
     let mut sum = Some(Minor::ZERO);
@@ -57,7 +57,7 @@ fn price_all(state: &AppState, admission: &Admission, items: Vec<Result<ItemRequ
     Ok(responder(&body))
 }
 
-fn price(state: &AppState, admission: &Admission, item: &ItemRequest) -> Result<(Value, Currency, Minor)> {
+fn price(state: &AppState, admission: &Admission, item: &ListItem) -> Result<(Value, Currency, Minor)> {
     let pricing = state.app.pricing.load(&state.app.db, &admission.authenticated, &item.product)?;
     // As the order will be: a list that has a total can be ordered.
     let quote = item.quote(&pricing, RequiredGroups::Enforced)?;
