@@ -22,3 +22,4 @@ mod proxy;
 mod queue;
 mod storefront;
 mod webhooks;
+mod widget;

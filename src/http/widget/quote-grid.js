@@ -293,10 +293,10 @@ class QuoteGrid extends HTMLElement {
       if ((answer.status !== 429 && answer.status !== 503) || left === 0) throw failure;
       const seconds = Math.min(Number(answer.headers.get('Retry-After')) || RETRY_AFTER, RETRY_AFTER_MAX);
       const { status } = this.#parts;
-      const before = status.textContent;
-      status.textContent = this.#say('wait', this.#number(seconds));
+      const wait = this.#say('wait', this.#number(seconds));
+      status.textContent = wait;
       await sleep(seconds, signal);
-      status.textContent = before;
+      if (status.textContent === wait) status.textContent = '';
       if (signal?.aborted) throw failure;
     }
   }
@@ -428,8 +428,8 @@ class QuoteGrid extends HTMLElement {
 
   #askSoon() {
     clearTimeout(this.#timer);
-    // The order that follows is another one.
-    this.#orderKey = null;
+    // The order that follows is another one; a list is ordered as it is.
+    if (!this.#inList) this.#orderKey = null;
     this.#timer = setTimeout(() => this.#ask(), PAUSE);
   }
 
