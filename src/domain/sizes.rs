@@ -33,6 +33,8 @@ struct Interval {
     max: Length,
     shown_min: Length,
     shown_max: Length,
+    /// The largest that is named to somebody who asks for more.
+    named_max: Length,
 }
 
 impl PriceMatrix {
@@ -86,7 +88,7 @@ impl PriceMatrix {
         for (row, down) in self.rows().zip(&heights) {
             for (price, across) in row.iter().zip(&widths) {
                 let (Some(_offered), Some(across), Some(down)) = (price, across, down) else { continue };
-                let corner = (across.shown_max, down.shown_max);
+                let corner = (across.named_max, down.named_max);
                 largest = largest.into_iter().chain([corner]).max_by_key(|&size| (area(size), size.0));
                 let cover = (width.max(across.min), height.max(down.min));
                 if cover.0 <= across.max && cover.1 <= down.max {
@@ -110,19 +112,20 @@ impl PriceMatrix {
         };
         let least = limits.0.map_or(least, |min| min.max(least));
         let most = limits.1.map_or(most, |max| max.min(most));
-        // Clamping takes what is beyond the grid, but nobody is told to go there.
-        let (shown_least, shown_most) = match self.outside() {
-            OutOfRange::Reject => (least, most),
-            OutOfRange::Clamp => (limits.0.unwrap_or(first), limits.1.unwrap_or(last)),
+        let Some(range) = self.dimension_range() else { return Vec::new() };
+        let (shown_least, shown_most) = match axis {
+            Axis::Width => (range.min_width, range.max_width),
+            Axis::Height => (range.min_height, range.max_height),
         };
         let interval = |(at, &step): (usize, &Length)| {
             let after = at.checked_sub(1).map(|before| steps[before].next().unwrap_or(Length::MAX));
             let is_last = at + 1 == steps.len();
             let (min, max) =
                 (after.map_or(least, |after| after.max(least)), if is_last { most } else { step.min(most) });
-            let shown_max = if is_last { shown_most.max(min) } else { max };
-            let shown_min = min.max(shown_least).min(shown_max);
-            (min <= max).then_some(Interval { min, max, shown_min, shown_max })
+            // Clamping without a limit takes everything, but nobody is told to go there.
+            let named_max = if is_last { limits.1.unwrap_or(last).min(most).max(min) } else { max };
+            let (shown_min, shown_max) = (min.max(shown_least).min(max), max.min(shown_most).max(min));
+            (min <= max).then_some(Interval { min, max, shown_min, shown_max, named_max })
         };
         steps.iter().enumerate().map(interval).collect()
     }

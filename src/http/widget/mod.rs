@@ -26,6 +26,12 @@ const SOURCE: &str = include_str!("quote-grid.js");
 /// Where the texts of all languages go.
 const TEXTS: &str = "{/* texts */}";
 
+/// What the element's style begins with.
+const STYLE_BEGINS: &str = "replaceSync(`";
+
+/// What short names are made of.
+const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
 /// For how long browsers take the newest script as such: a fault in it is out of the shops' pages in five minutes.
 const NEWEST: &str = "public, max-age=300";
 
@@ -57,6 +63,17 @@ fn shortened(source: &str) -> String {
     for operator in ["=>", "===", "!==", "&&", "||", "??", "="] {
         text = text.replace(&format!(" {operator} "), operator);
     }
+    for (from, to) in [(") {", "){"), ("if (", "if("), ("for (", "for("), ("; ", ";"), ("{ ", "{"), (" }", "}")] {
+        text = text.replace(from, to);
+    }
+    // The style's own blanks, between its first and its last line.
+    if let Some((before, style)) = text.split_once(STYLE_BEGINS)
+        && let Some((style, after)) = style.split_once("`);")
+    {
+        let blanks = [(";}", "}"), (" {", "{"), (": ", ":"), (", ", ",")];
+        let style = blanks.iter().fold(style.to_owned(), |style, (from, to)| style.replace(from, to));
+        text = [before, STYLE_BEGINS, &style, "`);", after].concat();
+    }
     with_short_names(&text)
 }
 
@@ -70,8 +87,10 @@ fn with_short_names(text: &str) -> String {
     let mut short: HashMap<String, String> = HashMap::new();
     for name in names {
         let number = short.len();
-        let mark = if name.starts_with('#') { "#n" } else { "N" };
-        short.entry(name).or_insert_with(|| format!("{mark}{number}"));
+        // A letter is enough for the first two alphabets of private names; constants have a digit, which no private name has.
+        let letter = LETTERS.get(number).map_or_else(|| format!("a{number}"), |letter| char::from(*letter).to_string());
+        let mark = if name.starts_with('#') { format!("#{letter}") } else { format!("N{number}") };
+        short.entry(name).or_insert(mark);
     }
     let mut shortened = String::with_capacity(text.len());
     let mut rest = text;
@@ -189,6 +208,6 @@ mod tests {
     fn private_names_and_constants_are_shortened_and_nothing_else_is() {
         let source = "\nconst LONG_NAME = 1;\n#some() { return this.#some(LONG_NAME, '#fff', OTHER_NAME, 'some'); }";
         let short = with_short_names(source);
-        assert_eq!(short, "\nconst N1 = 1;\n#n0() { return this.#n0(N1, '#fff', OTHER_NAME, 'some'); }");
+        assert_eq!(short, "\nconst N1 = 1;\n#a() { return this.#a(N1, '#fff', OTHER_NAME, 'some'); }");
     }
 }

@@ -27,7 +27,6 @@ const ROUNDING = { mm: 1, cm: 0.1, m: 0.001, in: 0.125 };
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
 :host { display: block; color: var(--qg-color, inherit); font: var(--qg-font, inherit); --accent: var(--qg-accent, #14532d); }
-:host([hidden]) { display: none; }
 * { box-sizing: border-box; }
 form { display: grid; gap: var(--qg-gap, 1rem); max-width: var(--qg-width, 32rem); }
 .sizes { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 1fr)); }
