@@ -5,6 +5,7 @@ mod failpoints;
 
 pub mod alerts;
 pub mod app;
+pub mod background;
 pub mod backup;
 pub mod catalog;
 pub mod cli;
@@ -29,6 +30,7 @@ pub mod metrics;
 pub mod orders;
 pub mod pricing;
 pub mod queue;
+pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;

@@ -6,18 +6,23 @@
 pub mod admin;
 mod body;
 pub mod guard;
+mod lenient_query;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
 mod proxy;
 mod query;
+mod readiness;
 pub mod respond;
+mod route;
 pub mod router;
+pub mod state;
 pub mod storefront;
 pub mod webhooks;
 pub mod widget;
 
-pub use router::{AppState, Router};
+pub use router::Router;
+pub use state::AppState;
 
 use std::net::IpAddr;
 

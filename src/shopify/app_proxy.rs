@@ -40,7 +40,7 @@ pub fn verified_shop<'a>(secrets: &Secrets, pairs: &'a [(String, String)], now: 
 pub fn sign(secret: &str, pairs: &[(String, String)]) -> String {
     use hmac::Mac;
     let digest = super::webhook::keyed(secret).chain_update(signed_text(pairs)).finalize().into_bytes();
-    crate::keyed_hash::hex(&digest)
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn signed_text(pairs: &[(String, String)]) -> String {

@@ -16,11 +16,11 @@ use crate::catalog::keys::{self, LiveKey};
 use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
+use crate::http::lenient_query::LenientQuery;
 use crate::http::proxy;
-use crate::http::router::AppState;
-use crate::http::storefront::query::Query;
 use crate::languages::Language;
 use crate::pricing::AuthenticatedKey;
+use crate::shopify::Secrets;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use limit::{Limit, NotNow, Plan};
@@ -132,11 +132,12 @@ impl Guard {
     /// used too often.
     pub(super) fn admit(
         &self,
-        site: &AppState,
+        app: &Arc<App>,
+        secrets: &Secrets,
         request: &Request,
         handler: impl FnOnce(&mut Admission) -> Result<Response>,
     ) -> Result<Response> {
-        match self.enter(site, request)? {
+        match self.enter(app, secrets, request)? {
             Entry::Admission(mut admission) => {
                 let outcome = handler(&mut admission);
                 Ok(admission.finish(outcome))
@@ -149,11 +150,10 @@ impl Guard {
     ///
     /// # Errors
     /// `Unauthorized` and `Limited` without a valid key, and when the database fails.
-    pub(super) fn enter(&self, site: &AppState, request: &Request) -> Result<Entry> {
-        let app = &site.app;
+    pub(super) fn enter(&self, app: &Arc<App>, secrets: &Secrets, request: &Request) -> Result<Entry> {
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
         if proxy::owns(&request.path) {
-            return self.enter_by_proxy(proxy::authenticate(site, request)?, request, now, uptime);
+            return self.enter_by_proxy(proxy::authenticate(app, secrets, request)?, request, now, uptime);
         }
         let client = ClientAddress::of(request.client);
         let key = match request.headers.get("x-api-key") {
@@ -291,7 +291,7 @@ impl Admission {
 
 /// The language of an answer: what the request asks for, the store's, the browser's.
 pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Language {
-    let query = Query::parse(&request.query);
+    let query = LenientQuery::parse(&request.query);
     let asked = query.get("lang").ok().flatten();
     Language::choose(asked, of_store, request.headers.get("accept-language"))
 }

@@ -5,12 +5,12 @@ mod item;
 mod orders;
 mod prices;
 mod product;
-pub(super) mod query;
 mod sizes;
 
 use super::body;
 use super::guard::Admission;
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
@@ -18,8 +18,8 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
+use crate::http::lenient_query::LenientQuery;
 use crate::pricing::ProductPricing;
-use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
 use sizes::{Side, SizeUnit};
@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     admit(state, request, params, |Admission { authenticated, .. }, product| {
-        let query = Query::parse(&request.query);
+        let query = LenientQuery::parse(&request.query);
         let unit = SizeUnit::read(&query, authenticated.key.unit)?;
         let query = PriceQuery::read(&query, unit)?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
@@ -78,7 +78,7 @@ fn admit(
     params: &Params,
     handler: impl FnOnce(&Admission, &ProductId) -> Result<Response>,
 ) -> Result<Response> {
-    state.guard.admit(state, request, |admission| {
+    state.guard.admit(&state.app, &state.secrets, request, |admission| {
         let product = product_id(params.get("productId"))?;
         handler(admission, &product)
     })
@@ -107,7 +107,7 @@ struct PriceQuery {
 }
 
 impl PriceQuery {
-    fn read(query: &Query, unit: SizeUnit) -> Result<Self> {
+    fn read(query: &LenientQuery, unit: SizeUnit) -> Result<Self> {
         let mut faults = Faults::default();
         let width = faults.take("width", side(query, "width", unit));
         let height = faults.take("height", side(query, "height", unit));
@@ -130,13 +130,13 @@ impl PriceQuery {
     }
 }
 
-fn side(query: &Query, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
+fn side(query: &LenientQuery, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
     let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
     // As it was typed: a blank too many is no other size.
     unit.parse(text.trim())
 }
 
-fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
+fn quantity(query: &LenientQuery) -> std::result::Result<Quantity, String> {
     match query.get("quantity").map_err(|fault| fault.to_string())? {
         Some(text) => Quantity::parse(text.trim(), QUANTITY_MAX).map_err(|fault| fault.to_string()),
         None => Ok(Quantity::ONE),

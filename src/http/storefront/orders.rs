@@ -3,10 +3,10 @@
 use super::super::body;
 use super::super::guard::Entry;
 use super::super::respond::Responder;
-use super::super::router::{AppState, Params};
+use super::super::route::Params;
+use super::super::state::AppState;
 use super::super::{Request, Response};
 use super::item::side;
-use super::query::Query;
 use super::sizes::SizeUnit;
 use super::{Dimensions, Faults, responder as json, selection_list};
 use crate::domain::ids::{NotAProduct, ProductId};
@@ -15,6 +15,7 @@ use crate::domain::name::Label;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
+use crate::http::lenient_query::LenientQuery;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::lines::Line;
 use crate::orders::place::{ITEMS_MAX, ItemRequest};
@@ -36,7 +37,7 @@ const ITEMS_FIELD: &str = "items";
 
 /// Key and limits, then the body, then the order; a repetition of an order is answered as it was.
 pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
-    let admission = match state.guard.enter(state, &request) {
+    let admission = match state.guard.enter(&state.app, &state.secrets, &request) {
         Ok(Entry::Admission(admission)) => admission,
         Ok(Entry::Refused(response)) => return responder.send(Ok(response)),
         Err(error) => return responder.send(Err(error)),
@@ -110,7 +111,7 @@ struct OrderBody {
 
 impl OrderBody {
     fn read(request: &Request, of_store: Unit) -> Result<Self> {
-        let unit = SizeUnit::read(&Query::parse(&request.query), of_store)?;
+        let unit = SizeUnit::read(&LenientQuery::parse(&request.query), of_store)?;
         if request.body.len() > BODY_MAX {
             return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
         }

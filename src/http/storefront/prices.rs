@@ -1,23 +1,24 @@
 //! `POST /api/v1/prices`: a list priced in one call. Each item has its price or its own problem; the total is there when all have one.
 
 use super::item::{ListItem, items_of};
-use super::query::Query;
 use super::sizes::SizeUnit;
 use super::{PriceBody, responder};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::options::RequiredGroups;
 use crate::error::{Kind, Result};
 use crate::http::guard::Admission;
+use crate::http::lenient_query::LenientQuery;
 use crate::http::respond;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Request, Response};
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
 /// The table's line.
 pub(super) fn prices(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
-    state.guard.admit(state, request, |admission| {
-        let query = Query::parse(&request.query);
+    state.guard.admit(&state.app, &state.secrets, request, |admission| {
+        let query = LenientQuery::parse(&request.query);
         let unit = SizeUnit::read(&query, admission.authenticated.key.unit)?;
         let items = items_of(request, unit)?;
         let more = u32::try_from(items.len() - 1).unwrap_or(u32::MAX);

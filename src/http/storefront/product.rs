@@ -6,7 +6,8 @@ use crate::domain::length::Length;
 use crate::domain::sizes::{Offered, SizeRange};
 use crate::error::{Error, Result};
 use crate::http::guard::Admission;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Request, Response};
 use crate::pricing::{AuthenticatedKey, ProductPricing};
 use serde::Serialize;
@@ -15,7 +16,7 @@ use std::sync::Arc;
 
 /// The table's line.
 pub(super) fn product(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
-    state.guard.admit(state, request, |Admission { authenticated, .. }| {
+    state.guard.admit(&state.app, &state.secrets, request, |Admission { authenticated, .. }| {
         let path = params.get("productId");
         // What has more segments than a product id is another path, and not one that is here.
         let product =

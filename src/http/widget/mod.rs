@@ -3,7 +3,8 @@
 
 use super::guard::language_for;
 use super::pages;
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::hex;

@@ -3,15 +3,15 @@
 
 /// The pairs of a query, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::http) struct Query(Vec<(String, String)>);
+pub(super) struct LenientQuery(Vec<(String, String)>);
 
 /// A name that may be given once was given more often: which one counts would be anybody's guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is given more than once")]
-pub(in crate::http) struct Repeated;
+pub(super) struct Repeated;
 
-impl Query {
-    pub(in crate::http) fn parse(text: &str) -> Self {
+impl LenientQuery {
+    pub(super) fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             (decoded(name), decoded(value))
@@ -20,12 +20,12 @@ impl Query {
     }
 
     /// All pairs, in the order they came.
-    pub(in crate::http) fn pairs(&self) -> &[(String, String)] {
+    pub(super) fn pairs(&self) -> &[(String, String)] {
         &self.0
     }
 
     /// The value of `name`, if it is there.
-    pub(in crate::http) fn get(&self, name: &str) -> Result<Option<&str>, Repeated> {
+    pub(super) fn get(&self, name: &str) -> Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
         let first = values.next();
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn queries_are_read_as_browsers_read_them() {
-        let query = Query::parse("a=1&b=x+y%20z&&c&d=%7B%22%C3%A4%22%7d&e=50%&f=%f&g=a=b&a%62=2");
+        let query = LenientQuery::parse("a=1&b=x+y%20z&&c&d=%7B%22%C3%A4%22%7d&e=50%&f=%f&g=a=b&a%62=2");
         let get = |name: &str| query.get(name).expect("given once");
         assert_eq!(get("a"), Some("1"));
         assert_eq!(get("b"), Some("x y z"));
@@ -68,8 +68,8 @@ mod tests {
         assert_eq!(get("d"), Some("{\"ä\"}"));
         assert_eq!((get("e"), get("f"), get("g")), (Some("50%"), Some("%f"), Some("a=b")));
         assert_eq!((get("ab"), get("z")), (Some("2"), None));
-        assert_eq!(Query::parse("").get(""), Ok(None));
-        assert_eq!(Query::parse("a=1&%61=2").get("a"), Err(Repeated));
-        assert_eq!(Query::parse("a=%ff").get("a"), Ok(Some("\u{fffd}")));
+        assert_eq!(LenientQuery::parse("").get(""), Ok(None));
+        assert_eq!(LenientQuery::parse("a=1&%61=2").get("a"), Err(Repeated));
+        assert_eq!(LenientQuery::parse("a=%ff").get("a"), Ok(Some("\u{fffd}")));
     }
 }
