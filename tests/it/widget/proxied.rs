@@ -8,7 +8,7 @@ use crate::storefront::harness::{SHOP, Server};
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
 fn browser_element_sells_through_the_shops_own_domain_without_a_key() {
     let server = Server::new();
-    let _example = server.example();
+    let _example = super::browser::example(&server);
     let (_http, api) = started(&server);
     let page = format!(
         "<!doctype html><html lang=de><meta charset=utf-8><title>Ein Laden</title><h1>Glas</h1>\
