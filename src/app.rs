@@ -21,6 +21,7 @@ use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
+use crate::orders::open_limit::OpenOrderLimit;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -58,6 +59,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -74,6 +77,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -121,6 +125,7 @@ pub struct App {
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -140,6 +145,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -167,7 +173,20 @@ impl App {
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -266,6 +285,7 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// The way in for webhooks.
@@ -290,7 +310,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.

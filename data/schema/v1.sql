@@ -268,6 +268,7 @@ CREATE TABLE webhook_deliveries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
+CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts

@@ -6,17 +6,20 @@ use super::{Failure, open};
 use crate::background::Stop;
 use crate::clock::instant;
 use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
-use crate::db::Schema;
-use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::db::{Db, Schema};
+use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::http::state::LISTEN;
 use crate::orders::lines::Line;
-use crate::orders::records::{self, Record};
+use crate::orders::records::{self, Record, Selected, State};
 use crate::views::orders as views;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Args, Subcommand};
+use crate::views::{NotATime, Time};
+use crate::workshop::{self, Format, WriteError};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use std::io::BufWriter;
 use std::str::FromStr;
 
 #[derive(Debug, Args)]
@@ -54,6 +57,21 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Print what the workshop needs: a row for each item of a store's orders, the oldest first
+    Export {
+        /// Only orders made at this time or later: RFC 3339, or a day, such as 2026-11-01 (UTC)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<DateTime<Utc>>,
+        /// Only orders made before this time
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Option<DateTime<Utc>>,
+        /// Only orders of which this has become
+        #[arg(long, value_name = "open|sent|ordered|cancelled")]
+        state: Option<State>,
+        /// For spreadsheets, or for programs
+        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+        format: ExportFormat,
+    },
     /// Show an order, what its price came from, and the address of its page
     Show {
         /// Its number, such as D12 or 12, or its id
@@ -61,9 +79,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    Csv,
+    Json,
+}
+
 fn parse_time(text: &str) -> std::result::Result<DateTime<Utc>, String> {
-    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or_else(|| "must be a time such as 2026-11-01T08:00:00Z, or a day".to_owned())
+    text.parse().map(|Time(at)| at).map_err(|fault: NotATime| fault.to_string())
 }
 
 /// What people call an order by.
@@ -113,6 +136,13 @@ pub(super) fn run(
                 format!("{count} orders {verb}")
             })?;
         }
+        Command::Export { since, until, state, format } => {
+            let selected = Selected { since, until, state };
+            // For programs with --json too, as everywhere.
+            let is_json = format == ExportFormat::Json || output.is_json();
+            let format = if is_json { Format::Json } else { Format::Csv };
+            return export(&app.db, store, selected, &public_url, format);
+        }
         Command::Show { order } => {
             let record = app.db.read(|connection| -> Result<_> {
                 match order {
@@ -125,6 +155,23 @@ pub(super) fn run(
         }
     }
     Ok(())
+}
+
+fn export(
+    db: &Db,
+    store: StoreId,
+    selected: Selected,
+    public_url: &str,
+    format: Format,
+) -> std::result::Result<(), Failure> {
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    match workshop::write(db, store, selected, public_url, format, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(WriteError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(WriteError::Write(error)) => Err(error.into()),
+    }
 }
 
 fn public_url_of(given: Option<&str>) -> std::result::Result<String, ConfigError> {

@@ -141,11 +141,7 @@ pub(super) fn run(database: &DatabaseSettings, products: Products, output: Outpu
         }
         Command::Set { product, what } => {
             let (now, edit) = (app.clock.now(), what.edit());
-            let found = app.db.write(move |tx| -> Result<_, Error> {
-                assignments::edit_settings(tx, now, scope, &product, edit)?;
-                let found = assignments::find_product(tx, scope.store, &product)?;
-                found.ok_or_else(|| Error::not_found(format!("product {product}")))
-            })?;
+            let found = app.db.write(move |tx| assignments::edit_settings(tx, now, scope, &product, edit))?;
             output.print(&views::product(&found), || product_text(&found))?;
         }
     }

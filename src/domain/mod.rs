@@ -13,6 +13,7 @@ pub mod measure;
 pub mod money;
 pub mod name;
 pub mod options;
+pub mod percent;
 pub mod quote;
 pub mod sizes;
 pub mod tax_label;

@@ -6,7 +6,6 @@
 pub mod admin;
 mod body;
 pub mod guard;
-mod lenient_query;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

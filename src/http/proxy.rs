@@ -3,7 +3,7 @@
 //! is not exactly as Shopify sends it is 401. Nothing of the query is logged, and the customer that it may name is not read.
 
 use super::Request;
-use super::lenient_query::LenientQuery;
+use super::query::Query;
 use crate::app::App;
 use crate::domain::ids::ShopDomain;
 use crate::error::{Error, Kind, Result};
@@ -28,7 +28,7 @@ pub(super) fn owns(path: &str) -> bool {
 /// `Unauthorized` for whatever is not Shopify's, old, or of a shop that has no live store here; and when the database fails.
 pub(super) fn authenticate(app: &App, secrets: &Secrets, request: &Request) -> Result<Arc<AuthenticatedKey>> {
     let not_signed = || Error::new(Kind::Unauthorized, NOT_SIGNED);
-    let query = LenientQuery::parse(&request.query);
+    let query = Query::open(&request.query);
     let shop = app_proxy::verified_shop(secrets, query.pairs(), app.clock.now()).ok_or_else(not_signed)?;
     let shop: ShopDomain = shop.parse().map_err(|_not_a_shop| not_signed())?;
     app.pricing.find_shop(&app.db, &shop)?.ok_or_else(not_signed)

@@ -7,8 +7,10 @@
 use super::handover::Handover;
 use super::idempotency::{self, IdempotencyKey, OriginalOrder};
 use super::lines::Line;
+use super::open_limit::OpenOrderLimit;
 use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
+use super::shopper::Shopper;
 use super::snapshot::SelectedOption;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -73,15 +75,6 @@ pub struct ItemRequest {
     pub label: Option<Label>,
 }
 
-/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Shopper<'a> {
-    /// Where the request comes from. Many shoppers may come from one address.
-    pub address: IpAddr,
-    /// What else tells one browser from another, in an order that does not change.
-    pub traits: &'a [&'a str],
-}
-
 /// An order as it was made, now or before.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlacedOrder {
@@ -102,6 +95,7 @@ pub struct Orders {
     recent: Arc<RecentOrders>,
     queue: Queue,
     handover: Handover,
+    limit: OpenOrderLimit,
 }
 
 impl std::fmt::Debug for Orders {
@@ -183,7 +177,14 @@ impl Orders {
     ) -> Self {
         // Its secret is nobody's to repeat, not even a test's.
         let recent = Arc::new(RecentOrders::new(&OsEntropy));
-        Self { db, clock, entropy, hasher, pricing, recent, queue, handover }
+        let limit = OpenOrderLimit::default();
+        Self { db, clock, entropy, hasher, pricing, recent, queue, handover, limit }
+    }
+
+    /// The same, which takes no order of a store that holds too many of the last hour that nobody has paid.
+    #[must_use]
+    pub fn with_limit(self, limit: OpenOrderLimit) -> Self {
+        Self { limit, ..self }
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
@@ -278,6 +279,7 @@ impl Orders {
         let pricings = self.pricing.load_all(&self.db, &authenticated, &order_request.products())?;
         let quotes = order_request.quotes(&pricings)?;
         total(&quotes)?;
+        self.db.read(|connection| self.limit.admit(connection, now, store))?;
         admit()?;
         let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
@@ -380,7 +382,7 @@ enum Written {
 impl NewOrder {
     /// The same order at the prices of now.
     fn priced_again(mut self: Box<Self>, orders: &Orders) -> Result<Box<Self>> {
-        self.pricings = orders.pricing.load_all(&orders.db, &self.authenticated, &self.order_request.products())?;
+        self.pricings = orders.pricing.reload_all(&orders.db, &self.authenticated, &self.order_request.products())?;
         self.quotes = self.order_request.quotes(&self.pricings)?;
         Ok(self)
     }

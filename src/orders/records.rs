@@ -1,6 +1,7 @@
 //! SQL of `draft_order_records`.
 
 use super::lines::{self, Line};
+use super::snapshot::listed;
 use crate::catalog::stores;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
@@ -10,9 +11,8 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::de::DeserializeOwned;
+use std::str::FromStr;
 
 /// An order to be written.
 #[derive(Debug, Clone, Copy)]
@@ -225,6 +225,130 @@ pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit:
     records.into_iter().map(|record| with_lines(connection, record)).collect()
 }
 
+/// Which of a store's orders are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Selected {
+    /// Only those made then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those made before.
+    pub until: Option<DateTime<Utc>>,
+    /// Only those of which this has become.
+    pub state: Option<State>,
+}
+
+/// What became of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// It is here alone.
+    Open,
+    /// A draft is at Shopify.
+    Sent,
+    /// The draft was completed.
+    Ordered,
+    /// It was called off.
+    Cancelled,
+}
+
+/// The text names no state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be open, sent, ordered or cancelled")]
+pub struct NotAState;
+
+impl State {
+    /// As the database and every document have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Sent => "sent",
+            Self::Ordered => "ordered",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl FromStr for State {
+    type Err = NotAState;
+
+    fn from_str(text: &str) -> std::result::Result<Self, NotAState> {
+        let states = [Self::Open, Self::Sent, Self::Ordered, Self::Cancelled];
+        states.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
+    }
+}
+
+/// Those of a store's orders that are `selected`, the oldest first; `after`: only those behind the one made then with this number.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_selected(
+    connection: &Connection,
+    store: StoreId,
+    selected: Selected,
+    after: Option<(DateTime<Utc>, i64)>,
+    limit: usize,
+) -> db::Result<Vec<Record>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM draft_order_records AS o
+         WHERE o.store_id = :store_id AND (o.created_at, o.number) > (:after, :number)
+           AND o.created_at < :until AND (:state IS NULL OR o.status = :state)
+         ORDER BY o.created_at, o.number LIMIT :limit"
+    ))?;
+    // Numbers begin with 1, so that 0 is before all that were made at the same instant.
+    let start = selected.since.map_or(i64::MIN, |since| since.timestamp_millis());
+    let (after, number) = after.map_or((start, 0), |(at, number)| (at.timestamp_millis(), number));
+    let params = named_params! {
+        ":store_id": store,
+        ":after": after,
+        ":number": number,
+        ":until": selected.until.map_or(i64::MAX, |until| until.timestamp_millis()),
+        ":state": selected.state.map(State::as_str),
+        ":limit": limit,
+    };
+    let records = statement.query_map(params, record_from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    records.into_iter().map(|record| with_lines(connection, record)).collect()
+}
+
+/// How many of a store's orders, made after `since` and not after `until`, nobody has paid or called off, and when the oldest was made.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_unpaid(
+    connection: &Connection,
+    store: StoreId,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> db::Result<(u64, Option<DateTime<Utc>>)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) AS orders, min(created_at) AS oldest FROM draft_order_records
+         WHERE store_id = :store_id AND created_at > :since AND created_at <= :until AND status IN ('open', 'sent')",
+    )?;
+    let params = named_params! { ":store_id": store, ":since": Millis(since), ":until": Millis(until) };
+    Ok(statement
+        .query_row(params, |row| Ok((row.get("orders")?, row.get::<_, Option<Millis>>("oldest")?.map(|at| at.0))))?)
+}
+
+/// The same count for each store that has any.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_unpaid_by_store(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> db::Result<Vec<(StoreId, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.id, (
+             SELECT count(*) FROM draft_order_records AS o
+             WHERE o.store_id = s.id AND o.created_at > :since AND o.created_at <= :until
+               AND o.status IN ('open', 'sent')) AS orders
+         FROM stores AS s
+         WHERE s.erasing_since IS NULL",
+    )?;
+    let params = named_params! { ":since": Millis(since), ":until": Millis(until) };
+    let found = statement.query_map(params, |row| Ok((row.get("id")?, row.get("orders")?)))?;
+    let found = found.collect::<rusqlite::Result<Vec<(StoreId, u64)>>>()?;
+    Ok(found.into_iter().filter(|(_, orders)| *orders > 0).collect())
+}
+
 /// An order without its items, which are rows of their own.
 fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
     let instant = |name: &str| -> rusqlite::Result<_> { Ok(row.get::<_, Option<Millis>>(name)?.map(|at| at.0)) };
@@ -257,13 +381,6 @@ fn with_lines(connection: &Connection, record: Record) -> db::Result<Record> {
     Ok(Record { lines, ..record })
 }
 
-/// The members of a JSON list; none where there is no list.
-pub(super) fn listed<T: DeserializeOwned>(text: Option<String>) -> rusqlite::Result<Vec<T>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    serde_json::from_str(&text)
-        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
-}
-
 /// How many orders a store has.
 ///
 /// # Errors
@@ -285,7 +402,7 @@ pub fn count_differing(connection: &Connection, since: DateTime<Utc>) -> db::Res
     Ok(statement.query_row(named_params! { ":since": Millis(since) }, |row| row.get(0))?)
 }
 
-/// An order's row is in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
+/// An order's row is in six indexes and is not clustered under its store: deleting one costs about as much as ten cells.
 const COST: usize = 10;
 
 /// An item's row is clustered under its order, and in one index.

@@ -110,11 +110,8 @@ fn set(state: &Arc<AppState>, request: Request, params: Params, responder: Respo
     commit(
         state,
         responder,
-        move |tx| {
-            assignments::edit_settings(tx, now, scope, &product, edit)?;
-            document(tx, scope, &product)
-        },
-        |document| Response::json(200, &document),
+        move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
+        |product| Response::json(200, &views::product(&product)),
     );
 }
 

@@ -16,8 +16,8 @@ use crate::catalog::keys::{self, LiveKey};
 use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
-use crate::http::lenient_query::LenientQuery;
 use crate::http::proxy;
+use crate::http::query::Query;
 use crate::languages::Language;
 use crate::pricing::AuthenticatedKey;
 use crate::shopify::Secrets;
@@ -291,8 +291,8 @@ impl Admission {
 
 /// The language of an answer: what the request asks for, the store's, the browser's.
 pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Language {
-    let query = LenientQuery::parse(&request.query);
-    let asked = query.get("lang").ok().flatten();
+    let query = Query::open(&request.query);
+    let asked = query.once("lang").ok().flatten();
     Language::choose(asked, of_store, request.headers.get("accept-language"))
 }
 

@@ -18,7 +18,7 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
-use crate::http::lenient_query::LenientQuery;
+use crate::http::query::Query;
 use crate::pricing::ProductPricing;
 use serde::Serialize;
 use serde_json::{Number, Value};
@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     admit(state, request, params, |Admission { authenticated, .. }, product| {
-        let query = LenientQuery::parse(&request.query);
+        let query = Query::open(&request.query);
         let unit = SizeUnit::read(&query, authenticated.key.unit)?;
         let query = PriceQuery::read(&query, unit)?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
@@ -107,13 +107,13 @@ struct PriceQuery {
 }
 
 impl PriceQuery {
-    fn read(query: &LenientQuery, unit: SizeUnit) -> Result<Self> {
+    fn read(query: &Query, unit: SizeUnit) -> Result<Self> {
         let mut faults = Faults::default();
         let width = faults.take("width", side(query, "width", unit));
         let height = faults.take("height", side(query, "height", unit));
         let quantity = faults.take("quantity", quantity(query));
-        let options = faults.take("options", query.get("options").map_err(|fault| fault.to_string()));
-        let explain = matches!(query.get("explain"), Ok(Some("1" | "true")));
+        let options = faults.take("options", query.once("options").map_err(|fault| fault.to_string()));
+        let explain = matches!(query.once("explain"), Ok(Some("1" | "true")));
         match (width, height, quantity, options) {
             (Some(width), Some(height), Some(quantity), Some(options)) => {
                 Ok(Self { width, height, quantity, selections: selections(options.unwrap_or_default())?, explain })
@@ -130,14 +130,14 @@ impl PriceQuery {
     }
 }
 
-fn side(query: &LenientQuery, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
-    let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
+fn side(query: &Query, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
+    let text = query.once(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
     // As it was typed: a blank too many is no other size.
     unit.parse(text.trim())
 }
 
-fn quantity(query: &LenientQuery) -> std::result::Result<Quantity, String> {
-    match query.get("quantity").map_err(|fault| fault.to_string())? {
+fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
+    match query.once("quantity").map_err(|fault| fault.to_string())? {
         Some(text) => Quantity::parse(text.trim(), QUANTITY_MAX).map_err(|fault| fault.to_string()),
         None => Ok(Quantity::ONE),
     }

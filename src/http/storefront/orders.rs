@@ -15,7 +15,7 @@ use crate::domain::name::Label;
 use crate::domain::options::Selection;
 use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
-use crate::http::lenient_query::LenientQuery;
+use crate::http::query::Query;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::lines::Line;
 use crate::orders::place::{ITEMS_MAX, ItemRequest};
@@ -111,7 +111,7 @@ struct OrderBody {
 
 impl OrderBody {
     fn read(request: &Request, of_store: Unit) -> Result<Self> {
-        let unit = SizeUnit::read(&LenientQuery::parse(&request.query), of_store)?;
+        let unit = SizeUnit::read(&Query::open(&request.query), of_store)?;
         if request.body.len() > BODY_MAX {
             return Err(Error::new(Kind::TooLarge, format!("an order has at most {BODY_MAX} bytes")));
         }

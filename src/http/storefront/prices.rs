@@ -7,7 +7,7 @@ use crate::domain::money::{Currency, Minor};
 use crate::domain::options::RequiredGroups;
 use crate::error::{Kind, Result};
 use crate::http::guard::Admission;
-use crate::http::lenient_query::LenientQuery;
+use crate::http::query::Query;
 use crate::http::respond;
 use crate::http::route::Params;
 use crate::http::state::AppState;
@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The table's line.
 pub(super) fn prices(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
     state.guard.admit(&state.app, &state.secrets, request, |admission| {
-        let query = LenientQuery::parse(&request.query);
+        let query = Query::open(&request.query);
         let unit = SizeUnit::read(&query, admission.authenticated.key.unit)?;
         let items = items_of(request, unit)?;
         let more = u32::try_from(items.len() - 1).unwrap_or(u32::MAX);

@@ -4,7 +4,7 @@ use super::{Dimensions, Faults};
 use crate::domain::length::{Length, LengthError, Unit};
 use crate::domain::measure::{InputUnit, Measure};
 use crate::error::{Error, Result};
-use crate::http::lenient_query::LenientQuery;
+use crate::http::query::Query;
 use serde_json::{Number, Value, json};
 
 /// The unit of a request's sizes: the one that `unit=` names, or the store's own.
@@ -27,15 +27,15 @@ impl SizeUnit {
     ///
     /// # Errors
     /// `Malformed` for another unit.
-    pub(super) fn read(query: &LenientQuery, of_store: Unit) -> Result<Self> {
+    pub(super) fn read(query: &Query, of_store: Unit) -> Result<Self> {
         let mut faults = Faults::default();
         let unit = faults.take("unit", Self::named(query));
         let named = unit.ok_or_else(|| faults.error())?;
         Ok(Self { named, of_store })
     }
 
-    fn named(query: &LenientQuery) -> std::result::Result<Option<InputUnit>, String> {
-        let text = query.get("unit").map_err(|fault| fault.to_string())?;
+    fn named(query: &Query) -> std::result::Result<Option<InputUnit>, String> {
+        let text = query.once("unit").map_err(|fault| fault.to_string())?;
         // Forms send fields that nobody filled in.
         let text = text.filter(|text| !text.is_empty());
         text.map(|text| text.parse().map_err(|fault: crate::domain::measure::UnknownInputUnit| fault.to_string()))
