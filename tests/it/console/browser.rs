@@ -46,6 +46,13 @@ fn every_page_of_the_server_is_sound_in_a_browser() {
     let server = Ephemeral::start(&["--workers", "1"]);
     let bearer = format!("Bearer {}", server.text("adminToken"));
     server.redact("w-1");
+    // Something to see in the charts, and something that fails.
+    for number in 0..3 {
+        server.redact(&format!("w-1{number}"));
+        server.ask("POST", "/webhooks", &[("X-Shopify-Topic", "shop/redact")], "{}");
+    }
+    let broken = json!({ "type": "shop_redact", "payload": { "note": "no shop" }, "maxAttempts": 1 });
+    assert_eq!(server.ask("POST", "/admin/api/jobs", &[("Authorization", &bearer)], &broken.to_string()).0, 201);
     let job = json!({ "type": "unknown<b>", "payload": { "note": "x".repeat(300) } });
     assert_eq!(server.ask("POST", "/admin/api/jobs", &[("Authorization", &bearer)], &job.to_string()).0, 201);
     let browser = Browser::start();

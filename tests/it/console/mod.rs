@@ -1,6 +1,7 @@
 //! The console: who may come in, what they may do, and what its pages show.
 
 mod browser;
+mod commands;
 mod jobs;
 mod pages;
 mod roles;
