@@ -21,5 +21,6 @@ mod orders;
 mod pricing_properties;
 mod process;
 mod queue;
+mod shop_pages;
 mod storefront;
 mod webhooks;

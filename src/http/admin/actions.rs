@@ -3,7 +3,8 @@
 use crate::access::audit::Entry;
 use crate::domain::ids::ShopDomain;
 use crate::erasure;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Method, Request};
 
 /// Method, pattern below the admin API, and the action: an object and a verb.
@@ -58,7 +59,7 @@ pub(super) fn entry(state: &AppState, request: &Request, pattern: &str, params: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::routes;
+    use crate::http::router;
 
     #[test]
     fn every_write_of_the_admin_api_has_a_name_in_the_audit_log_and_no_name_is_left_over() {
