@@ -35,6 +35,7 @@ pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;
+pub mod workshop;
 
 /// The README's example, tried like those of the documentation.
 #[cfg(doctest)]

@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[arg(long)]
         revoke_keys: bool,
     },
-    /// Change what a store's sizes and prices are in
+    /// Change what a store's sizes and prices are in, and which discounts count at Shopify's checkout
     Set {
         /// The shop's domain
         shop: ShopDomain,
@@ -99,6 +99,12 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
+    /// Whether discount codes count at Shopify's checkout of an order; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts count there; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_automatic_discounts: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,15 +139,18 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Add { shop, currency, unit, revoke_keys } => {
             add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
         }
-        Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
+        Command::Set { shop, what, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let change = Change { currency, unit, convert: !no_convert };
+            let SetWhat { currency, unit, allow_discount_codes, allow_automatic_discounts } = what;
+            let convert = !no_convert;
+            let change = Change { currency, unit, convert, allow_discount_codes, allow_automatic_discounts };
             let record = recorded(&app, entry_of(&app, "store.update", &shop));
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm, Some(&record));
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&views::store(&store, &counted), || {
-                format!("{shop} has prices in {} and sizes in {}", store.currency, store.unit)
+                let (currency, unit) = (store.currency, store.unit);
+                format!("{shop} has prices in {currency} and sizes in {unit}; {}", discounts(&store))
             })?;
         }
         Command::List { after, limit } => {
@@ -349,6 +358,16 @@ fn stores_text(found: &[(Counted, Store)]) -> String {
     table(&heads, &rows, "no stores")
 }
 
+/// Which discounts count at Shopify's checkout of an order.
+fn discounts(store: &Store) -> &'static str {
+    match (store.allow_discount_codes, store.allow_automatic_discounts) {
+        (false, false) => "no discounts at Shopify",
+        (true, false) => "discount codes at Shopify",
+        (false, true) => "automatic discounts at Shopify",
+        (true, true) => "discount codes and automatic discounts at Shopify",
+    }
+}
+
 fn store_text(store: &Store, rows: &RowCounts) -> String {
     let mut lines = vec![
         format!("shop          {}", store.shop),
@@ -356,6 +375,7 @@ fn store_text(store: &Store, rows: &RowCounts) -> String {
         format!("installed at  {}", instant(store.installed_at)),
         format!("currency      {}", store.currency),
         format!("unit          {}", store.unit),
+        format!("discounts     {}", discounts(store)),
     ];
     lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
     lines.join("\n")
