@@ -81,7 +81,9 @@ fn main() -> ExitCode {
 }
 
 fn fill(app: &App) {
-    let numbers = |count: usize| format!("WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})");
+    let numbers = |count: usize| {
+        format!("WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})")
+    };
     let jobs = format!(
         "{} INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, error, created_at)
          SELECT {ID}, 'bench', '{{}}', iif(n % 1000 = 1, 'failed', iif(n % 1000 = 2, 'pending', 'completed')), n,
