@@ -17,6 +17,7 @@ mod readiness;
 pub mod respond;
 mod route;
 pub mod router;
+mod session;
 pub mod state;
 pub mod storefront;
 pub mod webhooks;
