@@ -18,7 +18,12 @@ fn new_list(visitor: &Visitor<'_>, name: &str) -> String {
 }
 
 /// The fields of a sheet, filled in.
-fn sheet<'a>(page: &'a [(String, String)], widths: &[&'a str], heights: &[&'a str], prices: &[&'a str]) -> Vec<(&'a str, &'a str)> {
+fn sheet<'a>(
+    page: &'a [(String, String)],
+    widths: &[&'a str],
+    heights: &[&'a str],
+    prices: &[&'a str],
+) -> Vec<(&'a str, &'a str)> {
     let kept = page.iter().map(|(name, value)| (name.as_str(), value.as_str()));
     let named = |name: &'static str, values: &[&'a str]| values.iter().map(|value| (name, *value)).collect::<Vec<_>>();
     kept.chain(named("w", widths)).chain(named("h", heights)).chain(named("p", prices)).collect()
@@ -63,7 +68,8 @@ fn what_cannot_be_read_is_marked_at_its_cell_and_nothing_is_saved_or_lost() {
     let merchant = Visitor::new(&fixture, Role::Merchant, Some(scope));
     let list = filled(&merchant);
     let fields = hidden(&merchant.page(&list));
-    let refused = merchant.post(&list, &sheet(&fields, &["300", "600"], &["400", "800"], &["1.234", "x<b>", "15", "7"]));
+    let refused =
+        merchant.post(&list, &sheet(&fields, &["300", "600"], &["400", "800"], &["1.234", "x<b>", "15", "7"]));
     let page = text(&refused);
     assert_eq!(refused.status, 422);
     assert_eq!(values_of(&page, "p"), ["1.234", "x&#60;b&#62;", "15", "7"], "what was typed is still there, escaped");
@@ -107,7 +113,8 @@ fn steps_are_added_and_removed_and_prices_changed_by_percent_without_saving() {
 #[test]
 fn two_edits_that_meet_are_shown_cell_by_cell_and_no_edit_is_lost() {
     let (fixture, scope) = with_shop();
-    let (one, other) = (Visitor::new(&fixture, Role::Merchant, Some(scope)), Visitor::new(&fixture, Role::Operator, None));
+    let (one, other) =
+        (Visitor::new(&fixture, Role::Merchant, Some(scope)), Visitor::new(&fixture, Role::Operator, None));
     let list = filled(&one);
     let fields = hidden(&one.page(&list));
     let (widths, heights) = (["300", "600"], ["400", "800"]);
@@ -143,7 +150,8 @@ fn a_price_list_is_imported_from_a_file_with_a_look_before_it_is_saved() {
     assert!(page.contains("Nothing is saved yet"), "{page}");
     assert_eq!(prices(&fixture, scope, &list)[0], Some(1_000));
     let fields = hidden(&page);
-    let saved = merchant.post(&list, &sheet(&fields, &["300", "600"], &["400", "800"], &["11.50", "21.50", "16.00", "31.00"]));
+    let saved =
+        merchant.post(&list, &sheet(&fields, &["300", "600"], &["400", "800"], &["11.50", "21.50", "16.00", "31.00"]));
     assert_eq!(saved.status, 303);
     assert_eq!(prices(&fixture, scope, &list), [Some(1_150), Some(2_150), Some(1_600), Some(3_100)]);
     // What was pasted stays in the form where it is refused.
@@ -212,8 +220,10 @@ fn an_option_group_is_made_reordered_and_saved_over_another_edit_only_knowingly(
     let edit = |motor: &'static str| {
         let kept = [("version", "1"), ("name", "Operation"), ("requirement", "OPTIONAL")].into_iter();
         let rows = [("By hand", "fixed", "0"), ("Motor", "fixed", motor)].into_iter().zip(&ids);
-        kept.chain(rows.flat_map(|((label, kind, value), id)| [("choice", id.as_str()), ("label", label), ("kind", kind), ("value", value)]))
-            .collect::<Vec<_>>()
+        kept.chain(rows.flat_map(|((label, kind, value), id)| {
+            [("choice", id.as_str()), ("label", label), ("kind", kind), ("value", value)]
+        }))
+        .collect::<Vec<_>>()
     };
     assert_eq!(merchant.post(group, &edit("95")).status, 303);
     let met = merchant.post(group, &edit("99"));
@@ -228,7 +238,8 @@ fn an_option_group_is_made_reordered_and_saved_over_another_edit_only_knowingly(
     // Choices keep their ids, so what shoppers have picked stays valid.
     assert_eq!(values_of(&merchant.page(group), "choice"), ids[..2]);
     // What is wrong is told beside its field.
-    let refused = merchant.post(&new, &[("name", ""), ("choice", ""), ("label", "X"), ("kind", "fixed"), ("value", "many")]);
+    let refused =
+        merchant.post(&new, &[("name", ""), ("choice", ""), ("label", "X"), ("kind", "fixed"), ("value", "many")]);
     assert_eq!((refused.status, text(&refused).matches("aria-invalid").count()), (422, 2));
 }
 
@@ -241,7 +252,11 @@ fn several_products_are_assigned_at_once_and_an_edit_of_a_list_stays() {
     let (list_id, other_id) = (id(&list), id(&other));
     let new = "1001 Blind\n1002 Awning\nhttps://admin.shopify.com/store/x/products/1003 Screen";
     assert_eq!(merchant.post(PRODUCTS, &[("new", new), ("list", &list_id)]).status, 303);
-    assert_eq!(prices(&fixture, scope, &list), [Some(1_000), Some(2_000), Some(1_500), None], "assigning resets no price");
+    assert_eq!(
+        prices(&fixture, scope, &list),
+        [Some(1_000), Some(2_000), Some(1_500), None],
+        "assigning resets no price"
+    );
     let page = merchant.page(PRODUCTS);
     assert_eq!(values_of(&page, "product").len(), 3);
     // From another list only knowingly, and all of them or none.
@@ -253,7 +268,11 @@ fn several_products_are_assigned_at_once_and_an_edit_of_a_list_stays() {
     let mut replacing = to_other.clone();
     replacing.push(("replace", "yes"));
     assert_eq!(merchant.post(PRODUCTS, &replacing).status, 303);
-    assert_eq!(merchant.page(PRODUCTS).matches(&other_id).count() - merchant.page(PRODUCTS).matches(&format!("value=\"{other_id}\"")).count(), 3);
+    assert_eq!(
+        merchant.page(PRODUCTS).matches(&other_id).count()
+            - merchant.page(PRODUCTS).matches(&format!("value=\"{other_id}\"")).count(),
+        3
+    );
     let refused = merchant.post(PRODUCTS, &[("new", "1004"), ("list", &list_id)]);
     assert_eq!(refused.status, 422);
     assert!(text(&refused).contains("Line 1"), "{}", text(&refused));
@@ -266,14 +285,22 @@ fn a_price_is_tried_with_its_reasons_as_the_storefront_would_price_it() {
     let list = filled(&merchant);
     let list_id = list.rsplit('/').next().expect("an id");
     let new = format!("{OPTIONS}/new");
-    let motor = [("name", "Operation"), ("requirement", "REQUIRED"), ("choice", ""), ("label", "Motor"), ("kind", "fixed"), ("value", "89")];
+    let motor = [
+        ("name", "Operation"),
+        ("requirement", "REQUIRED"),
+        ("choice", ""),
+        ("label", "Motor"),
+        ("kind", "fixed"),
+        ("value", "89"),
+    ];
     let group = location(&merchant.post(&new, &motor));
     let group_id = group.split('?').next().and_then(|path| path.rsplit('/').next()).expect("an id").to_owned();
     let assigned = merchant.post(PRODUCTS, &[("new", "1001 Blind"), ("list", list_id), ("add-group", &group_id)]);
     assert_eq!(assigned.status, 303);
     let one = format!("{PRODUCTS}/one?id=1001");
     let page = merchant.page(&one);
-    let choice = page.split(&format!("name=\"group-{group_id}\"")).nth(1).and_then(|rest| rest.split("<option value=\"").nth(2));
+    let choice =
+        page.split(&format!("name=\"group-{group_id}\"")).nth(1).and_then(|rest| rest.split("<option value=\"").nth(2));
     let choice = choice.and_then(|rest| rest.split('"').next()).expect("a choice").to_owned();
     let priced = merchant.page(&format!("{one}&width=450&height=400&quantity=2&group-{group_id}={choice}"));
     assert!(priced.contains("218.00 EUR"), "(20 + 89) x 2: {priced}");

@@ -22,12 +22,23 @@ fn orders_are_found_by_number_state_and_day() {
     assert!(all > 5);
     assert_eq!((listed(""), listed("number=%23D3"), listed("number=3&state=")), (all, 1, 1));
     for state in ["open", "sent"] {
-        assert_eq!(listed(&format!("state={state}")), count(&format!("SELECT count(*) FROM draft_order_records WHERE status = '{state}'")));
+        assert_eq!(
+            listed(&format!("state={state}")),
+            count(&format!("SELECT count(*) FROM draft_order_records WHERE status = '{state}'"))
+        );
     }
-    let day: String = fixture.query("SELECT date(created_at / 1000, 'unixepoch') FROM draft_order_records WHERE number = 3");
-    let on_day = count(&format!("SELECT count(*) FROM draft_order_records WHERE date(created_at / 1000, 'unixepoch') = '{day}'"));
+    let day: String =
+        fixture.query("SELECT date(created_at / 1000, 'unixepoch') FROM draft_order_records WHERE number = 3");
+    let on_day = count(&format!(
+        "SELECT count(*) FROM draft_order_records WHERE date(created_at / 1000, 'unixepoch') = '{day}'"
+    ));
     assert_eq!(listed(&format!("from={day}&to={day}")), on_day);
-    for (query, words) in [("number=99999", "There is no order"), ("number=abc", "not an order"), ("from=yesterday", "not a day"), ("state=lost", "no state")] {
+    for (query, words) in [
+        ("number=99999", "There is no order"),
+        ("number=abc", "not an order"),
+        ("from=yesterday", "not a day"),
+        ("state=lost", "no state"),
+    ] {
         let found = viewer.get(&format!("{ORDERS}?{query}"));
         assert_eq!(found.status, 404, "{query}");
         assert!(text(&found).contains(words), "{query}: {}", text(&found));
@@ -42,7 +53,8 @@ fn a_list_of_many_orders_goes_on_by_key_and_names_each_once() {
         quotegrid::catalog::stores::find(connection, &"demo-store.myshopify.com".parse().expect("a shop"))
     });
     let store = store.expect("readable").expect("there").id;
-    let look = |search: Search| fixture.app.db.read(|connection| search::search(connection, store, &search)).expect("found");
+    let look =
+        |search: Search| fixture.app.db.read(|connection| search::search(connection, store, &search)).expect("found");
     let all = look(Search { limit: 1_000, ..Search::default() });
     let mut paged: Vec<Place> = Vec::new();
     loop {
@@ -74,7 +86,10 @@ fn the_workshop_gets_what_is_to_be_made_as_a_page_and_as_csv() {
     let fixture = Fixture::new();
     fixture.demo_store();
     let changed = fixture.app.db.write(|tx| -> quotegrid::error::Result<_> {
-        Ok(tx.execute("UPDATE draft_order_records SET product_title = '=HYPERLINK(\"http://x\")' WHERE number = 2", ())?)
+        Ok(tx.execute(
+            "UPDATE draft_order_records SET product_title = '=HYPERLINK(\"http://x\")' WHERE number = 2",
+            (),
+        )?)
     });
     assert_eq!(changed.expect("written"), 1);
     let viewer = Visitor::new(&fixture, Role::Viewer, None);
@@ -97,7 +112,9 @@ fn an_order_shows_what_its_price_came_from_and_another_shops_order_does_not_exis
     let other = install(&fixture, SHOP);
     let (operator, stranger) =
         (Visitor::new(&fixture, Role::Operator, None), Visitor::new(&fixture, Role::Merchant, Some(other)));
-    let id: String = fixture.query("SELECT id FROM draft_order_records WHERE option_selections IS NOT NULL AND option_selections <> '[]' LIMIT 1");
+    let id: String = fixture.query(
+        "SELECT id FROM draft_order_records WHERE option_selections IS NOT NULL AND option_selections <> '[]' LIMIT 1",
+    );
     let page = operator.page(&format!("{ORDERS}/{id}"));
     let matrix: String = fixture.query(&format!("SELECT matrix_name FROM draft_order_records WHERE id = '{id}'"));
     assert!(page.contains(&matrix) && page.contains("One piece"), "{page}");

@@ -72,7 +72,9 @@ impl Sheet {
 
     /// Goes into a cell as clicking does.
     fn focus(&self, cell: usize) {
-        self.browser.ask(&format!("const field = document.querySelectorAll('[name=p]')[{cell}]; field.focus(); field.select();"));
+        self.browser.ask(&format!(
+            "const field = document.querySelectorAll('[name=p]')[{cell}]; field.focus(); field.select();"
+        ));
     }
 
     /// Pastes text into the cell that has the focus.
@@ -112,7 +114,8 @@ fn grid(widths: &[i64], heights: &[i64], prices: &[Option<i64>]) -> PriceMatrix 
     };
     let rows: Vec<Vec<Option<Minor>>> =
         prices.chunks(widths.len()).map(|row| row.iter().map(|price| price.map(Minor::new)).collect()).collect();
-    PriceMatrix::new(&lengths(widths), &lengths(heights), &rows, OutOfRange::Reject, SizeLimits::default()).expect("a grid")
+    PriceMatrix::new(&lengths(widths), &lengths(heights), &rows, OutOfRange::Reject, SizeLimits::default())
+        .expect("a grid")
 }
 
 #[test]
@@ -174,7 +177,11 @@ fn browser_pastes_blocks_from_spreadsheets_and_the_sheet_grows_with_them() {
     sheet.focus(3);
     sheet.paste("1\t2\n3\t1.234");
     assert_eq!((sheet.values("w"), sheet.values("h")), (json!(["300", "600", ""]), json!(["400", "800", ""])));
-    assert_eq!(sheet.says("done"), "4 cells pasted. Not readable as prices: 1.234.", "what may be two things is not guessed");
+    assert_eq!(
+        sheet.says("done"),
+        "4 cells pasted. Not readable as prices: 1.234.",
+        "what may be two things is not guessed"
+    );
     assert_eq!(sheet.browser.ask("return document.querySelectorAll('td.wrong').length"), 1);
     sheet.browser.press(&[CONTROL], "z");
     assert_eq!(sheet.values("p"), json!(["11.50", "1021.50", "16.00", "31.00"]), "one paste is one change");
@@ -207,7 +214,8 @@ fn browser_changes_prices_by_percent_as_one_change_that_can_be_undone() {
     let sheet = Sheet::open();
     let browser = &sheet.browser;
     let press = |selector: &str| browser.ask(&format!("document.querySelector('{selector}').click()"));
-    let enter = |field: &str, text: &str| browser.ask(&format!("document.querySelector('[name={field}]').value = '{text}'"));
+    let enter =
+        |field: &str, text: &str| browser.ask(&format!("document.querySelector('[name={field}]').value = '{text}'"));
     enter("percent", "4");
     press("[data-adjust]");
     sheet.wait("return document.querySelector('[data-says=changes]').textContent === '3 unsaved changes'");
@@ -274,7 +282,10 @@ fn browser_adds_and_removes_steps_in_place() {
     browser.press(&[], DOWN);
     browser.press(&[], "30");
     browser.press(&[], DOWN);
-    assert_eq!((sheet.values("w"), sheet.values("p")), (json!(["300", "600", "900"]), json!(["10.00", "20.00", "30.00", "15.00", "", ""])));
+    assert_eq!(
+        (sheet.values("w"), sheet.values("p")),
+        (json!(["300", "600", "900"]), json!(["10.00", "20.00", "30.00", "15.00", "", ""]))
+    );
     sheet.focus(3);
     press("remove-height");
     assert_eq!((sheet.values("h"), sheet.values("p")), (json!(["400"]), json!(["10.00", "20.00", "30.00"])));

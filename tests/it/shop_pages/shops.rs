@@ -40,7 +40,10 @@ fn shops_are_found_by_the_beginning_of_their_name_and_pages_go_on_by_key() {
     install(&fixture, "blinds.myshopify.com");
     let viewer = Visitor::new(&fixture, Role::Viewer, None);
     let listed = |query: &str| viewer.page(&format!("{SHOPS}{query}")).matches("data-label=\"Shop\"").count();
-    assert_eq!([listed(""), listed("?q=SHOP-1"), listed("?q=blinds"), listed("?q=nothing"), listed("?q=%25")], [50, 10, 1, 0, 0]);
+    assert_eq!(
+        [listed(""), listed("?q=SHOP-1"), listed("?q=blinds"), listed("?q=nothing"), listed("?q=%25")],
+        [50, 10, 1, 0, 0]
+    );
     let page = viewer.page(SHOPS);
     let after = page.split("after=").nth(1).and_then(|rest| rest.split('"').next()).expect("another page");
     assert_eq!(listed(&format!("?after={after}")), 11);
@@ -60,7 +63,11 @@ fn keys_are_issued_for_pages_and_revoked_only_when_that_is_ticked() {
     let (fixture, _scope) = with_shop();
     let operator = Visitor::new(&fixture, Role::Operator, None);
     let shop = format!("{SHOPS}/{SHOP}");
-    let issued = operator.post_from(&shop, &format!("{shop}/keys"), &[("label", "Live <theme>"), ("origins", "https://blinds.example")]);
+    let issued = operator.post_from(
+        &shop,
+        &format!("{shop}/keys"),
+        &[("label", "Live <theme>"), ("origins", "https://blinds.example")],
+    );
     assert_eq!(issued.status, 201, "{}", text(&issued));
     let page = operator.page(&shop);
     assert!(page.contains("Live &#60;theme&#62;") && page.contains("https://blinds.example"), "{page}");
@@ -103,7 +110,10 @@ fn a_shop_is_erased_only_with_its_name_typed_out_after_a_look_at_what_goes() {
     }
     fixture.run_jobs();
     assert_eq!(fixture.count("stores"), 1, "nothing was ordered");
-    assert_eq!(location(&operator.post(&erase, &[("confirm", " Demo-Store.myshopify.com ")])), format!("{shop}?done=erasing"));
+    assert_eq!(
+        location(&operator.post(&erase, &[("confirm", " Demo-Store.myshopify.com ")])),
+        format!("{shop}?done=erasing")
+    );
     fixture.run_jobs();
     assert_eq!(fixture.count("stores"), 0);
     assert_eq!(operator.get(&shop).status, 404);
@@ -123,7 +133,11 @@ fn a_merchant_sees_nothing_of_keys_settings_and_erasure() {
     for path in [SHOPS, &format!("{shop}/erase"), "/admin/shops/other.myshopify.com"] {
         assert_eq!(merchant.get(path).status, 404, "{path}");
     }
-    for (path, fields) in [("keys", vec![("label", "x")]), ("settings", vec![("currency", "USD"), ("unit", "mm")]), ("erase", vec![("confirm", SHOP)])] {
+    for (path, fields) in [
+        ("keys", vec![("label", "x")]),
+        ("settings", vec![("currency", "USD"), ("unit", "mm")]),
+        ("erase", vec![("confirm", SHOP)]),
+    ] {
         let refused = merchant.post_from(&format!("{shop}/prices"), &format!("{shop}/{path}"), &fields);
         assert_eq!(refused.status, 404, "{path}");
     }
@@ -131,6 +145,7 @@ fn a_merchant_sees_nothing_of_keys_settings_and_erasure() {
     assert_eq!(viewer.post_from(SHOPS, &format!("{shop}/keys"), &[("label", "x")]).status, 403);
     assert!(!viewer.page(&shop).contains("Issue a key"));
     assert_eq!(fixture.count("api_keys"), 0);
-    let left = fixture.app.db.read(|connection| stores::find(connection, &"other.myshopify.com".parse().expect("a shop")));
+    let left =
+        fixture.app.db.read(|connection| stores::find(connection, &"other.myshopify.com".parse().expect("a shop")));
     assert_eq!(left.expect("readable").map(|store| store.id), Some(other.store));
 }

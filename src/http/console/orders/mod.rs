@@ -33,7 +33,8 @@ pub(super) const ROUTES: &[Page] = &[
 ];
 
 /// What was done just now, in words.
-const FLASHES: &[(&str, &str)] = &[("retried", "The hand-over is tried again. Reload the page in a moment to see how it went.")];
+const FLASHES: &[(&str, &str)] =
+    &[("retried", "The hand-over is tried again. Reload the page in a moment to see how it went.")];
 
 /// What a search form asks for.
 #[derive(Debug, Default)]
@@ -146,9 +147,9 @@ fn load(state: &AppState, store: crate::domain::ids::StoreId, wanted: &Search) -
 
 /// The last order of the page before: its time and number.
 fn place(text: &str) -> Result<Place> {
-    let read = text.split_once('-').and_then(|(at, number)| {
-        Some(Place { at_ms: at.parse().ok()?, number: number.parse().ok()? })
-    });
+    let read = text
+        .split_once('-')
+        .and_then(|(at, number)| Some(Place { at_ms: at.parse().ok()?, number: number.parse().ok()? }));
     read.ok_or_else(|| Error::not_found("page of the list"))
 }
 

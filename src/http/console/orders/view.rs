@@ -1,8 +1,8 @@
 //! An order as pages show it, read from its document: an order of several items has them as `items`, one of a single item is one itself.
 
-use crate::http::console::options::effect;
 use crate::domain::money::Currency;
 use crate::domain::options::Modifier;
+use crate::http::console::options::effect;
 use serde_json::Value;
 
 /// A chosen option.
@@ -182,14 +182,15 @@ mod tests {
         for (name, value) in [("name", "#D1"), ("currency", "EUR"), ("unit", "mm"), ("status", "open")] {
             single[name] = json!(value);
         }
-        let several = json!({ "name": "#D2", "currency": "EUR", "unit": "mm", "status": "sent", "items": [item, item] });
+        let several =
+            json!({ "name": "#D2", "currency": "EUR", "unit": "mm", "status": "sent", "items": [item, item] });
         let (one, two) = (OrderView::of(&single), OrderView::of(&several));
         assert_eq!(one.items[0], two.items[1]);
         assert_eq!(one.items[0].priced_as.as_deref(), Some("600 × 400"));
         assert_eq!(one.items[0].options[0].effect, "+89.00 EUR");
-        assert_eq!((one.summary(), two.summary()), (
-            "2 × Blind, 450 × 350.5 mm".to_owned(),
-            "Blind, 450 × 350.5 mm and 1 more".to_owned()
-        ));
+        assert_eq!(
+            (one.summary(), two.summary()),
+            ("2 × Blind, 450 × 350.5 mm".to_owned(), "Blind, 450 × 350.5 mm and 1 more".to_owned())
+        );
     }
 }

@@ -64,8 +64,20 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
 
 /// The columns of the file.
 const COLUMNS: [&str; 14] = [
-    "order", "ordered at", "state", "item", "product", "sku", "label", "width", "height", "unit", "quantity", "options",
-    "total", "currency",
+    "order",
+    "ordered at",
+    "state",
+    "item",
+    "product",
+    "sku",
+    "label",
+    "width",
+    "height",
+    "unit",
+    "quantity",
+    "options",
+    "total",
+    "currency",
 ];
 
 pub(super) fn csv(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {

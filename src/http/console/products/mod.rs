@@ -107,13 +107,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     list_page(state, visit, 200, String::new(), None)
 }
 
-fn list_page(
-    state: &AppState,
-    visit: &Visit,
-    status: u16,
-    entered: String,
-    fault: Option<String>,
-) -> Result<Response> {
+fn list_page(state: &AppState, visit: &Visit, status: u16, entered: String, fault: Option<String>) -> Result<Response> {
     let (scope, after) = (visit.store()?.scope(), cursor::<ProductId>(visit)?);
     let (mut found, catalog) = state.app.db.read(|connection| -> Result<_> {
         let found = assignments::list_products(connection, scope.store, after.as_ref(), PAGE_ITEMS + 1)?;
@@ -155,7 +149,13 @@ fn wanted(form: &Form) -> Result<Wanted> {
         id => ListChange::Set(id.parse().map_err(|_unreadable| unknown("price list"))?),
     };
     let products = products_of(form).map_err(|fault| Error::new(Kind::Invalid, fault))?;
-    Ok(Wanted { products, list, replaces: form.has("replace"), add: groups("add-group")?, remove: groups("remove-group")? })
+    Ok(Wanted {
+        products,
+        list,
+        replaces: form.has("replace"),
+        add: groups("add-group")?,
+        remove: groups("remove-group")?,
+    })
 }
 
 /// The products that are ticked, and those that are entered: one a line, its id or number first, then its title.
@@ -172,7 +172,8 @@ fn products_of(form: &Form) -> std::result::Result<Vec<(ProductId, Option<Title>
         // People copy the address of a product's page in Shopify.
         let id = id.rsplit_once("/products/").map_or(id, |(_, number)| number);
         let id: ProductId = id.parse().map_err(|fault| format!("line {place}: {id} {fault}"))?;
-        let title: Title = title.parse().map_err(|fault| format!("line {place}: the title after the product {fault}"))?;
+        let title: Title =
+            title.parse().map_err(|fault| format!("line {place}: the title after the product {fault}"))?;
         products.insert(id, Some(title));
     }
     match products.len() {
@@ -203,9 +204,7 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
     let done = visit.see_other(&path);
     let again = {
         let state = state.clone();
-        move |error: &Error, response: Response| {
-            again(&state, &visit, error).unwrap_or(response)
-        }
+        move |error: &Error, response: Response| again(&state, &visit, error).unwrap_or(response)
     };
     let responder = responder.with_error_page(again);
     commit(state, responder, move |tx| carry_out(tx, now, scope, &wanted), move |()| done);

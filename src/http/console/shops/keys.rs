@@ -61,10 +61,5 @@ pub(super) fn revoke(state: &Arc<AppState>, visit: Visit, params: Params, respon
     };
     let Some((responder, (key, store, path))) = ready(responder, wanted()) else { return };
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
-        move |tx| keys::revoke(tx, now, store, key),
-        move |()| visit.see_other(&path),
-    );
+    commit(state, responder, move |tx| keys::revoke(tx, now, store, key), move |()| visit.see_other(&path));
 }

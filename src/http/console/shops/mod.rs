@@ -62,13 +62,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     list_page(state, visit, 200, String::new(), None)
 }
 
-fn list_page(
-    state: &AppState,
-    visit: &Visit,
-    status: u16,
-    entered: String,
-    fault: Option<String>,
-) -> Result<Response> {
+fn list_page(state: &AppState, visit: &Visit, status: u16, entered: String, fault: Option<String>) -> Result<Response> {
     let search = Form::of_query(&visit.request)?.get("q").trim().to_lowercase();
     let after = cursor::<ShopDomain>(visit)?;
     let mut found = state.app.db.read(|connection| -> Result<Vec<(Store, Counted)>> {
@@ -127,7 +121,8 @@ fn install(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Resp
 
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
     let status = crate::http::respond::status(error.kind());
-    let faults = error.faults().iter().flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field} {text}")));
+    let faults =
+        error.faults().iter().flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field} {text}")));
     let faults: Vec<String> = faults.collect();
     let text = if faults.is_empty() { error.to_string() } else { faults.join("; ") };
     list_page(state, visit, status, visit.form.get("shop").to_owned(), Some(super::layout::sentence(&text)))

@@ -80,7 +80,12 @@ struct OnePage {
 
 pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let store = visit.store()?;
-    one_page(state, visit, 200, Shown { unit: store.unit, currency: store.currency.to_string(), fault: None, needs_confirmation: false })
+    one_page(
+        state,
+        visit,
+        200,
+        Shown { unit: store.unit, currency: store.currency.to_string(), fault: None, needs_confirmation: false },
+    )
 }
 
 /// What the settings' form shows.
