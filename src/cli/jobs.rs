@@ -3,16 +3,17 @@
 use super::output::{Output, table};
 use super::{Failure, open, open_with, recorded, remove_unfinished, write_recorded};
 use crate::access::audit::Entry;
+use crate::background::Stop;
+use crate::clock::instant;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind};
-use crate::housekeeping::Stop;
 use crate::queue::{
     self, Attempt, BulkChange, BulkOutcome, Counts, Filter, Job, NewJob, Queue, Selection, Status, StepOutcome,
 };
-use crate::views::{instant, jobs as views};
+use crate::views::jobs as views;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};

@@ -4,7 +4,8 @@
 //! not exist for a merchant, and neither does another shop. A viewer may read everything and write nothing.
 
 use super::Method;
-use super::router::{AppState, Params};
+use super::route::Params;
+use super::state::AppState;
 use crate::access::{Actor, Role};
 use crate::catalog::stores::{self, Store};
 use crate::domain::ids::ShopDomain;

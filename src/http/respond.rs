@@ -1,6 +1,6 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-use super::router::AppState;
+use super::state::AppState;
 use super::{Reply, Response};
 use crate::access::Actor;
 use crate::access::audit::{Entry, Record};

@@ -1,8 +1,8 @@
 //! Sessions, and rows of the audit log.
 
-use super::instant;
 use crate::access::audit::Recorded;
 use crate::access::sessions::Session;
+use crate::clock::instant;
 use crate::keyed_hash::hex;
 use serde_json::{Value, json};
 

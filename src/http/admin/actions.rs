@@ -3,7 +3,8 @@
 use crate::access::audit::Entry;
 use crate::domain::ids::ShopDomain;
 use crate::erasure;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Method, Request};
 
 /// Method, pattern below the admin API, and the action: an object and a verb.

@@ -4,7 +4,8 @@ use super::{commit, run_on_own_thread};
 use crate::error::Result;
 use crate::http::body::{self, Fields};
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::queue::{self, BulkChange, Selection, Status};
 use serde_json::{Value, json};
@@ -61,7 +62,7 @@ fn types(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<
     let paused = state.app.db.read(queue::list_pauses)?;
     let paused = paused.iter().filter(|pause| !pause.is_ending);
     let paused: Vec<Value> = paused
-        .map(|pause| json!({ "type": pause.job_type, "pausedAt": crate::views::instant(pause.paused_at) }))
+        .map(|pause| json!({ "type": pause.job_type, "pausedAt": crate::clock::instant(pause.paused_at) }))
         .collect();
     Ok(Response::json(200, &json!({ "paused": paused })))
 }

@@ -1,15 +1,16 @@
 //! `/admin/api/webhooks/deliveries` and `/admin/api/audit`: what has come in, and what was changed.
 
 use crate::access::audit;
+use crate::clock::instant;
 use crate::domain::ids::{AuditId, ShopDomain};
 use crate::erasure;
 use crate::error::Result;
 use crate::http::query::Query;
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::intake::{self, DeliveryPlace};
 use crate::views::access::audit_entry;
-use crate::views::instant;
 use serde_json::{Value, json};
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::access::sessions;
 use crate::access::{Actor, Role, TokenDigest};
 use crate::error::{Error, Kind, Result};
 use crate::http::respond::{self, Responder};
-use crate::http::router::AppState;
+use crate::http::state::AppState;
 use crate::http::{Method, Reply, Request, Response, permission};
 use askama::Template;
 use std::sync::Arc;

@@ -8,7 +8,7 @@ use crate::disk::Seen;
 use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::{self};
 use crate::error::Result;
-use crate::http::router::AppState;
+use crate::http::state::AppState;
 use crate::orders::handover::DRAFT_ORDER_HANDOVER;
 use crate::orders::records;
 use crate::queue::{self, Pause};

@@ -1,9 +1,9 @@
 //! What a form sends: `application/x-www-form-urlencoded`, or with a file `multipart/form-data`; names and values in their order.
 
 use super::multipart;
+use crate::domain::percent;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
-use crate::http::router::percent_decoded;
 
 /// The fields of a form.
 #[derive(Debug, Default)]
@@ -47,7 +47,7 @@ impl Form {
 
     fn parse(text: &str) -> Result<Self> {
         let malformed = || Error::new(Kind::Malformed, "the form is not percent-encoded UTF-8");
-        let decoded = |text: &str| percent_decoded(&text.replace('+', " ")).ok_or_else(malformed);
+        let decoded = |text: &str| percent::decode(&text.replace('+', " ")).ok_or_else(malformed);
         let pairs = text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             Ok((decoded(name)?, decoded(value)?))

@@ -11,7 +11,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Response;
 use crate::http::admin::run_on_own_thread;
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 

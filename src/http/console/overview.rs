@@ -8,7 +8,8 @@ use super::{Page, Visit};
 use crate::activity::Event;
 use crate::error::Result;
 use crate::http::Response;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 

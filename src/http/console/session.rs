@@ -6,7 +6,7 @@ use crate::access::{Token, TokenDigest};
 use crate::error::{Error, Kind, Result};
 use crate::http::guard::ClientAddress;
 use crate::http::guard::buckets::{Buckets, Rate};
-use crate::http::router::AppState;
+use crate::http::state::AppState;
 use crate::http::{Request, permission};
 use crate::keyed_hash::hex;
 use hmac::{Hmac, KeyInit, Mac};

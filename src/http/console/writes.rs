@@ -8,7 +8,7 @@ use crate::db::Tx;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
 use crate::http::respond::Responder;
-use crate::http::router::AppState;
+use crate::http::state::AppState;
 use std::sync::Arc;
 
 /// Answers with the error of whatever had to be right before a write.

@@ -20,7 +20,8 @@ use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
 use crate::http::console::writes::{expected, ready};
 use crate::http::console::{Visit, commit};
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 

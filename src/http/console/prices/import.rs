@@ -14,7 +14,8 @@ use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page};
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 

@@ -8,7 +8,8 @@ use crate::http::console::layout::{Frame, page};
 use crate::http::console::writes::ready;
 use crate::http::console::{Visit, commit};
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 
