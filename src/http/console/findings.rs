@@ -186,11 +186,11 @@ fn of_jobs(
 fn of_backups(findings: &mut Vec<Finding>, now: DateTime<Utc>, last: Option<&Backup>) {
     let (what, advice) = match last {
         None => (
-            "There is no backup in this server's folder".to_owned(),
+            "There is no backup in this server’s folder".to_owned(),
             "If backups are made elsewhere, all is well. Otherwise a lost disk loses prices and orders: make one, and copy it to another machine.",
         ),
         Some(backup) if now - backup.made_at > OLD_BACKUP => (
-            format!("The last backup in this server's folder is {} old", span(now - backup.made_at)),
+            format!("The last backup in this server’s folder is {} old", span(now - backup.made_at)),
             "What came since is lost with the disk. Make another, and delete the old one: it still holds what was erased since.",
         ),
         Some(_) => return,

@@ -22,6 +22,9 @@ const SECURE_COOKIE: &str = "__Host-quotegrid";
 /// Its name without TLS, on the machine itself.
 const PLAIN_COOKIE: &str = "quotegrid";
 
+/// Cookies of these names that are looked up: a browser has one, or two while an address changes to TLS.
+const COOKIES_MAX: usize = 4;
+
 /// The header in which a script sends what forms send as the field `csrf`.
 const CSRF_HEADER: &str = "x-csrf-token";
 
@@ -51,7 +54,7 @@ pub(in crate::http) struct SignedIn {
 /// When the database fails.
 pub(in crate::http) fn find(state: &AppState, request: &Request) -> Result<Option<SignedIn>> {
     let now = state.app.clock.now();
-    for token in tokens(state, request) {
+    for token in tokens(state, request).take(COOKIES_MAX) {
         let digest = TokenDigest::of(token);
         let found = state.app.db.read(|connection| sessions::find(connection, now, digest))?;
         let Some(session) = found else { continue };
