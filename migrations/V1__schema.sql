@@ -178,6 +178,8 @@ CREATE TABLE draft_order_records (
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
+-- For those who look for orders by their state and day.
+CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 -- By their age, for the workshop's list; with the status, so that counting those of an hour that nobody has paid reads no rows.

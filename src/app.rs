@@ -179,7 +179,6 @@ impl App {
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        let activity = Arc::default();
         Ok(Self {
             db,
             clock,
@@ -188,7 +187,7 @@ impl App {
             hasher,
             pricing,
             handover,
-            activity,
+            activity: Arc::default(),
             disk,
             worker,
             retention,

@@ -284,6 +284,27 @@ pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The stores whose domain begins with `beginning`, after `after`, in the order of their domains.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_beginning(
+    connection: &Connection,
+    beginning: &str,
+    after: Option<&ShopDomain>,
+    limit: usize,
+) -> db::Result<Vec<Store>> {
+    // Domains are ASCII: the tilde is behind every letter, digit, dot and hyphen that may follow the beginning.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores
+         WHERE shop > coalesce(:after, '') AND shop >= :beginning AND shop < :beginning || '~'
+         ORDER BY shop LIMIT :limit"
+    ))?;
+    let params = named_params! { ":after": after, ":beginning": beginning, ":limit": limit };
+    let stores = statement.query_map(params, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
+}
+
 /// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.
 ///
 /// # Errors

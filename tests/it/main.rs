@@ -20,5 +20,6 @@ mod orders;
 mod pricing_properties;
 mod process;
 mod queue;
+mod shop_pages;
 mod storefront;
 mod webhooks;
