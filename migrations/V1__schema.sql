@@ -182,10 +182,6 @@ CREATE TABLE draft_order_records (
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
--- By their age, for the workshop's list; with the status, so that counting those of an hour that nobody has paid reads no rows.
-CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
--- Those that never went anywhere, by their age.
-CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 
 -- The items of an order, in the order in which they were asked for. Each line is a snapshot of everything its price came from, and of
 -- what Shopify is to have of its product. Clustered under the order: ids grow with time, so an erasure deletes from few pages.
