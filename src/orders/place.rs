@@ -279,7 +279,7 @@ impl Orders {
         let pricings = self.pricing.load_all(&self.db, &authenticated, &order_request.products())?;
         let quotes = order_request.quotes(&pricings)?;
         total(&quotes)?;
-        self.db.read(|connection| self.limit.admit(connection, now, store))?;
+        self.limit.admit(&self.db, now, store)?;
         admit()?;
         let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
