@@ -1,12 +1,13 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
+use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
-use crate::db::writer::panic_message;
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
-use crate::domain::ids::{DraftOrderId, JobId, ShopDomain};
+use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
@@ -16,7 +17,8 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::{Gone, ShopRedact};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
-use crate::housekeeping::{Housekeeper, Retention, Stop};
+use crate::housekeeping::{Housekeeper, Retention};
+use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{
@@ -24,13 +26,11 @@ use crate::orders::handover::{
     RunningWaiters,
 };
 use crate::orders::open_limit::OpenOrderLimit;
-use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
-use log::{debug, error, warn};
+use log::{debug, warn};
 use rusqlite::Connection;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -43,6 +43,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
 const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -127,6 +129,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
@@ -182,6 +186,7 @@ impl App {
             .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
+        let activity = Arc::default();
         Ok(Self {
             db,
             clock,
@@ -190,6 +195,7 @@ impl App {
             hasher,
             pricing,
             handover,
+            activity,
             disk,
             worker,
             retention,
@@ -297,14 +303,17 @@ impl App {
         .with_limit(self.open_order_limit)
     }
 
-    /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
-    ///
-    /// # Errors
-    /// As [`Handover::cancel`].
-    pub fn cancel_order(&self, shop: &ShopDomain, order: DraftOrderId) -> Result<Record, Error> {
-        let (handover, queue, shop) = (self.handover.clone(), self.queue.clone(), shop.clone());
-        let now = self.clock.now();
-        self.db.write(move |tx| handover.cancel(tx, now, &queue, &shop, order))
+    /// The way in for webhooks.
+    pub fn intake(&self) -> Intake {
+        Intake::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.queue.clone(),
+            self.handover.clone(),
+            self.hasher.clone(),
+            self.activity.clone(),
+        )
     }
 
     /// A scrubber of this database.
@@ -357,7 +366,25 @@ impl App {
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
@@ -384,9 +411,6 @@ impl App {
     }
 }
 
-/// How long a loop in the background rests after it has panicked.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
-
 /// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
 fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
@@ -394,23 +418,6 @@ fn tell_of_lost_duties(db: &Db) {
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
         Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
     }
-}
-
-/// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
-/// scrubbed would look as if all were well.
-fn keep_going(
-    name: &'static str,
-    stop: Arc<Stop>,
-    run: impl Fn(&Stop) + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&stop))) {
-            error!("the {name} loop panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
-            if stop.rest(PANIC_PAUSE) {
-                return;
-            }
-        }
-    })
 }
 
 impl std::fmt::Debug for App {
@@ -447,6 +454,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -466,5 +474,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

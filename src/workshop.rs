@@ -3,12 +3,12 @@
 //!
 //! Each option group has a column of its own, so the orders are walked twice: once for the groups, once for the rows.
 
+use crate::clock::instant;
 use crate::db::{self, Db};
 use crate::domain::ids::StoreId;
 use crate::error::Error;
 use crate::orders::lines::Line;
 use crate::orders::records::{self, Record, Selected};
-use crate::views::instant;
 use crate::views::orders::page_url;
 use serde_json::{Value, json};
 use std::borrow::Cow;

@@ -9,7 +9,7 @@ mod raised;
 pub use post::Poster;
 
 use crate::catalog::{keys, stores};
-use crate::config::Secret;
+use crate::clock::{instant, optional_instant};
 use crate::db::{self, Db};
 use crate::disk::{DISK_LOW, Disk, Seen};
 use crate::erasure::hold::ShopifySays;
@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::intake;
 use crate::orders::open_limit::{Flooded, OpenOrderLimit, TOO_MANY_OPEN_ORDERS};
 use crate::queue::{self, NewJob, Queue};
-use crate::views::{instant, optional_instant};
+use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};

@@ -220,9 +220,16 @@ pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), 
 }
 
 fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
+    find_by_id(connection, id)?.ok_or_else(|| Error::not_found("store"))
+}
+
+/// The store with this id.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_by_id(connection: &Connection, id: StoreId) -> db::Result<Option<Store>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE id = :id"))?;
-    let found = statement.query_row(named_params! { ":id": id }, store_from_row).optional()?;
-    found.ok_or_else(|| Error::not_found("store"))
+    Ok(statement.query_row(named_params! { ":id": id }, store_from_row).optional()?)
 }
 
 /// The store of a shop that is neither uninstalled nor being erased.

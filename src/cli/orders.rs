@@ -1,18 +1,21 @@
 //! `quotegrid orders`: what shoppers have ordered, and what each price came from.
 
-use super::matrices::store_of;
+use super::matrices::{scope_of, store_of};
 use super::output::{Output, table};
-use super::{Failure, open};
-use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
+use super::{Failure, open, write_in_store};
+use crate::access::audit::Entry;
+use crate::background::Stop;
+use crate::clock::instant;
+use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
 use crate::db::{Db, Schema};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::error::{Error, Result};
-use crate::housekeeping::Stop;
+use crate::http::state::LISTEN;
 use crate::orders::lines::Line;
 use crate::orders::records::{self, Record, Selected, State};
 use crate::views::orders as views;
-use crate::views::{NotATime, Time, instant};
+use crate::views::{NotATime, Time};
 use crate::workshop::{self, Format, WriteError};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
@@ -120,8 +123,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let store = app.db.read(|connection| store_of(connection, shop.as_ref()))?;
-    let (store, shop) = (store.id, store.shop);
+    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
+    let store = scope.store;
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -133,6 +136,8 @@ pub(super) fn run(
             let count = if dry_run {
                 app.db.read(|connection| records::count_never_sent(connection, store, before))?
             } else {
+                // With a transaction of its own: the deletion is many.
+                write_in_store(&app, scope, Entry::new("orders.delete"), |_tx| Ok::<(), crate::db::Error>(()))?;
                 app.housekeeper().delete_never_sent(&Stop::default(), store, before)? as u64
             };
             let name = if dry_run { "neverSent" } else { "deleted" };
@@ -143,7 +148,10 @@ pub(super) fn run(
         }
         Command::Cancel { order } => {
             let id = app.db.read(|connection| find(connection, store, order))?.id;
-            let record = app.cancel_order(&shop, id)?;
+            let shop = app.db.read(|connection| store_of(connection, shop.as_ref()))?.shop;
+            let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
+            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || {
                 format!(
                     "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",

@@ -1,7 +1,6 @@
 //! SQL of `draft_order_lines`: the items of an order, each with the snapshot of what its price came from.
 
-use super::records::listed;
-use super::snapshot::SelectedOption;
+use super::snapshot::{SelectedOption, listed};
 use crate::db::{self, Tx};
 use crate::domain::ids::{DraftOrderId, MatrixId, StoreId};
 use crate::domain::length::Length;

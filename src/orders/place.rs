@@ -10,6 +10,7 @@ use super::lines::Line;
 use super::open_limit::OpenOrderLimit;
 use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
+use super::shopper::Shopper;
 use super::snapshot::SelectedOption;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -72,15 +73,6 @@ pub struct ItemRequest {
     pub selections: Vec<Selection>,
     /// The shopper's own words for it.
     pub label: Option<Label>,
-}
-
-/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Shopper<'a> {
-    /// Where the request comes from. Many shoppers may come from one address.
-    pub address: IpAddr,
-    /// What else tells one browser from another, in an order that does not change.
-    pub traits: &'a [&'a str],
 }
 
 /// An order as it was made, now or before.
@@ -384,7 +376,7 @@ enum Written {
 impl NewOrder {
     /// The same order at the prices of now.
     fn priced_again(mut self: Box<Self>, orders: &Orders) -> Result<Box<Self>> {
-        self.pricings = orders.pricing.load_all(&orders.db, &self.authenticated, &self.order_request.products())?;
+        self.pricings = orders.pricing.reload_all(&orders.db, &self.authenticated, &self.order_request.products())?;
         self.quotes = self.order_request.quotes(&self.pricings)?;
         Ok(self)
     }

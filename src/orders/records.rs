@@ -1,6 +1,7 @@
 //! SQL of `draft_order_records`.
 
 use super::lines::{self, Line};
+use super::snapshot::listed;
 use crate::catalog::stores;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
@@ -10,9 +11,7 @@ use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::de::DeserializeOwned;
 use std::str::FromStr;
 
 /// An order to be written.
@@ -380,13 +379,6 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
 fn with_lines(connection: &Connection, record: Record) -> db::Result<Record> {
     let lines = lines::load(connection, record.id)?;
     Ok(Record { lines, ..record })
-}
-
-/// The members of a JSON list; none where there is no list.
-pub(super) fn listed<T: DeserializeOwned>(text: Option<String>) -> rusqlite::Result<Vec<T>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    serde_json::from_str(&text)
-        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
 }
 
 /// How many orders a store has.

@@ -170,20 +170,30 @@ impl Pricing {
         authenticated: &AuthenticatedKey,
         products: &[&ProductId],
     ) -> Result<ProductPricings> {
-        let store = authenticated.key.store;
-        let known = |product: &ProductId, version: i64| {
-            let name = (store, product.clone());
-            lock(&self.products).get(&name).filter(|pricing| pricing.catalog_version == version)
-        };
-        let version = authenticated.key.catalog_version;
-        let kept = products.iter().map(|product| Some(((*product).clone(), known(product, version)?)));
-        if let Some(kept) = kept.collect::<Option<HashMap<_, _>>>() {
-            return Ok(ProductPricings(kept));
+        let LiveKey { store, catalog_version, .. } = authenticated.key;
+        let kept =
+            products.iter().map(|product| Some(((*product).clone(), self.kept_at(store, product, catalog_version)?)));
+        match kept.collect::<Option<HashMap<_, _>>>() {
+            Some(kept) => Ok(ProductPricings(kept)),
+            None => self.reload_all(db, authenticated, products),
         }
+    }
+
+    /// The same for whoever has found that what was loaded is no longer true.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn reload_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let store = authenticated.key.store;
         let pricings = db.read(|connection| -> Result<_> {
             let key = authenticated.live_key(connection)?;
             let pricing = |product: &ProductId| -> Result<_> {
-                match known(product, key.catalog_version) {
+                match self.kept_at(store, product, key.catalog_version) {
                     Some(pricing) => Ok(pricing),
                     None => Ok(Arc::new(read_as(connection, &key, product)?)),
                 }
@@ -200,6 +210,12 @@ impl Pricing {
         }
         drop(cache);
         Ok(ProductPricings(pricings))
+    }
+
+    /// What is in memory of a product, if it is as this version of the store's catalog has it.
+    fn kept_at(&self, store: StoreId, product: &ProductId, version: i64) -> Option<Arc<ProductPricing>> {
+        let kept = lock(&self.products).get(&(store, product.clone()));
+        kept.filter(|pricing| pricing.catalog_version == version)
     }
 
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from

@@ -15,7 +15,7 @@ mod topic;
 
 pub use secrets::Secrets;
 pub(super) use secrets::keyed;
-pub use topic::Topic;
+pub use topic::{Subscription, Topic, WebhookEvent};
 
 use crate::domain::ids::ShopDomain;
 use body::{Body, draft_order, named_under_unknown_topic};
@@ -41,43 +41,6 @@ pub struct Webhook {
     pub triggered_at: Option<DateTime<Utc>>,
     /// What it says.
     pub event: WebhookEvent,
-}
-
-/// What a delivery says: the ids that are needed, and nothing of a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebhookEvent {
-    /// Say what is held about a customer.
-    CustomersDataRequest {
-        /// Shopify's number of the request.
-        data_request_id: Option<u64>,
-    },
-    /// Forget a customer.
-    CustomersRedact {
-        /// The customer; Shopify knows some by their e-mail address only.
-        customer_id: Option<u64>,
-        /// Their orders.
-        orders_to_redact: Option<Vec<u64>>,
-    },
-    /// Erase the shop.
-    ShopRedact,
-    /// The app was uninstalled from the shop.
-    AppUninstalled,
-    /// A draft order was changed.
-    DraftOrderUpdated {
-        /// `gid://shopify/DraftOrder/…`.
-        draft_id: String,
-        /// Whether the shopper has ordered.
-        is_completed: bool,
-        /// When, where it says so.
-        completed_at: Option<DateTime<Utc>>,
-    },
-    /// A draft order was deleted.
-    DraftOrderDeleted {
-        /// `gid://shopify/DraftOrder/…`.
-        draft_id: String,
-    },
-    /// Of a topic that means nothing here.
-    Unknown,
 }
 
 /// Why a delivery is not taken.
@@ -127,11 +90,11 @@ impl Webhook {
         let triggered_at = headers.triggered_at.once("the triggered-at header is given twice")?;
 
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
-        let (named, event) = match &topic {
-            Topic::Unknown(_) => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
+        let (named, event) = match topic.definition() {
+            Some(known) => (Some(Body::of(body)?.shop_under(&known.shape, body)?), (known.read)(body)),
             // The shop is the header's alone: a draft of another shop is found under none.
-            topic @ (Topic::DraftOrdersUpdate | Topic::DraftOrdersDelete) => (None, draft_order(topic, body)?),
-            known => Body::of(body)?.into_notice(known, body)?,
+            None if topic.is_about_draft_order() => (None, draft_order(&topic, body)?),
+            None => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
         };
         let shop = match (shop, named) {
             (Some(shop), Some(named)) if shop != named => return Err(Refusal::OtherShop),

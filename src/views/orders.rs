@@ -1,6 +1,6 @@
 //! Draft orders, each with the snapshot of what its price came from.
 
-use super::instant;
+use crate::clock::instant;
 use crate::domain::money::Currency;
 use crate::orders::lines::Line;
 use crate::orders::records::Record;

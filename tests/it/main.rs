@@ -1,5 +1,6 @@
 //! One test binary, a module per behaviour.
 
+mod access;
 mod admin;
 mod architecture;
 mod backup;

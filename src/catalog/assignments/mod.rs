@@ -4,12 +4,14 @@
 mod in_use;
 mod products;
 mod settings;
+mod title;
 mod write;
 
 pub use in_use::{refuse_group_in_use, refuse_matrix_in_use};
 pub use products::{Product, find_product, list_products};
-pub use settings::{ProductSettings, SettingsEdit, edit_settings, find_settings};
-pub use write::{NotATitle, Title, add_group, assign_matrix, remove_group, remove_matrix, set_matrix};
+pub use settings::{ProductSettings, SettingsEdit, find_settings};
+pub use title::{NotATitle, Title};
+pub use write::{add_group, assign_matrix, edit_settings, remove_group, remove_matrix, set_matrix};
 pub(super) use write::{clear_group, clear_matrix};
 
 use crate::db::{self, RowCounts, Tx};

@@ -65,7 +65,8 @@ pub fn find_product(connection: &Connection, store: StoreId, id: &ProductId) -> 
     Ok(is_known.then_some(product))
 }
 
-fn load_product(connection: &Connection, store: StoreId, id: ProductId) -> db::Result<Product> {
+/// A product of a store with whatever is known of it.
+pub(super) fn load_product(connection: &Connection, store: StoreId, id: ProductId) -> db::Result<Product> {
     let mut statement = connection.prepare_cached(
         "SELECT p.product_title, p.assigned_at, p.matrix_id, m.name
          FROM product_matrices AS p

@@ -1,13 +1,11 @@
 //! What a product's line at Shopify is to have. Kept by product, whatever matrix prices it.
 
-use super::write::Title;
-use crate::catalog::stores::{self, Scope};
+use super::title::Title;
 use crate::db::{self, Tx};
 use crate::domain::ids::{ProductId, StoreId, VariantId};
 use crate::domain::name::Sku;
 use crate::domain::weight::Weight;
-use crate::error::{Error, Result};
-use chrono::{DateTime, Utc};
+use crate::error::Result;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
 /// What a product's line at Shopify is to have, as far as the merchant has said.
@@ -55,7 +53,8 @@ impl ProductSettings {
         self.taxable.unwrap_or(true)
     }
 
-    fn edited(self, edit: SettingsEdit) -> Self {
+    /// The settings that come of `edit`.
+    pub(super) fn edited(self, edit: SettingsEdit) -> Self {
         Self {
             title: edit.title.map_or(self.title, |title| title.map(|title| title.to_string())),
             sku: edit.sku.map_or(self.sku, |sku| sku.map(String::from)),
@@ -105,28 +104,8 @@ fn settings_from_row(row: &Row<'_>) -> rusqlite::Result<ProductSettings> {
     })
 }
 
-/// Changes what a product's line at Shopify is to have: the last edit wins. Orders that are there keep what they were made with.
-///
-/// # Errors
-/// `NotFound` when nothing is assigned to the product and nothing was said of it; `Conflict` when the store takes no change; and when
-/// the database fails.
-pub fn edit_settings(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    scope: Scope,
-    product: &ProductId,
-    edit: SettingsEdit,
-) -> Result<()> {
-    if super::find_product(tx, scope.store, product)?.is_none() {
-        return Err(Error::not_found(format!("product {product}")));
-    }
-    stores::begin_change(tx, now, scope)?;
-    let settings = find_settings(tx, scope.store, product)?.unwrap_or_default().edited(edit);
-    write(tx, scope.store, product, &settings)?;
-    Ok(())
-}
-
-fn write(tx: &Tx<'_>, store: StoreId, product: &ProductId, settings: &ProductSettings) -> db::Result<()> {
+/// Keeps what a product's line at Shopify is to have; a row that says nothing is none.
+pub(super) fn write(tx: &Tx<'_>, store: StoreId, product: &ProductId, settings: &ProductSettings) -> db::Result<()> {
     if *settings == ProductSettings::default() {
         let mut statement =
             tx.prepare_cached("DELETE FROM product_settings WHERE store_id = :store_id AND product_id = :product_id")?;

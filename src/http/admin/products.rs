@@ -14,7 +14,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::views::catalog as views;
 use rusqlite::Connection;
@@ -109,11 +110,8 @@ fn set(state: &Arc<AppState>, request: Request, params: Params, responder: Respo
     commit(
         state,
         responder,
-        move |tx| {
-            assignments::edit_settings(tx, now, scope, &product, edit)?;
-            document(tx, scope, &product)
-        },
-        |document| Response::json(200, &document),
+        move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
+        |product| Response::json(200, &views::product(&product)),
     );
 }
 

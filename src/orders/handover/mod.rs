@@ -42,13 +42,13 @@ pub use looks::LooksJob;
 
 use crate::catalog::stores;
 use crate::clock::Clock;
-use crate::config::Secret;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::orders::records::{self, Record};
 use crate::queue::{NewJob, Queue};
+use crate::secret::Secret;
 use crate::shopify::admin::Installation;
 use checkout_waiters::CheckoutWaiters;
 use chrono::{DateTime, Utc};

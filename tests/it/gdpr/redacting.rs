@@ -42,7 +42,7 @@ fn a_single_delete_of_the_store_cascades_to_every_table_below_it() {
     assert!(counts(&fixture).iter().all(|rows| *rows > 0));
     let deleted: quotegrid::db::Result<usize> = fixture.app.db.write(|tx| Ok(tx.execute("DELETE FROM stores", ())?));
     assert_eq!(deleted.expect("writable"), 1);
-    assert_eq!(counts(&fixture), [0; 10]);
+    assert_eq!(counts(&fixture), [0; 12]);
 }
 
 #[test]

@@ -13,9 +13,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub(crate) const CLIENT_ID: &str = "fake-client-id";
-/// Without a piece in common with what may be logged: the id, the settings' names.
-pub(crate) const CLIENT_SECRET: &str = "0pen-9f3c71d8-sesame";
+pub(crate) const CLIENT_ID: &str = "id-of-a-fake-app";
+pub(crate) const CLIENT_SECRET: &str = "quiet-4f9c71be-hush";
 
 /// Where redirects lead: nobody may come there with a token.
 const ELSEWHERE: &str = "/elsewhere";
