@@ -41,10 +41,10 @@ use std::time::{Duration, Instant};
 /// only bounds how long memory remembers a store that nobody asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
-/// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
-const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 /// How often what was counted in memory is added to the database.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
+const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// How to open the app.
 pub struct Options {
@@ -186,7 +186,6 @@ impl App {
             .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        let activity = Arc::default();
         Ok(Self {
             db,
             clock,
@@ -195,7 +194,7 @@ impl App {
             hasher,
             pricing,
             handover,
-            activity,
+            activity: Arc::default(),
             disk,
             worker,
             retention,

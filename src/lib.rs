@@ -26,6 +26,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+pub mod languages;
 mod log_limit;
 pub mod metrics;
 pub mod orders;

@@ -4,8 +4,10 @@ use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
+use crate::languages::Language;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
@@ -27,6 +29,10 @@ pub struct Store {
     pub currency: Currency,
     /// What its sizes are in.
     pub unit: Unit,
+    /// What shoppers are told of taxes.
+    pub tax_label: TaxLabel,
+    /// The language of its pages; the browser's where it has none.
+    pub locale: Option<Language>,
     /// Whether discount codes count at Shopify's checkout of an order.
     pub allow_discount_codes: bool,
     /// Whether the shop's automatic discounts do.
@@ -167,8 +173,8 @@ pub fn install(
     Ok(Installed::Again(store.scope()))
 }
 
-const COLUMNS: &str = "id, shop, currency, unit, allow_discount_codes, allow_automatic_discounts, catalog_version, \
-    installed_at, uninstalled_at, erasing_since";
+const COLUMNS: &str = "id, shop, currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts, \
+    catalog_version, installed_at, uninstalled_at, erasing_since";
 
 /// The store of this shop.
 ///
@@ -282,6 +288,27 @@ pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64
     )?;
     let found = statement.query_map((), |row| Ok((row.get("currency")?, row.get("stores")?, row.get("first")?)))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The stores whose domain begins with `beginning`, after `after`, in the order of their domains.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_beginning(
+    connection: &Connection,
+    beginning: &str,
+    after: Option<&ShopDomain>,
+    limit: usize,
+) -> db::Result<Vec<Store>> {
+    // Domains are ASCII: the tilde is behind every letter, digit, dot and hyphen that may follow the beginning.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores
+         WHERE shop > coalesce(:after, '') AND shop >= :beginning AND shop < :beginning || '~'
+         ORDER BY shop LIMIT :limit"
+    ))?;
+    let params = named_params! { ":after": after, ":beginning": beginning, ":limit": limit };
+    let stores = statement.query_map(params, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.
@@ -452,6 +479,8 @@ fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
         shop: row.get("shop")?,
         currency: row.get("currency")?,
         unit: row.get("unit")?,
+        tax_label: row.get("tax_label")?,
+        locale: row.get("locale")?,
         allow_discount_codes: row.get("allow_discount_codes")?,
         allow_automatic_discounts: row.get("allow_automatic_discounts")?,
         catalog_version: row.get("catalog_version")?,

@@ -1,6 +1,6 @@
 //! `quotegrid orders`: what shoppers have ordered, and what each price came from.
 
-use super::matrices::{scope_of, store_of};
+use super::matrices::store_of;
 use super::output::{Output, table};
 use super::{Failure, open, write_in_store};
 use crate::access::audit::Entry;
@@ -123,8 +123,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
-    let store = scope.store;
+    let store = app.db.read(|connection| store_of(connection, shop.as_ref()))?;
+    let (scope, store, shop) = (store.scope(), store.id, store.shop);
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -148,7 +148,6 @@ pub(super) fn run(
         }
         Command::Cancel { order } => {
             let id = app.db.read(|connection| find(connection, store, order))?.id;
-            let shop = app.db.read(|connection| store_of(connection, shop.as_ref()))?.shop;
             let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
             let entry = Entry::new("order.cancel").object(&id.to_string());
             let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;

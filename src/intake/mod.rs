@@ -98,8 +98,8 @@ impl Intake {
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
-        let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
+        let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
         self.db.without_savepoint().write_then(
             move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {

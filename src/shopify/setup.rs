@@ -1,4 +1,4 @@
-//! What to enter at Shopify: the block of `shopify.app.toml`, and the same as steps in the Dev Dashboard. Compliance topics can be
+//! What to enter at Shopify: the blocks of `shopify.app.toml` and of the theme, and the same as steps in the Dev Dashboard. Compliance topics can be
 //! subscribed only there: the Admin API's list of topics does not have them.
 
 use super::webhook::{Subscription, Topic};
@@ -27,6 +27,29 @@ pub fn toml_block(url: &str) -> String {
     block
 }
 
+/// The path of a shop below which its pages reach this server, through Shopify's app proxy.
+const PROXIED_PATH: &str = "/apps/quotes";
+
+/// The block of `shopify.app.toml` that has Shopify pass on what a shop's pages ask below `/apps/quotes` to the server at `address`.
+pub fn app_proxy_block(address: &str) -> String {
+    format!(
+        r#"[app_proxy]
+url = "{address}/proxy"
+prefix = "apps"
+subpath = "quotes"
+"#
+    )
+}
+
+/// The block of a theme's product page that shows the element: Liquid, for a custom block or section.
+pub fn liquid_block(address: &str) -> String {
+    format!(
+        r#"<script type="module" src="{address}/widget/v1.js"></script>
+<quote-grid product="{{{{ product.id }}}}" proxy="{PROXIED_PATH}" lang="{{{{ request.locale.iso_code }}}}"></quote-grid>
+"#
+    )
+}
+
 /// The steps that a person takes, in order.
 pub fn steps(url: &str) -> Vec<String> {
     vec![
@@ -37,6 +60,8 @@ pub fn steps(url: &str) -> Vec<String> {
         ),
         "Copy the app's client secret from its settings to QUOTEGRID_SHOPIFY_API_SECRET_FILE. Webhooks made by hand in a store's admin under Settings > Notifications are signed with another key and are refused.".to_owned(),
         format!("Check from outside that {url} answers 401 to an unsigned request: curl -si -X POST {url}"),
+        "For prices on the shop's pages: put the second block into shopify.app.toml too, add write_app_proxy to the scopes there, and deploy once more. Or enter the same in the Dev Dashboard under App proxy.".to_owned(),
+        "In the theme editor open the product template, add a block Custom Liquid, and paste the third block. Products without prices say so there.".to_owned(),
         "Do not subscribe app/uninstalled through the Admin API as well: it would be delivered twice.".to_owned(),
     ]
 }
@@ -51,7 +76,22 @@ mod tests {
         for topic in Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS) {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
-        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 4);
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 3);
+        assert!(!block.contains("customer\"") && !block.contains("email"), "nothing of a person is asked for: {block}");
+    }
+
+    #[test]
+    fn the_theme_asks_where_the_app_proxy_listens() {
+        let proxy = app_proxy_block("https://quotes.example.com");
+        let path = |name: &str| {
+            let line = proxy.lines().find_map(|line| line.strip_prefix(&format!("{name} = \""))).expect("a line");
+            line.trim_end_matches('"').to_owned()
+        };
+        assert_eq!(format!("/{}/{}", path("prefix"), path("subpath")), PROXIED_PATH);
+        assert_eq!(path("url"), "https://quotes.example.com/proxy");
+        let liquid = liquid_block("https://quotes.example.com");
+        assert!(liquid.contains("product=\"{{ product.id }}\" proxy=\"/apps/quotes\""), "{liquid}");
+        assert!(liquid.contains("src=\"https://quotes.example.com/widget/v1.js\""), "{liquid}");
     }
 
     #[test]
@@ -67,16 +107,6 @@ api_version = "2026-10"
   topics = ["app/uninstalled"]
   uri = "https://quotes.example.com/webhooks"
   include_fields = ["id", "myshopify_domain", "updated_at"]
-
-  [[webhooks.subscriptions]]
-  topics = ["draft_orders/update"]
-  uri = "https://quotes.example.com/webhooks"
-  include_fields = ["id", "status", "order_id", "name", "completed_at", "updated_at"]
-
-  [[webhooks.subscriptions]]
-  topics = ["draft_orders/delete"]
-  uri = "https://quotes.example.com/webhooks"
-  include_fields = ["id"]
 "#;
         assert_eq!(toml_block("https://quotes.example.com/webhooks"), expected);
     }

@@ -14,11 +14,20 @@ mod form;
 mod health;
 mod jobs;
 mod layout;
+mod multipart;
+mod number;
+mod options;
+mod orders;
 mod overview;
+mod paging;
+mod prices;
 mod privacy;
+mod products;
 pub(in crate::http) mod session;
+mod shops;
 mod webhooks;
 mod words;
+mod writes;
 
 use super::admin;
 use super::permission;
@@ -41,8 +50,19 @@ use std::sync::Arc;
 pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
-const PAGES: &[&[Page]] =
-    &[overview::ROUTES, jobs::ROUTES, privacy::ROUTES, webhooks::ROUTES, activity::ROUTES, health::ROUTES];
+const PAGES: &[&[Page]] = &[
+    overview::ROUTES,
+    jobs::ROUTES,
+    privacy::ROUTES,
+    webhooks::ROUTES,
+    activity::ROUTES,
+    health::ROUTES,
+    shops::ROUTES,
+    prices::ROUTES,
+    options::ROUTES,
+    products::ROUTES,
+    orders::ROUTES,
+];
 
 /// Where the console begins.
 const ROOT: &str = "/admin";
@@ -195,6 +215,11 @@ fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     });
     if visit.request.path == enter::SIGN_OUT {
         return enter::sign_out(state, visit, responder);
+    }
+    // A merchant comes in where everybody does, and has one shop and nothing else.
+    if let (ROOT, Some(shop)) = (visit.request.path.as_str(), &visit.merchants_shop) {
+        let shop = visit.see_other(&format!("admin/shops/{shop}"));
+        return responder.send(Ok(shop));
     }
     match permitted(state, &mut visit) {
         Err(error) => responder.send(Err(error)),

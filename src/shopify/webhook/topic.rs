@@ -1,6 +1,7 @@
 //! What deliveries are about, and all that is to be known of each topic, in one table ([`Topic::definition`]). A new topic is a variant
 //! here with its line, what `intake` does about it, and a sample in `data/webhooks/`.
 
+use super::Refusal;
 use super::body::{self, Mark, Shape};
 use chrono::{DateTime, Utc};
 use std::fmt;
@@ -75,70 +76,93 @@ pub(super) struct Definition {
     /// Its name on the wire, in the database and in the log.
     name: &'static str,
     subscription: Subscription,
-    /// What its bodies look like.
-    pub(super) shape: Shape,
+    /// How its bodies are read.
+    pub(super) reading: Reading,
     /// A body as Shopify sends it, of the shop `sample-shop.myshopify.com`.
-    sample: &'static str,
-    /// What a body of this shape says.
-    pub(super) read: fn(&[u8]) -> WebhookEvent,
+    sample: Option<&'static str>,
 }
 
+/// How the bodies of a topic are read.
+pub(super) enum Reading {
+    /// They name their shop and have a shape that no other topic's has.
+    OfShop(Shape, fn(&[u8]) -> WebhookEvent),
+    /// They are about a draft order and name no shop: it is the header's alone, and a draft of another shop is found under none.
+    OfDraftOrder(fn(&[u8]) -> Result<WebhookEvent, Refusal>),
+}
+
+/// Nothing of the customer; updated_at besides, as for an uninstallation.
+const DRAFT_ORDER_FIELDS: Subscription =
+    Subscription::Fields(&["id", "status", "order_id", "name", "completed_at", "updated_at"]);
+
 impl Topic {
-    /// What becomes of draft orders: their bodies name no shop, and so have no shape of the table's.
+    /// What becomes of draft orders: their bodies name no shop.
     pub const DRAFT_ORDERS: [Self; 2] = [Self::DraftOrdersUpdate, Self::DraftOrdersDelete];
 
-    /// The topics whose bodies name their shop: duties, and the end of an installation.
+    /// The topics whose bodies name their shop, and which are duties or the end of an installation.
     pub const KNOWN: [Self; 4] =
         [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact, Self::AppUninstalled];
 
-    /// Whether its bodies are draft orders.
-    pub(super) fn is_about_draft_order(&self) -> bool {
-        Self::DRAFT_ORDERS.contains(self)
-    }
-
-    /// The table of the topics whose bodies name their shop; others have no line.
+    /// The table of the topics; an unknown one has no line.
     pub(super) fn definition(&self) -> Option<Definition> {
         Some(match self {
             Self::CustomersDataRequest => Definition {
                 name: "customers/data_request",
                 subscription: Subscription::Compliance,
-                shape: Shape {
-                    customer: true,
-                    orders_requested: true,
-                    data_request: true,
-                    mark: Mark::DataRequest,
-                    ..Shape::EVENT
-                },
-                sample: include_str!("../../../data/webhooks/customers_data_request.json"),
-                read: |body| WebhookEvent::CustomersDataRequest { data_request_id: body::data_request_id(body) },
+                reading: Reading::OfShop(
+                    Shape {
+                        customer: true,
+                        orders_requested: true,
+                        data_request: true,
+                        mark: Mark::DataRequest,
+                        ..Shape::EVENT
+                    },
+                    |body| WebhookEvent::CustomersDataRequest { data_request_id: body::data_request_id(body) },
+                ),
+                sample: Some(include_str!("../../../data/webhooks/customers_data_request.json")),
             },
             Self::CustomersRedact => Definition {
                 name: "customers/redact",
                 subscription: Subscription::Compliance,
-                shape: Shape { customer: true, orders_to_redact: true, mark: Mark::RedactedCustomer, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/customers_redact.json"),
-                read: |body| WebhookEvent::CustomersRedact {
-                    customer_id: body::customer_id(body),
-                    orders_to_redact: body::orders_to_redact(body),
-                },
+                reading: Reading::OfShop(
+                    Shape { customer: true, orders_to_redact: true, mark: Mark::RedactedCustomer, ..Shape::EVENT },
+                    |body| WebhookEvent::CustomersRedact {
+                        customer_id: body::customer_id(body),
+                        orders_to_redact: body::orders_to_redact(body),
+                    },
+                ),
+                sample: Some(include_str!("../../../data/webhooks/customers_redact.json")),
             },
             Self::ShopRedact => Definition {
                 name: "shop/redact",
                 subscription: Subscription::Compliance,
-                shape: Shape { mark: Mark::NothingElse, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/shop_redact.json"),
-                read: |_body| WebhookEvent::ShopRedact,
+                reading: Reading::OfShop(Shape { mark: Mark::NothingElse, ..Shape::EVENT }, |_body| {
+                    WebhookEvent::ShopRedact
+                }),
+                sample: Some(include_str!("../../../data/webhooks/shop_redact.json")),
             },
             Self::AppUninstalled => Definition {
                 name: "app/uninstalled",
                 // Of an uninstallation only what is read is asked for; updated_at besides, for Shopify drops a delivery whose fields
                 // are all the same as the last one's.
                 subscription: Subscription::Fields(&["id", "myshopify_domain", "updated_at"]),
-                shape: Shape { is_resource: true, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/app_uninstalled.json"),
-                read: |_body| WebhookEvent::AppUninstalled,
+                reading: Reading::OfShop(Shape { is_resource: true, ..Shape::EVENT }, |_body| {
+                    WebhookEvent::AppUninstalled
+                }),
+                sample: Some(include_str!("../../../data/webhooks/app_uninstalled.json")),
             },
-            Self::DraftOrdersUpdate | Self::DraftOrdersDelete | Self::Unknown(_) => return None,
+            Self::DraftOrdersUpdate => Definition {
+                name: "draft_orders/update",
+                subscription: DRAFT_ORDER_FIELDS,
+                reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersUpdate, body)),
+                sample: None,
+            },
+            Self::DraftOrdersDelete => Definition {
+                name: "draft_orders/delete",
+                subscription: DRAFT_ORDER_FIELDS,
+                reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersDelete, body)),
+                sample: None,
+            },
+            Self::Unknown(_) => return None,
         })
     }
 
@@ -146,28 +170,18 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Unknown(name) => name,
-            Self::DraftOrdersUpdate => "draft_orders/update",
-            Self::DraftOrdersDelete => "draft_orders/delete",
             known => known.definition().map_or("", |definition| definition.name),
         }
     }
 
     /// How Shopify comes to send it; an unknown one is not asked for.
     pub fn subscription(&self) -> Option<Subscription> {
-        match self {
-            // Nothing of a customer; updated_at for the same reason as above.
-            Self::DraftOrdersUpdate => {
-                Some(Subscription::Fields(&["id", "status", "order_id", "name", "completed_at", "updated_at"]))
-            }
-            // Shopify sends nothing else of what is gone.
-            Self::DraftOrdersDelete => Some(Subscription::Fields(&["id"])),
-            other => other.definition().map(|definition| definition.subscription),
-        }
+        self.definition().map(|definition| definition.subscription)
     }
 
     /// A body as Shopify sends it.
     pub(in crate::shopify) fn sample(&self) -> Option<&'static str> {
-        self.definition().map(|definition| definition.sample)
+        self.definition().and_then(|definition| definition.sample)
     }
 
     /// The known topic of this name. In any case: an erasure must not get lost over the spelling of an unsigned header.
