@@ -7,7 +7,7 @@ use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
-use crate::domain::ids::{DraftOrderId, JobId, ShopDomain};
+use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
@@ -26,7 +26,6 @@ use crate::orders::handover::{
     RunningWaiters,
 };
 use crate::orders::open_limit::OpenOrderLimit;
-use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -314,16 +313,6 @@ impl App {
             self.hasher.clone(),
             self.activity.clone(),
         )
-    }
-
-    /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
-    ///
-    /// # Errors
-    /// As [`Handover::cancel`].
-    pub fn cancel_order(&self, shop: &ShopDomain, order: DraftOrderId) -> Result<Record, Error> {
-        let (handover, queue, shop) = (self.handover.clone(), self.queue.clone(), shop.clone());
-        let now = self.clock.now();
-        self.db.write(move |tx| handover.cancel(tx, now, &queue, &shop, order))
     }
 
     /// A scrubber of this database.

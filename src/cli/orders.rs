@@ -148,7 +148,9 @@ pub(super) fn run(
         }
         Command::Cancel { order } => {
             let id = app.db.read(|connection| find(connection, store, order))?.id;
-            let record = app.cancel_order(&shop, id)?;
+            let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
+            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || {
                 format!(
                     "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",

@@ -401,6 +401,33 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
 }
 
+/// Products whose lines at Shopify have been otherwise than they were sent since `since`, the latest first: which, and the last word
+/// on it. Words about an order as a whole, such as its total, are about no product.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_differing_products(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.product_id || ' (' || l.product_title || ')' AS product, w.value AS how, max(o.created_at) AS at
+         FROM draft_order_records AS o
+         JOIN json_each(o.handover_warnings) AS w
+         JOIN draft_order_lines AS l ON l.draft_order_id = o.id
+         WHERE o.handover_warnings IS NOT NULL AND o.created_at >= :since
+           AND (instr(w.value, 'item ' || (l.position + 1) || ' (') > 0
+                OR l.variant_id IS NOT NULL AND instr(w.value, 'in place of each variant') > 0)
+         GROUP BY l.product_id
+         ORDER BY at DESC LIMIT :limit",
+    )?;
+    let found = statement.query_map(named_params! { ":since": Millis(since), ":limit": limit }, |row| {
+        Ok((row.get("product")?, row.get("how")?))
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many orders since `since` are not at Shopify as they were quoted.
 ///
 /// # Errors

@@ -48,7 +48,9 @@ impl Seen {
 impl Uncertain {
     /// The right to ask for an order's draft; `None` while another run has it.
     pub(super) fn call(&self, order: DraftOrderId) -> Option<Call<'_>> {
-        self.lock_calls().insert(order).then_some(Call { uncertain: self, order })
+        let is_first = self.lock_calls().insert(order);
+        // Only then: what is made here and dropped would end the other's.
+        is_first.then(|| Call { uncertain: self, order })
     }
 
     /// Whether a run is asking for an order's draft.
@@ -138,6 +140,7 @@ mod tests {
         let call = uncertain.call(order(1));
         assert!(call.is_some() && uncertain.is_called(order(1)) && uncertain.call(order(1)).is_none());
         assert!(uncertain.call(order(2)).is_some());
+        assert!(uncertain.is_called(order(1)), "who asks in vain takes nothing away");
         drop(call);
         assert!(!uncertain.is_called(order(1)) && uncertain.call(order(1)).is_some());
     }
