@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
@@ -36,6 +37,9 @@ use std::time::{Duration, Instant};
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
 /// only bounds how long memory remembers a store that nobody asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -120,6 +124,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
@@ -181,6 +187,7 @@ impl App {
             hasher,
             pricing,
             handover,
+            activity: Arc::default(),
             disk,
             worker,
             retention,
@@ -290,7 +297,14 @@ impl App {
 
     /// The way in for webhooks.
     pub fn intake(&self) -> Intake {
-        Intake::new(self.db.clone(), self.clock.clone(), self.entropy.clone(), self.queue.clone(), self.hasher.clone())
+        Intake::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.queue.clone(),
+            self.hasher.clone(),
+            self.activity.clone(),
+        )
     }
 
     /// A scrubber of this database.
@@ -343,7 +357,25 @@ impl App {
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
@@ -405,6 +437,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -424,5 +457,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

@@ -2,6 +2,8 @@
 //! the file system while there is nothing else to do, and what a person must know of is raised as an alert. All of it in steps
 //! that keep the writer's budget, and with pauses as long as the steps.
 
+use crate::access::audit;
+use crate::activity;
 use crate::alerts::Alerts;
 use crate::background::Stop;
 use crate::clock::Clock;
@@ -80,6 +82,10 @@ pub struct Pruned {
     pub requests: usize,
     /// Idempotency keys of orders.
     pub order_keys: usize,
+    /// Rows of the audit log.
+    pub audit: usize,
+    /// Counts of what happened.
+    pub activity: usize,
     /// Orders that never went to Shopify.
     pub open_orders: usize,
 }
@@ -110,6 +116,8 @@ impl Housekeeper {
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
             requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
+            audit: self.in_batches(stop, move |tx| audit::prune(tx, now - audit::KEPT, BATCH))?,
+            activity: self.in_batches(stop, move |tx| activity::prune(tx, now - activity::KEPT, BATCH))?,
             open_orders: match retention.open_orders {
                 Some(kept) => self.prune_open_orders(stop, now - kept)?,
                 None => 0,
@@ -119,10 +127,10 @@ impl Housekeeper {
             // The WAL still holds the shops' domains and what was ordered; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests, order_keys, open_orders } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys, open_orders, audit, activity } = pruned;
         if pruned != Pruned::default() {
             info!(
-                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders}"
+                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders} audit={audit} activity={activity}"
             );
         }
         Ok(pruned)

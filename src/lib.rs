@@ -3,6 +3,8 @@
 #[macro_use]
 mod failpoints;
 
+pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
 pub mod background;

@@ -158,7 +158,13 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     );
 
     let url = format!("http://{}", server.address());
-    announce(&url, &app, &generated, demo.as_ref(), output)?;
+    let link = super::admin::first_link(&app, &state.public_url())?;
+    announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
+    if let Some(link) = &link {
+        eprintln!(
+            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n\n  {link}\n\n`quotegrid admin link` makes others.\n"
+        );
+    }
     if args.dev {
         print_hints(
             &database,
@@ -218,6 +224,7 @@ fn announce(
     app: &App,
     generated: &Generated,
     demo: Option<&DemoStore>,
+    link: Option<&str>,
     output: Output,
 ) -> Result<(), Failure> {
     let mut document = json!({ "event": "listening", "url": url, "database": app.db.path().display().to_string() });
@@ -226,6 +233,7 @@ fn announce(
         ("adminToken", generated.admin_token.as_ref().map(Secret::expose)),
         ("shop", demo.map(|demo| demo.shop.as_str())),
         ("apiKey", demo.map(|demo| demo.key.key.as_str())),
+        ("consoleLink", link),
     ];
     for (name, value) in made {
         if let Some(value) = value {

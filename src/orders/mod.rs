@@ -9,6 +9,7 @@ pub mod open_limit;
 pub mod place;
 mod recent_orders;
 pub mod records;
+pub mod search;
 mod shopper;
 pub mod snapshot;
 

@@ -1,5 +1,6 @@
 //! One test binary, a module per behaviour.
 
+mod access;
 mod admin;
 mod architecture;
 mod backup;
@@ -20,6 +21,7 @@ mod pricing_properties;
 mod process;
 mod proxy;
 mod queue;
+mod shop_pages;
 mod storefront;
 mod webhooks;
 mod widget;

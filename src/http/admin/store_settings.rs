@@ -27,16 +27,20 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
 pub(super) const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-fn change(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+fn change(state: &Arc<AppState>, request: Request, params: Params, mut responder: Responder) {
     let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, (change, confirmed))) => run_on_own_thread(state, responder, move |state| {
-            let app = &state.app;
-            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed)?;
-            let counted = app.db.read(|connection| views::Counted::load(connection, &store))?;
-            Ok(Response::json(200, &views::store(&store, &counted)))
-        }),
+        Ok((shop, (change, confirmed))) => {
+            let record = responder.take_record();
+            run_on_own_thread(state, responder, move |state| {
+                let app = &state.app;
+                let (db, clock) = (&app.db, app.clock.as_ref());
+                let store = settings::carry_out(db, clock, &shop, change, confirmed, record.as_ref())?;
+                let counted = db.read(|connection| views::Counted::load(connection, &store))?;
+                Ok(Response::json(200, &views::store(&store, &counted)))
+            });
+        }
         Err(error) => responder.send(Err(error)),
     }
 }

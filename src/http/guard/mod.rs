@@ -5,7 +5,7 @@
 //! buckets of their own alongside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
 
 pub mod bearer;
-mod buckets;
+pub(super) mod buckets;
 pub(super) mod cors;
 mod limit;
 
@@ -323,7 +323,7 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 pub(super) struct ClientAddress(u128);
 
 impl ClientAddress {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_bits().into()),
             IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),

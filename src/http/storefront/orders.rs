@@ -9,6 +9,7 @@ use super::super::{Request, Response};
 use super::item::side;
 use super::sizes::SizeUnit;
 use super::{Dimensions, Faults, responder as json, selection_list};
+use crate::activity::Event;
 use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Unit;
 use crate::domain::name::Label;
@@ -57,6 +58,9 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
         state.guard.admit_order(store, client, state.app.clock.uptime())
     };
     state.orders.place_then(authenticated, &shopper, key.as_ref(), order_request, admit, move |outcome| {
+        if outcome.as_ref().is_ok_and(|placed| !placed.repeated) {
+            at.app.activity.count(at.app.clock.as_ref(), Event::Order);
+        }
         let outcome = outcome.map(|placed| created(&placed.record, unit, is_list, &at.public_url()));
         responder.send(Ok(admission.finish(outcome)));
     });

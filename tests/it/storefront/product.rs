@@ -19,7 +19,7 @@ pub(crate) fn prices(server: &Server, key: &str, query: &str, list: &Value) -> R
 fn change(server: &Server, change: Change) {
     let shop = SHOP.parse().expect("a shop");
     let app = &server.fixture.app;
-    settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false).expect("changed");
+    settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false, None).expect("changed");
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Shop {
     fn change(&self, change: Change) {
         let app = &self.server.fixture.app;
         let shop = crate::storefront::harness::SHOP.parse().expect("a shop");
-        settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false).expect("changed");
+        settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false, None).expect("changed");
     }
 }
 
@@ -404,7 +404,7 @@ fn browser_element_works_without_a_mouse_and_tells_a_screen_reader_everything() 
     shop.ready();
     const TAB: char = '\u{e004}';
     const ENTER: char = '\u{e007}';
-    shop.browser.press(&format!("{TAB}450{TAB}350"));
+    shop.browser.press(&[], &format!("{TAB}450{TAB}350"));
     shop.wait("said('amount') === '$30.00'");
     assert_eq!(shop.see("part('price').getAttribute('aria-live')"), "polite");
     // Every field has a name and says what it wants.
@@ -422,7 +422,7 @@ fn browser_element_works_without_a_mouse_and_tells_a_screen_reader_everything() 
     let outline = shop.see("getComputedStyle(qg().activeElement).outlineStyle");
     assert_eq!(outline, "solid");
     assert_eq!(faults_found_by_axe(&shop), json!([]));
-    shop.browser.press(&ENTER.to_string());
+    shop.browser.press(&[], &ENTER.to_string());
     shop.wait("heard.some(([name]) => name === 'order')");
     assert_eq!(shop.orders(), 1);
 }
