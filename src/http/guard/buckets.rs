@@ -1,9 +1,9 @@
 //! Token buckets, one a name, in bounded memory. A bucket is one instant: when it will be full again. What is full already is as
 //! good as not there, so there is nothing to refill and little to keep.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Buckets kept at once. Beyond it the fullest half is forgotten, which forgives those who asked least: about 6 MiB, and more
@@ -51,7 +51,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes a token, if there is one. `uptime` must not run backwards.
     pub(super) fn take(&self, name: K, uptime: Duration) -> Level {
-        let mut kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.full_at.lock();
         let standing = kept.buckets.get(&name).copied().unwrap_or_default();
         let after = standing.max(uptime) + self.rate.refill;
         let over = (after - uptime).checked_sub(self.rate.refill * self.rate.tokens).filter(|over| !over.is_zero());
@@ -65,7 +65,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Where a bucket stands.
     pub(super) fn look(&self, name: &K, uptime: Duration) -> Level {
-        let kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.full_at.lock();
         self.level(kept.buckets.get(name).copied().unwrap_or_default(), uptime)
     }
 
@@ -78,7 +78,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     #[cfg(test)]
     fn count(&self) -> usize {
-        self.full_at.lock().unwrap_or_else(PoisonError::into_inner).buckets.len()
+        self.full_at.lock().buckets.len()
     }
 }
 

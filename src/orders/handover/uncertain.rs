@@ -3,8 +3,8 @@
 //! for the wall clock is all that another process knows.
 
 use crate::domain::ids::DraftOrderId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Orders that are remembered at once; of more, the wall clock must do.
@@ -61,7 +61,7 @@ impl Uncertain {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DraftOrderId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
