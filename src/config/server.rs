@@ -64,7 +64,6 @@ impl ServerSettings {
         self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
     }
 
-    /// The admin token, where one is configured.
     /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors

@@ -36,6 +36,7 @@ pub use page_slack::{PageSlack, can_clear_page_slack};
 pub use row_counts::RowCounts;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
+pub(crate) use types::text_sql;
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;

@@ -2,10 +2,12 @@
 
 use super::snapshot::SelectedOption;
 use crate::catalog::stores;
+use crate::db::text_sql;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
 use crate::domain::length::{Length, Unit};
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
@@ -130,6 +132,18 @@ pub fn insert(
     Ok(number)
 }
 
+text_enum! {
+    /// Where an order is.
+    pub enum OrderStatus {
+        /// Here only.
+        Open = "open",
+        /// At Shopify too, as a draft order.
+        Sent = "sent",
+    }
+}
+
+text_sql!(OrderStatus);
+
 /// An order as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
@@ -141,8 +155,8 @@ pub struct Record {
     pub number: i64,
     /// Opens its page.
     pub token: PageToken,
-    /// `open`, or `sent` to Shopify.
-    pub status: String,
+    /// Where it is.
+    pub status: OrderStatus,
     /// The matrix that priced it, while there is one.
     pub matrix: Option<MatrixId>,
     /// Its name then.
@@ -192,7 +206,7 @@ pub struct Record {
 impl Record {
     /// Whether it is not at Shopify.
     pub fn is_open(&self) -> bool {
-        self.status == "open"
+        self.status == OrderStatus::Open
     }
 
     /// The name that people call it by: `#D12`.

@@ -22,7 +22,7 @@ pub fn draft_order(record: &Record) -> Value {
     json!({
         "id": record.id.to_string(),
         "name": record.name(),
-        "status": record.status,
+        "status": record.status.as_str(),
         "matrixId": record.matrix.map(|id| id.to_string()),
         "matrix": record.matrix_name,
         "productId": record.product_id,
