@@ -1,12 +1,13 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
-use crate::domain::ids::{JobId, ShopDomain};
+use crate::domain::ids::{DraftOrderId, JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
@@ -20,7 +21,12 @@ use crate::housekeeping::{Housekeeper, Retention};
 use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
-use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
+use crate::orders::handover::{
+    self, CancelJob, DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER, DRAFT_ORDER_LOOKS, Handover, HandoverJob, LooksJob,
+    RunningWaiters,
+};
+use crate::orders::open_limit::OpenOrderLimit;
+use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -35,6 +41,11 @@ use std::time::{Duration, Instant};
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
 /// only bounds how long memory remembers a store that nobody asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
+const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// How to open the app.
 pub struct Options {
@@ -58,6 +69,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -74,6 +87,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -116,11 +130,14 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -140,6 +157,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -164,10 +182,26 @@ impl App {
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
-            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover))
+            .with(DRAFT_ORDER_LOOKS, LooksJob::new(&handover))
+            .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            activity: Arc::default(),
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -266,11 +300,30 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// The way in for webhooks.
     pub fn intake(&self) -> Intake {
-        Intake::new(self.db.clone(), self.clock.clone(), self.entropy.clone(), self.queue.clone(), self.hasher.clone())
+        Intake::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.queue.clone(),
+            self.handover.clone(),
+            self.hasher.clone(),
+            self.activity.clone(),
+        )
+    }
+
+    /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
+    ///
+    /// # Errors
+    /// As [`Handover::cancel`].
+    pub fn cancel_order(&self, shop: &ShopDomain, order: DraftOrderId) -> Result<Record, Error> {
+        let (handover, queue, shop) = (self.handover.clone(), self.queue.clone(), shop.clone());
+        let now = self.clock.now();
+        self.db.write(move |tx| handover.cancel(tx, now, &queue, &shop, order))
     }
 
     /// A scrubber of this database.
@@ -290,7 +343,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
@@ -321,13 +376,39 @@ impl App {
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
         let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
+        let (queue, clock) = (self.queue.clone(), self.clock.clone());
         let sweep = move |stop: &Stop| {
+            let mut looked_at: Option<Instant> = None;
             while !stop.rest(SWEEP_EVERY) {
+                if looked_at.is_none_or(|at| at.elapsed() >= DUE_LOOKS_EVERY) {
+                    looked_at = Some(Instant::now());
+                    if let Err(error) = handover.enqueue_due_looks(&db, clock.now(), &queue) {
+                        debug!("nobody was asked what has become of draft orders: {error}");
+                    }
+                }
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
                 }
@@ -383,6 +464,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -402,5 +484,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

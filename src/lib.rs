@@ -3,6 +3,8 @@
 #[macro_use]
 mod failpoints;
 
+pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
 pub mod background;
@@ -33,6 +35,7 @@ pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;
+pub mod workshop;
 
 /// The README's example, tried like those of the documentation.
 #[cfg(doctest)]

@@ -15,5 +15,6 @@ pub mod options;
 pub mod percent;
 pub mod quote;
 pub mod text_enum;
+pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -36,8 +36,9 @@ fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Re
     let page = query.page::<JobId>()?;
     let shop: Option<ShopDomain> = query.parse("shop", "must look like name.myshopify.com")?;
     let filter = Filter {
-        status: query.parse::<Status>("status", "must be pending, processing, completed, failed or cancelled")?,
+        status: query.read::<Status>("status")?,
         job_type: query.get("type").map(str::to_owned),
+        error: None,
         subject: shop.map(|shop| erasure::subject(&state.app.hasher, &shop)),
         before: page.after,
         limit: page.fetch(),
@@ -130,12 +131,16 @@ fn change(
     );
 }
 
-fn run(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+fn run(state: &Arc<AppState>, request: Request, _params: Params, mut responder: Responder) {
     let limit = match run_limit(&request) {
         Ok(limit) => limit,
         Err(error) => return responder.send(Err(error)),
     };
+    let record = responder.take_record();
     run_on_own_thread(state, responder, move |state| {
+        if let Some(record) = record {
+            state.app.db.write(move |tx| record.write(tx))?;
+        }
         let ran = state
             .app
             .run_due(limit)

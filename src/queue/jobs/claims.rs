@@ -1,6 +1,6 @@
 //! Which job is next, and whose it is.
 
-use super::delta;
+use super::{delta, pauses};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::queue::{Claim, Share};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,19 +17,23 @@ const TURN: TimeDelta = TimeDelta::milliseconds(100);
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut first = None;
     for external in Share::All.kinds() {
-        // One that goes ahead of its time has not been due for as long as it says.
-        let mut statement = connection.prepare_cached(
-            "SELECT max(scheduled_at, coalesce(scheduled_from, scheduled_at)) AS due_at FROM job_queue
-             WHERE status = 'pending' AND external = :external AND turn_at IS NULL
-             ORDER BY scheduled_at, id LIMIT 1",
-        )?;
-        let by_time = statement
-            .query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("due_at"))
-            .optional()?;
-        let by_turn = first_by_turn(connection, *external)?;
-        first = first.into_iter().chain(by_time.map(|at| at.0)).chain(by_turn).min();
+        let by_time = first_by_time(connection, *external, true)?.map(|due| due.since());
+        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
     }
     Ok(first)
+}
+
+/// When a job may be had, and when that was reckoned, unless it was given.
+struct Due {
+    at: DateTime<Utc>,
+    from: Option<DateTime<Utc>>,
+}
+
+impl Due {
+    /// Since when it has really been due: one that goes ahead is dated back, to before it came.
+    fn since(&self) -> DateTime<Utc> {
+        self.from.map_or(self.at, |from| from.max(self.at))
+    }
 }
 
 /// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
@@ -52,31 +56,32 @@ fn first_of(
         let by_time = first_by_time(connection, *external, poison_candidates)?;
         // What has a turn was due when it came, whatever has become of the clock since.
         let by_turn = first_by_turn(connection, *external)?.map(|at| at.min(DateTime::UNIX_EPOCH));
+        let by_time = by_time.map(|due| due.at);
         first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *external))).min();
     }
     Ok(first)
 }
 
 /// When the first of those that come by their time is due. A look by the index for each kind: one condition on both would have to sort.
-fn first_by_time(
-    connection: &Connection,
-    external: bool,
-    poison_candidates: bool,
-) -> db::Result<Option<DateTime<Utc>>> {
+fn first_by_time(connection: &Connection, external: bool, poison_candidates: bool) -> db::Result<Option<Due>> {
     let mut statement = connection.prepare_cached(
-        "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
+        "SELECT scheduled_at, scheduled_from FROM job_queue
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT 1",
     )?;
     let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
-    Ok(statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+    let due = statement.query_row(params, |row| {
+        let from: Option<Millis> = row.get("scheduled_from")?;
+        Ok(Due { at: row.get::<_, Millis>("scheduled_at")?.0, from: from.map(|from| from.0) })
+    });
+    Ok(due.optional()?)
 }
 
 /// Since when the first of those that have a turn has been due.
 fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT 1",
     )?;
     let found =
@@ -118,13 +123,62 @@ pub(in crate::queue) fn claim(
     share: Share,
     poison_candidates: bool,
 ) -> db::Result<Vec<Claim>> {
+    let paused = paused_now(tx)?;
+    for _ in 0..HOLDING_ROUNDS {
+        let (claims, has_held) = claim_unpaused(tx, now, worker, lease, limit, share, poison_candidates, &paused)?;
+        if !claims.is_empty() || !has_held {
+            return Ok(claims);
+        }
+    }
+    // More jobs of a paused type than one transaction should hold: the next claim goes on.
+    Ok(Vec::new())
+}
+
+/// How often one claim may find nothing but jobs of paused types, and hold them.
+const HOLDING_ROUNDS: usize = 5;
+
+/// The types that are paused. On the way jobs of types that were resumed are released.
+fn paused_now(tx: &Tx<'_>) -> db::Result<Vec<String>> {
+    let mut paused = Vec::new();
+    for pause in pauses::list_pauses(tx)? {
+        if pause.is_ending {
+            pauses::release_some(tx, &pause.job_type)?;
+        } else {
+            paused.push(pause.job_type);
+        }
+    }
+    Ok(paused)
+}
+
+/// The same for what is not paused; also whether jobs of paused types were in the way and are held now.
+#[expect(clippy::too_many_arguments, reason = "the arguments of a claim, and what is paused")]
+fn claim_unpaused(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    worker: &str,
+    lease: Duration,
+    wanted: usize,
+    share: Share,
+    poison_candidates: bool,
+    paused: &[String],
+) -> db::Result<(Vec<Claim>, bool)> {
+    let limit = if paused.is_empty() { wanted } else { wanted.max(pauses::MOVED_AT_ONCE) };
     let external = match share {
         Share::Internal => false,
         Share::External => true,
         Share::All => first_of(tx, share, poison_candidates)?.is_some_and(|(_, external)| external),
     };
     let mut claims: Vec<Claim> = Vec::new();
+    let mut has_held = false;
     for claim in due(tx, now, external, limit, poison_candidates)? {
+        if paused.contains(&claim.job_type) {
+            pauses::hold(tx, claim.id)?;
+            has_held = true;
+            continue;
+        }
+        if claims.len() == wanted {
+            break;
+        }
         let is_suspect = claim.poison_candidate;
         if is_suspect && !claims.is_empty() {
             break;
@@ -157,7 +211,7 @@ pub(in crate::queue) fn claim(
         })?;
         expect_one(changed, "queue::jobs::claim")?;
     }
-    Ok(claims)
+    Ok((claims, has_held))
 }
 
 /// The first due jobs of a kind: of those that come by their time and of those that have a turn, whichever is earlier. Two looks by
@@ -174,7 +228,7 @@ fn due(
         "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              scheduled_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
            AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT :limit",
     )?;
@@ -184,7 +238,7 @@ fn due(
         "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              turn_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT :limit",
     )?;
     let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit };
