@@ -7,12 +7,13 @@ use crate::clock::{Clock, SystemClock};
 use chrono::{DateTime, Utc};
 use env_logger::fmt::Formatter;
 use log::{Level, Record};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Lines that may wait: a few hundred kilobytes.
@@ -141,7 +142,7 @@ impl Write for LogLines {
 
 impl Waiting {
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock()
     }
 
     /// The thread: writes what waits, a line after the other.
@@ -153,8 +154,7 @@ impl Waiting {
                 lines.tell_dropped();
             }
             self.changed.notify_all();
-            lines =
-                self.changed.wait_while(lines, |lines| lines.queue.is_empty()).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait_while(&mut lines, |lines| lines.queue.is_empty());
             let line = lines.queue.pop_front().unwrap_or_default();
             lines.writing = true;
             drop(lines);
@@ -165,8 +165,7 @@ impl Waiting {
     }
 
     fn flush(&self, patience: Duration) {
-        let waiting = self.changed.wait_timeout_while(self.lines(), patience, |lines| !lines.are_written());
-        drop(waiting.unwrap_or_else(PoisonError::into_inner));
+        self.changed.wait_while_for(&mut self.lines(), |lines| !lines.are_written(), patience);
     }
 }
 

@@ -75,7 +75,6 @@ impl ServerSettings {
         OpenOrderLimit::new(self.open_order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { OPEN_ORDER_LIMIT }))
     }
 
-    /// The admin token, where one is configured.
     /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors

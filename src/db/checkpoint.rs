@@ -5,11 +5,12 @@ use super::connection::with_patience;
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use log::{debug, error};
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
@@ -95,7 +96,7 @@ impl Checkpointer {
             self.note(writer, pages);
         }
         if self.is_asked.swap(false, Ordering::Acquire)
-            && let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(asked) = self.asked.lock().take()
         {
             let emptied = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"));
             let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
@@ -111,11 +112,7 @@ impl Checkpointer {
         }
         if pages >= self.writer_due.load(Ordering::Relaxed) {
             // Two at once cannot be: the background's is waited for, batch by batch, and it does not begin another.
-            let is_free = match self.connection.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            };
+            let is_free = self.connection.try_lock();
             self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
             if is_free.is_some() {
                 match self.checkpoint(writer, "PASSIVE") {
@@ -130,11 +127,10 @@ impl Checkpointer {
 
     /// The background thread: PASSIVE checkpoints until [`Checkpointer::stop`].
     pub(super) fn run(&self) {
-        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stop = self.stop.lock();
         let mut is_failing = false;
         while !*stop {
-            let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
-            stop = waited;
+            let quiet = self.wake.wait_for(&mut stop, QUIET);
             self.health.look();
             if self.health.has_sync_failed() {
                 return;
@@ -144,7 +140,7 @@ impl Checkpointer {
                 continue;
             }
             drop(stop);
-            let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = self.connection.lock();
             let moved = self.checkpoint(&connection, "PASSIVE");
             drop(connection);
             match &moved {
@@ -158,12 +154,12 @@ impl Checkpointer {
                 }
             }
             is_failing = moved.is_err();
-            stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+            stop = self.stop.lock();
         }
     }
 
     pub(super) fn stop(&self) {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stop.lock() = true;
         self.wake.notify_all();
     }
 
@@ -177,7 +173,7 @@ impl Checkpointer {
         let (mut pause, longest) = EMPTYING_PAUSE;
         loop {
             // Held while the writer is asked: its TRUNCATE finds no checkpoint of ours in its way.
-            let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = self.connection.lock();
             let passive = self.checkpoint(&connection, "PASSIVE")?;
             if passive.in_wal - passive.moved <= FEW_PAGES {
                 match self.ask_writer(until, &wake_writer) {
@@ -197,7 +193,7 @@ impl Checkpointer {
 
     fn ask_writer(&self, until: Instant, wake_writer: impl Fn()) -> Result<bool> {
         let (answer, answered) = sync_channel(1);
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        *self.asked.lock() = Some(answer);
         self.is_asked.store(true, Ordering::Release);
         wake_writer();
         let patience = until.saturating_duration_since(Instant::now()).max(ASKING_WAIT);

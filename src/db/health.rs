@@ -13,6 +13,7 @@ use super::error::{Error, OpenError, Result};
 use super::file_identity::FileIdentity;
 use super::{access, files, lock};
 use log::{error, info, warn};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
@@ -20,8 +21,8 @@ use std::fs;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// The file among the lock files that says that an fsync of the database has failed, and that nobody has recovered since.
 const MARK: &str = "fsync-failed";
@@ -116,7 +117,7 @@ impl Health {
 
     /// Has `then` run once an fsync has failed; at once, if it has already.
     pub(super) fn on_failed_sync(&self, then: Listener) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners.lock();
         if self.has_sync_failed() {
             drop(listeners);
             return then();
@@ -125,7 +126,7 @@ impl Health {
     }
 
     fn fail(&self) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners.lock();
         self.has_sync_failed.store(true, Ordering::Release);
         let heard = std::mem::take(&mut *listeners);
         drop(listeners);

@@ -36,6 +36,7 @@ pub use page_slack::{PageSlack, can_clear_page_slack};
 pub use row_counts::RowCounts;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
+pub(crate) use types::text_sql;
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;
@@ -420,7 +421,6 @@ fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), O
 #[cfg(test)]
 mod tests {
     use super::{Connection, Db, Options, Result, Role, Synchronous, connection};
-    use std::sync::PoisonError;
 
     fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
         [
@@ -489,7 +489,7 @@ mod tests {
                 .expect("read");
             }
             of_each(&db, options.readers, level);
-            let checkpointer = db.shared.open().checkpointer.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let checkpointer = db.shared.open().checkpointer.connection.lock();
             assert_eq!(settings(&checkpointer), expected(level, "0"), "the checkpointer");
             drop(checkpointer);
             // The one of the watch, and of an inspection.

@@ -1,8 +1,8 @@
 //! How those who wait for work learn of it: at once for commits of this process, by a cheap look for those of others.
 
 use super::health::Watched;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Counts the commits that were announced, and wakes whoever waits for the next.
@@ -15,22 +15,19 @@ pub struct CommitNotifier {
 impl CommitNotifier {
     /// How much news there has been so far. Read it **before** looking for work, and wait with it after: nothing slips between.
     pub fn seen(&self) -> u64 {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.count.lock()
     }
 
     /// Wakes everyone who waits.
     pub fn notify(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self.count.lock() += 1;
         self.changed.notify_all();
     }
 
     /// Waits until there is more than `seen`, or `timeout` has passed; returns whether there is.
     pub fn wait(&self, seen: u64, timeout: Duration) -> bool {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, _timed_out) = self
-            .changed
-            .wait_timeout_while(count, timeout, |count| *count == seen)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count.lock();
+        self.changed.wait_while_for(&mut count, |count| *count == seen, timeout);
         *count != seen
     }
 }
@@ -74,7 +71,7 @@ impl DataVersion {
     /// # Errors
     /// When SQLite fails.
     pub fn current(&self) -> super::Result<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.0.changed()? {
             state.1 += 1;
         }

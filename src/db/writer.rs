@@ -11,15 +11,16 @@ use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use crate::background::panic_message;
 use log::{error, warn};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -363,7 +364,7 @@ impl AfterBatch {
 fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
     ROLE.set(Some(ThreadRole::GivesAnswers));
     loop {
-        let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let received = outbox.lock().recv();
         let Ok(answers) = received else { return };
         answers.give();
     }

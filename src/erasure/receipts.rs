@@ -7,6 +7,7 @@
 use super::requests::types::RequestOutcome;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::RequestId;
+use crate::domain::text_enum::text_enum;
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use log::info;
@@ -16,22 +17,13 @@ use sha2::{Digest, Sha256};
 /// What comes before the first receipt.
 const GENESIS: [u8; 32] = [0; 32];
 
-/// What a receipt says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReceiptKind {
-    /// The rows are gone: written with the delete.
-    Erased,
-    /// The bytes are gone: written after the scrub.
-    Verified,
-}
-
-impl ReceiptKind {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Erased => "erased",
-            Self::Verified => "verified",
-        }
+text_enum! {
+    /// What a receipt says.
+    pub enum ReceiptKind {
+        /// The rows are gone: written with the delete.
+        Erased = "erased",
+        /// The bytes are gone: written after the scrub.
+        Verified = "verified",
     }
 }
 

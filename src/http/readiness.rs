@@ -2,8 +2,9 @@
 
 use super::Response;
 use super::respond::{self, Responder};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How long an answer to "can it do its work" holds: whoever asks more often costs no commit.
@@ -40,7 +41,7 @@ pub(super) struct Waiting {
 
 impl Readiness {
     fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Answers at once where it is known, and otherwise later. Returns whether it must be found out now.

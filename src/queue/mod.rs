@@ -39,8 +39,10 @@ pub use jobs::{
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, StepOutcome, Worker};
 
+use crate::db::text_sql;
 use crate::db::{Constraint, Tx};
 use crate::domain::ids::JobId;
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
@@ -151,45 +153,23 @@ impl NewJob {
     }
 }
 
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Waits for its time and a worker.
-    Pending,
-    /// A worker has claimed it.
-    Processing,
-    /// Done; its effects are committed.
-    Completed,
-    /// Given up; a person must look at it.
-    Failed,
-    /// Called off by a person before it ran.
-    Cancelled,
-}
-
-impl Status {
-    /// Every status, in the order of a job's life.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Processing, Self::Completed, Self::Failed, Self::Cancelled];
-
-    /// Its name in the database, in commands and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+text_enum! {
+    /// Where a job stands.
+    pub enum Status {
+        /// Waits for its time and a worker.
+        Pending = "pending",
+        /// A worker has claimed it.
+        Processing = "processing",
+        /// Done; its effects are committed.
+        Completed = "completed",
+        /// Given up; a person must look at it.
+        Failed = "failed",
+        /// Called off by a person before it ran.
+        Cancelled = "cancelled",
     }
 }
 
-impl std::str::FromStr for Status {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| "must be pending, processing, completed, failed or cancelled".to_owned())
-    }
-}
+text_sql!(Status, AttemptOutcome);
 
 /// A job as it stands.
 #[derive(Debug, Clone)]
@@ -248,8 +228,8 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: DateTime<Utc>,
-    /// How: completed, retried, failed, snoozed, given_back or lost.
-    pub outcome: String,
+    /// How.
+    pub outcome: AttemptOutcome,
     /// Its error, if it had one.
     pub error: Option<String>,
 }
@@ -278,27 +258,21 @@ impl Share {
     }
 }
 
-/// How a claim ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AttemptOutcome {
-    Completed,
-    Retried,
-    Failed,
-    Snoozed,
-    Released,
-    Lost,
-}
-
-impl AttemptOutcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Retried => "retried",
-            Self::Failed => "failed",
-            Self::Snoozed => "snoozed",
-            Self::Released => "released",
-            Self::Lost => "lost",
-        }
+text_enum! {
+    /// How a claim ended.
+    pub enum AttemptOutcome {
+        /// It did what it is for.
+        Completed = "completed",
+        /// It failed, and is tried again.
+        Retried = "retried",
+        /// It failed, and is not tried again.
+        Failed = "failed",
+        /// The handler wants to run later; it does not count.
+        Snoozed = "snoozed",
+        /// Its worker put it back; it does not count.
+        Released = "released",
+        /// Its worker died, or was lost.
+        Lost = "lost",
     }
 }
 

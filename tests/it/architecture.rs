@@ -329,6 +329,9 @@ fn what_stands_in_one_place_only() {
     assert_only_in("SystemTime::now", &["src/clock.rs"]);
     assert_only_in("getrandom", &["src/entropy.rs"]);
     assert_only_in("now_v7", &[]);
+    // parking_lot's locks are not poisoned.
+    assert_only_in("PoisonError", &[]);
+    assert_only_in("std::sync::Mutex", &[]);
     // By way of ours, which is nothing in a release build.
     assert_only_in("fail::fail_point", &["src/failpoints.rs"]);
     // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open

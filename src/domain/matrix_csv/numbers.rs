@@ -10,25 +10,19 @@ use crate::domain::decimal::DecimalFault;
 use crate::domain::length::{Length, LengthError, Unit};
 use crate::domain::matrix::Axis;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 
-/// What is before the decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecimalMark {
-    /// `92.90`
-    Point,
-    /// `92,90`
-    Comma,
+text_enum! {
+    /// What is before the decimals.
+    pub enum DecimalMark {
+        /// `92.90`
+        Point = "point",
+        /// `92,90`
+        Comma = "comma",
+    }
 }
 
 impl DecimalMark {
-    /// `point` or `comma`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Point => "point",
-            Self::Comma => "comma",
-        }
-    }
-
     fn as_char(self) -> char {
         match self {
             Self::Point => '.',

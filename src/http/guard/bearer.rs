@@ -8,9 +8,9 @@ use crate::http::{Request, Response, respond};
 use crate::log_limit::LogLimiter;
 use crate::secret::Secret;
 use log::warn;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subtle::{Choice, ConstantTimeEq};
 
@@ -138,7 +138,7 @@ impl Guesses {
     }
 
     fn known(&self) -> MutexGuard<'_, VecDeque<ClientAddress>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -8,9 +8,9 @@
 use super::ClientAddress;
 use super::buckets::{Buckets, Level, Rate};
 use crate::domain::ids::StoreId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// What is remembered of a client's use comes back so many times more slowly than its bucket: whoever asks all the time has used much,
@@ -142,8 +142,8 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         (left < wanted).then(|| self.plan.store.refill * (wanted - left))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<StoreId>> {
-        self.contested.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashSet<StoreId>> {
+        self.contested.lock()
     }
 }
 

@@ -5,9 +5,10 @@ use super::turns::Place;
 use crate::background::panic_message;
 use crate::domain::ids::DraftOrderId;
 use log::error;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -67,7 +68,7 @@ impl WaitersState {
 
 impl CheckoutWaiters {
     fn state(&self) -> MutexGuard<'_, WaitersState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn len(&self) -> usize {
@@ -143,13 +144,12 @@ impl CheckoutWaiters {
                 return;
             }
             let next = state.waiters.iter().filter_map(|waiter| waiter.until).min();
-            state = match next {
+            match next {
                 Some(until) => {
-                    let rest = until.saturating_duration_since(now);
-                    self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0
+                    self.changed.wait_for(&mut state, until.saturating_duration_since(now));
                 }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                None => self.changed.wait(&mut state),
+            }
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::domain::ids::ShopDomain;
 use crate::secret::Secret;
 use crate::shopify::admin::{self, ShopifyError};
 use log::warn;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, Timeout};
@@ -157,7 +157,7 @@ impl AdminClient {
     fn note_version(&self, headers: &HeaderMap) {
         let header = headers.get(admin::VERSION_HEADER).and_then(|value| value.to_str().ok());
         let Some(served) = admin::served_version(&self.version, header) else { return };
-        let mut settled = self.reported_version.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut settled = self.reported_version.lock();
         if settled.as_deref() != Some(served) {
             warn!("Shopify answers with version {served} of the Admin API where {} was asked for", self.version);
             *settled = Some(served.to_owned());

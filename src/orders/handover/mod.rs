@@ -46,7 +46,7 @@ use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::orders::records::{self, Record};
+use crate::orders::records::{self, Record, State};
 use crate::queue::{NewJob, Queue};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
@@ -235,7 +235,7 @@ impl Handover {
     ) -> Result<Record> {
         let store = stores::load(tx, shop)?.id;
         let record = records::load(tx, store, order)?;
-        if record.status == "ordered" {
+        if record.status == State::Ordered {
             let name = record.order_name.unwrap_or_default();
             return Err(Error::new(
                 Kind::Conflict,

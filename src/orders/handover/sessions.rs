@@ -8,9 +8,10 @@ use crate::domain::ids::ShopDomain;
 use crate::secret::Secret;
 use crate::shopify::admin::{Grant, Installation, ShopifyError};
 use log::warn;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A token is renewed when this share of its life is left.
@@ -63,7 +64,7 @@ impl Drop for Permit {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Sessions {

@@ -6,10 +6,10 @@
 //! memory only, for some minutes: after a restart everybody is new.
 
 use crate::domain::ids::{DraftOrderId, ShopDomain};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// By how much each further order of a client goes behind, and how long it takes until one is forgotten.
@@ -102,7 +102,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 
