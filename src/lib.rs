@@ -13,6 +13,7 @@ pub mod config;
 pub mod db;
 pub mod demo;
 pub mod disk;
+pub mod docs;
 pub mod domain;
 pub mod edge;
 pub mod entropy;
