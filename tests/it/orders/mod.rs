@@ -5,11 +5,11 @@ mod deleting;
 mod erasing;
 mod floor;
 mod fuzz;
+mod getting_started;
 mod limits;
 pub(crate) mod looking;
 mod pages;
 mod placing;
-mod readme;
 mod repeating;
 
 use crate::storefront::harness::{Example, PRODUCT, Server, body, request};
