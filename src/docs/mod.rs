@@ -4,7 +4,7 @@
 //! - To try it: [`getting_started`], [`price_lists`].
 //! - To run it: [`operating`] with the files of [`deployment`], [`settings`], [`commands`], [`edge`], [`figures`].
 //! - For a shop: [`storefront`], [`handover`], [`admin_api`].
-//! - For the law: [`erasure`], [`privacy`].
+//! - For the law: [`webhooks`], [`privacy`].
 //! - To build on it: [`embedding`], and then the [crate's front page](crate).
 
 /// A page. Its links lead to files, as a reader of the repository needs them; `links.md` goes first, so that rustdoc takes its
@@ -25,7 +25,7 @@ page!(commands, "commands.md");
 page!(storefront, "storefront.md");
 page!(handover, "handover.md");
 page!(admin_api, "admin_api.md");
-page!(erasure, "erasure.md");
+page!(webhooks, "webhooks.md");
 page!(privacy, "privacy.md");
 page!(edge, "edge.md");
 page!(embedding, "embedding.md");

@@ -5,7 +5,7 @@
 //! - with a Shopify app, Shopify is asked whether the app is installed in the shop (`inquiry.rs`);
 //! - with a hold, it waits for a person's decision, and is carried out at the end if nobody decides.
 //!
-//! No hold goes beyond [`LAST_CALL`] before the duty is due. An operator's own order is never held.
+//! No hold goes beyond `LAST_CALL` before the duty is due. An operator's own order is never held.
 
 use super::requests::{self, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 use super::{SHOP_REDACT_INQUIRY, job_for};

@@ -99,7 +99,7 @@ fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
     }
 }
 
-/// The next jobs of all, [`TEXTS_LOOK`] at once, that have `needle` in any of their texts.
+/// The next jobs of all, `TEXTS_LOOK` at once, that have `needle` in any of their texts.
 #[derive(Debug, Clone)]
 pub struct Mentions {
     /// Them, with all their texts in one.
