@@ -284,7 +284,7 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: DateTime<Utc>,
-    /// How: completed, retried, failed, snoozed, given_back or lost.
+    /// How: completed, retried, failed, snoozed, released or lost.
     pub outcome: String,
     /// Its error, if it had one.
     pub error: Option<String>,

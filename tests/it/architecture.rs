@@ -272,3 +272,15 @@ fn every_setting_is_on_the_settings_page() {
         settings.into_iter().filter(|setting| !page.contains(&format!("\n| `{setting}` |"))).collect();
     assert!(missing.is_empty(), "not in src/docs/settings.md: {missing:?}");
 }
+
+#[test]
+fn every_metric_is_on_the_metrics_page() {
+    let page = fs::read_to_string(root().join("src/docs/metrics.md")).expect("the metrics page");
+    let code = code_below("src/metrics.rs").remove(0).1;
+    let registered: BTreeSet<&str> =
+        code.split("registry.register(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `quotegrid_")?.split('`').next());
+    let listed: BTreeSet<&str> = rows.map(|name| name.trim_end_matches("_total")).collect();
+    assert!(registered.len() > 20, "the test still finds metrics: {registered:?}");
+    assert_eq!(registered, listed);
+}
