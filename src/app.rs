@@ -2,8 +2,8 @@
 //! background. A program that embeds quotegrid begins here.
 
 use crate::alerts::{self, ALERT, Alerts, Poster};
+use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
-use crate::db::writer::panic_message;
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -16,16 +16,16 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::{Gone, ShopRedact};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
-use crate::housekeeping::{Housekeeper, Retention, Stop};
+use crate::housekeeping::{Housekeeper, Retention};
+use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
-use log::{debug, error, warn};
+use log::{debug, warn};
 use rusqlite::Connection;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -268,6 +268,11 @@ impl App {
         )
     }
 
+    /// The way in for webhooks.
+    pub fn intake(&self) -> Intake {
+        Intake::new(self.db.clone(), self.clock.clone(), self.entropy.clone(), self.queue.clone(), self.hasher.clone())
+    }
+
     /// A scrubber of this database.
     pub fn scrubber(&self) -> Scrubber {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
@@ -335,9 +340,6 @@ impl App {
     }
 }
 
-/// How long a loop in the background rests after it has panicked.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
-
 /// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
 fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
@@ -345,23 +347,6 @@ fn tell_of_lost_duties(db: &Db) {
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
         Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
     }
-}
-
-/// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
-/// scrubbed would look as if all were well.
-fn keep_going(
-    name: &'static str,
-    stop: Arc<Stop>,
-    run: impl Fn(&Stop) + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&stop))) {
-            error!("the {name} loop panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
-            if stop.rest(PANIC_PAUSE) {
-                return;
-            }
-        }
-    })
 }
 
 impl std::fmt::Debug for App {

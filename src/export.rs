@@ -6,6 +6,7 @@
 
 use crate::catalog::stores::{self, Store};
 use crate::catalog::{assignments, keys, matrices, options};
+use crate::clock::instant;
 use crate::db::Db;
 use crate::domain::ids::{JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain};
 use crate::erasure::{self, requests};
@@ -14,7 +15,7 @@ use crate::intake::deliveries;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::records;
 use crate::queue;
-use crate::views::{catalog as catalog_views, gdpr, instant, jobs, orders, stores as store_views};
+use crate::views::{catalog as catalog_views, gdpr, jobs, orders, stores as store_views};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::io::{self, Write};

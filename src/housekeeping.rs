@@ -3,6 +3,7 @@
 //! that keep the writer's budget, and with pauses as long as the steps.
 
 use crate::alerts::Alerts;
+use crate::background::Stop;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::StoreId;
@@ -12,8 +13,8 @@ use crate::orders::{idempotency, records};
 use crate::queue;
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{debug, info, warn};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rows deleted in one transaction: a few milliseconds, where each is in several indexes.
@@ -78,28 +79,6 @@ pub struct Pruned {
     pub order_keys: usize,
     /// Orders that never went to Shopify.
     pub open_orders: usize,
-}
-
-/// Asks a loop to stop, at once even where it rests.
-#[derive(Debug, Default)]
-pub struct Stop {
-    asked: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Stop {
-    /// Asks.
-    pub fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wake.notify_all();
-    }
-
-    /// Rests for `pause`, or until it is asked to stop; returns whether it is.
-    pub fn rest(&self, pause: Duration) -> bool {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = self.wake.wait_timeout_while(asked, pause, |asked| !*asked);
-        *rested.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 /// Runs the maintenance.

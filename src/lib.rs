@@ -107,6 +107,7 @@ mod failpoints;
 
 pub mod alerts;
 pub mod app;
+pub mod background;
 pub mod backup;
 pub mod catalog;
 pub mod cli;
@@ -131,6 +132,7 @@ pub mod metrics;
 pub mod orders;
 pub mod pricing;
 pub mod queue;
+pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;

@@ -3,6 +3,7 @@
 use super::output::{Output, table};
 use super::{Failure, open};
 use crate::backup::verify_with_copies;
+use crate::clock::{instant, optional_instant};
 use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::domain::ids::{RequestId, ShopDomain};
@@ -12,7 +13,7 @@ use crate::erasure::requests::{self, Filter, PrivacyRequest};
 use crate::erasure::scan;
 use crate::erasure::verify::{Finding, Verification};
 use crate::keyed_hash::hex;
-use crate::views::{gdpr, instant, optional_instant};
+use crate::views::gdpr;
 use clap::Subcommand;
 use serde_json::json;
 

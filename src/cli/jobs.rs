@@ -2,14 +2,15 @@
 
 use super::output::{Output, table};
 use super::{Failure, open, open_with, remove_unfinished};
+use crate::background::Stop;
+use crate::clock::instant;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind};
-use crate::housekeeping::Stop;
 use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, StepOutcome};
-use crate::views::{instant, jobs as views};
+use crate::views::jobs as views;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};

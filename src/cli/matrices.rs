@@ -173,7 +173,7 @@ fn list_text(found: &[MatrixSummary]) -> String {
                 format!("{} x {}", matrix.widths, matrix.heights),
                 matrix.products.to_string(),
                 matrix.version.to_string(),
-                crate::views::instant(matrix.updated_at),
+                crate::clock::instant(matrix.updated_at),
             ]
         })
         .collect();

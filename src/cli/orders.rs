@@ -3,13 +3,14 @@
 use super::matrices::scope_of;
 use super::output::{Output, table};
 use super::{Failure, open};
-use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
+use crate::background::Stop;
+use crate::clock::instant;
+use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
 use crate::db::Schema;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Result};
-use crate::housekeeping::Stop;
+use crate::http::state::LISTEN;
 use crate::orders::records::{self, Record};
-use crate::views::instant;
 use crate::views::orders as views;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};

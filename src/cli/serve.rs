@@ -6,17 +6,18 @@ use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
-    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
+    ConfigError, DatabaseSettings, EdgeSettings, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
 use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
-use crate::edge::{Server, ServerOptions};
+use crate::edge::Server;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
 use crate::http::{AppState, Router};
 use crate::keyed_hash::hex;
 use crate::metrics::Metrics;
+use crate::secret::Secret;
 use crate::shopify::Secrets;
 use chrono::{DateTime, Utc};
 use log::{info, warn};
@@ -136,7 +137,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     if let Some(clock) = frozen_clock {
         state = state.with_frozen_clock(clock);
     }
-    let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
+    let server_options = args.server.options(&args.edge, metrics);
     let state = Arc::new(state);
     if let Some(url) = &public_url {
         state.set_public_url(url);

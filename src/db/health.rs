@@ -9,7 +9,7 @@
 //! whole WAL once more before anybody uses the file ([`recover`]).
 
 use super::error::{Error, OpenError, Result};
-use super::place::FileIdentity;
+use super::file_identity::FileIdentity;
 use super::{access, copy, exclusive, files, lock};
 use log::{error, info, warn};
 use rusqlite::Connection;

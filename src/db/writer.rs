@@ -9,10 +9,10 @@ use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
+use crate::background::panic_message;
 use log::{error, warn};
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
-use std::any::Any;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -123,15 +123,6 @@ where
     fn needs_savepoint(&self) -> bool {
         self.with_savepoint
     }
-}
-
-/// The text of a panic, where it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 struct QueuedChange {

@@ -10,12 +10,16 @@ pub mod openapi;
 pub mod ops;
 pub mod pages;
 mod query;
+mod readiness;
 pub mod respond;
+mod route;
 pub mod router;
+pub mod state;
 pub mod storefront;
 pub mod webhooks;
 
-pub use router::{AppState, Router};
+pub use router::Router;
+pub use state::AppState;
 
 use std::net::IpAddr;
 

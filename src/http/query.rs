@@ -1,7 +1,7 @@
 //! What is behind a path's `?`: names and values as forms write them, and the paging that all lists share.
 
 use super::Request;
-use super::router::percent_decoded;
+use super::route::percent_decoded;
 use crate::error::{Error, Kind, Result};
 use std::str::FromStr;
 

@@ -8,7 +8,6 @@ pub mod deliveries;
 
 pub use deliveries::{last_received_at, prune as prune_deliveries};
 
-use crate::app::App;
 use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -62,16 +61,9 @@ pub struct Intake {
 }
 
 impl Intake {
-    /// The way in to `app`'s database and queue.
-    pub fn new(app: &App) -> Self {
-        Self {
-            db: app.db.clone(),
-            clock: app.clock.clone(),
-            entropy: app.entropy.clone(),
-            queue: app.queue.clone(),
-            hasher: app.hasher.clone(),
-            figures: Arc::default(),
-        }
+    /// The way in to `db` and `queue`.
+    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, queue: Queue, hasher: KeyedHasher) -> Self {
+        Self { db, clock, entropy, queue, hasher, figures: Arc::default() }
     }
 
     /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`

@@ -8,7 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Request, Response};
 use std::sync::Arc;
 

@@ -15,7 +15,8 @@ pub(super) mod store_settings;
 pub(super) mod stores;
 
 use super::respond::Responder;
-use super::router::{AppState, Params};
+use super::route::Params;
+use super::state::AppState;
 use super::{Reply, Request, Response};
 use crate::catalog::stores::Store;
 use crate::db::Tx;

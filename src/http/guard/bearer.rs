@@ -3,10 +3,10 @@
 use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response, respond};
 use crate::log_limit::LogLimiter;
+use crate::secret::Secret;
 use log::warn;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;

@@ -6,7 +6,8 @@ mod query;
 
 use super::body;
 use super::guard::Guard;
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};

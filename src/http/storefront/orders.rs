@@ -3,7 +3,8 @@
 use super::super::body;
 use super::super::guard::Entry;
 use super::super::respond::Responder;
-use super::super::router::{AppState, Params};
+use super::super::route::Params;
+use super::super::state::AppState;
 use super::super::{Request, Response};
 use super::{Dimensions, Faults, responder as json, selection_list};
 use crate::domain::ids::{NotAProduct, ProductId};

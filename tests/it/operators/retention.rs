@@ -3,9 +3,10 @@
 use super::{plan, redact};
 use chrono::TimeDelta;
 use quotegrid::app::{App, Options};
+use quotegrid::background::Stop;
 use quotegrid::clock::ManualClock;
 use quotegrid::db::Synchronous;
-use quotegrid::housekeeping::{Pruned, Retention, Stop};
+use quotegrid::housekeeping::{Pruned, Retention};
 use quotegrid::queue::{self, Claim, Context, Finish, Handler, JobError, NewJob, Registry};
 use quotegrid::testing::Fixture;
 use serde_json::json;
