@@ -90,7 +90,7 @@ fn the_queue_knows_nothing_of_what_its_jobs_are_about() {
 /// The modules of this crate from the top down. A module imports from lower layers only: nothing from above it, nothing from
 /// its own layer.
 const LAYERS: &[&[&str]] = &[
-    &["main"],
+    &["main", "docs"],
     &["cli"],
     &["config"],
     &["edge", "testing"],
