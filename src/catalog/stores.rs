@@ -177,7 +177,7 @@ pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Sto
 /// The store of this shop, for a look at or a change of what hangs below it. An uninstalled one counts: its data is kept.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` while it is being erased, when half of its data is gone, and when the database fails.
 pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_erasing(&store)?;
@@ -188,7 +188,8 @@ pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> 
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` (with a hint when to try again), and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is being erased or its unit or currency has changed (with a hint when to
+/// try again), and when the database fails.
 pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET catalog_version = catalog_version + 1, updated_at = :now
@@ -209,7 +210,7 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
 /// Makes sure that a store is live.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when it is uninstalled or being erased; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
     refuse_dead(&load_by_id(connection, store)?)
 }
@@ -223,7 +224,7 @@ fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
 /// The store of a shop that is neither uninstalled nor being erased.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` where it is one of both, and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_dead(&store)?;

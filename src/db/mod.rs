@@ -304,7 +304,8 @@ impl Db {
     /// [`Options::read_limit`].
     ///
     /// # Errors
-    /// Its own, or [`Error::NoReader`], [`Error::SyncFailed`] or [`Error::Displaced`] as `E`.
+    /// Whatever `look` returns when it fails; as `E` [`Error::NoReader`] when no connection gets free, [`Error::SyncFailed`] after a failed
+    /// fsync, and [`Error::Displaced`] when the file was moved or replaced.
     pub fn read<T, E>(&self, look: impl FnOnce(&Connection) -> std::result::Result<T, E>) -> std::result::Result<T, E>
     where
         E: From<Error>,

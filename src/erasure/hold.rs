@@ -281,7 +281,7 @@ pub(super) fn inquiry(id: RequestId) -> NewJob {
 /// Has a held erasure carried out at once; returns the job that does it.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` where the request waits for no decision; and when the database fails.
+/// `NotFound` when there is no such request, `Conflict` when it does not wait for a decision, and when the database fails.
 pub fn confirm(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

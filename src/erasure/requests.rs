@@ -214,7 +214,7 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Privacy
 /// The request with this id.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when there is no such request, and when the database fails.
 pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Error> {
     find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
 }
@@ -222,7 +222,7 @@ pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Er
 /// The report of the data request with this id.
 ///
 /// # Errors
-/// `NotFound`, saying why there is none, and when the database fails.
+/// `NotFound` when there is no such request or it has no report, saying why; and when the database fails.
 pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {

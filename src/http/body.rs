@@ -130,7 +130,7 @@ impl From<Map<String, Value>> for Fields {
 /// Reads JSON in which no object has a field twice: which of two prices is meant, nobody can know.
 ///
 /// # Errors
-/// serde_json's, which name a line and a column; a field that is there twice is one about data.
+/// serde_json's error, which names a line and a column, when the text is not JSON or an object has a field twice.
 pub(super) fn json(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Unambiguous(value)| value)
 }

@@ -232,7 +232,7 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such order, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }

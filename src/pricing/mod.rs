@@ -284,7 +284,7 @@ impl ProductPricing {
     /// What prices the product.
     ///
     /// # Errors
-    /// `NotFound` where nothing does.
+    /// `NotFound` when no matrix does.
     pub fn offer(&self) -> Result<&Offer> {
         self.offer.as_ref().ok_or_else(|| {
             Error::new(Kind::NotFound, "there are no prices for this product").with_member("code", codes::NO_MATRIX)

@@ -101,7 +101,7 @@ impl Drop for LongCallSlot {
 /// The `{shop}` of a path. What is no shop's domain names no store.
 ///
 /// # Errors
-/// `NotFound`.
+/// `NotFound` when it is not a shop's domain.
 pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
     params.parse("shop", "store")
 }
@@ -109,7 +109,7 @@ pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
 /// The store of a path's shop.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when there is no such store, and when the database fails.
 pub(super) fn load_store(connection: &Connection, shop: &ShopDomain) -> Result<Store> {
     let found = crate::catalog::stores::find(connection, shop)?;
     found.ok_or_else(|| Error::not_found(format!("store {shop}")))

@@ -267,7 +267,7 @@ impl Handover {
     /// Asks Shopify for a token to this shop, to see whether it would be given one.
     ///
     /// # Errors
-    /// A sentence that says why not.
+    /// A sentence that says why Shopify gives none.
     pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
         sessions.check(shop).map_err(|failure| failure.to_string())
