@@ -252,6 +252,15 @@ fn the_readme_is_short() {
 }
 
 #[test]
+fn the_pages_name_the_rust_version_that_the_package_asks_for() {
+    let package = text("Cargo.toml");
+    let version = package.split("rust-version = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("a version");
+    for page in ["README.md", "src/docs/operating.md", "src/docs/getting_started.md"] {
+        assert!(text(page).contains(&format!("Rust {version} or newer")), "{page}");
+    }
+}
+
+#[test]
 fn the_readme_shows_the_price_that_the_demo_store_answers() {
     let readme = text("README.md");
     let path = readme.split("http://127.0.0.1:8080").nth(1).and_then(|rest| rest.split('"').next()).expect("a request");
