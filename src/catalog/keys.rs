@@ -144,7 +144,7 @@ impl std::fmt::Debug for IssuedKey {
     }
 }
 
-/// A key as it stands, without the key.
+/// A key's row, without the key itself.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     /// Its id.

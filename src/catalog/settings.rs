@@ -105,7 +105,7 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
 const TRIES: usize = 5;
 
 /// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
-/// be `confirmed` where there are prices. Returns the store as it stands then.
+/// be `confirmed` where there are prices. Returns the store as it is then.
 ///
 /// # Errors
 /// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.

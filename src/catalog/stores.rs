@@ -16,7 +16,7 @@ const ERASING_PAUSE: Duration = Duration::from_secs(5);
 /// How long a client should wait whose change met a change of the store's unit or currency: that one is committed already.
 const SETTINGS_PAUSE: Duration = Duration::from_secs(1);
 
-/// A store as it stands.
+/// A store as it is stored.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Its id.
@@ -49,7 +49,7 @@ pub struct Scope {
 }
 
 /// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago
-/// meets then is a new installation all the same. What lies further ahead was installed while the clock was wrong.
+/// meets then is a new installation all the same. What is further ahead was installed while the clock was wrong.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
@@ -184,7 +184,7 @@ pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> 
     Ok(store)
 }
 
-/// Announces a change below a store, first thing in the change's transaction: whoever caches what hangs below the store learns of
+/// Announces a change below a store, first thing in the change's transaction: caches of what hangs below the store learn of
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors

@@ -295,7 +295,7 @@ impl Db {
     /// row. They run without a savepoint, which copies each page that a change touches (a third of the writer's time, measured).
     ///
     /// One that fails after it has written all the same, by a fault of the database or of its own, undoes its whole batch: every
-    /// caller in it is told [`Error::NotCommitted`].
+    /// caller in it gets [`Error::NotCommitted`].
     pub fn without_savepoint(&self) -> WriteHandle<'_> {
         WriteHandle { db: self, with_savepoint: false }
     }
@@ -439,7 +439,7 @@ pub fn expect_one(changed: usize, operation: &'static str) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(Error::LostRow { operation, changed }) }
 }
 
-/// Takes the write lock once, so that a read-only or full place is told at the start and not by the first webhook.
+/// Takes the write lock once, so that a read-only or full disk is reported at the start and not by the first webhook.
 fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
     writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| OpenError::from_sqlite(path, error))
 }

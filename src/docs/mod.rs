@@ -1,4 +1,4 @@
-//! The handbook: pages for whoever runs quotegrid, puts its prices on a shop's pages, or builds on it. They are the files
+//! The handbook: pages for operators of quotegrid, for authors of a shop's pages, and for programs that build on it. They are the files
 //! `src/docs/*.md`, which read just as well without rustdoc.
 //!
 //! - To try it: [`getting_started`], [`price_lists`].

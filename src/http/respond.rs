@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were put off, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
 static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
 /// The media type of RFC 9457.

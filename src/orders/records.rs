@@ -49,7 +49,7 @@ pub struct NewRecord<'a> {
     pub selections: &'a [SelectedOption],
 }
 
-/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 
@@ -130,7 +130,7 @@ pub fn insert(
     Ok(number)
 }
 
-/// An order as it stands.
+/// An order as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.

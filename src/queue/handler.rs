@@ -51,7 +51,7 @@ pub trait Handler: Send + Sync + 'static {
     /// [`Finish`] happens exactly once.
     ///
     /// # Errors
-    /// A [`JobError`], when the job did not succeed: it says whether the job is tried again, discarded or put off.
+    /// A [`JobError`], when the job did not succeed: it says whether the job is tried again, discarded or delayed.
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError>;
 
     /// How often a job of this type is tried when its enqueuer does not say.
@@ -164,7 +164,7 @@ impl From<Error> for JobError {
     }
 }
 
-/// How many times as long as a step a job rests after it, where others wrote meanwhile: webhooks keep two thirds of the writer.
+/// The pause of a job after a step, as a multiple of what the step took, where others wrote meanwhile: webhooks keep two thirds of the writer.
 const REST: u32 = 2;
 
 /// The longest delay after a step, however long that took.

@@ -187,7 +187,7 @@ impl NewJob {
     }
 }
 
-/// Where a job stands.
+/// The status of a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Status {
     /// Waits for its time and a worker.
@@ -196,9 +196,9 @@ pub enum Status {
     Processing,
     /// Done; its effects are committed.
     Completed,
-    /// Given up; a person must look at it.
+    /// Discarded; an operator must look at it.
     Failed,
-    /// Called off by a person before it ran.
+    /// Cancelled by an operator before it ran.
     Cancelled,
 }
 
@@ -227,7 +227,7 @@ impl std::str::FromStr for Status {
     }
 }
 
-/// A job as it stands.
+/// A job as it is stored.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Its id.
@@ -236,7 +236,7 @@ pub struct Job {
     pub job_type: String,
     /// What the handler is given. Reduced once the job is done.
     pub payload: Value,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Attempts counted so far, the running one included.
     pub attempts: u32,
@@ -392,7 +392,7 @@ impl Queue {
         Ok(id)
     }
 
-    /// Has a job that was discarded or called off tried again at once, with a fresh set of attempts. Its history stays.
+    /// Has a job that was discarded or cancelled tried again at once, with a fresh set of attempts. Its history stays.
     ///
     /// # Errors
     /// `NotFound` when there is no such job, `Conflict` when it is neither failed nor cancelled or an unfinished job of its type has its
@@ -412,7 +412,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Calls off a job that waits.
+    /// Cancels a job that waits.
     ///
     /// # Errors
     /// `NotFound` when there is no such job, `Conflict` when it is not pending, and `Overloaded` or `Internal` when the row cannot be
@@ -430,7 +430,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Why a job could not be changed: there is none, or it stands where that makes no sense.
+    /// Why a job could not be changed: there is none, or its status does not allow it.
     fn stands_elsewhere(tx: &Tx<'_>, id: JobId, change: &str) -> Error {
         match jobs::find(tx, id) {
             Ok(Some(job)) => {

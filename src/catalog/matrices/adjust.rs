@@ -15,7 +15,7 @@ use rusqlite::Connection;
 /// What an adjustment changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adjusted {
-    /// The version of the matrix as it stands: after the change, or for a preview now.
+    /// The version of the matrix: after the change, or of the matrix that a preview looked at.
     pub version: i64,
     /// The prices that change.
     pub changes: Vec<PriceChange>,

@@ -169,7 +169,7 @@ pub enum Deletion {
 /// Deletes a matrix, or first as many as `budget` of what it prices. Draft orders that it priced must have been released before
 /// (`orders::release_some`): the statement would rewrite however many are left.
 ///
-/// A deletion that takes several steps moves the version with each, so that an editor who comes between is told.
+/// A deletion that takes several steps moves the version with each, so that an editor who comes between gets a conflict.
 ///
 /// # Errors
 /// `NotFound` when the store has no such matrix, `VersionRequired` without a version, `Stale` with an old one, `Conflict` when the store

@@ -37,7 +37,7 @@ pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
+/// Admits only requests that bear the token. Before any look at the table, so that no other client learns which paths there are.
 ///
 /// # Errors
 /// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.

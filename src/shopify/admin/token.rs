@@ -1,5 +1,5 @@
 //! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
-//! token; whoever needs another asks again.
+//! token; a caller that needs another asks again.
 
 use super::answer::{ShopifyError, read_status};
 use serde_json::Value;

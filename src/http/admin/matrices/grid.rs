@@ -14,7 +14,7 @@ use serde_json::Value;
 /// The error of an invalid matrix.
 const CANNOT: &str = "the price matrix cannot be saved";
 
-/// Faults of single prices that are told one by one.
+/// Faults of single prices that are reported one by one.
 const FAULTS_MAX: usize = 20;
 
 /// Fields of our own answers that mean nothing when they are sent back.
