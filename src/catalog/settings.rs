@@ -38,7 +38,7 @@ pub struct Checked {
 /// Checks if a change is exact for everything the store has.
 ///
 /// # Errors
-/// `NotFound` when there is no such store; `Conflict` when a size or price has no exact counterpart, sizes may not be converted, or the store
+/// `NotFound`; `Conflict` where a size or price has no exact counterpart, where sizes may not be converted, and while the store
 /// is being erased; and when the database fails.
 pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Result<Checked> {
     let store = stores::load(connection, shop)?;
@@ -72,7 +72,7 @@ impl Checked {
     /// which only the merchant can mean.
     ///
     /// # Errors
-    /// `Conflict` with a code when the currency would change under prices that are there, and when the database fails.
+    /// `Conflict` with a code, and when the database fails.
     pub fn refuse_relabelling(&self, connection: &Connection) -> Result<()> {
         let Self { store, currency, .. } = self;
         if *currency == store.currency || !has_figures(connection, store)? {
@@ -105,7 +105,7 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
 const TRIES: usize = 5;
 
 /// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
-/// be `confirmed` where there are prices. Returns the store as it is then.
+/// be `confirmed` where there are prices. Returns the store as it stands then.
 ///
 /// # Errors
 /// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.
@@ -140,7 +140,7 @@ fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Err
 /// again.
 ///
 /// # Errors
-/// `NotFound` when there is no such store, `Conflict` while it is being erased, and when the database fails.
+/// `NotFound`; `Conflict` while the store is being erased; and when the database fails.
 pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
     let Checked { store, currency, unit } = checked;
     if (*currency, *unit) == (store.currency, store.unit) {

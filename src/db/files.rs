@@ -14,7 +14,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// `path` so that it is not taken for anything else: SQLite for a URI (`file:…`), for no file at all (`:memory:`, an empty name), a
+/// `path` so that nobody takes it for anything else: SQLite for a URI (`file:…`), for no file at all (`:memory:`, an empty name), a
 /// command for an option (`-…`).
 pub(crate) fn literal(path: &Path) -> PathBuf {
     let is_odd = [":", "-", "file:"].iter().any(|odd| path.as_os_str().as_encoded_bytes().starts_with(odd.as_bytes()));
@@ -36,7 +36,7 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Removes what SQLite keeps next to the database at `path`, which no process may have open.
+/// Removes what SQLite keeps next to the database at `path`, which nobody may have open.
 pub(crate) fn remove_companions(path: &Path) -> io::Result<()> {
     let mut done = Ok(());
     for suffix in COMPANIONS {

@@ -84,7 +84,7 @@ impl RequestOutcome {
 pub enum OrderedBy {
     /// Shopify, by a webhook.
     Shopify,
-    /// The operator of this program, by a command or the admin API.
+    /// Whoever runs this program, by a command or the admin API.
     Operator,
 }
 
@@ -134,7 +134,7 @@ pub struct NewRequest {
     pub triggered_at: DateTime<Utc>,
 }
 
-/// A privacy request as it is stored.
+/// A duty as it stands.
 #[derive(Debug, Clone)]
 pub struct PrivacyRequest {
     /// Its id.
@@ -214,7 +214,7 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Privacy
 /// The request with this id.
 ///
 /// # Errors
-/// `NotFound` when there is no such request, and when the database fails.
+/// `NotFound`, and when the database fails.
 pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Error> {
     find(connection, id)?.ok_or_else(|| Error::not_found(format!("privacy request {id}")))
 }
@@ -222,7 +222,7 @@ pub fn load(connection: &Connection, id: RequestId) -> Result<PrivacyRequest, Er
 /// The report of the data request with this id.
 ///
 /// # Errors
-/// `NotFound` when there is no such request or it has no report, saying why; and when the database fails.
+/// `NotFound`, saying why there is none, and when the database fails.
 pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error> {
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
@@ -305,7 +305,7 @@ pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Re
     Ok(statement.query_row(named_params! { ":shop": shop }, |row| row.get("id")).optional()?)
 }
 
-/// An open request to erase a shop: another request for that is the same one. Requests about customers are each their own.
+/// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
 ///
 /// # Errors
 /// When the database fails.
@@ -340,7 +340,7 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
 }
 
-/// A request's row as it is, to be imported by another copy of this database.
+/// A request's row as it stands, to be taken over by another copy of this database.
 #[derive(Debug)]
 pub struct Row([Value; 20]);
 

@@ -47,7 +47,7 @@ pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<O
 pub struct RecordedDelivery {
     /// What it was about.
     pub topic: String,
-    /// Shopify's id of the webhook, or what is used in its place.
+    /// Shopify's id of the webhook, or what stands for it.
     pub webhook_id: String,
     /// Shopify's id of the event.
     pub event_id: Option<String>,
@@ -111,7 +111,7 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
     Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
 }
 
-/// A delivery's row as it is, to be imported by another copy of this database.
+/// A delivery's row as it stands, to be taken over by another copy of this database.
 #[derive(Debug)]
 pub struct Row {
     topic: String,

@@ -1,4 +1,4 @@
-//! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before the response 200.
+//! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
 //!
 //! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
 //! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
@@ -112,7 +112,7 @@ impl Intake {
     ///
     /// All `shop/redact` bodies of a shop are the same, so the body alone would take the second uninstallation's for a
     /// duplicate of the first's, and an erasure would be lost. The time of the event tells them apart, which Shopify repeats
-    /// when it sends again; without it the day does, and a repetition past midnight is a second request, which does no harm.
+    /// when it sends again; without it the day does, and a repetition past midnight is a second request, which harms nobody.
     fn key_without_id(&self, webhook: &Webhook, body: &[u8], now: DateTime<Utc>) -> String {
         let when = webhook.triggered_at.map_or_else(
             || now.date_naive().to_string(),
@@ -188,7 +188,7 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 
 impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
-    /// twice. No other change comes between the check and the end: the transaction holds the write lock.
+    /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
     fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
         let Self {
             webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },

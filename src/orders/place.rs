@@ -1,4 +1,4 @@
-//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for a request that is repeated.
+//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for whoever asks again.
 //!
 //! A request is priced outside of any transaction first, so that what cannot be ordered costs the writer nothing. The change then
 //! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price
@@ -45,7 +45,7 @@ pub struct OrderRequest {
     pub selections: Vec<Selection>,
 }
 
-/// Who orders, as far as is known. It is compared by hashes that end with the process, and never kept.
+/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Shopper<'a> {
     /// Where the request comes from. Many shoppers may come from one address.

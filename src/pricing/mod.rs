@@ -1,7 +1,7 @@
 //! From a key and a product to a price: loads what it takes, keeps it, and never answers from what is no longer true.
 //!
-//! A request costs a look at the database's data version (about 3 µs) and two look-ups in memory as long as nothing was committed
-//! since. After a commit, of this process or another, the key is read again by its index: it is live and its store's
+//! A request costs a look at the database's generation (about 3 µs) and two look-ups in memory as long as nobody has committed
+//! anything. After a commit of anybody, this process or another, the key is read again by its index: it is live and its store's
 //! `catalog_version` is what it was, or what is kept is of no use. So the end of a key, an edit, an uninstall and an erasure all count
 //! from the moment of their commit.
 
@@ -63,7 +63,7 @@ pub struct Pricing {
     swept: AtomicU64,
 }
 
-/// A valid key, and the store it is for.
+/// Whoever came with a valid key.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
     digest: KeyDigest,
@@ -154,7 +154,7 @@ impl Pricing {
     }
 
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
-    /// memory too, even if no client asks for it again.
+    /// memory too, even if nobody asks for it again.
     ///
     /// # Errors
     /// When the database fails.
@@ -204,7 +204,7 @@ impl Pricing {
 
 impl AuthenticatedKey {
     /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
-    /// costs one look by an index. A caller that writes down a price in that transaction writes no old one.
+    /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
     ///
     /// # Errors
     /// `Unauthorized` when the key has ended, and when the database fails.
@@ -284,7 +284,7 @@ impl ProductPricing {
     /// What prices the product.
     ///
     /// # Errors
-    /// `NotFound` when no matrix does.
+    /// `NotFound` where nothing does.
     pub fn offer(&self) -> Result<&Offer> {
         self.offer.as_ref().ok_or_else(|| {
             Error::new(Kind::NotFound, "there are no prices for this product").with_member("code", codes::NO_MATRIX)

@@ -65,7 +65,7 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
-    /// What the log should add when a job of this type is discarded: what an operator must do, and by when.
+    /// What the log should add when a job of this type is discarded: what a person must do, and by when.
     fn operator_hint(&self) -> Option<&'static str> {
         None
     }

@@ -430,7 +430,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Why a job could not be changed: there is none, or its status does not allow it.
+    /// Why a job could not be changed: there is none, or it stands where that makes no sense.
     fn stands_elsewhere(tx: &Tx<'_>, id: JobId, change: &str) -> Error {
         match jobs::find(tx, id) {
             Ok(Some(job)) => {

@@ -37,7 +37,7 @@ pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Admits only requests that bear the token. Before any look at the table, so that no other client learns which paths there are.
+/// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
 ///
 /// # Errors
 /// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.
@@ -101,7 +101,7 @@ impl Drop for LongCallSlot {
 /// The `{shop}` of a path. What is no shop's domain names no store.
 ///
 /// # Errors
-/// `NotFound` when it is not a shop's domain.
+/// `NotFound`.
 pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
     params.parse("shop", "store")
 }
@@ -109,7 +109,7 @@ pub(super) fn shop(params: &Params) -> Result<ShopDomain> {
 /// The store of a path's shop.
 ///
 /// # Errors
-/// `NotFound` when there is no such store, and when the database fails.
+/// `NotFound`, and when the database fails.
 pub(super) fn load_store(connection: &Connection, shop: &ShopDomain) -> Result<Store> {
     let found = crate::catalog::stores::find(connection, shop)?;
     found.ok_or_else(|| Error::not_found(format!("store {shop}")))

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// addresses than reach a small shop's server in the minute that a bucket takes to fill.
 const BUCKETS_MAX: usize = 65_536;
 
-/// Buckets below which full ones are not looked for.
+/// Buckets below which nobody looks for full ones.
 const SWEEP_MIN: usize = 1_024;
 
 /// How many tokens a bucket holds, and how long one takes to come back.
@@ -63,7 +63,7 @@ impl<K: Hash + Eq> Buckets<K> {
         self.level(after, uptime)
     }
 
-    /// What a bucket holds.
+    /// Where a bucket stands.
     pub(super) fn look(&self, name: &K, uptime: Duration) -> Level {
         let kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.level(kept.buckets.get(name).copied().unwrap_or_default(), uptime)

@@ -34,11 +34,11 @@ const CLIENT_REFILL: Duration = Duration::from_millis(500);
 /// How many clients' worth of requests a whole store may make: shoppers behind fifty addresses at full speed all the time.
 const STORE_SHARE: u32 = 50;
 
-/// How many clients' worth of requests a whole IPv6 site may make. A client that has one has 65,536 networks in it, each a client here, and
+/// How many clients' worth of requests a whole IPv6 site may make. Whoever has one has 65,536 networks in it, each a client here, and
 /// would take all that the store has; a mobile carrier's customers, a network each, may share one.
 const SITE_SHARE: u32 = 10;
 
-/// Orders that a client may place at once unless the operator says otherwise: more than a person orders by hand.
+/// Orders that a client may place at once unless the operator says otherwise: more than anybody orders by hand.
 pub const ORDER_LIMIT: u32 = 10;
 
 /// How long it takes until a client may place one more order.
@@ -60,7 +60,7 @@ const FAILURES_MAX: u32 = 30;
 /// How long it takes until an address may fail once more.
 const FAILURE_REFILL: Duration = Duration::from_secs(2);
 
-/// One sentence for every way in which a key can be wrong: no client learns which.
+/// One sentence for every way in which a key can be wrong: nobody learns which.
 const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid key (X-API-Key)";
 
 /// Limits of the storefront API.
@@ -203,7 +203,7 @@ pub(super) enum Entry {
     Refused(Response),
 }
 
-/// The key that was admitted, and what the response must say about it.
+/// Whoever was let in, and what the answer must say about it.
 pub(super) struct Admission {
     /// Whose key it is.
     pub(super) authenticated: Arc<AuthenticatedKey>,
@@ -213,7 +213,7 @@ pub(super) struct Admission {
 }
 
 impl Admission {
-    /// The response, with what clients learn about their limit and browsers about who may read it.
+    /// The answer, with what clients are told about their limit and browsers about who may read it.
     pub(super) fn finish(self, outcome: Result<Response>) -> Response {
         let response = outcome.unwrap_or_else(|error| respond::failure(&error, &self.request_id));
         self.reader.mark(with_level(response, self.seen))
@@ -256,7 +256,7 @@ impl ClientAddress {
     }
 }
 
-/// Has the key's last use written down, some time, where it has changed. No request waits for it, and it may fail.
+/// Has the key's last use written down, some time, where that is news. Nobody waits for it, and it may fail.
 fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     if !key.use_is_news(now) {
         return;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// With delays that double from two seconds to six hours, the last try is more than three days after the first.
+/// With rests that double from two seconds to six hours, the last try is more than three days after the first.
 const ATTEMPTS: u32 = 25;
 
 /// Where this process has no app and another may have one.
@@ -129,7 +129,7 @@ impl HandoverJob {
         }
     }
 
-    /// There is nothing to hand over, or no app to hand it over by.
+    /// There is nothing to hand over, or nobody to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
         self.0.uncertain.end(id);
         count(&self.0.figures.left);
@@ -326,7 +326,7 @@ impl HandoverRun<'_> {
         Err(JobError::Snooze(FIRST_ADDRESS_LOOK))
     }
 
-    /// What the draft comes to, and what it has otherwise than the order; logged where that has changed.
+    /// What the draft comes to, and what it has otherwise than the order; told where that is news.
     fn compare(&self, draft: &DraftOrder) -> (Option<i64>, Vec<String>) {
         let differing = differences(&self.record, draft);
         let is_known = |text: &String| self.record.handover_warnings.contains(text);

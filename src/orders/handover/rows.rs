@@ -6,7 +6,7 @@ use crate::shopify::admin::DraftOrder;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// The state of an order's hand-over.
+/// Where an order's hand-over stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HandoverState {
     /// The order's store.
@@ -17,13 +17,13 @@ pub(super) struct HandoverState {
     pub(super) is_live: bool,
     /// Whether it is at Shopify.
     pub(super) is_sent: bool,
-    /// When a draft was requested of which it is uncertain whether it was made.
+    /// When a draft was asked for of which nobody knows whether it was made.
     pub(super) attempted_at: Option<DateTime<Utc>>,
     /// The draft whose checkout has no address yet, and since when it is asked for.
     pub(super) sought: Option<(String, DateTime<Utc>)>,
 }
 
-/// The state of an order's hand-over; `None` when there is no such order.
+/// Where the hand-over of an order stands; `None` when there is no such order.
 pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<Option<HandoverState>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
@@ -49,7 +49,7 @@ pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<
 }
 
 /// Notes that a draft is going to be asked for. Fails with `LostRow` where the order is gone, sent, or its store no longer live, and
-/// where its note is not the one that was `seen`: another job that was enqueued for it by hand has asked for it meanwhile. Nothing
+/// where its note is not the one that was `seen`: another job that somebody enqueued for it by hand has asked for it meanwhile. Nothing
 /// may be asked for then.
 pub(super) fn note_attempt(
     tx: &Tx<'_>,

@@ -1,5 +1,5 @@
 //! What an answer of the Admin API means. It may fail in three layers: the HTTP status, `errors` alongside the data, and `userErrors`
-//! in it; and what counts is one question: was the draft made, was it not, or is that uncertain?
+//! in it; and what counts is one question: was the draft made, was it not, or does nobody know?
 
 use super::request::tag;
 use serde_json::Value;
@@ -42,7 +42,7 @@ pub enum ShopifyError {
     /// Nothing was done, nor will be however often it is asked for.
     #[error("{0}")]
     Refused(String),
-    /// Nothing was done, nor will be until an operator has fixed something outside of the order.
+    /// Nothing was done, nor will be until somebody has fixed something outside of the order.
     #[error("{0}")]
     Blocked(String),
     /// Nothing was done, and the answer does not say what would be wrong with the order: the same may succeed later.
@@ -214,7 +214,7 @@ const WRONG_REQUEST: [&str; 8] = [
     "undefinedField",
 ];
 
-/// Whether a code, in whichever layer it is, asks for fewer requests. Shopify's is the first; the others are those of what may
+/// Whether a code, in whichever layer it stands, asks for fewer requests. Shopify's is the first; the others are those of what may
 /// are before it.
 fn is_throttling(code: &Value) -> bool {
     code.as_str().is_some_and(|code| ["THROTTLED", "TOO_MANY_REQUESTS", "RATE_LIMITED"].contains(&code))
