@@ -1,11 +1,11 @@
-//! What follows the `?` of a storefront's request: `name=value` pairs as forms and `URLSearchParams` write them. Names that no route
+//! What follows the `?` of a storefront's request: `name=value` pairs as forms and `URLSearchParams` write them. Names that nobody
 //! knows are let through: pages and proxies add their own.
 
 /// The pairs of a query, decoded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query(Vec<(String, String)>);
 
-/// A name that may be given once was given more often: which one counts would be a guess.
+/// A name that may be given once was given more often: which one counts would be anybody's guess.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is given more than once")]
 pub(super) struct Repeated;
