@@ -1,7 +1,7 @@
 //! A copy of the database on its way to its name.
 
 use super::BackupError;
-use crate::db::{access, exclusive, files, lock};
+use crate::db::{access, files, lock};
 use log::warn;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
@@ -74,7 +74,7 @@ impl Partial {
             _ => io(&self.target, error),
         })?;
         self.named = true;
-        if let Err(error) = exclusive::sync_directory_of(&self.target) {
+        if let Err(error) = files::sync_directory_of(&self.target) {
             // It is there and sound, so the backup has not failed.
             warn!(
                 "{} is a sound backup, but its directory could not be brought to the disk: a power cut may still take it away, so copy it elsewhere or take another ({error})",
@@ -119,7 +119,7 @@ fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
 /// Removes the files that SQLite and we keep alongside a database.
 pub(super) fn remove_companions(path: &Path) -> io::Result<()> {
     let companions = files::remove_companions(path);
-    match fs::remove_dir_all(lock::directory(path)) {
+    match fs::remove_dir_all(files::lock_directory(path)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         _ => companions,
     }

@@ -1,5 +1,6 @@
 //! Names of things: a shop's domain, parsed once and never a bare string again, and the UUIDv7 ids of everything else.
 
+use super::percent;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::str::FromStr;
@@ -141,7 +142,7 @@ impl ProductId {
     /// # Errors
     /// [`NotAProduct`] for anything else.
     pub fn from_path(path: &str) -> Result<Self, NotAProduct> {
-        let decoded = percent_decoded(path).ok_or(NotAProduct)?;
+        let decoded = percent::decode(path).ok_or(NotAProduct)?;
         match decoded.strip_prefix(MERGED_PRODUCT_PREFIX) {
             Some(number) => Self::from_number(number),
             None => decoded.parse(),
@@ -166,21 +167,6 @@ impl fmt::Display for ProductId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// The bytes that `%41` and the like stand for, or `None` when that is no text.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        decoded.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

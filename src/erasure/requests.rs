@@ -1,169 +1,19 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
+pub(super) mod types;
+
+pub use types::{NewRequest, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
+
 use super::RESPONSE_DEADLINE;
-use super::hold::Hold;
 use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, named_params, params_from_iter};
 use serde_json::Value as Json;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
-    /// Say what is held about a customer.
-    CustomersDataRequest,
-    /// Forget a customer.
-    CustomersRedact,
-    /// Erase a shop.
-    ShopRedact,
-}
-
-impl RequestKind {
-    const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
-            Self::CustomersRedact => "CUSTOMERS_REDACT",
-            Self::ShopRedact => "SHOP_REDACT",
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestOutcome {
-    /// Rows were deleted.
-    Erased,
-    /// There was nothing to delete.
-    NothingHeld,
-    /// Taken note of: no such data is kept at all.
-    Acknowledged,
-    /// A report is ready.
-    Reported,
-    /// The store was installed again after the event; it stays.
-    SupersededByReinstall,
-    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
-    StillInstalled,
-    /// A person has decided that the store stays.
-    Rejected,
-}
-
-impl RequestOutcome {
-    const ALL: [Self; 7] = [
-        Self::Erased,
-        Self::NothingHeld,
-        Self::Acknowledged,
-        Self::Reported,
-        Self::SupersededByReinstall,
-        Self::StillInstalled,
-        Self::Rejected,
-    ];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Erased => "erased",
-            Self::NothingHeld => "nothing_held",
-            Self::Acknowledged => "acknowledged",
-            Self::Reported => "reported",
-            Self::SupersededByReinstall => "superseded_by_reinstall",
-            Self::StillInstalled => "still_installed",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderedBy {
-    /// Shopify, by a webhook.
-    Shopify,
-    /// Whoever runs this program, by a command or the admin API.
-    Operator,
-}
-
-impl OrderedBy {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shopify => "shopify",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl FromSql for OrderedBy {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestKind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestOutcome {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-/// A duty that has just come in.
-#[derive(Debug, Clone)]
-pub struct NewRequest {
-    /// Whose data it is about.
-    pub shop: ShopDomain,
-    /// What is asked.
-    pub kind: RequestKind,
-    /// The ids needed to fulfil it, and nothing else of a person.
-    pub payload: Json,
-    /// Shopify's id of the delivery.
-    pub webhook_id: Option<String>,
-    /// When Shopify says it happened; a later instant than receipt counts as receipt.
-    pub triggered_at: DateTime<Utc>,
-}
-
-/// A duty as it stands.
-#[derive(Debug, Clone)]
-pub struct PrivacyRequest {
-    /// Its id.
-    pub id: RequestId,
-    /// Whose data it is about.
-    pub shop: ShopDomain,
-    /// What is asked.
-    pub kind: RequestKind,
-    /// Shopify's id of the delivery.
-    pub webhook_id: Option<String>,
-    /// When it happened.
-    pub triggered_at: DateTime<Utc>,
-    /// When it came in.
-    pub created_at: DateTime<Utc>,
-    /// By when it must be fulfilled.
-    pub due_at: DateTime<Utc>,
-    /// When its effects were committed.
-    pub processed_at: Option<DateTime<Utc>>,
-    /// When the bytes had left the files too.
-    pub erased_at: Option<DateTime<Utc>>,
-    /// What came of it.
-    pub outcome: Option<RequestOutcome>,
-    /// Rows deleted, by table.
-    pub deleted: RowCounts,
-    /// Who asks.
-    pub ordered_by: OrderedBy,
-    /// What there is to know of it where its store looked live.
-    pub hold: Hold,
-}
+use types::Hold;
 
 /// Writes a duty that came in at `now` from Shopify.
 ///
@@ -305,7 +155,7 @@ pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Re
     Ok(statement.query_row(named_params! { ":shop": shop }, |row| row.get("id")).optional()?)
 }
 
-/// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
+/// An open request to erase a shop: another request for that is the same one. Requests about customers are each their own.
 ///
 /// # Errors
 /// When the database fails.
@@ -340,7 +190,7 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
 }
 
-/// A request's row as it stands, to be taken over by another copy of this database.
+/// A request's row as it is, to be imported by another copy of this database.
 #[derive(Debug)]
 pub struct Row([Value; 20]);
 

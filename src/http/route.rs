@@ -6,6 +6,7 @@
 use super::respond::Responder;
 use super::state::AppState;
 use super::{Method, Request, Response};
+use crate::domain::percent;
 use crate::error::{Error, Result};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -78,7 +79,7 @@ pub(super) fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
             // It takes what the segments after it leave over.
             let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
             // What cannot be decoded is kept as it is: the handler knows what to say about it, and to whom.
-            params.0.push((name, percent_decoded(taken).unwrap_or_else(|| taken.to_owned())));
+            params.0.push((name, percent::decode(taken).unwrap_or_else(|| taken.to_owned())));
             rest = after;
             continue;
         }
@@ -88,7 +89,7 @@ pub(super) fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
         };
         match parameter(segment) {
             Some(_) if found.is_empty() => return None,
-            Some(name) => params.0.push((name, percent_decoded(found)?)),
+            Some(name) => params.0.push((name, percent::decode(found)?)),
             None if found == segment => {}
             None => return None,
         }
@@ -111,22 +112,6 @@ fn split_before_last(path: &str, count: usize) -> Option<(&str, Option<&str>)> {
             Some((&path[..slash], Some(&path[slash + 1..])))
         }
     }
-}
-
-/// `text` with its `%XX` decoded, where that is UTF-8.
-pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

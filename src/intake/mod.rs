@@ -13,16 +13,16 @@ use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::entropy::Entropy;
+use crate::erasure;
 use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{NewJob, Queue, find as find_job};
+use crate::queue::{Queue, find as find_job};
 use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
 use deliveries::Delivery;
 use log::{debug, info};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -131,31 +131,29 @@ impl std::fmt::Debug for Intake {
 
 /// What a known webhook asks for.
 enum Action {
-    Request { kind: RequestKind, job_type: &'static str, payload: Value },
+    Request { kind: RequestKind, payload: Value },
     Uninstall,
 }
 
 impl Action {
     fn of(event: &WebhookEvent) -> Option<Self> {
-        let (kind, job_type, payload) = match event {
+        let (kind, payload) = match event {
             WebhookEvent::CustomersDataRequest { data_request_id } => (
                 RequestKind::CustomersDataRequest,
-                CUSTOMERS_DATA_REQUEST,
                 known_members([("dataRequestId", data_request_id.map(Value::from))]),
             ),
             WebhookEvent::CustomersRedact { customer_id, orders_to_redact } => (
                 RequestKind::CustomersRedact,
-                CUSTOMER_REDACT,
                 known_members([
                     ("customerId", customer_id.map(Value::from)),
                     ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
                 ]),
             ),
-            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, known_members([])),
+            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, known_members([])),
             WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
             WebhookEvent::Unknown => return None,
         };
-        Some(Self::Request { kind, job_type, payload })
+        Some(Self::Request { kind, payload })
     }
 }
 
@@ -224,9 +222,8 @@ impl PendingDelivery {
             return Err(NotRecorded::Duplicate(job));
         }
         let job = match action {
-            Action::Request { kind, job_type, payload } => {
-                let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
-                let mut job = NewJob::new(job_type, payload_of_job).about(subject);
+            Action::Request { kind, payload } => {
+                let mut job = erasure::job_of(kind, request, &shop).about(subject);
                 if webhook_id.is_none() {
                     // What repeats it finds its job by this; of the others, by their delivery.
                     job = job.dedupe_key(erasure::job_key(request));
