@@ -47,17 +47,17 @@ pub struct AppState {
     pub refusals: Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// The tokens for /metrics, alongside the admin tokens.
+    /// What whoever asks for the figures may bear alongside the admin tokens.
     pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
     pub admin_tokens: Option<BearerTokens>,
-    /// How often a client may guess one.
+    /// How often somebody may guess one.
     pub guesses: Guesses,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
-    /// The clock, where it stands still until it is moved.
+    /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
     pub program: Option<PathBuf>,
@@ -132,7 +132,7 @@ impl AppState {
         self
     }
 
-    /// The same with a token of its own for /metrics, so that a scraper cannot do anything else.
+    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_tokens = Some(BearerTokens::new(token));
