@@ -251,6 +251,17 @@ fn the_readme_is_short() {
     assert!(picture <= 60_000, "{picture} bytes");
 }
 
+/// Outside a checkout cargo does not read its configuration: a reader who builds there needs what it sets.
+#[test]
+fn the_pages_give_the_flags_that_a_checkout_builds_sqlite_with() {
+    let config = text(".cargo/config.toml");
+    let flags = config.split("LIBSQLITE3_FLAGS = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("the flags");
+    for page in ["README.md", "src/docs/operating.md"] {
+        assert!(text(page).contains(&format!("LIBSQLITE3_FLAGS={flags} cargo install --git ")), "{page}");
+    }
+    assert!(text("src/docs/embedding.md").contains(&format!("LIBSQLITE3_FLAGS = \"{flags}\"")));
+}
+
 #[test]
 fn the_pages_name_the_rust_version_that_the_package_asks_for() {
     let package = text("Cargo.toml");
