@@ -20,6 +20,8 @@ CREATE TABLE stores (
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    allow_discount_codes      INTEGER NOT NULL DEFAULT 0 CHECK (allow_discount_codes IN (0, 1)), -- at Shopify's checkout of an order
+    allow_automatic_discounts INTEGER NOT NULL DEFAULT 0 CHECK (allow_automatic_discounts IN (0, 1)),
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
@@ -96,6 +98,21 @@ CREATE TABLE product_matrices (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 
+-- What a product's line at Shopify is to have, where it is not what the assignment says or Shopify's line defaults to. Keyed by store
+-- and product, not by the matrix assignment: re-assigning a product keeps it.
+CREATE TABLE product_settings (
+    store_id                      TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id                    TEXT NOT NULL,               -- gid://shopify/Product/…
+    title                         TEXT,                        -- instead of that of its assignment
+    sku                           TEXT,
+    variant_id                    TEXT,                        -- gid://shopify/ProductVariant/…
+    requires_shipping             INTEGER CHECK (requires_shipping IN (0, 1)), -- NULL: it does
+    taxable                       INTEGER CHECK (taxable IN (0, 1)),           -- NULL: it is
+    weight_grams                  INTEGER CHECK (weight_grams >= 0),           -- of a piece; with the next: what is added to its area's
+    weight_grams_per_square_metre INTEGER CHECK (weight_grams_per_square_metre >= 0),
+    PRIMARY KEY (store_id, product_id)
+) STRICT, WITHOUT ROWID;
+
 -- Options -------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE option_groups (
@@ -136,32 +153,24 @@ CREATE INDEX product_option_groups_option_group_id ON product_option_groups (sto
 
 -- Orders --------------------------------------------------------------------------------------------------------------
 
--- Each row is a snapshot of everything its price came from: it outlives the matrix, but not the store.
+-- An order: what its items share. Everything their prices came from is on their lines, which outlive the matrix, but not the store.
 CREATE TABLE draft_order_records (
     id                     TEXT PRIMARY KEY,
     store_id               TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     number                 INTEGER NOT NULL,                   -- the store's own sequence; shown as #D1, #D2, …
     token                  TEXT NOT NULL UNIQUE,               -- unguessable, of the hosted page
-    status                 TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'sent')),
-    matrix_id              TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
-    matrix_name            TEXT NOT NULL,
-    product_id             TEXT NOT NULL,
-    product_title          TEXT NOT NULL,
-    width                  INTEGER NOT NULL,
-    height                 INTEGER NOT NULL,
-    unit                   TEXT NOT NULL,
-    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
-    priced_height          INTEGER NOT NULL,
-    quantity               INTEGER NOT NULL CHECK (quantity > 0),
-    currency               TEXT NOT NULL,
-    base_price_minor       INTEGER NOT NULL,
-    calculated_price_minor INTEGER NOT NULL,                   -- a unit with its options
-    total_price_minor      INTEGER NOT NULL,
-    option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    status                 TEXT NOT NULL DEFAULT 'open'
+                           CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
+    unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
-    shopify_order_name     TEXT,
+    shopify_order_name     TEXT,                               -- Shopify's name of the draft
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    ordered_at             INTEGER,
+    cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
@@ -169,11 +178,42 @@ CREATE TABLE draft_order_records (
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
-CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+-- For those who look for orders by their state and day.
+CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
+-- By their age, for the workshop's list; with the status, so that counting those of an hour that nobody has paid reads no rows.
+CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
 -- Those that never went anywhere, by their age.
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
+
+-- The items of an order, in the order in which they were asked for. Each line is a snapshot of everything its price came from, and of
+-- what Shopify is to have of its product. Clustered under the order: ids grow with time, so an erasure deletes from few pages.
+CREATE TABLE draft_order_lines (
+    draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
+    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_name       TEXT NOT NULL,
+    product_id        TEXT NOT NULL,
+    product_title     TEXT NOT NULL,
+    label             TEXT CHECK (length(label) BETWEEN 1 AND 60), -- the shopper's own words: "Kitchen, left"
+    width             INTEGER NOT NULL,
+    height            INTEGER NOT NULL,
+    priced_width      INTEGER NOT NULL,                        -- the steps of the grid that priced this size
+    priced_height     INTEGER NOT NULL,
+    quantity          INTEGER NOT NULL CHECK (quantity > 0),
+    base_price_minor  INTEGER NOT NULL,
+    unit_price_minor  INTEGER NOT NULL,                        -- a piece with its options
+    total_price_minor INTEGER NOT NULL,
+    option_selections TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    sku               TEXT,
+    variant_id        TEXT,                                    -- gid://shopify/ProductVariant/…
+    requires_shipping INTEGER NOT NULL DEFAULT 1 CHECK (requires_shipping IN (0, 1)),
+    taxable           INTEGER NOT NULL DEFAULT 1 CHECK (taxable IN (0, 1)),
+    weight_grams      INTEGER CHECK (weight_grams >= 0),       -- of a piece; NULL: not known
+    PRIMARY KEY (draft_order_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
@@ -210,6 +250,7 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
     turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
@@ -218,15 +259,23 @@ CREATE TABLE job_queue (
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
 -- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
--- the claim takes whichever of both is first.
-CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
+-- the claim takes whichever of both is first. Jobs that are held come last.
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+
+-- Types whose jobs are not claimed. `ending`: resumed, and jobs of it are still held.
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
+) STRICT, WITHOUT ROWID;
 
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
@@ -317,4 +366,50 @@ END;
 CREATE TABLE raised_alerts (
     name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
     raised_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The console: who may come in, who is in, and what was changed. -----------------------------------------------------------
+
+-- Links and sessions of a merchant go with their store.
+CREATE TABLE admin_links (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),   -- SHA-256 of the token in the link
+    role       TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id   TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label      TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
+
+CREATE TABLE admin_sessions (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the cookie's value
+    role         TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id     TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
+
+-- No payload, no person, no shop: ids and a keyed hash, which outlive an erasure because they name nobody.
+CREATE TABLE audit_log (
+    id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
+    recorded_at INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    action      TEXT NOT NULL,
+    store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
+    objects     TEXT NOT NULL                                  -- ids, with blanks between
+) STRICT, WITHOUT ROWID;
+CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
+
+-- What charts show: how much of what happened in which hour. Counted in memory as it happens and added every few seconds.
+CREATE TABLE activity_counts (
+    name  TEXT NOT NULL,
+    hour  INTEGER NOT NULL,                                    -- hours since 1970
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (name, hour)
 ) STRICT, WITHOUT ROWID;

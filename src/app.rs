@@ -1,6 +1,7 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
 use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
@@ -21,6 +22,7 @@ use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
+use crate::orders::open_limit::OpenOrderLimit;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -35,6 +37,9 @@ use std::time::{Duration, Instant};
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
 /// only bounds how long memory remembers a store that no client asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -58,6 +63,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -74,6 +81,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -116,11 +124,14 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -140,6 +151,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -167,7 +179,21 @@ impl App {
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            activity: Arc::default(),
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -266,11 +292,19 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// The way in for webhooks.
     pub fn intake(&self) -> Intake {
-        Intake::new(self.db.clone(), self.clock.clone(), self.entropy.clone(), self.queue.clone(), self.hasher.clone())
+        Intake::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.queue.clone(),
+            self.hasher.clone(),
+            self.activity.clone(),
+        )
     }
 
     /// A scrubber of this database.
@@ -290,7 +324,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
@@ -321,7 +357,25 @@ impl App {
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
@@ -383,6 +437,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -402,5 +457,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

@@ -182,7 +182,7 @@ impl Export<'_> {
 
     fn jobs(&self, before: Option<JobId>) -> Result<Page<JobId>> {
         let subject = Some(self.subject.clone());
-        let filter = queue::Filter { status: None, job_type: None, subject, before, limit: PAGE };
+        let filter = queue::Filter { status: None, job_type: None, error: None, subject, before, limit: PAGE };
         let found = self.db.read(|connection| queue::list(connection, &filter))?;
         let document = |job: &queue::Job| {
             let mut document = jobs::job(job);

@@ -2,6 +2,8 @@
 //! the file system while there is nothing else to do, and what a person must know of is raised as an alert. All of it in steps
 //! that keep the writer's budget, and with pauses as long as the steps.
 
+use crate::access::audit;
+use crate::activity;
 use crate::alerts::Alerts;
 use crate::background::Stop;
 use crate::clock::Clock;
@@ -19,6 +21,9 @@ use std::time::{Duration, Instant};
 
 /// Rows deleted in one transaction: a few milliseconds, where each is in several indexes.
 const BATCH: usize = 200;
+
+/// What one transaction that deletes orders is worth in cheap rows: each is in five indexes and has items of its own.
+const ORDERS_BUDGET: usize = 2_500;
 
 /// How often the loop looks round.
 const ROUND: Duration = Duration::from_secs(10);
@@ -77,6 +82,10 @@ pub struct Pruned {
     pub requests: usize,
     /// Idempotency keys of orders.
     pub order_keys: usize,
+    /// Rows of the audit log.
+    pub audit: usize,
+    /// Counts of what happened.
+    pub activity: usize,
     /// Orders that never went to Shopify.
     pub open_orders: usize,
 }
@@ -107,6 +116,8 @@ impl Housekeeper {
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
             requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
+            audit: self.in_batches(stop, move |tx| audit::prune(tx, now - audit::KEPT, BATCH))?,
+            activity: self.in_batches(stop, move |tx| activity::prune(tx, now - activity::KEPT, BATCH))?,
             open_orders: match retention.open_orders {
                 Some(kept) => self.prune_open_orders(stop, now - kept)?,
                 None => 0,
@@ -116,10 +127,10 @@ impl Housekeeper {
             // The WAL still holds the shops' domains and what was ordered; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests, order_keys, open_orders } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys, open_orders, audit, activity } = pruned;
         if pruned != Pruned::default() {
             info!(
-                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders}"
+                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders} audit={audit} activity={activity}"
             );
         }
         Ok(pruned)
@@ -148,11 +159,21 @@ impl Housekeeper {
     /// # Errors
     /// When the database fails; what was deleted before stays deleted.
     pub fn delete_never_sent(&self, stop: &Stop, store: StoreId, before: DateTime<Utc>) -> db::Result<usize> {
-        self.in_batches(stop, move |tx| records::delete_never_sent(tx, store, before, BATCH))
+        self.in_batches_of(1, stop, move |tx| records::delete_never_sent(tx, store, before, ORDERS_BUDGET))
     }
 
     fn in_batches(
         &self,
+        stop: &Stop,
+        delete: impl Fn(&Tx<'_>) -> db::Result<usize> + Clone + Send + 'static,
+    ) -> db::Result<usize> {
+        self.in_batches_of(BATCH, stop, delete)
+    }
+
+    /// The same with batches of which the last is smaller than `full`.
+    fn in_batches_of(
+        &self,
+        full: usize,
         stop: &Stop,
         delete: impl Fn(&Tx<'_>) -> db::Result<usize> + Clone + Send + 'static,
     ) -> db::Result<usize> {
@@ -162,7 +183,7 @@ impl Housekeeper {
             let deleted = self.db.write(move |tx| delete(tx))?;
             total += deleted;
             // At most half of the writer's time, however long a batch takes on this disk.
-            if deleted < BATCH || stop.rest(started.elapsed()) {
+            if deleted < full || stop.rest(started.elapsed()) {
                 return Ok(total);
             }
         }

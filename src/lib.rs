@@ -97,14 +97,17 @@
 //! | [`domain`] | sizes, money, price matrices and options as plain values: what a size costs, without a database |
 //! | [`catalog`], [`pricing`], [`orders`] | what a merchant keeps, a price from memory, an order and its hand-over to Shopify |
 //! | [`shopify`], [`intake`], [`erasure`] | what Shopify sends, how a webhook becomes durable, and how a duty is done and proved |
-//! | [`edge`], [`http`], [`views`] | the sockets, the API behind them, and the shapes of its JSON |
-//! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`disk`] | what keeps a database that runs for years small, safe and watched |
+//! | [`edge`], [`http`], [`views`] | the sockets, the API and the console behind them, and the shapes of the JSON |
+//! | [`access`], [`activity`] | who may do what in the console and the admin API, and what happened in which hour |
+//! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`workshop`], [`disk`] | what keeps a database that runs for years small, safe and watched |
 //! | [`cli`] | the command line of the binary |
 //! | [`testing`], [`demo`] | the app in a test, and a store to try it on |
 
 #[macro_use]
 mod failpoints;
 
+pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
 pub mod background;
@@ -136,6 +139,7 @@ pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;
+pub mod workshop;
 
 pub use app::{App, Options};
 pub use db::{Db, Tx};

@@ -1,3 +1,28 @@
+CREATE TABLE activity_counts (
+    name  TEXT NOT NULL,
+    hour  INTEGER NOT NULL,                                    -- hours since 1970
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (name, hour)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_links (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),   -- SHA-256 of the token in the link
+    role       TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id   TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label      TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_sessions (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the cookie's value
+    role         TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id     TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
     store_id     TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
@@ -9,6 +34,15 @@ CREATE TABLE api_keys (
     last_used_at INTEGER,
     revoked_at   INTEGER
 ) STRICT;
+CREATE TABLE audit_log (
+    id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
+    recorded_at INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    action      TEXT NOT NULL,
+    store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
+    objects     TEXT NOT NULL                                  -- ids, with blanks between
+) STRICT, WITHOUT ROWID;
 CREATE TABLE breakpoints (
     matrix_id TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
     axis      TEXT NOT NULL CHECK (axis IN ('width', 'height')),
@@ -17,31 +51,47 @@ CREATE TABLE breakpoints (
     PRIMARY KEY (matrix_id, axis, position),
     UNIQUE (matrix_id, axis, value)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE draft_order_lines (
+    draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
+    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_name       TEXT NOT NULL,
+    product_id        TEXT NOT NULL,
+    product_title     TEXT NOT NULL,
+    label             TEXT CHECK (length(label) BETWEEN 1 AND 60), -- the shopper's own words: "Kitchen, left"
+    width             INTEGER NOT NULL,
+    height            INTEGER NOT NULL,
+    priced_width      INTEGER NOT NULL,                        -- the steps of the grid that priced this size
+    priced_height     INTEGER NOT NULL,
+    quantity          INTEGER NOT NULL CHECK (quantity > 0),
+    base_price_minor  INTEGER NOT NULL,
+    unit_price_minor  INTEGER NOT NULL,                        -- a piece with its options
+    total_price_minor INTEGER NOT NULL,
+    option_selections TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    sku               TEXT,
+    variant_id        TEXT,                                    -- gid://shopify/ProductVariant/…
+    requires_shipping INTEGER NOT NULL DEFAULT 1 CHECK (requires_shipping IN (0, 1)),
+    taxable           INTEGER NOT NULL DEFAULT 1 CHECK (taxable IN (0, 1)),
+    weight_grams      INTEGER CHECK (weight_grams >= 0),       -- of a piece; NULL: not known
+    PRIMARY KEY (draft_order_id, position)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE draft_order_records (
     id                     TEXT PRIMARY KEY,
     store_id               TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     number                 INTEGER NOT NULL,                   -- the store's own sequence; shown as #D1, #D2, …
     token                  TEXT NOT NULL UNIQUE,               -- unguessable, of the hosted page
-    status                 TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'sent')),
-    matrix_id              TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
-    matrix_name            TEXT NOT NULL,
-    product_id             TEXT NOT NULL,
-    product_title          TEXT NOT NULL,
-    width                  INTEGER NOT NULL,
-    height                 INTEGER NOT NULL,
-    unit                   TEXT NOT NULL,
-    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
-    priced_height          INTEGER NOT NULL,
-    quantity               INTEGER NOT NULL CHECK (quantity > 0),
-    currency               TEXT NOT NULL,
-    base_price_minor       INTEGER NOT NULL,
-    calculated_price_minor INTEGER NOT NULL,                   -- a unit with its options
-    total_price_minor      INTEGER NOT NULL,
-    option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    status                 TEXT NOT NULL DEFAULT 'open'
+                           CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
+    unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
-    shopify_order_name     TEXT,
+    shopify_order_name     TEXT,                               -- Shopify's name of the draft
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    ordered_at             INTEGER,
+    cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
     handover_error         TEXT,                               -- why it is not there; nothing of a person
@@ -120,6 +170,7 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
     turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
@@ -166,6 +217,11 @@ CREATE TABLE order_idempotency_keys (
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE price_matrices (
     id         TEXT PRIMARY KEY,
     store_id   TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
@@ -202,6 +258,18 @@ CREATE TABLE product_option_groups (
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE product_settings (
+    store_id                      TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id                    TEXT NOT NULL,               -- gid://shopify/Product/…
+    title                         TEXT,                        -- instead of that of its assignment
+    sku                           TEXT,
+    variant_id                    TEXT,                        -- gid://shopify/ProductVariant/…
+    requires_shipping             INTEGER CHECK (requires_shipping IN (0, 1)), -- NULL: it does
+    taxable                       INTEGER CHECK (taxable IN (0, 1)),           -- NULL: it is
+    weight_grams                  INTEGER CHECK (weight_grams >= 0),           -- of a piece; with the next: what is added to its area's
+    weight_grams_per_square_metre INTEGER CHECK (weight_grams_per_square_metre >= 0),
+    PRIMARY KEY (store_id, product_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE raised_alerts (
     name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
     raised_at INTEGER NOT NULL
@@ -217,6 +285,8 @@ CREATE TABLE stores (
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    allow_discount_codes      INTEGER NOT NULL DEFAULT 0 CHECK (allow_discount_codes IN (0, 1)), -- at Shopify's checkout of an order
+    allow_automatic_discounts INTEGER NOT NULL DEFAULT 0 CHECK (allow_automatic_discounts IN (0, 1)),
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
@@ -234,9 +304,11 @@ CREATE TABLE webhook_deliveries (
     job_id      TEXT,
     PRIMARY KEY (topic, webhook_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
+CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
+CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
-CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
@@ -257,7 +329,8 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
@@ -268,7 +341,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.040324197Z', '9581439965353079433');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:25:53.732635706Z', '1039621523038307645');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -280,12 +353,20 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:03:18.04
     INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
-    INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-        priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
+    INSERT INTO product_settings (store_id, product_id, sku, taxable) VALUES ('s1', 'gid://shopify/Product/1', 'B-1', 0);
+    INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+        VALUES ('o1', 's1', 1, 't1', 'mm', 'USD', 10800, 1);
+    INSERT INTO draft_order_lines (draft_order_id, position, matrix_id, matrix_name, product_id, product_title, label, width, height,
+        priced_width, priced_height, quantity, base_price_minor, unit_price_minor, total_price_minor)
+        VALUES ('o1', 0, 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 'Kitchen', 1000, 1000, 1000000, 1000000, 2, 4900, 5400, 10800);
     INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
+    INSERT INTO paused_job_types VALUES ('other', 1, 0);
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
     INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
+    INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
+    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
+    INSERT INTO audit_log VALUES ('l1', 1, 'operator', 'api', 'job.retry', NULL, 'j1');
+    INSERT INTO activity_counts VALUES ('webhooks', 1, 1);
     INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));

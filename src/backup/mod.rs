@@ -6,6 +6,7 @@
 //! was taken, and what came after is gone.
 
 mod create;
+pub mod folder;
 mod partial;
 mod restore;
 pub mod unfinished;

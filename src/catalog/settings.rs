@@ -1,10 +1,11 @@
-//! A store's unit and currency. Changing them rewrites no sizes and prices: what hangs below the store is converted as it is read, and
+//! A store's unit and currency, and which discounts count at Shopify. Changing unit and currency rewrites no sizes and prices: what hangs below the store is converted as it is read, and
 //! the change is refused where that would not be exact.
 //!
 //! The look at everything ([`check`]) is a read of its own, for it may take long; [`apply`] then commits only if nothing has changed
 //! since, and is to be tried again from the look on otherwise.
 
 use super::stores::{self, Store};
+use crate::access::audit::Record;
 use crate::clock::Clock;
 use crate::db::{Db, Millis, Tx};
 use crate::domain::ids::ShopDomain;
@@ -25,6 +26,10 @@ pub struct Change {
     pub unit: Option<Unit>,
     /// Whether sizes may be converted; otherwise a store with matrices keeps its unit.
     pub convert: bool,
+    /// Whether discount codes count at Shopify's checkout of an order.
+    pub allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts do.
+    pub allow_automatic_discounts: Option<bool>,
 }
 
 /// A change that was exact when it was looked at.
@@ -33,6 +38,8 @@ pub struct Checked {
     store: Store,
     currency: Currency,
     unit: Unit,
+    allow_discount_codes: bool,
+    allow_automatic_discounts: bool,
 }
 
 /// Checks if a change is exact for everything the store has.
@@ -64,7 +71,9 @@ pub fn check(connection: &Connection, shop: &ShopDomain, change: Change) -> Resu
         super::matrices::each_price(connection, store.id, check)?;
         super::options::each_fixed_amount(connection, store.id, check)?;
     }
-    Ok(Checked { store, currency, unit })
+    let allow_discount_codes = change.allow_discount_codes.unwrap_or(store.allow_discount_codes);
+    let allow_automatic_discounts = change.allow_automatic_discounts.unwrap_or(store.allow_automatic_discounts);
+    Ok(Checked { store, currency, unit, allow_discount_codes, allow_automatic_discounts })
 }
 
 impl Checked {
@@ -104,12 +113,19 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
 /// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
 const TRIES: usize = 5;
 
-/// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
-/// be `confirmed` where there are prices. Returns the store as it stands then.
+/// Changes a store's settings, in a look and a commit that are repeated while edits come between. A change of currency must
+/// be `confirmed` where there are prices. `record` is committed with it. Returns the store as it stands then.
 ///
 /// # Errors
 /// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.
-pub fn carry_out(db: &Db, clock: &dyn Clock, shop: &ShopDomain, change: Change, confirmed: bool) -> Result<Store> {
+pub fn carry_out(
+    db: &Db,
+    clock: &dyn Clock,
+    shop: &ShopDomain,
+    change: Change,
+    confirmed: bool,
+    record: Option<&Record>,
+) -> Result<Store> {
     for _ in 0..TRIES {
         let checked = db.read(|connection| -> Result<Checked> {
             let checked = check(connection, shop, change)?;
@@ -119,7 +135,15 @@ pub fn carry_out(db: &Db, clock: &dyn Clock, shop: &ShopDomain, change: Change, 
             Ok(checked)
         })?;
         let now = clock.now();
-        if db.write(move |tx| apply(tx, now, &checked))? {
+        let record = record.cloned();
+        let applied = db.write(move |tx| -> Result<bool> {
+            let applied = apply(tx, now, &checked)?;
+            if applied && let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(applied)
+        })?;
+        if applied {
             return db.read(|connection| stores::load(connection, shop));
         }
     }
@@ -142,7 +166,34 @@ fn inexact_price(name: &Name, price: Minor, from: Currency, to: Currency) -> Err
 /// # Errors
 /// `NotFound`; `Conflict` while the store is being erased; and when the database fails.
 pub fn apply(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
-    let Checked { store, currency, unit } = checked;
+    if !apply_measures(tx, now, checked)? {
+        return Ok(false);
+    }
+    apply_discounts(tx, now, checked)?;
+    Ok(true)
+}
+
+/// No price depends on discounts: nothing needs to be read anew for them.
+fn apply_discounts(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<()> {
+    let Checked { store, allow_discount_codes: codes, allow_automatic_discounts: automatic, .. } = checked;
+    if (*codes, *automatic) == (store.allow_discount_codes, store.allow_automatic_discounts) {
+        return Ok(());
+    }
+    let mut statement = tx.prepare_cached(
+        "UPDATE stores
+         SET allow_discount_codes = :codes, allow_automatic_discounts = :automatic, updated_at = :now
+         WHERE id = :id AND erasing_since IS NULL",
+    )?;
+    let params = named_params! { ":codes": codes, ":automatic": automatic, ":now": Millis(now), ":id": store.id };
+    if statement.execute(params)? == 0 {
+        // It says what is in the way.
+        stores::load(tx, &store.shop)?;
+    }
+    Ok(())
+}
+
+fn apply_measures(tx: &Tx<'_>, now: DateTime<Utc>, checked: &Checked) -> Result<bool> {
+    let Checked { store, currency, unit, .. } = checked;
     if (*currency, *unit) == (store.currency, store.unit) {
         return Ok(true);
     }

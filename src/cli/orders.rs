@@ -2,19 +2,25 @@
 
 use super::matrices::scope_of;
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, open, write_in_store};
+use crate::access::audit::Entry;
 use crate::background::Stop;
 use crate::clock::instant;
 use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
-use crate::db::Schema;
-use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::db::{Db, Schema};
+use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
+use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::http::state::LISTEN;
-use crate::orders::records::{self, Record};
+use crate::orders::lines::Line;
+use crate::orders::records::{self, Record, Selected, State};
 use crate::views::orders as views;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Args, Subcommand};
+use crate::views::{NotATime, Time};
+use crate::workshop::{self, Format, WriteError};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::json;
+use std::io::BufWriter;
 use std::str::FromStr;
 
 #[derive(Debug, Args)]
@@ -52,6 +58,21 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Print what the workshop needs: a row for each item of a store's orders, the oldest first
+    Export {
+        /// Only orders made at this time or later: RFC 3339, or a day, such as 2026-11-01 (UTC)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<DateTime<Utc>>,
+        /// Only orders made before this time
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Option<DateTime<Utc>>,
+        /// Only orders of which this has become
+        #[arg(long, value_name = "open|sent|ordered|cancelled")]
+        state: Option<State>,
+        /// For spreadsheets, or for programs
+        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+        format: ExportFormat,
+    },
     /// Show an order, what its price came from, and the address of its page
     Show {
         /// Its number, such as D12 or 12, or its id
@@ -59,9 +80,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    Csv,
+    Json,
+}
+
 fn parse_time(text: &str) -> std::result::Result<DateTime<Utc>, String> {
-    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or_else(|| "must be a time such as 2026-11-01T08:00:00Z, or a day".to_owned())
+    text.parse().map(|Time(at)| at).map_err(|fault: NotATime| fault.to_string())
 }
 
 /// What people call an order by.
@@ -91,7 +117,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let store = app.db.read(|connection| scope_of(connection, shop.as_ref()))?.store;
+    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
+    let store = scope.store;
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -103,6 +130,8 @@ pub(super) fn run(
             let count = if dry_run {
                 app.db.read(|connection| records::count_never_sent(connection, store, before))?
             } else {
+                // With a transaction of its own: the deletion is many.
+                write_in_store(&app, scope, Entry::new("orders.delete"), |_tx| Ok::<(), crate::db::Error>(()))?;
                 app.housekeeper().delete_never_sent(&Stop::default(), store, before)? as u64
             };
             let name = if dry_run { "neverSent" } else { "deleted" };
@@ -110,6 +139,13 @@ pub(super) fn run(
                 let verb = if dry_run { "would be deleted" } else { "deleted" };
                 format!("{count} orders {verb}")
             })?;
+        }
+        Command::Export { since, until, state, format } => {
+            let selected = Selected { since, until, state };
+            // For programs with --json too, as everywhere.
+            let is_json = format == ExportFormat::Json || output.is_json();
+            let format = if is_json { Format::Json } else { Format::Csv };
+            return export(&app.db, store, selected, &public_url, format);
         }
         Command::Show { order } => {
             let record = app.db.read(|connection| -> Result<_> {
@@ -125,24 +161,49 @@ pub(super) fn run(
     Ok(())
 }
 
+fn export(
+    db: &Db,
+    store: StoreId,
+    selected: Selected,
+    public_url: &str,
+    format: Format,
+) -> std::result::Result<(), Failure> {
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    match workshop::write(db, store, selected, public_url, format, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(WriteError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(WriteError::Write(error)) => Err(error.into()),
+    }
+}
+
 fn public_url_of(given: Option<&str>) -> std::result::Result<String, ConfigError> {
     Ok(checked_public_url(given.unwrap_or_default())?.unwrap_or_else(|| format!("http://{LISTEN}")))
 }
 
-fn size(record: &Record) -> String {
-    format!("{} x {} {}", record.width, record.height, record.unit)
+fn size(line: &Line, unit: Unit) -> String {
+    format!("{} x {} {unit}", line.width, line.height)
+}
+
+/// What is ordered, in a line of a table: the first item, and how many more there are.
+fn summary(record: &Record) -> [String; 2] {
+    let Some((first, more)) = record.lines.split_first() else { return Default::default() };
+    let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    [format!("{} x {}{rest}", first.quantity, first.product_title), size(first, record.unit)]
 }
 
 fn list_text(found: &[Record]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|record| {
+            let [what, size] = summary(record);
             vec![
                 record.name(),
                 instant(record.created_at),
                 status(record),
-                format!("{} x {}", record.quantity, record.product_title),
-                size(record),
+                what,
+                size,
                 format!("{} {}", record.currency.format(record.total_price), record.currency),
             ]
         })
@@ -162,21 +223,17 @@ fn order_text(record: &Record, public_url: &str) -> String {
         format!("order       {} ({})", record.name(), record.status),
         format!("id          {}", record.id),
         format!("created at  {}", instant(record.created_at)),
-        format!("product     {} ({})", record.product_title, record.product_id),
-        format!("size        {}", size(record)),
-        format!(
-            "priced as   {} x {} {} by {}",
-            record.priced_width, record.priced_height, record.unit, record.matrix_name
-        ),
-        format!("base price  {}", money(record.base_price)),
     ];
-    for option in &record.selections {
-        let (group, choice) = (&option.option_group_name, &option.choice_label);
-        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    let several = record.lines.len() > 1;
+    for (place, line) in record.lines.iter().enumerate() {
+        if several {
+            lines.push(format!("item        {}", place + 1));
+        }
+        lines.extend(item_text(line, record));
     }
-    lines.push(format!("price       {}", money(record.unit_price)));
-    lines.push(format!("quantity    {}", record.quantity));
-    lines.push(format!("total       {}", money(record.total_price)));
+    if several {
+        lines.push(format!("sum         {}", money(record.total_price)));
+    }
     if let Some(name) = &record.shopify_order_name {
         lines.push(format!("at Shopify  {name}"));
     }
@@ -189,4 +246,23 @@ fn order_text(record: &Record, public_url: &str) -> String {
     }
     lines.push(format!("page        {}", views::page_url(record, public_url)));
     lines.join("\n")
+}
+
+fn item_text(line: &Line, record: &Record) -> Vec<String> {
+    let money = |amount| format!("{} {}", record.currency.format(amount), record.currency);
+    let mut lines = vec![
+        format!("product     {} ({})", line.product_title, line.product_id),
+        format!("size        {}", size(line, record.unit)),
+        format!("priced as   {} x {} {} by {}", line.priced_width, line.priced_height, record.unit, line.matrix_name),
+        format!("base price  {}", money(line.base_price)),
+    ];
+    lines.extend(line.label.iter().map(|label| format!("label       {label}")));
+    for option in &line.selections {
+        let (group, choice) = (&option.option_group_name, &option.choice_label);
+        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    }
+    lines.push(format!("price       {}", money(line.unit_price)));
+    lines.push(format!("quantity    {}", line.quantity));
+    lines.push(format!("total       {}", money(line.total_price)));
+    lines
 }

@@ -109,6 +109,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     options.retention = args.upkeep.retention(handover.is_some());
     options.alerts = alerts;
     options.disk_floor = args.upkeep.disk_floor;
+    options.open_order_limit = args.server.open_order_limit();
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
     if let Some(clock) = &frozen_clock {
@@ -156,7 +157,13 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     );
 
     let url = format!("http://{}", server.address());
-    announce(&url, &app, &generated, demo.as_ref(), output)?;
+    let link = super::admin::first_link(&app, &state.public_url())?;
+    announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
+    if let Some(link) = &link {
+        eprintln!(
+            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n\n  {link}\n\n`quotegrid admin link` makes others.\n"
+        );
+    }
     if args.dev {
         print_hints(
             &database,
@@ -216,6 +223,7 @@ fn announce(
     app: &App,
     generated: &Generated,
     demo: Option<&DemoStore>,
+    link: Option<&str>,
     output: Output,
 ) -> Result<(), Failure> {
     let mut document = json!({ "event": "listening", "url": url, "database": app.db.path().display().to_string() });
@@ -224,6 +232,7 @@ fn announce(
         ("adminToken", generated.admin_token.as_ref().map(Secret::expose)),
         ("shop", demo.map(|demo| demo.shop.as_str())),
         ("apiKey", demo.map(|demo| demo.key.key.as_str())),
+        ("consoleLink", link),
     ];
     for (name, value) in made {
         if let Some(value) = value {

@@ -2,7 +2,7 @@
 
 use super::output::{Output, table};
 use super::terminal::VisibleJson;
-use super::{Failure, open};
+use super::{Failure, entry_of, open, recorded, write_recorded};
 use crate::catalog::installation::{self, Installation, Wanted};
 use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::settings::{self, Change};
@@ -38,7 +38,7 @@ pub(super) enum Command {
         #[arg(long)]
         revoke_keys: bool,
     },
-    /// Change what a store's sizes and prices are in
+    /// Change what a store's sizes and prices are in, and which discounts count at Shopify's checkout
     Set {
         /// The shop's domain
         shop: ShopDomain,
@@ -99,6 +99,12 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
+    /// Whether discount codes count at Shopify's checkout of an order; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts count there; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_automatic_discounts: Option<bool>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,14 +139,18 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Add { shop, currency, unit, revoke_keys } => {
             add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
         }
-        Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
+        Command::Set { shop, what, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let change = Change { currency, unit, convert: !no_convert };
-            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
+            let SetWhat { currency, unit, allow_discount_codes, allow_automatic_discounts } = what;
+            let convert = !no_convert;
+            let change = Change { currency, unit, convert, allow_discount_codes, allow_automatic_discounts };
+            let record = recorded(&app, entry_of(&app, "store.update", &shop));
+            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm, Some(&record));
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&views::store(&store, &counted), || {
-                format!("{shop} has prices in {} and sizes in {}", store.currency, store.unit)
+                let (currency, unit) = (store.currency, store.unit);
+                format!("{shop} has prices in {currency} and sizes in {unit}; {}", discounts(&store))
             })?;
         }
         Command::List { after, limit } => {
@@ -181,7 +191,8 @@ fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
 fn add(database: &DatabaseSettings, wanted: Wanted, output: Output) -> Result<(), Failure> {
     let app = open(database, Schema::MakeIfMissing)?;
     let (entropy, now, shop) = (app.entropy.clone(), app.clock.now(), wanted.shop.clone());
-    let done = app.db.write(move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
+    let entry = entry_of(&app, "store.add", &wanted.shop);
+    let done = write_recorded(&app, entry, move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
     output.print(&views::installation(&shop, &done), || installation_text(&shop, &done))?;
     Ok(())
 }
@@ -231,7 +242,7 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, yes: bool, output: Outp
         ask_for(shop)?;
     }
     let (now, order, wanted) = (app.clock.now(), app.erasure_of(shop), shop.clone());
-    let id = app.db.write(move |tx| {
+    let id = write_recorded(&app, entry_of(&app, "store.erase", shop), move |tx| {
         load(tx, &wanted)?;
         order.write(tx, now)
     })?;
@@ -278,7 +289,7 @@ fn run_keys(
     match command {
         KeysCommand::Issue { label, origins } => {
             let (new, entropy) = (NewKey::new(label, Some(origins))?, app.entropy.clone());
-            let key = app.db.write(move |tx| -> Result<_, Error> {
+            let key = write_recorded(&app, entry_of(&app, "key.issue", &shop), move |tx| -> Result<_, Error> {
                 let store = stores::load_live(tx, &shop)?;
                 keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
             })?;
@@ -294,7 +305,8 @@ fn run_keys(
             output.print(&document, || keys_text(&found))?;
         }
         KeysCommand::Revoke { id } => {
-            app.db.write(move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
+            let entry = entry_of(&app, "key.revoke", &shop).object(id);
+            write_recorded(&app, entry, move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
             output.print(&json!({ "id": id.to_string(), "revokedAt": instant(now) }), || {
                 format!("key {id} is revoked")
             })?;
@@ -346,6 +358,16 @@ fn stores_text(found: &[(Counted, Store)]) -> String {
     table(&heads, &rows, "no stores")
 }
 
+/// Which discounts count at Shopify's checkout of an order.
+fn discounts(store: &Store) -> &'static str {
+    match (store.allow_discount_codes, store.allow_automatic_discounts) {
+        (false, false) => "no discounts at Shopify",
+        (true, false) => "discount codes at Shopify",
+        (false, true) => "automatic discounts at Shopify",
+        (true, true) => "discount codes and automatic discounts at Shopify",
+    }
+}
+
 fn store_text(store: &Store, rows: &RowCounts) -> String {
     let mut lines = vec![
         format!("shop          {}", store.shop),
@@ -353,6 +375,7 @@ fn store_text(store: &Store, rows: &RowCounts) -> String {
         format!("installed at  {}", instant(store.installed_at)),
         format!("currency      {}", store.currency),
         format!("unit          {}", store.unit),
+        format!("discounts     {}", discounts(store)),
     ];
     lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
     lines.join("\n")

@@ -14,5 +14,6 @@ pub mod name;
 pub mod options;
 pub mod percent;
 pub mod quote;
+pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -5,10 +5,12 @@
 
 pub mod admin;
 mod body;
+pub mod console;
 pub mod guard;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+mod permission;
 mod query;
 mod readiness;
 pub mod respond;

@@ -55,6 +55,11 @@ impl Params {
         self.0.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)
     }
 
+    /// Names and values in the order of the path.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.0.iter().map(|(name, value)| (*name, value.as_str()))
+    }
+
     /// The value of the parameter `name` as an id or the like. What cannot be one does not exist.
     ///
     /// # Errors

@@ -10,8 +10,8 @@ use super::guard::{bearer, cors};
 use super::respond::{self, Responder};
 use super::route::{Params, Route, RouteHandler, match_path};
 use super::state::AppState;
-use super::{Method, Reply, Request, Service, admin, openapi, ops, pages, storefront, webhooks};
-use crate::error::{Error, Kind};
+use super::{Method, Reply, Request, Response, Service, admin, console, openapi, ops, pages, storefront, webhooks};
+use crate::error::{Error, Kind, Result};
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -28,6 +28,8 @@ const SURFACES: &[&[Route]] = &[
     pages::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
+    admin::bulk::ROUTES,
+    admin::history::ROUTES,
     admin::jobs::ROUTES,
     admin::gdpr::ROUTES,
     admin::stores::ROUTES,
@@ -63,7 +65,15 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let state = &self.0;
+        if console::owns(&request.path) {
+            // As below: a panic answers 500 and ends no thread.
+            if catch_unwind(AssertUnwindSafe(|| console::call(state, request, reply))).is_err() {
+                error!("request handler panicked id={id}");
+            }
+            return;
+        }
         let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
+        let mut actor = None;
         let reply = if cors::applies(&request.path) {
             if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
                 let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
@@ -75,8 +85,9 @@ impl Service for Router {
             for_other_sites(reply, request.path.clone())
         } else if admin::owns(&request.path) {
             let reply = admin::no_store(reply);
-            if let Err(error) = admin::guard(state, &request) {
-                return reply.send(bearer::refusal(&error, &id));
+            match admin::caller(state, &request) {
+                Ok(caller) => actor = Some(caller),
+                Err(error) => return reply.send(bearer::refusal(&error, &id)),
             }
             reply
         } else {
@@ -84,13 +95,18 @@ impl Service for Router {
         };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
-            Found::Route(RouteHandler::Now(handler), params) => {
-                let outcome = handler(state, &request, &params);
-                Responder::new(reply, request.id).send(outcome);
-            }
-            Found::Route(RouteHandler::Later(handler), params) => {
-                let responder = Responder::new(reply, request.id.clone());
-                handler(state, request, params, responder);
+            Found::Route(route, params) => {
+                let mut responder = Responder::new(reply, request.id.clone());
+                if let Some(actor) = actor {
+                    responder = match admin::permitted(state, actor, &request, route.pattern, &params, responder) {
+                        Some(responder) => responder,
+                        None => return,
+                    };
+                }
+                match route.handler {
+                    RouteHandler::Now(handler) => record_and_send(state, responder, handler(state, &request, &params)),
+                    RouteHandler::Later(handler) => handler(state, request, params, responder),
+                }
             }
             Found::OtherMethods(allow) => {
                 let detail = format!("this path takes {allow}");
@@ -108,6 +124,9 @@ impl Service for Router {
     }
 
     fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        if console::owns(path) {
+            return console::pattern_of(path).unwrap_or("none");
+        }
         let mut routes = SURFACES.iter().copied().flatten();
         routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
@@ -117,7 +136,18 @@ impl Service for Router {
     }
 }
 
-/// Hides what follows `/q/`, wherever it is: a proxy may put something before it, and a person something after it.
+/// Answers with what is done already. Where that was a write, its row of the audit log is committed first.
+fn record_and_send(state: &AppState, mut responder: Responder, outcome: Result<Response>) {
+    match responder.take_record() {
+        Some(record) if outcome.is_ok() => state.app.db.write_then(
+            move |tx| Ok(record.write(tx)?),
+            move |recorded: Result<()>| responder.send(recorded.and(outcome)),
+        ),
+        _ => responder.send(outcome),
+    }
+}
+
+/// Hides what follows `/q/`, wherever it stands: a proxy may put something before it, and a person something after it.
 fn without_tokens(path: &str) -> String {
     match path.find(pages::TOKENS_BELOW) {
         Some(at) => format!("{}***", &path[..at + pages::TOKENS_BELOW.len()]),
@@ -165,13 +195,13 @@ fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
 }
 
 /// What the table says about a request.
-enum Found {
-    Route(RouteHandler, Params),
+enum Found<'a> {
+    Route(&'a Route, Params),
     OtherMethods(String),
     Nothing,
 }
 
-fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
+fn find<'a>(surfaces: &[&'a [Route]], method: &Method, path: &str) -> Found<'a> {
     let as_method = if *method == Method::Head { &Method::Get } else { method };
     let mut allow: Vec<&str> = Vec::new();
     let mut decided = None;
@@ -182,7 +212,7 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
         let Some(params) = match_path(route.pattern, path) else { continue };
         decided = Some(route.pattern);
         if route.method == *as_method {
-            return Found::Route(route.handler, params);
+            return Found::Route(route, params);
         }
         allow.push(route.method.as_str());
         if route.method == Method::Get {

@@ -55,6 +55,8 @@ pub struct AppState {
     pub admin_tokens: Option<BearerTokens>,
     /// How often somebody may guess one.
     pub guesses: Guesses,
+    /// How often somebody may fail to sign in to the console.
+    pub sign_ins: super::console::SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
     /// The clock, where it stands still until it is told to move.
@@ -82,6 +84,7 @@ impl AppState {
             guard: Guard::default(),
             admin_tokens: None,
             guesses: Guesses::default(),
+            sign_ins: super::console::SignInLimits::default(),
             readiness: Arc::default(),
             frozen_clock: None,
             program: None,

@@ -167,3 +167,92 @@ pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     })?;
     Ok(inserted == 1)
 }
+
+/// Where a page of [`list_newest`] ended: the key of the index that it walks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryPlace {
+    received_at: DateTime<Utc>,
+    topic: String,
+    webhook_id: String,
+}
+
+impl DeliveryPlace {
+    /// The place of this delivery.
+    pub fn of(delivery: &ListedDelivery) -> Self {
+        let ListedDelivery { received_at, topic, webhook_id, .. } = delivery.clone();
+        Self { received_at, topic, webhook_id }
+    }
+}
+
+impl std::fmt::Display for DeliveryPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}~{}~{}", self.received_at.timestamp_millis(), self.topic, self.webhook_id)
+    }
+}
+
+impl std::str::FromStr for DeliveryPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '~');
+        let (Some(millis), Some(topic), Some(webhook_id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(());
+        };
+        let received_at = millis.parse().ok().and_then(DateTime::from_timestamp_millis).ok_or(())?;
+        Ok(Self { received_at, topic: topic.to_owned(), webhook_id: webhook_id.to_owned() })
+    }
+}
+
+/// A delivery as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDelivery {
+    /// What it was about.
+    pub topic: String,
+    /// Shopify's id of the webhook, or what stands for it.
+    pub webhook_id: String,
+    /// Shopify's id of the event.
+    pub event_id: Option<String>,
+    /// The shop that it was about.
+    pub shop: String,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// The job that it led to.
+    pub job: Option<JobId>,
+}
+
+/// Deliveries, newest first, after `after`.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_newest(
+    connection: &Connection,
+    after: Option<&DeliveryPlace>,
+    limit: usize,
+) -> db::Result<Vec<ListedDelivery>> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    // Later than anything that has come: there is no page before the first.
+    let received_at = after.map_or(DateTime::<Utc>::MAX_UTC, |place| place.received_at);
+    let (topic, webhook_id) = after.map_or(("", ""), |place| (place.topic.as_str(), place.webhook_id.as_str()));
+    let params = named_params! {
+        ":received_at": Millis(received_at),
+        ":topic": topic,
+        ":webhook_id": webhook_id,
+        ":limit": limit,
+    };
+    let found = statement.query_map(params, |row| {
+        Ok(ListedDelivery {
+            topic: row.get("topic")?,
+            webhook_id: row.get("webhook_id")?,
+            event_id: row.get("event_id")?,
+            shop: row.get("shop")?,
+            received_at: row.get::<_, Millis>("received_at")?.0,
+            job: row.get("job_id")?,
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Walks the index of the times, which ends with the primary key.
+const NEWEST: &str = "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
+     WHERE (received_at, topic, webhook_id) < (:received_at, :topic, :webhook_id)
+     ORDER BY received_at DESC, topic DESC, webhook_id DESC LIMIT :limit";

@@ -6,8 +6,9 @@
 
 pub mod deliveries;
 
-pub use deliveries::{last_received_at, prune as prune_deliveries};
+pub use deliveries::{DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries};
 
+use crate::activity::{self, Activity, Event};
 use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -58,12 +59,20 @@ pub struct Intake {
     queue: Queue,
     hasher: KeyedHasher,
     figures: Arc<IntakeCounters>,
+    activity: Arc<Activity>,
 }
 
 impl Intake {
-    /// The way in to `db` and `queue`.
-    pub fn new(db: Db, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, queue: Queue, hasher: KeyedHasher) -> Self {
-        Self { db, clock, entropy, queue, hasher, figures: Arc::default() }
+    /// The way in to `db` and `queue`, which counts in `activity` what comes.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        queue: Queue,
+        hasher: KeyedHasher,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { db, clock, entropy, queue, hasher, figures: Arc::default(), activity }
     }
 
     /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
@@ -76,6 +85,7 @@ impl Intake {
     ) {
         let Some(action) = Action::of(&webhook.event) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
+            self.activity.count(self.clock.as_ref(), Event::Ignored);
             debug!("webhook ignored topic={}", webhook.topic);
             return answer(Ok(IntakeOutcome::Ignored));
         };
@@ -84,7 +94,9 @@ impl Intake {
         let delivery =
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
+        let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
+        let (activity, clock) = (self.activity.clone(), self.clock.clone());
         self.db.without_savepoint().write_then(
             move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
@@ -98,6 +110,14 @@ impl Intake {
                     Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
                     Ok(IntakeOutcome::Ignored) | Err(_) => 0,
                 };
+                let event = match outcome {
+                    Ok(IntakeOutcome::Accepted(_)) => taken,
+                    Ok(IntakeOutcome::Duplicate(_)) => Some(Event::Duplicate),
+                    Ok(IntakeOutcome::Ignored) | Err(_) => None,
+                };
+                if let Some(event) = event {
+                    activity.count(clock.as_ref(), event);
+                }
                 answer(outcome);
             },
         );

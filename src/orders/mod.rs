@@ -4,9 +4,12 @@
 pub mod deletion;
 pub mod handover;
 pub mod idempotency;
+pub mod lines;
+pub mod open_limit;
 pub mod place;
 mod recent_orders;
 pub mod records;
+pub mod search;
 mod shopper;
 pub mod snapshot;
 

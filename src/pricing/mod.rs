@@ -7,6 +7,7 @@
 
 mod cache;
 
+use crate::catalog::assignments::ProductSettings;
 use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
@@ -21,7 +22,7 @@ use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
 use rusqlite::Connection;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -86,11 +87,17 @@ pub struct ProductPricing {
     pub groups: Vec<OptionGroup>,
 }
 
+/// What the prices of several products of a store depend on, all as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct ProductPricings(HashMap<ProductId, Arc<ProductPricing>>);
+
 /// The matrix of a product, and what the product is called.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// The product's title, as it was when the matrix was assigned.
+    /// The product's title: the one that was set for it, else as it was when the matrix was assigned.
     pub product_title: String,
+    /// What the product's line at Shopify is to have.
+    pub settings: ProductSettings,
     /// The matrix's id.
     pub id: MatrixId,
     /// Its name.
@@ -153,6 +160,64 @@ impl Pricing {
         Ok(pricing)
     }
 
+    /// What the prices of these products depend on, as of now and all of one moment.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn load_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let LiveKey { store, catalog_version, .. } = authenticated.key;
+        let kept =
+            products.iter().map(|product| Some(((*product).clone(), self.kept_at(store, product, catalog_version)?)));
+        match kept.collect::<Option<HashMap<_, _>>>() {
+            Some(kept) => Ok(ProductPricings(kept)),
+            None => self.reload_all(db, authenticated, products),
+        }
+    }
+
+    /// The same for whoever has found that what was loaded is no longer true.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn reload_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let store = authenticated.key.store;
+        let pricings = db.read(|connection| -> Result<_> {
+            let key = authenticated.live_key(connection)?;
+            let pricing = |product: &ProductId| -> Result<_> {
+                match self.kept_at(store, product, key.catalog_version) {
+                    Some(pricing) => Ok(pricing),
+                    None => Ok(Arc::new(read_as(connection, &key, product)?)),
+                }
+            };
+            products
+                .iter()
+                .map(|product| Ok(((*product).clone(), pricing(product)?)))
+                .collect::<Result<HashMap<_, _>>>()
+        })?;
+        let mut cache = lock(&self.products);
+        for (product, pricing) in &pricings {
+            let bytes = ENTRY_BYTES + product.as_str().len() + pricing.bytes();
+            cache.insert((store, product.clone()), pricing.clone(), bytes);
+        }
+        drop(cache);
+        Ok(ProductPricings(pricings))
+    }
+
+    /// What is in memory of a product, if it is as this version of the store's catalog has it.
+    fn kept_at(&self, store: StoreId, product: &ProductId, version: i64) -> Option<Arc<ProductPricing>> {
+        let kept = lock(&self.products).get(&(store, product.clone()));
+        kept.filter(|pricing| pricing.catalog_version == version)
+    }
+
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
     /// memory too, even if nobody asks for it again.
     ///
@@ -203,29 +268,41 @@ impl Pricing {
 }
 
 impl AuthenticatedKey {
-    /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
-    /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
+    /// The key as the transaction of `connection` has it: one look by an index. Whoever writes down a price in that transaction at
+    /// this key's `catalog_version` writes no old one.
     ///
     /// # Errors
     /// `Unauthorized` when the key has ended, and when the database fails.
-    pub fn revalidate(
-        &self,
-        connection: &Connection,
-        product: &ProductId,
-        known: Arc<ProductPricing>,
-    ) -> Result<Arc<ProductPricing>> {
-        let key = self.live_key(connection)?;
-        if key.catalog_version == known.catalog_version {
-            return Ok(known);
-        }
-        Ok(Arc::new(read_as(connection, &key, product)?))
-    }
-
-    fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
+    pub fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
         let key = keys::find_live(connection, self.digest)?;
         key.ok_or_else(|| {
             Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
         })
+    }
+}
+
+impl ProductPricings {
+    /// Reads them all in the snapshot of `connection`, in which `key` was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn read(connection: &Connection, key: &LiveKey, products: &[&ProductId]) -> Result<Self> {
+        let read = |product: &&ProductId| Ok(((*product).clone(), Arc::new(read_as(connection, key, product)?)));
+        products.iter().map(read).collect::<Result<_>>().map(Self)
+    }
+
+    /// Whether they are what the store's catalog says where `key` was found.
+    pub fn are_of(&self, key: &LiveKey) -> bool {
+        self.0.values().all(|pricing| pricing.catalog_version == key.catalog_version)
+    }
+
+    /// What the price of this product depends on.
+    ///
+    /// # Errors
+    /// When it is none of those that were read.
+    pub fn of(&self, product: &ProductId) -> Result<&ProductPricing> {
+        let found = self.0.get(product).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::new(Kind::Internal, format!("the prices of {product} were not read")))
     }
 }
 
@@ -253,9 +330,10 @@ pub fn read_product_pricing(
 ) -> Result<ProductPricing> {
     let offer = match assignments::find_matrix(connection, scope.store, product)? {
         Some(assigned) => {
-            let (product_title, id) = (assigned.title, assigned.matrix);
+            let settings = assignments::find_settings(connection, scope.store, product)?.unwrap_or_default();
+            let (product_title, id) = (settings.title.clone().unwrap_or(assigned.title), assigned.matrix);
             let stored = matrices::find(connection, scope.store, id)?;
-            stored.map(|stored| Offer { product_title, id, name: stored.name, matrix: stored.matrix })
+            stored.map(|stored| Offer { product_title, settings, id, name: stored.name, matrix: stored.matrix })
         }
         None => None,
     };
@@ -341,9 +419,11 @@ impl ProductPricing {
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, id: _, name, matrix }| {
+        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, settings, id: _, name, matrix }| {
             let (width, height) = (matrix.widths().len(), matrix.heights().len());
-            product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
+            let ProductSettings { title, sku, variant_id, .. } = settings;
+            let texts = [title, sku, variant_id].into_iter().flatten().map(String::len).sum::<usize>();
+            texts + product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
         });
         let choices =
             |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();

@@ -53,6 +53,8 @@ pub fn store(store: &Store, counted: &Counted) -> Value {
         "shop": store.shop.as_str(),
         "currency": store.currency.code(),
         "unit": store.unit.as_str(),
+        "allowDiscountCodes": store.allow_discount_codes,
+        "allowAutomaticDiscounts": store.allow_automatic_discounts,
         "installedAt": instant(store.installed_at),
         "uninstalledAt": optional_instant(store.uninstalled_at),
         "erasingSince": optional_instant(store.erasing_since),

@@ -1,4 +1,4 @@
-//! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
+//! `PATCH /admin/api/stores/{shop}`: unit, currency and discounts; and everything that is held about a shop, for a look.
 
 use super::conditional::store_of;
 use super::{run_on_own_thread, shop};
@@ -23,18 +23,22 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
-const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-fn change(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+fn change(state: &Arc<AppState>, request: Request, params: Params, mut responder: Responder) {
     let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, (change, confirmed))) => run_on_own_thread(state, responder, move |state| {
-            let app = &state.app;
-            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed)?;
-            let counted = app.db.read(|connection| views::Counted::load(connection, &store))?;
-            Ok(Response::json(200, &views::store(&store, &counted)))
-        }),
+        Ok((shop, (change, confirmed))) => {
+            let record = responder.take_record();
+            run_on_own_thread(state, responder, move |state| {
+                let app = &state.app;
+                let (db, clock) = (&app.db, app.clock.as_ref());
+                let store = settings::carry_out(db, clock, &shop, change, confirmed, record.as_ref())?;
+                let counted = db.read(|connection| views::Counted::load(connection, &store))?;
+                Ok(Response::json(200, &views::store(&store, &counted)))
+            });
+        }
         Err(error) => responder.send(Err(error)),
     }
 }
@@ -45,17 +49,19 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
+    let allow_discount_codes = fields.optional("allowDiscountCodes", body::flag);
+    let allow_automatic_discounts = fields.optional("allowAutomaticDiscounts", body::flag);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert }, confirmed))
+    Ok((Change { currency, unit, convert, allow_discount_codes, allow_automatic_discounts }, confirmed))
 }
 
 fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
     match shop(&params) {
         Ok(shop) => run_on_own_thread(state, responder, move |state| {
-            let mut document = Bounded(Vec::new());
+            let mut document = Bounded::new(EXPORT_BYTES_MAX);
             match export::write(&state.app.db, &state.app.hasher, state.app.clock.now(), &shop, &mut document) {
-                Ok(()) => Ok(Response::new(200, "application/json", document.0)),
+                Ok(()) => Ok(Response::new(200, "application/json", document.into_bytes())),
                 Err(ExportError::Read(error)) => Err(error),
                 Err(ExportError::Write(_full)) => Err(Error::new(
                     Kind::TooLarge,
@@ -68,14 +74,29 @@ fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: R
 }
 
 /// A document that fails as it grows too large, and not after.
-struct Bounded(Vec<u8>);
+pub(super) struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Bounded {
+    /// A document of at most so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self { bytes: Vec::new(), most }
+    }
+
+    /// The document.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > EXPORT_BYTES_MAX {
+        if self.bytes.len() + bytes.len() > self.most {
             return Err(io::Error::other("the document is too large"));
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

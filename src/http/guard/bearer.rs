@@ -37,6 +37,11 @@ impl BearerTokens {
         Self(tokens.map(|token| Sha256::digest(token).into()).collect())
     }
 
+    /// Whether `token` is one of them.
+    pub(in crate::http) fn contain(&self, token: &str) -> bool {
+        self.hold(&Sha256::digest(token).into()).into()
+    }
+
     /// Whether one of them has this hash.
     fn hold(&self, given: &[u8; 32]) -> Choice {
         self.0.iter().fold(Choice::from(0), |found, token| found | token.ct_eq(given))

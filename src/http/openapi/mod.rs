@@ -20,6 +20,7 @@ const PARTS: &[&str] = &[
     include_str!("webhooks.json"),
     include_str!("ops.json"),
     include_str!("operators.json"),
+    include_str!("console.json"),
     include_str!("catalog.json"),
 ];
 

@@ -119,26 +119,40 @@ fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
 
 /// The faults of all fields, reported together.
 #[derive(Debug, Default)]
-struct Faults(Vec<(&'static str, String)>);
+struct Faults(Vec<(String, String)>);
+
+/// Faults that the sentence for shoppers names; all of them are in `errors`.
+const FAULTS_TOLD: usize = 6;
 
 impl Faults {
-    fn take<T>(&mut self, field: &'static str, read: std::result::Result<T, String>) -> Option<T> {
-        read.map_err(|text| self.0.push((field, text))).ok()
+    fn take<T>(&mut self, field: &str, read: std::result::Result<T, String>) -> Option<T> {
+        read.map_err(|text| self.0.push((field.to_owned(), text))).ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn error(self) -> Error {
-        let sentences: Vec<String> =
-            self.0.iter().map(|(field, text)| format!("the {} {text}", shown(field))).collect();
+        let told = self.0.iter().take(FAULTS_TOLD).map(|(field, text)| format!("the {} {text}", shown(field)));
+        let more = self.0.len().saturating_sub(FAULTS_TOLD);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let sentences: Vec<String> = told.chain(more).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
     }
 }
 
-/// What people call a field.
-fn shown(field: &str) -> &str {
+/// What people call a field: they count items from one.
+fn shown(field: &str) -> String {
+    let listed = || {
+        let (place, rest) = field.strip_prefix("items[")?.split_once(']')?;
+        let name = format!("item {}", place.parse::<usize>().ok()? + 1);
+        Some(rest.strip_prefix('.').map_or_else(|| name.clone(), |field| format!("{} of {name}", shown(field))))
+    };
     match field {
-        "productId" => "product",
-        other => other,
+        "productId" => "product".to_owned(),
+        other => listed().unwrap_or_else(|| other.to_owned()),
     }
 }
 

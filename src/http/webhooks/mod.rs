@@ -7,6 +7,7 @@ use super::respond::Responder;
 use super::route::{Params, Route};
 use super::state::AppState;
 use super::{Method, Request, Response};
+use crate::activity::Event;
 use crate::error::{Error, Kind};
 use crate::intake::IntakeOutcome;
 use crate::shopify::{Refusal, Webhook};
@@ -26,6 +27,7 @@ pub const BODY_MAX: usize = 1 << 20;
 fn receive(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     if request.body.len() > BODY_MAX {
         state.refusals.too_large.fetch_add(1, Ordering::Relaxed);
+        state.app.activity.count(state.app.clock.as_ref(), Event::TooLarge);
         return responder.send(Err(Error::new(Kind::TooLarge, format!("the body is over {BODY_MAX} bytes"))));
     }
     match Webhook::receive(&state.secrets, request.headers.iter(), &request.body) {
@@ -33,6 +35,12 @@ fn receive(state: &Arc<AppState>, request: Request, _params: Params, responder: 
             state.intake.accept_then(webhook, &request.body, move |outcome| responder.send(outcome.map(accepted)));
         }
         Err(refusal) => {
+            let event = match refusal {
+                Refusal::Unsigned => Event::Unsigned,
+                Refusal::OtherShop => Event::OtherShop,
+                Refusal::Malformed(_) => Event::Malformed,
+            };
+            state.app.activity.count(state.app.clock.as_ref(), event);
             let error = refused(&state.refusals, refusal, responder.request_id(), state.app.clock.uptime());
             responder.send(Err(error));
         }

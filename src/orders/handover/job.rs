@@ -7,6 +7,7 @@ use super::{Handover, HandoverCounters, ORDER_ID, Parts};
 use crate::db::{self, Tx};
 use crate::domain::ids::DraftOrderId;
 use crate::error::Error;
+use crate::orders::lines::Line;
 use crate::orders::records::{self, Record};
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
 use crate::shopify::admin::{self, Draft, DraftOrder, ShopifyError};
@@ -170,7 +171,10 @@ impl HandoverRun<'_> {
         }
         self.parts.uncertain.begin(id, self.sessions.uptime());
         fail_point!("handover::noted");
-        let body = admin::create(&draft_of(&self.record));
+        let Some(line) = self.record.lines.first() else {
+            return Err(JobError::Permanent("the order has no items".to_owned()));
+        };
+        let body = admin::create(&draft_of(&self.record, line));
         let answer = self.sessions.ask(&self.state.shop, &body, begun);
         let answer = answer.and_then(|reply| {
             admin::read_created(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
@@ -371,19 +375,18 @@ impl HandoverRun<'_> {
     }
 }
 
-/// What Shopify is to have of an order.
-fn draft_of(record: &Record) -> Draft {
+/// What Shopify is to have of an order's first item.
+fn draft_of(record: &Record, line: &Line) -> Draft {
     let length = |value| format!("{value}{}", record.unit.as_str());
-    let size = [("Width", length(record.width)), ("Height", length(record.height))];
+    let size = [("Width", length(line.width)), ("Height", length(line.height))];
     let size = size.map(|(name, value)| (name.to_owned(), value));
-    let options =
-        record.selections.iter().map(|option| (option.option_group_name.clone(), option.choice_label.clone()));
+    let options = line.selections.iter().map(|option| (option.option_group_name.clone(), option.choice_label.clone()));
     Draft {
         order_id: record.id.to_string(),
         name: record.name(),
-        title: record.product_title.clone(),
-        quantity: record.quantity,
-        unit_price: record.currency.format(record.unit_price),
+        title: line.product_title.clone(),
+        quantity: line.quantity,
+        unit_price: record.currency.format(line.unit_price),
         currency: record.currency.code().to_owned(),
         attributes: size.into_iter().chain(options).collect(),
     }

@@ -255,7 +255,8 @@ fn the_readme_is_short() {
 #[test]
 fn the_pages_give_the_flags_that_a_checkout_builds_sqlite_with() {
     let config = text(".cargo/config.toml");
-    let flags = config.split("LIBSQLITE3_FLAGS = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("the flags");
+    let flags =
+        config.split("LIBSQLITE3_FLAGS = \"").nth(1).and_then(|rest| rest.split('"').next()).expect("the flags");
     for page in ["README.md", "src/docs/operating.md"] {
         assert!(text(page).contains(&format!("LIBSQLITE3_FLAGS={flags} cargo install --git ")), "{page}");
     }

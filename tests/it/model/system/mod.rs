@@ -167,7 +167,9 @@ impl System {
             Op::Prune { process } => {
                 let stop = Stop::default();
                 let pruned = self.processes[process].app.housekeeper().prune(&stop).expect("a working database");
-                let Pruned { jobs, deliveries, requests, order_keys: 0, open_orders: 0 } = pruned else {
+                let Pruned { jobs, deliveries, requests, order_keys: 0, open_orders: 0, audit: 0, activity: 0 } =
+                    pruned
+                else {
                     panic!("the model orders nothing")
                 };
                 Answer::Pruned { jobs, deliveries, requests }
