@@ -95,7 +95,7 @@
 //! | [`db`] | one file, one writer thread that commits in groups, a pool of readers |
 //! | [`queue`] | durable jobs, each run exactly once in effect |
 //! | [`domain`] | sizes, money, price matrices and options as plain values: what a size costs, without a database |
-//! | [`catalog`], [`pricing`], [`orders`] | what a merchant keeps, a price from memory, an order and its hand-over to Shopify |
+//! | [`catalog`], [`pricing`], [`orders`], [`languages`] | what a merchant keeps, a price from memory, an order and its hand-over to Shopify, the words for shoppers |
 //! | [`shopify`], [`intake`], [`erasure`] | what Shopify sends, how a webhook becomes durable, and how a duty is done and proved |
 //! | [`edge`], [`http`], [`views`] | the sockets, the API and the console behind them, and the shapes of the JSON |
 //! | [`access`], [`activity`] | who may do what in the console and the admin API, and what happened in which hour |
@@ -130,6 +130,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+pub mod languages;
 mod log_limit;
 pub mod metrics;
 pub mod orders;

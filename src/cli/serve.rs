@@ -128,7 +128,8 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         .with_metrics(metrics.clone())
         .with_rate_limit(args.server.rate_limit)
         .with_order_limit(args.server.order_limit())
-        .with_operator(args.server.operator());
+        .with_operator(args.server.operator())
+        .with_demo(demo.clone());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         state = state.with_admin_token(token);
     }

@@ -3,7 +3,7 @@
 //!
 //! - To try it: [`getting_started`], [`price_lists`].
 //! - To run it: [`operating`] with the files of [`deployment`], [`settings`], [`commands`], [`metrics`], [`edge`], [`figures`].
-//! - For a shop: [`storefront`], [`handover`], [`admin_api`].
+//! - For a shop: [`widget`], [`storefront`], [`handover`], [`admin_api`].
 //! - For the law: [`webhooks`], [`privacy`].
 //! - To build on it: [`embedding`], and then the [crate's front page](crate).
 
@@ -23,6 +23,7 @@ page!(operating, "operating.md");
 page!(settings, "settings.md");
 page!(commands, "commands.md");
 page!(metrics, "metrics.md");
+page!(widget, "widget.md");
 page!(storefront, "storefront.md");
 page!(handover, "handover.md");
 page!(admin_api, "admin_api.md");

@@ -261,13 +261,14 @@ impl Orders {
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), authenticated.key.store);
         let order_hash = order_request.hash(&self.hasher);
-        let repeat_key = match key {
-            Some(key) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
-            None => RepeatKey::Moment {
+        let repeat_key = match (key, authenticated.key.id) {
+            (Some(key), _) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
+            (None, Some(id)) => RepeatKey::Moment {
                 recent: self.recent.clone(),
-                fingerprint: self.recent.fingerprint(authenticated.key.id, shopper, &order_hash),
+                fingerprint: self.recent.fingerprint(id, shopper, &order_hash),
                 uptime,
             },
+            (None, None) => RepeatKey::Never,
         };
         // Before it is priced: a repetition is answered with the first order, whatever was edited since.
         if repeat_key.may_be_known()
@@ -309,6 +310,8 @@ enum Prepared {
 enum RepeatKey {
     /// By its key, for a day.
     Key { key_hash: [u8; 32], order_hash: [u8; 32] },
+    /// Not at all: two shoppers behind Shopify's proxy look like one, and must not get one order.
+    Never,
     /// By who orders what, for a moment.
     Moment { recent: Arc<RecentOrders>, fingerprint: Fingerprint, uptime: Duration },
 }
@@ -317,6 +320,7 @@ impl RepeatKey {
     fn may_be_known(&self) -> bool {
         match self {
             Self::Key { .. } => true,
+            Self::Never => false,
             Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint).is_some(),
         }
     }
@@ -332,6 +336,7 @@ impl RepeatKey {
                 }
                 first => first.map(|first| first.order),
             },
+            Self::Never => None,
             Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint),
         };
         let Some(first) = first else { return Ok(None) };
@@ -343,6 +348,7 @@ impl RepeatKey {
             Self::Key { key_hash, order_hash } => {
                 idempotency::insert(tx, now, store, *key_hash, OriginalOrder { order, order_hash: *order_hash })
             }
+            Self::Never => Ok(()),
             Self::Moment { recent, fingerprint, uptime } => {
                 recent.note(*uptime, *fingerprint, order);
                 Ok(())

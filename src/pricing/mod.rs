@@ -12,7 +12,7 @@ use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
 use crate::db::{self, DataVersion, Db};
-use crate::domain::ids::{MatrixId, ProductId, StoreId};
+use crate::domain::ids::{MatrixId, ProductId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::matrix::{LookupError, PriceMatrix};
 use crate::domain::money::Currency;
@@ -22,6 +22,7 @@ use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
 use rusqlite::Connection;
+use serde_json::json;
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,12 +65,19 @@ pub struct Pricing {
     swept: AtomicU64,
 }
 
-/// Whoever came with a valid key.
+/// Whoever came with a valid key, or with Shopify's signature for a shop.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
-    digest: KeyDigest,
+    proof: Proof,
     /// The key and its store.
     pub key: LiveKey,
+}
+
+/// What is looked up again to see that a visitor still may come in.
+#[derive(Debug)]
+enum Proof {
+    Key(KeyDigest),
+    Shop,
 }
 
 /// All that the price of a product depends on, as it stood at one moment.
@@ -138,9 +146,18 @@ impl Pricing {
             return Ok(None);
         };
         let bytes = ENTRY_BYTES + key.origins.listed().map_or(0, |origins| origins.iter().map(String::len).sum());
-        let authenticated = Arc::new(AuthenticatedKey { digest, key });
+        let authenticated = Arc::new(AuthenticatedKey { proof: Proof::Key(digest), key });
         lock(&self.keys).insert(digest, (data_version, authenticated.clone()), bytes);
         Ok(Some(authenticated))
+    }
+
+    /// A visitor of the shop that Shopify has signed for, if its store is live.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn find_shop(&self, db: &Db, shop: &ShopDomain) -> db::Result<Option<Arc<AuthenticatedKey>>> {
+        let key = db.read(|connection| keys::find_live_shop(connection, shop))?;
+        Ok(key.map(|key| Arc::new(AuthenticatedKey { proof: Proof::Shop, key })))
     }
 
     /// What the price of a product depends on, as of now.
@@ -274,7 +291,10 @@ impl AuthenticatedKey {
     /// # Errors
     /// `Unauthorized` when the key has ended, and when the database fails.
     pub fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
-        let key = keys::find_live(connection, self.digest)?;
+        let key = match &self.proof {
+            Proof::Key(digest) => keys::find_live(connection, *digest)?,
+            Proof::Shop => keys::find_live_shop(connection, &self.key.shop)?,
+        };
         key.ok_or_else(|| {
             Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
         })
@@ -383,7 +403,11 @@ impl ProductPricing {
                     // Limits of a matrix that are alongside its grid leave nothing of it.
                     false => format!("a {axis} of {asked} {unit} is not available, and no other is at present"),
                 };
-                Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
+                let error = Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE);
+                let limits = json!({
+                    "axis": axis.as_str(), "min": min.to_number(), "max": max.to_number(), "unit": unit.as_str(),
+                });
+                if min <= max { error.with_member("limits", limits) } else { error }
             }
             LookupError::NotOffered { width, height } => {
                 Error::new(Kind::Invalid, format!("the size {width} x {height} {unit} is not offered"))
@@ -413,7 +437,9 @@ impl ProductPricing {
             codes::OPTIONS_NOT_ALLOWED
         };
         let message = format!("please check the options ({})", sentences.join("; "));
+        let names: Vec<&str> = faults.iter().filter_map(|(group, _)| name(group)).collect();
         let error = Error::new(Kind::Malformed, message).with_member("code", code);
+        let error = if names.is_empty() { error } else { error.with_member("groups", names) };
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 

@@ -107,7 +107,7 @@ const LAYERS: &[&[&str]] = &[
     &["queue", "disk", "access", "activity"],
     &["error", "keyed_hash"],
     &["shopify", "db"],
-    &["domain", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],
+    &["domain", "languages", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],
 ];
 
 /// The module that a file is, as its path in this crate: `src/http/guard/mod.rs` is `http::guard`.

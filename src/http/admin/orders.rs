@@ -23,6 +23,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders", list),
     Route::later(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders/{id}", show),
+    Route::now(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", cancel),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
@@ -74,5 +75,11 @@ fn selected(request: &Request) -> Result<Selected> {
 fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let (shop, id) = (shop(params)?, params.parse::<DraftOrderId>("id", "draft order")?);
     let record = state.app.db.read(|connection| records::load(connection, stores::load(connection, &shop)?.id, id))?;
+    Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
+}
+
+fn cancel(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
+    let (shop, id) = (shop(params)?, params.parse::<DraftOrderId>("id", "draft order")?);
+    let record = state.app.cancel_order(&shop, id)?;
     Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
 }

@@ -1,10 +1,11 @@
-//! `PATCH /admin/api/stores/{shop}`: unit, currency and discounts; and everything that is held about a shop, for a look.
+//! `PATCH /admin/api/stores/{shop}`: its settings; and everything that is held about a shop, for a look.
 
 use super::conditional::store_of;
 use super::{run_on_own_thread, shop};
 use crate::catalog::settings::{self, Change};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, ExportError};
 use crate::http::body::{self, Fields};
@@ -12,6 +13,7 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
+use crate::languages::Language;
 use crate::views::stores as views;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -48,12 +50,15 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let mut fields = Fields::of(request)?;
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
+    let tax_label = fields.optional("taxLabel", body::parsed::<TaxLabel>);
+    let locale = fields.nullable("locale", body::parsed::<Language>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
     let allow_discount_codes = fields.optional("allowDiscountCodes", body::flag);
     let allow_automatic_discounts = fields.optional("allowAutomaticDiscounts", body::flag);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert, allow_discount_codes, allow_automatic_discounts }, confirmed))
+    let change = Change { currency, unit, convert, tax_label, locale, allow_discount_codes, allow_automatic_discounts };
+    Ok((change, confirmed))
 }
 
 fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {

@@ -176,12 +176,13 @@ fn v22_to_v27_what_cannot_be_ordered_is_told_and_leaves_nothing() {
     for (members, status, code, mut faults) in cases {
         let response = order(&server, key, &with(&good, &members));
         let answer = body(&response);
-        assert_eq!((response.status, answer["code"].as_str()), (status, code), "{members}: {answer}");
+        let code = code.unwrap_or("validation_failed");
+        assert_eq!((response.status, answer["code"].as_str()), (status, Some(code)), "{members}: {answer}");
         let told: Vec<String> =
             answer["errors"].as_object().into_iter().flatten().map(|(name, _)| name.clone()).collect();
         faults.sort();
         assert_eq!(told, faults, "{members}: {answer}");
-        if status == 400 && code.is_none() {
+        if status == 400 && code == "validation_failed" {
             assert_eq!(answer["title"], "Validation Failed");
         }
     }
