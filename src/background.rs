@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Asks a loop to stop, at once even where it rests.
+/// Asks a loop to stop, at once even while it pauses.
 #[derive(Debug, Default)]
 pub struct Stop {
     asked: Mutex<bool>,
@@ -23,7 +23,7 @@ impl Stop {
         self.wake.notify_all();
     }
 
-    /// Rests for `pause`, or until it is asked to stop; returns whether it is.
+    /// Waits for `pause`, or until it is asked to stop; returns whether it is.
     pub fn rest(&self, pause: Duration) -> bool {
         let mut asked = self.asked.lock();
         self.wake.wait_while_for(&mut asked, |asked| !*asked, pause);
@@ -31,7 +31,7 @@ impl Stop {
     }
 }
 
-/// How long a loop in the background rests after it has panicked.
+/// The pause of a loop in the background after it has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never

@@ -15,7 +15,7 @@ pub const LATEST: DateTime<Utc> = match DateTime::from_timestamp(253_370_764_800
     None => panic!("9999-01-01 exists"),
 };
 
-/// The instant, or the nearest that a clock shows: a machine whose battery is empty, or whose clock somebody sets to nonsense, goes on
+/// The instant, or the nearest that a clock shows: a machine whose battery is empty, or whose clock is set to nonsense, goes on
 /// working, with times that are wrong.
 fn within(at: DateTime<Utc>) -> DateTime<Utc> {
     at.clamp(EARLIEST, LATEST).trunc_subsecs(3)

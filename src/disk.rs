@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the log says that nothing is taken in.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// When whoever was refused may try again: somebody has to make room first.
+/// When a rejected client may try again: an operator has to make room first.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Free bytes below which nothing new is taken in.

@@ -1,11 +1,11 @@
-//! Log lines that somebody outside can cause without end: one a second of each kind, with the count of those left out, and never
+//! Log lines that clients can cause without end: one a second of each kind, with the count of those left out, and never
 //! longer than a person reads.
 
 use parking_lot::Mutex;
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
-/// Of the lines of one kind within this time one is written: nobody must be able to fill a disk with them.
+/// Of the lines of one kind within this time one is written: no client must be able to fill a disk with them.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Characters of a client's text that a line shows.

@@ -1,5 +1,5 @@
-//! The registry, and every metric's name and help text. Whoever counts holds an `Arc` of [`Metrics`] or a clone of one metric;
-//! nobody but this file knows how they are written out.
+//! The registry, and every metric's name and help text. Code that counts holds an `Arc` of [`Metrics`] or a clone of one metric;
+//! only this file knows how they are written out.
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -77,7 +77,7 @@ pub struct MetricsSnapshot {
     pub jobs: [(&'static str, u64); 5],
     /// For how long the oldest due job has been due.
     pub oldest_due_seconds: f64,
-    /// Jobs of legal duties that were given up.
+    /// Jobs of legal duties that were discarded.
     pub failed_privacy_jobs: u64,
     /// Privacy requests by where they stand.
     pub open_requests: [(&'static str, u64); 3],

@@ -1,5 +1,5 @@
-//! The log's lines on their way to stderr. A line is written at once where that cannot block. Where whoever reads stderr has stopped
-//! reading, a thread waits in the place of the one who logs: a webhook is answered however full that pipe is. Lines beyond those that
+//! The log's lines on their way to stderr. A line is written at once where that cannot block. Where the reader of stderr has stopped
+//! reading, a thread waits in the place of the one that logs: a webhook is answered however full that pipe is. Lines beyond those that
 //! may wait are dropped and counted.
 
 use super::terminal::visible;
@@ -22,7 +22,7 @@ const WAITING_MAX: usize = 2_000;
 /// What a pipe takes whole that says it has room.
 const AT_ONCE_MAX: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
-/// How long the end of the program waits for whoever reads its last lines.
+/// How long the end of the program waits for the reader of its last lines.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The lines of this process that wait, for [`flush`].
@@ -40,7 +40,7 @@ pub(super) fn to_stderr() -> io::Result<LogLines> {
     Ok(lines)
 }
 
-/// Waits until every line is written, but not for ever: whoever reads them may never read again.
+/// Waits until every line is written, but not for ever: the reader may never read again.
 pub(super) fn flush() {
     if let Some(ours) = OURS.get() {
         ours.flush(END_PATIENCE);
@@ -123,7 +123,7 @@ impl LogLines {
 }
 
 impl Write for LogLines {
-    /// Takes a line, without waiting for anybody to read it.
+    /// Takes a line, without waiting for a reader.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // Only this thread adds lines meanwhile: the logger gives it one at a time.
         if self.waiting.lines().are_written() && self.takes_at_once(line) {

@@ -1,5 +1,5 @@
 //! Moves pages from the WAL into the database file: in the background while others write, and wholly for the scrub.
-//! Nobody waits for either.
+//! No change waits for either.
 
 use super::connection::with_patience;
 use super::error::{Error, Result};
@@ -22,7 +22,7 @@ const WRITER_PAGES: usize = 4096;
 /// After a checkpoint by the writer that could not finish (a reader held it up), this many more pages before the next.
 const WRITER_PAGES_MORE: usize = 1024;
 
-/// How often the background thread looks for a few pages to move when nobody wakes it.
+/// How often the background thread looks for a few pages to move when no commit wakes it.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Pages that readers still hold up with which emptying the WAL holds the write lock only for a moment (4 MiB).
@@ -165,7 +165,7 @@ impl Checkpointer {
 
     /// Empties the WAL file, trying for at most `patience`; returns whether it is empty of all that was committed before.
     ///
-    /// PASSIVE first, which waits for nobody, then TRUNCATE when readers hold up little. The writer's thread runs that one,
+    /// PASSIVE first, which waits for no other connection, then TRUNCATE when readers hold up little. The writer's thread runs that one,
     /// between two batches: any other would hardly ever find it outside a transaction. It waits for a few milliseconds at the
     /// most: with a busy time-out it would wait for readers while it holds the write lock (an enqueue waited 1.5 s, measured).
     pub(super) fn empty_wal(&self, patience: Duration, wake_writer: impl Fn()) -> Result<bool> {
@@ -204,7 +204,7 @@ impl Checkpointer {
         }
     }
 
-    /// One checkpoint, unless none may be. Whoever calls it holds the lock on the checkpointer's connection: after one whose fsync has
+    /// One checkpoint, unless none may be. The caller holds the lock on the checkpointer's connection: after one whose fsync has
     /// failed there is no other.
     fn checkpoint(&self, connection: &Connection, mode: &str) -> Result<CheckpointReport> {
         self.health.guard(|| checkpoint(connection, mode))

@@ -5,7 +5,7 @@ use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::time::Duration;
 
-/// Counts the commits that were announced, and wakes whoever waits for the next.
+/// Counts the commits that were announced, and wakes the threads that wait for the next.
 #[derive(Debug, Default)]
 pub struct CommitNotifier {
     count: Mutex<u64>,
@@ -13,7 +13,7 @@ pub struct CommitNotifier {
 }
 
 impl CommitNotifier {
-    /// How much news there has been so far. Read it **before** looking for work, and wait with it after: nothing slips between.
+    /// How many commits were announced so far. Read it **before** looking for work, and wait with it after: nothing slips between.
     pub fn seen(&self) -> u64 {
         *self.count.lock()
     }
@@ -56,8 +56,8 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
 }
 
-/// Numbers the states of a database: as long as [`DataVersion::current`] answers the same, nobody has committed anything, neither
-/// this process nor another. What a cache holds of an older generation has to be looked at again.
+/// Numbers the states of a database: as long as [`DataVersion::current`] answers the same, nothing was committed, neither
+/// by this process nor by another. What a cache holds of an older generation has to be looked at again.
 #[derive(Debug)]
 pub struct DataVersion(Mutex<(ChangeWatch, u64)>);
 

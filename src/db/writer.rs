@@ -1,5 +1,5 @@
 //! The one writer thread: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has
-//! all of them answered. One fsync so serves many callers, and nobody fights for the write lock.
+//! all of them answered. One fsync so serves many callers, and no threads compete for the write lock.
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
@@ -27,7 +27,7 @@ use std::time::{Duration, Instant};
 /// Changes in one commit at the most: about what 10 ms are enough for.
 const BATCH_MAX: usize = 512;
 
-/// How long a batch may take changes in before it commits: nobody waits much longer than this plus one fsync.
+/// How long a batch may take changes in before it commits: no caller waits much longer than this plus one fsync.
 const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// While another process holds the write lock, how often to look for changes that have waited too long.
@@ -67,7 +67,7 @@ impl CommitOutcome {
 pub(super) trait Change: Send {
     /// Runs the change; `false` has its savepoint rolled back.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Tells whoever waits, after the commit or after it has failed.
+    /// Answers the caller, after the commit or after it has failed.
     fn answer(self: Box<Self>, outcome: CommitOutcome);
     /// Whether the answer only wakes a thread, so that the writer itself may give it.
     fn answers_quickly(&self) -> bool;
@@ -145,7 +145,7 @@ struct Backlog {
 }
 
 impl Backlog {
-    /// Waits for something to do; `None` when there is nothing left and nobody can send more.
+    /// Waits for something to do; `None` when there is nothing left and no sender is left.
     fn wait(&mut self) -> Option<Message> {
         self.early.pop_front().map(Message::Change).or_else(|| self.inbox.recv().ok())
     }
@@ -348,7 +348,7 @@ struct PendingAnswer {
 }
 
 impl AfterBatch {
-    /// Log lines first, so that a change is told before anyone acts on it.
+    /// Log lines first, so that a change is logged before its caller acts on it.
     fn give(self) {
         for then in self.after_commit {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {

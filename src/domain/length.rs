@@ -62,7 +62,7 @@ impl Length {
     /// Reads a JSON number with at most three decimals.
     ///
     /// # Errors
-    /// A [`LengthError`] that says why it is no length.
+    /// A [`LengthError`] that says why it is not a valid length.
     pub fn from_number(number: &Number) -> Result<Self, LengthError> {
         Self::from_decimal(decimal::parse_number(number, LENGTH_DECIMALS))
     }

@@ -1,4 +1,4 @@
-//! The grid that prices a size: which column and row a width and a height fall into, and what stands there.
+//! The grid that prices a size: which column and row a width and a height fall into, and the price there.
 
 use super::length::{Length, LengthError, Unit};
 use super::money::Minor;
@@ -284,7 +284,7 @@ impl PriceMatrix {
         })
     }
 
-    /// What an import or edit would change: `self` is what stands now.
+    /// What an import or edit would change: `self` is the present matrix.
     pub fn changes_to(&self, new: &Self) -> GridChanges {
         let missing_in = |from: &[Length], other: &[Length]| -> Vec<Length> {
             from.iter().copied().filter(|value| other.binary_search(value).is_err()).collect()

@@ -43,7 +43,7 @@ const MISSING_NAMED: usize = 10;
 /// What a file says that has a header at most.
 const NO_PRICES: &str = "the file has no prices";
 
-/// Sizes that are in a file again and are told one by one.
+/// Sizes that are in a file again and are reported one by one.
 const REPEATS_MAX: usize = 1_000;
 
 /// What a cell holds that is not offered.
@@ -125,7 +125,7 @@ pub struct Understood {
 /// A size that a list has had before; what it said then counts no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// Where it stands again.
+    /// Where it is again.
     pub line: usize,
     /// Its width.
     pub width: Length,

@@ -39,7 +39,7 @@ pub enum ModifierFault {
     /// Nothing says what the modifier comes to.
     #[error("is required: or amount in major units, or percent")]
     NoValue,
-    /// A value whose type nobody says: 500 may be 5.00 or 5 %.
+    /// A value without a type: 500 may be 5.00 or 5 %.
     #[error("is required")]
     NoType,
     /// An amount alongside a percentage, or one of them alongside the type of the other.

@@ -38,7 +38,7 @@ pub(super) struct NewReceipt {
     pub(super) counts: RowCounts,
 }
 
-/// A receipt as it stands. The fields are hashed in this order.
+/// A receipt as it is stored. The fields are hashed in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Its place in the chain, from 1, without gaps.
@@ -275,7 +275,7 @@ pub(super) fn count_missing_triggers(connection: &Connection) -> db::Result<u64>
     Ok(missing)
 }
 
-/// Where the chain stood when somebody noted it: a receipt's number and its hash, as the log and `gdpr verify` name them.
+/// The head of the chain when an operator noted it: a receipt's number and its hash, as the log and `gdpr verify` name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The receipt's number.

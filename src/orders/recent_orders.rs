@@ -2,7 +2,7 @@
 //! whose key ends with the process, for a client's address is part of what is compared.
 //!
 //! It is written by changes in their transaction, so that of twenty at once one makes the order and the others find it. Should
-//! that transaction be lost with its order, what stands here leads nowhere, and the next change makes the order.
+//! that transaction be lost with its order, what is noted here leads nowhere, and the next change makes the order.
 
 use super::shopper::Shopper;
 use crate::domain::ids::{DraftOrderId, KeyId};

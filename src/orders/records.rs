@@ -28,7 +28,7 @@ pub struct NewRecord<'a> {
     pub lines: &'a [Line],
 }
 
-/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 
@@ -92,7 +92,7 @@ pub fn insert(
     Ok(number)
 }
 
-/// An order as it stands.
+/// An order as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
@@ -179,7 +179,7 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such order, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }

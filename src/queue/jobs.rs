@@ -2,7 +2,7 @@
 //!
 //! Here is how a job comes to be; what becomes of it is below, by who does it: workers (`jobs/claims.rs`, `jobs/ends.rs`), the
 //! maintenance alongside them (`jobs/keeping.rs`), people (`jobs/operators.rs`), and those who see that nothing more is said of
-//! somebody (`jobs/forgetting.rs`).
+//! somebody (`jobs/redaction.rs`).
 
 mod claims;
 mod completion;

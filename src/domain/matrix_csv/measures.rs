@@ -174,10 +174,10 @@ const NAMED: [Named; 22] = [
     Named { names: &["฿"], codes: &["THB"] },
 ];
 
-/// Names that are told in a heading wherever they stand; the others are also parts of words there.
+/// Names that are recognised in a heading wherever they are; the others are also parts of words there.
 const SIGNS: [char; 11] = ['€', '£', '¥', '￥', '$', '₹', '₺', '₽', '₩', '₪', '฿'];
 
-/// Whether what is alongside a price is a name of a currency, and of this one: `None` where it is none at all.
+/// Whether what is alongside a price is a name of a currency, and of this one: `None` where it is not a currency's name.
 pub(super) fn names(mark: &str, currency: Currency) -> Option<bool> {
     let mark = mark.trim().trim_end_matches('.').to_lowercase();
     if let Ok(code) = mark.to_uppercase().parse::<Currency>() {

@@ -29,7 +29,7 @@ const HANDLER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a new upstream connection is waited for.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Descriptors that must be free before an upstream connection is opened: the three that it needs, and some for whoever else
+/// Descriptors that must be free before an upstream connection is opened: the three that it needs, and some for whatever else
 /// needs one meanwhile.
 const SPARE_DESCRIPTORS: usize = 8;
 
@@ -177,7 +177,7 @@ impl Drop for Backend {
     }
 }
 
-/// A directory that nobody else may enter; its default mode would follow the umask.
+/// A directory that no other user may enter; its default mode would follow the umask.
 fn private_directory() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
 }

@@ -20,7 +20,7 @@ pub(crate) enum Shortage {
 /// On whose account a body is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// The client, where it can be told from others.
+    /// The client, where it can be distinguished from others.
     pub(crate) client: Option<IpAddr>,
     /// It came where webhooks come in.
     pub(crate) is_webhook: bool,

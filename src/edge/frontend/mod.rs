@@ -117,7 +117,7 @@ impl RestartParts {
     }
 }
 
-/// How long a new event loop is put off when there is nothing to make it of.
+/// The pause before a new event loop is tried when it could not be made.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// A running front end.
@@ -161,7 +161,7 @@ impl FrontEnd {
 }
 
 /// Runs the front end until it is stopped. A panic costs the connections that are open, and no more: without this the process
-/// would live on and be deaf, and nobody would start it anew.
+/// would live on without accepting, and no supervisor would start it again.
 fn run(mut event_loop: EventLoop, restart_parts: &RestartParts, stop: &Arc<StopSignal>, waker: &Mutex<Arc<Waker>>) {
     let mut panics = 0;
     while catch_unwind(AssertUnwindSafe(|| event_loop.run())).is_err() {

@@ -108,7 +108,7 @@ fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: R
     change(state, &params, responder, Queue::cancel);
 }
 
-/// Changes where a job stands and answers with the job as it stands then.
+/// Changes a job's status and answers with the job as it is then.
 fn change(
     state: &Arc<AppState>,
     params: &Params,

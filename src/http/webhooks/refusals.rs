@@ -26,11 +26,11 @@ struct UnsignedLog {
     unreported: u64,
 }
 
-/// Anybody can send something unsigned, and must not fill a disk with lines about it: of those within this time the log reports one.
+/// Any client can send something unsigned, and must not fill a disk with lines about it: of those within this time the log reports one.
 const UNSIGNED_PAUSE: Duration = Duration::from_secs(1);
 
 impl Refusals {
-    /// Whether the log reports an unsigned webhook now, and then of how many it has not told since the last.
+    /// Whether the log reports an unsigned webhook now, and then how many it has left out since the last.
     pub(super) fn report_unsigned(&self, uptime: Duration) -> Option<u64> {
         let mut unsigned_log = self.unsigned_log.lock();
         if unsigned_log.last.is_some_and(|last| uptime.saturating_sub(last) < UNSIGNED_PAUSE) {

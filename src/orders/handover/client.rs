@@ -24,7 +24,7 @@ const ANSWER_MAX: u64 = 1 << 20;
 /// What is in an [`Address`] for the shop's domain.
 const SHOP: &str = "{shop}";
 
-/// Where the Admin API of a shop is: `https://{shop}`, or a proxy or test server that is told the shop in the path or host.
+/// Where the Admin API of a shop is: `https://{shop}`, or a proxy or test server that gets the shop in the path or host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(String);
 
@@ -84,7 +84,7 @@ pub(super) struct AdminClient {
     version: String,
     client_id: String,
     client_secret: Secret,
-    /// The version that answered last, if it was not the one asked for: told once.
+    /// The version that answered last, if it was not the one asked for: logged once.
     reported_version: Mutex<Option<String>>,
 }
 

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 /// A token is renewed when this share of its life is left.
 const RENEWED_AT: u32 = 20;
 
-/// For how long nobody asks again where an app was refused a token: whoever fixes it restarts the program anyway.
+/// For how long no call asks again after an app was refused a token: the operator who fixes it restarts the program anyway.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// What was begun longer ago than this is not sent any more: the process stood still, and others may have taken the job over.

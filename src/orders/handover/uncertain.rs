@@ -86,7 +86,7 @@ impl Uncertain {
         by_the_wall
     }
 
-    /// It has become clear, or nobody asks any more.
+    /// It has become clear, or no run asks any more.
     pub(super) fn end(&self, order: DraftOrderId) {
         self.lock().remove(&order);
     }

@@ -84,7 +84,7 @@ impl Worker {
         }
     }
 
-    /// Rests, or until the worker is to stop.
+    /// Waits, or until the worker is to stop.
     fn pause(&self, pause: Duration) {
         self.released.wait_while_for(&mut self.state(), |_state| !self.is_stopping(), pause);
     }
@@ -193,7 +193,7 @@ impl Drop for Claiming<'_> {
     }
 }
 
-/// Dropped by a panic, it records that a claim has failed: nobody else would, and maintenance would renew it for ever.
+/// Dropped by a panic, it records that a claim has failed: no other thread would, and maintenance would renew it for ever.
 struct Unended<'a> {
     worker: &'a Arc<Worker>,
     claim: Option<Claim>,
