@@ -6,7 +6,6 @@ use crate::alerts::Alerts;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::StoreId;
-use crate::erasure::requests;
 use crate::intake;
 use crate::orders::{idempotency, records};
 use crate::queue;
@@ -29,7 +28,7 @@ const PRUNE_EVERY: TimeDelta = TimeDelta::hours(1);
 const FREE_KEPT: u64 = 256;
 
 /// Free pages given back in one transaction: half a megabyte, a few milliseconds.
-const VACUUM_STEP: u32 = 64;
+const VACUUM_STEP: u32 = 128;
 
 /// Between two such steps the writer must have had next to nothing to do for this long.
 const VACUUM_PAUSE: Duration = Duration::from_millis(50);
@@ -126,7 +125,9 @@ impl Housekeeper {
             jobs: self.prune_jobs(stop)?,
             deliveries: self
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
-            requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
+            requests: self.in_batches(stop, move |tx| {
+                intake::prune_requests(tx, now - retention.requests, now - retention.deliveries, BATCH)
+            })?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
             open_orders: match retention.open_orders {
                 Some(kept) => self.prune_open_orders(stop, now - kept)?,

@@ -1,7 +1,11 @@
-//! SQL of `webhook_deliveries`: which deliveries have been taken.
+//! SQL of `other_webhook_deliveries`, and of the view `webhook_deliveries`: which deliveries have been taken.
+//!
+//! A delivery that led to a request of its own is known by that request's row, for as long as there is one: a webhook so comes to one
+//! tree less at a random place, and has its ids and its shop written once.
 
 use crate::db::{self, Millis, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
+use crate::erasure::requests::{self, RequestKind};
 use crate::shopify::Topic;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -15,10 +19,10 @@ pub(super) struct Delivery<'a> {
     pub(super) job: Option<JobId>,
 }
 
-/// Notes a delivery that [`find`] does not know.
+/// Notes a delivery that [`find`] does not know and that has no request of its own.
 pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+        "INSERT INTO other_webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
          VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)",
     )?;
     statement.execute(named_params! {
@@ -32,10 +36,20 @@ pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -
     Ok(())
 }
 
-/// Whether a delivery was taken before (the outer option), and the job that it led to.
-pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<Option<JobId>>> {
+/// Whether a delivery was taken before (the outer option), and the job that it led to. `kind`: what its topic asks for.
+pub(super) fn find(
+    tx: &Tx<'_>,
+    topic: &Topic,
+    kind: Option<RequestKind>,
+    key: &str,
+) -> db::Result<Option<Option<JobId>>> {
+    if let Some(kind) = kind
+        && let Some(job) = requests::find_delivery(tx, kind, key)?
+    {
+        return Ok(Some(job));
+    }
     let mut statement = tx.prepare_cached(
-        "SELECT job_id FROM webhook_deliveries
+        "SELECT job_id FROM other_webhook_deliveries
          WHERE topic = :topic AND webhook_id = :webhook_id",
     )?;
     let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
@@ -57,7 +71,8 @@ pub struct RecordedDelivery {
     pub job: Option<JobId>,
 }
 
-/// The deliveries of a shop after `after` (topic and webhook id). Walks the table: they are kept for repetitions, not for look-ups.
+/// The deliveries of a shop after `after` (topic and webhook id). Walks the table of the others: they are kept for repetitions, not
+/// for look-ups.
 ///
 /// # Errors
 /// When the database fails.
@@ -91,24 +106,53 @@ pub fn list_of_shop(
 /// # Errors
 /// When the database fails.
 pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM webhook_deliveries")?;
-    Ok(statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
+    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM other_webhook_deliveries")?;
+    let other = statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0);
+    Ok(other.max(requests::last_delivered_at(connection)?))
 }
 
-/// Forgets up to `limit` deliveries from before `before`, and returns how many it were. A repetition of one of them would be taken
-/// as new.
+/// Forgets up to `limit` deliveries from before `before` that have no request, and returns how many it were. A repetition of one of
+/// them would be taken as new.
 ///
 /// # Errors
 /// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
-        "DELETE FROM webhook_deliveries
+        "DELETE FROM other_webhook_deliveries
          WHERE (topic, webhook_id) IN (
-             SELECT topic, webhook_id FROM webhook_deliveries
+             SELECT topic, webhook_id FROM other_webhook_deliveries
              WHERE received_at < :before
              ORDER BY received_at LIMIT :limit)",
     )?;
     Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
+}
+
+/// Forgets up to `limit` requests that were settled before `before`, and returns how many it were. Their deliveries are forgotten with
+/// them, but for those that came in at `deliveries_since` or later.
+///
+/// # Errors
+/// When the database fails.
+pub fn prune_requests(
+    tx: &Tx<'_>,
+    before: DateTime<Utc>,
+    deliveries_since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<usize> {
+    let forgotten = requests::prune(tx, before, limit)?;
+    for request in &forgotten {
+        let Some(key) = request.webhook_id.as_deref().filter(|_| request.created_at >= deliveries_since) else {
+            continue;
+        };
+        let topic = match request.kind {
+            RequestKind::CustomersDataRequest => Topic::CustomersDataRequest,
+            RequestKind::CustomersRedact => Topic::CustomersRedact,
+            RequestKind::ShopRedact => Topic::ShopRedact,
+        };
+        let event_id = request.event_id.as_deref();
+        let delivery = Delivery { topic: &topic, key, event_id, shop: &request.shop, job: request.job };
+        insert(tx, request.created_at, &delivery)?;
+    }
+    Ok(forgotten.len())
 }
 
 /// A delivery's row as it stands, to be taken over by another copy of this database.
@@ -122,13 +166,13 @@ pub struct Row {
     job_id: Option<String>,
 }
 
-/// The rows of all deliveries after `after`, in the order of their keys.
+/// The rows of all deliveries without a request after `after`, in the order of their keys.
 ///
 /// # Errors
 /// When the database fails.
 pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(
-        "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
+        "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
          WHERE (topic, webhook_id) > (:topic, :webhook_id)
          ORDER BY topic, webhook_id LIMIT :limit",
     )?;
@@ -153,7 +197,7 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// When the database fails.
 pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+        "INSERT INTO other_webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
          VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
          ON CONFLICT (topic, webhook_id) DO NOTHING",
     )?;

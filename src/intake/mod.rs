@@ -1,12 +1,12 @@
 //! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
 //!
 //! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
-//! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
-//! `shopify`; what a request leads to is done in `erasure`.
+//! delivery came before is decided by the request that it led to, whose row it shares, and for the few others by a row of their own
+//! (`deliveries.rs`). What a webhook means is read in `shopify`; what a request leads to is done in `erasure`.
 
 pub mod deliveries;
 
-pub use deliveries::{last_received_at, prune as prune_deliveries};
+pub use deliveries::{last_received_at, prune as prune_deliveries, prune_requests};
 
 use crate::app::App;
 use crate::catalog::stores;
@@ -195,8 +195,7 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 }
 
 impl PendingDelivery {
-    /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
-    /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
+    /// Writes everything, unless the delivery is known; the job first, so that its request can name it without being written twice. Nobody else writes between the look and the end: the transaction holds the write lock.
     fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
         let Self {
             webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
@@ -210,12 +209,16 @@ impl PendingDelivery {
         let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
         // Looked for first, for SQLite leaves what a rolled-back savepoint wrote into pages of the free list in the file, where
         // no erasure finds it (measured).
-        let known = deliveries::find(tx, &topic, &key)?;
+        let kind = match &action {
+            Action::Request { kind, .. } => Some(*kind),
+            Action::Uninstall => None,
+        };
+        let known = deliveries::find(tx, &topic, kind, &key)?;
         if let Action::Request { kind: RequestKind::ShopRedact, .. } = &action
             && let Some(open) = requests::find_open_redact(tx, &shop)?
         {
             // Whoever replays a signed body under ever new ids adds nothing to what is open.
-            let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, id)).transpose()?;
+            let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, kind, id)).transpose()?;
             let job = first.unwrap_or(known).flatten();
             if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
                 return Err(NotRecorded::Duplicate(job));
@@ -231,6 +234,10 @@ impl PendingDelivery {
         if let Some(job) = known {
             return Err(NotRecorded::Duplicate(job));
         }
+        let note = |job| {
+            let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
+            deliveries::insert(tx, now, &delivery)
+        };
         let job = match action {
             Action::Request { kind, job_type, payload } => {
                 let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
@@ -239,17 +246,29 @@ impl PendingDelivery {
                     // What repeats it finds its job by this; of the others, by their delivery.
                     job = job.dedupe_key(erasure::job_key(request));
                 }
-                let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
+                let job = queue.enqueue(tx, now, job)?;
+                if webhook_id.is_none() {
+                    note(Some(job))?;
+                }
+                // With an id, the request is what the delivery is known by.
+                let new = NewRequest {
+                    shop: shop.clone(),
+                    kind,
+                    payload,
+                    webhook_id,
+                    event_id: event_id.clone(),
+                    job: Some(job),
+                    triggered_at,
+                };
                 requests::insert(tx, request, now, &new)?;
-                Some(queue.enqueue(tx, now, job)?)
+                Some(job)
             }
             Action::Uninstall => {
                 uninstall(tx, &shop, triggered_at, now)?;
+                note(None)?;
                 None
             }
         };
-        let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
-        deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
         Ok(IntakeOutcome::Accepted(job))
     }

@@ -54,7 +54,7 @@ fn no_row_of_the_busy_tables_costs_a_table_of_its_own() {
         "UPDATE job_queue SET status = 'completed', processed_at = 1, payload = '{}', claimed_by = NULL, claimed_at = NULL,
              lease_expires_at = NULL WHERE id = 'i' AND claim = 1 AND status = 'processing'",
         "INSERT INTO job_attempts VALUES ('i', 1, 1, 1, 1, 'completed', NULL)",
-        "INSERT INTO webhook_deliveries VALUES ('t', 'w', NULL, 's', 1, 'i')",
+        "INSERT INTO other_webhook_deliveries VALUES ('t', 'w', NULL, 's', 1, 'i')",
         "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
              VALUES ('r', 's', 'SHOP_REDACT', '{}', 1, 1, 1)",
         "UPDATE gdpr_requests SET processed_at = 1, outcome = 'erased' WHERE id = 'r'",
