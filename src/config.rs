@@ -29,7 +29,13 @@ pub const LOG_VARIABLE: &str = "QUOTEGRID_LOG";
 const LOG_LEVEL: &str = "info";
 
 /// Variables that are read here and belong to no flag.
-pub const OTHER_VARIABLES: &[&str] = &[LOG_VARIABLE, "QUOTEGRID_KILL_AT", "QUOTEGRID_HOLD_AT"];
+pub const OTHER_VARIABLES: &[&str] = &[
+    LOG_VARIABLE,
+    #[cfg(debug_assertions)]
+    "QUOTEGRID_KILL_AT",
+    #[cfg(debug_assertions)]
+    "QUOTEGRID_HOLD_AT",
+];
 
 /// The level of the log, by `QUOTEGRID_LOG`; info where that is unset or not a level.
 pub fn log_filter() -> String {

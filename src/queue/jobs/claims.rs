@@ -10,15 +10,24 @@ use std::time::Duration;
 /// How far behind one another the jobs of one subject stand: where others wait too, it has about ten of them run a second.
 const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
-/// When the next waiting job is due; a past instant means now.
+/// When the next waiting job is, or has been, due; a past instant means now.
 ///
 /// # Errors
 /// When the database fails.
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut first = None;
     for external in Share::All.kinds() {
-        let by_time = first_by_time(connection, *external, true)?;
-        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
+        // One that goes ahead of its time has not been due for as long as it says.
+        let mut statement = connection.prepare_cached(
+            "SELECT max(scheduled_at, coalesce(scheduled_from, scheduled_at)) AS due_at FROM job_queue
+             WHERE status = 'pending' AND external = :external AND turn_at IS NULL
+             ORDER BY scheduled_at, id LIMIT 1",
+        )?;
+        let by_time = statement
+            .query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("due_at"))
+            .optional()?;
+        let by_turn = first_by_turn(connection, *external)?;
+        first = first.into_iter().chain(by_time.map(|at| at.0)).chain(by_turn).min();
     }
     Ok(first)
 }

@@ -12,8 +12,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-pub(crate) const CLIENT_ID: &str = "fake-client-id";
-pub(crate) const CLIENT_SECRET: &str = "fake-client-secret";
+pub(crate) const CLIENT_ID: &str = "id-of-a-fake-app";
+pub(crate) const CLIENT_SECRET: &str = "quiet-4f9c71be-hush";
 
 /// Where redirects lead: nobody may come there with a token.
 const ELSEWHERE: &str = "/elsewhere";

@@ -285,7 +285,8 @@ fn the_doctor_tells_of_redactions_of_live_stores_and_commands_decide_what_is_hel
 fn a_live_store_in_use_that_was_erased_is_a_problem_for_two_days_and_a_note_for_thirty() {
     let (_directory, path, connection) = planted();
     let hours_ago = |hours: i64| (chrono::Utc::now() - chrono::TimeDelta::hours(hours)).timestamp_millis();
-    for (id, found, used, code, notes) in [
+    // Planted requests have no receipts, which is a problem of its own.
+    for (id, found, used, problems, notes) in [
         ("r1", 1, Some(2), 1, 0),
         ("r2", 1, Some(50), 0, 1),
         ("r3", 1, None, 0, 1),
@@ -301,8 +302,9 @@ fn a_live_store_in_use_that_was_erased_is_a_problem_for_two_days_and_a_note_for_
                 (&id, hours_ago(found), used.map(hours_ago)),
             )
             .expect("writable");
-        let (found_code, report) = run_json(&path, &["doctor"]);
-        assert_eq!((found_code, report["notes"].as_array().map(Vec::len)), (code, Some(notes)), "{id} {report}");
+        let (_code, report) = run_json(&path, &["doctor"]);
+        let told = report["problems"].to_string().matches("redact_of_live_store").count();
+        assert_eq!((told, report["notes"].as_array().map(Vec::len)), (problems, Some(notes)), "{id} {report}");
         connection.execute("DELETE FROM gdpr_requests", ()).expect("writable");
     }
 }

@@ -1,6 +1,7 @@
 //! What was acknowledged, held against the database in the end, and what holds for every settled database.
 
 use super::{Answer, DUTIES, Hook, Machine, query};
+use quotegrid::shopify::Topic;
 use rusqlite::Connection;
 use serde_json::Value;
 use std::collections::HashMap;
@@ -52,14 +53,21 @@ impl Ledger {
             "SELECT type, webhook_id, count(*) FROM gdpr_requests WHERE webhook_id IS NOT NULL GROUP BY type, webhook_id",
             |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)),
         );
+        let mut of_job: HashMap<&String, Vec<&String>> = HashMap::new();
+        for ((_topic, id), job) in &deliveries {
+            of_job.entry(job.as_ref().unwrap_or(id)).or_default().push(id);
+        }
         for (hook, job) in acknowledged.iter() {
             let topic = hook.topic.as_str().to_owned();
             let delivery = deliveries.get(&(topic.clone(), hook.id.clone()));
             assert_eq!(delivery, Some(job), "acknowledged and lost, or with another job: {hook:?}");
             if DUTIES.contains(&hook.topic) {
                 let kind = topic.replace('/', "_").to_ascii_uppercase();
-                assert_eq!(requests.get(&(kind, hook.id.clone())), Some(&1), "{hook:?}");
                 let job = job.as_ref().expect("a duty has a job");
+                // Whoever asks again to erase a shop while that is open asks for the same, and its job is that of the first.
+                let has_request = |id: &String| requests.get(&(kind.clone(), id.clone())) == Some(&1);
+                let is_repetition = hook.topic == Topic::ShopRedact && of_job[job].iter().any(|id| has_request(id));
+                assert!(has_request(&hook.id) || is_repetition, "no request: {hook:?}");
                 assert_eq!(jobs.get(job).map(String::as_str), Some("completed"), "{hook:?}");
             }
         }
