@@ -228,6 +228,31 @@ CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 
+-- How many jobs are finished, for those who watch: counting a million of them takes a tenth of a second. Kept by triggers, so that
+-- whoever changes a job keeps it right. What is not finished is counted by its index, so that enqueuing writes no page more.
+CREATE TABLE job_counts (
+    status TEXT PRIMARY KEY,
+    jobs   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
+WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
+WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
+CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
+
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
     claim      INTEGER NOT NULL,                               -- attempts are given back, claims are not: this is the key

@@ -102,6 +102,10 @@ CREATE TABLE job_attempts (
     error      TEXT,
     PRIMARY KEY (job_id, claim)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE job_counts (
+    status TEXT PRIMARY KEY,
+    jobs   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 CREATE TABLE job_queue (
     id               TEXT PRIMARY KEY,
     type             TEXT NOT NULL,
@@ -256,6 +260,24 @@ CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
+CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
+WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
+WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
+CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -278,7 +300,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:11:21.230351706Z', '8420237325400945084');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:34:11.621001336Z', '5880977073677733301');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

@@ -23,6 +23,7 @@ mod readers;
 mod row_counts;
 mod space;
 mod types;
+mod write_queue;
 pub(crate) mod writer;
 
 pub use connection::Synchronous;

@@ -93,7 +93,7 @@ impl Intake {
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
-        self.db.without_savepoint().write_then(
+        self.db.without_savepoint().write_then_or_lead(
             move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
                 let outcome = match outcome {

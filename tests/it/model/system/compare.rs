@@ -7,6 +7,7 @@ use crate::model::rows::{Job, Payload, Status, What};
 use quotegrid::db;
 use quotegrid::domain::ids::{JobId, RequestId};
 use quotegrid::erasure::{self, receipts};
+use quotegrid::queue;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -62,6 +63,13 @@ impl System {
         let kept = model.jobs.iter().zip(&self.jobs).filter(|(job, _)| !job.is_pruned);
         let expected: BTreeMap<JobId, String> = kept.map(|(job, id)| (*id, job_text(job, *id, requests))).collect();
         assert_eq!(rows, expected);
+        let counts = queue::counts(connection)?;
+        let counted =
+            [counts.pending, counts.processing, counts.completed, counts.failed, counts.cancelled].into_iter();
+        for (status, counted) in queue::Status::ALL.into_iter().zip(counted) {
+            let of_model = kept_jobs(model).filter(|job| job.status.as_str() == status.as_str()).count();
+            assert_eq!(counted, of_model as u64, "{}", status.as_str());
+        }
         Ok(())
     }
 
@@ -125,6 +133,10 @@ impl System {
         assert_eq!(found, expected);
         Ok(())
     }
+}
+
+fn kept_jobs(model: &Model) -> impl Iterator<Item = &Job> {
+    model.jobs.iter().filter(|job| !job.is_pruned)
 }
 
 /// A row of `job_queue`, as text: a difference is then told whole.
