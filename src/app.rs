@@ -1,9 +1,10 @@
 //! The one place that wires the parts: opens the database, registers what runs which job, and starts and stops what goes on in the
 //! background. A program that embeds quotegrid begins here.
 
+use crate::activity::Activity;
 use crate::alerts::{self, ALERT, Alerts, Poster};
+use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
-use crate::db::writer::panic_message;
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
 use crate::domain::ids::{JobId, ShopDomain};
@@ -16,16 +17,16 @@ use crate::erasure::scrub::Scrubber;
 use crate::erasure::shop::{Gone, ShopRedact};
 use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
 use crate::error::Error;
-use crate::housekeeping::{Housekeeper, Retention, Stop};
+use crate::housekeeping::{Housekeeper, Retention};
+use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
 use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
-use log::{debug, error, warn};
+use log::{debug, warn};
 use rusqlite::Connection;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,6 +36,9 @@ use std::time::{Duration, Instant};
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
 /// only bounds how long memory remembers a store that nobody asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+
+/// How often what was counted in memory is added to the database.
+const COUNT_EVERY: Duration = Duration::from_secs(5);
 
 /// How to open the app.
 pub struct Options {
@@ -116,6 +120,8 @@ pub struct App {
     pub pricing: Arc<Pricing>,
     /// Hands orders over to Shopify.
     pub handover: Handover,
+    /// Counts what happens, for charts.
+    pub activity: Arc<Activity>,
     /// How much room is left.
     pub disk: Arc<Disk>,
     worker: queue::Options,
@@ -167,7 +173,8 @@ impl App {
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, disk, worker, retention, alerts })
+        let activity = Arc::default();
+        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, activity, disk, worker, retention, alerts })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -268,6 +275,18 @@ impl App {
         )
     }
 
+    /// The way in for webhooks.
+    pub fn intake(&self) -> Intake {
+        Intake::new(
+            self.db.clone(),
+            self.clock.clone(),
+            self.entropy.clone(),
+            self.queue.clone(),
+            self.hasher.clone(),
+            self.activity.clone(),
+        )
+    }
+
     /// A scrubber of this database.
     pub fn scrubber(&self) -> Scrubber {
         Scrubber::new(self.db.clone(), self.clock.clone(), self.hasher.clone())
@@ -316,7 +335,25 @@ impl App {
         let housekeeper = self.housekeeper();
         let housekeeping = keep_going("housekeeping", stop.clone(), move |stop| housekeeper.run(stop))?;
         let sweep = self.start_sweep(stop.clone())?;
-        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, stop })
+        let counting = self.start_counting(stop.clone())?;
+        Ok(Background { db: self.db.clone(), running, attended, scrub, stopping, housekeeping, sweep, counting, stop })
+    }
+
+    fn start_counting(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
+        let (activity, db) = (self.activity.clone(), self.db.clone());
+        let flush = move |stop: &Stop| {
+            // Once more when it is stopped: what was counted last is kept too.
+            loop {
+                let stopped = stop.rest(COUNT_EVERY);
+                if let Err(error) = activity.flush(&db) {
+                    debug!("what happened was not counted yet: {error}");
+                }
+                if stopped {
+                    return;
+                }
+            }
+        };
+        keep_going("activity", stop, flush)
     }
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
@@ -335,9 +372,6 @@ impl App {
     }
 }
 
-/// How long a loop in the background rests after it has panicked.
-const PANIC_PAUSE: Duration = Duration::from_secs(1);
-
 /// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
 fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
@@ -345,23 +379,6 @@ fn tell_of_lost_duties(db: &Db) {
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
         Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
     }
-}
-
-/// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never
-/// scrubbed would look as if all were well.
-fn keep_going(
-    name: &'static str,
-    stop: Arc<Stop>,
-    run: impl Fn(&Stop) + Send + 'static,
-) -> std::io::Result<JoinHandle<()>> {
-    std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| run(&stop))) {
-            error!("the {name} loop panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));
-            if stop.rest(PANIC_PAUSE) {
-                return;
-            }
-        }
-    })
 }
 
 impl std::fmt::Debug for App {
@@ -398,6 +415,7 @@ pub struct Background {
     stopping: Arc<AtomicBool>,
     housekeeping: JoinHandle<()>,
     sweep: JoinHandle<()>,
+    counting: JoinHandle<()>,
     stop: Arc<Stop>,
 }
 
@@ -417,5 +435,6 @@ impl Background {
         let _panicked = self.scrub.join();
         let _panicked = self.housekeeping.join();
         let _panicked = self.sweep.join();
+        let _panicked = self.counting.join();
     }
 }

@@ -1,6 +1,6 @@
 //! The only reader of the system's wall clock. Everything below takes `now` as an argument, so tests move time and never sleep.
 
-use chrono::{DateTime, SubsecRound, TimeDelta, TimeZone, Utc};
+use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -103,6 +103,16 @@ impl Clock for ManualClock {
     fn uptime(&self) -> Duration {
         self.shown().uptime
     }
+}
+
+/// An instant as every output shows it: RFC 3339, UTC, milliseconds.
+pub fn instant(at: DateTime<Utc>) -> String {
+    at.to_rfc3339_opts(SecondsFormat::Millis, true)
+}
+
+/// An instant that may be absent.
+pub fn optional_instant(at: Option<DateTime<Utc>>) -> Option<String> {
+    at.map(instant)
 }
 
 #[cfg(test)]

@@ -8,8 +8,7 @@ mod shopify;
 mod upkeep;
 
 pub use edge::EdgeSettings;
-pub use secret::Secret;
-pub use server::{LISTEN, Operator, ServerSettings, checked_public_url};
+pub use server::{ServerSettings, checked_public_url};
 pub use shopify::ShopifySettings;
 pub use upkeep::UpkeepSettings;
 

@@ -6,6 +6,7 @@
 
 use crate::catalog::stores::{self, Store};
 use crate::catalog::{assignments, keys, matrices, options};
+use crate::clock::instant;
 use crate::db::Db;
 use crate::domain::ids::{JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain};
 use crate::erasure::{self, requests};
@@ -14,7 +15,7 @@ use crate::intake::deliveries;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::records;
 use crate::queue;
-use crate::views::{catalog as catalog_views, gdpr, instant, jobs, orders, stores as store_views};
+use crate::views::{catalog as catalog_views, gdpr, jobs, orders, stores as store_views};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -181,7 +182,7 @@ impl Export<'_> {
 
     fn jobs(&self, before: Option<JobId>) -> Result<Page<JobId>> {
         let subject = Some(self.subject.clone());
-        let filter = queue::Filter { status: None, job_type: None, subject, before, limit: PAGE };
+        let filter = queue::Filter { status: None, job_type: None, error: None, subject, before, limit: PAGE };
         let found = self.db.read(|connection| queue::list(connection, &filter))?;
         let document = |job: &queue::Job| {
             let mut document = jobs::job(job);

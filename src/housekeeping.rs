@@ -2,7 +2,10 @@
 //! the file system while there is nothing else to do, and what a person must know of is raised as an alert. All of it in steps
 //! that keep the writer's budget, and with pauses as long as the steps.
 
+use crate::access::audit;
+use crate::activity;
 use crate::alerts::Alerts;
+use crate::background::Stop;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::StoreId;
@@ -11,8 +14,8 @@ use crate::orders::{idempotency, records};
 use crate::queue;
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{debug, info, warn};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Rows deleted in one transaction: a few milliseconds, where each is in several indexes.
@@ -75,30 +78,12 @@ pub struct Pruned {
     pub requests: usize,
     /// Idempotency keys of orders.
     pub order_keys: usize,
+    /// Rows of the audit log.
+    pub audit: usize,
+    /// Counts of what happened.
+    pub activity: usize,
     /// Orders that never went to Shopify.
     pub open_orders: usize,
-}
-
-/// Asks a loop to stop, at once even where it rests.
-#[derive(Debug, Default)]
-pub struct Stop {
-    asked: Mutex<bool>,
-    wake: Condvar,
-}
-
-impl Stop {
-    /// Asks.
-    pub fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.wake.notify_all();
-    }
-
-    /// Rests for `pause`, or until it is asked to stop; returns whether it is.
-    pub fn rest(&self, pause: Duration) -> bool {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = self.wake.wait_timeout_while(asked, pause, |asked| !*asked);
-        *rested.unwrap_or_else(PoisonError::into_inner).0
-    }
 }
 
 /// Runs the maintenance.
@@ -129,6 +114,8 @@ impl Housekeeper {
                 intake::prune_requests(tx, now - retention.requests, now - retention.deliveries, BATCH)
             })?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
+            audit: self.in_batches(stop, move |tx| audit::prune(tx, now - audit::KEPT, BATCH))?,
+            activity: self.in_batches(stop, move |tx| activity::prune(tx, now - activity::KEPT, BATCH))?,
             open_orders: match retention.open_orders {
                 Some(kept) => self.prune_open_orders(stop, now - kept)?,
                 None => 0,
@@ -138,10 +125,10 @@ impl Housekeeper {
             // The WAL still holds the shops' domains and what was ordered; what is gone should be gone there too.
             self.db.empty_wal(SCRUB_PATIENCE)?;
         }
-        let Pruned { jobs, deliveries, requests, order_keys, open_orders } = pruned;
+        let Pruned { jobs, deliveries, requests, order_keys, open_orders, audit, activity } = pruned;
         if pruned != Pruned::default() {
             info!(
-                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders}"
+                "pruned jobs={jobs} deliveries={deliveries} privacy_requests={requests} order_keys={order_keys} open_orders={open_orders} audit={audit} activity={activity}"
             );
         }
         Ok(pruned)

@@ -3,8 +3,11 @@
 #[macro_use]
 mod failpoints;
 
+pub mod access;
+pub mod activity;
 pub mod alerts;
 pub mod app;
+pub mod background;
 pub mod backup;
 pub mod catalog;
 pub mod cli;
@@ -28,6 +31,7 @@ pub mod metrics;
 pub mod orders;
 pub mod pricing;
 pub mod queue;
+pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;

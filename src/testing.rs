@@ -44,12 +44,12 @@
 
 use crate::app::{App, Options};
 use crate::clock::{Clock, ManualClock};
-use crate::config::Secret;
 use crate::demo::{self, DemoStore};
 use crate::domain::ids::{JobId, uuid_v7};
 use crate::entropy::{Entropy, SeededEntropy};
 use crate::http::{AppState, Headers, Method, Reply, Request, Response, Router, Service};
 use crate::queue::{self, Job, NewJob, Registry, StepOutcome};
+use crate::secret::Secret;
 use crate::shopify::Secrets;
 use crate::shopify::sample::sign;
 use chrono::{DateTime, Utc};

@@ -1,3 +1,28 @@
+CREATE TABLE activity_counts (
+    name  TEXT NOT NULL,
+    hour  INTEGER NOT NULL,                                    -- hours since 1970
+    count INTEGER NOT NULL CHECK (count >= 0),
+    PRIMARY KEY (name, hour)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_links (
+    digest     BLOB PRIMARY KEY CHECK (length(digest) = 32),   -- SHA-256 of the token in the link
+    role       TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id   TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label      TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE TABLE admin_sessions (
+    id           TEXT PRIMARY KEY,
+    digest       BLOB NOT NULL UNIQUE CHECK (length(digest) = 32), -- SHA-256 of the cookie's value
+    role         TEXT NOT NULL CHECK (role IN ('operator', 'viewer') OR role = 'merchant'),
+    store_id     TEXT REFERENCES stores (id) ON DELETE CASCADE,
+    label        TEXT NOT NULL CHECK (length(label) <= 60),
+    created_at   INTEGER NOT NULL,
+    last_used_at INTEGER NOT NULL,
+    CHECK ((role = 'merchant') = (store_id IS NOT NULL))
+) STRICT, WITHOUT ROWID;
 CREATE TABLE api_keys (
     id           TEXT PRIMARY KEY,
     store_id     TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
@@ -9,6 +34,15 @@ CREATE TABLE api_keys (
     last_used_at INTEGER,
     revoked_at   INTEGER
 ) STRICT;
+CREATE TABLE audit_log (
+    id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
+    recorded_at INTEGER NOT NULL,
+    role        TEXT NOT NULL,
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    action      TEXT NOT NULL,
+    store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
+    objects     TEXT NOT NULL                                  -- ids, with blanks between
+) STRICT, WITHOUT ROWID;
 CREATE TABLE breakpoints (
     matrix_id TEXT NOT NULL REFERENCES price_matrices (id) ON DELETE CASCADE,
     axis      TEXT NOT NULL CHECK (axis IN ('width', 'height')),
@@ -67,9 +101,7 @@ CREATE TABLE gdpr_requests (
     shop         TEXT NOT NULL,
     type         TEXT NOT NULL CHECK (type IN ('CUSTOMERS_DATA_REQUEST', 'CUSTOMERS_REDACT') OR type = 'SHOP_REDACT'),
     payload      TEXT NOT NULL CHECK (json_valid(payload)),    -- ids only, and only until the request is processed
-    webhook_id   TEXT,                                         -- with the type: of the delivery that asked for it
-    event_id     TEXT,                                         -- Shopify's id of the event, of that delivery
-    job_id       TEXT,                                         -- the job that the delivery led to
+    webhook_id   TEXT,
     triggered_at INTEGER NOT NULL,                             -- when Shopify says it happened; never later than created_at
     due_at       INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
@@ -90,7 +122,7 @@ CREATE TABLE gdpr_requests (
     decided_at   INTEGER,
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
-) STRICT, WITHOUT ROWID;
+) STRICT;
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
     claim      INTEGER NOT NULL,                               -- attempts are given back, claims are not: this is the key
@@ -101,10 +133,6 @@ CREATE TABLE job_attempts (
                    OR outcome IN ('released', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE job_counts (
-    status TEXT PRIMARY KEY,
-    jobs   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE job_queue (
     id               TEXT PRIMARY KEY,
@@ -126,6 +154,7 @@ CREATE TABLE job_queue (
     batched          INTEGER NOT NULL DEFAULT 0 CHECK (batched IN (0, 1)), -- claimed together with others
     recoveries       INTEGER NOT NULL DEFAULT 0,               -- claims lost in a row; such a job is claimed alone
     external         INTEGER NOT NULL DEFAULT 0 CHECK (external IN (0, 1)), -- waits for someone else's server while it runs
+    held             INTEGER NOT NULL DEFAULT 0 CHECK (held IN (0, 1)), -- its type is paused, and a claim has come upon it
     dedupe_key       TEXT,
     subject          TEXT,
     turn_at          INTEGER,                                  -- its place in the order, where others of its subject waited before it
@@ -172,14 +201,10 @@ CREATE TABLE order_idempotency_keys (
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
 ) STRICT, WITHOUT ROWID;
-CREATE TABLE other_webhook_deliveries (
-    topic       TEXT NOT NULL,
-    webhook_id  TEXT NOT NULL,                                 -- Shopify's, or a keyed hash of the body
-    event_id    TEXT,
-    shop        TEXT NOT NULL,
-    received_at INTEGER NOT NULL,
-    job_id      TEXT,
-    PRIMARY KEY (topic, webhook_id)
+CREATE TABLE paused_job_types (
+    type      TEXT PRIMARY KEY,
+    paused_at INTEGER NOT NULL,
+    ending    INTEGER NOT NULL DEFAULT 0 CHECK (ending IN (0, 1))
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE price_matrices (
     id         TEXT PRIMARY KEY,
@@ -240,7 +265,19 @@ CREATE TABLE stores (
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL
 ) STRICT;
+CREATE TABLE webhook_deliveries (
+    topic       TEXT NOT NULL,
+    webhook_id  TEXT NOT NULL,
+    event_id    TEXT,
+    shop        TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    job_id      TEXT,
+    PRIMARY KEY (topic, webhook_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
+CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
+CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
@@ -253,54 +290,29 @@ BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
 CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
-CREATE UNIQUE INDEX gdpr_requests_delivery ON gdpr_requests (webhook_id, type) WHERE webhook_id IS NOT NULL;
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
-CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
-WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
-BEGIN
-    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
-END;
-CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
-WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
-BEGIN
-    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
-END;
-CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
-BEGIN
-    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
-END;
-CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
-BEGIN
-    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
-END;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_pending ON job_queue (external, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
-CREATE INDEX other_webhook_deliveries_received_at ON other_webhook_deliveries (received_at);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
-CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id) AS
-    SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
-    UNION ALL
-    SELECT CASE type WHEN 'CUSTOMERS_REDACT' THEN 'customers/redact' WHEN 'SHOP_REDACT' THEN 'shop/redact'
-                     ELSE 'customers/data_request' END,
-           webhook_id, event_id, shop, created_at, job_id
-    FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:34:11.621001336Z', '5880977073677733301');
+CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:25:53.732635706Z', '1039621523038307645');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -317,7 +329,12 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:34:11.62
         VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
     INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
+    INSERT INTO paused_job_types VALUES ('other', 1, 0);
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
-    INSERT INTO other_webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
+    INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
+    INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
+    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
+    INSERT INTO audit_log VALUES ('l1', 1, 'operator', 'api', 'job.retry', NULL, 'j1');
+    INSERT INTO activity_counts VALUES ('webhooks', 1, 1);
     INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));

@@ -9,7 +9,7 @@ mod raised;
 pub use post::Poster;
 
 use crate::catalog::{keys, stores};
-use crate::config::Secret;
+use crate::clock::{instant, optional_instant};
 use crate::db::{self, Db};
 use crate::disk::{DISK_LOW, Disk, Seen};
 use crate::erasure::hold::ShopifySays;
@@ -17,7 +17,7 @@ use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
 use crate::intake;
 use crate::queue::{self, NewJob, Queue};
-use crate::views::{instant, optional_instant};
+use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The handler that posts an alert. It runs outside any transaction, as every handler does: a receiver that hangs holds up a
 //! worker for a few seconds, and nobody else.
 
-use crate::config::Secret;
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
+use crate::secret::Secret;
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::time::Duration;

@@ -6,13 +6,14 @@
 //! was taken, and what came after is gone.
 
 mod create;
+pub mod folder;
+mod partial;
 mod restore;
 pub mod unfinished;
-mod verify;
 
 pub use create::create;
 pub use restore::{Restore, RestoreReport, restore};
-pub use verify::verify_with_copies;
+pub use unfinished::verify_with_copies;
 
 use crate::db::{OpenError, access};
 use crate::error::Error;

@@ -5,7 +5,7 @@
 //! one. No clock is asked. A store that was installed again before the backup was taken is behind that last receipt, and stays.
 
 use super::BackupError;
-use super::create::{Partial, refuse_itself, remove_companions};
+use super::partial::{Partial, refuse_itself, remove_companions};
 use super::unfinished::RESTORING;
 use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};

@@ -1,8 +1,10 @@
 //! Copies that were cut off: what a backup, a restore or an upgrade leaves behind when it is killed. Nobody reads them, and they hold
 //! what has been erased since. Found next to the database by `doctor`, and removed by whoever comes next.
 
-use super::create::remove_companions;
-use crate::db::{access, files};
+use super::partial::remove_companions;
+use crate::db::{Db, access, files};
+use crate::erasure::verify::{self, Finding, Verification};
+use crate::keyed_hash::KeyedHasher;
 use std::ffi::OsStr;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -31,6 +33,21 @@ pub fn list(database: &Path) -> io::Result<Vec<PathBuf>> {
     })?;
     found.retain(|path| matches!(abandoned(path), Ok(Some(_))));
     Ok(found)
+}
+
+/// As [`verify::verify`], with the copies that backups, restores and upgrades have left next to the database.
+///
+/// # Errors
+/// When the database, the files or the directory cannot be read.
+pub fn verify_with_copies(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Verification> {
+    let mut verification = verify::verify(db, hasher, program)?;
+    let leftover = |copy: &Path| Finding {
+        place: copy.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        what: "a copy of the database that was cut off, with all that was erased since".to_owned(),
+        times: 1,
+    };
+    verification.leftovers.extend(list(db.path())?.iter().map(|copy| leftover(copy)));
+    Ok(verification)
 }
 
 /// Removes what a restore of `database`, or a backup into its directory, has left, and returns what that was. The database must be

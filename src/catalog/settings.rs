@@ -5,6 +5,7 @@
 //! since, and is to be tried again from the look on otherwise.
 
 use super::stores::{self, Store};
+use crate::access::audit::Record;
 use crate::clock::Clock;
 use crate::db::{Db, Millis, Tx};
 use crate::domain::ids::ShopDomain;
@@ -105,11 +106,18 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
 const TRIES: usize = 5;
 
 /// Changes a store's unit or currency, in a look and a commit that are repeated while edits come between. A change of currency must
-/// be `confirmed` where there are prices. Returns the store as it stands then.
+/// be `confirmed` where there are prices. `record` is committed with it. Returns the store as it stands then.
 ///
 /// # Errors
 /// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.
-pub fn carry_out(db: &Db, clock: &dyn Clock, shop: &ShopDomain, change: Change, confirmed: bool) -> Result<Store> {
+pub fn carry_out(
+    db: &Db,
+    clock: &dyn Clock,
+    shop: &ShopDomain,
+    change: Change,
+    confirmed: bool,
+    record: Option<&Record>,
+) -> Result<Store> {
     for _ in 0..TRIES {
         let checked = db.read(|connection| -> Result<Checked> {
             let checked = check(connection, shop, change)?;
@@ -119,7 +127,15 @@ pub fn carry_out(db: &Db, clock: &dyn Clock, shop: &ShopDomain, change: Change, 
             Ok(checked)
         })?;
         let now = clock.now();
-        if db.write(move |tx| apply(tx, now, &checked))? {
+        let record = record.cloned();
+        let applied = db.write(move |tx| -> Result<bool> {
+            let applied = apply(tx, now, &checked)?;
+            if applied && let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(applied)
+        })?;
+        if applied {
             return db.read(|connection| stores::load(connection, shop));
         }
     }

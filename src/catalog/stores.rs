@@ -215,9 +215,16 @@ pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), 
 }
 
 fn load_by_id(connection: &Connection, id: StoreId) -> Result<Store, Error> {
+    find_by_id(connection, id)?.ok_or_else(|| Error::not_found("store"))
+}
+
+/// The store with this id.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_by_id(connection: &Connection, id: StoreId) -> db::Result<Option<Store>> {
     let mut statement = connection.prepare_cached(&format!("SELECT {COLUMNS} FROM stores WHERE id = :id"))?;
-    let found = statement.query_row(named_params! { ":id": id }, store_from_row).optional()?;
-    found.ok_or_else(|| Error::not_found("store"))
+    Ok(statement.query_row(named_params! { ":id": id }, store_from_row).optional()?)
 }
 
 /// The store of a shop that is neither uninstalled nor being erased.
@@ -270,6 +277,27 @@ pub fn list_currencies(connection: &Connection) -> db::Result<Vec<(Currency, u64
     )?;
     let found = statement.query_map((), |row| Ok((row.get("currency")?, row.get("stores")?, row.get("first")?)))?;
     Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// The stores whose domain begins with `beginning`, after `after`, in the order of their domains.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_beginning(
+    connection: &Connection,
+    beginning: &str,
+    after: Option<&ShopDomain>,
+    limit: usize,
+) -> db::Result<Vec<Store>> {
+    // Domains are ASCII: the tilde is behind every letter, digit, dot and hyphen that may follow the beginning.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM stores
+         WHERE shop > coalesce(:after, '') AND shop >= :beginning AND shop < :beginning || '~'
+         ORDER BY shop LIMIT :limit"
+    ))?;
+    let params = named_params! { ":after": after, ":beginning": beginning, ":limit": limit };
+    let stores = statement.query_map(params, store_from_row)?;
+    Ok(stores.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Marks a store as uninstalled, unless it was installed again after the event. `false`: there was nothing to mark.

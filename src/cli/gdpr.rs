@@ -1,8 +1,10 @@
 //! `quotegrid gdpr`: the duties, their reports, and the proof that what was erased is gone.
 
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, open, write_recorded};
+use crate::access::audit::Entry;
 use crate::backup::verify_with_copies;
+use crate::clock::{instant, optional_instant};
 use crate::config::DatabaseSettings;
 use crate::db::{Db, Schema};
 use crate::domain::ids::{RequestId, ShopDomain};
@@ -12,7 +14,7 @@ use crate::erasure::requests::{self, Filter, PrivacyRequest};
 use crate::erasure::scan;
 use crate::erasure::verify::{Finding, Verification};
 use crate::keyed_hash::hex;
-use crate::views::{gdpr, instant, optional_instant};
+use crate::views::gdpr;
 use clap::Subcommand;
 use serde_json::json;
 
@@ -84,14 +86,16 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         }
         Command::Confirm { id } => {
             let (queue, hasher, now) = (app.queue.clone(), app.hasher.clone(), app.clock.now());
-            let job = app.db.write(move |tx| hold::confirm(tx, now, &queue, &hasher, id))?;
+            let entry = Entry::new("request.confirm").object(id);
+            let job = write_recorded(&app, entry, move |tx| hold::confirm(tx, now, &queue, &hasher, id))?;
             output.print(&json!({ "jobId": job.to_string() }), || {
                 format!("job {job} erases the store: a running server works it off, or `quotegrid jobs run-next` does")
             })?;
         }
         Command::Reject { id } => {
             let now = app.clock.now();
-            app.db.write(move |tx| hold::reject(tx, now, id))?;
+            let entry = Entry::new("request.reject").object(id);
+            write_recorded(&app, entry, move |tx| hold::reject(tx, now, id))?;
             let request = app.db.read(|connection| requests::load(connection, id))?;
             output.print(&gdpr::request(&request), || format!("request {id} is rejected, the store stays"))?;
         }

@@ -1,15 +1,19 @@
 //! `quotegrid jobs`: enqueue, list, show, run the next, retry, cancel, prune, count.
 
 use super::output::{Output, table};
-use super::{Failure, open, open_with, remove_unfinished};
+use super::{Failure, open, open_with, recorded, remove_unfinished, write_recorded};
+use crate::access::audit::Entry;
+use crate::background::Stop;
+use crate::clock::instant;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{Schema, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind};
-use crate::housekeeping::Stop;
-use crate::queue::{self, Attempt, Counts, Filter, Job, NewJob, Queue, Status, StepOutcome};
-use crate::views::{instant, jobs as views};
+use crate::queue::{
+    self, Attempt, BulkChange, BulkOutcome, Counts, Filter, Job, NewJob, Queue, Selection, Status, StepOutcome,
+};
+use crate::views::jobs as views;
 use chrono::{DateTime, Utc};
 use clap::Subcommand;
 use serde_json::{Value, json};
@@ -69,18 +73,53 @@ pub(super) enum Command {
         #[command(flatten)]
         upkeep: UpkeepSettings,
     },
-    /// Try a failed or cancelled job again, with a fresh set of attempts
+    /// Try a failed or cancelled job again, with a fresh set of attempts; with --all those that match
     Retry {
-        /// Its id
-        id: JobId,
+        #[command(flatten)]
+        which: Which,
     },
-    /// Call off a job that has not begun
+    /// Call off a job that has not begun; with --all those that match
     Cancel {
-        /// Its id
-        id: JobId,
+        #[command(flatten)]
+        which: Which,
+    },
+    /// Keep jobs of a type from being run until it is resumed; not those of legal obligations
+    Pause {
+        /// The type
+        #[arg(value_name = "TYPE")]
+        job_type: String,
+    },
+    /// Run jobs of a paused type again
+    Resume {
+        /// The type
+        #[arg(value_name = "TYPE")]
+        job_type: String,
     },
     /// Count the jobs by where they stand
     Stats,
+}
+
+/// A job, or all that match.
+#[derive(Debug, clap::Args)]
+pub(super) struct Which {
+    /// Its id
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    id: Option<JobId>,
+    /// All jobs that match the following
+    #[arg(long)]
+    all: bool,
+    /// Only those that are failed or cancelled (retry), pending (cancel)
+    #[arg(long, requires = "all")]
+    status: Option<Status>,
+    /// Only those of this type
+    #[arg(long = "type", value_name = "TYPE", requires = "all")]
+    job_type: Option<String>,
+    /// Only those with exactly this error
+    #[arg(long, value_name = "TEXT", requires = "all")]
+    error: Option<String>,
+    /// Only count them
+    #[arg(long, requires = "all")]
+    dry_run: bool,
 }
 
 pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output) -> Result<(), Failure> {
@@ -98,13 +137,15 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             if let Some(key) = dedupe_key {
                 job = job.dedupe_key(key);
             }
-            let id = open(database, Schema::MakeIfMissing)?.enqueue(job)?;
+            let app = open(database, Schema::MakeIfMissing)?;
+            let (queue, now, job) = (app.queue.clone(), app.clock.now(), app.about_its_shop(job));
+            let id = write_recorded(&app, Entry::new("job.enqueue"), move |tx| queue.enqueue(tx, now, job))?;
             output.print(&json!({ "jobId": id.to_string() }), || id.to_string())?;
         }
         Command::List { status, job_type, shop, before, limit } => {
             let app = open(database, Schema::MustBeCurrent)?;
             let subject = shop.map(|shop| erasure::subject(&app.hasher, &shop));
-            let filter = Filter { status, job_type, subject, before, limit };
+            let filter = Filter { status, job_type, error: None, subject, before, limit };
             let jobs = app.db.read(|connection| queue::list(connection, &filter))?;
             let document = json!({ "jobs": jobs.iter().map(views::job).collect::<Vec<_>>() });
             output.print(&document, || jobs_text(&jobs))?;
@@ -138,8 +179,28 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
                 StepOutcome::Ran { id, job_type, error: Some(error) } => format!("{job_type} {id} failed: {error}"),
             })?;
         }
-        Command::Retry { id } => change(database, id, Queue::retry, "is due again", output)?,
-        Command::Cancel { id } => change(database, id, Queue::cancel, "is cancelled", output)?,
+        Command::Retry { which } => match which.id {
+            Some(id) => change(database, id, "job.retry", Queue::retry, "is due again", output)?,
+            None => change_all(database, which, BulkChange::Retry, output)?,
+        },
+        Command::Cancel { which } => match which.id {
+            Some(id) => change(database, id, "job.cancel", Queue::cancel, "is cancelled", output)?,
+            None => change_all(database, which, BulkChange::Cancel, output)?,
+        },
+        Command::Pause { job_type } => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let (queue, now, wanted) = (app.queue.clone(), app.clock.now(), job_type.clone());
+            let entry = Entry::new("jobs.pause").object(&job_type);
+            write_recorded(&app, entry, move |tx| queue.pause(tx, now, &wanted))?;
+            output.print(&json!({ "type": job_type, "paused": true }), || format!("{job_type} is paused"))?;
+        }
+        Command::Resume { job_type } => {
+            let app = open(database, Schema::MustBeCurrent)?;
+            let (queue, wanted) = (app.queue.clone(), job_type.clone());
+            let entry = Entry::new("jobs.resume").object(&job_type);
+            write_recorded(&app, entry, move |tx| queue.resume(tx, &wanted))?;
+            output.print(&json!({ "type": job_type, "paused": false }), || format!("{job_type} is resumed"))?;
+        }
         Command::Stats => {
             let app = open(database, Schema::MustBeCurrent)?;
             let counts = app.db.read(queue::counts)?;
@@ -153,16 +214,37 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
 fn change(
     database: &DatabaseSettings,
     id: JobId,
+    action: &'static str,
     change: fn(&Queue, &Tx<'_>, DateTime<Utc>, JobId) -> crate::error::Result<()>,
     done: &str,
     output: Output,
 ) -> Result<(), Failure> {
     let app = open(database, Schema::MustBeCurrent)?;
     let (queue, now) = (app.queue.clone(), app.clock.now());
-    app.db.write(move |tx| change(&queue, tx, now, id))?;
+    write_recorded(&app, Entry::new(action).object(id), move |tx| change(&queue, tx, now, id))?;
     let job = app.db.read(|connection| queue::find(connection, id))?;
     let job = job.ok_or_else(|| Error::not_found(format!("job {id}")))?;
     output.print(&views::job(&job), || format!("{} {id} {done}", job.job_type))?;
+    Ok(())
+}
+
+/// Changes all jobs that match and prints how many they were.
+fn change_all(database: &DatabaseSettings, which: Which, change: BulkChange, output: Output) -> Result<(), Failure> {
+    let Which { status, job_type, error, dry_run, .. } = which;
+    let selection = Selection { status: status.unwrap_or_else(|| change.default_status()), job_type, error };
+    let app = open(database, Schema::MustBeCurrent)?;
+    let outcome = if dry_run {
+        BulkOutcome { matched: app.queue.list_for_bulk(&app.db, change, &selection)?.len(), changed: 0 }
+    } else {
+        let action = if change == BulkChange::Retry { "jobs.retry" } else { "jobs.cancel" };
+        let entry = selection.job_type.iter().fold(Entry::new(action), |entry, job_type| entry.object(job_type));
+        let record = recorded(&app, entry);
+        app.queue.change_all(&app.db, app.clock.now(), change, &selection, move |tx| Ok(record.write(tx)?))?
+    };
+    let BulkOutcome { matched, changed } = outcome;
+    output.print(&json!({ "matched": matched, "changed": changed }), || {
+        format!("{matched} jobs match, {changed} were changed")
+    })?;
     Ok(())
 }
 

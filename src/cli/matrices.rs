@@ -5,7 +5,8 @@ mod edits;
 mod import;
 
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, open, write_in_store};
+use crate::access::audit::Entry;
 use crate::app::App;
 use crate::catalog::assignments::{self, NotATitle, Title};
 use crate::catalog::matrices::{self, MatrixSummary};
@@ -141,7 +142,8 @@ fn assign(
     output: Output,
 ) -> std::result::Result<(), Failure> {
     let now = app.clock.now();
-    let assigned = app.db.write(move |tx| -> Result<Vec<Value>> {
+    let entry = products.iter().fold(Entry::new("product.assign"), |entry, product| entry.object(product));
+    let assigned = write_in_store(app, scope, entry, move |tx| -> Result<Vec<Value>> {
         let assign = |product: ProductId| {
             let known = assignments::find_matrix(tx, scope.store, &product)?.map(|assignment| assignment.title);
             let title = title.as_ref().map_or_else(|| known.unwrap_or_else(|| product.to_string()), Title::to_string);
@@ -173,7 +175,7 @@ fn list_text(found: &[MatrixSummary]) -> String {
                 format!("{} x {}", matrix.widths, matrix.heights),
                 matrix.products.to_string(),
                 matrix.version.to_string(),
-                crate::views::instant(matrix.updated_at),
+                crate::clock::instant(matrix.updated_at),
             ]
         })
         .collect();

@@ -1,6 +1,7 @@
 //! The command line: data on stdout (people's text, or one JSON document with `--json`), logs and errors on stderr, and an exit
 //! code that says what kind of thing went wrong ([`Exit`]).
 
+mod admin;
 mod alert;
 mod backup;
 mod doctor;
@@ -26,10 +27,15 @@ mod usage;
 mod webhook;
 mod work;
 
+use crate::access::Actor;
+use crate::access::audit::{Entry, Record};
 use crate::app::{self, App};
 use crate::backup::{BackupError, unfinished};
+use crate::catalog::stores::{self as catalog_stores, Scope};
 use crate::config::{ConfigError, DatabaseSettings, UpkeepSettings, log_filter};
-use crate::db::{self, Schema};
+use crate::db::{self, Schema, Tx};
+use crate::domain::ids::ShopDomain;
+use crate::erasure;
 use crate::error::{Error, Kind, NEEDS_CONFIRMATION};
 use crate::orders::handover;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -104,6 +110,9 @@ enum Command {
     Products(products::Products),
     /// Look at what shoppers have ordered
     Orders(orders::OrdersCommand),
+    /// Let people in to the console, and end their sessions
+    #[command(subcommand)]
+    Admin(admin::Command),
     /// Try whether alerts arrive
     #[command(subcommand)]
     Alert(alert::Command),
@@ -246,6 +255,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
         Command::Options(options) => options::run(&database, options, output),
         Command::Products(products) => products::run(&database, products, output),
         Command::Orders(orders) => orders::run(&database, orders, output),
+        Command::Admin(command) => admin::run(&database, command, output),
         Command::Alert(command) => alert::run(command, output),
         Command::Doctor(args) => doctor::run(&database, &args, output),
         Command::Backup(args) => backup::run(&database, &args, output),
@@ -294,6 +304,52 @@ fn warn_of_files(app: &App) {
     for fault in db::file_faults(app.db.path()) {
         warn!("{fault}");
     }
+}
+
+/// Commits a change that a command makes, together with its row of the audit log. Every write of the command line goes through here.
+fn write_recorded<T, E>(
+    app: &App,
+    entry: Entry,
+    change: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Send + 'static,
+{
+    let record = recorded(app, entry);
+    app.db.write(move |tx| {
+        let done = change(tx)?;
+        record.write(tx)?;
+        Ok(done)
+    })
+}
+
+/// The same for a change of what a store has.
+fn write_in_store<T, E>(
+    app: &App,
+    scope: Scope,
+    entry: Entry,
+    change: impl FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
+) -> Result<T, E>
+where
+    T: Send + 'static,
+    E: From<db::Error> + Send + 'static,
+{
+    let store = app.db.read(|connection| catalog_stores::find_by_id(connection, scope.store))?;
+    // A store that is gone has no name any more, and the change says so.
+    let entry =
+        store.iter().fold(entry, |entry, store| entry.of_store(erasure::subject_hash(&app.hasher, &store.shop)));
+    write_recorded(app, entry, change)
+}
+
+/// The row of the audit log for what a command does.
+fn recorded(app: &App, entry: Entry) -> Record {
+    Record::new(app.clock.now(), app.entropy.clone(), Actor::command_line(), entry)
+}
+
+/// What the audit log calls a command that concerns this shop.
+fn entry_of(app: &App, action: &'static str, shop: &ShopDomain) -> Entry {
+    Entry::new(action).of_store(erasure::subject_hash(&app.hasher, shop))
 }
 
 /// Removes what a killed restore or backup has left next to the database: it holds what was erased since. For the commands that work

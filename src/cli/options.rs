@@ -2,7 +2,8 @@
 
 use super::matrices::scope_of;
 use super::output::{Output, table};
-use super::{Failure, open, say_confirm};
+use super::{Failure, open, say_confirm, write_in_store};
+use crate::access::audit::Entry;
 use crate::app::App;
 use crate::catalog::Expected;
 use crate::catalog::assignments;
@@ -145,7 +146,8 @@ pub(super) fn run(database: &DatabaseSettings, options: Options, output: Output)
                 NewGroup { name, requirement, choices: choices.into_iter().map(|edited| edited.choice).collect() };
             let now = app.clock.now();
             let id = OptionGroupId::new(now, app.entropy.array());
-            let made = app.db.write(move |tx| -> Result<_> {
+            let entry = Entry::new("options.create").object(id);
+            let made = write_in_store(&app, scope, entry, move |tx| -> Result<_> {
                 options::insert(tx, now, id, scope, &group)?;
                 options::load(tx, scope.store, id)
             })?;
@@ -154,7 +156,10 @@ pub(super) fn run(database: &DatabaseSettings, options: Options, output: Output)
         Command::Set(SetArgs { group, what }) => set(&app, scope, &named(&group)?, what, output)?,
         Command::Duplicate { group } => {
             let (now, entropy, id) = (app.clock.now(), app.entropy.clone(), named(&group)?.group.id);
-            show(&app.db.write(move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, id))?, output)?;
+            let entry = Entry::new("options.duplicate").object(id);
+            let made =
+                write_in_store(&app, scope, entry, move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, id))?;
+            show(&made, output)?;
         }
         Command::Delete { group, confirm } => delete(&app, scope, &named(&group)?, confirm, output)?,
         Command::Assign { group, products } => {
@@ -273,14 +278,16 @@ fn set(app: &App, scope: Scope, stored: &StoredGroup, what: SetWhat, output: Out
     };
     let (now, id, expected) = (app.clock.now(), stored.group.id, Some(Expected::Version(stored.version)));
     let edit = GroupEdit { name, requirement, choices };
-    show(&app.db.write(move |tx| options::replace(tx, now, scope, id, expected, edit))?, output)
+    let entry = Entry::new("options.update").object(id);
+    let saved = write_in_store(app, scope, entry, move |tx| options::replace(tx, now, scope, id, expected, edit))?;
+    show(&saved, output)
 }
 
 fn delete(app: &App, scope: Scope, stored: &StoredGroup, confirmed: bool, output: Output) -> Outcome {
     let (now, id) = (app.clock.now(), stored.group.id);
     let mut expected = Some(Expected::Version(stored.version));
     loop {
-        let step = app.db.write(move |tx| {
+        let step = write_in_store(app, scope, Entry::new("options.delete").object(id), move |tx| {
             if !confirmed {
                 assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
             }
@@ -303,7 +310,8 @@ fn offered(
     output: Output,
     change: impl Fn(&crate::db::Tx<'_>, &ProductId) -> Result<()> + Send + 'static,
 ) -> Outcome {
-    let changed = app.db.write(move |tx| -> Result<Vec<_>> {
+    let entry = products.iter().fold(Entry::new("product.offer"), |entry, product| entry.object(product));
+    let changed = write_in_store(app, scope, entry, move |tx| -> Result<Vec<_>> {
         let one = |product: &ProductId| {
             change(tx, product)?;
             Ok((product.clone(), assignments::find_product(tx, scope.store, product)?))

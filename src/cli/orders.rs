@@ -2,14 +2,16 @@
 
 use super::matrices::scope_of;
 use super::output::{Output, table};
-use super::{Failure, open};
-use crate::config::{ConfigError, DatabaseSettings, LISTEN, checked_public_url};
+use super::{Failure, open, write_in_store};
+use crate::access::audit::Entry;
+use crate::background::Stop;
+use crate::clock::instant;
+use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
 use crate::db::Schema;
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Result};
-use crate::housekeeping::Stop;
+use crate::http::state::LISTEN;
 use crate::orders::records::{self, Record};
-use crate::views::instant;
 use crate::views::orders as views;
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use clap::{Args, Subcommand};
@@ -90,7 +92,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let store = app.db.read(|connection| scope_of(connection, shop.as_ref()))?.store;
+    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
+    let store = scope.store;
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -102,6 +105,8 @@ pub(super) fn run(
             let count = if dry_run {
                 app.db.read(|connection| records::count_never_sent(connection, store, before))?
             } else {
+                // With a transaction of its own: the deletion is many.
+                write_in_store(&app, scope, Entry::new("orders.delete"), |_tx| Ok::<(), crate::db::Error>(()))?;
                 app.housekeeper().delete_never_sent(&Stop::default(), store, before)? as u64
             };
             let name = if dry_run { "neverSent" } else { "deleted" };

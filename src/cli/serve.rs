@@ -6,17 +6,18 @@ use super::{Failure, options, remove_unfinished, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
-    ConfigError, DatabaseSettings, EdgeSettings, Secret, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
+    ConfigError, DatabaseSettings, EdgeSettings, ServerSettings, ShopifySettings, UpkeepSettings, WORKERS,
     WorkerSettings,
 };
 use crate::db::{self, Schema};
 use crate::demo::{self, DemoStore};
-use crate::edge::{Server, ServerOptions};
+use crate::edge::Server;
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::Kind;
 use crate::http::{AppState, Router};
 use crate::keyed_hash::hex;
 use crate::metrics::Metrics;
+use crate::secret::Secret;
 use crate::shopify::Secrets;
 use chrono::{DateTime, Utc};
 use log::{info, warn};
@@ -136,7 +137,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     if let Some(clock) = frozen_clock {
         state = state.with_frozen_clock(clock);
     }
-    let server_options = ServerOptions::from_settings(&args.server, &args.edge, metrics);
+    let server_options = args.server.options(&args.edge, metrics);
     let state = Arc::new(state);
     if let Some(url) = &public_url {
         state.set_public_url(url);
@@ -155,7 +156,13 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     );
 
     let url = format!("http://{}", server.address());
-    announce(&url, &app, &generated, demo.as_ref(), output)?;
+    let link = super::admin::first_link(&app, &state.public_url())?;
+    announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
+    if let Some(link) = &link {
+        eprintln!(
+            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n\n  {link}\n\n`quotegrid admin link` makes others.\n"
+        );
+    }
     if args.dev {
         print_hints(
             &database,
@@ -215,6 +222,7 @@ fn announce(
     app: &App,
     generated: &Generated,
     demo: Option<&DemoStore>,
+    link: Option<&str>,
     output: Output,
 ) -> Result<(), Failure> {
     let mut document = json!({ "event": "listening", "url": url, "database": app.db.path().display().to_string() });
@@ -223,6 +231,7 @@ fn announce(
         ("adminToken", generated.admin_token.as_ref().map(Secret::expose)),
         ("shop", demo.map(|demo| demo.shop.as_str())),
         ("apiKey", demo.map(|demo| demo.key.key.as_str())),
+        ("consoleLink", link),
     ];
     for (name, value) in made {
         if let Some(value) = value {

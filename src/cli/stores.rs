@@ -2,11 +2,12 @@
 
 use super::output::{Output, table};
 use super::terminal::VisibleJson;
-use super::{Failure, open};
+use super::{Failure, entry_of, open, recorded, write_recorded};
 use crate::catalog::installation::{self, Installation, Wanted};
 use crate::catalog::keys::{self, ApiKey, NewKey};
 use crate::catalog::settings::{self, Change};
 use crate::catalog::stores::{self, Store};
+use crate::clock::{instant, optional_instant};
 use crate::config::DatabaseSettings;
 use crate::db::{RowCounts, Schema};
 use crate::domain::ids::{KeyId, ShopDomain};
@@ -16,7 +17,6 @@ use crate::erasure;
 use crate::error::{Error, Kind};
 use crate::export::{self, ExportError};
 use crate::views::stores::{self as views, Counted};
-use crate::views::{instant, optional_instant};
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -136,7 +136,8 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
             let change = Change { currency, unit, convert: !no_convert };
-            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm);
+            let record = recorded(&app, entry_of(&app, "store.update", &shop));
+            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm, Some(&record));
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&views::store(&store, &counted), || {
@@ -181,7 +182,8 @@ fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
 fn add(database: &DatabaseSettings, wanted: Wanted, output: Output) -> Result<(), Failure> {
     let app = open(database, Schema::MakeIfMissing)?;
     let (entropy, now, shop) = (app.entropy.clone(), app.clock.now(), wanted.shop.clone());
-    let done = app.db.write(move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
+    let entry = entry_of(&app, "store.add", &wanted.shop);
+    let done = write_recorded(&app, entry, move |tx| installation::install(tx, now, entropy.as_ref(), &wanted))?;
     output.print(&views::installation(&shop, &done), || installation_text(&shop, &done))?;
     Ok(())
 }
@@ -231,7 +233,7 @@ fn erase(database: &DatabaseSettings, shop: &ShopDomain, yes: bool, output: Outp
         ask_for(shop)?;
     }
     let (now, order, wanted) = (app.clock.now(), app.erasure_of(shop), shop.clone());
-    let id = app.db.write(move |tx| {
+    let id = write_recorded(&app, entry_of(&app, "store.erase", shop), move |tx| {
         load(tx, &wanted)?;
         order.write(tx, now)
     })?;
@@ -278,7 +280,7 @@ fn run_keys(
     match command {
         KeysCommand::Issue { label, origins } => {
             let (new, entropy) = (NewKey::new(label, Some(origins))?, app.entropy.clone());
-            let key = app.db.write(move |tx| -> Result<_, Error> {
+            let key = write_recorded(&app, entry_of(&app, "key.issue", &shop), move |tx| -> Result<_, Error> {
                 let store = stores::load_live(tx, &shop)?;
                 keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
             })?;
@@ -294,7 +296,8 @@ fn run_keys(
             output.print(&document, || keys_text(&found))?;
         }
         KeysCommand::Revoke { id } => {
-            app.db.write(move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
+            let entry = entry_of(&app, "key.revoke", &shop).object(id);
+            write_recorded(&app, entry, move |tx| keys::revoke(tx, now, load(tx, &shop)?.id, id))?;
             output.print(&json!({ "id": id.to_string(), "revokedAt": instant(now) }), || {
                 format!("key {id} is revoked")
             })?;

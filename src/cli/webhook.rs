@@ -4,10 +4,11 @@
 use super::Failure;
 use super::output::Output;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ConfigError, Secret, checked_public_url};
+use crate::config::{ConfigError, checked_public_url};
 use crate::domain::ids::{ShopDomain, uuid_v7};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
+use crate::secret::Secret;
 use crate::shopify::Topic;
 use crate::shopify::sample::{sample_body, sign};
 use crate::shopify::setup::{self, API_VERSION};

@@ -1,7 +1,7 @@
-//! Values that must not be seen, and where they are given: by value or by file.
+//! Where secrets are given: by value or by file.
 
 use super::ConfigError;
-use std::fmt;
+use crate::secret::Secret;
 use std::path::Path;
 
 /// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
@@ -12,42 +12,6 @@ pub(super) const TOKEN_MIN: usize = 16;
 
 /// Tokens at once: one, and another while it replaces that one.
 pub(super) const TOKENS_MAX: usize = 2;
-
-/// A value that must not be seen. `Debug` and `Display` show `***`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps `text`.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The value itself: for signing and comparing, never for printing.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("***")
-    }
-}
-
-impl std::str::FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self::new(text))
-    }
-}
 
 /// One or two bearer tokens of our own that are given by value or by file, with a comma between them.
 pub(super) fn own_tokens(

@@ -1,13 +1,16 @@
 //! Where and for whom the server listens.
 
 use super::secret::own_tokens;
-use super::{ConfigError, Secret};
+use super::{ConfigError, EdgeSettings};
+use crate::edge::ServerOptions;
 use crate::http::guard::{ORDER_LIMIT, RATE_LIMIT};
-use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
+use crate::http::state::{LISTEN, Operator};
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-
-/// Where the server listens where nothing is said.
-pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+use std::sync::Arc;
+use std::time::Duration;
 
 /// The variable of the metrics token, for messages.
 const METRICS_TOKEN: &str = "QUOTEGRID_METRICS_TOKEN";
@@ -40,7 +43,7 @@ pub struct ServerSettings {
     #[arg(long, env = "QUOTEGRID_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<String>,
     #[command(flatten)]
-    operator: Operator,
+    operator: OperatorSettings,
     /// Storefront requests that each client of an API key may make at once; two a second more come back. 0: no limits at all
     #[arg(long, env = "QUOTEGRID_RATE_LIMIT", value_name = "REQUESTS", default_value_t = RATE_LIMIT,
           value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
@@ -85,6 +88,17 @@ impl ServerSettings {
         Operator { name: said(&self.operator.name), contact: said(&self.operator.contact) }
     }
 
+    /// How the server runs with these settings and those of its edge.
+    pub fn options(&self, edge: &EdgeSettings, metrics: Arc<Metrics>) -> ServerOptions {
+        ServerOptions {
+            listen: self.listen.unwrap_or(LISTEN),
+            handlers: usize::from(self.handlers),
+            limits: edge.limits(),
+            slow: Duration::from_millis(u64::from(edge.slow_request_ms)),
+            metrics,
+        }
+    }
+
     /// The public address without a slash at its end, where one is configured.
     ///
     /// # Errors
@@ -103,9 +117,9 @@ fn parse_listen(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// Who runs the server, as its privacy page says.
+/// Who runs the server, as its privacy page says: for `serve`.
 #[derive(Debug, Clone, Default, clap::Args)]
-pub struct Operator {
+struct OperatorSettings {
     /// Who runs this server: a person or a company, as the page /privacy names them
     #[arg(
         id = "operator_name",
@@ -114,7 +128,7 @@ pub struct Operator {
         value_name = "NAME",
         hide_short_help = true
     )]
-    pub name: Option<String>,
+    name: Option<String>,
     /// How to reach them: an e-mail address, a web page, or a sentence
     #[arg(
         id = "operator_contact",
@@ -123,7 +137,7 @@ pub struct Operator {
         value_name = "TEXT",
         hide_short_help = true
     )]
-    pub contact: Option<String>,
+    contact: Option<String>,
 }
 
 /// An address for people without a slash at its end; `None` where it is empty.

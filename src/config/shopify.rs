@@ -1,8 +1,9 @@
 //! The app at Shopify, and how it is used.
 
+use super::ConfigError;
 use super::secret::{SECRET_MIN, one_of, token};
-use super::{ConfigError, Secret};
 use crate::orders::handover;
+use crate::secret::Secret;
 use crate::shopify::admin::{VERSION, is_version};
 use std::path::PathBuf;
 use std::time::Duration;

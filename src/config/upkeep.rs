@@ -1,11 +1,12 @@
 //! What is kept how long, and whom to tell what a person must know of.
 
+use super::ConfigError;
 use super::secret::one_of;
-use super::{ConfigError, Secret};
 use crate::alerts;
 use crate::disk::Floor;
 use crate::housekeeping::Retention;
 use crate::queue;
+use crate::secret::Secret;
 use chrono::TimeDelta;
 use std::net::IpAddr;
 use std::path::PathBuf;

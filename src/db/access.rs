@@ -1,7 +1,7 @@
 //! Who may use the files of a database: what is wrong with owners and modes, said so that a person can fix it, and how a command run
 //! as root avoids leaving files that the server's user cannot open.
 
-use super::{files, lock};
+use super::files;
 use rustix::fs::{Access, OFlags, access};
 use rustix::io::Errno;
 use rustix::process::geteuid;
@@ -61,7 +61,7 @@ pub(super) fn faults(path: &Path) -> Vec<String> {
 
 /// Everything that must be readable and writable where the database at `path` is used.
 fn around(path: &Path) -> Vec<PathBuf> {
-    let locks = lock::directory(path);
+    let locks = files::lock_directory(path);
     let mut all = vec![files::directory_of(path).to_path_buf(), path.to_path_buf(), files::wal(path)];
     all.extend([files::wal_index(path), files::beside(path, "-journal"), locks.clone()]);
     let entries = fs::read_dir(locks).into_iter().flatten().flatten();

@@ -27,6 +27,9 @@ const BUSY_POLL: Duration = Duration::from_micros(700);
 /// What a WAL file is cut down to once it has started over, in bytes.
 const JOURNAL_SIZE_LIMIT: i64 = 32 << 20;
 
+/// How long [`open_unconfigured`] waits for a lock, which others hold only for moments.
+const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(10);
+
 /// Prepared statements kept per connection: all that the program has, with room.
 const STATEMENTS: usize = 192;
 
@@ -217,4 +220,13 @@ fn wait_while_busy(calls_before: i32) -> bool {
     }
     std::thread::sleep(BUSY_POLL);
     true
+}
+
+/// A connection without the settings of ours: the file may be anything.
+pub(super) fn open_unconfigured(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(files::literal(path), flags)?;
+    connection.busy_timeout(UNCONFIGURED_LIMIT)?;
+    connection.pragma_update(None, "trusted_schema", "OFF")?;
+    Ok(connection)
 }

@@ -1,19 +1,16 @@
 //! A whole copy of a database, taken while others write to it, and the check that a copy is sound.
 
+use super::connection::open_unconfigured;
 use super::error::OpenError;
-use super::files;
 use super::health;
 use super::migrate;
 use rusqlite::backup::{Backup, StepResult};
-use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use rusqlite::{Connection, OptionalExtension};
 use std::path::Path;
 use std::time::Duration;
 
 /// Pages copied between two reports of progress: 8 MiB.
 const STEP_PAGES: i32 = 1024;
-
-/// How long to wait for a lock, which others hold only for moments.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Copies the database `source` into the empty file `target`, page by page, and tells how far it is (pages done, pages in all).
 /// The caller puts the copy on the disk.
@@ -26,7 +23,7 @@ pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64))
     let source = &super::real_path(source);
     let of_source = |error| OpenError::from_sqlite(source, error);
     health::recover(source)?;
-    let from = open(source).map_err(of_source)?;
+    let from = open_unconfigured(source).map_err(of_source)?;
     let copied = copy_from(&from, source, target, told);
     // It may be the last to close the source.
     health::keep_if_failed(&from, source, Ok(())).map_err(of_source)?;
@@ -37,7 +34,7 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
     let of_source = |error| OpenError::from_sqlite(source, error);
     let of_target = |error| OpenError::from_sqlite(target, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
-    let mut to = open(target).map_err(of_target)?;
+    let mut to = open_unconfigured(target).map_err(of_target)?;
     // Nothing to roll back to, and one fsync at the end.
     to.pragma_update(None, "journal_mode", "OFF").map_err(of_target)?;
     to.pragma_update(None, "synchronous", "OFF").map_err(of_target)?;
@@ -61,7 +58,7 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
 /// Checks every page, index and reference of a database that nobody else has open. Returns its schema version.
 pub(crate) fn check(path: &Path) -> Result<u32, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
-    let connection = open(path).map_err(sqlite)?;
+    let connection = open_unconfigured(path).map_err(sqlite)?;
     let version = migrate::check_owner(&connection, path)?;
     if version == 0 {
         return Err(OpenError::Foreign { path: path.to_path_buf() });
@@ -84,19 +81,10 @@ pub(crate) fn check(path: &Path) -> Result<u32, OpenError> {
 /// Brings everything of a database that nobody else has open into its one file, and removes its WAL.
 pub(crate) fn fold_wal(path: &Path) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
-    let connection = open(path).map_err(sqlite)?;
+    let connection = open_unconfigured(path).map_err(sqlite)?;
     // What the WAL holds may be what an erasure has just deleted; the pages themselves were overwritten by it.
     connection.pragma_update(None, "secure_delete", "ON").map_err(sqlite)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "DELETE", |row| row.get(0)).map_err(sqlite)?;
     if mode == "delete" { Ok(()) } else { Err(OpenError::Locked { path: path.to_path_buf() }) }
-}
-
-/// A connection without the settings of ours: the file may be anything.
-pub(super) fn open(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(files::literal(path), flags)?;
-    connection.busy_timeout(PATIENCE)?;
-    connection.pragma_update(None, "trusted_schema", "OFF")?;
-    Ok(connection)
 }

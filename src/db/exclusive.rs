@@ -1,8 +1,9 @@
 //! A database that nobody else has open, and that nobody can open: for replacing the file.
 
+use super::connection::open_unconfigured;
 use super::error::OpenError;
-use super::files::{directory_of, remove_companions};
-use super::{access, copy, health, lock, migrate};
+use super::files::{remove_companions, sync_directory_of};
+use super::{access, health, lock, migrate};
 use log::warn;
 use rusqlite::Connection;
 use std::fs::{self, File, OpenOptions};
@@ -86,14 +87,9 @@ impl Exclusive {
     }
 }
 
-/// Makes the names in a file's directory durable.
-pub(crate) fn sync_directory_of(path: &Path) -> std::io::Result<()> {
-    File::open(directory_of(path))?.sync_all()
-}
-
 fn lock_file(path: &Path) -> Result<Connection, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
-    let connection = copy::open(path).map_err(sqlite)?;
+    let connection = open_unconfigured(path).map_err(sqlite)?;
     connection.busy_timeout(PATIENCE).map_err(sqlite)?;
     let found = migrate::check_owner(&connection, path)?;
     if found < migrate::newest_version() {

@@ -1,6 +1,6 @@
 //! The files of a database: where they lie, and how they go.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,16 @@ pub(crate) fn wal_index(path: &Path) -> PathBuf {
 /// The directory that a file is in.
 pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// The directory of the lock files of the database at `path`.
+pub(crate) fn lock_directory(path: &Path) -> PathBuf {
+    beside(path, ".locks")
+}
+
+/// Makes the names in a file's directory durable.
+pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
+    File::open(directory_of(path))?.sync_all()
 }
 
 /// Removes what SQLite keeps next to the database at `path`, which nobody may have open.

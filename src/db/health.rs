@@ -8,9 +8,10 @@
 //! connections without a checkpoint. A mark among the lock files has every other process do the same, and the next start copies the
 //! whole WAL once more before anybody uses the file ([`recover`]).
 
+use super::connection::open_unconfigured;
 use super::error::{Error, OpenError, Result};
-use super::place::FileIdentity;
-use super::{access, copy, exclusive, files, lock};
+use super::file_identity::FileIdentity;
+use super::{access, files, lock};
 use log::{error, info, warn};
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -184,7 +185,7 @@ fn is_failed_sync(failure: &rusqlite::Error) -> bool {
 }
 
 fn mark_of(database: &Path) -> PathBuf {
-    lock::directory(database).join(MARK)
+    files::lock_directory(database).join(MARK)
 }
 
 fn set_mark(mark: &Path) -> io::Result<()> {
@@ -224,7 +225,7 @@ pub(super) fn recover(path: &Path) -> std::result::Result<(), OpenError> {
         OpenError::Locked { path } => OpenError::Unrecovered { path },
         other => other,
     };
-    let connection = copy::open(path).map_err(sqlite)?;
+    let connection = open_unconfigured(path).map_err(sqlite)?;
     keep_wal(&connection);
     // Before the first look at the file: so the index of the WAL is made anew, in this process's memory, of all that the WAL holds.
     // What others have noted in the shared one, how far pages were copied, is what cannot be believed.
@@ -245,6 +246,6 @@ pub(super) fn forget(path: &Path) -> io::Result<()> {
     match fs::remove_file(&mark) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => exclusive::sync_directory_of(&mark),
+        Ok(()) => files::sync_directory_of(&mark),
     }
 }

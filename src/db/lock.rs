@@ -11,14 +11,9 @@ use std::time::{Duration, Instant};
 /// How often a waiter checks if the lock is free.
 const POLL: Duration = Duration::from_millis(5);
 
-/// The directory of the lock files of the database at `database`.
-pub fn directory(database: &Path) -> PathBuf {
-    files::beside(database, ".locks")
-}
-
 /// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.
 pub fn make_directory(database: &Path) -> io::Result<PathBuf> {
-    let directory = directory(database);
+    let directory = files::lock_directory(database);
     access::make_directory(&directory).map(|()| directory)
 }
 

@@ -9,6 +9,7 @@ mod connection;
 pub(crate) mod copy;
 mod error;
 pub(crate) mod exclusive;
+mod file_identity;
 pub(crate) mod files;
 mod handle;
 mod health;
@@ -18,7 +19,6 @@ pub mod lock;
 mod migrate;
 mod notify;
 mod page_slack;
-mod place;
 mod readers;
 mod row_counts;
 mod space;
@@ -104,7 +104,7 @@ pub(crate) fn real_path(path: &Path) -> PathBuf {
 /// What is wrong with the files of the database at `path` as they lie on the disk, a sentence each: names, mounts, owners, modes.
 pub fn file_faults(path: &Path) -> Vec<String> {
     let path = &real_path(path);
-    let mut faults = place::faults(path);
+    let mut faults = file_identity::faults(path);
     faults.extend(access::faults(path));
     faults
 }

@@ -1,7 +1,8 @@
 //! Instants, ids and the domain's plain values as SQL values.
 
 use crate::domain::ids::{
-    ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId,
+    AuditId, ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, SessionId,
+    ShopDomain, StoreId,
 };
 use crate::domain::length::{Length, Unit};
 use crate::domain::matrix::OutOfRange;
@@ -45,7 +46,8 @@ macro_rules! text_sql {
     )+};
 }
 
-text_sql!(ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, ShopDomain, StoreId);
+text_sql!(AuditId, ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, SessionId);
+text_sql!(ShopDomain, StoreId);
 text_sql!(Currency, Name, OutOfRange, Requirement, Unit);
 
 /// INTEGER thousandths.

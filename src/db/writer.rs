@@ -11,10 +11,10 @@ use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
 use super::write_queue::{NotQueued, QueuedChange, Turn, WriteQueue};
 use super::{AfterCommit, Tx};
+use crate::background::panic_message;
 use log::{error, warn};
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
-use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -124,15 +124,6 @@ where
     fn needs_savepoint(&self) -> bool {
         self.with_savepoint
     }
-}
-
-/// The text of a panic, where it has one.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("without a message")
 }
 
 /// Figures of the writer, for metrics.

@@ -1,5 +1,6 @@
 //! Names of things: a shop's domain, parsed once and never a bare string again, and the UUIDv7 ids of everything else.
 
+use super::percent;
 use chrono::{DateTime, Utc};
 use std::fmt;
 use std::str::FromStr;
@@ -113,6 +114,10 @@ id!(/// A job of the queue.
     JobId);
 id!(/// A privacy request (`gdpr_requests`).
     RequestId);
+id!(/// Somebody who is signed in to the console.
+    SessionId);
+id!(/// A change that somebody made, as it was recorded.
+    AuditId);
 
 /// A Shopify product, `gid://shopify/Product/` and digits. Leading zeros stay: `12` and `0012` are different products.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -141,7 +146,7 @@ impl ProductId {
     /// # Errors
     /// [`NotAProduct`] for anything else.
     pub fn from_path(path: &str) -> Result<Self, NotAProduct> {
-        let decoded = percent_decoded(path).ok_or(NotAProduct)?;
+        let decoded = percent::decode(path).ok_or(NotAProduct)?;
         match decoded.strip_prefix(MERGED_PRODUCT_PREFIX) {
             Some(number) => Self::from_number(number),
             None => decoded.parse(),
@@ -166,21 +171,6 @@ impl fmt::Display for ProductId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
-}
-
-/// The bytes that `%41` and the like stand for, or `None` when that is no text.
-fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-            continue;
-        }
-        let mut digit = || char::from(bytes.next()?).to_digit(16);
-        decoded.push(u8::try_from(digit()? * 16 + digit()?).ok()?);
-    }
-    String::from_utf8(decoded).ok()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod matrix_csv;
 pub mod money;
 pub mod name;
 pub mod options;
+pub mod percent;
 pub mod quote;
 
 pub use decimal::{DecimalFault, whole_number};

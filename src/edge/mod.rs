@@ -9,7 +9,6 @@
 mod backend;
 pub mod frontend;
 
-use crate::config::{EdgeSettings, LISTEN, ServerSettings};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::http::Service;
 use crate::metrics::Metrics;
@@ -45,17 +44,6 @@ impl ServerOptions {
             limits: FrontEndLimits::default(),
             slow: Duration::from_secs(1),
             metrics: Arc::new(Metrics::default()),
-        }
-    }
-
-    /// As the settings say.
-    pub fn from_settings(server: &ServerSettings, edge: &EdgeSettings, metrics: Arc<Metrics>) -> Self {
-        Self {
-            listen: server.listen.unwrap_or(LISTEN),
-            handlers: usize::from(server.handlers),
-            limits: edge.limits(),
-            slow: Duration::from_millis(u64::from(edge.slow_request_ms)),
-            metrics,
         }
     }
 }

@@ -1,10 +1,10 @@
 //! Whether receipts and requests say the same. The chain alone does not tell that all of it, or its end, was cut off, or that a request
 //! was changed: each redaction that is done has exactly its receipts, and what guards them is in place.
 
+use super::finding::Finding;
 use super::receipts::{self, Receipt, ReceiptKind};
 use super::requests::{self, PrivacyRequest, RequestOutcome};
 use super::subject_hash;
-use super::verify::Finding;
 use crate::db;
 use crate::keyed_hash::KeyedHasher;
 use rusqlite::Connection;

@@ -42,6 +42,10 @@ impl Handler for CustomerRedact {
         REDACTION_ATTEMPTS
     }
 
+    fn may_be_paused(&self) -> bool {
+        false
+    }
+
     fn operator_hint(&self) -> Option<&'static str> {
         Some(OPEN_REQUEST_HINT)
     }
@@ -88,6 +92,10 @@ impl Handler for CustomersDataRequest {
 
     fn max_attempts(&self) -> u32 {
         REDACTION_ATTEMPTS
+    }
+
+    fn may_be_paused(&self) -> bool {
+        false
     }
 
     fn operator_hint(&self) -> Option<&'static str> {

@@ -7,6 +7,8 @@
 //!
 //! No hold goes beyond [`LAST_CALL`] before the duty is due. An operator's own order is never held.
 
+pub use super::requests::types::{Decision, Hold, ShopifySays};
+
 use super::requests::{self, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 use super::{SHOP_REDACT_INQUIRY, job_for};
 use crate::catalog::keys;
@@ -18,8 +20,7 @@ use crate::keyed_hash::KeyedHasher;
 use crate::queue::{NewJob, Queue};
 use chrono::{DateTime, TimeDelta, Utc};
 use log::{info, warn};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
-use rusqlite::{Connection, Row, named_params};
+use rusqlite::{Connection, named_params};
 use serde_json::json;
 use std::time::Duration;
 
@@ -43,102 +44,6 @@ pub struct Policy {
     pub hold: TimeDelta,
     /// Whether there is an app by which Shopify can be asked.
     pub asks_shopify: bool,
-}
-
-/// What Shopify says of whether the app is installed in the shop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShopifySays {
-    /// It is being asked.
-    Asking,
-    /// It is installed: an access token was granted.
-    Installed,
-    /// It is not installed.
-    NotInstalled,
-    /// Nothing that could be understood, for as long as the duty allowed to ask.
-    Uncertain,
-    /// It was not asked in the end: there is no app, or no need any more.
-    NotAsked,
-}
-
-impl ShopifySays {
-    const ALL: [Self; 5] = [Self::Asking, Self::Installed, Self::NotInstalled, Self::Uncertain, Self::NotAsked];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Asking => "asking",
-            Self::Installed => "installed",
-            Self::NotInstalled => "not_installed",
-            Self::Uncertain => "uncertain",
-            Self::NotAsked => "not_asked",
-        }
-    }
-}
-
-impl FromSql for ShopifySays {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|says| says.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-/// What a person has decided of a held erasure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Erase at once.
-    Confirmed,
-    /// The store stays.
-    Rejected,
-}
-
-impl Decision {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-impl FromSql for Decision {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        let known = [Self::Confirmed, Self::Rejected];
-        known.into_iter().find(|decision| decision.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-/// What there is to know of a request whose store looked live.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Hold {
-    /// When it was found that its store looks live; never: none of the rest is set.
-    pub found_live_at: Option<DateTime<Utc>>,
-    /// When the store's keys had last been used then, within about ten minutes.
-    pub keys_used_at: Option<DateTime<Utc>>,
-    /// Until when it waits at the most.
-    pub held_until: Option<DateTime<Utc>>,
-    /// What Shopify says.
-    pub shopify_says: Option<ShopifySays>,
-    /// What a person has decided.
-    pub decision: Option<Decision>,
-    /// When.
-    pub decided_at: Option<DateTime<Utc>>,
-}
-
-impl Hold {
-    pub(super) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        let instant =
-            |column: &str| -> rusqlite::Result<_> { Ok(row.get::<_, Option<Millis>>(column)?.map(|at| at.0)) };
-        Ok(Self {
-            found_live_at: instant("found_live_at")?,
-            keys_used_at: instant("keys_used_at")?,
-            held_until: instant("held_until")?,
-            shopify_says: row.get("shopify_says")?,
-            decision: row.get("decision")?,
-            decided_at: instant("decided_at")?,
-        })
-    }
 }
 
 impl PrivacyRequest {

@@ -53,6 +53,10 @@ impl Inquiry {
 }
 
 impl Handler for Inquiry {
+    fn may_be_paused(&self) -> bool {
+        false
+    }
+
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let RedactionTarget::Request(id) = RedactionTarget::of(job)? else {
             return Err(JobError::Permanent("the payload names no request".to_owned()));

@@ -4,7 +4,7 @@
 
 use super::requests::{RequestKind, Waiting};
 use super::shop::FORGET_STEP;
-use super::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, subject};
+use super::subject;
 use crate::catalog::stores;
 use crate::db::{self, Db};
 use crate::domain::ids::{JobId, SHOP_SUFFIX, ShopDomain};
@@ -39,7 +39,7 @@ pub(super) fn forget(db: &Db, hasher: &KeyedHasher, now: DateTime<Utc>, waiting:
     let shops = Arc::new(shops);
     let mut after = None;
     loop {
-        let known = [SHOP_REDACT, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST];
+        let known = RequestKind::ALL.map(RequestKind::job_type);
         let found = db.read(|connection| queue::list_mentions(connection, SHOP_SUFFIX, &known, after))?;
         let mut jobs = Vec::new();
         for (job, texts) in found.jobs {

@@ -16,6 +16,7 @@
 
 mod agreement;
 pub mod customer;
+mod finding;
 pub mod hold;
 pub mod inquiry;
 mod mentions;
@@ -50,7 +51,10 @@ pub const CUSTOMER_REDACT: &str = "customer_redact";
 pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
 
 /// Every job type that sees to a request: one is open as long as no other has taken over.
-pub const DUTY_JOBS: [&str; 4] = [SHOP_REDACT, SHOP_REDACT_INQUIRY, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST];
+pub const DUTY_JOBS: [&str; 4] = {
+    let [data_request, customer, shop] = RequestKind::ALL;
+    [shop.job_type(), SHOP_REDACT_INQUIRY, customer.job_type(), data_request.job_type()]
+};
 
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
 pub const RESPONSE_DEADLINE: TimeDelta = TimeDelta::days(30);
@@ -83,16 +87,7 @@ pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &Sh
 
 /// The same, before anybody has said what it is about.
 pub fn job_of(kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
-    NewJob::new(job_type(kind), json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
-}
-
-/// The type of the jobs that fulfil requests of a kind.
-fn job_type(kind: RequestKind) -> &'static str {
-    match kind {
-        RequestKind::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
-        RequestKind::CustomersRedact => CUSTOMER_REDACT,
-        RequestKind::ShopRedact => SHOP_REDACT,
-    }
+    NewJob::new(kind.job_type(), json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
 }
 
 /// The dedupe key of a job for a request that nothing else leads to: not by a delivery that names it.
@@ -117,7 +112,7 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyReques
     })?;
     let open = requests::list_all_open(connection)?;
     let has_job = |request: &PrivacyRequest| {
-        let of_shop = || (job_type(request.kind).to_owned(), request.shop.to_string());
+        let of_shop = || (request.kind.job_type().to_owned(), request.shop.to_string());
         seen_to.contains(&request.id) || (!by_hand.is_empty() && by_hand.contains(&of_shop()))
     };
     Ok(open.into_iter().filter(|request| !has_job(request)).collect())

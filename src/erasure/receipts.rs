@@ -4,7 +4,7 @@
 //! A row's hash is SHA-256 over its fields in the order of [`Receipt`], each with its length in front, so that anyone who is
 //! given the rows can recompute it. A receipt names a shop only by a keyed hash, and a person not at all.
 
-use super::requests::RequestOutcome;
+use super::requests::types::RequestOutcome;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::RequestId;
 use crate::keyed_hash::hex;

@@ -1,173 +1,19 @@
 //! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
 
+pub(super) mod types;
+
+pub use types::{NewRequest, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
+
 use super::RESPONSE_DEADLINE;
-use super::hold::Hold;
 use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::error::{Error, Kind};
-use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, Value, ValueRef};
+use chrono::{DateTime, TimeDelta, Utc};
+use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, named_params, params_from_iter};
 use serde_json::Value as Json;
-
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
-    /// Say what is held about a customer.
-    CustomersDataRequest,
-    /// Forget a customer.
-    CustomersRedact,
-    /// Erase a shop.
-    ShopRedact,
-}
-
-impl RequestKind {
-    const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
-            Self::CustomersRedact => "CUSTOMERS_REDACT",
-            Self::ShopRedact => "SHOP_REDACT",
-        }
-    }
-}
-
-/// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestOutcome {
-    /// Rows were deleted.
-    Erased,
-    /// There was nothing to delete.
-    NothingHeld,
-    /// Taken note of: no such data is kept at all.
-    Acknowledged,
-    /// A report is ready.
-    Reported,
-    /// The store was installed again after the event; it stays.
-    SupersededByReinstall,
-    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
-    StillInstalled,
-    /// A person has decided that the store stays.
-    Rejected,
-}
-
-impl RequestOutcome {
-    const ALL: [Self; 7] = [
-        Self::Erased,
-        Self::NothingHeld,
-        Self::Acknowledged,
-        Self::Reported,
-        Self::SupersededByReinstall,
-        Self::StillInstalled,
-        Self::Rejected,
-    ];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Erased => "erased",
-            Self::NothingHeld => "nothing_held",
-            Self::Acknowledged => "acknowledged",
-            Self::Reported => "reported",
-            Self::SupersededByReinstall => "superseded_by_reinstall",
-            Self::StillInstalled => "still_installed",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderedBy {
-    /// Shopify, by a webhook.
-    Shopify,
-    /// Whoever runs this program, by a command or the admin API.
-    Operator,
-}
-
-impl OrderedBy {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shopify => "shopify",
-            Self::Operator => "operator",
-        }
-    }
-}
-
-impl FromSql for OrderedBy {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestKind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestOutcome {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-/// A duty that has just come in.
-#[derive(Debug, Clone)]
-pub struct NewRequest {
-    /// Whose data it is about.
-    pub shop: ShopDomain,
-    /// What is asked.
-    pub kind: RequestKind,
-    /// The ids needed to fulfil it, and nothing else of a person.
-    pub payload: Json,
-    /// Shopify's id of the delivery.
-    pub webhook_id: Option<String>,
-    /// Shopify's id of the event that the delivery tells of.
-    pub event_id: Option<String>,
-    /// The job that the delivery leads to.
-    pub job: Option<JobId>,
-    /// When Shopify says it happened; a later instant than receipt counts as receipt.
-    pub triggered_at: DateTime<Utc>,
-}
-
-/// A duty as it stands.
-#[derive(Debug, Clone)]
-pub struct PrivacyRequest {
-    /// Its id.
-    pub id: RequestId,
-    /// Whose data it is about.
-    pub shop: ShopDomain,
-    /// What is asked.
-    pub kind: RequestKind,
-    /// Shopify's id of the delivery.
-    pub webhook_id: Option<String>,
-    /// When it happened.
-    pub triggered_at: DateTime<Utc>,
-    /// When it came in.
-    pub created_at: DateTime<Utc>,
-    /// By when it must be fulfilled.
-    pub due_at: DateTime<Utc>,
-    /// When its effects were committed.
-    pub processed_at: Option<DateTime<Utc>>,
-    /// When the bytes had left the files too.
-    pub erased_at: Option<DateTime<Utc>>,
-    /// What came of it.
-    pub outcome: Option<RequestOutcome>,
-    /// Rows deleted, by table.
-    pub deleted: RowCounts,
-    /// Who asks.
-    pub ordered_by: OrderedBy,
-    /// What there is to know of it where its store looked live.
-    pub hold: Hold,
-}
+use types::Hold;
 
 /// Writes a duty that came in at `now` from Shopify.
 ///
@@ -618,9 +464,9 @@ pub(super) const OLD: &str = "SELECT id, type, shop, webhook_id, event_id, job_i
        AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
      ORDER BY id LIMIT :limit";
 
-/// Whose request was forgotten, and by which delivery it had come.
+/// A request, and by which delivery it came.
 #[derive(Debug, Clone)]
-pub struct Forgotten {
+pub struct Delivered {
     /// What was asked.
     pub kind: RequestKind,
     /// Of whom.
@@ -635,26 +481,54 @@ pub struct Forgotten {
     pub created_at: DateTime<Utc>,
 }
 
+fn delivered_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Delivered> {
+    Ok(Delivered {
+        kind: row.get("type")?,
+        shop: row.get("shop")?,
+        webhook_id: row.get("webhook_id")?,
+        event_id: row.get("event_id")?,
+        job: row.get("job_id")?,
+        created_at: row.get::<_, Millis>("created_at")?.0,
+    })
+}
+
+/// Calls `look` with each request that came by a delivery with an id, at `until` or before, newest first, until it answers `false`.
+/// Ids are made of times, so they are walked in their order.
+///
+/// # Errors
+/// When the database fails.
+pub fn each_delivered(
+    connection: &Connection,
+    until: Option<DateTime<Utc>>,
+    mut look: impl FnMut(Delivered) -> bool,
+) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(
+        "SELECT type, shop, webhook_id, event_id, job_id, created_at FROM gdpr_requests
+         WHERE webhook_id IS NOT NULL AND id < :first_after ORDER BY id DESC",
+    )?;
+    // Behind all ids stands the letter that no hexadecimal digit is.
+    let first_after = until.map_or_else(
+        || "g".to_owned(),
+        |until| RequestId::new(until + TimeDelta::milliseconds(1), [0; 10]).to_string(),
+    );
+    for delivered in statement.query_map(named_params! { ":first_after": first_after }, delivered_from_row)? {
+        if !look(delivered?) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns what came in with
 /// them. Their receipts stay.
 ///
 /// # Errors
 /// When the database fails.
-pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<Vec<Forgotten>> {
+pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<Vec<Delivered>> {
     let mut list = tx.prepare_cached(OLD)?;
     let first_after = RequestId::new(before, [0; 10]);
     let params = named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit };
-    let old = list.query_map(params, |row| {
-        let forgotten = Forgotten {
-            kind: row.get("type")?,
-            shop: row.get("shop")?,
-            webhook_id: row.get("webhook_id")?,
-            event_id: row.get("event_id")?,
-            job: row.get("job_id")?,
-            created_at: row.get::<_, Millis>("created_at")?.0,
-        };
-        Ok((row.get::<_, RequestId>("id")?, forgotten))
-    })?;
+    let old = list.query_map(params, |row| Ok((row.get::<_, RequestId>("id")?, delivered_from_row(row)?)))?;
     let old = old.collect::<rusqlite::Result<Vec<_>>>()?;
     let mut statement = tx.prepare_cached("DELETE FROM gdpr_requests WHERE id = :id")?;
     for (id, _) in &old {

@@ -141,6 +141,10 @@ impl Handler for ShopRedact {
         REDACTION_ATTEMPTS
     }
 
+    fn may_be_paused(&self) -> bool {
+        false
+    }
+
     fn operator_hint(&self) -> Option<&'static str> {
         Some(OPEN_REQUEST_HINT)
     }

@@ -1,6 +1,8 @@
 //! Checks if erasure kept its word: the chain of receipts is whole and says what the requests say, no row is left without its
 //! parent, no finished job names a person or an erased shop, and no byte of an erased shop is in the files where it may not.
 
+pub use super::finding::Finding;
+
 use super::receipts::{self, Chain};
 use super::scan::{self, Hit};
 use super::{agreement, requests, subject_hash};
@@ -10,7 +12,6 @@ use crate::domain::ids::{SHOP_SUFFIX, ShopDomain};
 use crate::keyed_hash::KeyedHasher;
 use crate::queue;
 use rusqlite::Connection;
-use serde::Serialize;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -20,17 +21,6 @@ const SCANS: usize = 3;
 
 /// Pause between two scans.
 const SCAN_PAUSE: Duration = Duration::from_millis(200);
-
-/// Something that is not as it should be. Says where, never whose.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Finding {
-    /// Where: a table, `database` or `wal`.
-    pub place: String,
-    /// What is wrong there.
-    pub what: String,
-    /// How many times.
-    pub times: u64,
-}
 
 /// What a verification found.
 #[derive(Debug, Clone)]

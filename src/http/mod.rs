@@ -5,17 +5,23 @@
 
 pub mod admin;
 mod body;
+pub mod console;
 pub mod guard;
 pub mod openapi;
 pub mod ops;
 pub mod pages;
+mod permission;
 mod query;
+mod readiness;
 pub mod respond;
+mod route;
 pub mod router;
+pub mod state;
 pub mod storefront;
 pub mod webhooks;
 
-pub use router::{AppState, Router};
+pub use router::Router;
+pub use state::AppState;
 
 use std::net::IpAddr;
 

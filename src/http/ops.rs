@@ -2,8 +2,10 @@
 //! and `/metrics`.
 
 use super::guard::bearer;
-use super::respond::{self, Responder};
-use super::router::{AppState, Params, Route};
+use super::readiness::{Looking, Verdict, Waiting};
+use super::respond::Responder;
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::db;
 use crate::erasure::{self, requests};
@@ -17,9 +19,8 @@ use chrono::{DateTime, SecondsFormat, Utc};
 use log::warn;
 use rusqlite::Connection;
 use serde_json::{Map, Value, json};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] = &[
@@ -35,93 +36,8 @@ fn health(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result
     Ok(Response::json(200, &body).with_header("Cache-Control", "no-store"))
 }
 
-/// How long an answer to "can it do its work" holds: whoever asks more often costs no commit.
-const READINESS_HOLDS: Duration = Duration::from_secs(1);
-
 /// Lines about a server that is not ready.
 static NOT_READY: LogLimiter = LogLimiter::new();
-
-/// Whether the server can do its work: found out at most once a second, for all who ask.
-#[derive(Debug, Default)]
-pub(super) struct Readiness(Mutex<Found>);
-
-#[derive(Debug, Default)]
-struct Found {
-    /// When it was last found out, and what.
-    last: Option<(Instant, Verdict)>,
-    /// Those who wait for the next answer; the first of them has had the server look.
-    waiting: Vec<Waiting>,
-}
-
-/// What came of a read and of a commit.
-#[derive(Debug, Clone)]
-struct Verdict {
-    can_read: bool,
-    can_commit: bool,
-    /// What a client may be told of the fault, where there is one.
-    fault: Option<String>,
-}
-
-/// Somebody who asks.
-#[derive(Debug)]
-struct Waiting {
-    responder: Responder,
-    /// Details, for operators.
-    details: Option<Map<String, Value>>,
-}
-
-impl Readiness {
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Answers at once where it is known, and otherwise later. Returns whether it must be found out now.
-    fn wait(&self, waiting: Waiting) -> bool {
-        let mut found = self.lock();
-        if let Some((at, verdict)) = &found.last
-            && at.elapsed() < READINESS_HOLDS
-        {
-            let verdict = verdict.clone();
-            drop(found);
-            waiting.tell(&verdict);
-            return false;
-        }
-        found.waiting.push(waiting);
-        found.waiting.len() == 1
-    }
-
-    /// Answers all who wait.
-    fn settle(&self, verdict: &Verdict) {
-        let mut found = self.lock();
-        found.last = Some((Instant::now(), verdict.clone()));
-        let waiting = std::mem::take(&mut found.waiting);
-        drop(found);
-        for waiting in waiting {
-            waiting.tell(verdict);
-        }
-    }
-}
-
-impl Waiting {
-    fn tell(self, verdict: &Verdict) {
-        let mut members = Map::new();
-        if let Some(details) = self.details {
-            members.extend(details);
-            members.insert("canRead".to_owned(), json!(verdict.can_read));
-            members.insert("canCommit".to_owned(), json!(verdict.can_commit));
-        }
-        let response = match &verdict.fault {
-            None => {
-                members.insert("status".to_owned(), json!("ready"));
-                Response::json(200, &Value::Object(members))
-            }
-            Some(fault) => {
-                respond::problem(503, fault, self.responder.request_id(), members).with_header("Retry-After", "2")
-            }
-        };
-        self.responder.send(Ok(response.with_header("Cache-Control", "no-store")));
-    }
-}
 
 /// Anybody may ask whether the server is ready; how it stands is for those who bear a token.
 fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
@@ -137,32 +53,13 @@ fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Re
     if !state.readiness.wait(Waiting { responder, details }) {
         return;
     }
-    let looking = Looking { readiness: state.readiness.clone(), verdict: None };
+    let looking = Looking::new(state.readiness.clone());
     let looked = state.app.db.read(|connection| open_requests(connection, state.app.clock.now()).map(|_figures| ()));
     state.app.db.write_then(
         // A page is written: a full disk would let an empty transaction pass.
         |tx| tx.touch(),
         move |committed: db::Result<()>| looking.end(verdict(looked, committed)),
     );
-}
-
-/// A look at whether the server can do its work. However it ends, those who wait for it are answered, and the next one can begin.
-struct Looking {
-    readiness: Arc<Readiness>,
-    verdict: Option<Verdict>,
-}
-
-impl Looking {
-    fn end(mut self, verdict: Verdict) {
-        self.verdict = Some(verdict);
-    }
-}
-
-impl Drop for Looking {
-    fn drop(&mut self) {
-        let lost = || Verdict { can_read: false, can_commit: false, fault: Some("database error".to_owned()) };
-        self.readiness.settle(&self.verdict.take().unwrap_or_else(lost));
-    }
 }
 
 fn verdict(looked: db::Result<()>, committed: db::Result<()>) -> Verdict {

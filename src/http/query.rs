@@ -1,7 +1,7 @@
 //! What is behind a path's `?`: names and values as forms write them, and the paging that all lists share.
 
 use super::Request;
-use super::router::percent_decoded;
+use crate::domain::percent;
 use crate::error::{Error, Kind, Result};
 use std::str::FromStr;
 
@@ -12,7 +12,7 @@ const PAGE_DEFAULT: usize = 50;
 const PAGE_MAX: usize = 200;
 
 /// The parameters of a request, decoded.
-#[derive(Debug)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
@@ -21,14 +21,12 @@ impl Query {
     /// # Errors
     /// `Invalid`, with a fault for each parameter that is unknown, empty or given twice; `Malformed` for what is unreadable.
     pub(super) fn of(request: &Request, known: &[&str]) -> Result<Self> {
+        if percent::decode(&request.query).is_none() {
+            return Err(Error::new(Kind::Malformed, "the query is not percent-encoded UTF-8"));
+        }
         let mut parameters: Vec<(String, String)> = Vec::new();
         let mut error = faulty();
-        for pair in request.query.split('&').filter(|pair| !pair.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let decoded = |text: &str| percent_decoded(&text.replace('+', " "));
-            let (Some(name), Some(value)) = (decoded(name), decoded(value)) else {
-                return Err(Error::new(Kind::Malformed, "the query is not percent-encoded UTF-8"));
-            };
+        for (name, value) in Self::open(&request.query).0 {
             if !known.contains(&name.as_str()) {
                 error = error.with_fault(name, "is not a parameter of this path");
             } else if parameters.iter().any(|(found, _)| *found == name) {
@@ -43,7 +41,20 @@ impl Query {
         if error.faults().is_empty() { Ok(Self(parameters)) } else { Err(error) }
     }
 
-    /// The value of the parameter `name`, which is never empty.
+    /// The parameters of a storefront's request, whatever they are: pages and proxies add their own. Read as browsers read them, so
+    /// that what is no `%XX` stays as it is.
+    pub(super) fn open(text: &str) -> Self {
+        Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
+    }
+
+    /// The value of the parameter `name`, where it may be given once.
+    pub(super) fn once(&self, name: &str) -> std::result::Result<Option<&str>, Repeated> {
+        let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());
+        let first = values.next();
+        if values.next().is_some() { Err(Repeated) } else { Ok(first) }
+    }
+
+    /// The value of the parameter `name` of a request read by [`Query::of`], which is never empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
     }
@@ -78,6 +89,11 @@ impl Query {
         Ok(Page { limit, after: self.parse("cursor", "must be the next of an earlier answer")? })
     }
 }
+
+/// A parameter that may be given once was given more often: which one counts would be anybody's guess.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is given more than once")]
+pub(super) struct Repeated;
 
 fn faulty() -> Error {
     Error::new(Kind::Invalid, "the query's parameters are wrong")
@@ -134,6 +150,21 @@ mod tests {
         assert_eq!(faults.faults().keys().collect::<Vec<_>>(), ["a", "b", "dry", "limit"]);
         assert_eq!(query("a=%zz").expect_err("unreadable").kind(), Kind::Malformed);
         assert!(query("dry=yes").expect("readable").flag("dry").is_err());
+    }
+
+    #[test]
+    fn queries_of_pages_are_read_as_browsers_read_them() {
+        let query = Query::open("a=1&b=x+y%20z&&c&d=%7B%22%C3%A4%22%7d&e=50%&f=%f&g=a=b&a%62=2");
+        let get = |name: &str| query.once(name).expect("given once");
+        assert_eq!(get("a"), Some("1"));
+        assert_eq!(get("b"), Some("x y z"));
+        assert_eq!(get("c"), Some(""));
+        assert_eq!(get("d"), Some("{\"ä\"}"));
+        assert_eq!((get("e"), get("f"), get("g")), (Some("50%"), Some("%f"), Some("a=b")));
+        assert_eq!((get("ab"), get("z")), (Some("2"), None));
+        assert_eq!(Query::open("").once(""), Ok(None));
+        assert_eq!(Query::open("a=1&%61=2").once("a"), Err(Repeated));
+        assert_eq!(Query::open("a=%ff").once("a"), Ok(Some("\u{fffd}")));
     }
 
     #[test]

@@ -1,6 +1,9 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
+use super::state::AppState;
 use super::{Reply, Response};
+use crate::access::Actor;
+use crate::access::audit::{Entry, Record};
 use crate::error::{Error, Kind, Result};
 use crate::log_limit::{LogLimiter, cut};
 use log::{debug, error, warn};
@@ -17,21 +20,47 @@ static FAILED: LogLimiter = LogLimiter::new();
 const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
-#[derive(Debug)]
 pub struct Responder {
     reply: Reply,
     request_id: String,
+    error_page: Option<ErrorPage>,
+    record: Option<Record>,
 }
+
+/// Turns an error, and what a program would be answered, into a page for a person.
+type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
-        Self { reply, request_id }
+        Self { reply, request_id, error_page: None, record: None }
+    }
+
+    /// The same, for a person: errors are pages.
+    pub(super) fn with_error_page(self, page: impl FnOnce(&Error, Response) -> Response + Send + 'static) -> Self {
+        Self { error_page: Some(Box::new(page)), ..self }
+    }
+
+    /// The same, for a write that the audit log reports: `actor` does what `entry` says.
+    pub(super) fn recorded_as(self, state: &AppState, actor: Actor, entry: Entry) -> Self {
+        let record = Record::new(state.app.clock.now(), state.app.entropy.clone(), actor, entry);
+        Self { record: Some(record), ..self }
+    }
+
+    /// The row of the audit log that whoever commits the write adds to its transaction.
+    pub(super) fn take_record(&mut self) -> Option<Record> {
+        self.record.take()
     }
 
     /// Answers, with a problem where `outcome` is an error.
     pub fn send(self, outcome: Result<Response>) {
-        let Self { reply, request_id } = self;
-        reply.send(outcome.unwrap_or_else(|error| failure(&error, &request_id)));
+        let Self { reply, request_id, error_page, .. } = self;
+        reply.send(outcome.unwrap_or_else(|error| {
+            let problem = failure(&error, &request_id);
+            match error_page {
+                Some(page) => page(&error, problem),
+                None => problem,
+            }
+        }));
     }
 
     /// Names the request in log lines.
@@ -178,6 +207,12 @@ pub(crate) fn phrase(status: u16) -> &'static str {
         505 => "HTTP Version Not Supported",
         // RFC 9112 lets it be empty.
         _ => "",
+    }
+}
+
+impl std::fmt::Debug for Responder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Answer").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }
 

@@ -1,33 +1,21 @@
 //! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`.
 //!
-//! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
-//! slashes, and storefronts send them as they are. The first pattern that matches decides, and the lines of a path are those with its
-//! pattern, so literal segments go before parameters. HEAD is answered wherever GET is.
+//! The first pattern that matches decides, and the lines of a path are those with its pattern, so literal segments go before
+//! parameters. HEAD is answered wherever GET is.
 //!
 //! What is below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::admin;
-use super::guard::bearer::{self, BearerTokens, Guesses};
-use super::guard::{Guard, cors};
-use super::ops::Readiness;
+use super::guard::{bearer, cors};
 use super::respond::{self, Responder};
-use super::{Method, Reply, Request, Response, Service, openapi, ops, pages, storefront, webhooks};
-use crate::app::App;
-use crate::clock::ManualClock;
-use crate::config::{LISTEN, Operator, Secret};
+use super::route::{Params, Route, RouteHandler, match_path};
+use super::state::AppState;
+use super::{Method, Reply, Request, Response, Service, admin, console, openapi, ops, pages, storefront, webhooks};
 use crate::error::{Error, Kind, Result};
-use crate::intake::Intake;
-use crate::metrics::Metrics;
-use crate::orders::Orders;
-use crate::shopify::Secrets;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::PathBuf;
-use std::str::FromStr;
-use std::sync::atomic::AtomicUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Fields that say who asks, and from where: of two, a proxy before us may have checked the other. Others that must not be given twice
 /// are looked at where they are read.
@@ -40,6 +28,8 @@ const SURFACES: &[&[Route]] = &[
     pages::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
+    admin::bulk::ROUTES,
+    admin::history::ROUTES,
     admin::jobs::ROUTES,
     admin::gdpr::ROUTES,
     admin::stores::ROUTES,
@@ -53,178 +43,6 @@ const SURFACES: &[&[Route]] = &[
     admin::orders::ROUTES,
     admin::clock::ROUTES,
 ];
-
-/// What handlers work on.
-#[derive(Debug)]
-pub struct AppState {
-    /// The database, the queue, the clock.
-    pub app: Arc<App>,
-    /// The way in for webhooks.
-    pub intake: Intake,
-    /// The way in for orders.
-    pub orders: Orders,
-    /// How people reach this server from outside; where it listens until that is known.
-    public_url: OnceLock<String>,
-    /// Who runs this server, for the privacy page.
-    pub operator: Operator,
-    /// The app's client secrets.
-    pub secrets: Secrets,
-    /// How many webhooks were refused, and why.
-    pub refusals: webhooks::Refusals,
-    /// The figures that /metrics shows.
-    pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures may bear alongside the admin tokens.
-    pub metrics_tokens: Option<BearerTokens>,
-    /// The storefront's keys and limits.
-    pub guard: Guard,
-    /// What callers of the admin API must bear; without one there is no admin API.
-    pub admin_tokens: Option<BearerTokens>,
-    /// How often somebody may guess one.
-    pub guesses: Guesses,
-    /// Whether the server can do its work, as it was found last.
-    pub(super) readiness: Arc<Readiness>,
-    /// The clock, where it stands still until it is told to move.
-    pub frozen_clock: Option<Arc<ManualClock>>,
-    /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
-    pub program: Option<PathBuf>,
-    /// Calls that run on threads of their own now.
-    pub(super) long_calls: Arc<AtomicUsize>,
-}
-
-impl AppState {
-    /// The site of `app`, for webhooks signed with one of `secrets`.
-    pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
-        let (intake, orders) = (Intake::new(&app), app.orders());
-        Self {
-            app,
-            intake,
-            orders,
-            public_url: OnceLock::new(),
-            operator: Operator::default(),
-            secrets,
-            refusals: webhooks::Refusals::default(),
-            metrics: Arc::default(),
-            metrics_tokens: None,
-            guard: Guard::default(),
-            admin_tokens: None,
-            guesses: Guesses::default(),
-            readiness: Arc::default(),
-            frozen_clock: None,
-            program: None,
-            long_calls: Arc::default(),
-        }
-    }
-
-    /// The same with another limit of storefront requests; see [`Guard::new`].
-    #[must_use]
-    pub fn with_rate_limit(self, rate_limit: u32) -> Self {
-        Self { guard: Guard::new(rate_limit), ..self }
-    }
-
-    /// The same with another limit of orders; see [`Guard::with_order_limit`].
-    #[must_use]
-    pub fn with_order_limit(self, order_limit: u32) -> Self {
-        Self { guard: self.guard.with_order_limit(order_limit), ..self }
-    }
-
-    /// The same site, run by `operator`.
-    #[must_use]
-    pub fn with_operator(mut self, operator: Operator) -> Self {
-        self.operator = operator;
-        self
-    }
-
-    /// Says how people reach this server, without a slash at the end. The first word counts.
-    pub fn set_public_url(&self, url: impl Into<String>) {
-        let _known_already = self.public_url.set(url.into());
-    }
-
-    /// How people reach this server, without a slash at the end.
-    pub fn public_url(&self) -> String {
-        self.public_url.get().cloned().unwrap_or_else(|| format!("http://{LISTEN}"))
-    }
-
-    /// The same site with an admin API for those who bear `token`, or one of several with commas between them.
-    #[must_use]
-    pub fn with_admin_token(mut self, token: &Secret) -> Self {
-        self.admin_tokens = Some(BearerTokens::new(token));
-        self
-    }
-
-    /// The same site, showing these figures.
-    #[must_use]
-    pub fn with_metrics(mut self, metrics: Arc<Metrics>) -> Self {
-        self.metrics = metrics;
-        self
-    }
-
-    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
-    #[must_use]
-    pub fn with_metrics_token(mut self, token: &Secret) -> Self {
-        self.metrics_tokens = Some(BearerTokens::new(token));
-        self
-    }
-
-    /// The same site whose app was opened with this clock, to be moved through the admin API.
-    #[must_use]
-    pub fn with_frozen_clock(mut self, clock: Arc<ManualClock>) -> Self {
-        self.frozen_clock = Some(clock);
-        self
-    }
-}
-
-/// How a route answers.
-#[derive(Clone, Copy)]
-pub(super) enum RouteHandler {
-    /// At once.
-    Now(fn(&Arc<AppState>, &Request, &Params) -> Result<Response>),
-    /// Later, from another thread: whatever has to wait for a commit.
-    Later(fn(&Arc<AppState>, Request, Params, Responder)),
-}
-
-/// A line of the table.
-pub(super) struct Route {
-    method: Method,
-    pattern: &'static str,
-    handler: RouteHandler,
-}
-
-impl Route {
-    pub(super) const fn now(
-        method: Method,
-        pattern: &'static str,
-        handler: fn(&Arc<AppState>, &Request, &Params) -> Result<Response>,
-    ) -> Self {
-        Self { method, pattern, handler: RouteHandler::Now(handler) }
-    }
-
-    pub(super) const fn later(
-        method: Method,
-        pattern: &'static str,
-        handler: fn(&Arc<AppState>, Request, Params, Responder),
-    ) -> Self {
-        Self { method, pattern, handler: RouteHandler::Later(handler) }
-    }
-}
-
-/// The values of a pattern's parameters, percent-decoded.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub struct Params(Vec<(&'static str, String)>);
-
-impl Params {
-    /// The value of the parameter `name`; empty when the pattern has none.
-    pub fn get(&self, name: &str) -> &str {
-        self.0.iter().find(|(found, _)| *found == name).map_or("", |(_, value)| value)
-    }
-
-    /// The value of the parameter `name` as an id or the like. What cannot be one does not exist.
-    ///
-    /// # Errors
-    /// `NotFound`, naming `thing`.
-    pub fn parse<T: FromStr>(&self, name: &str, thing: &str) -> Result<T> {
-        self.get(name).parse().map_err(|_unreadable| Error::not_found(thing))
-    }
-}
 
 /// Answers requests by the table.
 #[derive(Debug, Clone)]
@@ -247,20 +65,29 @@ impl Service for Router {
         with_one_slash(&mut request.path);
         let id = request.id.clone();
         let state = &self.0;
+        if console::owns(&request.path) {
+            // As below: a panic answers 500 and ends no thread.
+            if catch_unwind(AssertUnwindSafe(|| console::call(state, request, reply))).is_err() {
+                error!("request handler panicked id={id}");
+            }
+            return;
+        }
         let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
+        let mut actor = None;
         let reply = if cors::applies(&request.path) {
             if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
                 let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
                 return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
             }
             if request.method == Method::Options {
-                return reply.send(cors::mark(cors::preflight(), &request.path));
+                return reply.send(cors::mark(cors::preflight(), &methods(&request.path)));
             }
             for_other_sites(reply, request.path.clone())
         } else if admin::owns(&request.path) {
             let reply = admin::no_store(reply);
-            if let Err(error) = admin::guard(state, &request) {
-                return reply.send(bearer::refusal(&error, &id));
+            match admin::caller(state, &request) {
+                Ok(caller) => actor = Some(caller),
+                Err(error) => return reply.send(bearer::refusal(&error, &id)),
             }
             reply
         } else {
@@ -268,13 +95,18 @@ impl Service for Router {
         };
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
-            Found::Route(RouteHandler::Now(handler), params) => {
-                let outcome = handler(state, &request, &params);
-                Responder::new(reply, request.id).send(outcome);
-            }
-            Found::Route(RouteHandler::Later(handler), params) => {
-                let responder = Responder::new(reply, request.id.clone());
-                handler(state, request, params, responder);
+            Found::Route(route, params) => {
+                let mut responder = Responder::new(reply, request.id.clone());
+                if let Some(actor) = actor {
+                    responder = match admin::permitted(state, actor, &request, route.pattern, &params, responder) {
+                        Some(responder) => responder,
+                        None => return,
+                    };
+                }
+                match route.handler {
+                    RouteHandler::Now(handler) => record_and_send(state, responder, handler(state, &request, &params)),
+                    RouteHandler::Later(handler) => handler(state, request, params, responder),
+                }
             }
             Found::OtherMethods(allow) => {
                 let detail = format!("this path takes {allow}");
@@ -292,12 +124,26 @@ impl Service for Router {
     }
 
     fn route_of(&self, _method: &Method, path: &str) -> &'static str {
+        if console::owns(path) {
+            return console::pattern_of(path).unwrap_or("none");
+        }
         let mut routes = SURFACES.iter().copied().flatten();
         routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
 
     fn redact_path(&self, path: &str) -> String {
         without_tokens(path)
+    }
+}
+
+/// Answers with what is done already. Where that was a write, its row of the audit log is committed first.
+fn record_and_send(state: &AppState, mut responder: Responder, outcome: Result<Response>) {
+    match responder.take_record() {
+        Some(record) if outcome.is_ok() => state.app.db.write_then(
+            move |tx| Ok(record.write(tx)?),
+            move |recorded: Result<()>| responder.send(recorded.and(outcome)),
+        ),
+        _ => responder.send(outcome),
     }
 }
 
@@ -314,7 +160,7 @@ fn without_tokens(path: &str) -> String {
 fn for_other_sites(reply: Reply, path: String) -> Reply {
     Reply::new(move |response| {
         let response = respond::for_shoppers(response).with_header("Cache-Control", "no-store");
-        reply.send(cors::mark(response, &path));
+        reply.send(cors::mark(response, &methods(&path)));
     })
 }
 
@@ -331,20 +177,31 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
 }
 
+/// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
+/// ours, so that its 404 can be read.
+fn methods(path: &str) -> String {
+    let mut listed: Vec<&str> = methods_of(path).collect();
+    if listed.is_empty() {
+        listed = vec!["GET", "POST"];
+    }
+    listed.push("OPTIONS");
+    listed.join(", ")
+}
+
 /// The methods that the table has for `path`, which is below `/api/`.
-pub(super) fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
+fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
     let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
     below.filter(move |route| match_path(route.pattern, path).is_some()).map(|route| route.method.as_str())
 }
 
 /// What the table says about a request.
-enum Found {
-    Route(RouteHandler, Params),
+enum Found<'a> {
+    Route(&'a Route, Params),
     OtherMethods(String),
     Nothing,
 }
 
-fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
+fn find<'a>(surfaces: &[&'a [Route]], method: &Method, path: &str) -> Found<'a> {
     let as_method = if *method == Method::Head { &Method::Get } else { method };
     let mut allow: Vec<&str> = Vec::new();
     let mut decided = None;
@@ -355,7 +212,7 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
         let Some(params) = match_path(route.pattern, path) else { continue };
         decided = Some(route.pattern);
         if route.method == *as_method {
-            return Found::Route(route.handler, params);
+            return Found::Route(route, params);
         }
         allow.push(route.method.as_str());
         if route.method == Method::Get {
@@ -370,108 +227,16 @@ fn find(surfaces: &[&[Route]], method: &Method, path: &str) -> Found {
     if allow.is_empty() { Found::Nothing } else { Found::OtherMethods(allow.join(", ")) }
 }
 
-/// The parameters of `path` where it matches `pattern`.
-fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
-    // Most lines have no parameter, and a look at the whole text settles them.
-    if !pattern.contains('{') {
-        return (pattern == path).then(Params::default);
-    }
-    let mut params = Params::default();
-    let mut rest = Some(path.strip_prefix('/')?);
-    let mut segments = pattern.trim_start_matches('/').split('/');
-    while let Some(segment) = segments.next() {
-        let unmatched = rest?;
-        if let Some(name) = parameter(segment).and_then(|name| name.strip_prefix('*')) {
-            // It takes what the segments after it leave over.
-            let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
-            // What cannot be decoded is kept as it is: the handler knows what to say about it, and to whom.
-            params.0.push((name, percent_decoded(taken).unwrap_or_else(|| taken.to_owned())));
-            rest = after;
-            continue;
-        }
-        let (found, after) = match unmatched.split_once('/') {
-            Some((found, after)) => (found, Some(after)),
-            None => (unmatched, None),
-        };
-        match parameter(segment) {
-            Some(_) if found.is_empty() => return None,
-            Some(name) => params.0.push((name, percent_decoded(found)?)),
-            None if found == segment => {}
-            None => return None,
-        }
-        rest = after;
-    }
-    rest.is_none().then_some(params)
-}
-
-/// The name in `{name}`.
-fn parameter(segment: &'static str) -> Option<&'static str> {
-    segment.strip_prefix('{').and_then(|name| name.strip_suffix('}'))
-}
-
-/// `path` without its last `count` segments, and those.
-fn split_before_last(path: &str, count: usize) -> Option<(&str, Option<&str>)> {
-    match count.checked_sub(1) {
-        None => Some((path, None)),
-        Some(before) => {
-            let (slash, _) = path.rmatch_indices('/').nth(before)?;
-            Some((&path[..slash], Some(&path[slash + 1..])))
-        }
-    }
-}
-
-/// `text` with its `%XX` decoded, where that is UTF-8.
-pub(super) fn percent_decoded(text: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.bytes();
-    while let Some(byte) = rest.next() {
-        if byte == b'%' {
-            let mut digit = || char::from(rest.next()?).to_digit(16);
-            let (high, low) = (digit()?, digit()?);
-            bytes.push(u8::try_from(high * 16 + low).ok()?);
-        } else {
-            bytes.push(byte);
-        }
-    }
-    String::from_utf8(bytes).ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn params(pattern: &'static str, path: &str) -> Option<Vec<String>> {
-        match_path(pattern, path).map(|params| params.0.into_iter().map(|(_, value)| value).collect())
-    }
+    use crate::error::Result;
+    use crate::http::Response;
 
     #[test]
-    fn patterns_match_whole_paths_and_yield_their_parameters() {
-        let none: Option<Vec<String>> = Some(Vec::new());
-        let values = |values: &[&str]| Some(values.iter().map(ToString::to_string).collect::<Vec<_>>());
-        assert_eq!(params("/healthz", "/healthz"), none);
-        for path in ["/healthz/", "/Healthz", "healthz", "/health", "/", ""] {
-            assert_eq!(params("/healthz", path), None, "{path}");
-        }
-        assert_eq!(params("/stores/{shop}/matrices/{id}", "/stores/a.b/matrices/7"), values(&["a.b", "7"]));
-        assert_eq!(params("/stores/{shop}", "/stores/gid:%2F%2Fx%C3%A4"), values(&["gid://xä"]));
-        for path in ["/stores/", "/stores", "/stores/a/", "/stores/a/b", "/stores/%zz", "/stores/%f", "/stores/%ff"] {
-            assert_eq!(params("/stores/{shop}", path), None, "{path}");
-        }
-        assert_eq!(params("/webhooks/{*rest}", "/webhooks/shop/redact"), values(&["shop/redact"]));
-        assert_eq!(params("/webhooks/{*rest}", "/webhooks/"), values(&[""]));
-        assert_eq!(params("/webhooks/{*rest}", "/webhooks"), None);
-        let price = "/products/{*id}/price";
-        assert_eq!(params(price, "/products/7/price"), values(&["7"]));
-        assert_eq!(params(price, "/products/gid://x/7/price"), values(&["gid://x/7"]));
-        assert_eq!(params(price, "/products/price/price"), values(&["price"]));
-        assert_eq!(params(price, "/products//price"), values(&[""]));
-        assert_eq!(params(price, "/products/%/price"), values(&["%"]));
-        for path in ["/products/price", "/products", "/products/7/prices", "/products/7/price/"] {
-            assert_eq!(params(price, path), None, "{path}");
-        }
-        let group = "/{shop}/products/{*id}/groups/{group}";
-        assert_eq!(params(group, "/s/products/a/groups/b/groups/g"), values(&["s", "a/groups/b", "g"]));
-        assert_eq!(params(group, "/s/products/a/groups/"), None);
+    fn a_preflight_is_told_the_methods_of_the_path() {
+        assert_eq!(methods("/api/v1/products/gid://shopify/Product/1/price"), "GET, OPTIONS");
+        assert_eq!(methods("/api/v1/nothing"), "GET, POST, OPTIONS");
     }
 
     #[test]
@@ -544,13 +309,5 @@ mod tests {
         ] {
             assert_eq!(without_tokens(path), shown);
         }
-    }
-
-    #[test]
-    fn what_cannot_be_an_id_is_not_found() {
-        let params = Params(vec![("id", "7".to_owned())]);
-        assert_eq!(params.parse::<u64>("id", "matrix").expect("a number"), 7);
-        let error = params.parse::<crate::domain::ids::MatrixId>("id", "price matrix").expect_err("no UUID");
-        assert_eq!(error.to_string(), "price matrix not found");
     }
 }

@@ -127,6 +127,15 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
     Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
 }
 
+/// What the deliveries are about that ask for this.
+fn topic_of(kind: RequestKind) -> Topic {
+    match kind {
+        RequestKind::CustomersDataRequest => Topic::CustomersDataRequest,
+        RequestKind::CustomersRedact => Topic::CustomersRedact,
+        RequestKind::ShopRedact => Topic::ShopRedact,
+    }
+}
+
 /// Forgets up to `limit` requests that were settled before `before`, and returns how many it were. Their deliveries are forgotten with
 /// them, but for those that came in at `deliveries_since` or later.
 ///
@@ -143,11 +152,7 @@ pub fn prune_requests(
         let Some(key) = request.webhook_id.as_deref().filter(|_| request.created_at >= deliveries_since) else {
             continue;
         };
-        let topic = match request.kind {
-            RequestKind::CustomersDataRequest => Topic::CustomersDataRequest,
-            RequestKind::CustomersRedact => Topic::CustomersRedact,
-            RequestKind::ShopRedact => Topic::ShopRedact,
-        };
+        let topic = topic_of(request.kind);
         let event_id = request.event_id.as_deref();
         let delivery = Delivery { topic: &topic, key, event_id, shop: &request.shop, job: request.job };
         insert(tx, request.created_at, &delivery)?;
@@ -211,3 +216,128 @@ pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     })?;
     Ok(inserted == 1)
 }
+
+/// Where a page of [`list_newest`] ended: the key of the index that it walks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeliveryPlace {
+    received_at: DateTime<Utc>,
+    topic: String,
+    webhook_id: String,
+}
+
+impl DeliveryPlace {
+    /// The place of this delivery.
+    pub fn of(delivery: &ListedDelivery) -> Self {
+        let ListedDelivery { received_at, topic, webhook_id, .. } = delivery.clone();
+        Self { received_at, topic, webhook_id }
+    }
+}
+
+impl std::fmt::Display for DeliveryPlace {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}~{}~{}", self.received_at.timestamp_millis(), self.topic, self.webhook_id)
+    }
+}
+
+impl std::str::FromStr for DeliveryPlace {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut parts = text.splitn(3, '~');
+        let (Some(millis), Some(topic), Some(webhook_id)) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(());
+        };
+        let received_at = millis.parse().ok().and_then(DateTime::from_timestamp_millis).ok_or(())?;
+        Ok(Self { received_at, topic: topic.to_owned(), webhook_id: webhook_id.to_owned() })
+    }
+}
+
+/// A delivery as lists show it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedDelivery {
+    /// What it was about.
+    pub topic: String,
+    /// Shopify's id of the webhook, or what stands for it.
+    pub webhook_id: String,
+    /// Shopify's id of the event.
+    pub event_id: Option<String>,
+    /// The shop that it was about.
+    pub shop: String,
+    /// When it came in.
+    pub received_at: DateTime<Utc>,
+    /// The job that it led to.
+    pub job: Option<JobId>,
+}
+
+/// Deliveries, newest first, after `after`.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_newest(
+    connection: &Connection,
+    after: Option<&DeliveryPlace>,
+    limit: usize,
+) -> db::Result<Vec<ListedDelivery>> {
+    let mut newest = Vec::new();
+    requests::each_delivered(connection, after.map(|place| place.received_at), |request| {
+        // All of one millisecond, for their order is another one.
+        let is_whole = newest.len() >= limit
+            && newest.last().is_none_or(|last: &ListedDelivery| last.received_at > request.created_at);
+        let listed = ListedDelivery {
+            topic: topic_of(request.kind).as_str().to_owned(),
+            webhook_id: request.webhook_id.unwrap_or_default(),
+            event_id: request.event_id,
+            shop: request.shop.to_string(),
+            received_at: request.created_at,
+            job: request.job,
+        };
+        if !is_whole
+            && after.is_none_or(|place| place_key(&listed) < (place.received_at, &place.topic, &place.webhook_id))
+        {
+            newest.push(listed);
+        }
+        !is_whole
+    })?;
+    newest.extend(list_newest_others(connection, after, limit)?);
+    newest.sort_by(|one, other| place_key(other).cmp(&place_key(one)));
+    newest.truncate(limit);
+    Ok(newest)
+}
+
+fn place_key(delivery: &ListedDelivery) -> (DateTime<Utc>, &String, &String) {
+    (delivery.received_at, &delivery.topic, &delivery.webhook_id)
+}
+
+/// The same of those that have no request.
+fn list_newest_others(
+    connection: &Connection,
+    after: Option<&DeliveryPlace>,
+    limit: usize,
+) -> db::Result<Vec<ListedDelivery>> {
+    let mut statement = connection.prepare_cached(NEWEST)?;
+    // Later than anything that has come: there is no page before the first.
+    let received_at = after.map_or(DateTime::<Utc>::MAX_UTC, |place| place.received_at);
+    let (topic, webhook_id) = after.map_or(("", ""), |place| (place.topic.as_str(), place.webhook_id.as_str()));
+    let params = named_params! {
+        ":received_at": Millis(received_at),
+        ":topic": topic,
+        ":webhook_id": webhook_id,
+        ":limit": limit,
+    };
+    let found = statement.query_map(params, |row| {
+        Ok(ListedDelivery {
+            topic: row.get("topic")?,
+            webhook_id: row.get("webhook_id")?,
+            event_id: row.get("event_id")?,
+            shop: row.get("shop")?,
+            received_at: row.get::<_, Millis>("received_at")?.0,
+            job: row.get("job_id")?,
+        })
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Walks the index of the times, which ends with the primary key.
+const NEWEST: &str = "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
+     WHERE (received_at, topic, webhook_id) < (:received_at, :topic, :webhook_id)
+     ORDER BY received_at DESC, topic DESC, webhook_id DESC LIMIT :limit";

@@ -6,24 +6,26 @@
 
 pub mod deliveries;
 
-pub use deliveries::{last_received_at, prune as prune_deliveries, prune_requests};
+pub use deliveries::{
+    DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries, prune_requests,
+};
 
-use crate::app::App;
+use crate::activity::{self, Activity, Event};
 use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::entropy::Entropy;
+use crate::erasure;
 use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{NewJob, Queue, find as find_job};
+use crate::queue::{Queue, find as find_job};
 use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
 use deliveries::Delivery;
 use log::{debug, info};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -59,19 +61,20 @@ pub struct Intake {
     queue: Queue,
     hasher: KeyedHasher,
     figures: Arc<IntakeCounters>,
+    activity: Arc<Activity>,
 }
 
 impl Intake {
-    /// The way in to `app`'s database and queue.
-    pub fn new(app: &App) -> Self {
-        Self {
-            db: app.db.clone(),
-            clock: app.clock.clone(),
-            entropy: app.entropy.clone(),
-            queue: app.queue.clone(),
-            hasher: app.hasher.clone(),
-            figures: Arc::default(),
-        }
+    /// The way in to `db` and `queue`, which counts in `activity` what comes.
+    pub fn new(
+        db: Db,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        queue: Queue,
+        hasher: KeyedHasher,
+        activity: Arc<Activity>,
+    ) -> Self {
+        Self { db, clock, entropy, queue, hasher, figures: Arc::default(), activity }
     }
 
     /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
@@ -84,6 +87,7 @@ impl Intake {
     ) {
         let Some(action) = Action::of(&webhook.event) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
+            self.activity.count(self.clock.as_ref(), Event::Ignored);
             debug!("webhook ignored topic={}", webhook.topic);
             return answer(Ok(IntakeOutcome::Ignored));
         };
@@ -92,7 +96,9 @@ impl Intake {
         let delivery =
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
+        let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (queue, figures) = (self.queue.clone(), self.figures.clone());
+        let (activity, clock) = (self.activity.clone(), self.clock.clone());
         self.db.without_savepoint().write_then_or_lead(
             move |tx| delivery.write(tx, &queue, subject),
             move |outcome| {
@@ -106,6 +112,14 @@ impl Intake {
                     Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
                     Ok(IntakeOutcome::Ignored) | Err(_) => 0,
                 };
+                let event = match outcome {
+                    Ok(IntakeOutcome::Accepted(_)) => taken,
+                    Ok(IntakeOutcome::Duplicate(_)) => Some(Event::Duplicate),
+                    Ok(IntakeOutcome::Ignored) | Err(_) => None,
+                };
+                if let Some(event) = event {
+                    activity.count(clock.as_ref(), event);
+                }
                 answer(outcome);
             },
         );
@@ -139,31 +153,29 @@ impl std::fmt::Debug for Intake {
 
 /// What a known webhook asks for.
 enum Action {
-    Request { kind: RequestKind, job_type: &'static str, payload: Value },
+    Request { kind: RequestKind, payload: Value },
     Uninstall,
 }
 
 impl Action {
     fn of(event: &WebhookEvent) -> Option<Self> {
-        let (kind, job_type, payload) = match event {
+        let (kind, payload) = match event {
             WebhookEvent::CustomersDataRequest { data_request_id } => (
                 RequestKind::CustomersDataRequest,
-                CUSTOMERS_DATA_REQUEST,
                 known_members([("dataRequestId", data_request_id.map(Value::from))]),
             ),
             WebhookEvent::CustomersRedact { customer_id, orders_to_redact } => (
                 RequestKind::CustomersRedact,
-                CUSTOMER_REDACT,
                 known_members([
                     ("customerId", customer_id.map(Value::from)),
                     ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
                 ]),
             ),
-            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, SHOP_REDACT, known_members([])),
+            WebhookEvent::ShopRedact => (RequestKind::ShopRedact, known_members([])),
             WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
             WebhookEvent::Unknown => return None,
         };
-        Some(Self::Request { kind, job_type, payload })
+        Some(Self::Request { kind, payload })
     }
 }
 
@@ -239,9 +251,8 @@ impl PendingDelivery {
             deliveries::insert(tx, now, &delivery)
         };
         let job = match action {
-            Action::Request { kind, job_type, payload } => {
-                let payload_of_job = json!({ "shop": shop.as_str(), "requestId": request.to_string() });
-                let mut job = NewJob::new(job_type, payload_of_job).about(subject);
+            Action::Request { kind, payload } => {
+                let mut job = erasure::job_of(kind, request, &shop).about(subject);
                 if webhook_id.is_none() {
                     // What repeats it finds its job by this; of the others, by their delivery.
                     job = job.dedupe_key(erasure::job_key(request));

@@ -7,9 +7,12 @@ pub mod idempotency;
 pub mod place;
 mod recent_orders;
 pub mod records;
+pub mod search;
+mod shopper;
 pub mod snapshot;
 
-pub use place::{OrderRequest, Orders, PlacedOrder, Shopper};
+pub use place::{OrderRequest, Orders, PlacedOrder};
+pub use shopper::Shopper;
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;

@@ -8,6 +8,7 @@ use super::handover::Handover;
 use super::idempotency::{self, IdempotencyKey, OriginalOrder};
 use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
+use super::shopper::Shopper;
 use super::snapshot::SelectedOption;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
@@ -43,15 +44,6 @@ pub struct OrderRequest {
     pub quantity: Quantity,
     /// The options picked.
     pub selections: Vec<Selection>,
-}
-
-/// Who orders, as far as can be told. It is compared by hashes that end with the process, and never kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Shopper<'a> {
-    /// Where the request comes from. Many shoppers may come from one address.
-    pub address: IpAddr,
-    /// What else tells one browser from another, in an order that does not change.
-    pub traits: &'a [&'a str],
 }
 
 /// An order as it was made, now or before.

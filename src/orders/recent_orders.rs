@@ -4,7 +4,7 @@
 //! It is written by changes in their transaction, so that of twenty at once one makes the order and the others find it. Should
 //! that transaction be lost with its order, what stands here leads nowhere, and the next change makes the order.
 
-use super::place::Shopper;
+use super::shopper::Shopper;
 use crate::domain::ids::{DraftOrderId, KeyId};
 use crate::entropy::Entropy;
 use hmac::{Hmac, KeyInit, Mac};

@@ -35,6 +35,11 @@ pub trait Handler: Send + Sync + 'static {
         false
     }
 
+    /// Whether a person may pause its jobs, or cancel all of them at once: not where the law sets them a time.
+    fn may_be_paused(&self) -> bool {
+        true
+    }
+
     /// What the log should add when a job of this type is discarded: what a person must do, and by when.
     fn operator_hint(&self) -> Option<&'static str> {
         None

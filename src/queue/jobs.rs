@@ -6,18 +6,23 @@
 
 mod claims;
 mod completion;
+mod matching;
 mod operators;
+mod pauses;
 mod recovery;
 mod redaction;
 
 pub use claims::next_due_at;
 pub(super) use claims::{claim, is_held, next_claimable_at};
 pub(super) use completion::{AfterFailure, COMPLETE, complete, fail, release};
+pub use matching::{FailureGroup, GROUPED_MAX, Selection, count_up_to, group_failures, list_matching};
 pub use operators::{
     Counts, Filter, count_failed, count_failed_by_type, counts, find, is_any_running, list, list_failed_since,
     next_types,
 };
 pub(super) use operators::{cancel, retry};
+pub use pauses::{Pause, list_pauses};
+pub(super) use pauses::{pause, resume};
 pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
 pub use redaction::{
     Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,

@@ -20,6 +20,7 @@
 
 mod attempts;
 pub mod backoff;
+mod bulk;
 mod handler;
 mod jobs;
 mod lease;
@@ -27,10 +28,12 @@ mod retention;
 mod worker;
 
 pub use attempts::list as list_attempts;
+pub use bulk::{BULK_MAX, BulkChange, BulkOutcome};
 pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
-    Counts, Filter, Mentions, ToForget, change_texts, count_failed, count_failed_by_type, counts, each_finished,
-    each_unfinished, find, forget, is_any_running, list, list_failed_since, list_mentions, list_to_forget, next_due_at,
+    Counts, FailureGroup, Filter, GROUPED_MAX, Mentions, Pause, Selection, ToForget, change_texts, count_failed,
+    count_failed_by_type, count_up_to, counts, each_finished, each_unfinished, find, forget, group_failures,
+    is_any_running, list, list_failed_since, list_matching, list_mentions, list_pauses, list_to_forget, next_due_at,
     next_types,
 };
 pub use retention::{Retention, prune};
@@ -369,6 +372,42 @@ impl Queue {
             None => info!("job cancelled id={id}"),
         });
         Ok(())
+    }
+
+    /// Pauses a type: its jobs are enqueued and not claimed. Those that run go on. Once more does no harm.
+    ///
+    /// # Errors
+    /// `Conflict` where the type must not be paused, `Invalid` for what is no type's name, and when the database fails.
+    pub fn pause(&self, tx: &Tx<'_>, now: DateTime<Utc>, job_type: &str) -> Result<(), Error> {
+        NewJob::new(job_type, Value::Null).check()?;
+        if !self.may_be_paused(job_type) {
+            let text = format!("jobs of type {job_type:?} carry out legal obligations and cannot be paused");
+            return Err(Error::new(Kind::Conflict, text));
+        }
+        if jobs::pause(tx, now, job_type)? {
+            let job_type = job_type.to_owned();
+            tx.after_commit(move || warn!("job type paused type={job_type}"));
+        }
+        Ok(())
+    }
+
+    /// Resumes a type. Its jobs are claimed in the order in which they fell due.
+    ///
+    /// # Errors
+    /// `Conflict` where it is not paused, and when the database fails.
+    pub fn resume(&self, tx: &Tx<'_>, job_type: &str) -> Result<(), Error> {
+        if !jobs::resume(tx, job_type)? {
+            return Err(Error::new(Kind::Conflict, format!("job type {job_type:?} is not paused")));
+        }
+        tx.announce();
+        let job_type = job_type.to_owned();
+        tx.after_commit(move || info!("job type resumed type={job_type}"));
+        Ok(())
+    }
+
+    /// Whether jobs of this type may wait for as long as a person likes.
+    pub fn may_be_paused(&self, job_type: &str) -> bool {
+        self.registry.find(job_type).is_none_or(|handler| handler.may_be_paused())
     }
 
     /// Why a job could not be changed: there is none, or it stands where that makes no sense.

@@ -11,14 +11,7 @@ const SAMPLE_SHOP: &str = "sample-shop.myshopify.com";
 
 /// A body as Shopify would send it about `shop`, with an invented customer or owner; `None` for a topic without a sample.
 pub fn sample_body(topic: &Topic, shop: &ShopDomain) -> Option<String> {
-    let sample = match topic {
-        Topic::CustomersDataRequest => include_str!("../../data/webhooks/customers_data_request.json"),
-        Topic::CustomersRedact => include_str!("../../data/webhooks/customers_redact.json"),
-        Topic::ShopRedact => include_str!("../../data/webhooks/shop_redact.json"),
-        Topic::AppUninstalled => include_str!("../../data/webhooks/app_uninstalled.json"),
-        Topic::Unknown(_) => return None,
-    };
-    Some(sample.replace(SAMPLE_SHOP, shop.as_str()))
+    topic.sample().map(|sample| sample.replace(SAMPLE_SHOP, shop.as_str()))
 }
 
 /// The signature of `body`, as the HMAC header carries it.

@@ -1,27 +1,30 @@
 //! What to enter at Shopify: the block of `shopify.app.toml`, and the same as steps in the Dev Dashboard. Compliance topics can be
 //! subscribed only there: the Admin API's list of topics does not have them.
 
+use super::webhook::{Subscription, Topic};
+
 /// The version of Shopify's API whose shapes are read and played here.
 pub const API_VERSION: &str = "2026-10";
 
-/// The block of `shopify.app.toml` that sends all four topics to `url`.
+/// The block of `shopify.app.toml` that sends all known topics to `url`.
 pub fn toml_block(url: &str) -> String {
-    // One subscription for the compliance topics: the Shopify CLI refuses a topic that is there twice. Of an uninstallation only what
-    // is read is asked for; updated_at besides, for Shopify drops a delivery whose fields are all the same as the last one's.
-    format!(
-        r#"[webhooks]
-api_version = "{API_VERSION}"
-
-  [[webhooks.subscriptions]]
-  compliance_topics = ["customers/data_request", "customers/redact", "shop/redact"]
-  uri = "{url}"
-
-  [[webhooks.subscriptions]]
-  topics = ["app/uninstalled"]
-  uri = "{url}"
-  include_fields = ["id", "myshopify_domain", "updated_at"]
-"#
-    )
+    let quoted = |names: &[&str]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
+    // One subscription for the compliance topics: the Shopify CLI refuses a topic that is there twice.
+    let compliance: Vec<&Topic> =
+        Topic::KNOWN.iter().filter(|topic| topic.subscription() == Some(Subscription::Compliance)).collect();
+    let compliance = quoted(&compliance.iter().map(|topic| topic.as_str()).collect::<Vec<_>>());
+    let mut block = format!(
+        "[webhooks]\napi_version = \"{API_VERSION}\"\n\n  [[webhooks.subscriptions]]\n  compliance_topics = [{compliance}]\n  uri = \"{url}\"\n"
+    );
+    for topic in &Topic::KNOWN {
+        if let Some(Subscription::Fields(fields)) = topic.subscription() {
+            block += &format!(
+                "\n  [[webhooks.subscriptions]]\n  topics = [\"{topic}\"]\n  uri = \"{url}\"\n  include_fields = [{}]\n",
+                quoted(fields)
+            );
+        }
+    }
+    block
 }
 
 /// The steps that a person takes, in order.
@@ -41,7 +44,6 @@ pub fn steps(url: &str) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shopify::Topic;
 
     #[test]
     fn every_known_topic_is_subscribed_once_at_the_address() {
@@ -50,5 +52,22 @@ mod tests {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
         assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 2);
+    }
+
+    #[test]
+    fn the_block_is_what_the_shopify_cli_reads() {
+        let expected = r#"[webhooks]
+api_version = "2026-10"
+
+  [[webhooks.subscriptions]]
+  compliance_topics = ["customers/data_request", "customers/redact", "shop/redact"]
+  uri = "https://quotes.example.com/webhooks"
+
+  [[webhooks.subscriptions]]
+  topics = ["app/uninstalled"]
+  uri = "https://quotes.example.com/webhooks"
+  include_fields = ["id", "myshopify_domain", "updated_at"]
+"#;
+        assert_eq!(toml_block("https://quotes.example.com/webhooks"), expected);
     }
 }

@@ -15,7 +15,7 @@ mod topic;
 
 pub use secrets::Secrets;
 pub(super) use secrets::keyed;
-pub use topic::Topic;
+pub use topic::{Subscription, Topic, WebhookEvent};
 
 use crate::domain::ids::ShopDomain;
 use body::{Body, named_under_unknown_topic};
@@ -41,29 +41,6 @@ pub struct Webhook {
     pub triggered_at: Option<DateTime<Utc>>,
     /// What it says.
     pub event: WebhookEvent,
-}
-
-/// What a delivery says: the ids that are needed, and nothing of a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum WebhookEvent {
-    /// Say what is held about a customer.
-    CustomersDataRequest {
-        /// Shopify's number of the request.
-        data_request_id: Option<u64>,
-    },
-    /// Forget a customer.
-    CustomersRedact {
-        /// The customer; Shopify knows some by their e-mail address only.
-        customer_id: Option<u64>,
-        /// Their orders.
-        orders_to_redact: Option<Vec<u64>>,
-    },
-    /// Erase the shop.
-    ShopRedact,
-    /// The app was uninstalled from the shop.
-    AppUninstalled,
-    /// Of a topic that means nothing here.
-    Unknown,
 }
 
 /// Why a delivery is not taken.
@@ -113,9 +90,9 @@ impl Webhook {
         let triggered_at = headers.triggered_at.once("the triggered-at header is given twice")?;
 
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
-        let (named, event) = match &topic {
-            Topic::Unknown(_) => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
-            known => Body::of(body)?.into_notice(known, body)?,
+        let (named, event) = match topic.definition() {
+            Some(known) => (Some(Body::of(body)?.shop_under(&known.shape, body)?), (known.read)(body)),
+            None => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
         };
         let shop = match (shop, named) {
             (Some(shop), Some(named)) if shop != named => return Err(Refusal::OtherShop),

@@ -1,11 +1,11 @@
 //! Price matrices, option groups and products. Sizes are JSON numbers, money is decimal text in major units, what is not offered is
 //! null.
 
-use super::{instant, optional_instant};
 use crate::catalog::assignments::Product;
 use crate::catalog::matrices::{Adjusted, MatrixSummary, StoredMatrix};
 use crate::catalog::options::StoredGroup;
 use crate::catalog::stores::Scope;
+use crate::clock::{instant, optional_instant};
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
 use crate::domain::matrix::{Axis, GridChanges, PriceChange, PriceMatrix, SizeLimits};

@@ -1,6 +1,6 @@
 //! Privacy requests, receipts and what a verification found.
 
-use super::{instant, optional_instant};
+use crate::clock::{instant, optional_instant};
 use crate::erasure::hold::{Decision, ShopifySays};
 use crate::erasure::receipts::Receipt;
 use crate::erasure::requests::{self, PrivacyRequest};

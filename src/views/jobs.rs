@@ -1,6 +1,6 @@
 //! Jobs and their attempts.
 
-use super::{instant, optional_instant};
+use crate::clock::{instant, optional_instant};
 use crate::queue::{Attempt, Counts, Job};
 use serde_json::{Value, json};
 

@@ -1,6 +1,6 @@
 //! Draft orders, each with the snapshot of what its price came from.
 
-use super::instant;
+use crate::clock::instant;
 use crate::orders::records::Record;
 use crate::orders::snapshot::SelectedOption;
 use serde_json::{Value, json};

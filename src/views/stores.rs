@@ -1,10 +1,10 @@
 //! Stores, what they hold, and their keys.
 
-use super::{instant, optional_instant};
 use crate::catalog::installation::Installation;
 use crate::catalog::keys::ApiKey;
 use crate::catalog::stores::Store;
 use crate::catalog::{self, matrices, options};
+use crate::clock::{instant, optional_instant};
 use crate::db::{self, RowCounts};
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;

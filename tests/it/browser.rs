@@ -116,6 +116,16 @@ impl Browser {
         self.post("/url", &json!({ "url": url }));
     }
 
+    /// Presses keys one after the other, as WebDriver names those that are no characters. `held`: keys that are held meanwhile.
+    pub(crate) fn press(&self, held: &[char], keys: &str) {
+        let act = |kind: &str, key: char| json!({ "type": kind, "value": key.to_string() });
+        let down = held.iter().map(|key| act("keyDown", *key));
+        let pressed = keys.chars().flat_map(|key| [act("keyDown", key), act("keyUp", key)]);
+        let up = held.iter().map(|key| act("keyUp", *key));
+        let actions: Vec<Value> = down.chain(pressed).chain(up).collect();
+        self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }));
+    }
+
     /// What a function's body returns in the page. The page's own policy does not hold for it.
     pub(crate) fn ask(&self, function: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": function, "args": [] }))

@@ -1,5 +1,6 @@
 //! One test binary, a module per behaviour.
 
+mod access;
 mod admin;
 mod architecture;
 mod backup;
@@ -19,5 +20,6 @@ mod orders;
 mod pricing_properties;
 mod process;
 mod queue;
+mod shop_pages;
 mod storefront;
 mod webhooks;

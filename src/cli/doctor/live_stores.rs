@@ -1,11 +1,11 @@
 //! What the doctor says of erasures of stores that looked live, and of stores that were installed in the future.
 
 use crate::catalog::stores;
+use crate::clock::{instant, optional_instant};
 use crate::db;
 use crate::erasure::RESPONSE_DEADLINE;
 use crate::erasure::hold::Decision;
 use crate::erasure::requests::{self, PrivacyRequest, RequestOutcome};
-use crate::views::{instant, optional_instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::Connection;
 use serde_json::{Value, json};

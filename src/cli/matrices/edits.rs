@@ -1,6 +1,8 @@
 //! Changing price matrices from the command line, each from the version that was read just now: an edit that comes between is told.
 
+use super::super::write_in_store;
 use super::find;
+use crate::access::audit::Entry;
 use crate::app::App;
 use crate::catalog::Expected;
 use crate::catalog::assignments;
@@ -177,7 +179,8 @@ pub(super) fn run(app: &App, scope: Scope, command: Command, output: Output) -> 
         Command::Duplicate { matrix } => {
             let (now, original) = (app.clock.now(), named(&matrix)?);
             let id = MatrixId::new(now, app.entropy.array());
-            app.db.write(move |tx| matrices::duplicate(tx, now, id, scope, original))?;
+            let entry = Entry::new("matrix.duplicate").object(original).object(id);
+            write_in_store(app, scope, entry, move |tx| matrices::duplicate(tx, now, id, scope, original))?;
             show_changed(id, FIRST_VERSION, output)
         }
         Command::Delete { matrix, confirm } => delete(app, scope, named(&matrix)?, confirm, output),
@@ -225,7 +228,8 @@ fn add(app: &App, scope: Scope, name: Name, template: Template, output: Output) 
     let matrix = matrix.map_err(|faults| matrices::invalid(&faults))?;
     let now = app.clock.now();
     let id = MatrixId::new(now, app.entropy.array());
-    app.db.write(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix))?;
+    let entry = Entry::new("matrix.create").object(id);
+    write_in_store(app, scope, entry, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix))?;
     show_changed(id, FIRST_VERSION, output)
 }
 
@@ -237,7 +241,8 @@ fn version(app: &App, scope: Scope, id: MatrixId) -> Result<Option<Expected>> {
 
 fn edit(app: &App, scope: Scope, id: MatrixId, edit: Edit, output: Output) -> Outcome {
     let (now, expected) = (app.clock.now(), version(app, scope, id)?);
-    let version = app.db.write(move |tx| matrices::edit(tx, now, scope, id, expected, &edit))?;
+    let entry = Entry::new("matrix.update").object(id);
+    let version = write_in_store(app, scope, entry, move |tx| matrices::edit(tx, now, scope, id, expected, &edit))?;
     show_changed(id, version, output)
 }
 
@@ -261,7 +266,8 @@ fn adjust(app: &App, scope: Scope, id: MatrixId, args: AdjustArgs, output: Outpu
         app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?
     } else {
         let (now, expected) = (app.clock.now(), version(app, scope, id)?);
-        app.db.write(move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment))?
+        let entry = Entry::new("matrix.adjust").object(id);
+        write_in_store(app, scope, entry, move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment))?
     };
     output.print(&views::adjusted(id, &adjusted, scope.currency), || {
         adjusted_text(id, &adjusted, scope.currency, preview)
@@ -287,7 +293,7 @@ fn delete(app: &App, scope: Scope, id: MatrixId, confirmed: bool, output: Output
     let mut expected = version(app, scope, id)?;
     let now = app.clock.now();
     loop {
-        let step = app.db.write(move |tx| {
+        let step = write_in_store(app, scope, Entry::new("matrix.delete").object(id), move |tx| {
             if !confirmed {
                 assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
             }
@@ -305,7 +311,8 @@ fn delete(app: &App, scope: Scope, id: MatrixId, confirmed: bool, output: Output
 fn unassign(app: &App, scope: Scope, products: Vec<ProductId>, output: Output) -> Outcome {
     let now = app.clock.now();
     let named: Vec<String> = products.iter().map(ToString::to_string).collect();
-    app.db.write(move |tx| -> Result<()> {
+    let entry = products.iter().fold(Entry::new("product.unassign"), |entry, product| entry.object(product));
+    write_in_store(app, scope, entry, move |tx| -> Result<()> {
         products.iter().try_for_each(|product| assignments::remove_matrix(tx, now, scope, product))
     })?;
     output.print(&json!({ "products": named }), || {

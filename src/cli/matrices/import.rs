@@ -2,9 +2,10 @@
 
 mod preview;
 
-use super::super::Failure;
 use super::super::output::Output;
+use super::super::{Failure, write_in_store};
 use super::find;
+use crate::access::audit::Entry;
 use crate::app::App;
 use crate::catalog::Expected;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
@@ -85,12 +86,15 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
             // From the version that was read just now: an edit that comes between is not overwritten.
             let expected = Some(Expected::Version(stored.version));
             let edit = Edit { name, grid: Some(grid), ..Edit::default() };
-            let edited = app.db.write(move |tx| matrices::edit(tx, now, scope, stored.id, expected, &edit))?;
+            let entry = Entry::new("matrix.import").object(stored.id);
+            let edited = write_in_store(app, scope, entry, move |tx| {
+                matrices::edit(tx, now, scope, stored.id, expected, &edit)
+            })?;
             (stored.id, edited)
         }
         None => {
             let (id, name) = (MatrixId::new(now, app.entropy.array()), name.map_or_else(|| name_of(&file), Ok)?);
-            app.db.write(move |tx| {
+            write_in_store(app, scope, Entry::new("matrix.import").object(id), move |tx| {
                 if !new && !matrices::find_by_name(tx, scope.store, name.as_str())?.is_empty() {
                     return Err(named_already(&name));
                 }

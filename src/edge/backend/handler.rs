@@ -1,14 +1,14 @@
 //! The threads that take requests from tiny_http and give them to the service.
 
-use super::Backend;
 use super::responses::{OpenRequest, ResponseWriter};
-use crate::db::writer::panic_message;
+use crate::background::panic_message;
 use crate::edge::frontend::{self, BackendMessage, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED};
 use crate::http::{Headers, Method, Reply, Request, Service};
 use log::{error, warn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
-use std::sync::{Arc, Once, Weak};
+use std::sync::{Arc, Once};
 use std::time::Instant;
 
 /// Characters of a proxy's id for a request.
@@ -18,7 +18,7 @@ const PROXY_ID_MAX: usize = 64;
 pub(super) struct HandlerThread {
     pub(super) server: Arc<tiny_http::Server>,
     pub(super) parts: HandlerParts,
-    pub(super) stopping: Weak<Backend>,
+    pub(super) stopping: Arc<AtomicBool>,
     /// Dropped at the end, which tells the one who waits for it.
     pub(super) _end: Sender<()>,
 }
@@ -42,7 +42,7 @@ impl HandlerThread {
                     }
                 }
                 Err(error) => {
-                    if self.stopping.upgrade().is_none_or(|backend| backend.is_stopping()) {
+                    if self.stopping.load(Ordering::Acquire) {
                         return;
                     }
                     // Its accept thread has ended. The upstream connections it has are served on; the front end asks for others

@@ -39,7 +39,7 @@ pub(super) struct Backend {
     service: Arc<dyn Service>,
     response_writer: Arc<ResponseWriter>,
     handlers: usize,
-    stopping: AtomicBool,
+    stopping: Arc<AtomicBool>,
     /// The tiny_http servers: one, and another each time its accept thread has died. Older ones go on with the upstream
     /// connections they have.
     instances: Mutex<Vec<ServerInstance>>,
@@ -67,7 +67,7 @@ impl Backend {
             service,
             response_writer: Arc::new(response_writer),
             handlers,
-            stopping: AtomicBool::new(false),
+            stopping: Arc::default(),
             instances: Mutex::new(Vec::new()),
         });
         backend.clone().start_instance()?;
@@ -89,7 +89,7 @@ impl Backend {
                     service: self.service.clone(),
                     response_writer: self.response_writer.clone(),
                 },
-                stopping: Arc::downgrade(&self),
+                stopping: self.stopping.clone(),
                 _end: end.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("http-handler-{number}"));
@@ -143,7 +143,7 @@ impl Backend {
         })
     }
 
-    pub(super) fn is_stopping(&self) -> bool {
+    fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Acquire)
     }
 
@@ -166,6 +166,13 @@ impl Backend {
                 }
             }
         }
+    }
+}
+
+impl Drop for Backend {
+    /// Also where it was never stopped, as in a start that failed: its handlers must not wait for another tiny_http.
+    fn drop(&mut self) {
+        self.stopping.store(true, Ordering::Release);
     }
 }
 

@@ -10,7 +10,6 @@ use super::counts::Counts;
 use super::memory::MemoryBudget;
 use super::receive::{Class, Rules};
 use super::rejection::http_date;
-use super::slab::Slab;
 use super::timers::Timers;
 use super::upstream::Upstream;
 use super::{OpenUpstream, Parts, StopSignal};
@@ -20,6 +19,7 @@ use log::{error, warn};
 use mio::event::Event;
 use mio::net::TcpListener;
 use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::io::{self, ErrorKind};
@@ -218,6 +218,11 @@ impl EventLoop {
         self.listener.map(Into::into)
     }
 
+    /// The keys of all clients, for those who change some of them meanwhile.
+    fn client_keys(&self) -> Vec<usize> {
+        self.clients.iter().map(|(key, _)| key).collect()
+    }
+
     /// Does what has come of the last step, until nothing more comes of it.
     fn settle(&mut self) {
         loop {
@@ -232,7 +237,7 @@ impl EventLoop {
     }
 
     fn is_over(&self) -> bool {
-        self.stopping.is_some_and(|until| self.clients.len() == 0 || Instant::now() >= until)
+        self.stopping.is_some_and(|until| self.clients.is_empty() || Instant::now() >= until)
     }
 
     /// How long there is nothing to do if no socket says otherwise.
@@ -279,7 +284,7 @@ impl EventLoop {
         if let Some(mut listener) = self.listener.take() {
             let _closing_anyway = self.poll.registry().deregister(&mut listener);
         }
-        for key in self.clients.keys() {
+        for key in self.client_keys() {
             // A request may have come that no event has told of yet.
             if let Some(client) = self.clients.get_mut(key).filter(|client| client.is_idle()) {
                 client.readable = true;

@@ -25,7 +25,6 @@ mod memory;
 mod protocol;
 mod receive;
 mod rejection;
-mod slab;
 mod timers;
 mod upstream;
 

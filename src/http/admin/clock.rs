@@ -1,10 +1,11 @@
 //! `/admin/api/clock`: moves the clock of a fixture that was started with a frozen one. Anywhere else it does not exist.
 
+use crate::clock::instant;
 use crate::error::{Error, Result};
 use crate::http::body::{self, Fields};
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::views::instant;
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;

@@ -8,7 +8,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params};
+use crate::http::route::Params;
+use crate::http::state::AppState;
 use crate::http::{Request, Response};
 use std::sync::Arc;
 
@@ -75,14 +76,22 @@ pub(super) fn confirmed(request: &Request) -> Result<bool> {
 /// Commits steps of a deletion until it is done, each in a change of its own, and answers then. No thread waits between them.
 pub(super) fn delete_in_steps(
     state: &Arc<AppState>,
-    responder: Responder,
+    mut responder: Responder,
     expected: Option<Expected>,
     step: impl Fn(&Tx<'_>, Option<Expected>) -> Result<Deletion> + Clone + Send + 'static,
 ) {
     let (next, state_then) = (step.clone(), state.clone());
+    // With the first step: what a crash cuts off was done too.
+    let record = responder.take_record();
     state.app.db.write_then(
-        move |tx| step(tx, expected),
-        move |outcome| match outcome {
+        move |tx| {
+            let deletion = step(tx, expected)?;
+            if let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(deletion)
+        },
+        move |outcome: Result<_>| match outcome {
             Ok(Deletion::Continues(version)) => {
                 delete_in_steps(&state_then, responder, Some(Expected::Version(version)), next);
             }

@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::queue::{self, Filter, NewJob, Queue, Status};
 use crate::views::jobs as views;
@@ -37,6 +38,7 @@ fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Re
     let filter = Filter {
         status: query.parse::<Status>("status", "must be pending, processing, completed, failed or cancelled")?,
         job_type: query.get("type").map(str::to_owned),
+        error: None,
         subject: shop.map(|shop| erasure::subject(&state.app.hasher, &shop)),
         before: page.after,
         limit: page.fetch(),
@@ -129,12 +131,16 @@ fn change(
     );
 }
 
-fn run(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+fn run(state: &Arc<AppState>, request: Request, _params: Params, mut responder: Responder) {
     let limit = match run_limit(&request) {
         Ok(limit) => limit,
         Err(error) => return responder.send(Err(error)),
     };
+    let record = responder.take_record();
     run_on_own_thread(state, responder, move |state| {
+        if let Some(record) = record {
+            state.app.db.write(move |tx| record.write(tx))?;
+        }
         let ran = state
             .app
             .run_due(limit)

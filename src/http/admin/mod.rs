@@ -2,9 +2,12 @@
 //! exist. A surface is a file here with its `ROUTES` and a line in `router.rs`; the shapes are those of the commands
 //! (`crate::views`).
 
+mod actions;
+pub(super) mod bulk;
 pub(super) mod clock;
 mod conditional;
 pub(super) mod gdpr;
+pub(super) mod history;
 pub(super) mod jobs;
 pub(super) mod keys;
 pub(super) mod matrices;
@@ -14,9 +17,13 @@ pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;
 
+use super::console::session;
+use super::permission;
 use super::respond::Responder;
-use super::router::{AppState, Params};
+use super::route::Params;
+use super::state::AppState;
 use super::{Reply, Request, Response};
+use crate::access::Actor;
 use crate::catalog::stores::Store;
 use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
@@ -36,13 +43,42 @@ pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Lets only those in who bear the token. Before any look at the table, so that nobody else learns which paths there are.
+/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody
+/// else learns which paths there are.
 ///
 /// # Errors
-/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones.
-pub(super) fn guard(state: &AppState, request: &Request) -> Result<()> {
+/// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones, `Forbidden` for
+/// what another site's page has a browser write.
+pub(super) fn caller(state: &AppState, request: &Request) -> Result<Actor> {
+    // A browser sends its cookie with every request, a token only who means to.
+    if request.headers.get("authorization").is_none()
+        && let Some(signed_in) = session::find(state, request)?
+    {
+        session::check_write(state, request, &signed_in, None)?;
+        return Ok(signed_in.session.actor());
+    }
     let Some(tokens) = &state.admin_tokens else { return Err(Error::not_found("path")) };
-    state.guesses.demand(&[tokens], request)
+    state.guesses.demand(&[tokens], request)?;
+    Ok(Actor::api())
+}
+
+/// Lets `actor` call the route, where they may: the answer's write is recorded then. Otherwise it is answered.
+pub(super) fn permitted(
+    state: &AppState,
+    actor: Actor,
+    request: &Request,
+    pattern: &'static str,
+    params: &Params,
+    responder: Responder,
+) -> Option<Responder> {
+    if let Err(error) = permission::permit(state, &actor, &request.method, pattern, params) {
+        responder.send(Err(error));
+        return None;
+    }
+    match actions::entry(state, request, pattern, params) {
+        Some(entry) => Some(responder.recorded_as(state, actor, entry)),
+        None => Some(responder),
+    }
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
@@ -50,14 +86,25 @@ pub(super) fn no_store(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
 }
 
-/// Commits `change` and answers with what `response` makes of its outcome; no handler thread waits for it.
+/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler
+/// thread waits for it.
 pub(super) fn commit<T: Send + 'static>(
     state: &AppState,
-    responder: Responder,
+    mut responder: Responder,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
-    state.app.db.write_then(change, move |outcome| responder.send(outcome.map(response)));
+    let record = responder.take_record();
+    state.app.db.write_then(
+        move |tx| {
+            let done = change(tx)?;
+            if let Some(record) = record {
+                record.write(tx)?;
+            }
+            Ok(done)
+        },
+        move |outcome| responder.send(outcome.map(response)),
+    );
 }
 
 /// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.

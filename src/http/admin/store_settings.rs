@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 use crate::export::{self, ExportError};
 use crate::http::body::{self, Fields};
 use crate::http::respond::Responder;
-use crate::http::router::{AppState, Params, Route};
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::views::stores as views;
 use std::io::{self, Write};
@@ -24,16 +25,20 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
 const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-fn change(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+fn change(state: &Arc<AppState>, request: Request, params: Params, mut responder: Responder) {
     let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
     match wanted() {
         // Every price of the store is looked at.
-        Ok((shop, (change, confirmed))) => run_on_own_thread(state, responder, move |state| {
-            let app = &state.app;
-            let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed)?;
-            let counted = app.db.read(|connection| views::Counted::load(connection, &store))?;
-            Ok(Response::json(200, &views::store(&store, &counted)))
-        }),
+        Ok((shop, (change, confirmed))) => {
+            let record = responder.take_record();
+            run_on_own_thread(state, responder, move |state| {
+                let app = &state.app;
+                let (db, clock) = (&app.db, app.clock.as_ref());
+                let store = settings::carry_out(db, clock, &shop, change, confirmed, record.as_ref())?;
+                let counted = db.read(|connection| views::Counted::load(connection, &store))?;
+                Ok(Response::json(200, &views::store(&store, &counted)))
+            });
+        }
         Err(error) => responder.send(Err(error)),
     }
 }

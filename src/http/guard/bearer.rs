@@ -3,10 +3,10 @@
 use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
 use crate::clock::{Clock, SystemClock};
-use crate::config::Secret;
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response, respond};
 use crate::log_limit::LogLimiter;
+use crate::secret::Secret;
 use log::warn;
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
@@ -35,6 +35,11 @@ impl BearerTokens {
     pub fn new(secret: &Secret) -> Self {
         let tokens = secret.expose().split(',').map(str::trim).filter(|token| !token.is_empty());
         Self(tokens.map(|token| Sha256::digest(token).into()).collect())
+    }
+
+    /// Whether `token` is one of them.
+    pub(in crate::http) fn contain(&self, token: &str) -> bool {
+        self.hold(&Sha256::digest(token).into()).into()
     }
 
     /// Whether one of them has this hash.

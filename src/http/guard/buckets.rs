@@ -15,25 +15,25 @@ const SWEEP_MIN: usize = 1_024;
 
 /// How many tokens a bucket holds, and how long one takes to come back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Rate {
-    pub(super) tokens: u32,
-    pub(super) refill: Duration,
+pub(in crate::http) struct Rate {
+    pub(in crate::http) tokens: u32,
+    pub(in crate::http) refill: Duration,
 }
 
 /// Where a bucket is after a token was taken, or asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Level {
+pub(in crate::http) struct Level {
     /// Tokens left.
-    pub(super) remaining: u32,
+    pub(in crate::http) remaining: u32,
     /// When it is full again.
-    pub(super) full_in: Duration,
+    pub(in crate::http) full_in: Duration,
     /// Set when there was none to take: when there will be.
-    pub(super) refused_for: Option<Duration>,
+    pub(in crate::http) refused_for: Option<Duration>,
 }
 
 /// Buckets of one rate, by name.
 #[derive(Debug)]
-pub(super) struct Buckets<K> {
+pub(in crate::http) struct Buckets<K> {
     rate: Rate,
     full_at: Mutex<Kept<K>>,
 }
@@ -45,12 +45,12 @@ struct Kept<K> {
 }
 
 impl<K: Hash + Eq> Buckets<K> {
-    pub(super) fn new(rate: Rate) -> Self {
+    pub(in crate::http) fn new(rate: Rate) -> Self {
         Self { rate, full_at: Mutex::new(Kept { buckets: HashMap::new(), sweep_at: SWEEP_MIN }) }
     }
 
     /// Takes a token, if there is one. `uptime` must not run backwards.
-    pub(super) fn take(&self, name: K, uptime: Duration) -> Level {
+    pub(in crate::http) fn take(&self, name: K, uptime: Duration) -> Level {
         let mut kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let standing = kept.buckets.get(&name).copied().unwrap_or_default();
         let after = standing.max(uptime) + self.rate.refill;
@@ -64,7 +64,7 @@ impl<K: Hash + Eq> Buckets<K> {
     }
 
     /// Where a bucket stands.
-    pub(super) fn look(&self, name: &K, uptime: Duration) -> Level {
+    pub(in crate::http) fn look(&self, name: &K, uptime: Duration) -> Level {
         let kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         self.level(kept.buckets.get(name).copied().unwrap_or_default(), uptime)
     }

@@ -1,7 +1,7 @@
 //! What browsers ask for before a script may read an answer from another site. It is on every answer below `/api/`, errors and
 //! panics too: without it a widget can tell its shopper nothing but "network error".
 
-use super::super::{Request, Response, router};
+use super::super::{Request, Response};
 use crate::catalog::keys::Origins;
 
 /// Header fields that scripts may send.
@@ -18,28 +18,17 @@ pub(in super::super) fn applies(path: &str) -> bool {
     path.starts_with("/api/") || path == "/api"
 }
 
-/// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
-/// ours, so that its 404 can be read.
-fn methods(path: &str) -> String {
-    let mut listed: Vec<&str> = router::methods_of(path).collect();
-    if listed.is_empty() {
-        listed = vec!["GET", "POST"];
-    }
-    listed.push("OPTIONS");
-    listed.join(", ")
-}
-
 /// The answer to a preflight: yes, whatever the key will say, for it carries none.
 pub(in super::super) fn preflight() -> Response {
     Response::empty(204).with_header("Access-Control-Max-Age", MAX_AGE)
 }
 
-/// Adds what browsers ask for. An answer that says already that it varies by origin has named the one that may read it, or none.
-pub(in super::super) fn mark(response: Response, path: &str) -> Response {
+/// Adds what browsers ask for; `methods` are those of the path. An answer that says already that it varies by origin has named the one that may read it, or none.
+pub(in super::super) fn mark(response: Response, methods: &str) -> Response {
     let varies = response.header("vary").is_some();
     let marked = response
         .with_header("Access-Control-Allow-Headers", ALLOW_HEADERS)
-        .with_header("Access-Control-Allow-Methods", methods(path))
+        .with_header("Access-Control-Allow-Methods", methods)
         .with_header("Access-Control-Expose-Headers", EXPOSE_HEADERS);
     if varies { marked } else { marked.with_header("Access-Control-Allow-Origin", "*") }
 }
@@ -79,12 +68,6 @@ impl AllowedReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_preflight_is_told_the_methods_of_the_path() {
-        assert_eq!(methods("/api/v1/products/gid://shopify/Product/1/price"), "GET, OPTIONS");
-        assert_eq!(methods("/api/v1/nothing"), "GET, POST, OPTIONS");
-    }
 
     #[test]
     fn only_what_is_below_api_is_for_other_sites() {

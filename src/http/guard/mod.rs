@@ -5,7 +5,7 @@
 //! buckets of their own alongside it (`limit.rs`): each is a row for years, and a job that calls Shopify.
 
 pub mod bearer;
-mod buckets;
+pub(super) mod buckets;
 pub(super) mod cors;
 mod limit;
 
@@ -240,10 +240,10 @@ fn with_level(response: Response, seen: Option<Seen>) -> Response {
 
 /// Who asks: an IPv4 address, or the network of an IPv6 one, for a single machine has 2^64 addresses in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct ClientAddress(u128);
+pub(super) struct ClientAddress(u128);
 
 impl ClientAddress {
-    fn of(address: IpAddr) -> Self {
+    pub(super) fn of(address: IpAddr) -> Self {
         match address.to_canonical() {
             IpAddr::V4(address) => Self(address.to_bits().into()),
             IpAddr::V6(address) => Self(address.to_bits() >> 64 << 64),

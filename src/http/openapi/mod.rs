@@ -1,7 +1,8 @@
 //! `GET /openapi.json`: the whole HTTP interface as OpenAPI 3.1, for people, generators of clients, and our own tests, which hold each
 //! answer they get against it. A surface has a file here, as it has one alongside it; without a line in it a route fails a test.
 
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::error::Result;
 use serde_json::{Map, Value, json};
@@ -19,6 +20,7 @@ const PARTS: &[&str] = &[
     include_str!("webhooks.json"),
     include_str!("ops.json"),
     include_str!("operators.json"),
+    include_str!("console.json"),
     include_str!("catalog.json"),
 ];
 

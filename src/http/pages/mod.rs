@@ -4,7 +4,8 @@
 mod privacy;
 mod quote;
 
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::error::{Error, Kind, Result};
 use crate::orders::records::{self, PageToken};

@@ -1,10 +1,10 @@
 //! `GET /privacy`: what is kept about whom, and how long. Its periods are those by which this server deletes, so that the words
 //! cannot promise anything else.
 
-use super::super::router::{AppState, Params};
+use super::super::route::Params;
+use super::super::state::{AppState, Operator};
 use super::super::{Request, Response};
 use super::page;
-use crate::config::Operator;
 use crate::error::Result;
 use crate::housekeeping::Retention;
 use crate::orders::idempotency;

@@ -2,11 +2,11 @@
 //! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
 
 mod orders;
-mod query;
 
 use super::body;
 use super::guard::Guard;
-use super::router::{AppState, Params, Route};
+use super::route::{Params, Route};
+use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::{Length, Unit};
@@ -14,8 +14,8 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Selection};
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
+use crate::http::query::Query;
 use crate::pricing::{AuthenticatedKey, ProductPricing};
-use query::Query;
 use serde::Serialize;
 use serde_json::{Number, Value};
 use std::fmt::Display;
@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     admit(state, request, params, |authenticated, product| {
-        let query = PriceQuery::read(&Query::parse(&request.query))?;
+        let query = PriceQuery::read(&Query::open(&request.query))?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
         let quote = pricing.quote(&query.request())?;
         Ok(responder(&PriceBody::new(&pricing, &quote, !query.selections.is_empty(), query.explain)))
@@ -87,8 +87,8 @@ impl PriceQuery {
         let width = faults.take("width", required(query, "width"));
         let height = faults.take("height", required(query, "height"));
         let quantity = faults.take("quantity", quantity(query));
-        let options = faults.take("options", query.get("options").map_err(|fault| fault.to_string()));
-        let explain = matches!(query.get("explain"), Ok(Some("1" | "true")));
+        let options = faults.take("options", query.once("options").map_err(|fault| fault.to_string()));
+        let explain = matches!(query.once("explain"), Ok(Some("1" | "true")));
         match (width, height, quantity, options) {
             (Some(width), Some(height), Some(quantity), Some(options)) => {
                 Ok(Self { width, height, quantity, selections: selections(options.unwrap_or_default())?, explain })
@@ -105,13 +105,13 @@ impl PriceQuery {
 }
 
 fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
-    let text = query.get(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
+    let text = query.once(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
     // As it was typed: a blank too many is no other size.
     text.trim().parse().map_err(|fault: T::Err| fault.to_string())
 }
 
 fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
-    match query.get("quantity").map_err(|fault| fault.to_string())? {
+    match query.once("quantity").map_err(|fault| fault.to_string())? {
         Some(text) => Quantity::parse(text.trim(), QUANTITY_MAX).map_err(|fault| fault.to_string()),
         None => Ok(Quantity::ONE),
     }

@@ -3,9 +3,11 @@
 use super::super::body;
 use super::super::guard::Entry;
 use super::super::respond::Responder;
-use super::super::router::{AppState, Params};
+use super::super::route::Params;
+use super::super::state::AppState;
 use super::super::{Request, Response};
 use super::{Dimensions, Faults, responder as json, selection_list};
+use crate::activity::Event;
 use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Length;
 use crate::domain::options::Selection;
@@ -46,6 +48,9 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
         state.guard.admit_order(store, request.client, state.app.clock.uptime())
     };
     state.orders.place_then(authenticated, &shopper, key.as_ref(), order_request, admit, move |outcome| {
+        if outcome.as_ref().is_ok_and(|placed| !placed.repeated) {
+            at.app.activity.count(at.app.clock.as_ref(), Event::Order);
+        }
         let outcome = outcome.map(|placed| created(&placed.record, &at.public_url()));
         responder.send(Ok(admission.finish(outcome)));
     });

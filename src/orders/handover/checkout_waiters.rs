@@ -2,7 +2,7 @@
 //! order's hand-over has come to something or its time is over.
 
 use super::turns::Place;
-use crate::db::writer::panic_message;
+use crate::background::panic_message;
 use crate::domain::ids::DraftOrderId;
 use log::error;
 use std::collections::VecDeque;

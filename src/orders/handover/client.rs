@@ -3,8 +3,8 @@
 //! from one that died after the work was done.
 
 use super::Options;
-use crate::config::Secret;
 use crate::domain::ids::ShopDomain;
+use crate::secret::Secret;
 use crate::shopify::admin::{self, ShopifyError};
 use log::warn;
 use serde_json::Value;

@@ -33,12 +33,12 @@ pub use job::HandoverJob;
 
 use crate::catalog::stores;
 use crate::clock::Clock;
-use crate::config::Secret;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::Result;
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::queue::{NewJob, Queue};
+use crate::secret::Secret;
 use crate::shopify::admin::Installation;
 use checkout_waiters::CheckoutWaiters;
 use chrono::{DateTime, Utc};

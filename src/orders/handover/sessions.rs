@@ -4,8 +4,8 @@
 use super::Options;
 use super::client::{AdminClient, HttpReply};
 use crate::clock::Clock;
-use crate::config::Secret;
 use crate::domain::ids::ShopDomain;
+use crate::secret::Secret;
 use crate::shopify::admin::{Grant, Installation, ShopifyError};
 use log::warn;
 use serde_json::Value;

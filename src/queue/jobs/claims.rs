@@ -1,6 +1,6 @@
 //! Which job is next, and whose it is.
 
-use super::delta;
+use super::{delta, pauses};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::queue::{Claim, Share};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -65,7 +65,7 @@ fn first_by_time(
 ) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT 1",
     )?;
     let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
@@ -76,7 +76,7 @@ fn first_by_time(
 fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<DateTime<Utc>>> {
     let mut statement = connection.prepare_cached(
         "SELECT scheduled_at FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT 1",
     )?;
     let found =
@@ -118,13 +118,62 @@ pub(in crate::queue) fn claim(
     share: Share,
     poison_candidates: bool,
 ) -> db::Result<Vec<Claim>> {
+    let paused = paused_now(tx)?;
+    for _ in 0..HOLDING_ROUNDS {
+        let (claims, has_held) = claim_unpaused(tx, now, worker, lease, limit, share, poison_candidates, &paused)?;
+        if !claims.is_empty() || !has_held {
+            return Ok(claims);
+        }
+    }
+    // More jobs of a paused type than one transaction should hold: the next claim goes on.
+    Ok(Vec::new())
+}
+
+/// How often one claim may find nothing but jobs of paused types, and hold them.
+const HOLDING_ROUNDS: usize = 5;
+
+/// The types that are paused. On the way jobs of types that were resumed are released.
+fn paused_now(tx: &Tx<'_>) -> db::Result<Vec<String>> {
+    let mut paused = Vec::new();
+    for pause in pauses::list_pauses(tx)? {
+        if pause.is_ending {
+            pauses::release_some(tx, &pause.job_type)?;
+        } else {
+            paused.push(pause.job_type);
+        }
+    }
+    Ok(paused)
+}
+
+/// The same for what is not paused; also whether jobs of paused types were in the way and are held now.
+#[expect(clippy::too_many_arguments, reason = "the arguments of a claim, and what is paused")]
+fn claim_unpaused(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    worker: &str,
+    lease: Duration,
+    wanted: usize,
+    share: Share,
+    poison_candidates: bool,
+    paused: &[String],
+) -> db::Result<(Vec<Claim>, bool)> {
+    let limit = if paused.is_empty() { wanted } else { wanted.max(pauses::MOVED_AT_ONCE) };
     let external = match share {
         Share::Internal => false,
         Share::External => true,
         Share::All => first_of(tx, share, poison_candidates)?.is_some_and(|(_, external)| external),
     };
     let mut claims: Vec<Claim> = Vec::new();
+    let mut has_held = false;
     for claim in due(tx, now, external, limit, poison_candidates)? {
+        if paused.contains(&claim.job_type) {
+            pauses::hold(tx, claim.id)?;
+            has_held = true;
+            continue;
+        }
+        if claims.len() == wanted {
+            break;
+        }
         let is_suspect = claim.poison_candidate;
         if is_suspect && !claims.is_empty() {
             break;
@@ -157,7 +206,7 @@ pub(in crate::queue) fn claim(
         })?;
         expect_one(changed, "queue::jobs::claim")?;
     }
-    Ok(claims)
+    Ok((claims, has_held))
 }
 
 /// The first due jobs of a kind: of those that come by their time and of those that have a turn, whichever is earlier. Two looks by
@@ -174,7 +223,7 @@ fn due(
         "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              scheduled_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND scheduled_at <= :now
            AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT :limit",
     )?;
@@ -184,7 +233,7 @@ fn due(
         "SELECT id, claim, type, payload, attempts, max_attempts, created_at, recoveries, :now AS claimed_at,
              turn_at AS place
          FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NOT NULL
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NOT NULL
          ORDER BY turn_at, scheduled_at, id LIMIT :limit",
     )?;
     let params = named_params! { ":external": external, ":now": Millis(now), ":limit": limit };

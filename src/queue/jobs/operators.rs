@@ -13,6 +13,8 @@ pub struct Filter {
     pub status: Option<Status>,
     /// Only those of this type.
     pub job_type: Option<String>,
+    /// Only those with exactly this error.
+    pub error: Option<String>,
     /// Only those about this subject.
     pub subject: Option<String>,
     /// Only those enqueued before this one: the last of the page before.
@@ -57,6 +59,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
     let jobs = statement.query_map(
         named_params! {
             ":type": filter.job_type,
+            ":error": filter.error,
             ":subject": filter.subject,
             ":before": filter.before,
             ":limit": filter.limit,
@@ -87,10 +90,11 @@ fn list_sql(filter: &Filter) -> String {
     });
     let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
     let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
+    let error = if filter.error.is_some() { "error = :error" } else { ":error IS NULL" };
     let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
     format!(
         "SELECT {JOB_COLUMNS} FROM job_queue {by}
-         WHERE {subject} AND {job_type} AND {before} {status}
+         WHERE {subject} AND {job_type} AND {error} AND {before} {status}
          ORDER BY id DESC LIMIT :limit"
     )
 }
@@ -150,7 +154,7 @@ const NEXT_LOOKED_AT: usize = 1_000;
 pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
     let mut statement = connection.prepare_cached(
         "SELECT DISTINCT type FROM (
-             SELECT type FROM job_queue WHERE status = 'pending' AND external = 0
+             SELECT type FROM job_queue WHERE status = 'pending' AND held = 0 AND external = 0
              ORDER BY scheduled_at, id LIMIT :limit
          )",
     )?;

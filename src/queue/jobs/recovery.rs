@@ -109,7 +109,8 @@ pub(in crate::queue) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usi
          SET scheduled_at = :now + (scheduled_at - scheduled_from), scheduled_from = :now
          WHERE status = 'pending' AND id IN (
              SELECT id FROM job_queue
-             WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at > :now AND scheduled_from > :now
+             WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND scheduled_at > :now
+               AND scheduled_from > :now
              ORDER BY scheduled_at, id LIMIT :limit)",
     )?;
     let mut moved = 0;
@@ -126,7 +127,8 @@ pub(in crate::queue) fn follow_clock(tx: &Tx<'_>, now: DateTime<Utc>, limit: usi
 pub(in crate::queue) fn is_ahead_of_clock(connection: &Connection, now: DateTime<Utc>) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
         "SELECT 1 FROM job_queue
-         WHERE status = 'pending' AND external = :external AND turn_at IS NULL AND scheduled_at > :now AND scheduled_from > :now
+         WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND scheduled_at > :now
+           AND scheduled_from > :now
          LIMIT 1",
     )?;
     for external in Share::All.kinds() {

@@ -2,7 +2,7 @@
 //! noticed, other processes' commits are heard. All of it costs an idle process a few microseconds a look, and no write.
 
 use super::{FAULT_PAUSE, Worker};
-use crate::db::writer::panic_message;
+use crate::background::panic_message;
 use crate::db::{self, ChangeWatch};
 use crate::queue::jobs::{self, Held};
 use chrono::{DateTime, Utc};

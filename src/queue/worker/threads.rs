@@ -3,8 +3,8 @@
 use super::outcome::finish_in;
 use super::stopping::Running;
 use super::{FAULT_PAUSE, Worker, WorkerState};
+use crate::background::panic_message;
 use crate::db;
-use crate::db::writer::panic_message;
 use crate::queue::worker::maintenance::Maintenance;
 use crate::queue::{Claim, JobError, Share, jobs};
 use log::{debug, error, warn};

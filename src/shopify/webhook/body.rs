@@ -1,6 +1,6 @@
 //! The body of a delivery, read under its topic's own shape: the fields that are needed, and nothing of a person.
 
-use super::{Refusal, Topic, WebhookEvent};
+use super::Refusal;
 use crate::domain::ids::ShopDomain;
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -43,41 +43,23 @@ impl<'a> Body<'a> {
         read(body)
     }
 
-    /// What the body says under `topic`, and the shop it names.
-    pub(super) fn into_notice(self, topic: &Topic, body: &[u8]) -> Result<(Option<ShopDomain>, WebhookEvent), Refusal> {
-        if !self.is_of(topic, body) {
+    /// The shop that the body names, where it is a body of this shape and of no other.
+    pub(super) fn shop_under(self, shape: &Shape, body: &[u8]) -> Result<ShopDomain, Refusal> {
+        if !(self.has_mark(shape.mark, body) && shape.fits(&self)) {
             return Err(WRONG_SHAPE);
         }
         let named = self.shop_domain.flatten().or(self.myshopify_domain.flatten());
         let named = named.and_then(|named| named.parse().ok());
-        let named = named.ok_or(Refusal::Malformed("the shop in the body must look like name.myshopify.com"))?;
-        let event = match topic {
-            Topic::CustomersDataRequest => {
-                WebhookEvent::CustomersDataRequest { data_request_id: data_request_id(body) }
-            }
-            Topic::CustomersRedact => WebhookEvent::CustomersRedact {
-                customer_id: customer_id(body),
-                orders_to_redact: orders_to_redact(body),
-            },
-            Topic::ShopRedact => WebhookEvent::ShopRedact,
-            Topic::AppUninstalled => WebhookEvent::AppUninstalled,
-            Topic::Unknown(_) => WebhookEvent::Unknown,
-        };
-        Ok((Some(named), event))
+        named.ok_or(Refusal::Malformed("the shop in the body must look like name.myshopify.com"))
     }
 
-    /// Whether this is a body of `topic`, and of no other.
-    fn is_of(&self, topic: &Topic, body: &[u8]) -> bool {
-        let Some(shape) = Shape::of(topic) else { return false };
-        let has_its_mark = match topic {
-            Topic::CustomersRedact => self.customer.is_some() || self.orders_to_redact.is_some(),
-            Topic::CustomersDataRequest => self.data_request.is_some() || self.orders_requested.is_some(),
-            // What tells it from others is what it lacks. Without its number it may have nothing but the shop's name: it is the one
-            // body that erases everything.
-            Topic::ShopRedact => self.shop_id.is_some() || counts_one_member(body),
-            Topic::AppUninstalled | Topic::Unknown(_) => true,
-        };
-        has_its_mark && shape.fits(self)
+    fn has_mark(&self, mark: Mark, body: &[u8]) -> bool {
+        match mark {
+            Mark::RedactedCustomer => self.customer.is_some() || self.orders_to_redact.is_some(),
+            Mark::DataRequest => self.data_request.is_some() || self.orders_requested.is_some(),
+            Mark::NothingElse => self.shop_id.is_some() || counts_one_member(body),
+            Mark::None => true,
+        }
     }
 }
 
@@ -85,7 +67,8 @@ fn counts_one_member(body: &[u8]) -> bool {
     serde_json::from_slice::<HashMap<Cow<'_, str>, IgnoredAny>>(body).is_ok_and(|members| members.len() == 1)
 }
 
-fn customer_id(body: &[u8]) -> Option<u64> {
+/// Shopify's number of the customer.
+pub(super) fn customer_id(body: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Said {
         customer: Option<WithId>,
@@ -93,7 +76,8 @@ fn customer_id(body: &[u8]) -> Option<u64> {
     serde_json::from_slice::<Said>(body).ok()?.customer?.id?.0
 }
 
-fn data_request_id(body: &[u8]) -> Option<u64> {
+/// Shopify's number of the request.
+pub(super) fn data_request_id(body: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Said {
         data_request: Option<WithId>,
@@ -102,7 +86,7 @@ fn data_request_id(body: &[u8]) -> Option<u64> {
 }
 
 /// The orders, without those that cannot be read.
-fn orders_to_redact(body: &[u8]) -> Option<Vec<u64>> {
+pub(super) fn orders_to_redact(body: &[u8]) -> Option<Vec<u64>> {
     #[derive(Deserialize)]
     struct Said {
         orders_to_redact: Option<Vec<Id>>,
@@ -125,34 +109,42 @@ pub(super) fn named_under_unknown_topic(body: &[u8]) -> Result<Option<ShopDomain
 
 /// What tells a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
 /// topic has, it must.
-struct Shape {
-    customer: Rule,
-    orders_to_redact: Rule,
-    orders_requested: Rule,
-    data_request: Rule,
-    is_resource: bool,
+pub(super) struct Shape {
+    /// The fields that it may have; of these, others are wrong.
+    pub(super) customer: bool,
+    pub(super) orders_to_redact: bool,
+    pub(super) orders_requested: bool,
+    pub(super) data_request: bool,
+    /// Whether it is a resource, such as a shop, and no event about one.
+    pub(super) is_resource: bool,
+    /// What it must have besides.
+    pub(super) mark: Mark,
+}
+
+/// What a body must have to be taken for its topic's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mark {
+    /// A customer, or the orders to redact.
+    RedactedCustomer,
+    /// The request, or the orders asked for.
+    DataRequest,
+    /// What tells it from others is what it lacks. Without the shop's number it may have nothing but its name: it is the one body that
+    /// erases everything.
+    NothingElse,
+    /// Its shape says enough.
+    None,
 }
 
 impl Shape {
-    fn of(topic: &Topic) -> Option<Self> {
-        use Rule::{May, Never};
-        let nothing = Self {
-            customer: Never,
-            orders_to_redact: Never,
-            orders_requested: Never,
-            data_request: Never,
-            is_resource: false,
-        };
-        match topic {
-            Topic::ShopRedact => Some(nothing),
-            Topic::CustomersRedact => Some(Self { customer: May, orders_to_redact: May, ..nothing }),
-            Topic::CustomersDataRequest => {
-                Some(Self { customer: May, orders_requested: May, data_request: May, ..nothing })
-            }
-            Topic::AppUninstalled => Some(Self { is_resource: true, ..nothing }),
-            Topic::Unknown(_) => None,
-        }
-    }
+    /// An event about a shop that says nothing else.
+    pub(super) const EVENT: Self = Self {
+        customer: false,
+        orders_to_redact: false,
+        orders_requested: false,
+        data_request: false,
+        is_resource: false,
+        mark: Mark::None,
+    };
 
     fn fits(&self, body: &Body<'_>) -> bool {
         fn obeys<T>(member: &Present<T>, rule: Rule) -> bool {
@@ -164,13 +156,14 @@ impl Shape {
         }
         let resource = if self.is_resource { Rule::Must } else { Rule::Never };
         let resource_too = if self.is_resource { Rule::May } else { Rule::Never };
+        let allowed = |is_allowed: bool| if is_allowed { Rule::May } else { Rule::Never };
         let event = if self.is_resource { Rule::Never } else { Rule::Must };
         let notice_too = if self.is_resource { Rule::Never } else { Rule::May };
         obeys(&body.shop_id, notice_too)
-            && obeys(&body.customer, self.customer)
-            && obeys(&body.orders_to_redact, self.orders_to_redact)
-            && obeys(&body.orders_requested, self.orders_requested)
-            && obeys(&body.data_request, self.data_request)
+            && obeys(&body.customer, allowed(self.customer))
+            && obeys(&body.orders_to_redact, allowed(self.orders_to_redact))
+            && obeys(&body.orders_requested, allowed(self.orders_requested))
+            && obeys(&body.data_request, allowed(self.data_request))
             && obeys(&body.shop_domain, event)
             && obeys(&body.myshopify_domain, resource)
             && obeys(&body.id, resource_too)

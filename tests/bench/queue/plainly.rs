@@ -51,7 +51,7 @@ pub(crate) fn claim() -> f64 {
                 "UPDATE job_queue
                  SET status = 'processing', attempts = attempts + 1, claim = claim + 1, claimed_by = 'me',
                      claimed_at = ?1, lease_expires_at = ?1 + 30000
-                 WHERE id = (SELECT id FROM job_queue WHERE status = 'pending' AND external = FALSE AND scheduled_at <= ?1
+                 WHERE id = (SELECT id FROM job_queue WHERE status = 'pending' AND held = 0 AND external = FALSE AND turn_at IS NULL AND scheduled_at <= ?1
                              ORDER BY scheduled_at, id LIMIT 1)
                    AND status = 'pending'
                  RETURNING id, claim",

@@ -19,7 +19,7 @@ use quotegrid::domain::money::Minor;
 use quotegrid::entropy::SeededEntropy;
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
-use quotegrid::intake::{Intake, IntakeOutcome};
+use quotegrid::intake::IntakeOutcome;
 use quotegrid::queue::StepOutcome;
 use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use std::fs;
@@ -143,7 +143,7 @@ fn deliver(app: &App, topic: Topic, event: WebhookEvent, name: &str, id: &str) -
     let id = format!("{name}-{id}-{}", if id == "again" { 0 } else { app.clock.now().timestamp_millis() });
     let webhook = Webhook { topic, webhook_id: Some(id), event_id: None, shop: shop(name), triggered_at: None, event };
     let (sender, receiver) = channel();
-    Intake::new(app).accept_then(webhook, b"", move |outcome| sender.send(outcome).expect("the test waits"));
+    app.intake().accept_then(webhook, b"", move |outcome| sender.send(outcome).expect("the test waits"));
     receiver.recv().expect("answered").expect("taken")
 }
 

@@ -5,7 +5,7 @@ use quotegrid::domain::ids::ShopDomain;
 use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
 use quotegrid::erasure::{self, SHOP_REDACT};
 use quotegrid::error::Error;
-use quotegrid::intake::{self, Intake};
+use quotegrid::intake;
 use quotegrid::queue::{NewJob, Status};
 use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use quotegrid::testing::Fixture;
@@ -15,7 +15,7 @@ use std::time::Duration;
 
 /// Delivers `count` webhooks of one shop, each under an id of its own, and returns how many were taken as new.
 fn deliver(fixture: &Fixture, shop: &ShopDomain, count: usize, event: impl Fn(u64) -> (Topic, WebhookEvent)) -> usize {
-    let intake = Intake::new(&fixture.app);
+    let intake = fixture.app.intake();
     let (sender, receiver) = channel();
     for number in 0..count {
         let (topic, event) = event(number as u64);

@@ -17,11 +17,11 @@ mod tokens;
 
 use crate::process::harness::wait_until;
 use fake::{CLIENT_ID, CLIENT_SECRET, Fake};
-use quotegrid::config::Secret;
 use quotegrid::demo::DemoStore;
 use quotegrid::http::{Headers, Method, Reply, Request, Response, Service};
 use quotegrid::orders::handover::{DRAFT_ORDER_HANDOVER, Options};
 use quotegrid::queue::{Filter, Job, StepOutcome};
+use quotegrid::secret::Secret;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::net::{IpAddr, Ipv4Addr};

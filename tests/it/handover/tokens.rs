@@ -2,7 +2,7 @@
 
 use super::Shop;
 use super::fake::{CLIENT_ID, CLIENT_SECRET, Manner};
-use quotegrid::config::Secret;
+use quotegrid::secret::Secret;
 use serde_json::json;
 use std::io::{Read, Write};
 use std::time::Duration;

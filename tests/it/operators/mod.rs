@@ -45,7 +45,7 @@ fn redact(fixture: &Fixture, shop: &str) {
     assert_eq!(fixture.post_webhook("shop/redact", &body).status, 200);
 }
 
-fn plan(fixture: &Fixture, sql: &str) -> String {
+pub(crate) fn plan(fixture: &Fixture, sql: &str) -> String {
     let lines = fixture.app.db.read(|connection| -> quotegrid::db::Result<Vec<String>> {
         let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
         let lines = statement.query_map((), |row| row.get("detail"))?.collect::<Result<_, _>>()?;

@@ -3,10 +3,11 @@
 use super::{plan, redact};
 use chrono::TimeDelta;
 use quotegrid::app::{App, Options};
+use quotegrid::background::Stop;
 use quotegrid::clock::ManualClock;
 use quotegrid::db::Synchronous;
-use quotegrid::housekeeping::{Pruned, Retention, Stop};
-use quotegrid::intake::{Intake, IntakeOutcome};
+use quotegrid::housekeeping::{Pruned, Retention};
+use quotegrid::intake::IntakeOutcome;
 use quotegrid::queue::{self, Claim, Context, Finish, Handler, JobError, NewJob, Registry};
 use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use quotegrid::testing::Fixture;
@@ -191,7 +192,7 @@ fn a_delivery_is_known_for_its_days_also_where_its_request_is_pruned_earlier() {
             triggered_at: None,
             event: WebhookEvent::CustomersRedact { customer_id: Some(7), orders_to_redact: None },
         };
-        Intake::new(&app).accept_then(webhook, b"a body", move |outcome| sender.send(outcome).expect("it waits"));
+        app.intake().accept_then(webhook, b"a body", move |outcome| sender.send(outcome).expect("it waits"));
         receiver.recv().expect("answered").expect("taken")
     };
     let IntakeOutcome::Accepted(job) = deliver() else { panic!("it is new") };

@@ -3,8 +3,9 @@
 use super::looking::command;
 use crate::storefront::harness::Server;
 use chrono::TimeDelta;
+use quotegrid::background::Stop;
 use quotegrid::db;
-use quotegrid::housekeeping::{Retention, Stop};
+use quotegrid::housekeeping::Retention;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::time::Duration;

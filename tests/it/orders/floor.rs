@@ -3,9 +3,9 @@
 use super::order_request;
 use crate::process::harness::wait_until;
 use quotegrid::alerts;
-use quotegrid::config::Secret;
 use quotegrid::disk::Floor;
 use quotegrid::http::Response;
+use quotegrid::secret::Secret;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 

@@ -81,10 +81,10 @@ fn what_is_finished_is_counted_as_the_rows_are_whatever_becomes_of_it() {
 fn the_claim_walks_the_index_of_waiting_jobs_and_sorts_nothing() {
     let fixture = Fixture::new();
     for sql in [
-        "SELECT id, recoveries FROM job_queue WHERE status = 'pending' AND external = 0 AND turn_at IS NULL AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
-        "SELECT id, recoveries FROM job_queue WHERE status = 'pending' AND external = 0 AND turn_at IS NOT NULL ORDER BY turn_at, scheduled_at, id LIMIT 50",
-        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' AND external = 1 AND turn_at IS NULL ORDER BY scheduled_at, id LIMIT 1",
-        "SELECT 1 FROM job_queue WHERE status = 'pending' AND external = 0 AND turn_at IS NULL AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
+        "SELECT id, recoveries FROM job_queue WHERE status = 'pending' AND held = 0 AND external = 0 AND turn_at IS NULL AND scheduled_at <= 1 ORDER BY scheduled_at, id LIMIT 50",
+        "SELECT id, recoveries FROM job_queue WHERE status = 'pending' AND held = 0 AND external = 0 AND turn_at IS NOT NULL ORDER BY turn_at, scheduled_at, id LIMIT 50",
+        "SELECT scheduled_at FROM job_queue WHERE status = 'pending' AND held = 0 AND external = 1 AND turn_at IS NULL ORDER BY scheduled_at, id LIMIT 1",
+        "SELECT 1 FROM job_queue WHERE status = 'pending' AND held = 0 AND external = 0 AND turn_at IS NULL AND scheduled_at > 1 AND scheduled_from > 1 LIMIT 1",
     ] {
         let plan = plan(&fixture, sql);
         assert!(plan.contains("job_queue_pending"), "{plan}");

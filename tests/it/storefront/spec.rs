@@ -276,9 +276,9 @@ fn figures_are_as_documented() {
 
 #[test]
 fn the_admin_token_opens_the_figures_beside_a_token_of_their_own() {
-    use quotegrid::config::Secret;
-    use quotegrid::http::router::{AppState, Router};
+    use quotegrid::http::{AppState, Router};
     use quotegrid::http::{Reply, Service};
+    use quotegrid::secret::Secret;
     let fixture = quotegrid::testing::Fixture::new();
     let secret = |text: &str| Secret::new(text);
     let state = AppState::new(fixture.app.clone(), quotegrid::shopify::Secrets::new(["hush"]))

@@ -172,7 +172,7 @@ impl EventLoop {
         let client = self.clients.get_mut(key)?;
         if let Err(error) = self.poll.registry().register(&mut client.socket, token, Interest::READABLE) {
             debug!("a connection could not be watched: {error}");
-            self.clients.remove(key);
+            self.clients.try_remove(key);
             return None;
         }
         if let Some(address) = counted {
@@ -189,7 +189,7 @@ impl EventLoop {
     /// The connection beyond the limit that has been there the longest, once it has had the time for its head or its response.
     fn oldest_extra(&mut self, now: Instant) -> Option<usize> {
         let mut oldest: Option<(Instant, usize)> = None;
-        for key in self.clients.keys() {
+        for key in self.client_keys() {
             let Some(client) = self.clients.get_mut(key).filter(|client| client.is_extra) else { continue };
             let (since, is_told) = (client.waited_for_since, !matches!(client.phase, Phase::Receiving));
             let has_had_time = now.saturating_duration_since(since) >= PATIENCE_FOR_HEADS;
@@ -278,7 +278,7 @@ impl EventLoop {
     /// addresses, keep nobody out.
     fn eviction_candidates(&mut self, newcomer: Newcomer, now: Instant) -> Vec<Dispensable> {
         let mut found = Vec::new();
-        for key in self.clients.keys() {
+        for key in self.client_keys() {
             let Some(client) = self.clients.get_mut(key).filter(|client| !client.is_extra) else { continue };
             let since = client.waited_for_since;
             let waited = now.saturating_duration_since(since);
@@ -306,7 +306,7 @@ impl EventLoop {
 
     pub(super) fn close(&mut self, key: usize) {
         // Closing its socket also ends the watch on it.
-        let Some(client) = self.clients.remove(key) else { return };
+        let Some(client) = self.clients.try_remove(key) else { return };
         self.output_bytes -= client.counted_output;
         if let Some(address) = client.counted {
             self.counts.remove(address);

@@ -46,7 +46,7 @@ impl EventLoop {
         let Some((_, _, asking)) = client.receiver.body() else { return false };
         let own_pace = Candidate::of(key, client, now).and_then(|own| own.pace).unwrap_or(u64::MAX);
         let mut slowest: Option<(u64, usize)> = None;
-        for other in self.clients.keys() {
+        for other in self.client_keys() {
             let Some(found) = self.clients.get_mut(other).and_then(|client| Candidate::of(other, client, now)) else {
                 continue;
             };

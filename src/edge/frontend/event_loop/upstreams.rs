@@ -194,7 +194,7 @@ impl EventLoop {
 
     /// Who has been taking the longest over a response. Not whoever is being served at the moment: that one may well be quick.
     fn slowest_taker(&mut self) -> Option<usize> {
-        let keys = self.clients.keys().into_iter();
+        let keys = self.client_keys().into_iter();
         let taking = keys.filter_map(|key| {
             let client = self.clients.get_mut(key)?;
             (client.pending() > 0).then_some((client.waited_for_since, key))

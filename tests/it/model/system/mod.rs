@@ -11,6 +11,7 @@ use handlers::{DIES, Event};
 use process::Process;
 use proptest_state_machine::StateMachineTest;
 use quotegrid::app::App;
+use quotegrid::background::Stop;
 use quotegrid::catalog::{matrices, stores};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::db;
@@ -21,7 +22,7 @@ use quotegrid::domain::money::Minor;
 use quotegrid::erasure::receipts;
 use quotegrid::erasure::scrub::Scrubbed;
 use quotegrid::error::{Error, Kind};
-use quotegrid::housekeeping::{self, Pruned};
+use quotegrid::housekeeping::Pruned;
 use quotegrid::intake::IntakeOutcome;
 use quotegrid::queue::{NewJob, StepOutcome};
 use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
@@ -164,9 +165,11 @@ impl System {
                 self.processes[job % 2].change(move |queue, tx| queue.retry(tx, now, id))
             }
             Op::Prune { process } => {
-                let stop = housekeeping::Stop::default();
+                let stop = Stop::default();
                 let pruned = self.processes[process].app.housekeeper().prune(&stop).expect("a working database");
-                let Pruned { jobs, deliveries, requests, order_keys: 0, open_orders: 0 } = pruned else {
+                let Pruned { jobs, deliveries, requests, order_keys: 0, open_orders: 0, audit: 0, activity: 0 } =
+                    pruned
+                else {
                     panic!("the model orders nothing")
                 };
                 Answer::Pruned { jobs, deliveries, requests }

@@ -86,7 +86,7 @@ impl Process {
             .with(erasure::CUSTOMERS_DATA_REQUEST, Pausing { inner: CustomersDataRequest, control: control.clone() });
         let queue = Queue::new(app.entropy.clone(), registry);
         let worker = new_worker(&app, &queue);
-        Self { intake: Intake::new(&app), app, queue, worker, control, events, ended, words, paused: None }
+        Self { intake: app.intake(), app, queue, worker, control, events, ended, words, paused: None }
     }
 
     pub(super) fn begin(&mut self, pause: PauseAt) -> Event {

@@ -61,7 +61,7 @@ pub(super) fn faults(path: &Path) -> Vec<String> {
     }
     if is_mounted_alone(path) {
         faults.push(format!(
-            "{path} is mounted as a single file, and its WAL lies beside it in a directory that goes with the container or mount: acknowledged work is lost with it. Mount the directory instead",
+            "{path} is mounted as a single file, and its WAL is alongside it in a directory that goes with the container or mount: acknowledged work is lost with it. Mount the directory instead",
             path = path.display()
         ));
     }

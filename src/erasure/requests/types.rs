@@ -1,0 +1,273 @@
+//! A privacy request as a value: what is asked, by whom, what there is to know of its store, and what came of it.
+
+use crate::db::{Millis, RowCounts};
+use crate::domain::ids::{JobId, RequestId, ShopDomain};
+use crate::erasure::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
+use chrono::{DateTime, Utc};
+use rusqlite::Row;
+use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
+use serde_json::Value as Json;
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// Say what is held about a customer.
+    CustomersDataRequest,
+    /// Forget a customer.
+    CustomersRedact,
+    /// Erase a shop.
+    ShopRedact,
+}
+
+impl RequestKind {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
+
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
+            Self::CustomersRedact => "CUSTOMERS_REDACT",
+            Self::ShopRedact => "SHOP_REDACT",
+        }
+    }
+
+    /// The type of the jobs that fulfil such requests.
+    pub const fn job_type(self) -> &'static str {
+        match self {
+            Self::CustomersDataRequest => CUSTOMERS_DATA_REQUEST,
+            Self::CustomersRedact => CUSTOMER_REDACT,
+            Self::ShopRedact => SHOP_REDACT,
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestOutcome {
+    /// Rows were deleted.
+    Erased,
+    /// There was nothing to delete.
+    NothingHeld,
+    /// Taken note of: no such data is kept at all.
+    Acknowledged,
+    /// A report is ready.
+    Reported,
+    /// The store was installed again after the event; it stays.
+    SupersededByReinstall,
+    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
+    StillInstalled,
+    /// A person has decided that the store stays.
+    Rejected,
+}
+
+impl RequestOutcome {
+    const ALL: [Self; 7] = [
+        Self::Erased,
+        Self::NothingHeld,
+        Self::Acknowledged,
+        Self::Reported,
+        Self::SupersededByReinstall,
+        Self::StillInstalled,
+        Self::Rejected,
+    ];
+
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Erased => "erased",
+            Self::NothingHeld => "nothing_held",
+            Self::Acknowledged => "acknowledged",
+            Self::Reported => "reported",
+            Self::SupersededByReinstall => "superseded_by_reinstall",
+            Self::StillInstalled => "still_installed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+/// Who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderedBy {
+    /// Shopify, by a webhook.
+    Shopify,
+    /// Whoever runs this program, by a command or the admin API.
+    Operator,
+}
+
+impl OrderedBy {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Shopify => "shopify",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromSql for OrderedBy {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for RequestKind {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+impl FromSql for RequestOutcome {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// A duty that has just come in.
+#[derive(Debug, Clone)]
+pub struct NewRequest {
+    /// Whose data it is about.
+    pub shop: ShopDomain,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// The ids needed to fulfil it, and nothing else of a person.
+    pub payload: Json,
+    /// Shopify's id of the delivery.
+    pub webhook_id: Option<String>,
+    /// Shopify's id of the event that the delivery tells of.
+    pub event_id: Option<String>,
+    /// The job that the delivery leads to.
+    pub job: Option<JobId>,
+    /// When Shopify says it happened; a later instant than receipt counts as receipt.
+    pub triggered_at: DateTime<Utc>,
+}
+
+/// A duty as it stands.
+#[derive(Debug, Clone)]
+pub struct PrivacyRequest {
+    /// Its id.
+    pub id: RequestId,
+    /// Whose data it is about.
+    pub shop: ShopDomain,
+    /// What is asked.
+    pub kind: RequestKind,
+    /// Shopify's id of the delivery.
+    pub webhook_id: Option<String>,
+    /// When it happened.
+    pub triggered_at: DateTime<Utc>,
+    /// When it came in.
+    pub created_at: DateTime<Utc>,
+    /// By when it must be fulfilled.
+    pub due_at: DateTime<Utc>,
+    /// When its effects were committed.
+    pub processed_at: Option<DateTime<Utc>>,
+    /// When the bytes had left the files too.
+    pub erased_at: Option<DateTime<Utc>>,
+    /// What came of it.
+    pub outcome: Option<RequestOutcome>,
+    /// Rows deleted, by table.
+    pub deleted: RowCounts,
+    /// Who asks.
+    pub ordered_by: OrderedBy,
+    /// What there is to know of it where its store looked live.
+    pub hold: Hold,
+}
+
+/// What Shopify says of whether the app is installed in the shop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShopifySays {
+    /// It is being asked.
+    Asking,
+    /// It is installed: an access token was granted.
+    Installed,
+    /// It is not installed.
+    NotInstalled,
+    /// Nothing that could be understood, for as long as the duty allowed to ask.
+    Uncertain,
+    /// It was not asked in the end: there is no app, or no need any more.
+    NotAsked,
+}
+
+impl ShopifySays {
+    const ALL: [Self; 5] = [Self::Asking, Self::Installed, Self::NotInstalled, Self::Uncertain, Self::NotAsked];
+
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Asking => "asking",
+            Self::Installed => "installed",
+            Self::NotInstalled => "not_installed",
+            Self::Uncertain => "uncertain",
+            Self::NotAsked => "not_asked",
+        }
+    }
+}
+
+impl FromSql for ShopifySays {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        Self::ALL.into_iter().find(|says| says.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// What a person has decided of a held erasure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Decision {
+    /// Erase at once.
+    Confirmed,
+    /// The store stays.
+    Rejected,
+}
+
+impl Decision {
+    /// Its name in the database and in every output.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Confirmed => "confirmed",
+            Self::Rejected => "rejected",
+        }
+    }
+}
+
+impl FromSql for Decision {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        let text = value.as_str()?;
+        let known = [Self::Confirmed, Self::Rejected];
+        known.into_iter().find(|decision| decision.as_str() == text).ok_or(FromSqlError::InvalidType)
+    }
+}
+
+/// What there is to know of a request whose store looked live.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// When it was found that its store looks live; never: none of the rest is set.
+    pub found_live_at: Option<DateTime<Utc>>,
+    /// When the store's keys had last been used then, within about ten minutes.
+    pub keys_used_at: Option<DateTime<Utc>>,
+    /// Until when it waits at the most.
+    pub held_until: Option<DateTime<Utc>>,
+    /// What Shopify says.
+    pub shopify_says: Option<ShopifySays>,
+    /// What a person has decided.
+    pub decision: Option<Decision>,
+    /// When.
+    pub decided_at: Option<DateTime<Utc>>,
+}
+
+impl Hold {
+    pub(in crate::erasure) fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let instant =
+            |column: &str| -> rusqlite::Result<_> { Ok(row.get::<_, Option<Millis>>(column)?.map(|at| at.0)) };
+        Ok(Self {
+            found_live_at: instant("found_live_at")?,
+            keys_used_at: instant("keys_used_at")?,
+            held_until: instant("held_until")?,
+            shopify_says: row.get("shopify_says")?,
+            decision: row.get("decision")?,
+            decided_at: instant("decided_at")?,
+        })
+    }
+}

@@ -1,0 +1,78 @@
+//! `/admin/api/jobs/retry`, `/admin/api/jobs/cancel`, `/admin/api/jobs/types/{type}`: what is done to many jobs at once.
+
+use super::{commit, run_on_own_thread};
+use crate::error::Result;
+use crate::http::body::{self, Fields};
+use crate::http::respond::Responder;
+use crate::http::route::{Params, Route};
+use crate::http::state::AppState;
+use crate::http::{Method, Request, Response};
+use crate::queue::{self, BulkChange, Selection, Status};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// The table's lines.
+pub(in crate::http) const ROUTES: &[Route] = &[
+    Route::later(Method::Post, "/admin/api/jobs/retry", retry),
+    Route::later(Method::Post, "/admin/api/jobs/cancel", cancel),
+    Route::now(Method::Get, "/admin/api/jobs/types", types),
+    Route::later(Method::Post, "/admin/api/jobs/types/{type}/pause", pause),
+    Route::later(Method::Post, "/admin/api/jobs/types/{type}/resume", resume),
+];
+
+fn retry(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    change(state, &request, responder, BulkChange::Retry);
+}
+
+fn cancel(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
+    change(state, &request, responder, BulkChange::Cancel);
+}
+
+fn change(state: &Arc<AppState>, request: &Request, mut responder: Responder, change: BulkChange) {
+    let (selection, dry_run) = match wanted(request, change) {
+        Ok(wanted) => wanted,
+        Err(error) => return responder.send(Err(error)),
+    };
+    let record = responder.take_record();
+    run_on_own_thread(state, responder, move |state| {
+        let (queue, db) = (&state.app.queue, &state.app.db);
+        let (matched, changed) = if dry_run {
+            (queue.list_for_bulk(db, change, &selection)?.len(), 0)
+        } else {
+            let recorded = move |tx: &crate::db::Tx<'_>| Ok(record.map_or(Ok(()), |record| record.write(tx))?);
+            let outcome = queue.change_all(db, state.app.clock.now(), change, &selection, recorded)?;
+            (outcome.matched, outcome.changed)
+        };
+        Ok(Response::json(200, &json!({ "matched": matched, "changed": changed })))
+    });
+}
+
+fn wanted(request: &Request, change: BulkChange) -> Result<(Selection, bool)> {
+    let mut fields = Fields::of_optional(request)?;
+    let status = fields.optional("status", body::parsed::<Status>);
+    let job_type = fields.optional("type", body::text);
+    let error = fields.optional("error", body::text);
+    let dry_run = fields.optional("dryRun", body::flag);
+    fields.finish("the jobs cannot be changed")?;
+    let status = status.unwrap_or_else(|| change.default_status());
+    Ok((Selection { status, job_type, error }, dry_run.unwrap_or(false)))
+}
+
+fn types(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+    let paused = state.app.db.read(queue::list_pauses)?;
+    let paused = paused.iter().filter(|pause| !pause.is_ending);
+    let paused: Vec<Value> = paused
+        .map(|pause| json!({ "type": pause.job_type, "pausedAt": crate::clock::instant(pause.paused_at) }))
+        .collect();
+    Ok(Response::json(200, &json!({ "paused": paused })))
+}
+
+fn pause(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), params.get("type").to_owned());
+    commit(state, responder, move |tx| queue.pause(tx, now, &job_type), |()| Response::empty(204));
+}
+
+fn resume(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let (queue, job_type) = (state.app.queue.clone(), params.get("type").to_owned());
+    commit(state, responder, move |tx| queue.resume(tx, &job_type), |()| Response::empty(204));
+}

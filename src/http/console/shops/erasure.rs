@@ -1,0 +1,51 @@
+//! Erasing a shop: first what would go, by table; then, with the shop's name typed out, the order to do it.
+
+use super::area::{ShopArea, Tab, frame_of};
+use crate::erasure::shop::preview;
+use crate::error::{Kind, Result};
+use crate::http::Response;
+use crate::http::console::layout::{Frame, page};
+use crate::http::console::writes::ready;
+use crate::http::console::{Visit, commit};
+use crate::http::respond::Responder;
+use crate::http::route::Params;
+use crate::http::state::AppState;
+use askama::Template;
+use std::sync::Arc;
+
+#[derive(Template)]
+#[template(path = "shops/erase.html", config = "src/http/console/askama.toml")]
+struct ErasePage {
+    frame: Frame,
+    area: ShopArea,
+    rows: Vec<(String, u64)>,
+    total: u64,
+    is_under_way: bool,
+    fault: Option<&'static str>,
+}
+
+pub(super) fn ask(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+    ask_page(state, visit, 200, None)
+}
+
+fn ask_page(state: &AppState, visit: &Visit, status: u16, fault: Option<&'static str>) -> Result<Response> {
+    let store = visit.store()?;
+    let counts = state.app.db.read(|connection| preview(connection, store))?;
+    let rows: Vec<(String, u64)> = counts.iter().map(|(table, rows)| (table.replace('_', " "), rows)).collect();
+    let total = rows.iter().map(|(_, rows)| rows).sum();
+    let (area, is_under_way) = (ShopArea::of(visit, Tab::Shop)?, store.erasing_since.is_some());
+    page(status, &ErasePage { frame: frame_of(visit, &[]), area, rows, total, is_under_way, fault })
+}
+
+pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+    let wanted = visit.store().map(|store| store.shop.clone());
+    let Some((responder, shop)) = ready(responder, wanted) else { return };
+    // In any case, as people write it.
+    if visit.form.get("confirm").trim().parse() != Ok(shop.clone()) {
+        let fault = "This is not the shop's domain. Nothing is erased.";
+        return responder.send(ask_page(state, &visit, crate::http::respond::status(Kind::Invalid), Some(fault)));
+    }
+    let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
+    let done = visit.see_other(&format!("admin/shops/{shop}?done=erasing"));
+    commit(state, responder, move |tx| order.write(tx, now), move |_job| done);
+}

@@ -1,0 +1,12 @@
+//! Who orders, as far as can be told.
+
+use std::net::IpAddr;
+
+/// Who orders. It is compared by hashes that end with the process, and never kept.
+#[derive(Debug, Clone, Copy)]
+pub struct Shopper<'a> {
+    /// Where the request comes from. Many shoppers may come from one address.
+    pub address: IpAddr,
+    /// What else tells one browser from another, in an order that does not change.
+    pub traits: &'a [&'a str],
+}
