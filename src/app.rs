@@ -7,7 +7,7 @@ use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
-use crate::domain::ids::{JobId, ShopDomain};
+use crate::domain::ids::{DraftOrderId, JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
@@ -21,7 +21,12 @@ use crate::housekeeping::{Housekeeper, Retention};
 use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
-use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
+use crate::orders::handover::{
+    self, CancelJob, DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER, DRAFT_ORDER_LOOKS, Handover, HandoverJob, LooksJob,
+    RunningWaiters,
+};
+use crate::orders::open_limit::OpenOrderLimit;
+use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -39,6 +44,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what was counted in memory is added to the database.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
+const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// How to open the app.
 pub struct Options {
@@ -62,6 +69,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -78,6 +87,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -127,6 +137,7 @@ pub struct App {
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -146,6 +157,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -170,11 +182,26 @@ impl App {
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
-            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover))
+            .with(DRAFT_ORDER_LOOKS, LooksJob::new(&handover))
+            .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        let activity = Arc::default();
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, activity, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            activity: Arc::default(),
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -273,6 +300,7 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// The way in for webhooks.
@@ -282,9 +310,20 @@ impl App {
             self.clock.clone(),
             self.entropy.clone(),
             self.queue.clone(),
+            self.handover.clone(),
             self.hasher.clone(),
             self.activity.clone(),
         )
+    }
+
+    /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
+    ///
+    /// # Errors
+    /// As [`Handover::cancel`].
+    pub fn cancel_order(&self, shop: &ShopDomain, order: DraftOrderId) -> Result<Record, Error> {
+        let (handover, queue, shop) = (self.handover.clone(), self.queue.clone(), shop.clone());
+        let now = self.clock.now();
+        self.db.write(move |tx| handover.cancel(tx, now, &queue, &shop, order))
     }
 
     /// A scrubber of this database.
@@ -304,7 +343,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
@@ -358,8 +399,16 @@ impl App {
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
         let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
+        let (queue, clock) = (self.queue.clone(), self.clock.clone());
         let sweep = move |stop: &Stop| {
+            let mut looked_at: Option<Instant> = None;
             while !stop.rest(SWEEP_EVERY) {
+                if looked_at.is_none_or(|at| at.elapsed() >= DUE_LOOKS_EVERY) {
+                    looked_at = Some(Instant::now());
+                    if let Err(error) = handover.enqueue_due_looks(&db, clock.now(), &queue) {
+                        debug!("nobody was asked what has become of draft orders: {error}");
+                    }
+                }
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
                 }

@@ -81,6 +81,23 @@ impl Error {
         self
     }
 
+    /// The same error with the faults of another one too.
+    #[must_use]
+    pub fn with_faults_of(mut self, other: &Self) -> Self {
+        for (field, texts) in &other.faults {
+            self.faults.entry(field.clone()).or_default().extend(texts.iter().cloned());
+        }
+        self
+    }
+
+    /// The same error about a part of what was sent: faults are named below its `place`, and the sentence begins with its `name`.
+    #[must_use]
+    pub fn within(mut self, place: &str, name: &str) -> Self {
+        self.faults = self.faults.into_iter().map(|(field, texts)| (format!("{place}.{field}"), texts)).collect();
+        self.message = format!("{name}: {}", self.message);
+        self
+    }
+
     /// The same error with one more member for programs to read, such as what is in the way.
     #[must_use]
     pub fn with_member(mut self, name: impl Into<String>, value: impl Into<Value>) -> Self {

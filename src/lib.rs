@@ -26,6 +26,7 @@ pub mod housekeeping;
 pub mod http;
 pub mod intake;
 pub mod keyed_hash;
+pub mod languages;
 mod log_limit;
 pub mod metrics;
 pub mod orders;
@@ -35,6 +36,7 @@ pub mod secret;
 pub mod shopify;
 pub mod testing;
 pub mod views;
+pub mod workshop;
 
 /// The README's example, tried like those of the documentation.
 #[cfg(doctest)]

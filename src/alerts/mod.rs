@@ -16,6 +16,7 @@ use crate::erasure::hold::ShopifySays;
 use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
 use crate::intake;
+use crate::orders::open_limit::{Flooded, OpenOrderLimit, TOO_MANY_OPEN_ORDERS};
 use crate::queue::{self, NewJob, Queue};
 use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -62,6 +63,7 @@ pub struct Alerts {
     queue: Queue,
     disk: Option<Arc<Disk>>,
     silence: Option<TimeDelta>,
+    open_orders: OpenOrderLimit,
 }
 
 /// Something that may have to be raised.
@@ -77,13 +79,19 @@ struct Cause {
 impl Alerts {
     /// Raises alerts through `queue`.
     pub fn new(db: Db, queue: Queue, options: &Options) -> Self {
-        Self { db, queue, disk: None, silence: options.silence }
+        Self { db, queue, disk: None, silence: options.silence, open_orders: OpenOrderLimit::default() }
     }
 
     /// The same, which looks at this disk too.
     #[must_use]
     pub fn with_disk(self, disk: Arc<Disk>) -> Self {
         Self { disk: Some(disk), ..self }
+    }
+
+    /// The same, which looks for stores with too many unpaid orders too.
+    #[must_use]
+    pub fn with_open_order_limit(self, open_orders: OpenOrderLimit) -> Self {
+        Self { open_orders, ..self }
     }
 
     /// Raises what there is to raise and has not been yet; returns how many alerts that were.
@@ -112,6 +120,7 @@ impl Alerts {
                 "deadline_near",
                 "no_webhook",
                 DISK_LOW,
+                TOO_MANY_OPEN_ORDERS,
                 "redact_of_live_store",
                 "uninstalled_while_in_use",
             ] {
@@ -132,6 +141,7 @@ impl Alerts {
         causes.extend(self.silence(connection, now)?);
         causes.extend(redacts_of_live_stores(connection, now)?);
         causes.extend(uninstalled_while_in_use(connection, now)?);
+        causes.extend(self.open_orders.flooded(connection, now)?.into_iter().map(|flooded| flood(flooded, now)));
         causes.extend(self.disk.as_ref().and_then(|disk| low_disk(disk.look()?, now)));
         let mut fresh = Vec::new();
         for cause in causes {
@@ -181,6 +191,16 @@ fn low_disk(seen: Seen, now: DateTime<Utc>) -> Option<Cause> {
         kind: DISK_LOW,
         item: json!({ "freeBytes": seen.free, "floorBytes": seen.floor }),
     })
+}
+
+/// A store with too many unpaid orders is news once a day, as long as it has them.
+fn flood(flooded: Flooded, now: DateTime<Utc>) -> Cause {
+    let Flooded { store, orders, limit } = flooded;
+    Cause {
+        name: format!("{TOO_MANY_OPEN_ORDERS}:{store}:{}", now.date_naive()),
+        kind: TOO_MANY_OPEN_ORDERS,
+        item: json!({ "storeId": store.to_string(), "openOrders": orders, "limit": limit }),
+    }
 }
 
 fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
@@ -270,6 +290,12 @@ fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
         "uninstalled_while_in_use" => (
             format!(
                 "quotegrid: {count} stores were uninstalled while their keys were in use; see `quotegrid stores list`"
+            ),
+            "stores",
+        ),
+        TOO_MANY_OPEN_ORDERS => (
+            format!(
+                "quotegrid: {count} stores take no more orders, for too many of the last hour are unpaid: is it a flood? see `quotegrid orders list`, `quotegrid orders delete` and QUOTEGRID_OPEN_ORDER_LIMIT"
             ),
             "stores",
         ),

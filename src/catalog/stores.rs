@@ -4,8 +4,10 @@ use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
+use crate::languages::Language;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
@@ -27,6 +29,14 @@ pub struct Store {
     pub currency: Currency,
     /// What its sizes are in.
     pub unit: Unit,
+    /// What shoppers are told of taxes.
+    pub tax_label: TaxLabel,
+    /// The language of its pages; the browser's where it has none.
+    pub locale: Option<Language>,
+    /// Whether discount codes count at Shopify's checkout of an order.
+    pub allow_discount_codes: bool,
+    /// Whether the shop's automatic discounts do.
+    pub allow_automatic_discounts: bool,
     /// Grows with every change below it; see [`crate::catalog`].
     pub catalog_version: i64,
     /// When the running installation began.
@@ -163,7 +173,8 @@ pub fn install(
     Ok(Installed::Again(store.scope()))
 }
 
-const COLUMNS: &str = "id, shop, currency, unit, catalog_version, installed_at, uninstalled_at, erasing_since";
+const COLUMNS: &str = "id, shop, currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts, \
+    catalog_version, installed_at, uninstalled_at, erasing_since";
 
 /// The store of this shop.
 ///
@@ -468,6 +479,10 @@ fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
         shop: row.get("shop")?,
         currency: row.get("currency")?,
         unit: row.get("unit")?,
+        tax_label: row.get("tax_label")?,
+        locale: row.get("locale")?,
+        allow_discount_codes: row.get("allow_discount_codes")?,
+        allow_automatic_discounts: row.get("allow_automatic_discounts")?,
         catalog_version: row.get("catalog_version")?,
         installed_at: row.get::<_, Millis>("installed_at")?.0,
         uninstalled_at: row.get::<_, Option<Millis>>("uninstalled_at")?.map(|at| at.0),

@@ -9,6 +9,8 @@ use crate::domain::matrix::OutOfRange;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::Requirement;
+use crate::domain::tax_label::TaxLabel;
+use crate::languages::Language;
 use chrono::{DateTime, Utc};
 use rusqlite::ToSql;
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
@@ -48,7 +50,7 @@ macro_rules! text_sql {
 
 text_sql!(AuditId, ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, SessionId);
 text_sql!(ShopDomain, StoreId);
-text_sql!(Currency, Name, OutOfRange, Requirement, Unit);
+text_sql!(Currency, Language, Name, OutOfRange, Requirement, TaxLabel, Unit);
 
 /// INTEGER thousandths.
 impl ToSql for Length {

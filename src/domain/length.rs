@@ -27,6 +27,9 @@ pub enum LengthError {
 }
 
 impl Length {
+    /// The shortest: a thousandth of the store's unit.
+    pub const MIN: Self = Self(1);
+
     /// The longest: 100 000 of the store's unit.
     pub const MAX: Self = Self(100_000_000);
 
@@ -43,6 +46,11 @@ impl Length {
             1.. if thousandths > Self::MAX.0 => Err(LengthError::TooLong),
             _ => Ok(Self(thousandths)),
         }
+    }
+
+    /// The next longer one; `None` after the longest.
+    pub fn next(self) -> Option<Self> {
+        Self::from_thousandths(self.0 + 1).ok()
     }
 
     /// How many thousandths of the store's unit.

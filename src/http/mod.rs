@@ -11,6 +11,7 @@ pub mod openapi;
 pub mod ops;
 pub mod pages;
 mod permission;
+mod proxy;
 mod query;
 mod readiness;
 pub mod respond;
@@ -19,6 +20,7 @@ pub mod router;
 pub mod state;
 pub mod storefront;
 pub mod webhooks;
+pub mod widget;
 
 pub use router::Router;
 pub use state::AppState;
@@ -190,7 +192,7 @@ impl Drop for Reply {
             send(Response::new(
                 500,
                 "application/problem+json",
-                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error"}"#,
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error","code":"internal_error"}"#,
             ));
         }
     }

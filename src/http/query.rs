@@ -47,6 +47,11 @@ impl Query {
         Self(form_urlencoded::parse(text.as_bytes()).into_owned().collect())
     }
 
+    /// All parameters, in the order they came.
+    pub(super) fn pairs(&self) -> &[(String, String)] {
+        &self.0
+    }
+
     /// The value of the parameter `name`, where it may be given once.
     pub(super) fn once(&self, name: &str) -> std::result::Result<Option<&str>, Repeated> {
         let mut values = self.0.iter().filter(|(found, _)| found == name).map(|(_, value)| value.as_str());

@@ -6,6 +6,7 @@ use super::readiness::Readiness;
 use super::webhooks::refusals::Refusals;
 use crate::app::App;
 use crate::clock::ManualClock;
+use crate::demo::DemoStore;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -59,6 +60,8 @@ pub struct AppState {
     pub sign_ins: super::console::SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
+    /// The demo store, where there is one: its page shows it to anybody.
+    pub demo: Option<DemoStore>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -86,6 +89,7 @@ impl AppState {
             guesses: Guesses::default(),
             sign_ins: super::console::SignInLimits::default(),
             readiness: Arc::default(),
+            demo: None,
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -140,6 +144,12 @@ impl AppState {
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_tokens = Some(BearerTokens::new(token));
         self
+    }
+
+    /// The same state with a page that shows the demo store.
+    #[must_use]
+    pub fn with_demo(self, demo: Option<DemoStore>) -> Self {
+        Self { demo, ..self }
     }
 
     /// The same site whose app was opened with this clock, to be moved through the admin API.

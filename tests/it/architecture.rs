@@ -98,7 +98,7 @@ const LAYERS: &[&[&str]] = &[
     &["backup", "demo"],
     &["app"],
     &["housekeeping"],
-    &["export", "alerts"],
+    &["export", "alerts", "workshop"],
     &["views", "intake"],
     &["erasure"],
     &["orders"],
@@ -107,7 +107,7 @@ const LAYERS: &[&[&str]] = &[
     &["queue", "disk"],
     &["error", "keyed_hash"],
     &["shopify", "db"],
-    &["domain", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],
+    &["domain", "languages", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],
 ];
 
 /// The module that a file is, as its path in this crate: `src/http/guard/mod.rs` is `http::guard`.
@@ -298,7 +298,9 @@ fn each_table_is_written_by_one_feature() {
         ("option_groups", "src/catalog"),
         ("option_choices", "src/catalog"),
         ("product_option_groups", "src/catalog"),
+        ("product_settings", "src/catalog"),
         ("draft_order_records", "src/orders"),
+        ("draft_order_lines", "src/orders"),
         ("order_idempotency_keys", "src/orders"),
         ("meta", "src/keyed_hash.rs src/access"),
         ("admin_links", "src/access"),

@@ -84,7 +84,7 @@ impl Rejection {
         }
     }
 
-    /// Its name in metrics and logs.
+    /// Its name in metrics and logs, and the code that clients tell it by.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::BadRequestLine => "bad_request_line",
@@ -157,8 +157,10 @@ impl Rejection {
     /// Writes the whole response behind whatever `out` holds, to a HEAD without its body.
     pub(crate) fn write(self, id: &str, is_head: bool, out: &mut Vec<u8>) {
         let (status, title) = (self.status(), phrase(self.status()));
-        let body =
-            format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
+        let (detail, code) = (self.detail(), self.reason());
+        let body = format!(
+            r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}"}}"#
+        );
         let retry = self.retry_after().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
         let id = if id.is_empty() { String::new() } else { format!("X-Request-Id: {id}\r\n") };
         let date = http_date();

@@ -51,9 +51,15 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Takes a token, if there is one. `uptime` must not run backwards.
     pub(in crate::http) fn take(&self, name: K, uptime: Duration) -> Level {
+        self.take_many(name, 1, uptime)
+    }
+
+    /// Takes `count` tokens, or none. More than a bucket holds are as many as it holds: otherwise they could never be had.
+    pub(super) fn take_many(&self, name: K, count: u32, uptime: Duration) -> Level {
+        let refill = self.rate.refill * count.min(self.rate.tokens);
         let mut kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         let standing = kept.buckets.get(&name).copied().unwrap_or_default();
-        let after = standing.max(uptime) + self.rate.refill;
+        let after = standing.max(uptime) + refill;
         let over = (after - uptime).checked_sub(self.rate.refill * self.rate.tokens).filter(|over| !over.is_zero());
         if let Some(over) = over {
             return Level { refused_for: Some(over), ..self.level(standing, uptime) };

@@ -70,6 +70,11 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         self.clients.look(&(below, client), uptime)
     }
 
+    /// What a whole store may ask at once.
+    pub(super) fn store_tokens(&self) -> u32 {
+        self.plan.store.tokens
+    }
+
     /// Takes a request from the client's bucket, its site's and the store's.
     pub(super) fn take(
         &self,
@@ -78,19 +83,42 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         client: ClientAddress,
         uptime: Duration,
     ) -> Result<Level, NotNow> {
-        let level = self.clients.take((below, client), uptime);
+        self.take_many(below, store, client, 1, uptime)
+    }
+
+    /// Takes `count` requests of a store whose clients nobody can tell apart.
+    pub(super) fn take_of_store(&self, store: StoreId, count: u32, uptime: Duration) -> Result<Level, NotNow> {
+        let level = self.stores.take_many(store, count, uptime);
+        match level.refused_for {
+            Some(pause) => {
+                self.lock().insert(store);
+                Err((level, pause))
+            }
+            None => Ok(level),
+        }
+    }
+
+    /// Takes `count` requests, or none.
+    pub(super) fn take_many(
+        &self,
+        below: K,
+        store: StoreId,
+        client: ClientAddress,
+        count: u32,
+        uptime: Duration,
+    ) -> Result<Level, NotNow> {
+        let level = self.clients.take_many((below, client), count, uptime);
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let site = client.site().and_then(|site| self.sites.take((below, site), uptime).refused_for);
+        let site = client.site().and_then(|site| self.sites.take_many((below, site), count, uptime).refused_for);
         if let Some(pause) = site.or_else(|| self.behind(store, client, uptime)) {
             return Err((level, pause));
         }
-        if let Some(pause) = self.stores.take(store, uptime).refused_for {
-            self.lock().insert(store);
+        if let Err((_, pause)) = self.take_of_store(store, count, uptime) {
             return Err((level, pause));
         }
-        self.used.take((store, client), uptime);
+        self.used.take_many((store, client), count, uptime);
         Ok(level)
     }
 

@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route] = &[
 pub(super) const TOKENS_BELOW: &str = "/q/";
 
 /// How all pages look. It is in each of them, so that a page that is kept or sent on looks the same.
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// What pages may do: be shown, with our style. The style is named by its hash, so that one which got into a page is not ours.
 static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -36,6 +36,11 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 });
+
+/// What pages may do, for one that may do a little more.
+pub(super) fn policy() -> &'static str {
+    &CONTENT_SECURITY_POLICY
+}
 
 #[derive(Template)]
 #[template(path = "not_found.html", config = "src/http/pages/askama.toml")]

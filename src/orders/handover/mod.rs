@@ -15,28 +15,38 @@
 //!
 //! Where orders come faster than they go, clients and shops take turns (`turns.rs`), and so do those who wait for Shopify's checkout.
 //!
+//! What becomes of an order after that is told by webhooks and seen by looks (`fate.rs`, `looks.rs`), and one that its merchant calls off
+//! is deleted there (`cancel.rs`).
+//!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
 //! without a thread (`checkout_waiters.rs`).
 
+mod cancel;
 mod checkout_waiters;
 mod client;
 mod differences;
+mod fate;
 mod job;
+mod looks;
 mod rows;
 mod sessions;
 mod turns;
 mod uncertain;
 
+pub use cancel::CancelJob;
 pub use client::{Address, NotAnAddress};
+pub use fate::{Report, Reported, report};
 pub use job::HandoverJob;
+pub use looks::LooksJob;
 
 use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
+use crate::orders::records::{self, Record};
 use crate::queue::{NewJob, Queue};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
@@ -53,6 +63,12 @@ use uncertain::Uncertain;
 
 /// Hands an order over: job type. Its payload names the order and nothing else.
 pub const DRAFT_ORDER_HANDOVER: &str = "draft_order_handover";
+
+/// Asks what has become of a shop's drafts: job type.
+pub const DRAFT_ORDER_LOOKS: &str = "draft_order_looks";
+
+/// Deletes the draft of an order that was called off: job type.
+pub const DRAFT_ORDER_DELETION: &str = "draft_order_deletion";
 
 /// The payload's one member.
 const ORDER_ID: &str = "draftOrderId";
@@ -202,6 +218,71 @@ impl Handover {
             .about((self.0.subject)(&self.0.hasher, shop))
             .ahead(place.ahead());
         queue.enqueue(tx, now, job)?;
+        Ok(())
+    }
+
+    /// Calls an order off, and has what stands at Shopify of it deleted. One that is called off already stays so.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` where it was ordered, and when the database fails.
+    pub fn cancel(
+        &self,
+        tx: &Tx<'_>,
+        now: DateTime<Utc>,
+        queue: &Queue,
+        shop: &ShopDomain,
+        order: DraftOrderId,
+    ) -> Result<Record> {
+        let store = stores::load(tx, shop)?.id;
+        let record = records::load(tx, store, order)?;
+        if record.status == "ordered" {
+            let name = record.order_name.unwrap_or_default();
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("it has been ordered at Shopify {name}: cancel and refund the order there").replace("  ", " "),
+            ));
+        }
+        if fate::cancel(tx, now, store, order)? {
+            let key = hex(&self.0.hasher.hash("deletion", &[order.to_string().as_bytes()]));
+            let job = NewJob::new(DRAFT_ORDER_DELETION, json!({ ORDER_ID: order.to_string() }))
+                .dedupe_key(key)
+                .about((self.0.subject)(&self.0.hasher, shop));
+            queue.enqueue(tx, now, job)?;
+        }
+        records::load(tx, store, order)
+    }
+
+    /// Has Shopify asked what has become of the drafts of a shop that are due for it.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`].
+    pub fn enqueue_looks(&self, tx: &Tx<'_>, now: DateTime<Utc>, queue: &Queue, shop: &ShopDomain) -> Result<()> {
+        if self.0.sessions.is_none() {
+            return Ok(());
+        }
+        let key = hex(&self.0.hasher.hash("looks", &[shop.as_str().as_bytes()]));
+        let job = NewJob::new(DRAFT_ORDER_LOOKS, json!({ looks::SHOP: shop.as_str() })).dedupe_key(key).about((self
+            .0
+            .subject)(
+            &self.0.hasher,
+            shop,
+        ));
+        queue.enqueue(tx, now, job)?;
+        Ok(())
+    }
+
+    /// The same for every shop that has drafts which are due for it.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`], and when the database fails.
+    pub fn enqueue_due_looks(&self, db: &Db, now: DateTime<Utc>, queue: &Queue) -> Result<()> {
+        if self.0.sessions.is_none() {
+            return Ok(());
+        }
+        for shop in db.read(|connection| fate::shops_with_due_looks(connection, now))? {
+            let (handover, queue) = (self.clone(), queue.clone());
+            db.write(move |tx| handover.enqueue_looks(tx, now, &queue, &shop))?;
+        }
         Ok(())
     }
 

@@ -1,9 +1,13 @@
 //! For how long it has been unclear whether an order is at Shopify, by the time that has really passed. The note in the order's row is
 //! by the wall clock: set forward, it would have the settling time be over at once, and the draft be asked for twice. In memory only,
 //! for the wall clock is all that another process knows.
+//!
+//! And which orders' calls are under way. The note is written before the call is sent, and a run that is held up between the two may
+//! lose its job to another, which finds the note, waits until the settling time is over, and asks for the draft that the first one is
+//! about to ask for. So nobody asks while another still may, and the settling time begins when the call has ended.
 
 use crate::domain::ids::DraftOrderId;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +15,22 @@ use std::time::Duration;
 const ORDERS_MAX: usize = 50_000;
 
 #[derive(Default)]
-pub(super) struct Uncertain(Mutex<HashMap<DraftOrderId, Seen>>);
+pub(super) struct Uncertain {
+    seen: Mutex<HashMap<DraftOrderId, Seen>>,
+    calls: Mutex<HashSet<DraftOrderId>>,
+}
+
+/// No other run of this process asks for the order's draft until it is dropped.
+pub(super) struct Call<'a> {
+    uncertain: &'a Uncertain,
+    order: DraftOrderId,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.uncertain.lock_calls().remove(&self.order);
+    }
+}
 
 /// How old a note was, and when that was seen, by the clock's uptime.
 #[derive(Clone, Copy)]
@@ -27,7 +46,17 @@ impl Seen {
 }
 
 impl Uncertain {
-    /// A draft is asked for now.
+    /// The right to ask for an order's draft; `None` while another run has it.
+    pub(super) fn call(&self, order: DraftOrderId) -> Option<Call<'_>> {
+        self.lock_calls().insert(order).then_some(Call { uncertain: self, order })
+    }
+
+    /// Whether a run is asking for an order's draft.
+    pub(super) fn is_called(&self, order: DraftOrderId) -> bool {
+        self.lock_calls().contains(&order)
+    }
+
+    /// A draft is asked for now, or has been until now.
     pub(super) fn begin(&self, order: DraftOrderId, uptime: Duration) {
         self.lock().remove(&order);
         self.age(order, Duration::ZERO, uptime, Duration::MAX);
@@ -61,7 +90,11 @@ impl Uncertain {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DraftOrderId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_calls(&self) -> MutexGuard<'_, HashSet<DraftOrderId>> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -97,6 +130,16 @@ mod tests {
         let uncertain = Uncertain::default();
         assert_eq!(uncertain.age(order(1), SECOND * 30, SECOND, SETTLE), SECOND * 30);
         assert_eq!(uncertain.age(order(1), SECOND * 86_400, SECOND * 2, SETTLE), SECOND * 31);
+    }
+
+    #[test]
+    fn one_run_at_a_time_asks_for_an_orders_draft() {
+        let uncertain = Uncertain::default();
+        let call = uncertain.call(order(1));
+        assert!(call.is_some() && uncertain.is_called(order(1)) && uncertain.call(order(1)).is_none());
+        assert!(uncertain.call(order(2)).is_some());
+        drop(call);
+        assert!(!uncertain.is_called(order(1)) && uncertain.call(order(1)).is_some());
     }
 
     #[test]

@@ -142,9 +142,10 @@ fn change_of(form: &Form) -> Result<(Change, bool)> {
         error = error.with_fault("Unit", fault.to_string());
     }
     match (currency, unit) {
-        (Ok(currency), Ok(unit)) => {
-            Ok((Change { currency: Some(currency), unit: Some(unit), convert: true }, form.has("confirmed")))
-        }
+        (Ok(currency), Ok(unit)) => Ok((
+            Change { currency: Some(currency), unit: Some(unit), convert: true, ..Change::default() },
+            form.has("confirmed"),
+        )),
         _ => Err(error),
     }
 }
