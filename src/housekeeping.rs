@@ -9,7 +9,6 @@ use crate::background::Stop;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::StoreId;
-use crate::erasure::requests;
 use crate::intake;
 use crate::orders::{idempotency, records};
 use crate::queue;
@@ -35,7 +34,7 @@ const PRUNE_EVERY: TimeDelta = TimeDelta::hours(1);
 const FREE_KEPT: u64 = 256;
 
 /// Free pages given back in one transaction: half a megabyte, a few milliseconds.
-const VACUUM_STEP: u32 = 64;
+const VACUUM_STEP: u32 = 128;
 
 /// Between two such steps the writer must have had next to nothing to do for this long.
 const VACUUM_PAUSE: Duration = Duration::from_millis(50);
@@ -114,7 +113,9 @@ impl Housekeeper {
             jobs: self.prune_jobs(stop)?,
             deliveries: self
                 .in_batches(stop, move |tx| intake::prune_deliveries(tx, now - retention.deliveries, BATCH))?,
-            requests: self.in_batches(stop, move |tx| requests::prune(tx, now - retention.requests, BATCH))?,
+            requests: self.in_batches(stop, move |tx| {
+                intake::prune_requests(tx, now - retention.requests, now - retention.deliveries, BATCH)
+            })?,
             order_keys: self.in_batches(stop, move |tx| idempotency::prune(tx, now - idempotency::KEPT, BATCH))?,
             audit: self.in_batches(stop, move |tx| audit::prune(tx, now - audit::KEPT, BATCH))?,
             activity: self.in_batches(stop, move |tx| activity::prune(tx, now - activity::KEPT, BATCH))?,

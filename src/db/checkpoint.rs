@@ -1,7 +1,7 @@
 //! Moves pages from the WAL into the database file: in the background while others write, and wholly for the scrub.
 //! No change waits for either.
 
-use super::connection::with_patience;
+use super::connection::{PAGE_SIZE, with_patience};
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use log::{debug, error};
@@ -14,19 +14,19 @@ use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
-const BACKGROUND_PAGES: usize = 1024;
+const BACKGROUND_PAGES: usize = (8 << 20) / PAGE_SIZE as usize;
 
 /// Pages from which the writer itself runs one between two batches (32 MiB): only so can the WAL start over while writes go on.
-const WRITER_PAGES: usize = 4096;
+const WRITER_PAGES: usize = (32 << 20) / PAGE_SIZE as usize;
 
-/// After a checkpoint by the writer that could not finish (a reader held it up), this many more pages before the next.
-const WRITER_PAGES_MORE: usize = 1024;
+/// After a checkpoint by the writer that could not finish (a reader held it up), this many more pages (8 MiB) before the next.
+const WRITER_PAGES_MORE: usize = (8 << 20) / PAGE_SIZE as usize;
 
 /// How often the background thread looks for a few pages to move when no commit wakes it.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Pages that readers still hold up with which emptying the WAL holds the write lock only for a moment (4 MiB).
-const FEW_PAGES: i64 = 512;
+const FEW_PAGES: i64 = (4 << 20) / PAGE_SIZE;
 
 /// Pauses between two attempts at emptying the WAL, the first and the longest: readers end within them.
 const EMPTYING_PAUSE: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(160));

@@ -23,6 +23,7 @@ mod readers;
 mod row_counts;
 mod space;
 mod types;
+mod write_queue;
 pub(crate) mod writer;
 
 pub use connection::Synchronous;
@@ -488,7 +489,7 @@ mod tests {
             ("journal_size_limit", "33554432"),
             ("wal_autocheckpoint", "0"),
             ("query_only", query_only),
-            ("page_size", "8192"),
+            ("page_size", "4096"),
             ("auto_vacuum", "2"),
         ]
         .map(|(pragma, value)| (pragma, value.to_owned()))

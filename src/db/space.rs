@@ -20,7 +20,7 @@ mod free_pages {
 }
 
 /// Free pages that one step of [`Db::wipe_free_pages`] cuts off: a few milliseconds of the writer's time.
-const CUT_STEP: u32 = 64;
+const CUT_STEP: u32 = 128;
 
 /// How the file's space is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,6 @@
-//! The one writer thread: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has
-//! all of them answered. One fsync so serves many callers, and no threads compete for the write lock.
+//! The one writer: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has all of
+//! them answered. One fsync so serves many callers, and nobody fights for the write lock. It is a thread, or a caller that has found
+//! it idle (`write_queue.rs`).
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
@@ -8,6 +9,7 @@ use super::health::{Health, Watched};
 use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
+use super::write_queue::{NotQueued, QueuedChange, Turn, WriteQueue};
 use super::{AfterCommit, Tx};
 use crate::background::panic_message;
 use log::{error, warn};
@@ -15,12 +17,11 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -126,59 +127,6 @@ where
     }
 }
 
-struct QueuedChange {
-    change: Box<dyn Change>,
-    since: Instant,
-}
-
-enum Message {
-    Change(QueuedChange),
-    /// Nothing to run: the checkpointer wants something.
-    Look,
-}
-
-/// The changes that wait, in their order.
-struct Backlog {
-    inbox: Receiver<Message>,
-    /// Taken from the inbox while no transaction could be begun.
-    early: VecDeque<QueuedChange>,
-}
-
-impl Backlog {
-    /// Waits for something to do; `None` when there is nothing left and no sender is left.
-    fn wait(&mut self) -> Option<Message> {
-        self.early.pop_front().map(Message::Change).or_else(|| self.inbox.recv().ok())
-    }
-
-    /// The next change, if one waits.
-    fn next(&mut self) -> Option<QueuedChange> {
-        self.early.pop_front().or_else(|| self.next_in_inbox())
-    }
-
-    fn next_in_inbox(&self) -> Option<QueuedChange> {
-        loop {
-            match self.inbox.try_recv() {
-                Ok(Message::Change(waiting)) => return Some(waiting),
-                // Batches are short, and it is looked at after each.
-                Ok(Message::Look) => {}
-                Err(_empty) => return None,
-            }
-        }
-    }
-
-    /// Takes out those that `is_over` says, at most `room` being looked at alongside the inbox.
-    fn take_out(&mut self, room: usize, is_over: impl Fn(&QueuedChange) -> bool) -> Vec<QueuedChange> {
-        while self.early.len() < room
-            && let Some(waiting) = self.next_in_inbox()
-        {
-            self.early.push_back(waiting);
-        }
-        let (over, early) = std::mem::take(&mut self.early).into_iter().partition(|waiting| is_over(waiting));
-        self.early = early;
-        Vec::from(over)
-    }
-}
-
 /// Figures of the writer, for metrics.
 #[derive(Debug, Default)]
 pub struct WriterFigures {
@@ -194,10 +142,11 @@ pub struct WriterFigures {
     pub busy_micros: AtomicUsize,
 }
 
-/// The way in to the writer thread, and the handle to stop it.
+/// The way in to the writer, and the handle to stop it.
 pub(super) struct Writer {
-    /// `None` once it is being stopped: the thread ends when all that was sent is done.
-    queue: Option<SyncSender<Message>>,
+    queue: Arc<WriteQueue>,
+    /// Whoever leads has it. `None` once the thread has ended.
+    core: Arc<Mutex<Option<Core>>>,
     figures: Arc<WriterFigures>,
     threads: Vec<JoinHandle<()>>,
 }
@@ -233,23 +182,26 @@ impl Writer {
         health: Arc<Health>,
     ) -> std::io::Result<Self> {
         let connection = Watched::new(connection, &health);
-        let (queue, inbox) = sync_channel(capacity);
+        let queue = Arc::new(WriteQueue::new(capacity));
         let (answers, outbox) = channel::<AfterBatch>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
         let mut threads = Vec::new();
-        let thread = Thread {
+        let core = Core {
             connection,
             health,
-            capacity,
             wait_limit,
             answers,
             notifier,
             checkpointer,
             figures: figures.clone(),
+            queue: queue.clone(),
         };
-        let backlog = Backlog { inbox, early: VecDeque::new() };
-        threads.push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || thread.serve(backlog))?);
+        core.keep_out_stray_commits();
+        let core = Arc::new(Mutex::new(Some(core)));
+        let (of_thread, turns) = (core.clone(), queue.clone());
+        threads
+            .push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || serve(&turns, &of_thread))?);
         for number in 0..ANSWERERS {
             let outbox = outbox.clone();
             threads.push(
@@ -258,29 +210,23 @@ impl Writer {
                     .spawn(move || give_answers(&outbox))?,
             );
         }
-        Ok(Self { queue: Some(queue), figures, threads })
+        Ok(Self { queue, core, figures, threads })
     }
 
     pub(super) fn figures(&self) -> &WriterFigures {
         &self.figures
     }
 
-    fn queue(&self) -> &SyncSender<Message> {
-        self.queue.as_ref().expect("it is taken only while the writer is dropped")
-    }
-
     /// Has an idle writer look at what the checkpointer wants; a busy one looks after each batch anyway.
     pub(super) fn wake(&self) {
-        let _busy = self.queue().try_send(Message::Look);
+        self.queue.want_look();
     }
 
     /// Hands a change over, or has it answered with "overloaded" at once when too many wait.
     pub(super) fn submit(&self, change: Box<dyn Change>) {
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        match self.queue().try_send(Message::Change(QueuedChange { change, since: Instant::now() })) {
-            Ok(()) => {}
-            Err(TrySendError::Full(message)) => self.reject(message, CommitOutcome::Overloaded),
-            Err(TrySendError::Disconnected(message)) => self.reject(message, CommitOutcome::Closed),
+        if let Err(refused) = self.queue.push(change) {
+            self.reject(refused);
         }
     }
 
@@ -294,18 +240,57 @@ impl Writer {
             "a change must not wait for another change: the writer would wait for itself"
         );
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        let message = Message::Change(QueuedChange { change, since: Instant::now() });
-        if let Err(gone) = self.queue().send(message) {
-            self.reject(gone.0, CommitOutcome::Closed);
+        if let Err(refused) = self.queue.push_waiting(change) {
+            self.reject(refused);
         }
     }
 
-    fn reject(&self, message: Message, outcome: CommitOutcome) {
+    /// Runs a change on this very thread when nobody else writes, and what comes meanwhile along with it; `change` is answered before
+    /// this returns. Gives it back when somebody does, or when this thread is one of a writer.
+    pub(super) fn lead(&self, change: Box<dyn Change>) -> Option<Box<dyn Change>> {
+        if is_own_thread() || !self.queue.take_lead() {
+            return Some(change);
+        }
+        let _lead = Lead(&self.queue);
+        let core = self.core.lock();
+        let Some(core) = core.as_ref() else { return Some(change) };
+        self.figures.waiting.fetch_add(1, Ordering::Relaxed);
+        let _role = Role::begin(ThreadRole::RunsChanges);
+        core.turn(Turn::Change(QueuedChange::new(change)), true);
+        None
+    }
+
+    fn reject(&self, refused: NotQueued) {
         self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
         self.figures.rejected.fetch_add(1, Ordering::Relaxed);
-        if let Message::Change(waiting) = message {
-            waiting.change.answer(outcome);
+        match refused {
+            NotQueued::Full(change) => change.answer(CommitOutcome::Overloaded),
+            NotQueued::Closed(change) => change.answer(CommitOutcome::Closed),
         }
+    }
+}
+
+/// The lead, which is given back whatever happens.
+struct Lead<'a>(&'a WriteQueue);
+
+impl Drop for Lead<'_> {
+    fn drop(&mut self) {
+        self.0.step_back();
+    }
+}
+
+/// What a thread is for a while, and then is no longer.
+struct Role(Option<ThreadRole>);
+
+impl Role {
+    fn begin(role: ThreadRole) -> Self {
+        Self(ROLE.replace(Some(role)))
+    }
+}
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        ROLE.set(self.0);
     }
 }
 
@@ -326,7 +311,7 @@ pub(super) fn assert_may_wait() {
 impl Drop for Writer {
     /// Commits what waits, answers it, and ends the threads.
     fn drop(&mut self) {
-        self.queue = None;
+        self.queue.close();
         if is_own_thread() {
             return;
         }
@@ -382,43 +367,58 @@ fn lost(why: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
 }
 
-struct Thread {
+/// The writer's thread: leads whenever there is something to do and nobody else does.
+fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
+    ROLE.set(Some(ThreadRole::RunsChanges));
+    while let Some(turn) = queue.wait() {
+        let _lead = Lead(queue);
+        if let Some(core) = core.lock().as_ref() {
+            core.turn(turn, false);
+        }
+    }
+    // The connection is closed, and those who give answers learn that no more will come.
+    core.lock().take();
+}
+
+/// What it takes to write, for whoever leads.
+struct Core {
     connection: Watched,
     health: Arc<Health>,
-    capacity: usize,
     wait_limit: Duration,
     answers: Sender<AfterBatch>,
     notifier: Arc<CommitNotifier>,
     checkpointer: Arc<Checkpointer>,
     figures: Arc<WriterFigures>,
+    queue: Arc<WriteQueue>,
 }
 
-impl Thread {
-    fn serve(self, mut backlog: Backlog) {
-        ROLE.set(Some(ThreadRole::RunsChanges));
+impl Core {
+    fn keep_out_stray_commits(&self) {
         self.checkpointer.watch(&self.connection);
         // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
         // its caller is told that nothing was; and a change must not commit for its batch mates. Both are undone instead.
         if let Err(error) = self.connection.commit_hook(Some(|| !COMMITTING.get())) {
             error!("stray commits cannot be kept out: {error}");
         }
-        while let Some(message) = backlog.wait() {
-            if let Message::Change(first) = message {
-                self.batch(first, &mut backlog);
-            }
-            self.checkpointer.between_batches(&self.connection);
+    }
+
+    /// A batch, and what is to be done between two. `waits`: this thread is whose change is the first.
+    fn turn(&self, turn: Turn, waits: bool) {
+        if let Turn::Change(first) = turn {
+            self.batch(first, waits);
         }
+        self.checkpointer.between_batches(&self.connection);
     }
 
     /// Runs `first` and what else waits in one transaction.
-    fn batch(&self, first: QueuedChange, backlog: &mut Backlog) {
-        if let Err(error) = self.begin(&first, backlog) {
+    fn batch(&self, first: QueuedChange, waits: bool) {
+        if let Err(error) = self.begin(&first) {
             let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
             match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
                 Some(holder) => warn!("could not begin a transaction: {error}: {holder}"),
                 None => warn!("could not begin a transaction: {error}"),
             }
-            self.reject(first, &error, backlog);
+            self.reject(first, &error, waits);
             return;
         }
         // Only now: a wait for another process's lock would make batches of one when they are needed least.
@@ -442,7 +442,7 @@ impl Thread {
             if done.len() + refused.len() >= BATCH_MAX || started.elapsed() >= BATCH_TIME {
                 break self.commit();
             }
-            next = backlog.next();
+            next = self.queue.next();
         };
         let is_committed = matches!(outcome, CommitOutcome::Committed);
         if is_committed {
@@ -455,11 +455,12 @@ impl Thread {
         let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX);
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
         let after_commit = if is_committed { tx.after_commit.take() } else { Vec::new() };
-        self.answer(after_commit, done, refused, &outcome);
+        self.queue.note_batch(done.len() + refused.len());
+        self.answer(after_commit, done, refused, &outcome, waits);
     }
 
     /// Begins a transaction. While another process holds the lock, those that have waited too long are refused meanwhile.
-    fn begin(&self, first: &QueuedChange, backlog: &mut Backlog) -> rusqlite::Result<()> {
+    fn begin(&self, first: &QueuedChange) -> rusqlite::Result<()> {
         let since = if first.change.gives_up() { first.since } else { Instant::now() };
         let until = since + self.wait_limit;
         loop {
@@ -469,12 +470,13 @@ impl Thread {
                 return Err(error);
             }
             let limit = self.wait_limit;
-            let over = backlog
-                .take_out(self.capacity, |waiting| waiting.change.gives_up() && waiting.since.elapsed() > limit)
+            let over = self
+                .queue
+                .take_out(|waiting| waiting.change.gives_up() && waiting.since.elapsed() > limit)
                 .into_iter()
                 .map(|waiting| waiting.change)
                 .collect();
-            self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded);
+            self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false);
         }
     }
 
@@ -486,13 +488,13 @@ impl Thread {
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
-    fn reject(&self, first: QueuedChange, error: &rusqlite::Error, backlog: &mut Backlog) {
+    fn reject(&self, first: QueuedChange, error: &rusqlite::Error, waits: bool) {
         let mut lost = vec![first.change];
         if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
-            let over = backlog.take_out(self.capacity, |waiting| waiting.since.elapsed() >= self.wait_limit);
+            let over = self.queue.take_out(|waiting| waiting.since.elapsed() >= self.wait_limit);
             lost.extend(over.into_iter().map(|waiting| waiting.change));
         }
-        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error));
+        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error), waits);
     }
 
     /// Runs one change, in a savepoint if it wants one. An error means that the whole transaction is lost.
@@ -553,13 +555,14 @@ impl Thread {
         self.connection.prepare_cached(sql)?.execute(()).map(|_rows| ())
     }
 
-    /// Has `done` answered as `outcome` says, and `refused` as refused.
+    /// Has `done` answered as `outcome` says, and `refused` as refused. `waits`: this thread is whose change is the first.
     fn answer(
         &self,
         after_commit: Vec<AfterCommit>,
         done: Vec<Box<dyn Change>>,
         refused: Vec<Box<dyn Change>>,
         outcome: &CommitOutcome,
+        waits: bool,
     ) {
         if done.is_empty() && refused.is_empty() {
             return;
@@ -573,8 +576,10 @@ impl Thread {
             done.into_iter().map(|change| PendingAnswer { change, outcome: outcome.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| PendingAnswer { change, outcome: CommitOutcome::Overloaded }));
         let answers = AfterBatch { after_commit, answers };
-        // A lone waiter is woken from here: one thread switch less than by way of the answering threads.
-        if alone && answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly() {
+        // A lone waiter is woken from here: one thread switch less than by way of the answering threads. Whoever waits and leads
+        // gives its own answer itself.
+        if alone && (waits || answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly()) {
+            let _role = Role::begin(ThreadRole::GivesAnswers);
             answers.give();
         } else if let Err(unsent) = self.answers.send(answers) {
             unsent.0.give();

@@ -39,7 +39,15 @@ impl ErasureOrder {
             None => {
                 let id = RequestId::new(now, entropy.array());
                 let shop = shop.clone();
-                let new = NewRequest { shop, kind, payload: json!({}), webhook_id: None, triggered_at: now };
+                let new = NewRequest {
+                    shop,
+                    kind,
+                    payload: json!({}),
+                    webhook_id: None,
+                    event_id: None,
+                    job: None,
+                    triggered_at: now,
+                };
                 requests::insert_of(tx, id, now, &new, OrderedBy::Operator)?;
                 id
             }

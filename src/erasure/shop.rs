@@ -323,6 +323,8 @@ impl Closing {
             kind: RequestKind::ShopRedact,
             payload: json!({}),
             webhook_id: None,
+            event_id: None,
+            job: None,
             triggered_at: self.triggered_at,
         };
         requests::insert_of(tx, id, now, &new, OrderedBy::Operator)?;

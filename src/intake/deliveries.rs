@@ -1,7 +1,11 @@
-//! SQL of `webhook_deliveries`: which deliveries have been taken.
+//! SQL of `other_webhook_deliveries`, and of the view `webhook_deliveries`: which deliveries have been taken.
+//!
+//! A delivery that led to a request of its own is known by that request's row, for as long as there is one: a webhook so comes to one
+//! tree less at a random place, and has its ids and its shop written once.
 
 use crate::db::{self, Millis, Tx};
 use crate::domain::ids::{JobId, ShopDomain};
+use crate::erasure::requests::{self, RequestKind};
 use crate::shopify::Topic;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
@@ -15,10 +19,10 @@ pub(super) struct Delivery<'a> {
     pub(super) job: Option<JobId>,
 }
 
-/// Notes a delivery that [`find`] does not know.
+/// Notes a delivery that [`find`] does not know and that has no request of its own.
 pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+        "INSERT INTO other_webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
          VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)",
     )?;
     statement.execute(named_params! {
@@ -32,10 +36,20 @@ pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, delivery: &Delivery<'_>) -
     Ok(())
 }
 
-/// Whether a delivery was taken before (the outer option), and the job that it led to.
-pub(super) fn find(tx: &Tx<'_>, topic: &Topic, key: &str) -> db::Result<Option<Option<JobId>>> {
+/// Whether a delivery was taken before (the outer option), and the job that it led to. `kind`: what its topic asks for.
+pub(super) fn find(
+    tx: &Tx<'_>,
+    topic: &Topic,
+    kind: Option<RequestKind>,
+    key: &str,
+) -> db::Result<Option<Option<JobId>>> {
+    if let Some(kind) = kind
+        && let Some(job) = requests::find_delivery(tx, kind, key)?
+    {
+        return Ok(Some(job));
+    }
     let mut statement = tx.prepare_cached(
-        "SELECT job_id FROM webhook_deliveries
+        "SELECT job_id FROM other_webhook_deliveries
          WHERE topic = :topic AND webhook_id = :webhook_id",
     )?;
     let params = named_params! { ":topic": topic.as_str(), ":webhook_id": key };
@@ -57,7 +71,8 @@ pub struct RecordedDelivery {
     pub job: Option<JobId>,
 }
 
-/// The deliveries of a shop after `after` (topic and webhook id). Walks the table: they are kept for repetitions, not for look-ups.
+/// The deliveries of a shop after `after` (topic and webhook id). Walks the table of the others: they are kept for repetitions, not
+/// for look-ups.
 ///
 /// # Errors
 /// When the database fails.
@@ -91,24 +106,58 @@ pub fn list_of_shop(
 /// # Errors
 /// When the database fails.
 pub fn last_received_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM webhook_deliveries")?;
-    Ok(statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0))
+    let mut statement = connection.prepare_cached("SELECT max(received_at) AS last FROM other_webhook_deliveries")?;
+    let other = statement.query_row((), |row| row.get::<_, Option<Millis>>("last"))?.map(|at| at.0);
+    Ok(other.max(requests::last_delivered_at(connection)?))
 }
 
-/// Forgets up to `limit` deliveries from before `before`, and returns how many it were. A repetition of one of them would be taken
-/// as new.
+/// Forgets up to `limit` deliveries from before `before` that have no request, and returns how many it were. A repetition of one of
+/// them would be taken as new.
 ///
 /// # Errors
 /// When the database fails.
 pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
-        "DELETE FROM webhook_deliveries
+        "DELETE FROM other_webhook_deliveries
          WHERE (topic, webhook_id) IN (
-             SELECT topic, webhook_id FROM webhook_deliveries
+             SELECT topic, webhook_id FROM other_webhook_deliveries
              WHERE received_at < :before
              ORDER BY received_at LIMIT :limit)",
     )?;
     Ok(statement.execute(named_params! { ":before": Millis(before), ":limit": limit })?)
+}
+
+/// What the deliveries are about that ask for this.
+fn topic_of(kind: RequestKind) -> Topic {
+    match kind {
+        RequestKind::CustomersDataRequest => Topic::CustomersDataRequest,
+        RequestKind::CustomersRedact => Topic::CustomersRedact,
+        RequestKind::ShopRedact => Topic::ShopRedact,
+    }
+}
+
+/// Forgets up to `limit` requests that were settled before `before`, and returns how many it were. Their deliveries are forgotten with
+/// them, but for those that came in at `deliveries_since` or later.
+///
+/// # Errors
+/// When the database fails.
+pub fn prune_requests(
+    tx: &Tx<'_>,
+    before: DateTime<Utc>,
+    deliveries_since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<usize> {
+    let forgotten = requests::prune(tx, before, limit)?;
+    for request in &forgotten {
+        let Some(key) = request.webhook_id.as_deref().filter(|_| request.created_at >= deliveries_since) else {
+            continue;
+        };
+        let topic = topic_of(request.kind);
+        let event_id = request.event_id.as_deref();
+        let delivery = Delivery { topic: &topic, key, event_id, shop: &request.shop, job: request.job };
+        insert(tx, request.created_at, &delivery)?;
+    }
+    Ok(forgotten.len())
 }
 
 /// A delivery's row as it stands, to be taken over by another copy of this database.
@@ -122,13 +171,13 @@ pub struct Row {
     job_id: Option<String>,
 }
 
-/// The rows of all deliveries after `after`, in the order of their keys.
+/// The rows of all deliveries without a request after `after`, in the order of their keys.
 ///
 /// # Errors
 /// When the database fails.
 pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
     let mut statement = connection.prepare_cached(
-        "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
+        "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
          WHERE (topic, webhook_id) > (:topic, :webhook_id)
          ORDER BY topic, webhook_id LIMIT :limit",
     )?;
@@ -153,7 +202,7 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// When the database fails.
 pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
-        "INSERT INTO webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
+        "INSERT INTO other_webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id)
          VALUES (:topic, :webhook_id, :event_id, :shop, :received_at, :job_id)
          ON CONFLICT (topic, webhook_id) DO NOTHING",
     )?;
@@ -229,6 +278,42 @@ pub fn list_newest(
     after: Option<&DeliveryPlace>,
     limit: usize,
 ) -> db::Result<Vec<ListedDelivery>> {
+    let mut newest = Vec::new();
+    requests::each_delivered(connection, after.map(|place| place.received_at), |request| {
+        // All of one millisecond, for their order is another one.
+        let is_whole = newest.len() >= limit
+            && newest.last().is_none_or(|last: &ListedDelivery| last.received_at > request.created_at);
+        let listed = ListedDelivery {
+            topic: topic_of(request.kind).as_str().to_owned(),
+            webhook_id: request.webhook_id.unwrap_or_default(),
+            event_id: request.event_id,
+            shop: request.shop.to_string(),
+            received_at: request.created_at,
+            job: request.job,
+        };
+        if !is_whole
+            && after.is_none_or(|place| place_key(&listed) < (place.received_at, &place.topic, &place.webhook_id))
+        {
+            newest.push(listed);
+        }
+        !is_whole
+    })?;
+    newest.extend(list_newest_others(connection, after, limit)?);
+    newest.sort_by(|one, other| place_key(other).cmp(&place_key(one)));
+    newest.truncate(limit);
+    Ok(newest)
+}
+
+fn place_key(delivery: &ListedDelivery) -> (DateTime<Utc>, &String, &String) {
+    (delivery.received_at, &delivery.topic, &delivery.webhook_id)
+}
+
+/// The same of those that have no request.
+fn list_newest_others(
+    connection: &Connection,
+    after: Option<&DeliveryPlace>,
+    limit: usize,
+) -> db::Result<Vec<ListedDelivery>> {
     let mut statement = connection.prepare_cached(NEWEST)?;
     // Later than anything that has come: there is no page before the first.
     let received_at = after.map_or(DateTime::<Utc>::MAX_UTC, |place| place.received_at);
@@ -253,6 +338,6 @@ pub fn list_newest(
 }
 
 /// Walks the index of the times, which ends with the primary key.
-const NEWEST: &str = "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM webhook_deliveries
+const NEWEST: &str = "SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
      WHERE (received_at, topic, webhook_id) < (:received_at, :topic, :webhook_id)
      ORDER BY received_at DESC, topic DESC, webhook_id DESC LIMIT :limit";

@@ -1,12 +1,14 @@
 //! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
 //!
 //! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
-//! delivery came before is decided by the primary key of `webhook_deliveries` (`deliveries.rs`). What a webhook means is read in
-//! `shopify`; what a request leads to is done in `erasure`.
+//! delivery came before is decided by the request that it led to, whose row it shares, and for the few others by a row of their own
+//! (`deliveries.rs`). What a webhook means is read in `shopify`; what a request leads to is done in `erasure`.
 
 pub mod deliveries;
 
-pub use deliveries::{DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries};
+pub use deliveries::{
+    DeliveryPlace, ListedDelivery, last_received_at, list_newest, prune as prune_deliveries, prune_requests,
+};
 
 use crate::activity::{self, Activity, Event};
 use crate::catalog::stores;
@@ -100,7 +102,7 @@ impl Intake {
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
         let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
-        self.db.without_savepoint().write_then(
+        self.db.without_savepoint().write_then_or_lead(
             move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {
                 let outcome = match outcome {
@@ -218,8 +220,8 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 }
 
 impl PendingDelivery {
-    /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
-    /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
+    /// Writes everything, unless the delivery is known; the job first, so that its request can name it without being written twice.
+    /// Nobody else writes between the look and the end: the transaction holds the write lock.
     fn write(
         self,
         tx: &Tx<'_>,
@@ -242,12 +244,16 @@ impl PendingDelivery {
         let key = key.or_else(|| webhook_id.clone()).unwrap_or_default();
         // Looked for first, for SQLite leaves what a rolled-back savepoint wrote into pages of the free list in the file, where
         // no erasure finds it (measured).
-        let known = deliveries::find(tx, &topic, &key)?;
+        let kind = match &action {
+            Action::Request { kind, .. } => Some(*kind),
+            Action::Uninstall | Action::DraftOrder { .. } => None,
+        };
+        let known = deliveries::find(tx, &topic, kind, &key)?;
         if let Action::Request { kind: RequestKind::ShopRedact, .. } = &action
             && let Some(open) = requests::find_open_redact(tx, &shop)?
         {
             // Whoever replays a signed body under ever new ids adds nothing to what is open.
-            let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, id)).transpose()?;
+            let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, kind, id)).transpose()?;
             let job = first.unwrap_or(known).flatten();
             if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
                 return Err(NotRecorded::Duplicate(job));
@@ -263,6 +269,10 @@ impl PendingDelivery {
         if let Some(job) = known {
             return Err(NotRecorded::Duplicate(job));
         }
+        let note = |job| {
+            let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
+            deliveries::insert(tx, now, &delivery)
+        };
         let job = match action {
             Action::Request { kind, payload } => {
                 let mut job = erasure::job_of(kind, request, &shop).about(subject);
@@ -270,18 +280,30 @@ impl PendingDelivery {
                     // What repeats it finds its job by this; of the others, by their delivery.
                     job = job.dedupe_key(erasure::job_key(request));
                 }
-                let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id, triggered_at };
+                let job = queue.enqueue(tx, now, job)?;
+                if webhook_id.is_none() {
+                    note(Some(job))?;
+                }
+                // With an id, the request is what the delivery is known by.
+                let new = NewRequest {
+                    shop: shop.clone(),
+                    kind,
+                    payload,
+                    webhook_id,
+                    event_id: event_id.clone(),
+                    job: Some(job),
+                    triggered_at,
+                };
                 requests::insert(tx, request, now, &new)?;
-                Some(queue.enqueue(tx, now, job)?)
+                Some(job)
             }
             Action::Uninstall => {
                 uninstall(tx, &shop, triggered_at, now)?;
+                note(None)?;
                 None
             }
             Action::DraftOrder { .. } => None,
         };
-        let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
-        deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
         Ok(IntakeOutcome::Accepted(job))
     }

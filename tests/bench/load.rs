@@ -1,6 +1,6 @@
 //! How many webhooks a second, and how long each takes: `cargo bench --bench load`.
 //!
-//! Signed `shop/redact` webhooks over 1, 32 and 256 keep-alive connections, and over a connection for each request, against
+//! Signed `customers/redact` webhooks of a hundred shops over 1, 32 and 256 keep-alive connections, and over a connection for each request, against
 //!
 //! - `tiny_http`: its empty 200, without the front end: the reference. Its connections are opened one by one, because it leaves
 //!   all but four of those that come at once without an answer;
@@ -22,6 +22,8 @@ mod client;
 mod plain;
 #[path = "load/servers.rs"]
 mod servers;
+#[path = "usage.rs"]
+mod usage;
 #[path = "load/webhooks.rs"]
 mod webhooks;
 
@@ -60,8 +62,10 @@ fn main() {
             }
         }
     }
-    println!("| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | to tiny_http | to checked |");
-    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| load | server | requests/s | p50 ms | p99 ms | p99.9 ms | CPU µs each | KiB written each | to tiny_http | to checked |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for (which_load, load) in loads.iter().enumerate() {
         for (which, target) in targets.iter().enumerate() {
             let Some(own) = runs.get(&(which_load, which)) else { continue };
@@ -74,12 +78,13 @@ fn main() {
                 )
             };
             println!(
-                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {} | {} |",
+                "| {load} | {} | {rate:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} | {} | {} |",
                 target.name,
                 median(own, |run| run.quantile_ms(0.5)),
                 median(own, |run| run.quantile_ms(0.99)),
                 median(own, |run| run.quantile_ms(0.999)),
                 median(own, Run::micros_each),
+                median(own, Run::kib_each),
                 ratio("tiny_http"),
                 ratio("checked"),
             );

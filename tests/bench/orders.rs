@@ -18,6 +18,8 @@ mod arguments;
 #[allow(dead_code, reason = "the other benchmarks use more of it")]
 #[path = "load/client.rs"]
 mod client;
+#[path = "usage.rs"]
+mod usage;
 
 use arguments::Arguments;
 use client::{Load, Requests, Run, median};
@@ -64,18 +66,22 @@ fn main() {
             }
         }
     }
-    println!("| beside each other | load | Shopify | a second | p50 ms | p99 ms | p99.9 ms |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| beside each other | load | Shopify | a second | p50 ms | p99 ms | p99.9 ms | µs computed, each | KiB written, each |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- | --- |");
     for ((which_mix, load, which), runs) in &runs {
         let quantile = |quantile: f64| median(runs, |run| run.quantile_ms(quantile));
         println!(
-            "| {} | {load} | {} | {:.0} | {:.2} | {:.2} | {:.2} |",
+            "| {} | {load} | {} | {:.0} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} |",
             MIXES[*which_mix].0,
             targets[*which].name,
             median(runs, Run::rate),
             quantile(0.5),
             quantile(0.99),
             quantile(0.999),
+            median(runs, Run::micros_each),
+            median(runs, Run::kib_each),
         );
     }
     for target in targets {

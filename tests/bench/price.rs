@@ -11,6 +11,8 @@ mod arguments;
 mod client;
 #[path = "load/plain.rs"]
 mod plain;
+#[path = "usage.rs"]
+mod usage;
 
 use arguments::Arguments;
 use client::{Load, Requests, Run, median};
@@ -115,8 +117,10 @@ fn over_sockets(router: Router, key: &str, time: Duration, rounds: usize) {
         ("health, behind the front end", server.address(), &healthy),
         ("price", server.address(), &prices),
     ];
-    println!("| connections | answer | requests/s | p50 ms | p99 ms | µs computed, each | to tiny_http |");
-    println!("| --- | --- | --- | --- | --- | --- | --- |");
+    println!(
+        "| connections | answer | requests/s | p50 ms | p99 ms | µs computed, each | KiB written, each | to tiny_http |"
+    );
+    println!("| --- | --- | --- | --- | --- | --- | --- | --- |");
     for load in [Load::Kept(1), Load::Kept(32), Load::Kept(256), Load::EachItsOwn(32)] {
         // Interleaved, and the median shown, so that what else the machine does falls on all alike.
         let mut runs: [Vec<Run>; 3] = Default::default();
@@ -129,10 +133,11 @@ fn over_sockets(router: Router, key: &str, time: Duration, rounds: usize) {
         for (runs, (name, ..)) in runs.iter().zip(targets) {
             let rate = median(runs, Run::rate);
             println!(
-                "| {load} | {name} | {rate:.0} | {:.2} | {:.2} | {:.1} | {:.2} |",
+                "| {load} | {name} | {rate:.0} | {:.2} | {:.2} | {:.1} | {:.1} | {:.2} |",
                 median(runs, |run| run.quantile_ms(0.5)),
                 median(runs, |run| run.quantile_ms(0.99)),
                 median(runs, Run::micros_each),
+                median(runs, Run::kib_each),
                 rate / reference,
             );
         }

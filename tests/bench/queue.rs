@@ -10,6 +10,8 @@ mod jobs;
 mod plainly;
 #[path = "queue/start.rs"]
 mod start;
+#[path = "usage.rs"]
+mod usage;
 #[path = "queue/webhooks.rs"]
 mod webhooks;
 
@@ -54,6 +56,37 @@ fn rounds() -> usize {
 fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     figures[figures.len() / 2]
+}
+
+/// A rate, and what each time took.
+#[derive(Debug, Clone, Copy)]
+struct Figure {
+    rate: f64,
+    micros: f64,
+    kib: f64,
+}
+
+/// Measures what `work` uses, which returns how many times it has done something.
+fn figure(work: impl FnOnce() -> usize) -> Figure {
+    let (started, before) = (Instant::now(), usage::Usage::now());
+    let times = work();
+    let used = usage::Usage::now().since(before);
+    Figure {
+        rate: times as f64 / started.elapsed().as_secs_f64(),
+        micros: used.micros_each(times),
+        kib: used.kib_each(times),
+    }
+}
+
+/// As [`print`], with the processor time and the bytes of each.
+fn print_figures(what: &str, figures: &[Figure], reference: Option<(&str, f64)>) {
+    print(what, &figures.iter().map(|figure| figure.rate).collect::<Vec<_>>(), reference);
+    println!(
+        "{:<52} {:>9.0} µs CPU, {:.1} KiB written each",
+        "",
+        median(figures.iter().map(|figure| figure.micros).collect()),
+        median(figures.iter().map(|figure| figure.kib).collect()),
+    );
 }
 
 fn print(what: &str, figures: &[f64], reference: Option<(&str, f64)>) {

@@ -288,7 +288,7 @@ fn each_table_is_written_by_one_feature() {
         ("paused_job_types", "src/queue"),
         ("gdpr_requests", "src/erasure"),
         ("erasure_receipts", "src/erasure"),
-        ("webhook_deliveries", "src/intake"),
+        ("other_webhook_deliveries", "src/intake"),
         ("stores", "src/catalog"),
         ("api_keys", "src/catalog"),
         ("price_matrices", "src/catalog"),

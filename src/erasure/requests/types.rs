@@ -2,7 +2,7 @@
 
 use crate::db::text_sql;
 use crate::db::{Millis, RowCounts};
-use crate::domain::ids::{RequestId, ShopDomain};
+use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::domain::text_enum::text_enum;
 use crate::erasure::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use chrono::{DateTime, Utc};
@@ -75,6 +75,10 @@ pub struct NewRequest {
     pub payload: Json,
     /// Shopify's id of the delivery.
     pub webhook_id: Option<String>,
+    /// Shopify's id of the event that the delivery tells of.
+    pub event_id: Option<String>,
+    /// The job that the delivery leads to.
+    pub job: Option<JobId>,
     /// When Shopify says it happened; a later instant than receipt counts as receipt.
     pub triggered_at: DateTime<Utc>,
 }

@@ -1,5 +1,6 @@
 //! The load generator: one thread, one epoll, every connection asks again as soon as it is answered.
 
+use crate::usage::Usage;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use std::fmt;
@@ -28,8 +29,8 @@ impl fmt::Display for Load {
 /// What a run has shown.
 pub(crate) struct Run {
     took: Duration,
-    /// What all threads of this process have computed meanwhile, the load generator's included.
-    computed: Duration,
+    /// What this process has used meanwhile.
+    used: Usage,
     /// Latencies in microseconds, in order.
     micros: Vec<u32>,
 }
@@ -41,7 +42,12 @@ impl Run {
 
     /// Processor time for each request, which hardly depends on what else the machine does.
     pub(crate) fn micros_each(&self) -> f64 {
-        self.computed.as_secs_f64() * 1e6 / self.micros.len().max(1) as f64
+        self.used.micros_each(self.micros.len())
+    }
+
+    /// KiB that went to the disk for each request.
+    pub(crate) fn kib_each(&self) -> f64 {
+        self.used.kib_each(self.micros.len())
     }
 
     pub(crate) fn quantile_ms(&self, quantile: f64) -> f64 {
@@ -93,7 +99,7 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
     let start = Instant::now() + time / 4;
     let end = start + time;
     let mut micros = Vec::new();
-    let mut computed_before = None;
+    let mut used_before = None;
     let mut scratch = vec![0; 64 * 1024];
     loop {
         poll.poll(&mut events, Some(Duration::from_secs(10))).expect("epoll");
@@ -102,8 +108,8 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
         if now >= end {
             break;
         }
-        if now >= start && computed_before.is_none() {
-            computed_before = Some(computed());
+        if now >= start && used_before.is_none() {
+            used_before = Some(Usage::now());
         }
         for event in &events {
             let number = event.token().0;
@@ -123,19 +129,9 @@ pub(crate) fn run(address: SocketAddr, requests: &dyn Requests, load: Load, time
             ask(&mut connections[number], requests, close);
         }
     }
-    let computed = computed() - computed_before.unwrap_or_default();
+    let used = Usage::now().since(used_before.unwrap_or_default());
     micros.sort_unstable();
-    Run { took: time, computed, micros }
-}
-
-/// Processor time of this process so far; zero where the system does not tell.
-fn computed() -> Duration {
-    /// Linux tells in hundredths of a second.
-    const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    let ticks: u32 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
-    TICK * ticks
+    Run { took: time, used, micros }
 }
 
 fn open(poll: &Poll, address: SocketAddr, number: usize) -> Connection {

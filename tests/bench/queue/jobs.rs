@@ -1,6 +1,6 @@
 //! Enqueuing, and running what was enqueued.
 
-use crate::{WINDOW, job, median, open, plainly, print, rate, rounds, setting};
+use crate::{Figure, WINDOW, figure, job, median, open, plainly, print, print_figures, rate, rounds, setting};
 use quotegrid::app::App;
 use quotegrid::error::Error;
 use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, NewJob, Registry};
@@ -13,14 +13,14 @@ const JOBS: usize = 20_000;
 
 pub(crate) fn enqueue() {
     let mut references = Vec::new();
-    let mut by_producers = [1, 16, 64].map(|producers| (producers, Vec::new()));
+    let mut by_producers = [1, 16, 64].map(|producers| (producers, Vec::<Figure>::new()));
     let mut bulk = Vec::new();
     for _ in 0..rounds() {
         references.push(plainly::enqueue());
         for (producers, figures) in &mut by_producers {
             let directory = tempfile::tempdir().expect("a temporary directory");
             let app = open(directory.path(), Registry::new());
-            figures.push(produce(&app, *producers));
+            figures.push(figure(|| produce(&app, *producers)));
         }
         let directory = tempfile::tempdir().expect("a temporary directory");
         let app = open(directory.path(), Registry::new());
@@ -29,14 +29,13 @@ pub(crate) fn enqueue() {
     let reference = median(references.clone());
     print("one transaction a job, one thread", &references, None);
     for (producers, figures) in by_producers {
-        print(&format!("enqueue, a call a job, {producers} producers"), &figures, Some(("that", reference)));
+        print_figures(&format!("enqueue, a call a job, {producers} producers"), &figures, Some(("that", reference)));
     }
     print("enqueue in bulk, 500 a transaction", &bulk, Some(("that", reference)));
 }
 
-fn produce(app: &Arc<App>, producers: usize) -> f64 {
+fn produce(app: &Arc<App>, producers: usize) -> usize {
     let (stop, times) = (AtomicBool::new(false), AtomicUsize::new(0));
-    let started = Instant::now();
     std::thread::scope(|scope| {
         for _ in 0..producers {
             scope.spawn(|| {
@@ -49,7 +48,7 @@ fn produce(app: &Arc<App>, producers: usize) -> f64 {
         std::thread::sleep(WINDOW);
         stop.store(true, Ordering::Relaxed);
     });
-    times.into_inner() as f64 / started.elapsed().as_secs_f64()
+    times.into_inner()
 }
 
 pub(crate) trait EnqueuePlain {

@@ -83,14 +83,8 @@ pub(crate) fn webhook() -> f64 {
         insert(connection, number);
         connection
             .prepare_cached(
-                "INSERT INTO webhook_deliveries VALUES ('customers/redact', ?1, NULL, 'a.myshopify.com', 1, ?1)",
-            )
-            .and_then(|mut statement| statement.execute([number.to_string()]))
-            .expect("inserted");
-        connection
-            .prepare_cached(
-                "INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at)
-                 VALUES (?1, 'a.myshopify.com', 'CUSTOMERS_REDACT', '{}', 1, 1, 1)",
+                "INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, job_id, triggered_at, due_at, created_at)
+                 VALUES (?1, 'a.myshopify.com', 'CUSTOMERS_REDACT', '{}', ?1, ?1, 1, 1, 1)",
             )
             .and_then(|mut statement| statement.execute([number.to_string()]))
             .expect("inserted");

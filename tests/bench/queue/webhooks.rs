@@ -1,6 +1,6 @@
 //! The webhook path, from the signature to the commit, and what it leaves in memory.
 
-use crate::{WINDOW, median, open, plainly, print, rounds, setting};
+use crate::{Figure, WINDOW, figure, median, open, plainly, print, print_figures, rounds, setting};
 use quotegrid::app::App;
 use quotegrid::db;
 use quotegrid::http::{AppState, Headers, Method, Reply, Request, Router, Service};
@@ -20,16 +20,15 @@ pub(crate) fn webhooks() {
     let reference = median(references.clone());
     print("one transaction a webhook, one thread", &references, None);
     for most in [1, 32, 256] {
-        let figures: Vec<f64> = (0..rounds())
+        let figures: Vec<Figure> = (0..rounds())
             .map(|_| {
                 let directory = tempfile::tempdir().expect("a temporary directory");
                 let app = open(directory.path(), Registry::new());
                 let (router, numbers, started) = (site(&app), AtomicUsize::new(0), Instant::now());
-                let posted = post(&router, &numbers, most, |_number| started.elapsed() >= WINDOW);
-                posted as f64 / started.elapsed().as_secs_f64()
+                figure(|| post(&router, &numbers, most, |_number| started.elapsed() >= WINDOW))
             })
             .collect();
-        print(&format!("webhook, signature to commit, {most} at once"), &figures, Some(("that", reference)));
+        print_figures(&format!("webhook, signature to commit, {most} at once"), &figures, Some(("that", reference)));
     }
 }
 

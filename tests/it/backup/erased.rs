@@ -110,7 +110,7 @@ fn a_duty_that_was_taken_on_after_the_backup_is_not_lost() {
     deliver(&app, Topic::CustomersRedact, redact, "other", "1");
     drop(app);
     let report = house.restore().expect("restored");
-    assert_eq!((report.requests, report.deliveries, report.jobs), (2, 2, 2));
+    assert_eq!((report.requests, report.deliveries, report.jobs), (2, 0, 2), "a request brings its delivery along");
     let app = house.open();
     let again = deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "again");
     assert!(matches!(again, IntakeOutcome::Duplicate(_)), "{again:?}");
@@ -118,6 +118,33 @@ fn a_duty_that_was_taken_on_after_the_backup_is_not_lost() {
     assert!(!has_store(&app, "gone"));
     let open = "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL OR erased_at IS NULL";
     assert_eq!(one::<u64>(&app, open), 0);
+    assert_clean(&app);
+}
+
+#[test]
+fn a_delivery_that_two_copies_have_taken_each_for_itself_is_a_duty_in_both_and_stops_no_restore() {
+    let house = House::new();
+    let app = house.open();
+    let redact = || WebhookEvent::CustomersRedact { customer_id: Some(4_711_471_147), orders_to_redact: None };
+    install(&app, "a");
+    drop(app);
+    // One copy takes it and is backed up; the other, which goes on, takes it too.
+    std::fs::copy(house.database(), house.path("fork.db")).expect("copied");
+    let app = house.open_file("fork.db");
+    deliver(&app, Topic::CustomersRedact, redact(), "a", "1");
+    drop(app);
+    std::fs::rename(house.path("fork.db"), house.path("backup.db")).expect("renamed");
+    house.pass_a_minute();
+    let app = house.open();
+    deliver(&app, Topic::CustomersRedact, redact(), "a", "1");
+    drop(app);
+    let report = house.restore().expect("restored");
+    assert_eq!(report.requests, 1);
+    let app = house.open();
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM gdpr_requests"), 2);
+    assert!(matches!(deliver(&app, Topic::CustomersRedact, redact(), "a", "1"), IntakeOutcome::Duplicate(_)));
+    run_all(&app);
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL"), 0);
     assert_clean(&app);
 }
 

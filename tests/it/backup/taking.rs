@@ -27,7 +27,7 @@ fn a_backup_is_whole_for_its_owner_only_and_laid_out_like_the_database() {
         assert_eq!(one::<u64>(&copy, &count), one::<u64>(&app, &count), "{table}");
     }
     let layout = "SELECT page_size || ' ' || auto_vacuum FROM pragma_page_size, pragma_auto_vacuum";
-    assert_eq!(one::<String>(&copy, layout), "8192 2");
+    assert_eq!(one::<String>(&copy, layout), "4096 2");
     assert!(copy.hasher == app.hasher);
 }
 

@@ -67,6 +67,60 @@ fn an_answer_comes_only_after_the_commit_that_holds_the_change() {
 }
 
 #[test]
+fn a_lone_caller_that_waits_runs_and_commits_its_change_itself() {
+    let fixture = Fixture::new();
+    let own = std::thread::current().id();
+    let waited = || -> db::Result<_> { fixture.db.write(|_tx| Ok(std::thread::current().id())) };
+    // What was before it may have been a batch of several, and then the thread of the writer does the next.
+    let _earlier = waited();
+    assert_eq!(waited().expect("written"), own);
+    let (sender, answered) = channel();
+    fixture.db.with_savepoint().write_then_or_lead(
+        |tx| note(tx, "led").map(|()| std::thread::current().id()),
+        move |outcome: db::Result<_>| sender.send((outcome, std::thread::current().id())).expect("the test waits"),
+    );
+    let (ran, gave) = answered.try_recv().expect("it was answered before it returned");
+    assert_eq!((ran.expect("written"), gave), (own, own));
+    assert_eq!(names_in(&fixture.other()).expect("readable"), ["led"]);
+}
+
+#[test]
+fn whatever_comes_while_a_caller_leads_is_committed_with_it_or_after_it() {
+    let fixture = Fixture::new();
+    let _earlier: db::Result<()> = fixture.db.write(|_tx| Ok(()));
+    let (answer, answers) = channel();
+    let db = fixture.db.clone();
+    let led: db::Result<()> = fixture.db.write(move |tx| {
+        // Handed over from within, on the thread that leads, and from others: none of them may be forgotten when it goes.
+        for number in 0..4 {
+            let answer = answer.clone();
+            db.write_then(
+                move |tx| note(tx, &format!("within-{number}")),
+                move |outcome: db::Result<()>| answer.send(outcome).expect("the test waits"),
+            );
+        }
+        note(tx, "leader")
+    });
+    led.expect("written");
+    for _ in 0..4 {
+        answers.recv_timeout(FOREVER).expect("answered").expect("written");
+    }
+    assert_eq!(names(&fixture.db).len(), 5);
+}
+
+#[test]
+fn a_change_of_a_leading_caller_that_waits_for_another_is_told_so_and_the_next_caller_is_served() {
+    let fixture = Fixture::new();
+    let _earlier: db::Result<()> = fixture.db.write(|_tx| Ok(()));
+    let db = fixture.db.clone();
+    let nested: db::Result<()> = fixture.db.write(move |_tx| db.write(|tx| note(tx, "inner")));
+    assert!(matches!(nested, Err(Error::Panicked)), "{nested:?}");
+    let next: db::Result<()> = fixture.db.write(|tx| note(tx, "next"));
+    next.expect("written");
+    assert_eq!(names(&fixture.db), ["next"]);
+}
+
+#[test]
 fn a_failing_or_panicking_change_undoes_itself_and_spares_its_batch_mates() {
     let fixture = Fixture::new();
     let release = fixture.block_writer();

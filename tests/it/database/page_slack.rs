@@ -21,7 +21,7 @@ fn open(path: &Path) -> Connection {
     let connection = Connection::open(path).expect("opened");
     connection
         .execute_batch(
-            "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;
+            "PRAGMA page_size=4096; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL; PRAGMA synchronous=OFF;
              PRAGMA secure_delete=ON",
         )
         .expect("set up");
@@ -73,14 +73,18 @@ fn count_in(path: &Path, marks: &[String]) -> usize {
 /// left to clear.
 #[test]
 fn sqlite_may_leave_a_row_that_it_has_moved_until_the_file_is_rewritten() {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let path = directory.path().join("test.db");
-    let connection = open(&path);
-    let forgotten = write_and_forget(&connection, 2 * 7919 + 1);
-    drop(connection);
-    assert!(count_in(&path, &forgotten) > 0);
-    open(&path).execute_batch("VACUUM").expect("rewritten");
-    assert_eq!(count_in(&path, &forgotten), 0);
+    let left = (0..200).any(|seed| {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("test.db");
+        let connection = open(&path);
+        let forgotten = write_and_forget(&connection, seed);
+        drop(connection);
+        let left = count_in(&path, &forgotten);
+        open(&path).execute_batch("VACUUM").expect("rewritten");
+        assert_eq!(count_in(&path, &forgotten), 0);
+        left > 0
+    });
+    assert!(left);
 }
 
 #[test]

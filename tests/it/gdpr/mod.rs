@@ -111,7 +111,15 @@ fn request(fixture: &Fixture, shop: &ShopDomain, kind: RequestKind, triggered_at
             RequestKind::CustomersDataRequest => json!({ "dataRequestId": 9_999 }),
             RequestKind::ShopRedact => json!({}),
         };
-        let new = NewRequest { shop: shop.clone(), kind, payload, webhook_id: Some(id.to_string()), triggered_at };
+        let new = NewRequest {
+            shop: shop.clone(),
+            kind,
+            payload,
+            webhook_id: Some(id.to_string()),
+            event_id: None,
+            job: None,
+            triggered_at,
+        };
         requests::insert(tx, id, now, &new)?;
         let job_type = match kind {
             RequestKind::CustomersRedact => erasure::CUSTOMER_REDACT,

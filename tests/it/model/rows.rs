@@ -1,6 +1,6 @@
 //! The rows that a history leaves, in plain values: no SQL, no threads, no files.
 
-use super::ops::{Act, Kind};
+use super::ops::{Act, Hook, Kind};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Status {
@@ -106,6 +106,21 @@ pub(super) struct Request {
     pub(super) erased_at: Option<i64>,
     pub(super) has_payload: bool,
     pub(super) is_pruned: bool,
+}
+
+impl Request {
+    /// Whether this delivery led to it.
+    pub(super) fn came_by(&self, hook: Hook, key: &str, received_at: i64) -> bool {
+        let asks_for = match hook {
+            Hook::DataRequest => Kind::DataRequest,
+            Hook::CustomersRedact => Kind::CustomersRedact,
+            Hook::ShopRedact => Kind::ShopRedact,
+            Hook::Uninstalled => return false,
+        };
+        self.kind == asks_for
+            && self.created_at == received_at
+            && self.delivery.is_some_and(|id| key == format!("id {id}"))
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

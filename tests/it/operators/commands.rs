@@ -152,7 +152,7 @@ fn planted() -> (tempfile::TempDir, PathBuf, rusqlite::Connection) {
 #[test]
 fn a_silence_is_a_problem_only_for_those_who_expect_webhooks() {
     let (_directory, path, connection) = planted();
-    let long_ago = "INSERT INTO webhook_deliveries (topic, webhook_id, shop, received_at)
+    let long_ago = "INSERT INTO other_webhook_deliveries (topic, webhook_id, shop, received_at)
                     VALUES ('shop/redact', 'w', 'a.myshopify.com', 1000)";
     assert_eq!(run(&path, &["doctor", "--silence-hours", "1"]).0, 0, "before the first webhook nobody expects one");
     connection.execute(long_ago, ()).expect("writable");
@@ -195,7 +195,7 @@ fn the_doctor_rewrites_the_file_and_what_another_program_left_in_it_is_gone() {
     assert!(holds());
     let (code, report) = run_json(&path, &["doctor", "--vacuum"]);
     assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
-    assert_eq!((&report["settings"]["auto_vacuum"], &report["settings"]["page_size"]), (&json!("2"), &json!("8192")));
+    assert_eq!((&report["settings"]["auto_vacuum"], &report["settings"]["page_size"]), (&json!("2"), &json!("4096")));
     assert!(!holds());
     assert_eq!(run_json(&path, &["stores", "list"]), stores);
 }
@@ -334,7 +334,15 @@ fn a_duty_that_was_called_off_is_named_by_the_doctor() {
     let job = app.db.write(move |tx| -> Result<(), Error> {
         let shop = "a.myshopify.com".parse().expect("a domain");
         let kind = RequestKind::ShopRedact;
-        let new = NewRequest { shop, kind, payload: json!({}), webhook_id: None, triggered_at: now };
+        let new = NewRequest {
+            shop,
+            kind,
+            payload: json!({}),
+            webhook_id: None,
+            event_id: None,
+            job: None,
+            triggered_at: now,
+        };
         Ok(requests::insert(tx, id, now, &new)?)
     });
     job.expect("written");

@@ -7,7 +7,9 @@ use quotegrid::background::Stop;
 use quotegrid::clock::ManualClock;
 use quotegrid::db::Synchronous;
 use quotegrid::housekeeping::{Pruned, Retention};
+use quotegrid::intake::IntakeOutcome;
 use quotegrid::queue::{self, Claim, Context, Finish, Handler, JobError, NewJob, Registry};
+use quotegrid::shopify::{Topic, Webhook, WebhookEvent};
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::time::Duration;
@@ -66,7 +68,7 @@ fn deliveries_and_settled_requests_go_each_in_their_time_and_receipts_stay() {
     fixture.run_jobs();
     assert_eq!((fixture.count("webhook_deliveries"), fixture.count("gdpr_requests")), (1, 1));
     fixture.advance(30 * DAY + Duration::from_millis(1));
-    assert_eq!(prune(&fixture), Pruned { jobs: 1, deliveries: 1, ..Pruned::default() });
+    assert_eq!(prune(&fixture), Pruned { jobs: 1, ..Pruned::default() }, "the request is the delivery");
     fixture.advance(1_065 * DAY);
     assert_eq!(prune(&fixture), Pruned { requests: 1, ..Pruned::default() });
     assert_eq!((fixture.count("gdpr_requests"), fixture.count("erasure_receipts")), (0, 2));
@@ -167,6 +169,45 @@ fn under_steady_load_the_file_stops_growing() {
 }
 
 #[test]
+fn a_delivery_is_known_for_its_days_also_where_its_request_is_pruned_earlier() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let clock = std::sync::Arc::new(ManualClock::default());
+    let mut options = Options::new(directory.path().join("test.db"));
+    options.clock = clock.clone();
+    let days = TimeDelta::days(31);
+    options.retention = Retention {
+        jobs: queue::Retention { finished: days, failed: days },
+        deliveries: TimeDelta::days(90),
+        requests: days,
+        open_orders: None,
+    };
+    let app = App::open(options).expect("opens");
+    let deliver = || {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let webhook = Webhook {
+            topic: Topic::CustomersRedact,
+            webhook_id: Some("w-1".to_owned()),
+            event_id: Some("e-1".to_owned()),
+            shop: "late.myshopify.com".parse().expect("a shop domain"),
+            triggered_at: None,
+            event: WebhookEvent::CustomersRedact { customer_id: Some(7), orders_to_redact: None },
+        };
+        app.intake().accept_then(webhook, b"a body", move |outcome| sender.send(outcome).expect("it waits"));
+        receiver.recv().expect("answered").expect("taken")
+    };
+    let IntakeOutcome::Accepted(job) = deliver() else { panic!("it is new") };
+    while app.process_next_job().expect("a working database") != queue::StepOutcome::Idle {}
+    app.scrubber().scrub_all().expect("scrubbed");
+    clock.advance(31 * DAY + Duration::from_millis(1));
+    let pruned = || app.housekeeper().prune(&Stop::default()).expect("a working database");
+    assert_eq!(pruned(), Pruned { jobs: 1, requests: 1, ..Pruned::default() });
+    assert_eq!(deliver(), IntakeOutcome::Duplicate(job), "it is known, and so is what it led to");
+    clock.advance(59 * DAY);
+    assert_eq!(pruned(), Pruned { deliveries: 1, ..Pruned::default() });
+    assert!(matches!(deliver(), IntakeOutcome::Accepted(_)), "nobody sends it so late");
+}
+
+#[test]
 fn pruning_finds_its_rows_by_index() {
     let fixture = Fixture::new();
     for (sql, index) in [
@@ -176,16 +217,17 @@ fn pruning_finds_its_rows_by_index() {
             "job_queue_finished (status=? AND processed_at<?)",
         ),
         (
-            "SELECT topic, webhook_id FROM webhook_deliveries WHERE received_at < 1 ORDER BY received_at LIMIT 9",
+            "SELECT topic, webhook_id FROM other_webhook_deliveries WHERE received_at < 1 ORDER BY received_at LIMIT 9",
             "webhook_deliveries_received_at (received_at<?)",
         ),
         (
             "SELECT id FROM gdpr_requests WHERE id < 'x' AND processed_at < 1
              AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
              ORDER BY id LIMIT 9",
-            "sqlite_autoindex_gdpr_requests_1 (id<?)",
+            "PRIMARY KEY (id<?)",
         ),
-        ("SELECT max(received_at) AS last FROM webhook_deliveries", "webhook_deliveries_received_at"),
+        ("SELECT max(received_at) AS last FROM other_webhook_deliveries", "other_webhook_deliveries_received_at"),
+        ("SELECT created_at FROM gdpr_requests WHERE webhook_id IS NOT NULL ORDER BY id DESC LIMIT 1", "SCAN gdpr_requests"),
         (
             "SELECT count(*) FROM job_queue WHERE status NOT IN ('pending', 'processing') AND status = 'completed'",
             "COVERING INDEX job_queue_finished (status=?)",

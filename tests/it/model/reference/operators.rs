@@ -43,8 +43,12 @@ impl Model {
             job.is_pruned = job.processed_at.is_some_and(|at| at < now - kept);
             jobs += usize::from(job.is_pruned);
         }
-        let before = self.deliveries.len();
-        self.deliveries.retain(|_, (_, received_at, _)| *received_at >= now - KEPT_DELIVERIES);
+        // A delivery that led to a request of its own is known for as long as that request is.
+        let (requests_before, before) = (&self.requests, self.deliveries.len());
+        self.deliveries.retain(|(hook, key), (_, received_at, _)| {
+            *received_at >= now - KEPT_DELIVERIES
+                || requests_before.iter().any(|request| !request.is_pruned && request.came_by(*hook, key, *received_at))
+        });
         let deliveries = before - self.deliveries.len();
         for request in self.requests.iter_mut().filter(|request| !request.is_pruned) {
             let is_settled = request.erased_at.is_some() || request.outcome == Some("superseded_by_reinstall");
@@ -52,6 +56,11 @@ impl Model {
             request.is_pruned = is_settled && is_old(request.created_at) && request.processed_at.is_some_and(is_old);
             requests += usize::from(request.is_pruned);
         }
+        let requests_now = &self.requests;
+        self.deliveries.retain(|(hook, key), (_, received_at, _)| {
+            *received_at >= now - KEPT_DELIVERIES
+                || !requests_now.iter().any(|request| request.is_pruned && request.came_by(*hook, key, *received_at))
+        });
         Answer::Pruned { jobs, deliveries, requests }
     }
 }

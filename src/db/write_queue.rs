@@ -1,0 +1,196 @@
+//! The changes that wait for the writer, and who may write: the writer's thread, or a caller that leads a batch itself.
+//!
+//! A caller that finds nobody writing and nobody waiting need not wake the writer's thread and be woken by it: it takes the lead, runs
+//! its own change and those that come meanwhile, commits, and leaves what has come since to the thread. While the last batch had more
+//! than one change, callers leave the lead to the thread, which then makes batches of all that wait.
+
+use super::writer::Change;
+use std::collections::VecDeque;
+use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::time::Instant;
+
+/// A change that waits, and since when.
+pub(super) struct QueuedChange {
+    pub(super) change: Box<dyn Change>,
+    pub(super) since: Instant,
+}
+
+impl QueuedChange {
+    pub(super) fn new(change: Box<dyn Change>) -> Self {
+        Self { change, since: Instant::now() }
+    }
+}
+
+/// Why a change was not taken.
+pub(super) enum NotQueued {
+    Full(Box<dyn Change>),
+    Closed(Box<dyn Change>),
+}
+
+/// What the thread of the writer is woken for.
+pub(super) enum Turn {
+    Change(QueuedChange),
+    /// Nothing to run: the checkpointer wants something.
+    Look,
+}
+
+/// The changes that wait, in their order.
+pub(super) struct WriteQueue {
+    capacity: usize,
+    state: Mutex<State>,
+    /// The writer's thread waits for it.
+    work: Condvar,
+    /// Those wait for it that wait for a place.
+    room: Condvar,
+}
+
+struct State {
+    waiting: VecDeque<QueuedChange>,
+    /// Callers that wait for a place.
+    want_room: usize,
+    /// Somebody runs a batch.
+    is_led: bool,
+    /// The last batch had more than one change.
+    is_busy: bool,
+    wants_look: bool,
+    is_closed: bool,
+}
+
+impl WriteQueue {
+    /// A queue in which at most `capacity` changes wait.
+    pub(super) fn new(capacity: usize) -> Self {
+        let state = State {
+            waiting: VecDeque::new(),
+            want_room: 0,
+            is_led: false,
+            is_busy: false,
+            wants_look: false,
+            is_closed: false,
+        };
+        Self { capacity, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock()
+    }
+
+    /// Has a change wait, if there is a place.
+    pub(super) fn push(&self, change: Box<dyn Change>) -> Result<(), NotQueued> {
+        let state = self.state();
+        if state.is_closed {
+            return Err(NotQueued::Closed(change));
+        }
+        if state.waiting.len() >= self.capacity {
+            return Err(NotQueued::Full(change));
+        }
+        self.add(state, change);
+        Ok(())
+    }
+
+    /// Has a change wait, once there is a place.
+    pub(super) fn push_waiting(&self, change: Box<dyn Change>) -> Result<(), NotQueued> {
+        let mut state = self.state();
+        while state.waiting.len() >= self.capacity && !state.is_closed {
+            state.want_room += 1;
+            self.room.wait(&mut state);
+            state.want_room -= 1;
+        }
+        if state.is_closed {
+            return Err(NotQueued::Closed(change));
+        }
+        self.add(state, change);
+        Ok(())
+    }
+
+    fn add(&self, mut state: MutexGuard<'_, State>, change: Box<dyn Change>) {
+        state.waiting.push_back(QueuedChange::new(change));
+        let wakes = !state.is_led;
+        drop(state);
+        // Whoever leads looks here again before it goes.
+        if wakes {
+            self.work.notify_one();
+        }
+    }
+
+    /// Takes the lead, if nobody has it and nothing is to be done first. Whoever has it must call [`WriteQueue::step_back`].
+    pub(super) fn take_lead(&self) -> bool {
+        let mut state = self.state();
+        let may = !state.is_led && !state.is_busy && state.waiting.is_empty() && !state.wants_look && !state.is_closed;
+        state.is_led |= may;
+        may
+    }
+
+    /// Gives the lead back, and what has come meanwhile to the writer's thread.
+    pub(super) fn step_back(&self) {
+        let mut state = self.state();
+        state.is_led = false;
+        let wakes = !state.waiting.is_empty() || state.wants_look || state.is_closed;
+        drop(state);
+        if wakes {
+            self.work.notify_one();
+        }
+    }
+
+    /// Notes how many changes a batch had.
+    pub(super) fn note_batch(&self, changes: usize) {
+        self.state().is_busy = changes > 1;
+    }
+
+    /// Waits for something to do and takes the lead; `None` when nothing is left and nothing more can come.
+    pub(super) fn wait(&self) -> Option<Turn> {
+        let mut state = self.state();
+        loop {
+            if !state.is_led {
+                if let Some(change) = state.waiting.pop_front() {
+                    state.is_led = true;
+                    self.make_room(&state);
+                    return Some(Turn::Change(change));
+                }
+                if std::mem::take(&mut state.wants_look) {
+                    state.is_led = true;
+                    return Some(Turn::Look);
+                }
+                if state.is_closed {
+                    return None;
+                }
+            }
+            self.work.wait(&mut state);
+        }
+    }
+
+    /// The next change, if one waits, for whoever leads.
+    pub(super) fn next(&self) -> Option<QueuedChange> {
+        let mut state = self.state();
+        let next = state.waiting.pop_front();
+        self.make_room(&state);
+        next
+    }
+
+    /// Takes out those that `is_over` says.
+    pub(super) fn take_out(&self, is_over: impl Fn(&QueuedChange) -> bool) -> Vec<QueuedChange> {
+        let mut state = self.state();
+        let (over, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(|waiting| is_over(waiting));
+        state.waiting = waiting;
+        self.make_room(&state);
+        Vec::from(over)
+    }
+
+    fn make_room(&self, state: &State) {
+        if state.want_room > 0 {
+            self.room.notify_all();
+        }
+    }
+
+    /// Has the writer's thread look at what the checkpointer wants; a busy one looks after each batch anyway.
+    pub(super) fn want_look(&self) {
+        self.state().wants_look = true;
+        self.work.notify_one();
+    }
+
+    /// Takes nothing more.
+    pub(super) fn close(&self) {
+        self.state().is_closed = true;
+        self.work.notify_all();
+        self.room.notify_all();
+    }
+}
