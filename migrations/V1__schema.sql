@@ -175,6 +175,8 @@ CREATE TABLE draft_order_records (
     cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
+    look_due_at            INTEGER,                            -- when Shopify is to be asked what has become of its draft
+    deletion_due_at        INTEGER,                            -- it was called off here then, and its draft is still to be deleted
     handover_error         TEXT,                               -- why it is not there; nothing of a person
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
@@ -184,10 +186,11 @@ CREATE TABLE draft_order_records (
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
--- By their age, for the workshop's list; with the status, so that counting those of an hour that nobody has paid reads no rows.
-CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
--- Those that never went anywhere, by their age.
-CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
+
+-- By what Shopify calls them: a webhook names nothing else.
+CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
+-- Those of which it is to be asked what has become of them.
+CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
 
 -- The items of an order, in the order in which they were asked for. Each line is a snapshot of everything its price came from, and of
 -- what Shopify is to have of its product. Clustered under the order: ids grow with time, so an erasure deletes from few pages.

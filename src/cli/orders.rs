@@ -1,6 +1,6 @@
 //! `quotegrid orders`: what shoppers have ordered, and what each price came from.
 
-use super::matrices::scope_of;
+use super::matrices::store_of;
 use super::output::{Output, table};
 use super::{Failure, open, write_in_store};
 use crate::access::audit::Entry;
@@ -19,6 +19,7 @@ use crate::views::{NotATime, Time};
 use crate::workshop::{self, Format, WriteError};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand, ValueEnum};
+use rusqlite::Connection;
 use serde_json::json;
 use std::io::BufWriter;
 use std::str::FromStr;
@@ -57,6 +58,11 @@ enum Command {
         /// Only say how many there are
         #[arg(long)]
         dry_run: bool,
+    },
+    /// Call an order off: its draft order at Shopify is deleted too. One that was paid for is cancelled and refunded at Shopify
+    Cancel {
+        /// Its number, such as D12 or 12, or its id
+        order: Name,
     },
     /// Print what the workshop needs: a row for each item of a store's orders, the oldest first
     Export {
@@ -117,8 +123,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
-    let store = scope.store;
+    let store = app.db.read(|connection| store_of(connection, shop.as_ref()))?;
+    let (scope, store, shop) = (store.scope(), store.id, store.shop);
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -140,6 +146,18 @@ pub(super) fn run(
                 format!("{count} orders {verb}")
             })?;
         }
+        Command::Cancel { order } => {
+            let id = app.db.read(|connection| find(connection, store, order))?.id;
+            let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
+            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
+            output.print(&views::draft_order_with_page(&record, &public_url), || {
+                format!(
+                    "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",
+                    record.name()
+                )
+            })?;
+        }
         Command::Export { since, until, state, format } => {
             let selected = Selected { since, until, state };
             // For programs with --json too, as everywhere.
@@ -148,17 +166,19 @@ pub(super) fn run(
             return export(&app.db, store, selected, &public_url, format);
         }
         Command::Show { order } => {
-            let record = app.db.read(|connection| -> Result<_> {
-                match order {
-                    Name::Id(id) => records::load(connection, store, id),
-                    Name::Number(number) => records::find_by_number(connection, store, number)?
-                        .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
-                }
-            })?;
+            let record = app.db.read(|connection| find(connection, store, order))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
         }
     }
     Ok(())
+}
+
+fn find(connection: &Connection, store: StoreId, order: Name) -> Result<Record> {
+    match order {
+        Name::Id(id) => records::load(connection, store, id),
+        Name::Number(number) => records::find_by_number(connection, store, number)?
+            .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
+    }
 }
 
 fn export(
@@ -211,7 +231,7 @@ fn list_text(found: &[Record]) -> String {
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
 }
 
-/// Where it stands, and whether somebody should look at it: `orders show` says why.
+/// Its state, and whether an operator should look at it: `orders show` says why.
 fn status(record: &Record) -> String {
     let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
     format!("{}{mark}", record.status)

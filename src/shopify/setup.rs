@@ -16,7 +16,7 @@ pub fn toml_block(url: &str) -> String {
     let mut block = format!(
         "[webhooks]\napi_version = \"{API_VERSION}\"\n\n  [[webhooks.subscriptions]]\n  compliance_topics = [{compliance}]\n  uri = \"{url}\"\n"
     );
-    for topic in &Topic::KNOWN {
+    for topic in Topic::KNOWN.iter().chain(&Topic::DRAFT_ORDERS) {
         if let Some(Subscription::Fields(fields)) = topic.subscription() {
             block += &format!(
                 "\n  [[webhooks.subscriptions]]\n  topics = [\"{topic}\"]\n  uri = \"{url}\"\n  include_fields = [{}]\n",
@@ -56,7 +56,7 @@ pub fn steps(url: &str) -> Vec<String> {
         "Put the block into your app's shopify.app.toml, in place of its [webhooks] section, and remove a [webhooks.privacy_compliance] section: both together are refused.".to_owned(),
         "Run `shopify app deploy` in the app's directory and release the version.".to_owned(),
         format!(
-            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks and for app/uninstalled, and release it."
+            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks, for app/uninstalled, draft_orders/update and draft_orders/delete, and release it."
         ),
         "Copy the app's client secret from its settings to QUOTEGRID_SHOPIFY_API_SECRET_FILE. Webhooks made by hand in a store's admin under Settings > Notifications are signed with another key and are refused.".to_owned(),
         format!("Check from outside that {url} answers 401 to an unsigned request: curl -si -X POST {url}"),
@@ -73,10 +73,11 @@ mod tests {
     #[test]
     fn every_known_topic_is_subscribed_once_at_the_address() {
         let block = toml_block("https://quotes.example.com/webhooks");
-        for topic in Topic::KNOWN {
+        for topic in Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS) {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
-        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 2);
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 3);
+        assert!(!block.contains("customer\"") && !block.contains("email"), "nothing of a person is asked for: {block}");
     }
 
     #[test]
