@@ -104,7 +104,7 @@ const LAYERS: &[&[&str]] = &[
     &["orders"],
     &["pricing"],
     &["catalog"],
-    &["queue", "disk", "access"],
+    &["queue", "disk", "access", "activity"],
     &["error", "keyed_hash"],
     &["shopify", "db"],
     &["domain", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],

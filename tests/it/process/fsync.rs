@@ -238,7 +238,8 @@ fn where_another_process_has_met_a_failed_fsync_nothing_is_acknowledged_or_read_
     std::fs::create_dir_all(&locks).expect("made");
     std::fs::write(locks.join("fsync-failed"), "").expect("marked");
     wait_until("it is noticed, though nothing is written", || fixture.app.db.has_sync_failed());
-    assert_eq!(fixture.admin("GET", "/readyz", None).status, 503);
+    // What was found out before holds for a second.
+    wait_until("it is not ready", || fixture.admin("GET", "/readyz", None).status == 503);
     assert_eq!(fixture.admin("GET", "/admin/api/stores", None).status, 503);
     assert_eq!(fixture.admin("GET", "/healthz", None).status, 200);
     let told = std::sync::Arc::new(AtomicBool::new(false));
