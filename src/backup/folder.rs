@@ -67,6 +67,6 @@ pub fn list(database: &Path) -> io::Result<Vec<Backup>> {
         let Some(Ok(made_at)) = time.map(|time| chrono::NaiveDateTime::parse_from_str(time, TIME)) else { continue };
         found.push(Backup { name, made_at: made_at.and_utc(), bytes: entry.metadata()?.len() });
     }
-    found.sort_by(|one, other| other.made_at.cmp(&one.made_at));
+    found.sort_by_key(|backup| std::cmp::Reverse(backup.made_at));
     Ok(found)
 }

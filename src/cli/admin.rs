@@ -157,7 +157,7 @@ fn make_link(app: &App, public_url: &str, invitation: Invitation, life: TimeDelt
 
 /// The link that a server prints at its first start; `None` on a database that has had one, or a session, before.
 pub(super) fn first_link(app: &App, public_url: &str) -> Result<Option<String>> {
-    if !app.db.write(|tx| sessions::note_first_link(tx))? {
+    if !app.db.write(sessions::note_first_link)? {
         return Ok(None);
     }
     let invitation = Invitation { role: Role::Operator, store: None, label: Role::Operator.to_string() };

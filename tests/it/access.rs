@@ -113,8 +113,7 @@ fn a_merchants_links_and_sessions_go_with_the_store() {
 
 #[test]
 fn the_first_way_in_is_remembered_for_ever() {
-    let first =
-        |fixture: &Fixture| fixture.app.db.write(|tx| sessions::note_first_link(tx)).expect("a working database");
+    let first = |fixture: &Fixture| fixture.app.db.write(sessions::note_first_link).expect("a working database");
     let fixture = Fixture::new();
     assert_eq!((first(&fixture), first(&fixture)), (true, false), "once");
 

@@ -265,7 +265,7 @@ impl Verified {
         Self {
             frame: visit.frame(Section::Privacy),
             is_ok: found.is_ok(),
-            receipts: many(found.chain.receipts as u64, "receipt", "receipts"),
+            receipts: many(found.chain.receipts, "receipt", "receipts"),
             head: hex(&found.chain.head),
             broken: found.chain.broken_at.as_ref().map(|(sequence, why)| format!("at number {sequence}: {why}")),
             findings: findings

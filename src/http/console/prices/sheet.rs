@@ -327,8 +327,8 @@ pub(super) fn merge(base: &Sheet, mine: &PriceMatrix, theirs: &PriceMatrix, curr
         });
         steps
     };
-    let (width_of, height_of): (fn(&(Length, Length)) -> Length, fn(&(Length, Length)) -> Length) =
-        (|size| size.0, |size| size.1);
+    let width_of: fn(&(Length, Length)) -> Length = |size| size.0;
+    let height_of: fn(&(Length, Length)) -> Length = |size| size.1;
     let widths = keep(&base_steps(width_of), mine.widths(), theirs.widths(), width_of);
     let heights = keep(&base_steps(height_of), mine.heights(), theirs.heights(), height_of);
 
