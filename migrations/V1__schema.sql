@@ -19,7 +19,11 @@ CREATE TABLE stores (
     shop                TEXT NOT NULL UNIQUE,                  -- name.myshopify.com, lower case
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
+    tax_label           TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl', 'none')), -- what shoppers are told of taxes
+    locale              TEXT CHECK (locale IN ('en', 'de', 'nl', 'fr')), -- the language of its pages; NULL: the browser's
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    allow_discount_codes      INTEGER NOT NULL DEFAULT 0 CHECK (allow_discount_codes IN (0, 1)), -- at Shopify's checkout of an order
+    allow_automatic_discounts INTEGER NOT NULL DEFAULT 0 CHECK (allow_automatic_discounts IN (0, 1)),
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
@@ -96,6 +100,21 @@ CREATE TABLE product_matrices (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 
+-- What a product's line at Shopify is to have, where it is not what the assignment says or Shopify's line defaults to. Keyed by store
+-- and product, not by the matrix assignment: re-assigning a product keeps it.
+CREATE TABLE product_settings (
+    store_id                      TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id                    TEXT NOT NULL,               -- gid://shopify/Product/…
+    title                         TEXT,                        -- instead of that of its assignment
+    sku                           TEXT,
+    variant_id                    TEXT,                        -- gid://shopify/ProductVariant/…
+    requires_shipping             INTEGER CHECK (requires_shipping IN (0, 1)), -- NULL: it does
+    taxable                       INTEGER CHECK (taxable IN (0, 1)),           -- NULL: it is
+    weight_grams                  INTEGER CHECK (weight_grams >= 0),           -- of a piece; with the next: what is added to its area's
+    weight_grams_per_square_metre INTEGER CHECK (weight_grams_per_square_metre >= 0),
+    PRIMARY KEY (store_id, product_id)
+) STRICT, WITHOUT ROWID;
+
 -- Options -------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE option_groups (
@@ -136,46 +155,70 @@ CREATE INDEX product_option_groups_option_group_id ON product_option_groups (sto
 
 -- Orders --------------------------------------------------------------------------------------------------------------
 
--- Each row is a snapshot of everything its price came from: it outlives the matrix, but not the store.
+-- An order: what its items share. Everything their prices came from is on their lines, which outlive the matrix, but not the store.
 CREATE TABLE draft_order_records (
     id                     TEXT PRIMARY KEY,
     store_id               TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     number                 INTEGER NOT NULL,                   -- the store's own sequence; shown as #D1, #D2, …
     token                  TEXT NOT NULL UNIQUE,               -- unguessable, of the hosted page
-    status                 TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'sent')),
-    matrix_id              TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
-    matrix_name            TEXT NOT NULL,
-    product_id             TEXT NOT NULL,
-    product_title          TEXT NOT NULL,
-    width                  INTEGER NOT NULL,
-    height                 INTEGER NOT NULL,
-    unit                   TEXT NOT NULL,
-    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
-    priced_height          INTEGER NOT NULL,
-    quantity               INTEGER NOT NULL CHECK (quantity > 0),
-    currency               TEXT NOT NULL,
-    base_price_minor       INTEGER NOT NULL,
-    calculated_price_minor INTEGER NOT NULL,                   -- a unit with its options
-    total_price_minor      INTEGER NOT NULL,
-    option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    status                 TEXT NOT NULL DEFAULT 'open'
+                           CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
+    unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
-    shopify_order_name     TEXT,
+    shopify_order_name     TEXT,                               -- Shopify's name of the draft
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    ordered_at             INTEGER,
+    cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
+    look_due_at            INTEGER,                            -- when Shopify is to be asked what has become of its draft
+    deletion_due_at        INTEGER,                            -- it was called off here then, and its draft is still to be deleted
     handover_error         TEXT,                               -- why it is not there; nothing of a person
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
 ) STRICT;
-CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
 -- For those who look for orders by their state and day.
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
--- Those that never went anywhere, by their age.
-CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
+
+-- By what Shopify calls them: a webhook names nothing else.
+CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
+-- Those of which it is to be asked what has become of them.
+CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
+
+-- The items of an order, in the order in which they were asked for. Each line is a snapshot of everything its price came from, and of
+-- what Shopify is to have of its product. Clustered under the order: ids grow with time, so an erasure deletes from few pages.
+CREATE TABLE draft_order_lines (
+    draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
+    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_name       TEXT NOT NULL,
+    product_id        TEXT NOT NULL,
+    product_title     TEXT NOT NULL,
+    label             TEXT CHECK (length(label) BETWEEN 1 AND 60), -- the shopper's own words: "Kitchen, left"
+    width             INTEGER NOT NULL,
+    height            INTEGER NOT NULL,
+    priced_width      INTEGER NOT NULL,                        -- the steps of the grid that priced this size
+    priced_height     INTEGER NOT NULL,
+    quantity          INTEGER NOT NULL CHECK (quantity > 0),
+    base_price_minor  INTEGER NOT NULL,
+    unit_price_minor  INTEGER NOT NULL,                        -- a piece with its options
+    total_price_minor INTEGER NOT NULL,
+    option_selections TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    sku               TEXT,
+    variant_id        TEXT,                                    -- gid://shopify/ProductVariant/…
+    requires_shipping INTEGER NOT NULL DEFAULT 1 CHECK (requires_shipping IN (0, 1)),
+    taxable           INTEGER NOT NULL DEFAULT 1 CHECK (taxable IN (0, 1)),
+    weight_grams      INTEGER CHECK (weight_grams >= 0),       -- of a piece; NULL: not known
+    PRIMARY KEY (draft_order_id, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in

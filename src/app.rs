@@ -21,7 +21,11 @@ use crate::housekeeping::{Housekeeper, Retention};
 use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
-use crate::orders::handover::{self, DRAFT_ORDER_HANDOVER, Handover, HandoverJob, RunningWaiters};
+use crate::orders::handover::{
+    self, CancelJob, DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER, DRAFT_ORDER_LOOKS, Handover, HandoverJob, LooksJob,
+    RunningWaiters,
+};
+use crate::orders::open_limit::OpenOrderLimit;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -34,11 +38,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
-/// only bounds how long memory remembers a store that nobody asks for any more.
+/// only bounds how long memory remembers a store that no client asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what was counted in memory is added to the database.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+/// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
+const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 
 /// How to open the app.
 pub struct Options {
@@ -62,6 +68,8 @@ pub struct Options {
     pub redact_hold: TimeDelta,
     /// Free bytes on the disk below which no orders and imports are taken.
     pub disk_floor: Floor,
+    /// How many unpaid orders of an hour a store may hold.
+    pub open_order_limit: OpenOrderLimit,
 }
 
 impl Options {
@@ -78,6 +86,7 @@ impl Options {
             handover: None,
             redact_hold: TimeDelta::zero(),
             disk_floor: Floor::default(),
+            open_order_limit: OpenOrderLimit::default(),
         }
     }
 }
@@ -94,7 +103,7 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] db::OpenError),
-    /// The key that receipts name shops by is gone: with a new one, none of them could be told to be anybody's.
+    /// The key that receipts name shops by is gone: with a new one, none of them could be matched to a shop.
     #[error(
         "the database holds receipts of erasures, and the key of their hashes is gone from its table meta: somebody has changed it. Restore a backup; the receipts and this file are proof, keep them"
     )]
@@ -127,6 +136,7 @@ pub struct App {
     worker: queue::Options,
     retention: Retention,
     alerts: alerts::Options,
+    open_order_limit: OpenOrderLimit,
 }
 
 impl App {
@@ -146,6 +156,7 @@ impl App {
             handover,
             redact_hold,
             disk_floor,
+            open_order_limit,
         } = options;
         let db = Db::open(&database)?;
         let is_key_missing = |connection: &Connection| -> db::Result<bool> {
@@ -170,11 +181,26 @@ impl App {
             .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
             .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
             .with(ALERT, Poster::new(alerts.url.clone()))
-            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover));
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover))
+            .with(DRAFT_ORDER_LOOKS, LooksJob::new(&handover))
+            .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
-        let activity = Arc::default();
-        Ok(Self { db, clock, entropy, queue, hasher, pricing, handover, activity, disk, worker, retention, alerts })
+        Ok(Self {
+            db,
+            clock,
+            entropy,
+            queue,
+            hasher,
+            pricing,
+            handover,
+            activity: Arc::default(),
+            disk,
+            worker,
+            retention,
+            alerts,
+            open_order_limit,
+        })
     }
 
     /// Enqueues a job by hand and returns once it is durable. A shop that its payload names is what it is about, so that the
@@ -204,7 +230,7 @@ impl App {
 
     /// Processes what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
     /// files. Jobs that fall due meanwhile count as due; those that others are running now are waited for, for a while, so that
-    /// whoever asked finds everything done.
+    /// the caller finds everything done.
     ///
     /// # Errors
     /// When the database does not work. A job that fails is no error.
@@ -273,6 +299,7 @@ impl App {
             self.queue.clone(),
             self.handover.clone(),
         )
+        .with_limit(self.open_order_limit)
     }
 
     /// The way in for webhooks.
@@ -282,6 +309,7 @@ impl App {
             self.clock.clone(),
             self.entropy.clone(),
             self.queue.clone(),
+            self.handover.clone(),
             self.hasher.clone(),
             self.activity.clone(),
         )
@@ -304,7 +332,9 @@ impl App {
 
     /// Raises alerts as jobs.
     pub fn alerts(&self) -> Alerts {
-        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts).with_disk(self.disk.clone())
+        Alerts::new(self.db.clone(), self.queue.clone(), &self.alerts)
+            .with_disk(self.disk.clone())
+            .with_open_order_limit(self.open_order_limit)
     }
 
     /// Processes the oldest due job, if there is one, in this call, and what it erased from the tables is erased from the files.
@@ -358,8 +388,16 @@ impl App {
 
     fn start_sweep(&self, stop: Arc<Stop>) -> std::io::Result<JoinHandle<()>> {
         let (pricing, handover, db) = (self.pricing.clone(), self.handover.clone(), self.db.clone());
+        let (queue, clock) = (self.queue.clone(), self.clock.clone());
         let sweep = move |stop: &Stop| {
+            let mut looked_at: Option<Instant> = None;
             while !stop.rest(SWEEP_EVERY) {
+                if looked_at.is_none_or(|at| at.elapsed() >= DUE_LOOKS_EVERY) {
+                    looked_at = Some(Instant::now());
+                    if let Err(error) = handover.enqueue_due_looks(&db, clock.now(), &queue) {
+                        debug!("nobody was asked what has become of draft orders: {error}");
+                    }
+                }
                 if let Err(error) = pricing.sweep(&db) {
                     debug!("the price cache was not swept: {error}");
                 }
@@ -372,7 +410,7 @@ impl App {
     }
 }
 
-/// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
+/// Logs which privacy requests no job will fulfil. Alongside the start, for it looks at every job that waits.
 fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
         Ok(found) if found.is_empty() => {}
@@ -420,7 +458,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Stops: running jobs get `grace` to end and are given back otherwise.
+    /// Stops: running jobs get `grace` to end and are released otherwise.
     pub fn stop(self, grace: Duration) {
         self.stop.ask();
         // Nobody waits for what is not going to happen.

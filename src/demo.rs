@@ -2,7 +2,7 @@
 //! Its data is `data/demo-store.json`, embedded in the binary.
 
 use crate::app::App;
-use crate::catalog::assignments;
+use crate::catalog::assignments::{self, SettingsEdit};
 use crate::catalog::keys::{self, IssuedKey};
 use crate::catalog::matrices;
 use crate::catalog::options::{self, NewChoice, NewGroup};
@@ -14,8 +14,10 @@ use crate::domain::matrix::{OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::name::Name;
 use crate::domain::options::{Modifier, Requirement};
+use crate::domain::weight::Weight;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
+use crate::orders::lines::Line;
 use crate::orders::records::{self, NewRecord, PageToken};
 use crate::orders::snapshot::SelectedOption;
 use chrono::{DateTime, Utc};
@@ -41,7 +43,7 @@ struct Demo {
     matrices: Vec<DemoMatrix>,
     option_groups: Vec<DemoGroup>,
     products: Vec<DemoProduct>,
-    draft_orders: Vec<DemoOrder>,
+    draft_orders: Vec<Vec<DemoItem>>,
 }
 
 #[derive(Deserialize)]
@@ -76,11 +78,21 @@ struct DemoProduct {
     title: String,
     matrix: usize,
     option_groups: Vec<usize>,
+    sku: Option<String>,
+    #[serde(flatten)]
+    weight: Option<DemoWeight>,
+}
+
+#[derive(Deserialize, Clone, Copy)]
+#[serde(rename_all = "camelCase")]
+struct DemoWeight {
+    grams_per_square_metre: u32,
+    base_grams: u32,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DemoOrder {
+struct DemoItem {
     product: usize,
     width: i64,
     height: i64,
@@ -89,6 +101,7 @@ struct DemoOrder {
     unit_price_minor: i64,
     total_price_minor: i64,
     selections: Vec<SelectedOption>,
+    label: Option<String>,
 }
 
 /// The demo store, present and with a key of its own.
@@ -140,6 +153,15 @@ impl Demo {
 
     fn unit(&self) -> Unit {
         self.unit.parse().expect("the demo store has a unit")
+    }
+}
+
+impl DemoProduct {
+    fn weight(&self) -> Option<Weight> {
+        self.weight.map(|DemoWeight { grams_per_square_metre, base_grams }| Weight::Area {
+            grams_per_square_metre,
+            base_grams,
+        })
     }
 }
 
@@ -202,30 +224,46 @@ fn fill(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, scope: Scope, de
         for group in &product.option_groups {
             assignments::add_group(tx, now, scope, &id, group_ids[*group])?;
         }
+        if product.sku.is_some() || product.weight.is_some() {
+            let sku = product.sku.as_ref().map(|sku| sku.parse().expect("the demo store's products have units"));
+            let edit = SettingsEdit { sku: Some(sku), weight: Some(product.weight()), ..SettingsEdit::default() };
+            assignments::edit_settings(tx, now, scope, &id, edit)?;
+        }
     }
     for order in &demo.draft_orders {
-        let product = &demo.products[order.product];
-        let priced = demo.matrices[product.matrix].build().find_cell(length(order.width), length(order.height));
-        let priced = priced.expect("the demo store's orders have sizes that are offered");
-        let record = NewRecord {
-            matrix: matrix_ids[product.matrix],
-            matrix_name: &demo.matrices[product.matrix].name,
-            product_id: &product.product_id,
-            product_title: &product.title,
-            width: order.width * THOUSANDTHS,
-            height: order.height * THOUSANDTHS,
-            unit: &demo.unit,
-            priced_width: priced.width.thousandths(),
-            priced_height: priced.height.thousandths(),
-            quantity: order.quantity,
-            currency: &demo.currency,
-            base_price_minor: order.base_price_minor,
-            unit_price_minor: order.unit_price_minor,
-            total_price_minor: order.total_price_minor,
-            selections: &order.selections,
-        };
+        let lines: Vec<Line> = order.iter().map(|item| line(demo, &matrix_ids, item)).collect();
+        let total_price = Minor::new(lines.iter().map(|line| line.total_price.get()).sum());
+        let record = NewRecord { unit: demo.unit(), currency: demo.currency(), total_price, lines: &lines };
         let id = DraftOrderId::new(now, entropy.array());
         records::insert(tx, now, id, &PageToken::new(now, entropy), scope.store, &record)?;
     }
     Ok(())
+}
+
+fn line(demo: &Demo, matrix_ids: &[MatrixId], item: &DemoItem) -> Line {
+    let product = &demo.products[item.product];
+    let (width, height) = (length(item.width), length(item.height));
+    let priced = demo.matrices[product.matrix].build().find_cell(width, height);
+    let priced = priced.expect("the demo store's orders have sizes that are offered");
+    Line {
+        matrix: Some(matrix_ids[product.matrix]),
+        matrix_name: demo.matrices[product.matrix].name.clone(),
+        product_id: product.product_id.clone(),
+        product_title: product.title.clone(),
+        label: item.label.clone(),
+        width,
+        height,
+        priced_width: priced.width,
+        priced_height: priced.height,
+        quantity: item.quantity,
+        base_price: Minor::new(item.base_price_minor),
+        unit_price: Minor::new(item.unit_price_minor),
+        total_price: Minor::new(item.total_price_minor),
+        selections: item.selections.clone(),
+        sku: product.sku.clone(),
+        variant_id: None,
+        requires_shipping: true,
+        taxable: true,
+        weight_grams: product.weight().map(|weight| weight.of_piece(width, height, demo.unit())),
+    }
 }

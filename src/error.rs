@@ -18,7 +18,7 @@ pub enum Kind {
     Malformed,
     /// It is understood, and its fields are wrong (422).
     Invalid,
-    /// Nobody said who they are, or it is not true (401).
+    /// The request has no credentials, or wrong ones (401).
     Unauthorized,
     /// Known, but not allowed here (403).
     Forbidden,
@@ -78,6 +78,23 @@ impl Error {
     #[must_use]
     pub fn with_fault(mut self, field: impl Into<String>, text: impl Into<String>) -> Self {
         self.faults.entry(field.into()).or_default().push(text.into());
+        self
+    }
+
+    /// The same error with the faults of another one too.
+    #[must_use]
+    pub fn with_faults_of(mut self, other: &Self) -> Self {
+        for (field, texts) in &other.faults {
+            self.faults.entry(field.clone()).or_default().extend(texts.iter().cloned());
+        }
+        self
+    }
+
+    /// The same error about a part of what was sent: faults are named below its `place`, and the sentence begins with its `name`.
+    #[must_use]
+    pub fn within(mut self, place: &str, name: &str) -> Self {
+        self.faults = self.faults.into_iter().map(|(field, texts)| (format!("{place}.{field}"), texts)).collect();
+        self.message = format!("{name}: {}", self.message);
         self
     }
 

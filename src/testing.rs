@@ -14,7 +14,7 @@
 //! assert_eq!(fixture.admin("GET", "/admin/api/gdpr/requests", None).json_body()["requests"][0]["outcome"], "erased");
 //! ```
 //!
-//! Job types of an embedding program run in it as well, and their rests pass as soon as the test says so:
+//! Job types of an embedding program run in it as well, and their delays pass as soon as the test says so:
 //!
 //! ```
 //! use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, Registry, Status};
@@ -61,7 +61,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// More jobs than any test means to run at once: a job that enqueues itself for ever is told.
+/// More jobs than any test means to run at once: a job that enqueues itself for ever panics.
 const RUN_MAX: usize = 100_000;
 
 /// How long an answer is waited for. None takes this long unless it hangs.
@@ -169,13 +169,18 @@ impl Fixture {
     /// Posts a webhook as Shopify would: signed, with a delivery id of its own, about the shop that its body names, triggered now.
     pub fn post_webhook(&self, topic: &str, body: &Value) -> Response {
         let named = ["shop_domain", "myshopify_domain"].iter().find_map(|name| body.get(name)?.as_str());
+        self.post_webhook_of(topic, named.unwrap_or("fixture.myshopify.com"), body)
+    }
+
+    /// The same about a shop that the body may not name.
+    pub fn post_webhook_of(&self, topic: &str, shop: &str, body: &Value) -> Response {
         let entropy: &dyn Entropy = self.app.entropy.as_ref();
         let id = uuid_v7(self.now(), entropy.array()).to_string();
         let text = body.to_string();
         let mut request = request("POST", "/webhooks", text.clone().into_bytes());
         for (name, value) in [
             ("X-Shopify-Topic", topic),
-            ("X-Shopify-Shop-Domain", named.unwrap_or("fixture.myshopify.com")),
+            ("X-Shopify-Shop-Domain", shop),
             ("X-Shopify-Webhook-Id", &id),
             ("X-Shopify-Triggered-At", &self.now().to_rfc3339()),
             ("X-Shopify-Hmac-Sha256", &sign(Self::SECRET, text.as_bytes())),

@@ -51,33 +51,51 @@ CREATE TABLE breakpoints (
     PRIMARY KEY (matrix_id, axis, position),
     UNIQUE (matrix_id, axis, value)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE draft_order_lines (
+    draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
+    position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
+    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_name       TEXT NOT NULL,
+    product_id        TEXT NOT NULL,
+    product_title     TEXT NOT NULL,
+    label             TEXT CHECK (length(label) BETWEEN 1 AND 60), -- the shopper's own words: "Kitchen, left"
+    width             INTEGER NOT NULL,
+    height            INTEGER NOT NULL,
+    priced_width      INTEGER NOT NULL,                        -- the steps of the grid that priced this size
+    priced_height     INTEGER NOT NULL,
+    quantity          INTEGER NOT NULL CHECK (quantity > 0),
+    base_price_minor  INTEGER NOT NULL,
+    unit_price_minor  INTEGER NOT NULL,                        -- a piece with its options
+    total_price_minor INTEGER NOT NULL,
+    option_selections TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    sku               TEXT,
+    variant_id        TEXT,                                    -- gid://shopify/ProductVariant/…
+    requires_shipping INTEGER NOT NULL DEFAULT 1 CHECK (requires_shipping IN (0, 1)),
+    taxable           INTEGER NOT NULL DEFAULT 1 CHECK (taxable IN (0, 1)),
+    weight_grams      INTEGER CHECK (weight_grams >= 0),       -- of a piece; NULL: not known
+    PRIMARY KEY (draft_order_id, position)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE draft_order_records (
     id                     TEXT PRIMARY KEY,
     store_id               TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
     number                 INTEGER NOT NULL,                   -- the store's own sequence; shown as #D1, #D2, …
     token                  TEXT NOT NULL UNIQUE,               -- unguessable, of the hosted page
-    status                 TEXT NOT NULL DEFAULT 'open' CHECK (status IN ('open', 'sent')),
-    matrix_id              TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
-    matrix_name            TEXT NOT NULL,
-    product_id             TEXT NOT NULL,
-    product_title          TEXT NOT NULL,
-    width                  INTEGER NOT NULL,
-    height                 INTEGER NOT NULL,
-    unit                   TEXT NOT NULL,
-    priced_width           INTEGER NOT NULL,                   -- the steps of the grid that priced this size
-    priced_height          INTEGER NOT NULL,
-    quantity               INTEGER NOT NULL CHECK (quantity > 0),
-    currency               TEXT NOT NULL,
-    base_price_minor       INTEGER NOT NULL,
-    calculated_price_minor INTEGER NOT NULL,                   -- a unit with its options
-    total_price_minor      INTEGER NOT NULL,
-    option_selections      TEXT CHECK (option_selections IS NULL OR json_valid(option_selections)),
+    status                 TEXT NOT NULL DEFAULT 'open'
+                           CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
+    unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
+    currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
-    shopify_order_name     TEXT,
+    shopify_order_name     TEXT,                               -- Shopify's name of the draft
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
+    order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    ordered_at             INTEGER,
+    cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
+    look_due_at            INTEGER,                            -- when Shopify is to be asked what has become of its draft
+    deletion_due_at        INTEGER,                            -- it was called off here then, and its draft is still to be deleted
     handover_error         TEXT,                               -- why it is not there; nothing of a person
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
@@ -242,6 +260,18 @@ CREATE TABLE product_option_groups (
     PRIMARY KEY (store_id, product_id, option_group_id),
     FOREIGN KEY (store_id, option_group_id) REFERENCES option_groups (store_id, id) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE product_settings (
+    store_id                      TEXT NOT NULL REFERENCES stores (id) ON DELETE CASCADE,
+    product_id                    TEXT NOT NULL,               -- gid://shopify/Product/…
+    title                         TEXT,                        -- instead of that of its assignment
+    sku                           TEXT,
+    variant_id                    TEXT,                        -- gid://shopify/ProductVariant/…
+    requires_shipping             INTEGER CHECK (requires_shipping IN (0, 1)), -- NULL: it does
+    taxable                       INTEGER CHECK (taxable IN (0, 1)),           -- NULL: it is
+    weight_grams                  INTEGER CHECK (weight_grams >= 0),           -- of a piece; with the next: what is added to its area's
+    weight_grams_per_square_metre INTEGER CHECK (weight_grams_per_square_metre >= 0),
+    PRIMARY KEY (store_id, product_id)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE raised_alerts (
     name      TEXT PRIMARY KEY,                                -- what it was about: ids and times, no shop and no person
     raised_at INTEGER NOT NULL
@@ -256,7 +286,11 @@ CREATE TABLE stores (
     shop                TEXT NOT NULL UNIQUE,                  -- name.myshopify.com, lower case
     currency            TEXT NOT NULL DEFAULT 'USD' CHECK (length(currency) = 3),
     unit                TEXT NOT NULL DEFAULT 'mm' CHECK (unit IN ('mm', 'cm')),
+    tax_label           TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl', 'none')), -- what shoppers are told of taxes
+    locale              TEXT CHECK (locale IN ('en', 'de', 'nl', 'fr')), -- the language of its pages; NULL: the browser's
     draft_order_count   INTEGER NOT NULL DEFAULT 0 CHECK (draft_order_count >= 0), -- the last number of its own sequence
+    allow_discount_codes      INTEGER NOT NULL DEFAULT 0 CHECK (allow_discount_codes IN (0, 1)), -- at Shopify's checkout of an order
+    allow_automatic_discounts INTEGER NOT NULL DEFAULT 0 CHECK (allow_automatic_discounts IN (0, 1)),
     catalog_version     INTEGER NOT NULL DEFAULT 1,            -- grows with every change of what hangs below; caches go by it
     installed_at        INTEGER NOT NULL,                      -- of the running installation; a re-install moves it
     uninstalled_at      INTEGER,                               -- keys and pages are dead while this is set
@@ -278,9 +312,12 @@ CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NO
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
+CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
+CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
-CREATE INDEX draft_order_records_matrix_id ON draft_order_records (matrix_id);
+CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
+CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
@@ -313,7 +350,7 @@ CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
 CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:54:01.481010499Z', '14397731158237314437');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:01:06.173438452Z', '16351346529531111413');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -325,9 +362,12 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:54:01.48
     INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
-    INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-        priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
+    INSERT INTO product_settings (store_id, product_id, sku, taxable) VALUES ('s1', 'gid://shopify/Product/1', 'B-1', 0);
+    INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+        VALUES ('o1', 's1', 1, 't1', 'mm', 'USD', 10800, 1);
+    INSERT INTO draft_order_lines (draft_order_id, position, matrix_id, matrix_name, product_id, product_title, label, width, height,
+        priced_width, priced_height, quantity, base_price_minor, unit_price_minor, total_price_minor)
+        VALUES ('o1', 0, 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 'Kitchen', 1000, 1000, 1000000, 1000000, 2, 4900, 5400, 10800);
     INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
     INSERT INTO paused_job_types VALUES ('other', 1, 0);

@@ -1,4 +1,4 @@
-//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
+//! What an operator must know of: a job that was discarded, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
 //! full, a store that is to be erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
 //! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
 //! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
@@ -16,6 +16,7 @@ use crate::erasure::hold::ShopifySays;
 use crate::erasure::{RESPONSE_DEADLINE, requests};
 use crate::error::Error;
 use crate::intake;
+use crate::orders::open_limit::{Flooded, OpenOrderLimit, TOO_MANY_OPEN_ORDERS};
 use crate::queue::{self, NewJob, Queue};
 use crate::secret::Secret;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -29,10 +30,10 @@ pub const ALERT: &str = "alert";
 /// Shares of the time for a duty, in percent, at which its deadline counts as near.
 const DEADLINE_SHARES: [i32; 3] = [95, 80, 50];
 
-/// Jobs that were given up longer ago than this are no news: whoever sets an alert URL is not told of old ones.
+/// Jobs that were discarded longer ago than this raise no alert: an operator who sets an alert URL does not get old ones.
 const FAILED_NEWS: TimeDelta = TimeDelta::days(1);
 
-/// Redactions of live stores and uninstallations longer ago than this are no news either.
+/// Redactions of live stores and uninstallations longer ago than this raise none either.
 const STORE_NEWS: TimeDelta = TimeDelta::days(1);
 
 /// How many of each are looked at in one look.
@@ -41,7 +42,7 @@ const STORE_NEWS_LISTED: usize = 1_000;
 /// A store whose keys were used this short a time before it was uninstalled was in use.
 const IN_USE: TimeDelta = TimeDelta::hours(1);
 
-/// Things told of in one alert at the most; more come with the next look.
+/// Things reported in one alert at the most; more come with the next look.
 const NAMED_MAX: usize = 50;
 
 /// How long it is remembered that an alert was raised: longer than anything that could raise it again.
@@ -62,6 +63,7 @@ pub struct Alerts {
     queue: Queue,
     disk: Option<Arc<Disk>>,
     silence: Option<TimeDelta>,
+    open_orders: OpenOrderLimit,
 }
 
 /// Something that may have to be raised.
@@ -77,13 +79,19 @@ struct Cause {
 impl Alerts {
     /// Raises alerts through `queue`.
     pub fn new(db: Db, queue: Queue, options: &Options) -> Self {
-        Self { db, queue, disk: None, silence: options.silence }
+        Self { db, queue, disk: None, silence: options.silence, open_orders: OpenOrderLimit::default() }
     }
 
     /// The same, which looks at this disk too.
     #[must_use]
     pub fn with_disk(self, disk: Arc<Disk>) -> Self {
         Self { disk: Some(disk), ..self }
+    }
+
+    /// The same, which looks for stores with too many unpaid orders too.
+    #[must_use]
+    pub fn with_open_order_limit(self, open_orders: OpenOrderLimit) -> Self {
+        Self { open_orders, ..self }
     }
 
     /// Raises what there is to raise and has not been yet; returns how many alerts that were.
@@ -112,6 +120,7 @@ impl Alerts {
                 "deadline_near",
                 "no_webhook",
                 DISK_LOW,
+                TOO_MANY_OPEN_ORDERS,
                 "redact_of_live_store",
                 "uninstalled_while_in_use",
             ] {
@@ -132,6 +141,7 @@ impl Alerts {
         causes.extend(self.silence(connection, now)?);
         causes.extend(redacts_of_live_stores(connection, now)?);
         causes.extend(uninstalled_while_in_use(connection, now)?);
+        causes.extend(self.open_orders.flooded(connection, now)?.into_iter().map(|flooded| flood(flooded, now)));
         causes.extend(self.disk.as_ref().and_then(|disk| low_disk(disk.look()?, now)));
         let mut fresh = Vec::new();
         for cause in causes {
@@ -174,13 +184,23 @@ fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Ca
         .collect())
 }
 
-/// A disk that is nearly full is news once a day, as long as it is.
+/// A disk that is nearly full raises an alert once a day, as long as it is.
 fn low_disk(seen: Seen, now: DateTime<Utc>) -> Option<Cause> {
     seen.is_low().then(|| Cause {
         name: format!("{DISK_LOW}:{}", now.date_naive()),
         kind: DISK_LOW,
         item: json!({ "freeBytes": seen.free, "floorBytes": seen.floor }),
     })
+}
+
+/// A store with too many unpaid orders is news once a day, as long as it has them.
+fn flood(flooded: Flooded, now: DateTime<Utc>) -> Cause {
+    let Flooded { store, orders, limit } = flooded;
+    Cause {
+        name: format!("{TOO_MANY_OPEN_ORDERS}:{store}:{}", now.date_naive()),
+        kind: TOO_MANY_OPEN_ORDERS,
+        item: json!({ "storeId": store.to_string(), "openOrders": orders, "limit": limit }),
+    }
 }
 
 fn near_deadlines(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
@@ -209,7 +229,7 @@ pub fn test_document(now: DateTime<Utc>) -> Value {
     json!({ "alert": "test", "text": "quotegrid: this is a test, nothing is wrong", "at": instant(now) })
 }
 
-/// Each is told when it is found, and again when something has come of it.
+/// Each is reported when it is found, and again when something has come of it.
 fn redacts_of_live_stores(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
     let found = requests::list_found_live(connection, now - RESPONSE_DEADLINE, STORE_NEWS_LISTED)?;
     let is_news = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at < STORE_NEWS);
@@ -270,6 +290,12 @@ fn document(kind: &str, now: DateTime<Utc>, items: Vec<Value>) -> Value {
         "uninstalled_while_in_use" => (
             format!(
                 "quotegrid: {count} stores were uninstalled while their keys were in use; see `quotegrid stores list`"
+            ),
+            "stores",
+        ),
+        TOO_MANY_OPEN_ORDERS => (
+            format!(
+                "quotegrid: {count} stores take no more orders, for too many of the last hour are unpaid: is it a flood? see `quotegrid orders list`, `quotegrid orders delete` and QUOTEGRID_OPEN_ORDER_LIMIT"
             ),
             "stores",
         ),

@@ -6,9 +6,11 @@ use crate::domain::ids::{KeyId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
+use crate::domain::tax_label::TaxLabel;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::hex;
+use crate::languages::Language;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension, Row, ToSql, named_params};
@@ -47,11 +49,11 @@ impl ToSql for KeyDigest {
     }
 }
 
-/// A key that opens its store.
+/// What opens a store: a key of its own, or Shopify's word for the shop.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveKey {
-    /// Its id.
-    pub id: KeyId,
+    /// The key's id; `None` where Shopify has signed for the shop.
+    pub id: Option<KeyId>,
     /// Its store.
     pub store: StoreId,
     /// The store's domain.
@@ -60,6 +62,10 @@ pub struct LiveKey {
     pub currency: Currency,
     /// What the store's sizes are in.
     pub unit: Unit,
+    /// What shoppers are told of taxes.
+    pub tax_label: TaxLabel,
+    /// The language of its store's pages; the browser's where it has none.
+    pub locale: Option<Language>,
     /// Where pages that use it may come from.
     pub origins: Origins,
     /// The version of everything below the store; see [`crate::catalog`].
@@ -82,23 +88,41 @@ impl LiveKey {
 /// When the database fails.
 pub fn find_live(connection: &Connection, digest: KeyDigest) -> db::Result<Option<LiveKey>> {
     let mut statement = connection.prepare_cached(FIND_LIVE)?;
-    let found = statement.query_row(named_params! { ":digest": digest }, |row| {
-        Ok(LiveKey {
-            id: row.get("id")?,
-            store: row.get("store_id")?,
-            shop: row.get("shop")?,
-            currency: row.get("currency")?,
-            unit: row.get("unit")?,
-            origins: row.get("origins")?,
-            catalog_version: row.get("catalog_version")?,
-            last_used_at: row.get::<_, Option<Millis>>("last_used_at")?.map(|at| at.0),
-        })
-    });
-    Ok(found.optional()?)
+    Ok(statement.query_row(named_params! { ":digest": digest }, live_from_row).optional()?)
+}
+
+/// The same for a shop that Shopify has signed for, whatever keys it has.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_live_shop(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<LiveKey>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT NULL AS id, s.id AS store_id, NULL AS origins, NULL AS last_used_at, s.shop, s.currency, s.unit,
+                s.tax_label, s.locale, s.catalog_version
+         FROM stores AS s
+         WHERE s.shop = :shop AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL",
+    )?;
+    Ok(statement.query_row(named_params! { ":shop": shop }, live_from_row).optional()?)
+}
+
+fn live_from_row(row: &Row<'_>) -> rusqlite::Result<LiveKey> {
+    Ok(LiveKey {
+        id: row.get("id")?,
+        store: row.get("store_id")?,
+        shop: row.get("shop")?,
+        currency: row.get("currency")?,
+        unit: row.get("unit")?,
+        tax_label: row.get("tax_label")?,
+        locale: row.get("locale")?,
+        origins: row.get("origins")?,
+        catalog_version: row.get("catalog_version")?,
+        last_used_at: row.get::<_, Option<Millis>>("last_used_at")?.map(|at| at.0),
+    })
 }
 
 const FIND_LIVE: &str = "
-    SELECT k.id, k.store_id, k.origins, k.last_used_at, s.shop, s.currency, s.unit, s.catalog_version
+    SELECT k.id, k.store_id, k.origins, k.last_used_at, s.shop, s.currency, s.unit, s.tax_label, s.locale,
+           s.catalog_version
     FROM api_keys AS k
     JOIN stores AS s ON s.id = k.store_id
     WHERE k.digest = :digest AND k.revoked_at IS NULL AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL";
@@ -144,7 +168,7 @@ impl std::fmt::Debug for IssuedKey {
     }
 }
 
-/// A key as it stands, without the key.
+/// A key's row, without the key itself.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     /// Its id.
@@ -209,8 +233,8 @@ pub fn issue(
 /// Makes a key for a live store.
 ///
 /// # Errors
-/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys; and the
-/// database's.
+/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys, and
+/// when the database fails.
 pub fn issue_new(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -272,7 +296,7 @@ pub fn find(connection: &Connection, store: StoreId, id: KeyId) -> db::Result<Op
 /// Revokes a store's key: from this commit on it opens nothing. Doing so twice does no harm.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such key, and when the database fails.
 pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now)

@@ -4,8 +4,10 @@ use crate::db::{self, Constraint, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
+use crate::languages::Language;
 use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
@@ -16,7 +18,7 @@ const ERASING_PAUSE: Duration = Duration::from_secs(5);
 /// How long a client should wait whose change met a change of the store's unit or currency: that one is committed already.
 const SETTINGS_PAUSE: Duration = Duration::from_secs(1);
 
-/// A store as it stands.
+/// A store as it is stored.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Its id.
@@ -27,6 +29,14 @@ pub struct Store {
     pub currency: Currency,
     /// What its sizes are in.
     pub unit: Unit,
+    /// What shoppers are told of taxes.
+    pub tax_label: TaxLabel,
+    /// The language of its pages; the browser's where it has none.
+    pub locale: Option<Language>,
+    /// Whether discount codes count at Shopify's checkout of an order.
+    pub allow_discount_codes: bool,
+    /// Whether the shop's automatic discounts do.
+    pub allow_automatic_discounts: bool,
     /// Grows with every change below it; see [`crate::catalog`].
     pub catalog_version: i64,
     /// When the running installation began.
@@ -49,7 +59,7 @@ pub struct Scope {
 }
 
 /// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago
-/// meets then is a new installation all the same. What lies further ahead was installed while the clock was wrong.
+/// meets then is a new installation all the same. What is further ahead was installed while the clock was wrong.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
@@ -163,7 +173,8 @@ pub fn install(
     Ok(Installed::Again(store.scope()))
 }
 
-const COLUMNS: &str = "id, shop, currency, unit, catalog_version, installed_at, uninstalled_at, erasing_since";
+const COLUMNS: &str = "id, shop, currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts, \
+    catalog_version, installed_at, uninstalled_at, erasing_since";
 
 /// The store of this shop.
 ///
@@ -177,18 +188,19 @@ pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Sto
 /// The store of this shop, for a look at or a change of what hangs below it. An uninstalled one counts: its data is kept.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` while it is being erased, when half of its data is gone, and when the database fails.
 pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_erasing(&store)?;
     Ok(store)
 }
 
-/// Announces a change below a store, first thing in the change's transaction: whoever caches what hangs below the store learns of
+/// Announces a change below a store, first thing in the change's transaction: caches of what hangs below the store learn of
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` (with a hint when to try again), and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is being erased or its unit or currency has changed (with a hint when to
+/// try again), and when the database fails.
 pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET catalog_version = catalog_version + 1, updated_at = :now
@@ -209,7 +221,7 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
 /// Makes sure that a store is live.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when it is uninstalled or being erased; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
     refuse_dead(&load_by_id(connection, store)?)
 }
@@ -230,7 +242,7 @@ pub fn find_by_id(connection: &Connection, id: StoreId) -> db::Result<Option<Sto
 /// The store of a shop that is neither uninstalled nor being erased.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` where it is one of both, and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_dead(&store)?;
@@ -468,6 +480,10 @@ fn store_from_row(row: &Row<'_>) -> rusqlite::Result<Store> {
         shop: row.get("shop")?,
         currency: row.get("currency")?,
         unit: row.get("unit")?,
+        tax_label: row.get("tax_label")?,
+        locale: row.get("locale")?,
+        allow_discount_codes: row.get("allow_discount_codes")?,
+        allow_automatic_discounts: row.get("allow_automatic_discounts")?,
         catalog_version: row.get("catalog_version")?,
         installed_at: row.get::<_, Millis>("installed_at")?.0,
         uninstalled_at: row.get::<_, Option<Millis>>("uninstalled_at")?.map(|at| at.0),

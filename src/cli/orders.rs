@@ -1,21 +1,27 @@
 //! `quotegrid orders`: what shoppers have ordered, and what each price came from.
 
-use super::matrices::scope_of;
+use super::matrices::store_of;
 use super::output::{Output, table};
 use super::{Failure, open, write_in_store};
 use crate::access::audit::Entry;
 use crate::background::Stop;
 use crate::clock::instant;
 use crate::config::{ConfigError, DatabaseSettings, checked_public_url};
-use crate::db::Schema;
-use crate::domain::ids::{DraftOrderId, ShopDomain};
+use crate::db::{Db, Schema};
+use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
+use crate::domain::length::Unit;
 use crate::error::{Error, Result};
 use crate::http::state::LISTEN;
-use crate::orders::records::{self, Record};
+use crate::orders::lines::Line;
+use crate::orders::records::{self, Record, Selected, State};
 use crate::views::orders as views;
-use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
-use clap::{Args, Subcommand};
+use crate::views::{NotATime, Time};
+use crate::workshop::{self, Format, WriteError};
+use chrono::{DateTime, Utc};
+use clap::{Args, Subcommand, ValueEnum};
+use rusqlite::Connection;
 use serde_json::json;
+use std::io::BufWriter;
 use std::str::FromStr;
 
 #[derive(Debug, Args)]
@@ -53,6 +59,26 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Call an order off: its draft order at Shopify is deleted too. One that was paid for is cancelled and refunded at Shopify
+    Cancel {
+        /// Its number, such as D12 or 12, or its id
+        order: Name,
+    },
+    /// Print what the workshop needs: a row for each item of a store's orders, the oldest first
+    Export {
+        /// Only orders made at this time or later: RFC 3339, or a day, such as 2026-11-01 (UTC)
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        since: Option<DateTime<Utc>>,
+        /// Only orders made before this time
+        #[arg(long, value_name = "TIME", value_parser = parse_time)]
+        until: Option<DateTime<Utc>>,
+        /// Only orders of which this has become
+        #[arg(long, value_name = "open|sent|ordered|cancelled")]
+        state: Option<State>,
+        /// For spreadsheets, or for programs
+        #[arg(long, value_enum, default_value_t = ExportFormat::Csv)]
+        format: ExportFormat,
+    },
     /// Show an order, what its price came from, and the address of its page
     Show {
         /// Its number, such as D12 or 12, or its id
@@ -60,9 +86,14 @@ enum Command {
     },
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ExportFormat {
+    Csv,
+    Json,
+}
+
 fn parse_time(text: &str) -> std::result::Result<DateTime<Utc>, String> {
-    let day = || text.parse::<NaiveDate>().ok().map(|day| day.and_time(NaiveTime::MIN).and_utc());
-    text.parse().ok().or_else(day).ok_or_else(|| "must be a time such as 2026-11-01T08:00:00Z, or a day".to_owned())
+    text.parse().map(|Time(at)| at).map_err(|fault: NotATime| fault.to_string())
 }
 
 /// What people call an order by.
@@ -92,8 +123,8 @@ pub(super) fn run(
     let OrdersCommand { shop, public_url, command } = orders;
     let public_url = public_url_of(public_url.as_deref())?;
     let app = open(database, Schema::MustBeCurrent)?;
-    let scope = app.db.read(|connection| scope_of(connection, shop.as_ref()))?;
-    let store = scope.store;
+    let store = app.db.read(|connection| store_of(connection, shop.as_ref()))?;
+    let (scope, store, shop) = (store.scope(), store.id, store.shop);
     match command {
         Command::List { before, limit } => {
             let found = app.db.read(|connection| records::list(connection, store, before, limit))?;
@@ -115,38 +146,84 @@ pub(super) fn run(
                 format!("{count} orders {verb}")
             })?;
         }
-        Command::Show { order } => {
-            let record = app.db.read(|connection| -> Result<_> {
-                match order {
-                    Name::Id(id) => records::load(connection, store, id),
-                    Name::Number(number) => records::find_by_number(connection, store, number)?
-                        .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
-                }
+        Command::Cancel { order } => {
+            let id = app.db.read(|connection| find(connection, store, order))?.id;
+            let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
+            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
+            output.print(&views::draft_order_with_page(&record, &public_url), || {
+                format!(
+                    "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",
+                    record.name()
+                )
             })?;
+        }
+        Command::Export { since, until, state, format } => {
+            let selected = Selected { since, until, state };
+            // For programs with --json too, as everywhere.
+            let is_json = format == ExportFormat::Json || output.is_json();
+            let format = if is_json { Format::Json } else { Format::Csv };
+            return export(&app.db, store, selected, &public_url, format);
+        }
+        Command::Show { order } => {
+            let record = app.db.read(|connection| find(connection, store, order))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || order_text(&record, &public_url))?;
         }
     }
     Ok(())
 }
 
+fn find(connection: &Connection, store: StoreId, order: Name) -> Result<Record> {
+    match order {
+        Name::Id(id) => records::load(connection, store, id),
+        Name::Number(number) => records::find_by_number(connection, store, number)?
+            .ok_or_else(|| Error::not_found(format!("draft order #D{number}"))),
+    }
+}
+
+fn export(
+    db: &Db,
+    store: StoreId,
+    selected: Selected,
+    public_url: &str,
+    format: Format,
+) -> std::result::Result<(), Failure> {
+    let mut stdout = BufWriter::new(std::io::stdout().lock());
+    match workshop::write(db, store, selected, public_url, format, &mut stdout) {
+        Ok(()) => Ok(()),
+        Err(WriteError::Read(error)) => Err(error.into()),
+        // Whoever reads has seen enough, as `| head` has.
+        Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        Err(WriteError::Write(error)) => Err(error.into()),
+    }
+}
+
 fn public_url_of(given: Option<&str>) -> std::result::Result<String, ConfigError> {
     Ok(checked_public_url(given.unwrap_or_default())?.unwrap_or_else(|| format!("http://{LISTEN}")))
 }
 
-fn size(record: &Record) -> String {
-    format!("{} x {} {}", record.width, record.height, record.unit)
+fn size(line: &Line, unit: Unit) -> String {
+    format!("{} x {} {unit}", line.width, line.height)
+}
+
+/// What is ordered, in a line of a table: the first item, and how many more there are.
+fn summary(record: &Record) -> [String; 2] {
+    let Some((first, more)) = record.lines.split_first() else { return Default::default() };
+    let rest = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+    [format!("{} x {}{rest}", first.quantity, first.product_title), size(first, record.unit)]
 }
 
 fn list_text(found: &[Record]) -> String {
     let rows: Vec<Vec<String>> = found
         .iter()
         .map(|record| {
+            let [what, size] = summary(record);
             vec![
                 record.name(),
                 instant(record.created_at),
                 status(record),
-                format!("{} x {}", record.quantity, record.product_title),
-                size(record),
+                what,
+                size,
                 format!("{} {}", record.currency.format(record.total_price), record.currency),
             ]
         })
@@ -154,7 +231,7 @@ fn list_text(found: &[Record]) -> String {
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
 }
 
-/// Where it stands, and whether somebody should look at it: `orders show` says why.
+/// Its state, and whether an operator should look at it: `orders show` says why.
 fn status(record: &Record) -> String {
     let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
     format!("{}{mark}", record.status)
@@ -166,21 +243,17 @@ fn order_text(record: &Record, public_url: &str) -> String {
         format!("order       {} ({})", record.name(), record.status),
         format!("id          {}", record.id),
         format!("created at  {}", instant(record.created_at)),
-        format!("product     {} ({})", record.product_title, record.product_id),
-        format!("size        {}", size(record)),
-        format!(
-            "priced as   {} x {} {} by {}",
-            record.priced_width, record.priced_height, record.unit, record.matrix_name
-        ),
-        format!("base price  {}", money(record.base_price)),
     ];
-    for option in &record.selections {
-        let (group, choice) = (&option.option_group_name, &option.choice_label);
-        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    let several = record.lines.len() > 1;
+    for (place, line) in record.lines.iter().enumerate() {
+        if several {
+            lines.push(format!("item        {}", place + 1));
+        }
+        lines.extend(item_text(line, record));
     }
-    lines.push(format!("price       {}", money(record.unit_price)));
-    lines.push(format!("quantity    {}", record.quantity));
-    lines.push(format!("total       {}", money(record.total_price)));
+    if several {
+        lines.push(format!("sum         {}", money(record.total_price)));
+    }
     if let Some(name) = &record.shopify_order_name {
         lines.push(format!("at Shopify  {name}"));
     }
@@ -193,4 +266,23 @@ fn order_text(record: &Record, public_url: &str) -> String {
     }
     lines.push(format!("page        {}", views::page_url(record, public_url)));
     lines.join("\n")
+}
+
+fn item_text(line: &Line, record: &Record) -> Vec<String> {
+    let money = |amount| format!("{} {}", record.currency.format(amount), record.currency);
+    let mut lines = vec![
+        format!("product     {} ({})", line.product_title, line.product_id),
+        format!("size        {}", size(line, record.unit)),
+        format!("priced as   {} x {} {} by {}", line.priced_width, line.priced_height, record.unit, line.matrix_name),
+        format!("base price  {}", money(line.base_price)),
+    ];
+    lines.extend(line.label.iter().map(|label| format!("label       {label}")));
+    for option in &line.selections {
+        let (group, choice) = (&option.option_group_name, &option.choice_label);
+        lines.push(format!("option      {group}, {choice}: {}", money(option.applied())));
+    }
+    lines.push(format!("price       {}", money(line.unit_price)));
+    lines.push(format!("quantity    {}", line.quantity));
+    lines.push(format!("total       {}", money(line.total_price)));
+    lines
 }

@@ -15,6 +15,11 @@ impl Output {
         Self { json }
     }
 
+    /// Whether programs read it.
+    pub(super) fn is_json(self) -> bool {
+        self.json
+    }
+
     /// Prints `document` with `--json`, and what `text` returns without.
     pub(super) fn print(self, document: &Value, text: impl FnOnce() -> String) -> io::Result<()> {
         if self.json { self.line(&visible_json(&document.to_string())) } else { self.line(&visible(&text())) }

@@ -109,6 +109,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     options.retention = args.upkeep.retention(handover.is_some());
     options.alerts = alerts;
     options.disk_floor = args.upkeep.disk_floor;
+    options.open_order_limit = args.server.open_order_limit();
     options.handover = handover;
     let frozen_clock = args.clock_at.map(|at| Arc::new(ManualClock::new(at)));
     if let Some(clock) = &frozen_clock {
@@ -127,7 +128,8 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         .with_metrics(metrics.clone())
         .with_rate_limit(args.server.rate_limit)
         .with_order_limit(args.server.order_limit())
-        .with_operator(args.server.operator());
+        .with_operator(args.server.operator())
+        .with_demo(demo.clone());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         state = state.with_admin_token(token);
     }
@@ -216,7 +218,7 @@ fn made_up() -> Secret {
     Secret::new(hex(&entropy.array::<16>()))
 }
 
-/// The one line on stdout: whoever started this process waits for it.
+/// The one line on stdout: the process that started this one waits for it.
 fn announce(
     url: &str,
     app: &App,

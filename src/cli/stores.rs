@@ -13,9 +13,11 @@ use crate::db::{RowCounts, Schema};
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::erasure;
 use crate::error::{Error, Kind};
 use crate::export::{self, ExportError};
+use crate::languages::Language;
 use crate::views::stores::{self as views, Counted};
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
@@ -38,7 +40,7 @@ pub(super) enum Command {
         #[arg(long)]
         revoke_keys: bool,
     },
-    /// Change what a store's sizes and prices are in
+    /// Change what a store's sizes and prices are in, how shoppers are spoken to, and which discounts count at Shopify's checkout
     Set {
         /// The shop's domain
         shop: ShopDomain,
@@ -99,6 +101,28 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
+    /// What shoppers are told of taxes alongside a price: that it includes them, that they are added, or nothing
+    #[arg(long, value_name = "incl|excl|none")]
+    tax_label: Option<TaxLabel>,
+    /// The language of the store's pages and messages; none leaves it to each shopper's browser
+    #[arg(long, value_name = "en|de|nl|fr|none", value_parser = parse_locale)]
+    locale: Option<Locale>,
+    /// Whether discount codes count at Shopify's checkout of an order; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_discount_codes: Option<bool>,
+    /// Whether the shop's automatic discounts count there; they do not unless this is set
+    #[arg(long, value_name = "true|false", action = clap::ArgAction::Set)]
+    allow_automatic_discounts: Option<bool>,
+}
+
+/// A language, or none.
+type Locale = Option<Language>;
+
+fn parse_locale(text: &str) -> Result<Locale, String> {
+    match text {
+        "none" => Ok(None),
+        _ => text.parse().map(Some).map_err(|_unknown| "must be en, de, nl, fr or none".to_owned()),
+    }
 }
 
 #[derive(Debug, Subcommand)]
@@ -133,15 +157,28 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
         Command::Add { shop, currency, unit, revoke_keys } => {
             add(database, Wanted { shop, currency, unit, revoke_keys }, output)?;
         }
-        Command::Set { shop, what: SetWhat { currency, unit }, no_convert, confirm } => {
+        Command::Set { shop, what, no_convert, confirm } => {
             let app = open(database, Schema::MustBeCurrent)?;
-            let change = Change { currency, unit, convert: !no_convert };
+            let SetWhat { currency, unit, tax_label, locale, allow_discount_codes, allow_automatic_discounts } = what;
+            let change = Change {
+                currency,
+                unit,
+                convert: !no_convert,
+                tax_label,
+                locale,
+                allow_discount_codes,
+                allow_automatic_discounts,
+            };
             let record = recorded(&app, entry_of(&app, "store.update", &shop));
             let store = settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirm, Some(&record));
             let store = store.map_err(super::say_confirm)?;
             let counted = app.db.read(|connection| Counted::load(connection, &store))?;
             output.print(&views::store(&store, &counted), || {
-                format!("{shop} has prices in {} and sizes in {}", store.currency, store.unit)
+                let locale = store.locale.map_or("none", Language::as_str);
+                let (Store { currency, unit, tax_label, .. }, discounts) = (&store, discounts(&store));
+                format!(
+                    "{shop} has prices in {currency} and sizes in {unit}; tax label {tax_label}, locale {locale}; {discounts}"
+                )
             })?;
         }
         Command::List { after, limit } => {
@@ -349,6 +386,16 @@ fn stores_text(found: &[(Counted, Store)]) -> String {
     table(&heads, &rows, "no stores")
 }
 
+/// Which discounts count at Shopify's checkout of an order.
+fn discounts(store: &Store) -> &'static str {
+    match (store.allow_discount_codes, store.allow_automatic_discounts) {
+        (false, false) => "no discounts at Shopify",
+        (true, false) => "discount codes at Shopify",
+        (false, true) => "automatic discounts at Shopify",
+        (true, true) => "discount codes and automatic discounts at Shopify",
+    }
+}
+
 fn store_text(store: &Store, rows: &RowCounts) -> String {
     let mut lines = vec![
         format!("shop          {}", store.shop),
@@ -356,6 +403,9 @@ fn store_text(store: &Store, rows: &RowCounts) -> String {
         format!("installed at  {}", instant(store.installed_at)),
         format!("currency      {}", store.currency),
         format!("unit          {}", store.unit),
+        format!("tax label     {}", store.tax_label),
+        format!("locale        {}", store.locale.map_or("none", Language::as_str)),
+        format!("discounts     {}", discounts(store)),
     ];
     lines.extend(rows.iter().map(|(table, rows)| format!("{table:<23}{rows}")));
     lines.join("\n")

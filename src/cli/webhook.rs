@@ -104,10 +104,17 @@ fn show_setup(public_url: &str, output: Output) -> std::result::Result<(), Failu
     }
     let url = format!("{address}/webhooks");
     let (block, steps) = (setup::toml_block(&url), setup::steps(&url));
-    output.print(&json!({ "url": url, "shopifyAppToml": block, "steps": steps }), || {
+    let (proxy, liquid) = (setup::app_proxy_block(&address), setup::liquid_block(&address));
+    let document = json!({
+        "url": url, "shopifyAppToml": block, "appProxyToml": proxy, "liquid": liquid, "steps": steps,
+    });
+    output.print(&document, || {
         let steps: Vec<String> =
             steps.iter().enumerate().map(|(number, step)| format!("{}. {step}", number + 1)).collect();
-        format!("{block}\n{}", steps.join("\n"))
+        format!(
+            "# 1. Webhooks, for shopify.app.toml\n\n{block}\n# 2. The app proxy, for shopify.app.toml\n\n{proxy}\n# 3. For the theme (Custom Liquid)\n\n{liquid}\n# Steps\n\n{}",
+            steps.join("\n")
+        )
     })?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::edge::ServerOptions;
 use crate::http::guard::{ORDER_LIMIT, RATE_LIMIT};
 use crate::http::state::{LISTEN, Operator};
 use crate::metrics::Metrics;
+use crate::orders::open_limit::{OPEN_ORDER_LIMIT, OpenOrderLimit};
 use crate::secret::Secret;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -52,6 +53,11 @@ pub struct ServerSettings {
     /// [default: 10; 0 with --rate-limit 0]
     #[arg(long, env = "QUOTEGRID_ORDER_LIMIT", value_name = "ORDERS", value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub order_limit: Option<u32>,
+    /// Orders of one hour that a store may hold which nobody has paid or called off: a flood is refused from there on. 0: any number.
+    /// [default: 1000; 0 with --rate-limit 0]
+    #[arg(long, env = "QUOTEGRID_OPEN_ORDER_LIMIT", value_name = "ORDERS", hide_short_help = true,
+          value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub open_order_limit: Option<u32>,
     /// Threads that answer requests; none of them ever waits for a commit
     #[arg(long, env = "QUOTEGRID_HANDLERS", value_name = "THREADS", default_value_t = 2,
           value_parser = clap::value_parser!(u16).range(1..=64))]
@@ -59,12 +65,16 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// How many orders each client may place at once. Whoever wants no limits wants none of orders either, unless told otherwise.
+    /// How many orders each client may place at once. Without any rate limit there is none of orders either, unless one is set.
     pub fn order_limit(&self) -> u32 {
         self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
     }
 
-    /// The admin token, where one is configured.
+    /// How many unpaid orders of an hour a store may hold.
+    pub fn open_order_limit(&self) -> OpenOrderLimit {
+        OpenOrderLimit::new(self.open_order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { OPEN_ORDER_LIMIT }))
+    }
+
     /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors

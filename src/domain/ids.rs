@@ -173,6 +173,38 @@ impl fmt::Display for ProductId {
     }
 }
 
+/// A variant of a Shopify product, `gid://shopify/ProductVariant/` and digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VariantId(String);
+
+/// What every variant's id begins with.
+pub const VARIANT_PREFIX: &str = "gid://shopify/ProductVariant/";
+
+/// More digits than any id of Shopify's, which are 64-bit numbers.
+const VARIANT_DIGITS_MAX: usize = 20;
+
+/// The text is no variant's id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("is not the id of a variant: digits, or {VARIANT_PREFIX} and digits")]
+pub struct NotAVariant;
+
+impl FromStr for VariantId {
+    type Err = NotAVariant;
+
+    fn from_str(text: &str) -> Result<Self, NotAVariant> {
+        let number = text.strip_prefix(VARIANT_PREFIX).unwrap_or(text);
+        let is_id =
+            (1..=VARIANT_DIGITS_MAX).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        if is_id { Ok(Self(format!("{VARIANT_PREFIX}{number}"))) } else { Err(NotAVariant) }
+    }
+}
+
+impl From<VariantId> for String {
+    fn from(variant: VariantId) -> Self {
+        variant.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -227,6 +259,19 @@ mod tests {
             assert_eq!(id.as_str(), "gid://shopify/Product/123", "{path}");
         }
         assert_ne!("0012".parse::<ProductId>(), "12".parse::<ProductId>());
+    }
+
+    #[test]
+    fn a_variant_has_two_spellings() {
+        for text in ["42", "gid://shopify/ProductVariant/42"] {
+            assert_eq!(
+                text.parse().map(|id: VariantId| String::from(id)),
+                Ok("gid://shopify/ProductVariant/42".to_owned())
+            );
+        }
+        for text in ["", "x", "4 2", "gid://shopify/Product/42", "gid://shopify/ProductVariant/", &"1".repeat(21)] {
+            assert_eq!(text.parse::<VariantId>(), Err(NotAVariant), "{text:?}");
+        }
     }
 
     #[test]

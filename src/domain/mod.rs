@@ -9,10 +9,15 @@ pub mod ids;
 pub mod length;
 pub mod matrix;
 pub mod matrix_csv;
+pub mod measure;
 pub mod money;
 pub mod name;
 pub mod options;
 pub mod percent;
 pub mod quote;
+pub mod sizes;
+pub mod tax_label;
+pub mod text_enum;
+pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -73,9 +73,87 @@ impl fmt::Display for Name {
     }
 }
 
+/// What a shopper calls an item of an order: trimmed, 1 to 60 characters, none of them a control character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Label(String);
+
+/// The most characters of a [`Label`].
+pub const LABEL_MAX: usize = 60;
+
+/// The text is no label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have at most {LABEL_MAX} characters and no control characters")]
+pub struct NotALabel;
+
+impl Label {
+    /// Reads a label; nothing but blanks is none.
+    ///
+    /// # Errors
+    /// [`NotALabel`] when it is too long or contains control characters.
+    pub fn read(text: &str) -> Result<Option<Self>, NotALabel> {
+        let text = text.trim();
+        if text.chars().count() > LABEL_MAX || text.chars().any(char::is_control) {
+            return Err(NotALabel);
+        }
+        Ok((!text.is_empty()).then(|| Self(text.to_owned())))
+    }
+
+    /// The label as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<Label> for String {
+    fn from(label: Label) -> Self {
+        label.0
+    }
+}
+
+/// A stock keeping unit, by which a merchant's other systems know a thing: trimmed, 1 to 255 characters, none of them a control
+/// character.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sku(String);
+
+/// The most characters of a [`Sku`], as at Shopify.
+pub const SKU_MAX: usize = 255;
+
+/// The text is no stock keeping unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must have 1 to {SKU_MAX} characters and no control characters")]
+pub struct NotASku;
+
+impl FromStr for Sku {
+    type Err = NotASku;
+
+    fn from_str(text: &str) -> Result<Self, NotASku> {
+        let text = text.trim();
+        let fits = (1..=SKU_MAX).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+        if fits { Ok(Self(text.to_owned())) } else { Err(NotASku) }
+    }
+}
+
+impl From<Sku> for String {
+    fn from(sku: Sku) -> Self {
+        sku.0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn labels_are_trimmed_and_bounded_and_blanks_are_none() {
+        let read = |text: &str| Label::read(text).map(|label| label.map(String::from));
+        assert_eq!(read(" Kitchen, left "), Ok(Some("Kitchen, left".to_owned())));
+        assert_eq!((read(""), read("  ")), (Ok(None), Ok(None)));
+        assert_eq!(read(&"ä".repeat(60)).map(|label| label.map(|label| label.chars().count())), Ok(Some(60)));
+        assert_eq!(
+            (read(&"ä".repeat(61)), read("a\nb"), read("a\0b")),
+            (Err(NotALabel), Err(NotALabel), Err(NotALabel))
+        );
+    }
 
     #[test]
     fn names_are_trimmed_and_bounded() {

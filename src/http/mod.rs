@@ -11,14 +11,17 @@ pub mod openapi;
 pub mod ops;
 pub mod pages;
 mod permission;
+mod proxy;
 mod query;
 mod readiness;
 pub mod respond;
 mod route;
 pub mod router;
+mod session;
 pub mod state;
 pub mod storefront;
 pub mod webhooks;
+pub mod widget;
 
 pub use router::Router;
 pub use state::AppState;
@@ -190,7 +193,7 @@ impl Drop for Reply {
             send(Response::new(
                 500,
                 "application/problem+json",
-                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error"}"#,
+                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error","code":"internal_error"}"#,
             ));
         }
     }
@@ -212,7 +215,7 @@ pub trait Service: Send + Sync + 'static {
         "all"
     }
 
-    /// A path as logs may show it: without what opens a page to whoever reads it.
+    /// A path as logs may show it: without what opens a page to a reader of the log.
     fn redact_path(&self, path: &str) -> String {
         path.to_owned()
     }

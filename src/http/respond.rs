@@ -1,19 +1,21 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-use super::state::AppState;
 use super::{Reply, Response};
-use crate::access::Actor;
-use crate::access::audit::{Entry, Record};
+use crate::access::audit::Record;
 use crate::error::{Error, Kind, Result};
+use crate::languages::Language;
 use crate::log_limit::{LogLimiter, cut};
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
+/// The code of a problem that names the fields that are wrong.
+const VALIDATION_FAILED: &str = "validation_failed";
+
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were put off, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
 static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
 /// The media type of RFC 9457.
@@ -40,9 +42,8 @@ impl Responder {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log reports: `actor` does what `entry` says.
-    pub(super) fn recorded_as(self, state: &AppState, actor: Actor, entry: Entry) -> Self {
-        let record = Record::new(state.app.clock.now(), state.app.entropy.clone(), actor, entry);
+    /// The same, for a write that the audit log tells of.
+    pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
 
@@ -115,6 +116,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
         // A code says more than that something is wrong with the fields.
         if !members.contains_key("code") {
             members.insert("title".to_owned(), json!("Validation Failed"));
+            members.insert("code".to_owned(), json!(VALIDATION_FAILED));
         }
     }
     let response = problem(status, &detail, request_id, members);
@@ -134,14 +136,57 @@ pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String,
     body.insert("status".to_owned(), json!(status));
     body.insert("detail".to_owned(), json!(detail));
     body.insert("requestId".to_owned(), json!(request_id));
+    body.insert("code".to_owned(), json!(default_code(status)));
     body.extend(members);
     Response::new(status, PROBLEM, Value::Object(body).to_string())
+}
+
+/// What is wrong with one item of a list: what the whole answer would say of it, for a shopper who reads `language`.
+pub(super) fn problem_of_item(error: &Error, language: Language) -> Value {
+    let response = for_shoppers(in_language(failure(error, ""), language));
+    let mut body: Value = serde_json::from_slice(&response.body).unwrap_or_default();
+    if let Some(members) = body.as_object_mut() {
+        members.retain(|name, _| !matches!(name.as_str(), "type" | "title" | "requestId"));
+    }
+    body
+}
+
+/// A problem in another language, where its code has a sentence there. Once is enough: what has a language keeps it.
+pub(super) fn in_language(response: Response, language: Language) -> Response {
+    if !is_problem(&response) || response.header("content-language").is_some() {
+        return response;
+    }
+    let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
+    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
+    let sentence = language.texts().problem(code).map(|text| with_values(text, &body));
+    if let Some(sentence) = sentence {
+        body.insert("detail".to_owned(), json!(sentence));
+    }
+    Response { body: Value::Object(body).to_string().into_bytes(), ..response }
+        .with_header("Content-Language", language.as_str())
+}
+
+/// A sentence with what the problem's fields say in the places of their names: `{min}`, `{max}`, `{unit}`, `{groups}`.
+fn with_values(text: &str, body: &Map<String, Value>) -> String {
+    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let mut text = text.to_owned();
+    for (name, value) in body.get("limits").and_then(Value::as_object).into_iter().flatten() {
+        text = text.replace(&format!("{{{name}}}"), &shown(value));
+    }
+    let groups = body.get("groups").and_then(Value::as_array).into_iter().flatten().map(shown);
+    text.replace("{groups}", &groups.collect::<Vec<_>>().join(", "))
+}
+
+fn is_problem(response: &Response) -> bool {
+    response.status >= 400 && response.header("content-type") == Some(PROBLEM)
 }
 
 /// A problem as shoppers read it: widgets show its `detail` as it is. The sentence begins as sentences do, and what only operators can
 /// make use of is said in other words.
 pub(super) fn for_shoppers(response: Response) -> Response {
-    if response.status < 400 || response.header("content-type") != Some(PROBLEM) {
+    // In another language it is for shoppers already.
+    let is_translated = response.header("content-language").is_some_and(|language| language != Language::En.as_str());
+    if !is_problem(&response) || is_translated {
         return response;
     }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
@@ -149,7 +194,9 @@ pub(super) fn for_shoppers(response: Response) -> Response {
     let detail = match response.status {
         500 => "Something went wrong, please try again in a moment".to_owned(),
         // What has a code has a sentence of its own.
-        503 if !body.contains_key("code") => "This is not possible right now, please try again in a moment".to_owned(),
+        503 if body.get("code").is_some_and(|code| code == default_code(503)) => {
+            "This is not possible right now, please try again in a moment".to_owned()
+        }
         _ => sentence(detail),
     };
     body.insert("detail".to_owned(), json!(detail));
@@ -160,6 +207,25 @@ pub(super) fn for_shoppers(response: Response) -> Response {
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+}
+
+/// The code of a problem that has none of its own.
+pub(super) fn default_code(status: u16) -> &'static str {
+    match status {
+        400 => "bad_request",
+        401 => "unauthorized",
+        403 => "forbidden",
+        404 => "not_found",
+        405 => "method_not_allowed",
+        409 => "conflict",
+        412 => "stale_version",
+        413 => "too_large",
+        422 => "invalid",
+        428 => "version_required",
+        429 => "too_many_requests",
+        503 => "overloaded",
+        _ => "internal_error",
+    }
 }
 
 fn with_causes(error: &Error) -> String {
@@ -231,7 +297,7 @@ mod tests {
         assert_eq!(response.header("content-type"), Some("application/problem+json"));
         assert_eq!(
             body(&response),
-            json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": "internal error", "requestId": "r-1"})
+            json!({"type": "about:blank", "title": "Internal Server Error", "status": 500, "detail": "internal error", "requestId": "r-1", "code": "internal_error"})
         );
     }
 

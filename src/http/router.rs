@@ -3,15 +3,18 @@
 //! The first pattern that matches decides, and the lines of a path are those with its pattern, so literal segments go before
 //! parameters. HEAD is answered wherever GET is.
 //!
-//! What is below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
+//! What is below `/api/` is for scripts of other sites: every response there, whichever part gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
-use super::guard::{bearer, cors};
+use super::guard::{self, bearer, cors};
 use super::respond::{self, Responder};
 use super::route::{Params, Route, RouteHandler, match_path};
 use super::state::AppState;
-use super::{Method, Reply, Request, Response, Service, admin, console, openapi, ops, pages, storefront, webhooks};
+use super::{
+    Method, Reply, Request, Response, Service, admin, console, openapi, ops, pages, proxy, storefront, webhooks, widget,
+};
 use crate::error::{Error, Kind, Result};
+use crate::languages::Language;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -26,6 +29,7 @@ const SURFACES: &[&[Route]] = &[
     storefront::ROUTES,
     webhooks::ROUTES,
     pages::ROUTES,
+    widget::ROUTES,
     ops::ROUTES,
     openapi::ROUTES,
     admin::bulk::ROUTES,
@@ -72,17 +76,20 @@ impl Service for Router {
             }
             return;
         }
-        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path);
+        let is_proxied = proxy::owns(&request.path);
+        let is_open = !cors::applies(&request.path) && !admin::owns(&request.path) && !is_proxied;
         let mut actor = None;
         let reply = if cors::applies(&request.path) {
             if let Some(name) = ONE_OF_EACH.into_iter().find(|name| request.headers.all(name).nth(1).is_some()) {
                 let error = Error::new(Kind::Malformed, format!("the header {name} is given twice"));
-                return for_other_sites(reply, request.path).send(respond::failure(&error, &id));
+                return for_other_sites(reply, &request).send(respond::failure(&error, &id));
             }
             if request.method == Method::Options {
                 return reply.send(cors::mark(cors::preflight(), &methods(&request.path)));
             }
-            for_other_sites(reply, request.path.clone())
+            for_other_sites(reply, &request)
+        } else if proxy::owns(&request.path) {
+            for_shoppers(reply, guard::language_for(&request, None))
         } else if admin::owns(&request.path) {
             let reply = admin::no_store(reply);
             match admin::caller(state, &request) {
@@ -93,6 +100,14 @@ impl Service for Router {
         } else {
             reply
         };
+        // Who asks without a signature learns nothing, not even that nothing is there; where something is, its handler looks.
+        let is_unknown = || !matches!(find(SURFACES, &request.method, &request.path), Found::Route(..));
+        if is_proxied
+            && is_unknown()
+            && let Err(error) = proxy::authenticate(&state.app, &state.secrets, &request)
+        {
+            return reply.send(respond::failure(&error, &id));
+        }
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
         let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
             Found::Route(route, params) => {
@@ -155,12 +170,17 @@ fn without_tokens(path: &str) -> String {
     }
 }
 
-/// A reply whose answer pages of other sites may read and show to shoppers, also the one that it gives by itself when it is
-/// dropped. No cache on the way may keep it: a price is for now, and so is that there is none.
-fn for_other_sites(reply: Reply, path: String) -> Reply {
+/// A reply to shoppers that pages of other sites may read, also the one that it gives by itself when it is dropped.
+fn for_other_sites(reply: Reply, request: &Request) -> Reply {
+    let (path, reply) = (request.path.clone(), for_shoppers(reply, guard::language_for(request, None)));
+    Reply::new(move |response| reply.send(cors::mark(response, &methods(&path))))
+}
+
+/// A reply to a shopper, in their language. No cache on the way may keep it: a price is for now, and so is that there is none.
+fn for_shoppers(reply: Reply, language: Language) -> Reply {
     Reply::new(move |response| {
-        let response = respond::for_shoppers(response).with_header("Cache-Control", "no-store");
-        reply.send(cors::mark(response, &methods(&path)));
+        let response = respond::for_shoppers(respond::in_language(response, language));
+        reply.send(response.with_header("Cache-Control", "no-store"));
     })
 }
 
@@ -177,7 +197,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
 }
 
-/// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
+/// The methods of a path as a preflight gets them; HEAD is always allowed and not listed. A path that is not there takes any of
 /// ours, so that its 404 can be read.
 fn methods(path: &str) -> String {
     let mut listed: Vec<&str> = methods_of(path).collect();
@@ -191,7 +211,9 @@ fn methods(path: &str) -> String {
 /// The methods that the table has for `path`, which is below `/api/`.
 fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
     let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
-    below.filter(move |route| match_path(route.pattern, path).is_some()).map(|route| route.method.as_str())
+    let mut matching = below.filter(|route| match_path(route.pattern, path).is_some()).peekable();
+    let decided = matching.peek().map(|route| route.pattern);
+    matching.filter(move |route| decided == Some(route.pattern)).map(|route| route.method.as_str())
 }
 
 /// What the table says about a request.
@@ -274,7 +296,16 @@ mod tests {
     fn pages_can_read_that_a_handler_panicked() {
         let (sender, receiver) = std::sync::mpsc::channel();
         let reply = Reply::new(move |response: Response| sender.send(response).expect("awaited"));
-        drop(for_other_sites(reply, "/api/v1/products/1/price".to_owned()));
+        let request = Request {
+            method: Method::Get,
+            path: "/api/v1/products/1/price".to_owned(),
+            query: String::new(),
+            headers: crate::http::Headers::default(),
+            body: Vec::new(),
+            client: [127, 0, 0, 1].into(),
+            id: String::new(),
+        };
+        drop(for_other_sites(reply, &request));
         let response = receiver.recv().expect("answered");
         assert_eq!((response.status, response.header("access-control-allow-origin")), (500, Some("*")));
         assert_eq!(response.header("access-control-allow-methods"), Some("GET, OPTIONS"));

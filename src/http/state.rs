@@ -2,10 +2,14 @@
 
 use super::guard::Guard;
 use super::guard::bearer::{BearerTokens, Guesses};
+use super::guard::sign_ins::SignInLimits;
 use super::readiness::Readiness;
 use super::webhooks::refusals::Refusals;
+use crate::access::Actor;
+use crate::access::audit::{Entry, Record};
 use crate::app::App;
 use crate::clock::ManualClock;
+use crate::demo::DemoStore;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
@@ -56,9 +60,11 @@ pub struct AppState {
     /// How often somebody may guess one.
     pub guesses: Guesses,
     /// How often somebody may fail to sign in to the console.
-    pub sign_ins: super::console::SignInLimits,
+    pub sign_ins: SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
+    /// The demo store, where there is one: its page shows it to anybody.
+    pub demo: Option<DemoStore>,
     /// The clock, where it stands still until it is told to move.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
@@ -68,6 +74,11 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// The row of the audit log for what `actor` does now.
+    pub(super) fn record(&self, actor: Actor, entry: Entry) -> Record {
+        Record::new(self.app.clock.now(), self.app.entropy.clone(), actor, entry)
+    }
+
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let (intake, orders) = (app.intake(), app.orders());
@@ -84,8 +95,9 @@ impl AppState {
             guard: Guard::default(),
             admin_tokens: None,
             guesses: Guesses::default(),
-            sign_ins: super::console::SignInLimits::default(),
+            sign_ins: SignInLimits::default(),
             readiness: Arc::default(),
+            demo: None,
             frozen_clock: None,
             program: None,
             long_calls: Arc::default(),
@@ -140,6 +152,12 @@ impl AppState {
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_tokens = Some(BearerTokens::new(token));
         self
+    }
+
+    /// The same state with a page that shows the demo store.
+    #[must_use]
+    pub fn with_demo(self, demo: Option<DemoStore>) -> Self {
+        Self { demo, ..self }
     }
 
     /// The same site whose app was opened with this clock, to be moved through the admin API.

@@ -18,6 +18,7 @@ use crate::erasure;
 use crate::erasure::requests::{self, NewRequest, PrivacyRequest, RequestKind};
 use crate::error::Error;
 use crate::keyed_hash::{KeyedHasher, hex};
+use crate::orders::handover::{self, Handover, Report, Reported};
 use crate::queue::{Queue, find as find_job};
 use crate::shopify::{Topic, Webhook, WebhookEvent};
 use chrono::{DateTime, Utc};
@@ -57,6 +58,7 @@ pub struct Intake {
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     queue: Queue,
+    handover: Handover,
     hasher: KeyedHasher,
     figures: Arc<IntakeCounters>,
     activity: Arc<Activity>,
@@ -69,10 +71,11 @@ impl Intake {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
         queue: Queue,
+        handover: Handover,
         hasher: KeyedHasher,
         activity: Arc<Activity>,
     ) -> Self {
-        Self { db, clock, entropy, queue, hasher, figures: Arc::default(), activity }
+        Self { db, clock, entropy, queue, handover, hasher, figures: Arc::default(), activity }
     }
 
     /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
@@ -95,10 +98,10 @@ impl Intake {
             PendingDelivery { webhook, key, action, now, request: RequestId::new(now, self.entropy.array()) };
         let subject = erasure::subject(&self.hasher, &delivery.webhook.shop);
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
-        let (queue, figures) = (self.queue.clone(), self.figures.clone());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
+        let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
         self.db.without_savepoint().write_then(
-            move |tx| delivery.write(tx, &queue, subject),
+            move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {
                 let outcome = match outcome {
                     Ok(outcome) => Ok(outcome),
@@ -108,7 +111,8 @@ impl Intake {
                 match outcome {
                     Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
                     Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
-                    Ok(IntakeOutcome::Ignored) | Err(_) => 0,
+                    Ok(IntakeOutcome::Ignored) => figures.ignored.fetch_add(1, Ordering::Relaxed),
+                    Err(_) => 0,
                 };
                 let event = match outcome {
                     Ok(IntakeOutcome::Accepted(_)) => taken,
@@ -153,6 +157,7 @@ impl std::fmt::Debug for Intake {
 enum Action {
     Request { kind: RequestKind, payload: Value },
     Uninstall,
+    DraftOrder { draft_id: String, report: Report },
 }
 
 impl Action {
@@ -171,6 +176,14 @@ impl Action {
             ),
             WebhookEvent::ShopRedact => (RequestKind::ShopRedact, known_members([])),
             WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
+            WebhookEvent::DraftOrderUpdated { draft_id, is_completed, completed_at } => {
+                let completed = Report::Completed { order_name: None, at: *completed_at };
+                let report = if *is_completed { completed } else { Report::Standing };
+                return Some(Self::DraftOrder { draft_id: draft_id.clone(), report });
+            }
+            WebhookEvent::DraftOrderDeleted { draft_id } => {
+                return Some(Self::DraftOrder { draft_id: draft_id.clone(), report: Report::Deleted });
+            }
             WebhookEvent::Unknown => return None,
         };
         Some(Self::Request { kind, payload })
@@ -207,7 +220,16 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the delivery last, so that it can name its job without being written
     /// twice. Nobody else writes between the look and the end: the transaction holds the write lock.
-    fn write(self, tx: &Tx<'_>, queue: &Queue, subject: String) -> Result<IntakeOutcome, NotRecorded> {
+    fn write(
+        self,
+        tx: &Tx<'_>,
+        queue: &Queue,
+        handover: &Handover,
+        subject: String,
+    ) -> Result<IntakeOutcome, NotRecorded> {
+        if let Action::DraftOrder { draft_id, report } = &self.action {
+            return Ok(self.write_report(tx, queue, handover, draft_id, report)?);
+        }
         let Self {
             webhook: Webhook { topic, webhook_id, event_id, shop, triggered_at, .. },
             key,
@@ -256,11 +278,40 @@ impl PendingDelivery {
                 uninstall(tx, &shop, triggered_at, now)?;
                 None
             }
+            Action::DraftOrder { .. } => None,
         };
         let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
         deliveries::insert(tx, now, &delivery)?;
         tx.after_commit(move || log_accepted(&topic, job.map(|job| (request, job))));
         Ok(IntakeOutcome::Accepted(job))
+    }
+}
+
+impl PendingDelivery {
+    /// Writes down what has become of a draft order. No delivery is noted: a report that comes twice changes nothing the second time,
+    /// and most are about drafts that others have made.
+    fn write_report(
+        &self,
+        tx: &Tx<'_>,
+        queue: &Queue,
+        handover: &Handover,
+        draft_id: &str,
+        report: &Report,
+    ) -> Result<IntakeOutcome, Error> {
+        let (now, shop) = (self.now, &self.webhook.shop);
+        match handover::report(tx, now, shop, draft_id, report)? {
+            Reported::Changed => {
+                if matches!(report, Report::Completed { .. }) {
+                    // The name of the order is not in the webhook.
+                    handover.enqueue_looks(tx, now, queue, shop)?;
+                }
+                let topic = self.webhook.topic.clone();
+                tx.after_commit(move || log_accepted(&topic, None));
+                Ok(IntakeOutcome::Accepted(None))
+            }
+            Reported::Known => Ok(IntakeOutcome::Duplicate(None)),
+            Reported::NotOurs => Ok(IntakeOutcome::Ignored),
+        }
     }
 }
 

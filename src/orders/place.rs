@@ -1,4 +1,4 @@
-//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for whoever asks again.
+//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for a request that is repeated.
 //!
 //! A request is priced outside of any transaction first, so that what cannot be ordered costs the writer nothing. The change then
 //! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price
@@ -6,6 +6,8 @@
 
 use super::handover::Handover;
 use super::idempotency::{self, IdempotencyKey, OriginalOrder};
+use super::lines::Line;
+use super::open_limit::OpenOrderLimit;
 use super::recent_orders::{Fingerprint, RecentOrders};
 use super::records::{self, NewRecord, PageToken, Record};
 use super::shopper::Shopper;
@@ -13,17 +15,20 @@ use super::snapshot::SelectedOption;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ProductId, StoreId};
-use crate::domain::length::Length;
+use crate::domain::length::{Length, Unit};
+use crate::domain::money::Minor;
+use crate::domain::name::Label;
 use crate::domain::options::{RequiredGroups, Selection};
 use crate::domain::quote::{Quantity, Quote, QuoteRequest};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::KeyedHasher;
-use crate::pricing::{AuthenticatedKey, Pricing, ProductPricing};
+use crate::pricing::{AuthenticatedKey, Offer, Pricing, ProductPricings, codes};
 use crate::queue::Queue;
 use chrono::{DateTime, Utc};
 use log::info;
 use rusqlite::Connection;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,9 +36,31 @@ use std::time::Duration;
 /// What a program can act on: the key was used for another order before.
 pub const KEY_REUSED: &str = "idempotency_key_reused";
 
+/// The most items of an order: a house has fewer windows, and all of them are written in one transaction.
+pub const ITEMS_MAX: usize = 100;
+
+/// How many products a transaction prices anew where an edit has come between: each is read with its whole matrix. For more, the order
+/// is priced again outside of any transaction.
+const REPRICED_INSIDE_MAX: usize = 3;
+
+/// How often an order is priced where edits come between all the time.
+const TRIES: usize = 5;
+
+/// How long a shopper should wait whose order met so many edits.
+const EDITS_PAUSE: Duration = Duration::from_secs(1);
+
 /// What a shopper wants to order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderRequest {
+    /// From one to [`ITEMS_MAX`] of them.
+    pub items: Vec<ItemRequest>,
+    /// Whether they came as a list: an error then names the item that it is about.
+    pub is_list: bool,
+}
+
+/// A thing of one size with its options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemRequest {
     /// The product.
     pub product: ProductId,
     /// The width.
@@ -44,6 +71,8 @@ pub struct OrderRequest {
     pub quantity: Quantity,
     /// The options picked.
     pub selections: Vec<Selection>,
+    /// The shopper's own words for it.
+    pub label: Option<Label>,
 }
 
 /// An order as it was made, now or before.
@@ -66,6 +95,7 @@ pub struct Orders {
     recent: Arc<RecentOrders>,
     queue: Queue,
     handover: Handover,
+    limit: OpenOrderLimit,
 }
 
 impl std::fmt::Debug for Orders {
@@ -74,21 +104,63 @@ impl std::fmt::Debug for Orders {
     }
 }
 
-impl OrderRequest {
+impl ItemRequest {
     fn request(&self) -> QuoteRequest<'_> {
-        let Self { product: _, width, height, quantity, ref selections } = *self;
+        let Self { product: _, width, height, quantity, ref selections, label: _ } = *self;
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Enforced }
+    }
+}
+
+impl OrderRequest {
+    /// The products, each of them once.
+    fn products(&self) -> Vec<&ProductId> {
+        let mut seen = HashSet::new();
+        self.items.iter().map(|item| &item.product).filter(|product| seen.insert(*product)).collect()
     }
 
     /// The same for the same order, however its JSON was written.
     fn hash(&self, hasher: &KeyedHasher) -> [u8; 32] {
-        let size = [self.width.thousandths(), self.height.thousandths(), self.quantity.get().into()];
-        let size = size.map(i64::to_le_bytes).concat();
-        let mut parts: Vec<&[u8]> = vec![self.product.as_str().as_bytes(), &size];
-        for Selection { option_group_id, choice_id } in &self.selections {
-            parts.extend([option_group_id.as_bytes(), choice_id.as_bytes()]);
+        let mut parts: Vec<Vec<u8>> = Vec::new();
+        for ItemRequest { product, width, height, quantity, selections, label } in &self.items {
+            // How many parts follow, so that none of one item is taken for one of the next.
+            let counts = [selections.len(), label.iter().len()].map(|count| count as i64);
+            let size = [width.thousandths(), height.thousandths(), quantity.get().into()];
+            parts.push(product.as_str().as_bytes().to_vec());
+            parts.push(size.into_iter().chain(counts).flat_map(i64::to_le_bytes).collect());
+            for Selection { option_group_id, choice_id } in selections {
+                parts.extend([option_group_id.as_bytes().to_vec(), choice_id.as_bytes().to_vec()]);
+            }
+            parts.extend(label.iter().map(|label| label.as_str().as_bytes().to_vec()));
         }
-        hasher.hash("order", &parts)
+        hasher.hash("order", &parts.iter().map(Vec::as_slice).collect::<Vec<_>>())
+    }
+
+    /// Prices all items, or says what is wrong with any: all that cannot be ordered so at all, else the first that has no price.
+    fn quotes(&self, pricings: &ProductPricings) -> Result<Vec<Quote>> {
+        let (mut quotes, mut unreadable, mut unpriced) = (Vec::with_capacity(self.items.len()), None, None);
+        for (place, item) in self.items.iter().enumerate() {
+            let error = match pricings.of(&item.product)?.quote(&item.request()) {
+                Ok(quote) => {
+                    quotes.push(quote);
+                    continue;
+                }
+                Err(error) if self.is_list => {
+                    error.within(&format!("items[{place}]"), &format!("item {}", place + 1)).with_member("item", place)
+                }
+                Err(error) => error,
+            };
+            if error.kind() != Kind::Malformed {
+                unpriced.get_or_insert(error);
+            } else if let Some(first) = unreadable.take() {
+                unreadable = Some(Error::with_faults_of(first, &error));
+            } else {
+                unreadable = Some(error);
+            }
+        }
+        match unreadable.or(unpriced) {
+            Some(error) => Err(error),
+            None => Ok(quotes),
+        }
     }
 }
 
@@ -105,7 +177,14 @@ impl Orders {
     ) -> Self {
         // Its secret is nobody's to repeat, not even a test's.
         let recent = Arc::new(RecentOrders::new(&OsEntropy));
-        Self { db, clock, entropy, hasher, pricing, recent, queue, handover }
+        let limit = OpenOrderLimit::default();
+        Self { db, clock, entropy, hasher, pricing, recent, queue, handover, limit }
+    }
+
+    /// The same, which takes no order of a store that holds too many of the last hour that nobody has paid.
+    #[must_use]
+    pub fn with_limit(self, limit: OpenOrderLimit) -> Self {
+        Self { limit, ..self }
     }
 
     /// Places an order and returns at once; `answer` runs once it is durable, or once it is clear that it is not. The same again,
@@ -122,13 +201,32 @@ impl Orders {
     ) {
         match self.prepare(authenticated, shopper, key, order_request, admit) {
             Ok(Prepared::Repeated(placed)) => self.answer_then(Ok(*placed), answer),
-            Ok(Prepared::New(order)) => {
-                let orders = self.clone();
-                let answer = move |placed| orders.answer_then(placed, answer);
-                self.db.without_savepoint().write_then(move |tx| order.place(tx), answer);
-            }
+            Ok(Prepared::New(order)) => self.write_then(order, TRIES, answer),
             Err(error) => answer(Err(error)),
         }
+    }
+
+    /// Writes an order; one whose many products were edited meanwhile is priced and written again.
+    fn write_then(
+        &self,
+        order: Box<NewOrder>,
+        tries: usize,
+        answer: impl FnOnce(Result<PlacedOrder>) + Send + 'static,
+    ) {
+        let orders = self.clone();
+        let answer = move |written: Result<Written>| match written {
+            Ok(Written::Placed(placed)) => orders.answer_then(Ok(*placed), answer),
+            Ok(Written::Outdated(order)) if tries > 1 => match order.priced_again(&orders) {
+                Ok(order) => orders.write_then(order, tries - 1, answer),
+                Err(error) => answer(Err(error)),
+            },
+            Ok(Written::Outdated(_)) => {
+                let error = Error::new(Kind::Overloaded, "prices are being edited, please try again in a moment");
+                answer(Err(error.with_retry_after(EDITS_PAUSE)));
+            }
+            Err(error) => answer(Err(error)),
+        };
+        self.db.without_savepoint().write_then(move |tx| order.place(tx), answer);
     }
 
     /// Answers at once, or, where the order is on its way to Shopify, once it is there or it has taken too long.
@@ -163,13 +261,14 @@ impl Orders {
     ) -> Result<Prepared> {
         let (now, uptime, store) = (self.clock.now(), self.clock.uptime(), authenticated.key.store);
         let order_hash = order_request.hash(&self.hasher);
-        let repeat_key = match key {
-            Some(key) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
-            None => RepeatKey::Moment {
+        let repeat_key = match (key, authenticated.key.id) {
+            (Some(key), _) => RepeatKey::Key { key_hash: key.hash(&self.hasher, store), order_hash },
+            (None, Some(id)) => RepeatKey::Moment {
                 recent: self.recent.clone(),
-                fingerprint: self.recent.fingerprint(authenticated.key.id, shopper, &order_hash),
+                fingerprint: self.recent.fingerprint(id, shopper, &order_hash),
                 uptime,
             },
+            (None, None) => RepeatKey::Never,
         };
         // Before it is priced: a repetition is answered with the first order, whatever was edited since.
         if repeat_key.may_be_known()
@@ -177,8 +276,10 @@ impl Orders {
         {
             return Ok(Prepared::Repeated(Box::new(placed)));
         }
-        let pricing = self.pricing.load(&self.db, &authenticated, &order_request.product)?;
-        let quote = pricing.quote(&order_request.request())?;
+        let pricings = self.pricing.load_all(&self.db, &authenticated, &order_request.products())?;
+        let quotes = order_request.quotes(&pricings)?;
+        total(&quotes)?;
+        self.limit.admit(&self.db, now, store)?;
         admit()?;
         let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());
@@ -189,8 +290,8 @@ impl Orders {
             authenticated,
             client,
             order_request,
-            pricing,
-            quote,
+            pricings,
+            quotes,
             repeat_key,
             id,
             token,
@@ -209,6 +310,8 @@ enum Prepared {
 enum RepeatKey {
     /// By its key, for a day.
     Key { key_hash: [u8; 32], order_hash: [u8; 32] },
+    /// Not at all: two shoppers behind Shopify's proxy look like one, and must not get one order.
+    Never,
     /// By who orders what, for a moment.
     Moment { recent: Arc<RecentOrders>, fingerprint: Fingerprint, uptime: Duration },
 }
@@ -217,6 +320,7 @@ impl RepeatKey {
     fn may_be_known(&self) -> bool {
         match self {
             Self::Key { .. } => true,
+            Self::Never => false,
             Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint).is_some(),
         }
     }
@@ -232,6 +336,7 @@ impl RepeatKey {
                 }
                 first => first.map(|first| first.order),
             },
+            Self::Never => None,
             Self::Moment { recent, fingerprint, uptime } => recent.find(*uptime, fingerprint),
         };
         let Some(first) = first else { return Ok(None) };
@@ -243,6 +348,7 @@ impl RepeatKey {
             Self::Key { key_hash, order_hash } => {
                 idempotency::insert(tx, now, store, *key_hash, OriginalOrder { order, order_hash: *order_hash })
             }
+            Self::Never => Ok(()),
             Self::Moment { recent, fingerprint, uptime } => {
                 recent.note(*uptime, *fingerprint, order);
                 Ok(())
@@ -257,67 +363,107 @@ struct NewOrder {
     authenticated: Arc<AuthenticatedKey>,
     client: IpAddr,
     order_request: OrderRequest,
-    pricing: Arc<ProductPricing>,
-    quote: Quote,
+    pricings: ProductPricings,
+    quotes: Vec<Quote>,
     repeat_key: RepeatKey,
     id: DraftOrderId,
     token: PageToken,
     handing_over: (Queue, Handover),
 }
 
+/// What became of an order in the writer.
+enum Written {
+    /// It is written down, or was before.
+    Placed(Box<PlacedOrder>),
+    /// Nothing was written: its prices have changed since, and it has too many products to price them anew in the transaction.
+    Outdated(Box<NewOrder>),
+}
+
 impl NewOrder {
+    /// The same order at the prices of now.
+    fn priced_again(mut self: Box<Self>, orders: &Orders) -> Result<Box<Self>> {
+        self.pricings = orders.pricing.reload_all(&orders.db, &self.authenticated, &self.order_request.products())?;
+        self.quotes = self.order_request.quotes(&self.pricings)?;
+        Ok(self)
+    }
+
     /// Writes the order down, unless it is there. All that may refuse it comes before anything is written, for SQLite leaves what a
     /// rolled-back savepoint wrote in the file, where no erasure finds it.
-    fn place(self: Box<Self>, tx: &Tx<'_>) -> Result<PlacedOrder> {
-        let Self { now, authenticated, client, order_request, pricing, quote, repeat_key, id, token, handing_over } =
-            *self;
-        let store = authenticated.key.store;
+    fn place(mut self: Box<Self>, tx: &Tx<'_>) -> Result<Written> {
+        let (now, store) = (self.now, self.authenticated.key.store);
         // The key first: a store that was erased or uninstalled in this moment answers nothing.
-        let current = authenticated.revalidate(tx, &order_request.product, pricing.clone())?;
-        if let Some(placed) = repeat_key.find(tx, now, store)? {
-            return Ok(placed);
+        let key = self.authenticated.live_key(tx)?;
+        if let Some(placed) = self.repeat_key.find(tx, now, store)? {
+            return Ok(Written::Placed(Box::new(placed)));
         }
-        let quote = if Arc::ptr_eq(&current, &pricing) { quote } else { current.quote(&order_request.request())? };
-        let record = write_down(tx, now, store, id, &token, &order_request.product, &current, &quote)?;
+        if !self.pricings.are_of(&key) {
+            let products = self.order_request.products();
+            if products.len() > REPRICED_INSIDE_MAX {
+                return Ok(Written::Outdated(self));
+            }
+            self.pricings = ProductPricings::read(tx, &key, &products)?;
+            self.quotes = self.order_request.quotes(&self.pricings)?;
+        }
+        let total_price = total(&self.quotes)?;
+        let Self {
+            authenticated,
+            client,
+            order_request,
+            pricings,
+            quotes,
+            repeat_key,
+            id,
+            token,
+            handing_over,
+            now: _,
+        } = *self;
+        let lines = order_request.items.into_iter().zip(&quotes).map(|(item, quote)| {
+            let offer = pricings.of(&item.product)?.offer()?;
+            Ok(line(item, offer, quote, key.unit))
+        });
+        let lines: Vec<Line> = lines.collect::<Result<_>>()?;
+        let new = NewRecord { unit: key.unit, currency: key.currency, total_price, lines: &lines };
+        let number = records::insert(tx, now, id, &token, store, &new)?;
         repeat_key.note(tx, now, store, id)?;
         let (queue, handover) = handing_over;
         handover.enqueue(tx, now, &queue, &authenticated.key.shop, client, id)?;
-        Ok(PlacedOrder { record, repeated: false })
+        tx.after_commit(move || info!("draft order placed id={id} store={store} number={number}"));
+        let record = records::load(tx, store, id)?;
+        Ok(Written::Placed(Box::new(PlacedOrder { record, repeated: false })))
     }
 }
 
-/// The one place where an order comes to be: its record and its number, and whatever must be durable together with them.
-#[expect(clippy::too_many_arguments, reason = "all of an order, once")]
-fn write_down(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    store: StoreId,
-    id: DraftOrderId,
-    token: &PageToken,
-    product: &ProductId,
-    pricing: &ProductPricing,
-    quote: &Quote,
-) -> Result<Record> {
-    let offer = pricing.offer()?;
-    let selections: Vec<SelectedOption> = quote.modifiers.iter().map(SelectedOption::from).collect();
-    let new = NewRecord {
-        matrix: offer.id,
-        matrix_name: &offer.name,
-        product_id: product.as_str(),
-        product_title: &offer.product_title,
-        width: quote.width.thousandths(),
-        height: quote.height.thousandths(),
-        unit: pricing.unit.as_str(),
-        priced_width: quote.cell.width.thousandths(),
-        priced_height: quote.cell.height.thousandths(),
+/// What all items come to.
+fn total(quotes: &[Quote]) -> Result<Minor> {
+    let sum: i128 = quotes.iter().map(|quote| i128::from(quote.total.get())).sum();
+    Minor::from_wide(sum).map_err(|_too_large| {
+        Error::new(Kind::Invalid, "this order costs more than can be priced here, please ask the shop")
+            .with_member("code", codes::PRICE_TOO_LARGE)
+    })
+}
+
+/// An item as it is written down.
+fn line(item: ItemRequest, offer: &Offer, quote: &Quote, unit: Unit) -> Line {
+    let settings = &offer.settings;
+    Line {
+        matrix: Some(offer.id),
+        matrix_name: offer.name.to_string(),
+        product_id: item.product.as_str().to_owned(),
+        product_title: offer.product_title.clone(),
+        label: item.label.map(String::from),
+        width: quote.width,
+        height: quote.height,
+        priced_width: quote.cell.width,
+        priced_height: quote.cell.height,
         quantity: quote.quantity.get().into(),
-        currency: pricing.currency.code(),
-        base_price_minor: quote.base_price().get(),
-        unit_price_minor: quote.unit_price.get(),
-        total_price_minor: quote.total.get(),
-        selections: &selections,
-    };
-    let number = records::insert(tx, now, id, token, store, &new)?;
-    tx.after_commit(move || info!("draft order placed id={id} store={store} number={number}"));
-    records::load(tx, store, id)
+        base_price: quote.base_price(),
+        unit_price: quote.unit_price,
+        total_price: quote.total,
+        selections: quote.modifiers.iter().map(SelectedOption::from).collect(),
+        sku: settings.sku.clone(),
+        variant_id: settings.variant_id.clone(),
+        requires_shipping: settings.is_shipped(),
+        taxable: settings.is_taxable(),
+        weight_grams: settings.weight.map(|weight| weight.of_piece(quote.width, quote.height, unit)),
+    }
 }

@@ -1,55 +1,34 @@
 //! SQL of `draft_order_records`.
 
-use super::snapshot::SelectedOption;
+use super::lines::{self, Line};
+use super::snapshot::listed;
 use crate::catalog::stores;
+use crate::db::text_sql;
 use crate::db::{self, Millis, RowCounts, Tx};
-use crate::domain::ids::{DraftOrderId, MatrixId, ShopDomain, StoreId};
-use crate::domain::length::{Length, Unit};
+use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
+use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
-use rusqlite::types::{FromSqlError, Type};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use serde::de::DeserializeOwned;
 
-/// An order to be written. Lengths are thousandths of `unit`, prices minor units of `currency`.
-#[derive(Debug, Clone)]
+/// An order to be written.
+#[derive(Debug, Clone, Copy)]
 pub struct NewRecord<'a> {
-    /// The matrix that priced it.
-    pub matrix: MatrixId,
-    /// Its name then.
-    pub matrix_name: &'a str,
-    /// The product, as `gid://shopify/Product/…`.
-    pub product_id: &'a str,
-    /// Its title then.
-    pub product_title: &'a str,
-    /// The width asked for.
-    pub width: i64,
-    /// The height asked for.
-    pub height: i64,
-    /// `mm` or `cm`.
-    pub unit: &'a str,
-    /// The step of the grid that priced the width.
-    pub priced_width: i64,
-    /// The step of the grid that priced the height.
-    pub priced_height: i64,
-    /// How many.
-    pub quantity: i64,
-    /// ISO 4217 code.
-    pub currency: &'a str,
-    /// The cell's price.
-    pub base_price_minor: i64,
-    /// A unit with its options.
-    pub unit_price_minor: i64,
-    /// All of them.
-    pub total_price_minor: i64,
-    /// What was chosen, and what each choice added.
-    pub selections: &'a [SelectedOption],
+    /// What its lengths are in.
+    pub unit: Unit,
+    /// What its prices are in.
+    pub currency: Currency,
+    /// The sum of its items.
+    pub total_price: Minor,
+    /// Its items, at least one.
+    pub lines: &'a [Line],
 }
 
-/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 
@@ -82,7 +61,7 @@ impl std::fmt::Debug for PageToken {
     }
 }
 
-/// Writes an order with the next number of its store's sequence.
+/// Writes an order and its items, with the next number of its store's sequence.
 ///
 /// # Errors
 /// When the database fails.
@@ -96,41 +75,24 @@ pub fn insert(
 ) -> db::Result<i64> {
     let number = stores::next_order_number(tx, store)?;
     let mut statement = tx.prepare_cached(
-        "INSERT INTO draft_order_records
-             (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-              priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor,
-              total_price_minor, option_selections, created_at)
-         VALUES (:id, :store_id, :number, :token, :matrix_id, :matrix_name, :product_id, :product_title, :width,
-             :height, :unit, :priced_width, :priced_height, :quantity, :currency, :base, :unit_price, :total,
-             :selections, :now)",
+        "INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+         VALUES (:id, :store_id, :number, :token, :unit, :currency, :total_price, :now)",
     )?;
-    let selections = serde_json::to_string(record.selections).expect("text and numbers are JSON");
     statement.execute(named_params! {
         ":id": id,
         ":store_id": store,
         ":number": number,
         ":token": token.expose(),
-        ":matrix_id": record.matrix,
-        ":matrix_name": record.matrix_name,
-        ":product_id": record.product_id,
-        ":product_title": record.product_title,
-        ":width": record.width,
-        ":height": record.height,
-        ":unit": record.unit,
-        ":priced_width": record.priced_width,
-        ":priced_height": record.priced_height,
-        ":quantity": record.quantity,
-        ":currency": record.currency,
-        ":base": record.base_price_minor,
-        ":unit_price": record.unit_price_minor,
-        ":total": record.total_price_minor,
-        ":selections": selections,
+        ":unit": record.unit.as_str(),
+        ":currency": record.currency.code(),
+        ":total_price": record.total_price.get(),
         ":now": Millis(now),
     })?;
+    lines::insert(tx, id, record.lines)?;
     Ok(number)
 }
 
-/// An order as it stands.
+/// An order as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
@@ -141,46 +103,30 @@ pub struct Record {
     pub number: i64,
     /// Opens its page.
     pub token: PageToken,
-    /// `open`, or `sent` to Shopify.
-    pub status: String,
-    /// The matrix that priced it, while there is one.
-    pub matrix: Option<MatrixId>,
-    /// Its name then.
-    pub matrix_name: String,
-    /// The product, as `gid://shopify/Product/…`.
-    pub product_id: String,
-    /// Its title then.
-    pub product_title: String,
-    /// The width asked for.
-    pub width: Length,
-    /// The height asked for.
-    pub height: Length,
-    /// What both are in.
+    /// What became of it.
+    pub status: State,
+    /// What its lengths are in.
     pub unit: Unit,
-    /// The step of the grid that priced the width.
-    pub priced_width: Length,
-    /// The step of the grid that priced the height.
-    pub priced_height: Length,
-    /// How many.
-    pub quantity: i64,
     /// What its prices are in.
     pub currency: Currency,
-    /// The cell's price.
-    pub base_price: Minor,
-    /// A unit with its options.
-    pub unit_price: Minor,
-    /// All of them.
+    /// The sum of its items.
     pub total_price: Minor,
-    /// What was chosen, in the order of the request.
-    pub selections: Vec<SelectedOption>,
+    /// Its items, in the order in which they were asked for.
+    pub lines: Vec<Line>,
     /// Shopify's id, once it is there.
     pub shopify_draft_order_id: Option<String>,
-    /// Shopify's name for it.
+    /// Shopify's name of the draft.
     pub shopify_order_name: Option<String>,
     /// What it comes to there: taxes may be in it.
     pub shopify_total: Option<Minor>,
     /// Where it is paid.
     pub checkout_url: Option<String>,
+    /// Shopify's name of the order that the draft became.
+    pub order_name: Option<String>,
+    /// When the draft became an order.
+    pub ordered_at: Option<DateTime<Utc>>,
+    /// When it was called off.
+    pub cancelled_at: Option<DateTime<Utc>>,
     /// Why it is not at Shopify, where a hand-over has failed.
     pub handover_error: Option<String>,
     /// What it has otherwise at Shopify than was quoted, a sentence each.
@@ -192,7 +138,7 @@ pub struct Record {
 impl Record {
     /// Whether it is not at Shopify.
     pub fn is_open(&self) -> bool {
-        self.status == "open"
+        self.status == State::Open
     }
 
     /// The name that people call it by: `#D12`.
@@ -201,10 +147,9 @@ impl Record {
     }
 }
 
-const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.matrix_id, o.matrix_name, o.product_id, o.product_title, o.width, \
-    o.height, o.unit, o.priced_width, o.priced_height, o.quantity, o.currency, o.base_price_minor, \
-    o.calculated_price_minor, o.total_price_minor, o.option_selections, o.shopify_draft_order_id, \
-    o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.handover_error, o.handover_warnings, o.created_at";
+const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.unit, o.currency, o.total_price_minor, \
+    o.shopify_draft_order_id, o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.order_name, o.ordered_at, \
+    o.cancelled_at, o.handover_error, o.handover_warnings, o.created_at";
 
 /// A store's order.
 ///
@@ -214,7 +159,8 @@ pub fn find(connection: &Connection, store: StoreId, id: DraftOrderId) -> db::Re
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.id = :id AND o.store_id = :store_id"
     ))?;
-    Ok(statement.query_row(named_params! { ":id": id, ":store_id": store }, record_from_row).optional()?)
+    let record = statement.query_row(named_params! { ":id": id, ":store_id": store }, record_from_row).optional()?;
+    record.map(|record| with_lines(connection, record)).transpose()
 }
 
 /// A store's order of this number.
@@ -226,13 +172,14 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
         "SELECT {COLUMNS} FROM draft_order_records AS o WHERE o.store_id = :store_id AND o.number = :number"
     ))?;
     let params = named_params! { ":store_id": store, ":number": number };
-    Ok(statement.query_row(params, record_from_row).optional()?)
+    let record = statement.query_row(params, record_from_row).optional()?;
+    record.map(|record| with_lines(connection, record)).transpose()
 }
 
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such order, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }
@@ -261,7 +208,7 @@ pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Optio
     ))?;
     let page = statement
         .query_row(named_params! { ":token": token.expose() }, |row| Ok((record_from_row(row)?, row.get("shop")?)));
-    Ok(page.optional()?)
+    page.optional()?.map(|(record, shop)| Ok((with_lines(connection, record)?, shop))).transpose()
 }
 
 /// A store's orders, newest first; `before`: only those with a smaller number.
@@ -275,47 +222,149 @@ pub fn list(connection: &Connection, store: StoreId, before: Option<i64>, limit:
          ORDER BY o.number DESC LIMIT :limit"
     ))?;
     let params = named_params! { ":store_id": store, ":before": before, ":limit": limit };
-    let records = statement.query_map(params, record_from_row)?;
-    Ok(records.collect::<rusqlite::Result<_>>()?)
+    let records = statement.query_map(params, record_from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    records.into_iter().map(|record| with_lines(connection, record)).collect()
 }
 
+/// Which of a store's orders are wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Selected {
+    /// Only those made then or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those made before.
+    pub until: Option<DateTime<Utc>>,
+    /// Only those of which this has become.
+    pub state: Option<State>,
+}
+
+text_enum! {
+    /// What became of an order.
+    pub enum State {
+        /// It is here alone.
+        Open = "open",
+        /// A draft is at Shopify.
+        Sent = "sent",
+        /// The draft was completed.
+        Ordered = "ordered",
+        /// It was called off.
+        Cancelled = "cancelled",
+    }
+}
+
+text_sql!(State);
+
+/// Those of a store's orders that are `selected`, the oldest first; `after`: only those behind the one made then with this number.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_selected(
+    connection: &Connection,
+    store: StoreId,
+    selected: Selected,
+    after: Option<(DateTime<Utc>, i64)>,
+    limit: usize,
+) -> db::Result<Vec<Record>> {
+    // A state at a time, each by the one index that has them in order: an index for all states would be one more to write for each
+    // order.
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM draft_order_records AS o
+         WHERE o.store_id = :store_id AND o.status = :state AND (o.created_at, o.number) > (:after, :number)
+           AND o.created_at < :until
+         ORDER BY o.created_at, o.number LIMIT :limit"
+    ))?;
+    // Numbers begin with 1, so that 0 is before all that were made at the same instant.
+    let start = selected.since.map_or(i64::MIN, |since| since.timestamp_millis());
+    let (after, number) = after.map_or((start, 0), |(at, number)| (at.timestamp_millis(), number));
+    let mut records = Vec::new();
+    for state in State::ALL.into_iter().filter(|state| selected.state.is_none_or(|wanted| wanted == *state)) {
+        let params = named_params! {
+            ":store_id": store,
+            ":state": state.as_str(),
+            ":after": after,
+            ":number": number,
+            ":until": selected.until.map_or(i64::MAX, |until| until.timestamp_millis()),
+            ":limit": limit,
+        };
+        let found = statement.query_map(params, record_from_row)?;
+        records.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    records.sort_unstable_by_key(|record| (record.created_at, record.number));
+    records.truncate(limit);
+    records.into_iter().map(|record| with_lines(connection, record)).collect()
+}
+
+/// How many of a store's orders, made after `since` and not after `until`, nobody has paid or called off, and when the oldest was made.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_unpaid(
+    connection: &Connection,
+    store: StoreId,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> db::Result<(u64, Option<DateTime<Utc>>)> {
+    let mut statement = connection.prepare_cached(
+        "SELECT count(*) AS orders, min(created_at) AS oldest FROM draft_order_records
+         WHERE store_id = :store_id AND created_at > :since AND created_at <= :until AND status IN ('open', 'sent')",
+    )?;
+    let params = named_params! { ":store_id": store, ":since": Millis(since), ":until": Millis(until) };
+    Ok(statement
+        .query_row(params, |row| Ok((row.get("orders")?, row.get::<_, Option<Millis>>("oldest")?.map(|at| at.0))))?)
+}
+
+/// The same count for each store that has any.
+///
+/// # Errors
+/// When the database fails.
+pub fn count_unpaid_by_store(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> db::Result<Vec<(StoreId, u64)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT s.id, (
+             SELECT count(*) FROM draft_order_records AS o
+             WHERE o.store_id = s.id AND o.created_at > :since AND o.created_at <= :until
+               AND o.status IN ('open', 'sent')) AS orders
+         FROM stores AS s
+         WHERE s.erasing_since IS NULL",
+    )?;
+    let params = named_params! { ":since": Millis(since), ":until": Millis(until) };
+    let found = statement.query_map(params, |row| Ok((row.get("id")?, row.get("orders")?)))?;
+    let found = found.collect::<rusqlite::Result<Vec<(StoreId, u64)>>>()?;
+    Ok(found.into_iter().filter(|(_, orders)| *orders > 0).collect())
+}
+
+/// An order without its items, which are rows of their own.
 fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
+    let instant = |name: &str| -> rusqlite::Result<_> { Ok(row.get::<_, Option<Millis>>(name)?.map(|at| at.0)) };
     Ok(Record {
         id: row.get("id")?,
         store: row.get("store_id")?,
         number: row.get("number")?,
         token: PageToken(row.get("token")?),
         status: row.get("status")?,
-        matrix: row.get("matrix_id")?,
-        matrix_name: row.get("matrix_name")?,
-        product_id: row.get("product_id")?,
-        product_title: row.get("product_title")?,
-        width: row.get("width")?,
-        height: row.get("height")?,
         unit: row.get("unit")?,
-        priced_width: row.get("priced_width")?,
-        priced_height: row.get("priced_height")?,
-        quantity: row.get("quantity")?,
         currency: row.get("currency")?,
-        base_price: row.get("base_price_minor")?,
-        unit_price: row.get("calculated_price_minor")?,
         total_price: row.get("total_price_minor")?,
-        selections: listed(row.get("option_selections")?)?,
+        lines: Vec::new(),
         shopify_draft_order_id: row.get("shopify_draft_order_id")?,
         shopify_order_name: row.get("shopify_order_name")?,
         shopify_total: row.get("shopify_total_minor")?,
         checkout_url: row.get("checkout_url")?,
+        order_name: row.get("order_name")?,
+        ordered_at: instant("ordered_at")?,
+        cancelled_at: instant("cancelled_at")?,
         handover_error: row.get("handover_error")?,
         handover_warnings: listed(row.get("handover_warnings")?)?,
         created_at: row.get::<_, Millis>("created_at")?.0,
     })
 }
 
-/// The members of a JSON list; none where there is no list.
-fn listed<T: DeserializeOwned>(text: Option<String>) -> rusqlite::Result<Vec<T>> {
-    let Some(text) = text else { return Ok(Vec::new()) };
-    serde_json::from_str(&text)
-        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
+/// The order with its items.
+fn with_lines(connection: &Connection, record: Record) -> db::Result<Record> {
+    let lines = lines::load(connection, record.id)?;
+    Ok(Record { lines, ..record })
 }
 
 /// How many orders a store has.
@@ -326,6 +375,33 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     let mut statement =
         connection.prepare_cached("SELECT count(*) FROM draft_order_records WHERE store_id = :store_id")?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
+}
+
+/// Products whose lines at Shopify have been otherwise than they were sent since `since`, the latest first: which, and the last word
+/// on it. Words about an order as a whole, such as its total, are about no product.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_differing_products(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.product_id || ' (' || l.product_title || ')' AS product, w.value AS how, max(o.created_at) AS at
+         FROM draft_order_records AS o
+         JOIN json_each(o.handover_warnings) AS w
+         JOIN draft_order_lines AS l ON l.draft_order_id = o.id
+         WHERE o.handover_warnings IS NOT NULL AND o.created_at >= :since
+           AND (instr(w.value, 'item ' || (l.position + 1) || ' (') > 0
+                OR l.variant_id IS NOT NULL AND instr(w.value, 'in place of each variant') > 0)
+         GROUP BY l.product_id
+         ORDER BY at DESC LIMIT :limit",
+    )?;
+    let found = statement.query_map(named_params! { ":since": Millis(since), ":limit": limit }, |row| {
+        Ok((row.get("product")?, row.get("how")?))
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many orders since `since` are not at Shopify as they were quoted.
@@ -339,36 +415,41 @@ pub fn count_differing(connection: &Connection, since: DateTime<Utc>) -> db::Res
     Ok(statement.query_row(named_params! { ":since": Millis(since) }, |row| row.get(0))?)
 }
 
-/// Takes up to `limit` of a store's orders from the matrix that priced them; returns how many. They keep their snapshot.
-///
-/// # Errors
-/// When the database fails.
-pub fn release_some(tx: &Tx<'_>, store: StoreId, matrix: MatrixId, limit: usize) -> db::Result<usize> {
-    // The plus keeps the look-up to the matrix's index: the store's would walk all its orders.
-    let mut statement = tx.prepare_cached(
-        "UPDATE draft_order_records SET matrix_id = NULL
-         WHERE rowid IN (SELECT rowid FROM draft_order_records
-                         WHERE matrix_id = :matrix_id AND +store_id = :store_id LIMIT :limit)",
-    )?;
-    Ok(statement.execute(named_params! { ":matrix_id": matrix, ":store_id": store, ":limit": limit })?)
-}
-
 /// An order's row is in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
 const COST: usize = 10;
 
-/// Deletes a store's orders, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
+/// An item's row is clustered under its order, and in one index.
+const LINE_COST: usize = 3;
+
+/// Deletes a store's orders and their items, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
 ///
 /// # Errors
 /// When the database fails.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
-    let mut statement = tx.prepare_cached(
-        "DELETE FROM draft_order_records
-         WHERE rowid IN (SELECT rowid FROM draft_order_records WHERE store_id = :store_id LIMIT :limit)",
-    )?;
+    let mut statement =
+        tx.prepare_cached("SELECT id FROM draft_order_records WHERE store_id = :store_id LIMIT :limit")?;
+    let limit = (budget / (COST + LINE_COST)).max(1);
+    let found = statement.query_map(named_params! { ":store_id": store, ":limit": limit }, |row| row.get("id"))?;
+    let (records, items) = delete_within(tx, found.collect::<rusqlite::Result<_>>()?, budget)?;
     let mut counts = RowCounts::default();
-    let limit = (budget / COST).max(1);
-    counts.add("draft_order_records", statement.execute(named_params! { ":store_id": store, ":limit": limit })?);
+    counts.add("draft_order_records", records);
+    counts.add("draft_order_lines", items);
     Ok(counts)
+}
+
+/// Deletes these orders one by one with their items, until the budget is used up: at least one. Returns how many of both.
+fn delete_within(tx: &Tx<'_>, orders: Vec<DraftOrderId>, budget: usize) -> db::Result<(usize, usize)> {
+    let mut statement = tx.prepare_cached("DELETE FROM draft_order_records WHERE id = :id")?;
+    let (mut records, mut items) = (0, 0);
+    for order in orders {
+        // The items first: what a cascade deletes nobody counts.
+        items += lines::delete(tx, order)?;
+        records += statement.execute(named_params! { ":id": order })?;
+        if records * COST + items * LINE_COST >= budget {
+            break;
+        }
+    }
+    Ok((records, items))
 }
 
 /// The stores that have orders from before `before` which never went to Shopify.
@@ -398,20 +479,22 @@ pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTim
     Ok(statement.query_row(named_params! { ":store_id": store, ":before": Millis(before) }, |row| row.get(0))?)
 }
 
-/// Deletes up to `limit` of a store's orders from before `before` that never went to Shopify; returns how many. One that may be there,
-/// for nobody knows whether its draft was made, stays. A job that would still hand one over finds nothing, and ends.
+/// Deletes some of a store's orders from before `before` that never went to Shopify, as many as a budget of cheap rows is worth;
+/// returns how many, and zero when none is left. One that may be there, for nobody knows whether its draft was made, stays. A job that
+/// would still hand one over finds nothing, and ends.
 ///
 /// # Errors
 /// When the database fails.
-pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, limit: usize) -> db::Result<usize> {
+pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, budget: usize) -> db::Result<usize> {
     let mut statement = tx.prepare_cached(
-        "DELETE FROM draft_order_records
-         WHERE rowid IN (SELECT rowid FROM draft_order_records
-                         WHERE store_id = :store_id AND status = 'open' AND created_at < :before
-                           AND handover_attempted_at IS NULL
-                         ORDER BY created_at LIMIT :limit)",
+        "SELECT id FROM draft_order_records
+         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL
+         ORDER BY created_at LIMIT :limit",
     )?;
-    Ok(statement.execute(named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit })?)
+    let limit = (budget / (COST + LINE_COST)).max(1);
+    let params = named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit };
+    let found = statement.query_map(params, |row| row.get("id"))?;
+    Ok(delete_within(tx, found.collect::<rusqlite::Result<_>>()?, budget)?.0)
 }
 
 /// A store's rows here, by table.
@@ -421,5 +504,6 @@ pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, lim
 pub fn count_rows(connection: &Connection, store: StoreId) -> db::Result<RowCounts> {
     let mut counts = RowCounts::default();
     counts.add("draft_order_records", usize::try_from(count(connection, store)?).unwrap_or(usize::MAX));
+    counts.add("draft_order_lines", lines::count(connection, store)?);
     Ok(counts)
 }

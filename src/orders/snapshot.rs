@@ -5,6 +5,8 @@ use crate::domain::ids::{ChoiceId, OptionGroupId};
 use crate::domain::money::Minor;
 use crate::domain::options::Modifier;
 use crate::domain::quote::AppliedModifier;
+use rusqlite::types::{FromSqlError, Type};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 /// A selected option: a member of the JSON list `option_selections`.
@@ -55,4 +57,11 @@ impl From<&AppliedModifier> for SelectedOption {
             applied_minor: applied.applied.get(),
         }
     }
+}
+
+/// The members of a JSON list; none where there is no list.
+pub(super) fn listed<T: DeserializeOwned>(text: Option<String>) -> rusqlite::Result<Vec<T>> {
+    let Some(text) = text else { return Ok(Vec::new()) };
+    serde_json::from_str(&text)
+        .map_err(|fault| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, Box::new(FromSqlError::other(fault))))
 }

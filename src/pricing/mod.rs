@@ -7,11 +7,12 @@
 
 mod cache;
 
+use crate::catalog::assignments::ProductSettings;
 use crate::catalog::keys::{self, KeyDigest, LiveKey};
 use crate::catalog::stores::Scope;
 use crate::catalog::{assignments, matrices, options};
 use crate::db::{self, DataVersion, Db};
-use crate::domain::ids::{MatrixId, ProductId, StoreId};
+use crate::domain::ids::{MatrixId, ProductId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::matrix::{LookupError, PriceMatrix};
 use crate::domain::money::Currency;
@@ -20,10 +21,12 @@ use crate::domain::options::{OptionGroup, SelectionFault, SelectionFaults};
 use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
-use std::collections::HashSet;
+use serde_json::json;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of keys that are kept: thousands.
 const KEYS_BYTES: usize = 1 << 20;
@@ -63,12 +66,19 @@ pub struct Pricing {
     swept: AtomicU64,
 }
 
-/// Whoever came with a valid key.
+/// Whoever came with a valid key, or with Shopify's signature for a shop.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
-    digest: KeyDigest,
+    proof: Proof,
     /// The key and its store.
     pub key: LiveKey,
+}
+
+/// What is looked up again to see that a visitor still may come in.
+#[derive(Debug)]
+enum Proof {
+    Key(KeyDigest),
+    Shop,
 }
 
 /// All that the price of a product depends on, as it stood at one moment.
@@ -86,11 +96,17 @@ pub struct ProductPricing {
     pub groups: Vec<OptionGroup>,
 }
 
+/// What the prices of several products of a store depend on, all as it stood at one moment.
+#[derive(Debug, Clone)]
+pub struct ProductPricings(HashMap<ProductId, Arc<ProductPricing>>);
+
 /// The matrix of a product, and what the product is called.
 #[derive(Debug, Clone)]
 pub struct Offer {
-    /// The product's title, as it was when the matrix was assigned.
+    /// The product's title: the one that was set for it, else as it was when the matrix was assigned.
     pub product_title: String,
+    /// What the product's line at Shopify is to have.
+    pub settings: ProductSettings,
     /// The matrix's id.
     pub id: MatrixId,
     /// Its name.
@@ -131,9 +147,18 @@ impl Pricing {
             return Ok(None);
         };
         let bytes = ENTRY_BYTES + key.origins.listed().map_or(0, |origins| origins.iter().map(String::len).sum());
-        let authenticated = Arc::new(AuthenticatedKey { digest, key });
+        let authenticated = Arc::new(AuthenticatedKey { proof: Proof::Key(digest), key });
         lock(&self.keys).insert(digest, (data_version, authenticated.clone()), bytes);
         Ok(Some(authenticated))
+    }
+
+    /// A visitor of the shop that Shopify has signed for, if its store is live.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn find_shop(&self, db: &Db, shop: &ShopDomain) -> db::Result<Option<Arc<AuthenticatedKey>>> {
+        let key = db.read(|connection| keys::find_live_shop(connection, shop))?;
+        Ok(key.map(|key| Arc::new(AuthenticatedKey { proof: Proof::Shop, key })))
     }
 
     /// What the price of a product depends on, as of now.
@@ -151,6 +176,64 @@ impl Pricing {
         let pricing = Arc::new(pricing);
         lock(&self.products).insert(name, pricing.clone(), ENTRY_BYTES + product.as_str().len() + pricing.bytes());
         Ok(pricing)
+    }
+
+    /// What the prices of these products depend on, as of now and all of one moment.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn load_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let LiveKey { store, catalog_version, .. } = authenticated.key;
+        let kept =
+            products.iter().map(|product| Some(((*product).clone(), self.kept_at(store, product, catalog_version)?)));
+        match kept.collect::<Option<HashMap<_, _>>>() {
+            Some(kept) => Ok(ProductPricings(kept)),
+            None => self.reload_all(db, authenticated, products),
+        }
+    }
+
+    /// The same for whoever has found that what was loaded is no longer true.
+    ///
+    /// # Errors
+    /// As [`Pricing::load`].
+    pub fn reload_all(
+        &self,
+        db: &Db,
+        authenticated: &AuthenticatedKey,
+        products: &[&ProductId],
+    ) -> Result<ProductPricings> {
+        let store = authenticated.key.store;
+        let pricings = db.read(|connection| -> Result<_> {
+            let key = authenticated.live_key(connection)?;
+            let pricing = |product: &ProductId| -> Result<_> {
+                match self.kept_at(store, product, key.catalog_version) {
+                    Some(pricing) => Ok(pricing),
+                    None => Ok(Arc::new(read_as(connection, &key, product)?)),
+                }
+            };
+            products
+                .iter()
+                .map(|product| Ok(((*product).clone(), pricing(product)?)))
+                .collect::<Result<HashMap<_, _>>>()
+        })?;
+        let mut cache = lock(&self.products);
+        for (product, pricing) in &pricings {
+            let bytes = ENTRY_BYTES + product.as_str().len() + pricing.bytes();
+            cache.insert((store, product.clone()), pricing.clone(), bytes);
+        }
+        drop(cache);
+        Ok(ProductPricings(pricings))
+    }
+
+    /// What is in memory of a product, if it is as this version of the store's catalog has it.
+    fn kept_at(&self, store: StoreId, product: &ProductId, version: i64) -> Option<Arc<ProductPricing>> {
+        let kept = lock(&self.products).get(&(store, product.clone()));
+        kept.filter(|pricing| pricing.catalog_version == version)
     }
 
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
@@ -203,29 +286,44 @@ impl Pricing {
 }
 
 impl AuthenticatedKey {
-    /// What the price of a product depends on, as the transaction of `connection` has it: `known` as long as it is that, which
-    /// costs one look by an index. Whoever writes down a price in that transaction writes no old one.
+    /// The key as the transaction of `connection` has it: one look by an index. Whoever writes down a price in that transaction at
+    /// this key's `catalog_version` writes no old one.
     ///
     /// # Errors
     /// `Unauthorized` when the key has ended, and when the database fails.
-    pub fn revalidate(
-        &self,
-        connection: &Connection,
-        product: &ProductId,
-        known: Arc<ProductPricing>,
-    ) -> Result<Arc<ProductPricing>> {
-        let key = self.live_key(connection)?;
-        if key.catalog_version == known.catalog_version {
-            return Ok(known);
-        }
-        Ok(Arc::new(read_as(connection, &key, product)?))
-    }
-
-    fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
-        let key = keys::find_live(connection, self.digest)?;
+    pub fn live_key(&self, connection: &Connection) -> Result<LiveKey> {
+        let key = match &self.proof {
+            Proof::Key(digest) => keys::find_live(connection, *digest)?,
+            Proof::Shop => keys::find_live_shop(connection, &self.key.shop)?,
+        };
         key.ok_or_else(|| {
             Error::new(Kind::Unauthorized, "prices cannot be shown here, for the page's key is no longer valid")
         })
+    }
+}
+
+impl ProductPricings {
+    /// Reads them all in the snapshot of `connection`, in which `key` was found.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub fn read(connection: &Connection, key: &LiveKey, products: &[&ProductId]) -> Result<Self> {
+        let read = |product: &&ProductId| Ok(((*product).clone(), Arc::new(read_as(connection, key, product)?)));
+        products.iter().map(read).collect::<Result<_>>().map(Self)
+    }
+
+    /// Whether they are what the store's catalog says where `key` was found.
+    pub fn are_of(&self, key: &LiveKey) -> bool {
+        self.0.values().all(|pricing| pricing.catalog_version == key.catalog_version)
+    }
+
+    /// What the price of this product depends on.
+    ///
+    /// # Errors
+    /// When it is none of those that were read.
+    pub fn of(&self, product: &ProductId) -> Result<&ProductPricing> {
+        let found = self.0.get(product).map(AsRef::as_ref);
+        found.ok_or_else(|| Error::new(Kind::Internal, format!("the prices of {product} were not read")))
     }
 }
 
@@ -253,9 +351,10 @@ pub fn read_product_pricing(
 ) -> Result<ProductPricing> {
     let offer = match assignments::find_matrix(connection, scope.store, product)? {
         Some(assigned) => {
-            let (product_title, id) = (assigned.title, assigned.matrix);
+            let settings = assignments::find_settings(connection, scope.store, product)?.unwrap_or_default();
+            let (product_title, id) = (settings.title.clone().unwrap_or(assigned.title), assigned.matrix);
             let stored = matrices::find(connection, scope.store, id)?;
-            stored.map(|stored| Offer { product_title, id, name: stored.name, matrix: stored.matrix })
+            stored.map(|stored| Offer { product_title, settings, id, name: stored.name, matrix: stored.matrix })
         }
         None => None,
     };
@@ -305,7 +404,11 @@ impl ProductPricing {
                     // Limits of a matrix that are alongside its grid leave nothing of it.
                     false => format!("a {axis} of {asked} {unit} is not available, and no other is at present"),
                 };
-                Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE)
+                let error = Error::new(Kind::Invalid, text).with_member("code", codes::SIZE_OUTSIDE);
+                let limits = json!({
+                    "axis": axis.as_str(), "min": min.to_number(), "max": max.to_number(), "unit": unit.as_str(),
+                });
+                if min <= max { error.with_member("limits", limits) } else { error }
             }
             LookupError::NotOffered { width, height } => {
                 Error::new(Kind::Invalid, format!("the size {width} x {height} {unit} is not offered"))
@@ -335,15 +438,19 @@ impl ProductPricing {
             codes::OPTIONS_NOT_ALLOWED
         };
         let message = format!("please check the options ({})", sentences.join("; "));
+        let names: Vec<&str> = faults.iter().filter_map(|(group, _)| name(group)).collect();
         let error = Error::new(Kind::Malformed, message).with_member("code", code);
+        let error = if names.is_empty() { error } else { error.with_member("groups", names) };
         faults.iter().fold(error, |error, (group, fault)| error.with_fault(group, fault.to_string()))
     }
 
     /// About how much memory it takes.
     fn bytes(&self) -> usize {
-        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, id: _, name, matrix }| {
+        let offer = self.offer.as_ref().map_or(0, |Offer { product_title, settings, id: _, name, matrix }| {
             let (width, height) = (matrix.widths().len(), matrix.heights().len());
-            product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
+            let ProductSettings { title, sku, variant_id, .. } = settings;
+            let texts = [title, sku, variant_id].into_iter().flatten().map(String::len).sum::<usize>();
+            texts + product_title.len() + name.as_str().len() + (width + height) * 8 + width * height * 16
         });
         let choices =
             |group: &OptionGroup| group.choices.iter().map(|choice| choice.label.as_str().len() + 72).sum::<usize>();
@@ -352,5 +459,5 @@ impl ProductPricing {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -2,6 +2,7 @@
 //! log. What a webhook leads to is decided in `intake`.
 
 pub mod admin;
+pub mod app_proxy;
 pub mod sample;
 pub mod setup;
 pub mod webhook;

@@ -1,4 +1,4 @@
-//! What to enter at Shopify: the block of `shopify.app.toml`, and the same as steps in the Dev Dashboard. Compliance topics can be
+//! What to enter at Shopify: the blocks of `shopify.app.toml` and of the theme, and the same as steps in the Dev Dashboard. Compliance topics can be
 //! subscribed only there: the Admin API's list of topics does not have them.
 
 use super::webhook::{Subscription, Topic};
@@ -16,7 +16,7 @@ pub fn toml_block(url: &str) -> String {
     let mut block = format!(
         "[webhooks]\napi_version = \"{API_VERSION}\"\n\n  [[webhooks.subscriptions]]\n  compliance_topics = [{compliance}]\n  uri = \"{url}\"\n"
     );
-    for topic in &Topic::KNOWN {
+    for topic in Topic::KNOWN.iter().chain(&Topic::DRAFT_ORDERS) {
         if let Some(Subscription::Fields(fields)) = topic.subscription() {
             block += &format!(
                 "\n  [[webhooks.subscriptions]]\n  topics = [\"{topic}\"]\n  uri = \"{url}\"\n  include_fields = [{}]\n",
@@ -27,16 +27,41 @@ pub fn toml_block(url: &str) -> String {
     block
 }
 
+/// The path of a shop below which its pages reach this server, through Shopify's app proxy.
+const PROXIED_PATH: &str = "/apps/quotes";
+
+/// The block of `shopify.app.toml` that has Shopify pass on what a shop's pages ask below `/apps/quotes` to the server at `address`.
+pub fn app_proxy_block(address: &str) -> String {
+    format!(
+        r#"[app_proxy]
+url = "{address}/proxy"
+prefix = "apps"
+subpath = "quotes"
+"#
+    )
+}
+
+/// The block of a theme's product page that shows the element: Liquid, for a custom block or section.
+pub fn liquid_block(address: &str) -> String {
+    format!(
+        r#"<script type="module" src="{address}/widget/v1.js"></script>
+<quote-grid product="{{{{ product.id }}}}" proxy="{PROXIED_PATH}" lang="{{{{ request.locale.iso_code }}}}"></quote-grid>
+"#
+    )
+}
+
 /// The steps that a person takes, in order.
 pub fn steps(url: &str) -> Vec<String> {
     vec![
         "Put the block into your app's shopify.app.toml, in place of its [webhooks] section, and remove a [webhooks.privacy_compliance] section: both together are refused.".to_owned(),
         "Run `shopify app deploy` in the app's directory and release the version.".to_owned(),
         format!(
-            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks and for app/uninstalled, and release it."
+            "Or, without the Shopify CLI: in the Dev Dashboard open the app, create a version, enter {url} for the three compliance webhooks, for app/uninstalled, draft_orders/update and draft_orders/delete, and release it."
         ),
         "Copy the app's client secret from its settings to QUOTEGRID_SHOPIFY_API_SECRET_FILE. Webhooks made by hand in a store's admin under Settings > Notifications are signed with another key and are refused.".to_owned(),
         format!("Check from outside that {url} answers 401 to an unsigned request: curl -si -X POST {url}"),
+        "For prices on the shop's pages: put the second block into shopify.app.toml too, add write_app_proxy to the scopes there, and deploy once more. Or enter the same in the Dev Dashboard under App proxy.".to_owned(),
+        "In the theme editor open the product template, add a block Custom Liquid, and paste the third block. Products without prices say so there.".to_owned(),
         "Do not subscribe app/uninstalled through the Admin API as well: it would be delivered twice.".to_owned(),
     ]
 }
@@ -48,10 +73,25 @@ mod tests {
     #[test]
     fn every_known_topic_is_subscribed_once_at_the_address() {
         let block = toml_block("https://quotes.example.com/webhooks");
-        for topic in Topic::KNOWN {
+        for topic in Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS) {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
-        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 2);
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 3);
+        assert!(!block.contains("customer\"") && !block.contains("email"), "nothing of a person is asked for: {block}");
+    }
+
+    #[test]
+    fn the_theme_asks_where_the_app_proxy_listens() {
+        let proxy = app_proxy_block("https://quotes.example.com");
+        let path = |name: &str| {
+            let line = proxy.lines().find_map(|line| line.strip_prefix(&format!("{name} = \""))).expect("a line");
+            line.trim_end_matches('"').to_owned()
+        };
+        assert_eq!(format!("/{}/{}", path("prefix"), path("subpath")), PROXIED_PATH);
+        assert_eq!(path("url"), "https://quotes.example.com/proxy");
+        let liquid = liquid_block("https://quotes.example.com");
+        assert!(liquid.contains("product=\"{{ product.id }}\" proxy=\"/apps/quotes\""), "{liquid}");
+        assert!(liquid.contains("src=\"https://quotes.example.com/widget/v1.js\""), "{liquid}");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::domain::ids::ShopDomain;
 use body::{Body, named_under_unknown_topic};
 use chrono::{DateTime, Utc};
 use headers::{Family, Field, Headers};
+use topic::Reading;
 
 /// Ids and topics are client data that goes into the database and the log: a name, not a text.
 const NAME_MAX: usize = 255;
@@ -91,7 +92,10 @@ impl Webhook {
 
         let topic = Topic::find_known(topic).unwrap_or_else(|| Topic::Unknown(topic.to_owned()));
         let (named, event) = match topic.definition() {
-            Some(known) => (Some(Body::of(body)?.shop_under(&known.shape, body)?), (known.read)(body)),
+            Some(known) => match known.reading {
+                Reading::OfShop(shape, read) => (Some(Body::of(body)?.shop_under(&shape, body)?), read(body)),
+                Reading::OfDraftOrder(read) => (None, read(body)?),
+            },
             None => (named_under_unknown_topic(body)?, WebhookEvent::Unknown),
         };
         let shop = match (shop, named) {

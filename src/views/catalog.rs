@@ -12,6 +12,7 @@ use crate::domain::matrix::{Axis, GridChanges, PriceChange, PriceMatrix, SizeLim
 use crate::domain::matrix_csv::{CsvFault, DecimalMark, Findings, Import, ListUnit, PricedSize, Understood};
 use crate::domain::money::{BasisPoints, Currency, Minor};
 use crate::domain::options::Choice;
+use crate::domain::weight::Weight;
 use serde_json::{Value, json};
 
 /// A matrix as lists show it: with counts in the place of its grid.
@@ -231,5 +232,20 @@ pub fn product(product: &Product) -> Value {
         "matrix": product.matrix.as_ref().map(|(id, name)| named(id.to_string(), name)),
         "assignedAt": optional_instant(product.assigned_at),
         "optionGroups": groups,
+        "sku": product.settings.sku,
+        "variantId": product.settings.variant_id,
+        "requiresShipping": product.settings.is_shipped(),
+        "taxable": product.settings.is_taxable(),
+        "weight": product.settings.weight.map(weight),
     })
+}
+
+/// What a piece weighs, as an edit takes it.
+fn weight(weight: Weight) -> Value {
+    match weight {
+        Weight::Piece { grams } => json!({ "grams": grams }),
+        Weight::Area { grams_per_square_metre, base_grams } => {
+            json!({ "gramsPerSquareMetre": grams_per_square_metre, "baseGrams": base_grams })
+        }
+    }
 }

@@ -1,13 +1,44 @@
 //! Draft orders, each with the snapshot of what its price came from.
 
 use crate::clock::instant;
+use crate::domain::money::Currency;
+use crate::orders::lines::Line;
 use crate::orders::records::Record;
 use crate::orders::snapshot::SelectedOption;
 use serde_json::{Value, json};
 
-/// A draft order as lists and files show it. The token of its page is left out: whoever has it may see the page.
+/// A draft order as lists and files show it. The token of its page is left out: whoever has it may see the page. What an only item has
+/// is in the order's own document too.
 pub fn draft_order(record: &Record) -> Value {
     let money = |amount| record.currency.format(amount);
+    let items: Vec<Value> = record.lines.iter().map(|line| item(line, record.currency)).collect();
+    let mut document = json!({
+        "id": record.id.to_string(),
+        "name": record.name(),
+        "status": record.status.as_str(),
+        "unit": record.unit.as_str(),
+        "currency": record.currency.code(),
+        "total": money(record.total_price),
+        "shopifyDraftOrderId": record.shopify_draft_order_id,
+        "shopifyOrderName": record.shopify_order_name,
+        "shopifyTotal": record.shopify_total.map(money),
+        "checkoutUrl": record.checkout_url,
+        "orderName": record.order_name,
+        "orderedAt": record.ordered_at.map(instant),
+        "cancelledAt": record.cancelled_at.map(instant),
+        "handoverError": record.handover_error,
+        "handoverWarnings": record.handover_warnings,
+        "createdAt": instant(record.created_at),
+    });
+    if let ([Value::Object(only)], Value::Object(order)) = (items.as_slice(), &mut document) {
+        order.extend(only.clone());
+    }
+    document["items"] = Value::Array(items);
+    document
+}
+
+fn item(line: &Line, currency: Currency) -> Value {
+    let money = |amount| currency.format(amount);
     let option = |option: &SelectedOption| {
         json!({
             "optionGroupId": option.option_group_id,
@@ -20,31 +51,25 @@ pub fn draft_order(record: &Record) -> Value {
         })
     };
     json!({
-        "id": record.id.to_string(),
-        "name": record.name(),
-        "status": record.status,
-        "matrixId": record.matrix.map(|id| id.to_string()),
-        "matrix": record.matrix_name,
-        "productId": record.product_id,
-        "productTitle": record.product_title,
-        "width": record.width.to_number(),
-        "height": record.height.to_number(),
-        "unit": record.unit.as_str(),
-        "pricedWidth": record.priced_width.to_number(),
-        "pricedHeight": record.priced_height.to_number(),
-        "quantity": record.quantity,
-        "currency": record.currency.code(),
-        "basePrice": money(record.base_price),
-        "price": money(record.unit_price),
-        "total": money(record.total_price),
-        "options": record.selections.iter().map(option).collect::<Vec<_>>(),
-        "shopifyDraftOrderId": record.shopify_draft_order_id,
-        "shopifyOrderName": record.shopify_order_name,
-        "shopifyTotal": record.shopify_total.map(money),
-        "checkoutUrl": record.checkout_url,
-        "handoverError": record.handover_error,
-        "handoverWarnings": record.handover_warnings,
-        "createdAt": instant(record.created_at),
+        "matrixId": line.matrix.map(|id| id.to_string()),
+        "matrix": line.matrix_name,
+        "productId": line.product_id,
+        "productTitle": line.product_title,
+        "label": line.label,
+        "width": line.width.to_number(),
+        "height": line.height.to_number(),
+        "pricedWidth": line.priced_width.to_number(),
+        "pricedHeight": line.priced_height.to_number(),
+        "quantity": line.quantity,
+        "basePrice": money(line.base_price),
+        "price": money(line.unit_price),
+        "total": money(line.total_price),
+        "options": line.selections.iter().map(option).collect::<Vec<_>>(),
+        "sku": line.sku,
+        "variantId": line.variant_id,
+        "requiresShipping": line.requires_shipping,
+        "taxable": line.taxable,
+        "weightGrams": line.weight_grams,
     })
 }
 

@@ -8,6 +8,7 @@ use crate::clock::{instant, optional_instant};
 use crate::db::{self, RowCounts};
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
+use crate::languages::Language;
 use crate::orders;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -53,6 +54,10 @@ pub fn store(store: &Store, counted: &Counted) -> Value {
         "shop": store.shop.as_str(),
         "currency": store.currency.code(),
         "unit": store.unit.as_str(),
+        "taxLabel": store.tax_label.as_str(),
+        "locale": store.locale.map(Language::as_str),
+        "allowDiscountCodes": store.allow_discount_codes,
+        "allowAutomaticDiscounts": store.allow_automatic_discounts,
         "installedAt": instant(store.installed_at),
         "uninstalledAt": optional_instant(store.uninstalled_at),
         "erasingSince": optional_instant(store.erasing_since),

@@ -16,6 +16,7 @@ use quotegrid::domain::money::{Currency, Minor};
 use quotegrid::erasure::verify;
 use quotegrid::error::Error;
 use quotegrid::orders::idempotency::{self, OriginalOrder};
+use quotegrid::orders::lines::Line;
 use quotegrid::orders::records::{self, NewRecord, PageToken};
 use quotegrid::queue::NewJob;
 use serde_json::json;
@@ -26,6 +27,9 @@ use std::time::{Duration, Instant};
 
 /// Breakpoints an axis: the largest matrix there is.
 const SIDE: usize = 50;
+
+/// Items of an order.
+const LINES: usize = 5;
 
 /// Threads that enqueue all the time.
 const PRODUCERS: usize = 4;
@@ -183,23 +187,30 @@ fn fill(app: &Arc<App>, shop: &ShopDomain, rows: usize) -> StoreId {
                 // Orders come one after another, and so do their ids and tokens.
                 let now = now + chrono::TimeDelta::milliseconds(number);
                 let id = DraftOrderId::new(now, app_.entropy.array());
-                let record = NewRecord {
-                    matrix,
-                    matrix_name: "matrix",
-                    product_id: "gid://shopify/Product/1",
-                    product_title: &title,
-                    width: 1,
-                    height: 1,
-                    unit: "mm",
-                    priced_width: 1,
-                    priced_height: 1,
+                let line = Line {
+                    matrix: Some(matrix),
+                    matrix_name: "matrix".to_owned(),
+                    product_id: "gid://shopify/Product/1".to_owned(),
+                    product_title: title.clone(),
+                    label: None,
+                    width: Length::ONE,
+                    height: Length::ONE,
+                    priced_width: Length::ONE,
+                    priced_height: Length::ONE,
                     quantity: 1,
-                    currency: "EUR",
-                    base_price_minor: 1,
-                    unit_price_minor: 1,
-                    total_price_minor: 1,
-                    selections: &[],
+                    base_price: Minor::new(1),
+                    unit_price: Minor::new(1),
+                    total_price: Minor::new(1),
+                    selections: Vec::new(),
+                    sku: None,
+                    variant_id: None,
+                    requires_shipping: true,
+                    taxable: true,
+                    weight_grams: None,
                 };
+                let lines = vec![line; LINES];
+                let total_price = Minor::new(i64::try_from(LINES).expect("a few"));
+                let record = NewRecord { unit: Unit::Mm, currency: Currency::USD, total_price, lines: &lines };
                 records::insert(tx, now, id, &PageToken::new(now, app_.entropy.as_ref()), store, &record)?;
                 if keys {
                     let first = OriginalOrder { order: id, order_hash: app_.entropy.array() };

@@ -95,7 +95,8 @@ impl Browser {
         answer["value"].clone()
     }
 
-    fn command(&self, name: &str, parameters: &Value) -> Value {
+    /// A command of Chromium's own protocol.
+    pub(crate) fn command(&self, name: &str, parameters: &Value) -> Value {
         self.post("/goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
     }
 
@@ -129,6 +130,22 @@ impl Browser {
     /// What a function's body returns in the page. The page's own policy does not hold for it.
     pub(crate) fn ask(&self, function: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": function, "args": [] }))
+    }
+
+    /// Waits until a function's body returns something true in the page, and returns that.
+    ///
+    /// # Panics
+    /// When it does not in the time that nothing takes unless it hangs.
+    pub(crate) fn wait_for(&self, function: &str) -> Value {
+        let until = std::time::Instant::now() + PATIENCE;
+        loop {
+            let found = self.ask(function);
+            if !matches!(found, Value::Null | Value::Bool(false)) && found != "" {
+                return found;
+            }
+            assert!(std::time::Instant::now() < until, "it never came to this: {function}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// What the browser had to complain about since it was last asked: blocked styles and scripts, among others.

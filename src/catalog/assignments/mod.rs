@@ -3,11 +3,15 @@
 
 mod in_use;
 mod products;
+mod settings;
+mod title;
 mod write;
 
 pub use in_use::{refuse_group_in_use, refuse_matrix_in_use};
 pub use products::{Product, find_product, list_products};
-pub use write::{NotATitle, Title, add_group, assign_matrix, remove_group, remove_matrix, set_matrix};
+pub use settings::{ProductSettings, SettingsEdit, find_settings};
+pub use title::{NotATitle, Title};
+pub use write::{add_group, assign_matrix, edit_settings, remove_group, remove_matrix, set_matrix};
 pub(super) use write::{clear_group, clear_matrix};
 
 use crate::db::{self, RowCounts, Tx};
@@ -55,7 +59,16 @@ pub(super) fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize, counts: &m
              SELECT store_id, product_id FROM product_matrices
              WHERE store_id = :store_id LIMIT :limit)",
     )?;
-    counts.add("product_matrices", statement.execute(params)?);
+    let matrices = statement.execute(params)?;
+    counts.add("product_matrices", matrices);
+    let params = named_params! { ":store_id": store, ":limit": budget - groups - matrices };
+    let mut statement = tx.prepare_cached(
+        "DELETE FROM product_settings
+         WHERE (store_id, product_id) IN (
+             SELECT store_id, product_id FROM product_settings
+             WHERE store_id = :store_id LIMIT :limit)",
+    )?;
+    counts.add("product_settings", statement.execute(params)?);
     Ok(())
 }
 
@@ -63,11 +76,14 @@ pub(super) fn count_rows(connection: &Connection, store: StoreId, counts: &mut R
     let mut statement = connection.prepare_cached(
         "SELECT
              (SELECT count(*) FROM product_matrices WHERE store_id = :store_id) AS matrices,
-             (SELECT count(*) FROM product_option_groups WHERE store_id = :store_id) AS groups",
+             (SELECT count(*) FROM product_option_groups WHERE store_id = :store_id) AS groups,
+             (SELECT count(*) FROM product_settings WHERE store_id = :store_id) AS settings",
     )?;
-    let rows: (usize, usize) = statement
-        .query_row(named_params! { ":store_id": store }, |row| Ok((row.get("matrices")?, row.get("groups")?)))?;
+    let rows: (usize, usize, usize) = statement.query_row(named_params! { ":store_id": store }, |row| {
+        Ok((row.get("matrices")?, row.get("groups")?, row.get("settings")?))
+    })?;
     counts.add("product_matrices", rows.0);
     counts.add("product_option_groups", rows.1);
+    counts.add("product_settings", rows.2);
     Ok(())
 }

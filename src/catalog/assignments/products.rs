@@ -1,5 +1,6 @@
-//! Products as a list shows them: everything that has a matrix or an option group.
+//! Products as a list shows them: everything that has a matrix, an option group or settings of its own.
 
+use super::settings::{self, ProductSettings};
 use crate::db::{self, Millis};
 use crate::domain::ids::{MatrixId, OptionGroupId, ProductId, StoreId};
 use crate::domain::name::Name;
@@ -11,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 pub struct Product {
     /// Its id.
     pub id: ProductId,
-    /// Its title, as it was when its matrix was assigned.
+    /// Its title: the one that was set for it, else as it was when its matrix was assigned.
     pub title: Option<String>,
     /// Its matrix.
     pub matrix: Option<(MatrixId, Name)>,
@@ -19,6 +20,8 @@ pub struct Product {
     pub assigned_at: Option<DateTime<Utc>>,
     /// Its option groups, in the order of assignment.
     pub groups: Vec<(OptionGroupId, Name)>,
+    /// What its line at Shopify is to have.
+    pub settings: ProductSettings,
 }
 
 /// A store's products after `after`, in the order of their ids.
@@ -40,6 +43,10 @@ pub fn list_products(
          SELECT product_id FROM (
              SELECT DISTINCT product_id FROM product_option_groups
              WHERE store_id = :store_id AND product_id > coalesce(:after, '') ORDER BY product_id LIMIT :limit)
+         UNION
+         SELECT product_id FROM (
+             SELECT product_id FROM product_settings
+             WHERE store_id = :store_id AND product_id > coalesce(:after, '') ORDER BY product_id LIMIT :limit)
          ORDER BY product_id LIMIT :limit",
     )?;
     let params = named_params! { ":store_id": store, ":after": after, ":limit": limit };
@@ -47,16 +54,19 @@ pub fn list_products(
     ids.into_iter().map(|id| load_product(connection, store, id)).collect()
 }
 
-/// A product of a store, if anything is assigned to it.
+/// A product of a store, if anything is assigned to it or was said of it.
 ///
 /// # Errors
 /// When the database fails.
 pub fn find_product(connection: &Connection, store: StoreId, id: &ProductId) -> db::Result<Option<Product>> {
     let product = load_product(connection, store, id.clone())?;
-    Ok((product.matrix.is_some() || !product.groups.is_empty()).then_some(product))
+    let is_known =
+        product.matrix.is_some() || !product.groups.is_empty() || product.settings != ProductSettings::default();
+    Ok(is_known.then_some(product))
 }
 
-fn load_product(connection: &Connection, store: StoreId, id: ProductId) -> db::Result<Product> {
+/// A product of a store with whatever is known of it.
+pub(super) fn load_product(connection: &Connection, store: StoreId, id: ProductId) -> db::Result<Product> {
     let mut statement = connection.prepare_cached(
         "SELECT p.product_title, p.assigned_at, p.matrix_id, m.name
          FROM product_matrices AS p
@@ -83,5 +93,7 @@ fn load_product(connection: &Connection, store: StoreId, id: ProductId) -> db::R
         Some((title, matrix, at)) => (Some(title), Some(matrix), Some(at)),
         None => (None, None, None),
     };
-    Ok(Product { id, title, matrix, assigned_at, groups })
+    let settings = settings::find_settings(connection, store, &id)?.unwrap_or_default();
+    let title = settings.title.clone().or(title);
+    Ok(Product { id, title, matrix, assigned_at, groups, settings })
 }

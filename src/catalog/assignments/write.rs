@@ -1,5 +1,8 @@
 //! Changing what is assigned to a product.
 
+use super::products::{self, Product};
+use super::settings::{self, SettingsEdit};
+use super::title::Title;
 use crate::catalog::stores::{self, Scope};
 use crate::catalog::{matrices, options};
 use crate::db::{self, Constraint, Millis, Tx};
@@ -9,37 +12,6 @@ use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::json;
-use std::fmt;
-use std::str::FromStr;
-
-/// Characters of a product's title: what Shopify allows.
-const TITLE_MAX: usize = 255;
-
-/// A product's title, copied when a matrix is assigned: trimmed, 1 to 255 characters, none of them a control character.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Title(String);
-
-/// The text is no title.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must have 1 to {TITLE_MAX} characters and no control characters")]
-pub struct NotATitle;
-
-impl FromStr for Title {
-    type Err = NotATitle;
-
-    fn from_str(text: &str) -> std::result::Result<Self, NotATitle> {
-        let text = text.trim();
-        let length = text.chars().count();
-        let fits = (1..=TITLE_MAX).contains(&length) && !text.chars().any(char::is_control);
-        if fits { Ok(Self(text.to_owned())) } else { Err(NotATitle) }
-    }
-}
-
-impl fmt::Display for Title {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Has a product priced by a matrix of the same store; taking it from another matrix must be `confirmed`. Its options stay.
 ///
@@ -99,11 +71,11 @@ pub fn set_matrix(
         ":store_id": scope.store,
         ":product_id": product,
         ":matrix_id": matrix,
-        ":title": title.0,
+        ":title": title.as_str(),
         ":now": Millis(now),
     });
     match written.map_err(db::Error::from) {
-        Ok(_one) => Ok(()),
+        Ok(_one) => settings::clear_title(tx, scope.store, product),
         // The key of both columns: the matrix of another store is as unknown as one that never was.
         Err(error) if error.constraint() == Some(Constraint::ForeignKey) => {
             Err(Error::not_found(format!("price matrix {matrix}")))
@@ -189,6 +161,26 @@ pub fn remove_group(
         0 => Err(Error::not_found(format!("option group {group} of product {product}"))),
         _one => Ok(()),
     }
+}
+
+/// Changes what a product's line at Shopify is to have: the last edit wins. Orders that are there keep what they were made with.
+/// Returns the product as it is then, also where nothing is left to be known of it.
+///
+/// # Errors
+/// `NotFound` when nothing is assigned to the product and nothing was said of it; `Conflict` when the store takes no change; and when
+/// the database fails.
+pub fn edit_settings(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    scope: Scope,
+    product: &ProductId,
+    edit: SettingsEdit,
+) -> Result<Product> {
+    let known = products::find_product(tx, scope.store, product)?;
+    let known = known.ok_or_else(|| Error::not_found(format!("product {product}")))?;
+    stores::begin_change(tx, now, scope)?;
+    settings::write(tx, scope.store, product, &known.settings.edited(edit))?;
+    Ok(products::load_product(tx, scope.store, product.clone())?)
 }
 
 /// Takes up to `limit` products from a matrix; returns how many.

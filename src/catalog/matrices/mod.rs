@@ -13,8 +13,8 @@ pub use adjust::{Adjusted, adjust, preview_adjustment};
 pub use measures::Measures;
 pub(super) use measures::relabel;
 pub use price_list::{accept, import_options};
-pub use read::{FreeSizes, MatrixSummary, find, find_by_name, list, list_free, load};
-pub(super) use read::{each_price, each_size, exists, find_name, find_version};
+pub use read::{FreeSizes, MatrixSummary, exists, find, find_by_name, list, list_free, load};
+pub(super) use read::{each_price, each_size, find_name, find_version};
 pub(super) use write::move_versions;
 pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
 
@@ -28,7 +28,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 /// The most matrices of a store: more price lists than a shop has, and few enough that one statement may touch all their heads.
 pub const MATRICES_MAX: usize = 2_000;
 
-/// A matrix as it stands, in its store's unit and currency.
+/// A matrix as it is stored, in its store's unit and currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMatrix {
     /// Its id.

@@ -160,7 +160,10 @@ pub(in crate::catalog) fn find_version(
 }
 
 /// Whether the store has this matrix.
-pub(in crate::catalog) fn exists(connection: &Connection, store: StoreId, id: MatrixId) -> db::Result<bool> {
+///
+/// # Errors
+/// When the database fails.
+pub fn exists(connection: &Connection, store: StoreId, id: MatrixId) -> db::Result<bool> {
     let mut statement = connection
         .prepare_cached("SELECT EXISTS (SELECT 1 FROM price_matrices WHERE store_id = :store_id AND id = :id)")?;
     Ok(statement.query_row(named_params! { ":store_id": store, ":id": id }, |row| row.get(0))?)

@@ -3,8 +3,8 @@
 use crate::clock::{Clock, SystemClock};
 use crate::http::respond::phrase;
 
-/// Why a connection or request is rejected. The connection ends after each of these: after a fault in the framing nobody can
-/// tell where the next request would begin.
+/// Why a connection or request is rejected. The connection ends after each of these: after a fault in the framing it is unknown
+/// where the next request begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// The request line is malformed.
@@ -15,7 +15,7 @@ pub(crate) enum Rejection {
     FoldedLine,
     /// A field's name or shape is wrong.
     BadField,
-    /// A field that somebody may read holds bytes beyond ASCII.
+    /// A field that a handler may read holds bytes beyond ASCII.
     NotAscii,
     /// Not a path.
     BadTarget,
@@ -84,7 +84,7 @@ impl Rejection {
         }
     }
 
-    /// Its name in metrics and logs.
+    /// Its name in metrics and logs, and the code that clients tell it by.
     pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::BadRequestLine => "bad_request_line",
@@ -157,8 +157,10 @@ impl Rejection {
     /// Writes the whole response behind whatever `out` holds, to a HEAD without its body.
     pub(crate) fn write(self, id: &str, is_head: bool, out: &mut Vec<u8>) {
         let (status, title) = (self.status(), phrase(self.status()));
-        let body =
-            format!(r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{}"}}"#, self.detail());
+        let (detail, code) = (self.detail(), self.reason());
+        let body = format!(
+            r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}"}}"#
+        );
         let retry = self.retry_after().map(|seconds| format!("Retry-After: {seconds}\r\n")).unwrap_or_default();
         let id = if id.is_empty() { String::new() } else { format!("X-Request-Id: {id}\r\n") };
         let date = http_date();
@@ -172,7 +174,7 @@ impl Rejection {
     }
 }
 
-/// Nothing in a rejection is anybody's, and the pages of shops must be able to read it: it may well be a price that was asked for.
+/// Nothing in a rejection is private, and the pages of shops must be able to read it: it may well be a price that was asked for.
 const FOR_PAGES: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n";
 
 /// The present time, as HTTP writes it.

@@ -1,22 +1,29 @@
 //! `/admin/api/stores/{shop}/draft-orders`: what shoppers have ordered, with the snapshot each price came from.
 
-use super::shop;
+use super::conditional::store_of;
+use super::store_settings::{Bounded, EXPORT_BYTES_MAX};
+use super::{commit, run_on_own_thread, shop};
 use crate::catalog::stores;
 use crate::domain::ids::DraftOrderId;
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
+use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::records;
+use crate::orders::records::{self, Selected, State};
 use crate::views::orders as views;
+use crate::views::{NotATime, Time};
+use crate::workshop::{self, Format, WriteError};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders", list),
+    Route::later(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders/{id}", show),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", cancel),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
@@ -32,8 +39,54 @@ fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Res
     Ok(Response::json(200, &json!({ "draftOrders": found, "next": next })))
 }
 
+/// What the workshop needs, for spreadsheets.
+fn export(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.id, selected(&request)?)) };
+    let (store, selected) = match read() {
+        Ok(found) => found,
+        Err(error) => return responder.send(Err(error)),
+    };
+    run_on_own_thread(state, responder, move |state| {
+        let mut rows = Bounded::new(EXPORT_BYTES_MAX);
+        match workshop::write(&state.app.db, store, selected, &state.public_url(), Format::Csv, &mut rows) {
+            Ok(()) => Ok(Response::new(200, "text/csv; charset=utf-8", rows.into_bytes())
+                .with_header("Content-Disposition", "attachment; filename=\"orders.csv\"")),
+            Err(WriteError::Read(error)) => Err(error),
+            Err(WriteError::Write(_full)) => Err(Error::new(
+                Kind::TooLarge,
+                format!(
+                    "the rows have more than {EXPORT_BYTES_MAX} bytes: say since and until, or use quotegrid orders export"
+                ),
+            )),
+        }
+    });
+}
+
+fn selected(request: &Request) -> Result<Selected> {
+    let query = Query::of(request, &["since", "until", "state"])?;
+    let time = |name| -> Result<_> { Ok(query.parse::<Time>(name, &NotATime.to_string())?.map(|Time(at)| at)) };
+    Ok(Selected { since: time("since")?, until: time("until")?, state: query.read::<State>("state")? })
+}
+
 fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     let (shop, id) = (shop(params)?, params.parse::<DraftOrderId>("id", "draft order")?);
     let record = state.app.db.read(|connection| records::load(connection, stores::load(connection, &shop)?.id, id))?;
     Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
+}
+
+/// Calls an order off; what stands at Shopify of it is deleted by a job.
+fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((shop(&params)?, params.parse::<DraftOrderId>("id", "draft order")?)) };
+    let (shop, id) = match read() {
+        Ok(found) => found,
+        Err(error) => return responder.send(Err(error)),
+    };
+    let (handover, queue) = (state.app.handover.clone(), state.app.queue.clone());
+    let (now, url) = (state.app.clock.now(), state.public_url());
+    commit(
+        state,
+        responder,
+        move |tx| handover.cancel(tx, now, &queue, &shop, id),
+        move |record| Response::json(200, &views::draft_order_with_page(&record, &url)),
+    );
 }

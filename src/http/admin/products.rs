@@ -1,12 +1,15 @@
-//! `/admin/api/stores/{shop}/products`: which product has which matrix and which option groups.
+//! `/admin/api/stores/{shop}/products`: which product has which matrix and which option groups, and what its line at Shopify is to
+//! have.
 //!
 //! A product is named in a path as the storefront names it: digits, `gid%3A%2F%2F…` in one segment, or the id with its slashes.
 
 use super::commit;
 use super::conditional::{prepared, store_of};
-use crate::catalog::assignments::{self, Title};
+use crate::catalog::assignments::{self, SettingsEdit, Title};
 use crate::catalog::stores::Scope;
-use crate::domain::ids::{MatrixId, OptionGroupId, ProductId};
+use crate::domain::ids::{MatrixId, OptionGroupId, ProductId, VariantId};
+use crate::domain::name::Sku;
+use crate::domain::weight::{self, GRAMS_MAX, Weight};
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
@@ -26,9 +29,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::later(Method::Delete, MATRIX, unassign),
     Route::later(Method::Put, GROUP, offer),
     Route::later(Method::Delete, GROUP, withdraw),
-    Route::now(Method::Get, "/admin/api/stores/{shop}/products/{*productId}", show),
+    Route::now(Method::Get, PRODUCT, show),
+    Route::later(Method::Patch, PRODUCT, set),
 ];
 
+const PRODUCT: &str = "/admin/api/stores/{shop}/products/{*productId}";
 const MATRIX: &str = "/admin/api/stores/{shop}/products/{*productId}/matrix";
 const GROUP: &str = "/admin/api/stores/{shop}/products/{*productId}/option-groups/{groupId}";
 
@@ -95,6 +100,56 @@ fn offer(state: &Arc<AppState>, _request: Request, params: Params, responder: Re
         },
         |document| Response::json(200, &document),
     );
+}
+
+/// What the product's line at Shopify is to have. No version is asked for: the last edit wins.
+fn set(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, settings(&request)?)) };
+    let Some((responder, (scope, product, edit))) = prepared(responder, read()) else { return };
+    let now = state.app.clock.now();
+    commit(
+        state,
+        responder,
+        move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
+        |product| Response::json(200, &views::product(&product)),
+    );
+}
+
+fn settings(request: &Request) -> Result<SettingsEdit> {
+    let mut fields = Fields::of(request)?;
+    let edit = SettingsEdit {
+        title: fields.nullable("title", body::parsed::<Title>),
+        sku: fields.nullable("sku", body::parsed::<Sku>),
+        variant: fields.nullable("variantId", body::parsed::<VariantId>),
+        requires_shipping: fields.nullable("requiresShipping", body::flag),
+        taxable: fields.nullable("taxable", body::flag),
+        weight: fields.nullable("weight", read_weight),
+    };
+    fields.finish("the product cannot be changed")?;
+    Ok(edit)
+}
+
+/// Reads `{"grams"}` or `{"gramsPerSquareMetre", "baseGrams"?}`.
+fn read_weight(value: &Value) -> std::result::Result<Weight, String> {
+    const SHAPE: &str = "must be {\"grams\": …} or {\"gramsPerSquareMetre\": …, \"baseGrams\": …}";
+    let members = value.as_object().ok_or(SHAPE)?;
+    let grams = |name: &str| match members.get(name) {
+        None => Ok(None),
+        Some(value) => body::whole(0, GRAMS_MAX.into())(value)
+            .and_then(|number| weight::grams(number).map_err(|fault| fault.to_string()))
+            .map(Some)
+            .map_err(|fault| format!("{name} {fault}")),
+    };
+    let (piece, by_area, base) = (grams("grams")?, grams("gramsPerSquareMetre")?, grams("baseGrams")?);
+    let known = [piece, by_area, base].iter().flatten().count();
+    match (piece, by_area, base) {
+        _ if known < members.len() => Err(SHAPE.to_owned()),
+        (Some(grams), None, None) => Ok(Weight::Piece { grams }),
+        (None, Some(grams_per_square_metre), base) => {
+            Ok(Weight::Area { grams_per_square_metre, base_grams: base.unwrap_or(0) })
+        }
+        _ => Err(SHAPE.to_owned()),
+    }
 }
 
 struct Assignment {

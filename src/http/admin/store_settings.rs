@@ -1,10 +1,11 @@
-//! `PATCH /admin/api/stores/{shop}`: unit and currency; and everything that is held about a shop, for a look.
+//! `PATCH /admin/api/stores/{shop}`: its settings; and everything that is held about a shop, for a look.
 
 use super::conditional::store_of;
 use super::{run_on_own_thread, shop};
 use crate::catalog::settings::{self, Change};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, ExportError};
 use crate::http::body::{self, Fields};
@@ -12,6 +13,7 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
+use crate::languages::Language;
 use crate::views::stores as views;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -23,7 +25,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
-const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
+pub(super) const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
 fn change(state: &Arc<AppState>, request: Request, params: Params, mut responder: Responder) {
     let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
@@ -48,18 +50,23 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     let mut fields = Fields::of(request)?;
     let currency = fields.optional("currency", body::parsed::<Currency>);
     let unit = fields.optional("unit", body::parsed::<Unit>);
+    let tax_label = fields.optional("taxLabel", body::parsed::<TaxLabel>);
+    let locale = fields.nullable("locale", body::parsed::<Language>);
     let convert = fields.optional("convert", body::flag).unwrap_or(true);
+    let allow_discount_codes = fields.optional("allowDiscountCodes", body::flag);
+    let allow_automatic_discounts = fields.optional("allowAutomaticDiscounts", body::flag);
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the store cannot be changed")?;
-    Ok((Change { currency, unit, convert }, confirmed))
+    let change = Change { currency, unit, convert, tax_label, locale, allow_discount_codes, allow_automatic_discounts };
+    Ok((change, confirmed))
 }
 
 fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
     match shop(&params) {
         Ok(shop) => run_on_own_thread(state, responder, move |state| {
-            let mut document = Bounded(Vec::new());
+            let mut document = Bounded::new(EXPORT_BYTES_MAX);
             match export::write(&state.app.db, &state.app.hasher, state.app.clock.now(), &shop, &mut document) {
-                Ok(()) => Ok(Response::new(200, "application/json", document.0)),
+                Ok(()) => Ok(Response::new(200, "application/json", document.into_bytes())),
                 Err(ExportError::Read(error)) => Err(error),
                 Err(ExportError::Write(_full)) => Err(Error::new(
                     Kind::TooLarge,
@@ -72,14 +79,29 @@ fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: R
 }
 
 /// A document that fails as it grows too large, and not after.
-struct Bounded(Vec<u8>);
+pub(super) struct Bounded {
+    bytes: Vec<u8>,
+    most: usize,
+}
+
+impl Bounded {
+    /// A document of at most so many bytes.
+    pub(super) fn new(most: usize) -> Self {
+        Self { bytes: Vec::new(), most }
+    }
+
+    /// The document.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+}
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.0.len() + bytes.len() > EXPORT_BYTES_MAX {
+        if self.bytes.len() + bytes.len() > self.most {
             return Err(io::Error::other("the document is too large"));
         }
-        self.0.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(bytes);
         Ok(bytes.len())
     }
 

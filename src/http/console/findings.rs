@@ -9,7 +9,7 @@ use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::{self};
 use crate::error::Result;
 use crate::http::state::AppState;
-use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::handover::{DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER};
 use crate::orders::records;
 use crate::queue::{self, Pause};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -155,6 +155,10 @@ fn of_jobs(
             DRAFT_ORDER_HANDOVER => (
                 format!("Shopify refused {}", many(*count, "order", "orders")),
                 "Their shoppers were given the page of their order in place of a checkout. Read the error, fix its cause (often the app's access), and retry.",
+            ),
+            DRAFT_ORDER_DELETION => (
+                format!("Shopify kept the draft orders of {}", many(*count, "cancelled order", "cancelled orders")),
+                "Their shoppers can still pay. Delete the draft orders in Shopify, or read the error, fix its cause, and retry.",
             ),
             ALERT => (
                 format!("{} could not be delivered", many(*count, "alert", "alerts")),

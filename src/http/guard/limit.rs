@@ -8,12 +8,12 @@
 use super::ClientAddress;
 use super::buckets::{Buckets, Level, Rate};
 use crate::domain::ids::StoreId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is remembered of a client's use comes back so many times more slowly than its bucket: whoever asks all the time has used much,
+/// What is remembered of a client's use comes back so many times more slowly than its bucket: a client that asks all the time has used much,
 /// however fast the bucket fills.
 const MEMORY: u32 = 20;
 
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) store: Rate,
 }
 
-/// The limit of one kind of request; clients are told apart below a `K`.
+/// The limit of one kind of request; clients are distinguished below a `K`.
 #[derive(Debug)]
 pub(super) struct Limit<K> {
     plan: Plan,
@@ -44,7 +44,7 @@ pub(super) struct Limit<K> {
     contested: Mutex<HashSet<StoreId>>,
 }
 
-/// Not now: where the client stands, and how long it should wait.
+/// Not now: what the client has left, and how long it should wait.
 pub(super) type NotNow = (Level, Duration);
 
 impl<K: Copy + Hash + Eq> Limit<K> {
@@ -65,9 +65,14 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         self.plan.client.tokens
     }
 
-    /// Where a client stands.
+    /// What a client has left.
     pub(super) fn look(&self, below: K, client: ClientAddress, uptime: Duration) -> Level {
         self.clients.look(&(below, client), uptime)
+    }
+
+    /// What a whole store may ask at once.
+    pub(super) fn store_tokens(&self) -> u32 {
+        self.plan.store.tokens
     }
 
     /// Takes a request from the client's bucket, its site's and the store's.
@@ -78,19 +83,42 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         client: ClientAddress,
         uptime: Duration,
     ) -> Result<Level, NotNow> {
-        let level = self.clients.take((below, client), uptime);
+        self.take_many(below, store, client, 1, uptime)
+    }
+
+    /// Takes `count` requests of a store whose clients nobody can tell apart.
+    pub(super) fn take_of_store(&self, store: StoreId, count: u32, uptime: Duration) -> Result<Level, NotNow> {
+        let level = self.stores.take_many(store, count, uptime);
+        match level.refused_for {
+            Some(pause) => {
+                self.lock().insert(store);
+                Err((level, pause))
+            }
+            None => Ok(level),
+        }
+    }
+
+    /// Takes `count` requests, or none.
+    pub(super) fn take_many(
+        &self,
+        below: K,
+        store: StoreId,
+        client: ClientAddress,
+        count: u32,
+        uptime: Duration,
+    ) -> Result<Level, NotNow> {
+        let level = self.clients.take_many((below, client), count, uptime);
         if let Some(pause) = level.refused_for {
             return Err((level, pause));
         }
-        let site = client.site().and_then(|site| self.sites.take((below, site), uptime).refused_for);
+        let site = client.site().and_then(|site| self.sites.take_many((below, site), count, uptime).refused_for);
         if let Some(pause) = site.or_else(|| self.behind(store, client, uptime)) {
             return Err((level, pause));
         }
-        if let Some(pause) = self.stores.take(store, uptime).refused_for {
-            self.lock().insert(store);
+        if let Err((_, pause)) = self.take_of_store(store, count, uptime) {
             return Err((level, pause));
         }
-        self.used.take((store, client), uptime);
+        self.used.take_many((store, client), count, uptime);
         Ok(level)
     }
 
@@ -114,8 +142,8 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         (left < wanted).then(|| self.plan.store.refill * (wanted - left))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<StoreId>> {
-        self.contested.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashSet<StoreId>> {
+        self.contested.lock()
     }
 }
 

@@ -8,6 +8,7 @@ pub mod bearer;
 pub(super) mod buckets;
 pub(super) mod cors;
 mod limit;
+pub mod sign_ins;
 
 use super::respond;
 use super::{Request, Response};
@@ -16,7 +17,11 @@ use crate::catalog::keys::{self, LiveKey};
 use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
+use crate::http::proxy;
+use crate::http::query::Query;
+use crate::languages::Language;
 use crate::pricing::AuthenticatedKey;
+use crate::shopify::Secrets;
 use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use limit::{Limit, NotNow, Plan};
@@ -72,7 +77,7 @@ pub struct Guard {
 
 #[derive(Debug)]
 struct RateLimits {
-    requests: Limit<KeyId>,
+    requests: Limit<Option<KeyId>>,
     failures: Buckets<ClientAddress>,
 }
 
@@ -112,9 +117,13 @@ impl Guard {
 
     /// Lets an order in that is about to be written, or says when the next one may come. One that is not written, for its price or for
     /// being a repetition, is not counted.
-    pub(super) fn admit_order(&self, store: StoreId, client: IpAddr, uptime: Duration) -> Result<()> {
+    pub(super) fn admit_order(&self, store: StoreId, client: Option<ClientAddress>, uptime: Duration) -> Result<()> {
         let Some(orders) = &self.orders else { return Ok(()) };
-        orders.take(store, store, ClientAddress::of(client), uptime).map(drop).map_err(|(_, pause)| {
+        let taken = match client {
+            Some(client) => orders.take(store, store, client, uptime),
+            None => orders.take_of_store(store, 1, uptime),
+        };
+        taken.map(drop).map_err(|(_, pause)| {
             let error = Error::new(Kind::Limited, "too many orders, please try again in a moment");
             error.with_member("code", TOO_MANY_ORDERS).with_retry_after(pause)
         })
@@ -125,12 +134,13 @@ impl Guard {
     pub(super) fn admit(
         &self,
         app: &Arc<App>,
+        secrets: &Secrets,
         request: &Request,
-        handler: impl FnOnce(&AuthenticatedKey) -> Result<Response>,
+        handler: impl FnOnce(&mut Admission) -> Result<Response>,
     ) -> Result<Response> {
-        match self.enter(app, request)? {
-            Entry::Admission(admission) => {
-                let outcome = handler(&admission.authenticated);
+        match self.enter(app, secrets, request)? {
+            Entry::Admission(mut admission) => {
+                let outcome = handler(&mut admission);
                 Ok(admission.finish(outcome))
             }
             Entry::Refused(response) => Ok(response),
@@ -141,8 +151,11 @@ impl Guard {
     ///
     /// # Errors
     /// `Unauthorized` and `Limited` without a valid key, and when the database fails.
-    pub(super) fn enter(&self, app: &Arc<App>, request: &Request) -> Result<Entry> {
+    pub(super) fn enter(&self, app: &Arc<App>, secrets: &Secrets, request: &Request) -> Result<Entry> {
         let (now, uptime) = (app.clock.now(), app.clock.uptime());
+        if proxy::owns(&request.path) {
+            return self.enter_by_proxy(proxy::authenticate(app, secrets, request)?, request, now, uptime);
+        }
         let client = ClientAddress::of(request.client);
         let key = match request.headers.get("x-api-key") {
             Some(key) => app.pricing.find_key(&app.db, key)?,
@@ -167,10 +180,54 @@ impl Guard {
             Ok(level) => (level, None),
             Err((level, pause)) => (Some(level), Some(pause)),
         };
-        let admission = Admission { authenticated, seen: seen(level), reader, request_id: request.id.clone() };
-        let Some(pause) = refused else { return Ok(Entry::Admission(admission)) };
-        let error = Error::new(Kind::Limited, "too many requests, please try again in a moment");
-        Ok(Entry::Refused(admission.finish(Err(error.with_retry_after(pause)))))
+        let seen = seen(level);
+        let language = language_for(request, authenticated.key.locale);
+        let admission =
+            Admission { authenticated, client: Some(client), seen, reader, language, request_id: request.id.clone() };
+        Ok(admission.unless(refused))
+    }
+
+    /// Whoever comes through a shop's own domain. Their address is Shopify's, or what Shopify says of it: the limit is the store's.
+    fn enter_by_proxy(
+        &self,
+        authenticated: Arc<AuthenticatedKey>,
+        request: &Request,
+        now: DateTime<Utc>,
+        uptime: Duration,
+    ) -> Result<Entry> {
+        let seen = self.limits.as_ref().map(|RateLimits { requests, .. }| {
+            let level = match requests.take_of_store(authenticated.key.store, 1, uptime) {
+                Ok(level) | Err((level, _)) => level,
+            };
+            Seen { limit: requests.store_tokens(), level, now }
+        });
+        let refused = seen.as_ref().and_then(|seen| seen.level.refused_for);
+        let reader = cors::AllowedReader::NoScript;
+        let language = language_for(request, authenticated.key.locale);
+        let admission =
+            Admission { authenticated, client: None, seen, reader, language, request_id: request.id.clone() };
+        Ok(admission.unless(refused))
+    }
+
+    /// Takes `more` requests alongside the one that let `admission` in: a list counts as many as it has items.
+    ///
+    /// # Errors
+    /// `Limited`, with a hint when there will be as many.
+    pub(super) fn take_more(&self, app: &App, admission: &mut Admission, more: u32) -> Result<()> {
+        let (Some(limits), 1..) = (&self.limits, more) else { return Ok(()) };
+        let (uptime, key) = (app.clock.uptime(), &admission.authenticated.key);
+        let taken = match admission.client {
+            Some(client) => limits.requests.take_many(key.id, key.store, client, more, uptime),
+            None => limits.requests.take_of_store(key.store, more, uptime),
+        };
+        let (level, refused) = match taken {
+            Ok(level) => (level, None),
+            Err((level, pause)) => (level, Some(pause)),
+        };
+        if let Some(seen) = &mut admission.seen {
+            seen.level = level;
+        }
+        refused.map_or(Ok(()), |pause| Err(too_many(pause)))
     }
 
     /// Takes a request from the client's bucket, its site's and the store's, or says how long there is none.
@@ -207,17 +264,41 @@ pub(super) enum Entry {
 pub(super) struct Admission {
     /// Whose key it is.
     pub(super) authenticated: Arc<AuthenticatedKey>,
+    /// Who asks; nobody in particular where Shopify is between.
+    pub(super) client: Option<ClientAddress>,
     seen: Option<Seen>,
     reader: cors::AllowedReader,
+    /// The language to speak to the shopper in.
+    pub(super) language: Language,
     request_id: String,
 }
 
 impl Admission {
+    /// Lets in, unless there is a time to wait for.
+    fn unless(self, refused: Option<Duration>) -> Entry {
+        match refused {
+            Some(pause) => Entry::Refused(self.finish(Err(too_many(pause)))),
+            None => Entry::Admission(self),
+        }
+    }
+
     /// The answer, with what clients are told about their limit and browsers about who may read it.
     pub(super) fn finish(self, outcome: Result<Response>) -> Response {
-        let response = outcome.unwrap_or_else(|error| respond::failure(&error, &self.request_id));
+        let response = outcome
+            .unwrap_or_else(|error| respond::in_language(respond::failure(&error, &self.request_id), self.language));
         self.reader.mark(with_level(response, self.seen))
     }
+}
+
+/// The language of an answer: what the request asks for, the store's, the browser's.
+pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Language {
+    let query = Query::open(&request.query);
+    let asked = query.once("lang").ok().flatten();
+    Language::choose(asked, of_store, request.headers.get("accept-language"))
+}
+
+fn too_many(pause: Duration) -> Error {
+    Error::new(Kind::Limited, "too many requests, please try again in a moment").with_retry_after(pause)
 }
 
 /// How a client stood when its request came.
@@ -261,7 +342,7 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     if !key.use_is_news(now) {
         return;
     }
-    let id = key.id;
+    let Some(id) = key.id else { return };
     app.db.without_savepoint().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {

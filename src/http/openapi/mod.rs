@@ -48,6 +48,7 @@ fn whole() -> Value {
     }
     whole["info"]["version"] = json!(env!("CARGO_PKG_VERSION"));
     add_too_many_guesses(&mut whole);
+    add_app_proxy(&mut whole);
     whole
 }
 
@@ -61,6 +62,28 @@ fn add_too_many_guesses(whole: &mut Value) {
         if asks && !responses.contains_key("429") {
             responses.insert("429".to_owned(), json!({ "$ref": "#/components/responses/TooManyGuesses" }));
         }
+    }
+}
+
+/// The storefront API once more, as it is reached through a shop's own domain.
+fn add_app_proxy(whole: &mut Value) {
+    const OWN: &str = "/api/v1/";
+    let Some(paths) = whole["paths"].as_object_mut() else { return };
+    let own: Vec<(String, Value)> =
+        paths.iter().filter_map(|(path, item)| Some((path.strip_prefix(OWN)?.to_owned(), item.clone()))).collect();
+    for (path, mut item) in own {
+        let operations = item.as_object_mut().into_iter().flat_map(|item| item.values_mut());
+        for operation in operations.filter_map(Value::as_object_mut) {
+            let id = format!("{}ThroughShop", operation["operationId"].as_str().unwrap_or_default());
+            operation.insert("operationId".to_owned(), json!(id));
+            operation.insert("tags".to_owned(), json!(["app proxy"]));
+            operation.insert("security".to_owned(), json!([{ "appProxy": [] }]));
+            if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+                responses.insert("401".to_owned(), json!({ "$ref": "#/components/responses/NotSigned" }));
+                responses.remove("403");
+            }
+        }
+        paths.insert(format!("/proxy/{path}"), item);
     }
 }
 

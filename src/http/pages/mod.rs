@@ -27,7 +27,7 @@ pub(super) const ROUTES: &[Route] = &[
 pub(super) const TOKENS_BELOW: &str = "/q/";
 
 /// How all pages look. It is in each of them, so that a page that is kept or sent on looks the same.
-const STYLE: &str = include_str!("style.css");
+pub(super) const STYLE: &str = include_str!("style.css");
 
 /// What pages may do: be shown, with our style. The style is named by its hash, so that one which got into a page is not ours.
 static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
@@ -36,6 +36,11 @@ static CONTENT_SECURITY_POLICY: LazyLock<String> = LazyLock::new(|| {
         "default-src 'none'; style-src 'sha256-{hash}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 });
+
+/// What pages may do, for one that may do a little more.
+pub(super) fn policy() -> &'static str {
+    &CONTENT_SECURITY_POLICY
+}
 
 #[derive(Template)]
 #[template(path = "not_found.html", config = "src/http/pages/askama.toml")]
@@ -78,7 +83,7 @@ fn favicon(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Resul
         .with_header("X-Content-Type-Options", "nosniff"))
 }
 
-/// The page of an order, for whoever has its address.
+/// The page of an order, for a reader who has its address.
 fn quote_page(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     // What cannot be a token is not looked up.
     let found = match PageToken::parse(params.get("token")) {
@@ -101,7 +106,7 @@ fn page(status: u16, template: &impl Template) -> Result<Response> {
         .with_header("Referrer-Policy", "no-referrer"))
 }
 
-/// The same page, to be kept by nobody and found by nobody.
+/// The same page, to be kept by no cache and found by no index.
 fn private(page: Response) -> Response {
     page.with_header("Cache-Control", "private, no-store").with_header("X-Robots-Tag", "noindex, nofollow")
 }

@@ -4,6 +4,7 @@ use crate::domain::ids::ShopDomain;
 use crate::domain::length::Length;
 use crate::domain::money::{BasisPoints, Currency, Minor};
 use crate::domain::options::Modifier;
+use crate::orders::lines::Line;
 use crate::orders::records::Record;
 use crate::orders::snapshot::SelectedOption;
 use askama::Template;
@@ -13,7 +14,21 @@ use askama::Template;
 pub(super) struct QuotePage<'a> {
     name: String,
     shop: &'a str,
+    /// What the page is called: the only item, or how many there are.
+    title: String,
+    items: Vec<Item<'a>>,
+    /// The sum of several items.
+    sum: Option<String>,
+    checkout_url: Option<&'a str>,
+    date: String,
+}
+
+/// An item with its drawing and what its price is made up of.
+struct Item<'a> {
+    /// Its place, where there are several.
+    number: Option<usize>,
     title: &'a str,
+    label: Option<&'a str>,
     size: String,
     /// The step of the grid, where it is not the size itself.
     step: Option<String>,
@@ -28,8 +43,6 @@ pub(super) struct QuotePage<'a> {
     quantity: String,
     total: String,
     matrix: &'a str,
-    checkout_url: Option<&'a str>,
-    date: String,
 }
 
 struct OptionLine<'a> {
@@ -41,30 +54,49 @@ struct OptionLine<'a> {
 
 impl<'a> QuotePage<'a> {
     pub(super) fn new(record: &'a Record, shop: &'a ShopDomain) -> Self {
-        let currency = record.currency;
-        let size = |width: Length, height: Length| format!("{width} × {height} {}", record.unit);
-        let options = record.selections.iter().map(|option| OptionLine::new(option, currency));
-        let added: i64 = record.selections.iter().map(|option| option.applied_minor).sum();
-        let floor = record.unit_price.get() - (record.base_price.get() + added);
-        let is_step = (record.priced_width, record.priced_height) == (record.width, record.height);
+        let several = record.lines.len() > 1;
+        let items = record.lines.iter().enumerate();
+        let items = items.map(|(place, line)| Item::new(line, several.then_some(place + 1), record));
+        let title = match record.lines.as_slice() {
+            [only] => only.product_title.clone(),
+            lines => format!("{} items", lines.len()),
+        };
         Self {
             name: record.name(),
             shop: shop.as_str(),
-            title: &record.product_title,
-            size: size(record.width, record.height),
-            step: (!is_step).then(|| size(record.priced_width, record.priced_height)),
-            sketch: Sketch::new(record.width, record.height),
-            width: record.width.to_string(),
-            height: record.height.to_string(),
-            base: money(record.base_price, currency),
-            options: options.collect(),
-            floor: (floor != 0).then(|| added_money(Minor::new(floor), currency)),
-            unit_price: money(record.unit_price, currency),
-            quantity: grouped(&record.quantity.to_string()),
-            total: money(record.total_price, currency),
-            matrix: &record.matrix_name,
+            title,
+            items: items.collect(),
+            sum: several.then(|| money(record.total_price, record.currency)),
             checkout_url: record.checkout_url.as_deref(),
             date: record.created_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+        }
+    }
+}
+
+impl<'a> Item<'a> {
+    fn new(line: &'a Line, number: Option<usize>, record: &Record) -> Self {
+        let currency = record.currency;
+        let size = |width: Length, height: Length| format!("{width} × {height} {}", record.unit);
+        let options = line.selections.iter().map(|option| OptionLine::new(option, currency));
+        let added: i64 = line.selections.iter().map(|option| option.applied_minor).sum();
+        let floor = line.unit_price.get() - (line.base_price.get() + added);
+        let step = (!line.is_priced_as_asked()).then(|| size(line.priced_width, line.priced_height));
+        Self {
+            number,
+            title: &line.product_title,
+            label: line.label.as_deref(),
+            size: size(line.width, line.height),
+            step,
+            sketch: Sketch::new(line.width, line.height),
+            width: line.width.to_string(),
+            height: line.height.to_string(),
+            base: money(line.base_price, currency),
+            options: options.collect(),
+            floor: (floor != 0).then(|| added_money(Minor::new(floor), currency)),
+            unit_price: money(line.unit_price, currency),
+            quantity: grouped(&line.quantity.to_string()),
+            total: money(line.total_price, currency),
+            matrix: &line.matrix_name,
         }
     }
 }

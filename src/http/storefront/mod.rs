@@ -1,10 +1,14 @@
 //! `/api/v1`: what a shop's pages ask. An existing widget calls it unchanged, so every name, status and header here is a promise
 //! (`tests/it/storefront` holds them); the sentences are for shoppers, who read them in the widget.
 
+mod item;
 mod orders;
+mod prices;
+mod product;
+mod sizes;
 
 use super::body;
-use super::guard::Guard;
+use super::guard::Admission;
 use super::route::{Params, Route};
 use super::state::AppState;
 use super::{Method, Request, Response};
@@ -15,31 +19,53 @@ use crate::domain::options::{OptionGroup, RequiredGroups, SELECTIONS_MAX, Select
 use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
-use crate::pricing::{AuthenticatedKey, ProductPricing};
+use crate::pricing::ProductPricing;
 use serde::Serialize;
 use serde_json::{Number, Value};
-use std::fmt::Display;
-use std::str::FromStr;
+use sizes::{Side, SizeUnit};
 use std::sync::Arc;
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/api/v1/products/{*productId}/price", price),
     Route::now(Method::Get, "/api/v1/products/{*productId}/options", options),
+    Route::now(Method::Get, "/api/v1/products/{*productId}", product::product),
+    Route::now(Method::Post, "/api/v1/prices", prices::prices),
     Route::later(Method::Post, "/api/v1/draft-orders", orders::order),
+    // The same through a shop's own domain.
+    Route::now(Method::Get, "/proxy/products/{*productId}/price", price),
+    Route::now(Method::Get, "/proxy/products/{*productId}/options", options),
+    Route::now(Method::Get, "/proxy/products/{*productId}", product::product),
+    Route::now(Method::Post, "/proxy/prices", prices::prices),
+    Route::later(Method::Post, "/proxy/draft-orders", orders::order),
 ];
 
 fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
-    admit(state, request, params, |authenticated, product| {
-        let query = PriceQuery::read(&Query::open(&request.query))?;
+    admit(state, request, params, |Admission { authenticated, .. }, product| {
+        let query = Query::open(&request.query);
+        let unit = SizeUnit::read(&query, authenticated.key.unit)?;
+        let query = PriceQuery::read(&query, unit)?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
-        let quote = pricing.quote(&query.request())?;
-        Ok(responder(&PriceBody::new(&pricing, &quote, !query.selections.is_empty(), query.explain)))
+        let quote = quote_in(&pricing, &query.request(), unit)?;
+        let dimensions = unit.dimensions(query.width, query.height);
+        Ok(responder(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
+    })
+}
+
+/// The price of a size, or why it has none, with the nearest size that is offered.
+fn quote_in(pricing: &ProductPricing, request: &QuoteRequest<'_>, unit: SizeUnit) -> Result<Quote> {
+    pricing.quote(request).map_err(|error| match (error.kind(), &pricing.offer) {
+        (Kind::Invalid, Some(offer)) => {
+            let nearest = offer.matrix.nearest(request.width, request.height);
+            // A size that is too dear has a price, and is itself the nearest.
+            unit.with_nearest(error, nearest.filter(|&nearest| nearest != (request.width, request.height)))
+        }
+        _ => error,
     })
 }
 
 fn options(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
-    admit(state, request, params, |authenticated, product| {
+    admit(state, request, params, |Admission { authenticated, .. }, product| {
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
         Ok(responder(&OptionsBody::new(&pricing)))
     })
@@ -50,12 +76,11 @@ fn admit(
     state: &Arc<AppState>,
     request: &Request,
     params: &Params,
-    handler: impl FnOnce(&AuthenticatedKey, &ProductId) -> Result<Response>,
+    handler: impl FnOnce(&Admission, &ProductId) -> Result<Response>,
 ) -> Result<Response> {
-    let guard: &Guard = &state.guard;
-    guard.admit(&state.app, request, |authenticated| {
+    state.guard.admit(&state.app, &state.secrets, request, |admission| {
         let product = product_id(params.get("productId"))?;
-        handler(authenticated, &product)
+        handler(admission, &product)
     })
 }
 
@@ -74,18 +99,18 @@ fn responder(body: &impl Serialize) -> Response {
 /// What a price is asked for.
 #[derive(Debug)]
 struct PriceQuery {
-    width: Length,
-    height: Length,
+    width: Side,
+    height: Side,
     quantity: Quantity,
     selections: Vec<Selection>,
     explain: bool,
 }
 
 impl PriceQuery {
-    fn read(query: &Query) -> Result<Self> {
+    fn read(query: &Query, unit: SizeUnit) -> Result<Self> {
         let mut faults = Faults::default();
-        let width = faults.take("width", required(query, "width"));
-        let height = faults.take("height", required(query, "height"));
+        let width = faults.take("width", side(query, "width", unit));
+        let height = faults.take("height", side(query, "height", unit));
         let quantity = faults.take("quantity", quantity(query));
         let options = faults.take("options", query.once("options").map_err(|fault| fault.to_string()));
         let explain = matches!(query.once("explain"), Ok(Some("1" | "true")));
@@ -100,14 +125,15 @@ impl PriceQuery {
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
         // A shopper sees a price before choosing anything; what is still missing is told alongside it.
+        let (width, height) = (width.length, height.length);
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
 }
 
-fn required<T: FromStr<Err: Display>>(query: &Query, name: &str) -> std::result::Result<T, String> {
+fn side(query: &Query, name: &str, unit: SizeUnit) -> std::result::Result<Side, String> {
     let text = query.once(name).map_err(|fault| fault.to_string())?.ok_or("is required")?;
     // As it was typed: a blank too many is no other size.
-    text.trim().parse().map_err(|fault: T::Err| fault.to_string())
+    unit.parse(text.trim())
 }
 
 fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
@@ -117,28 +143,42 @@ fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
     }
 }
 
-/// The faults of all fields, told together.
+/// The faults of all fields, reported together.
 #[derive(Debug, Default)]
-struct Faults(Vec<(&'static str, String)>);
+struct Faults(Vec<(String, String)>);
+
+/// Faults that the sentence for shoppers names; all of them are in `errors`.
+const FAULTS_TOLD: usize = 6;
 
 impl Faults {
-    fn take<T>(&mut self, field: &'static str, read: std::result::Result<T, String>) -> Option<T> {
-        read.map_err(|text| self.0.push((field, text))).ok()
+    fn take<T>(&mut self, field: &str, read: std::result::Result<T, String>) -> Option<T> {
+        read.map_err(|text| self.0.push((field.to_owned(), text))).ok()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn error(self) -> Error {
-        let sentences: Vec<String> =
-            self.0.iter().map(|(field, text)| format!("the {} {text}", shown(field))).collect();
+        let told = self.0.iter().take(FAULTS_TOLD).map(|(field, text)| format!("the {} {text}", shown(field)));
+        let more = self.0.len().saturating_sub(FAULTS_TOLD);
+        let more = (more > 0).then(|| format!("and {more} more"));
+        let sentences: Vec<String> = told.chain(more).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
     }
 }
 
-/// What people call a field.
-fn shown(field: &str) -> &str {
+/// What people call a field: they count items from one.
+fn shown(field: &str) -> String {
+    let listed = || {
+        let (place, rest) = field.strip_prefix("items[")?.split_once(']')?;
+        let name = format!("item {}", place.parse::<usize>().ok()? + 1);
+        Some(rest.strip_prefix('.').map_or_else(|| name.clone(), |field| format!("{} of {name}", shown(field))))
+    };
     match field {
-        "productId" => "product",
-        other => other,
+        "productId" => "product".to_owned(),
+        other => listed().unwrap_or_else(|| other.to_owned()),
     }
 }
 
@@ -262,7 +302,13 @@ struct ChoiceBody<'a> {
 }
 
 impl<'a> PriceBody<'a> {
-    fn new(pricing: &'a ProductPricing, quote: &'a Quote, with_options: bool, explain: bool) -> Self {
+    fn new(
+        pricing: &'a ProductPricing,
+        quote: &'a Quote,
+        dimensions: Dimensions,
+        with_options: bool,
+        explain: bool,
+    ) -> Self {
         let money = |amount| pricing.currency.to_number(amount);
         let modifiers = quote.modifiers.iter().map(|modifier| AppliedBody {
             option_group: modifier.option_group.as_str(),
@@ -274,11 +320,7 @@ impl<'a> PriceBody<'a> {
         Self {
             price: money(quote.unit_price),
             currency: pricing.currency.code(),
-            dimensions: Dimensions {
-                width: quote.width.to_number(),
-                height: quote.height.to_number(),
-                unit: pricing.unit.as_str(),
-            },
+            dimensions,
             quantity: quote.quantity.get(),
             total: money(quote.total),
             matrix: pricing.offer.as_ref().map_or("", |offer| offer.name.as_str()),

@@ -1,23 +1,25 @@
 //! The handler of `draft_order_handover`.
 
-use super::differences::{differences, total_of};
-use super::rows::{self, HandoverState};
+use super::differences::{differences, is_about_refused_variant, total_of};
+use super::fate::{self, Report};
+use super::rows::{self, HandoverState, Sent};
 use super::sessions::Sessions;
-use super::{Handover, HandoverCounters, ORDER_ID, Parts};
+use super::{Handover, ORDER_ID, Parts};
 use crate::db::{self, Tx};
 use crate::domain::ids::DraftOrderId;
 use crate::error::Error;
+use crate::orders::lines::Line;
 use crate::orders::records::{self, Record};
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
-use crate::shopify::admin::{self, Draft, DraftOrder, ShopifyError};
-use chrono::{DateTime, Utc};
+use crate::shopify::admin::{self, Draft, DraftLine, DraftOrder, ShopifyError};
+use chrono::{DateTime, TimeDelta, Utc};
 use log::{error, info, warn};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// With rests that double from two seconds to six hours, the last try is more than three days after the first.
-const ATTEMPTS: u32 = 25;
+pub(super) const ATTEMPTS: u32 = 25;
 
 /// Where this process has no app and another may have one.
 const NO_APP_DELAY: Duration = Duration::from_secs(60);
@@ -104,6 +106,9 @@ impl HandoverJob {
             self.0.waiting.tell(id);
             return Ok(Finish::done());
         }
+        if state.is_over {
+            return Ok(self.leave(id));
+        }
         if !state.is_live {
             // Tokens do not survive an uninstallation.
             sessions.forget(&state.shop);
@@ -129,7 +134,7 @@ impl HandoverJob {
         }
     }
 
-    /// There is nothing to hand over, or nobody to hand it to.
+    /// There is nothing to hand over any more, or nobody to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
         self.0.uncertain.end(id);
         count(&self.0.figures.left);
@@ -163,6 +168,9 @@ impl HandoverRun<'_> {
             self.record_why(&failure)?;
             return self.put_off(failure);
         }
+        let parts = self.parts.clone();
+        let Some(call) = parts.uncertain.call(id) else { return Err(JobError::Snooze(PERMIT_DELAY)) };
+        let draft = draft_of(&self.record, self.state.allow_discounts);
         let (now, seen) = (self.context.now(), self.state.attempted_at);
         let noted = self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, seen)?));
         if let Err(error) = noted {
@@ -170,15 +178,27 @@ impl HandoverRun<'_> {
         }
         self.parts.uncertain.begin(id, self.sessions.uptime());
         fail_point!("handover::noted");
-        let body = admin::create(&draft_of(&self.record));
-        let answer = self.sessions.ask(&self.state.shop, &body, begun);
-        let answer = answer.and_then(|reply| {
-            admin::read_created(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
-        });
+        let mut answer = self.ask_for(&draft, begun);
+        let mut refused = None;
+        if let Err(ShopifyError::VariantRefused(why) | ShopifyError::Refused(why)) = &answer
+            && draft.has_variants()
+        {
+            // Nothing was made, and the note still says that a draft may be: under it the same order goes over once more.
+            warn!("order {id} goes over without variants: {why}");
+            fail_point!("handover::variant_refused");
+            refused = Some(why.clone());
+            answer = self.ask_for(&draft.without_variants(), begun);
+        }
+        // What was made was made by now: from here on it is late, if it is not found.
+        self.parts.uncertain.begin(id, self.sessions.uptime());
+        drop(call);
         fail_point!("handover::answered");
         match answer {
-            Ok(draft) => self.close(draft, |figures| &figures.sent),
-            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Ok(draft) => self.close(draft, refused.as_deref(), false),
+            Err(ShopifyError::Uncertain { why, after }) => {
+                let ended = self.context.now();
+                self.uncertain(&why, after, Some(ended))
+            }
             Err(failure) => {
                 let error = failure.to_string();
                 let keep = !matches!(failure, ShopifyError::Throttled { .. });
@@ -192,10 +212,21 @@ impl HandoverRun<'_> {
         }
     }
 
+    /// Sends a draft, and reads what comes back.
+    fn ask_for(&self, draft: &Draft, begun: Instant) -> Result<DraftOrder, ShopifyError> {
+        let reply = self.sessions.ask(&self.state.shop, &admin::create(draft), begun)?;
+        admin::read_created(&draft.order_id, reply.status, reply.retry_after.as_deref(), &reply.body)
+    }
+
     /// Checks if the draft was made that was asked for at `attempted_at`, and asks anew once it is too late for it to appear; at
     /// once where none is known to have been asked for.
     fn look_up(self, attempted_at: Option<DateTime<Utc>>) -> Result<Finish, JobError> {
         let (id, store, now) = (self.id, self.state.store, self.context.now());
+        // Before anything else is looked at: what ends later has begun the settling time anew.
+        if self.parts.uncertain.is_called(id) {
+            // By a run that has lost the job meanwhile, and whose call is still under way: what comes of it is to be seen.
+            return Err(JobError::Snooze(PERMIT_DELAY));
+        }
         let Ok(age) = attempted_at.map_or(Ok(self.settle), |at| (now - at).to_std()) else {
             // The clock was set back. From now on, then: rather too late than twice.
             self.context.write(move |tx| Ok(rows::note_attempt(tx, now, store, id, attempted_at)?))?;
@@ -219,19 +250,21 @@ impl HandoverRun<'_> {
                     error!("order {id} is at Shopify {count} times: keep the oldest draft order and delete the others");
                 }
                 match drafts.into_iter().next() {
-                    Some(draft) => self.close(draft, |figures| &figures.found),
+                    Some(draft) => {
+                        let draft = self.with_lines(draft);
+                        self.close(draft, None, true)
+                    }
                     None if age >= self.settle => self.create(),
                     None => Err(JobError::Snooze(age.max(FIRST_LOOK).min(self.settle - age))),
                 }
             }
-            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after),
+            Err(ShopifyError::Uncertain { why, after }) => self.uncertain(&why, after, None),
             Err(failure) => {
                 self.record_why(&failure)?;
                 // Whatever is wrong with the look, the draft may be there: it is never the end.
-                self.put_off(if let ShopifyError::Refused(why) = failure {
-                    ShopifyError::Blocked(why)
-                } else {
-                    failure
+                self.put_off(match failure {
+                    ShopifyError::Refused(why) | ShopifyError::VariantRefused(why) => ShopifyError::Blocked(why),
+                    other => other,
                 })
             }
         }
@@ -257,7 +290,7 @@ impl HandoverRun<'_> {
                 sessions.pause(shop, after);
                 Err(JobError::Snooze(after))
             }
-            ShopifyError::Refused(why) => {
+            ShopifyError::Refused(why) | ShopifyError::VariantRefused(why) => {
                 count(&figures.refused);
                 Err(JobError::Permanent(why))
             }
@@ -274,8 +307,13 @@ impl HandoverRun<'_> {
         }
     }
 
-    /// The note stays, and the next run looks the draft up.
-    fn uncertain(self, why: &str, after: Option<Duration>) -> Result<Finish, JobError> {
+    /// The note stays, and the next run looks the draft up: for the settling time from `call_ended` on, if it was a call for it.
+    fn uncertain(
+        self,
+        why: &str,
+        after: Option<Duration>,
+        call_ended: Option<DateTime<Utc>>,
+    ) -> Result<Finish, JobError> {
         let (id, store) = (self.id, self.state.store);
         count(&self.parts.figures.uncertain);
         self.sessions.note(&self.state.shop, Some(why));
@@ -283,7 +321,7 @@ impl HandoverRun<'_> {
             self.sessions.pause(&self.state.shop, after);
         }
         let error = why.to_owned();
-        self.context.write(move |tx| Ok(rows::note_failure(tx, store, id, false, Some(&error))?))?;
+        self.context.write(move |tx| Ok(rows::note_uncertain(tx, call_ended, store, id, &error)?))?;
         Err(JobError::Retry(why.to_owned()))
     }
 
@@ -291,7 +329,7 @@ impl HandoverRun<'_> {
     fn refused_by_us(self, error: JobError) -> Result<Finish, JobError> {
         let (id, parts) = (self.id, self.parts);
         let state = self.context.db().read(|connection| rows::state(connection, id))?;
-        if state.is_some_and(|state| state.is_live && !state.is_sent) {
+        if state.is_some_and(|state| state.is_live && !state.is_sent && !state.is_over) {
             return Err(error);
         }
         count(&parts.figures.left);
@@ -301,17 +339,26 @@ impl HandoverRun<'_> {
 
     /// The draft is there: the order says so from the commit on that ends the job. One whose checkout has no address yet is written
     /// down at once, and the job goes on to ask for it.
-    fn close(self, draft: DraftOrder, figure: fn(&HandoverCounters) -> &AtomicU64) -> Result<Finish, JobError> {
+    fn close(self, draft: DraftOrder, refused_variant: Option<&str>, is_found: bool) -> Result<Finish, JobError> {
         let (id, store, parts) = (self.id, self.state.store, self.parts.clone());
         parts.uncertain.end(id);
         self.sessions.note(&self.state.shop, None);
-        let (total, differing) = self.compare(&draft);
+        let (total, differing) = self.compare(&draft, refused_variant);
         let is_whole = draft.checkout_url.is_some();
+        // The answer that names a draft comes at once: a webhook that found no order came within moments. One that was found by its tag
+        // may have stood there for long.
+        let look_after = if is_found { TimeDelta::zero() } else { fate::FIRST_LOOK };
         let mark = move |tx: &Tx<'_>, now: DateTime<Utc>| -> Result<(), Error> {
             let sought_since = (!is_whole).then_some(now);
-            let is_kept = rows::mark_sent(tx, store, id, &draft, total, &differing, sought_since)?;
+            let sent = Sent { draft: &draft, total_minor: total, differing: &differing };
+            let is_kept = rows::mark_sent(tx, store, id, &sent, sought_since, now + look_after)?;
             tx.after_commit(move || {
-                count(if is_kept { figure(&parts.figures) } else { &parts.figures.left });
+                let figures = &parts.figures;
+                count(match (is_kept, is_found) {
+                    (true, true) => &figures.found,
+                    (true, false) => &figures.sent,
+                    (false, _) => &figures.left,
+                });
                 parts.waiting.tell(id);
                 info!("draft order handed over id={id} kept={is_kept}");
             });
@@ -326,9 +373,17 @@ impl HandoverRun<'_> {
         Err(JobError::Snooze(FIRST_ADDRESS_LOOK))
     }
 
+    /// A draft that a search has found, with its lines, which a search does not tell; without them where Shopify does not answer.
+    fn with_lines(&self, found: DraftOrder) -> DraftOrder {
+        let answer = self.sessions.ask(&self.state.shop, &admin::look(&found.id), Instant::now());
+        let answer = answer
+            .and_then(|reply| admin::read_seen(&found.id, reply.status, reply.retry_after.as_deref(), &reply.body));
+        answer.ok().flatten().unwrap_or(found)
+    }
+
     /// What the draft comes to, and what it has otherwise than the order; told where that is news.
-    fn compare(&self, draft: &DraftOrder) -> (Option<i64>, Vec<String>) {
-        let differing = differences(&self.record, draft);
+    fn compare(&self, draft: &DraftOrder, refused_variant: Option<&str>) -> (Option<i64>, Vec<String>) {
+        let differing = differences(&self.record, draft, refused_variant);
         let is_known = |text: &String| self.record.handover_warnings.contains(text);
         if !differing.iter().all(is_known) {
             count(&self.parts.figures.differing);
@@ -348,12 +403,19 @@ impl HandoverRun<'_> {
             .and_then(|reply| admin::read_seen(draft_id, reply.status, reply.retry_after.as_deref(), &reply.body));
         match answer {
             Ok(Some(draft)) if draft.checkout_url.is_some() => {
-                let (total, differing) = self.compare(&draft);
-                Ok(Finish::with(move |tx, _now| Ok(rows::note_checkout(tx, store, id, &draft, total, &differing)?)))
+                let (total, mut differing) = self.compare(&draft, None);
+                // Why a variant was not taken is known of the first answer only.
+                let earlier = self.record.handover_warnings.iter().filter(|text| is_about_refused_variant(text));
+                differing.extend(earlier.filter(|text| !differing.contains(text)).cloned().collect::<Vec<_>>());
+                Ok(Finish::with(move |tx, _now| {
+                    let sent = Sent { draft: &draft, total_minor: total, differing: &differing };
+                    Ok(rows::note_checkout(tx, store, id, &sent)?)
+                }))
             }
             Ok(None) => {
                 info!("a draft order was deleted at Shopify before it had a checkout id={id}");
-                Ok(Finish::with(move |tx, _now| Ok(rows::end_search(tx, store, id, None)?)))
+                let (shop, draft) = (self.state.shop, draft_id.to_owned());
+                Ok(Finish::with(move |tx, now| Ok(fate::report(tx, now, &shop, &draft, &Report::Deleted).map(drop)?)))
             }
             Err(ShopifyError::Throttled { after }) => {
                 count(&self.parts.figures.throttled);
@@ -371,20 +433,41 @@ impl HandoverRun<'_> {
     }
 }
 
-/// What Shopify is to have of an order.
-fn draft_of(record: &Record) -> Draft {
-    let length = |value| format!("{value}{}", record.unit.as_str());
-    let size = [("Width", length(record.width)), ("Height", length(record.height))];
-    let size = size.map(|(name, value)| (name.to_owned(), value));
-    let options =
-        record.selections.iter().map(|option| (option.option_group_name.clone(), option.choice_label.clone()));
+/// What Shopify is to have of an order; `allow_discounts`: by code, and automatic ones.
+fn draft_of(record: &Record, allow_discounts: (bool, bool)) -> Draft {
+    let (allow_discount_codes, allow_automatic_discounts) = allow_discounts;
     Draft {
         order_id: record.id.to_string(),
         name: record.name(),
-        title: record.product_title.clone(),
-        quantity: record.quantity,
-        unit_price: record.currency.format(record.unit_price),
         currency: record.currency.code().to_owned(),
-        attributes: size.into_iter().chain(options).collect(),
+        lines: record.lines.iter().map(|line| line_of(record, line)).collect(),
+        allow_discount_codes,
+        allow_automatic_discounts,
+    }
+}
+
+/// An item, with everything that is needed to make it.
+fn line_of(record: &Record, line: &Line) -> DraftLine {
+    let unit = record.unit.as_str();
+    let length = |value| format!("{value}{unit}");
+    let size = [("Width", length(line.width)), ("Height", length(line.height))];
+    let options = line.selections.iter().map(|option| (option.option_group_name.clone(), option.choice_label.clone()));
+    let own = |name: &str, value: String| (name.to_owned(), value);
+    let mut attributes: Vec<_> = size.into_iter().map(|(name, value)| own(name, value)).chain(options).collect();
+    attributes.extend(line.label.clone().map(|label| own("Label", label)));
+    if !line.is_priced_as_asked() {
+        attributes.push(own("Priced as", format!("{} x {} {unit}", line.priced_width, line.priced_height)));
+    }
+    attributes.push(own("Price list", line.matrix_name.clone()));
+    DraftLine {
+        variant_id: line.variant_id.clone(),
+        title: line.product_title.clone(),
+        quantity: line.quantity,
+        unit_price: record.currency.format(line.unit_price),
+        requires_shipping: line.requires_shipping,
+        taxable: line.taxable,
+        sku: line.sku.clone(),
+        weight_grams: line.weight_grams,
+        attributes,
     }
 }

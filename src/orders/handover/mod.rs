@@ -6,7 +6,7 @@
 //! 1. that it will be sent is committed first (`handover_attempted_at`), fenced by the job's claim;
 //! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
 //!    surely not made (the note is taken back, and it may be sent again);
-//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for
+//! 3. anything else (no answer, half an answer, a crash) leaves the note, and a run that finds one, or an order that has waited for
 //!    long, **looks the draft up by its tag** first. Shopify's search learns of new drafts late, so one that is not found is
 //!    looked for again and again, and only when it is missing at the end of the settling time is it sent anew.
 //!
@@ -15,28 +15,38 @@
 //!
 //! Where orders come faster than they go, clients and shops take turns (`turns.rs`), and so do those who wait for Shopify's checkout.
 //!
+//! What becomes of an order after that is told by webhooks and seen by looks (`fate.rs`, `looks.rs`), and one that its merchant calls off
+//! is deleted there (`cancel.rs`).
+//!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
-//! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
+//! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); a client that placed an order waits
 //! without a thread (`checkout_waiters.rs`).
 
+mod cancel;
 mod checkout_waiters;
 mod client;
 mod differences;
+mod fate;
 mod job;
+mod looks;
 mod rows;
 mod sessions;
 mod turns;
 mod uncertain;
 
+pub use cancel::CancelJob;
 pub use client::{Address, NotAnAddress};
+pub use fate::{Report, Reported, report};
 pub use job::HandoverJob;
+pub use looks::LooksJob;
 
 use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
+use crate::orders::records::{self, Record, State};
 use crate::queue::{NewJob, Queue};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
@@ -53,6 +63,12 @@ use uncertain::Uncertain;
 
 /// Hands an order over: job type. Its payload names the order and nothing else.
 pub const DRAFT_ORDER_HANDOVER: &str = "draft_order_handover";
+
+/// Asks what has become of a shop's drafts: job type.
+pub const DRAFT_ORDER_LOOKS: &str = "draft_order_looks";
+
+/// Deletes the draft of an order that was called off: job type.
+pub const DRAFT_ORDER_DELETION: &str = "draft_order_deletion";
 
 /// The payload's one member.
 const ORDER_ID: &str = "draftOrderId";
@@ -72,7 +88,7 @@ pub struct Options {
     pub timeout: Duration,
     /// How long after a call without a clear answer another may be made, if no draft was found by then.
     pub settle: Duration,
-    /// How long whoever placed an order waits for Shopify's checkout.
+    /// How long a client that placed an order waits for Shopify's checkout.
     pub wait: Duration,
     /// Threads that wait for Shopify.
     pub threads: usize,
@@ -122,9 +138,9 @@ pub struct HandoverCounters {
     pub refused: AtomicU64,
     /// Refused by Shopify without a word about the order, and tried again.
     pub passing: AtomicU64,
-    /// Put off because Shopify asked for a pause.
+    /// Delayed because Shopify asked for a pause.
     pub throttled: AtomicU64,
-    /// Put off because somebody must fix something first, or Shopify cannot be reached.
+    /// Delayed because an operator must fix something first, or Shopify cannot be reached.
     pub blocked: AtomicU64,
     /// Calls whose outcome is unclear.
     pub uncertain: AtomicU64,
@@ -205,6 +221,71 @@ impl Handover {
         Ok(())
     }
 
+    /// Calls an order off, and has what stands at Shopify of it deleted. One that is called off already stays so.
+    ///
+    /// # Errors
+    /// `NotFound`, `Conflict` where it was ordered, and when the database fails.
+    pub fn cancel(
+        &self,
+        tx: &Tx<'_>,
+        now: DateTime<Utc>,
+        queue: &Queue,
+        shop: &ShopDomain,
+        order: DraftOrderId,
+    ) -> Result<Record> {
+        let store = stores::load(tx, shop)?.id;
+        let record = records::load(tx, store, order)?;
+        if record.status == State::Ordered {
+            let name = record.order_name.unwrap_or_default();
+            return Err(Error::new(
+                Kind::Conflict,
+                format!("it has been ordered at Shopify {name}: cancel and refund the order there").replace("  ", " "),
+            ));
+        }
+        if fate::cancel(tx, now, store, order)? {
+            let key = hex(&self.0.hasher.hash("deletion", &[order.to_string().as_bytes()]));
+            let job = NewJob::new(DRAFT_ORDER_DELETION, json!({ ORDER_ID: order.to_string() }))
+                .dedupe_key(key)
+                .about((self.0.subject)(&self.0.hasher, shop));
+            queue.enqueue(tx, now, job)?;
+        }
+        records::load(tx, store, order)
+    }
+
+    /// Has Shopify asked what has become of the drafts of a shop that are due for it.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`].
+    pub fn enqueue_looks(&self, tx: &Tx<'_>, now: DateTime<Utc>, queue: &Queue, shop: &ShopDomain) -> Result<()> {
+        if self.0.sessions.is_none() {
+            return Ok(());
+        }
+        let key = hex(&self.0.hasher.hash("looks", &[shop.as_str().as_bytes()]));
+        let job = NewJob::new(DRAFT_ORDER_LOOKS, json!({ looks::SHOP: shop.as_str() })).dedupe_key(key).about((self
+            .0
+            .subject)(
+            &self.0.hasher,
+            shop,
+        ));
+        queue.enqueue(tx, now, job)?;
+        Ok(())
+    }
+
+    /// The same for every shop that has drafts which are due for it.
+    ///
+    /// # Errors
+    /// As [`Queue::enqueue`], and when the database fails.
+    pub fn enqueue_due_looks(&self, db: &Db, now: DateTime<Utc>, queue: &Queue) -> Result<()> {
+        if self.0.sessions.is_none() {
+            return Ok(());
+        }
+        for shop in db.read(|connection| fate::shops_with_due_looks(connection, now))? {
+            let (handover, queue) = (self.clone(), queue.clone());
+            db.write(move |tx| handover.enqueue_looks(tx, now, &queue, &shop))?;
+        }
+        Ok(())
+    }
+
     /// Tells the unfinished job of an order from those of others. It stays with the job's row when the order is erased, and so must
     /// not name it.
     fn dedupe_key(&self, order: DraftOrderId) -> String {
@@ -254,7 +335,7 @@ impl Handover {
         self.0.sessions.as_ref().map_or(0, |sessions| sessions.shops().len())
     }
 
-    /// What keeps orders from Shopify now, as far as the calls of this process have told; one sentence for each shop.
+    /// What keeps orders from Shopify now, as far as the calls of this process have shown; one sentence for each shop.
     pub fn problems(&self) -> Vec<String> {
         self.0.sessions.as_ref().map(Sessions::problems).unwrap_or_default()
     }
@@ -267,7 +348,7 @@ impl Handover {
     /// Asks Shopify for a token to this shop, to see whether it would be given one.
     ///
     /// # Errors
-    /// A sentence that says why not.
+    /// A sentence that says why Shopify gives none.
     pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
         sessions.check(shop).map_err(|failure| failure.to_string())

@@ -15,8 +15,16 @@ pub(super) struct HandoverState {
     pub(super) shop: ShopDomain,
     /// Whether the store is neither uninstalled nor being erased.
     pub(super) is_live: bool,
-    /// Whether it is at Shopify.
+    /// Whether it is at Shopify, as far as is known here.
     pub(super) is_sent: bool,
+    /// Whether it has been ordered or called off: nothing is handed over any more.
+    pub(super) is_over: bool,
+    /// Its draft at Shopify, where it has one.
+    pub(super) draft: Option<String>,
+    /// Whether its draft is still to be deleted, because it was called off here.
+    pub(super) is_deletion_due: bool,
+    /// Whether Shopify's checkout may take discount codes for it, and its shop's automatic discounts.
+    pub(super) allow_discounts: (bool, bool),
     /// When a draft was asked for of which nobody knows whether it was made.
     pub(super) attempted_at: Option<DateTime<Utc>>,
     /// The draft whose checkout has no address yet, and since when it is asked for.
@@ -27,7 +35,9 @@ pub(super) struct HandoverState {
 pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<Option<HandoverState>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
-             o.status = 'sent' AS is_sent, o.handover_attempted_at, o.shopify_draft_order_id
+             o.status = 'sent' AS is_sent, o.status IN ('ordered', 'cancelled') AS is_over,
+             o.deletion_due_at IS NOT NULL AS is_deletion_due, o.handover_attempted_at, o.shopify_draft_order_id,
+             s.allow_discount_codes, s.allow_automatic_discounts
          FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.id = :id",
@@ -42,7 +52,11 @@ pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<
             is_live: row.get("is_live")?,
             is_sent,
             attempted_at: noted_at.filter(|_| !is_sent),
-            sought: draft.zip(noted_at).filter(|_| is_sent),
+            sought: draft.clone().zip(noted_at).filter(|_| is_sent),
+            is_over: row.get("is_over")?,
+            draft,
+            is_deletion_due: row.get("is_deletion_due")?,
+            allow_discounts: (row.get("allow_discount_codes")?, row.get("allow_automatic_discounts")?),
         })
     });
     Ok(state.optional()?)
@@ -68,7 +82,7 @@ pub(super) fn note_attempt(
 }
 
 /// Notes why an order is not at Shopify; `is_clear`: it is sure that nothing was made, and a draft may be asked for at once. Orders
-/// that are gone or being erased are left alone.
+/// that are gone or being erased are left alone. One that was called off meanwhile learns that there is nothing to delete.
 pub(super) fn note_failure(
     tx: &Tx<'_>,
     store: StoreId,
@@ -79,55 +93,102 @@ pub(super) fn note_failure(
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records
          SET handover_attempted_at = iif(:is_clear, NULL, handover_attempted_at), handover_error = :error
-         WHERE id = :id AND store_id = :store_id AND status = 'open' AND EXISTS (
+         WHERE id = :id AND store_id = :store_id AND status IN ('open', 'cancelled') AND EXISTS (
              SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
     )?;
     statement.execute(named_params! { ":is_clear": is_clear, ":error": error, ":id": order, ":store_id": store })?;
     Ok(())
 }
 
-/// Writes down that an order is at Shopify, with what it has otherwise there, and since when the address of its checkout is asked
-/// for, where it has none. `false`: it is gone or being erased, and nothing was written.
+/// Notes why nobody knows whether an order is at Shopify; `call_ended`: a call for its draft has, without a clear answer. Until then it
+/// may have been made, so every process counts the settling time from there. Orders that are gone or being erased are left alone.
+pub(super) fn note_uncertain(
+    tx: &Tx<'_>,
+    call_ended: Option<DateTime<Utc>>,
+    store: StoreId,
+    order: DraftOrderId,
+    error: &str,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE draft_order_records SET handover_attempted_at = coalesce(:ended, handover_attempted_at), handover_error = :error
+         WHERE id = :id AND store_id = :store_id AND status IN ('open', 'cancelled') AND EXISTS (
+             SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
+    )?;
+    statement.execute(
+        named_params! { ":ended": call_ended.map(Millis), ":error": error, ":id": order, ":store_id": store },
+    )?;
+    Ok(())
+}
+
+/// What is written down of a draft that stands at Shopify.
+pub(super) struct Sent<'a> {
+    /// As the answer has it.
+    pub(super) draft: &'a DraftOrder,
+    /// What it comes to.
+    pub(super) total_minor: Option<i64>,
+    /// What it has otherwise than the order.
+    pub(super) differing: &'a [String],
+}
+
+/// Writes down that an order is at Shopify, with what it has otherwise there; since when the address of its checkout is asked for,
+/// where it has none; and when to ask first what has become of it. `false`: it is gone, being erased or called off, and it is not
+/// `sent`. Of one that was called off while its draft was asked for the draft is written down, for whoever deletes it.
 pub(super) fn mark_sent(
     tx: &Tx<'_>,
     store: StoreId,
     order: DraftOrderId,
-    draft: &DraftOrder,
-    total_minor: Option<i64>,
-    differing: &[String],
+    sent: &Sent<'_>,
     sought_since: Option<DateTime<Utc>>,
+    look_due_at: DateTime<Utc>,
 ) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records
          SET status = 'sent', shopify_draft_order_id = :draft_id, shopify_order_name = :name,
              shopify_total_minor = :total_minor, checkout_url = :checkout_url, handover_warnings = :warnings,
-             handover_attempted_at = :sought_since, handover_error = NULL
+             handover_attempted_at = :sought_since, handover_error = NULL, look_due_at = :look_due_at
          WHERE id = :id AND store_id = :store_id AND status = 'open' AND EXISTS (
              SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
     )?;
     let changed = statement.execute(named_params! {
-        ":draft_id": draft.id,
-        ":name": draft.name,
-        ":total_minor": total_minor,
-        ":checkout_url": draft.checkout_url,
-        ":warnings": list(differing),
+        ":draft_id": sent.draft.id,
+        ":name": sent.draft.name,
+        ":total_minor": sent.total_minor,
+        ":checkout_url": sent.draft.checkout_url,
+        ":warnings": list(sent.differing),
         ":sought_since": sought_since.map(Millis),
+        ":look_due_at": Millis(look_due_at),
         ":id": order,
         ":store_id": store,
     })?;
+    if changed == 0 {
+        note_draft_of_cancelled(tx, store, order, &sent.draft.id, &sent.draft.name)?;
+    }
     Ok(changed == 1)
+}
+
+/// Writes down the draft of an order that was called off, where none is known: it is to be deleted. Nothing else asks for one then.
+pub(super) fn note_draft_of_cancelled(
+    tx: &Tx<'_>,
+    store: StoreId,
+    order: DraftOrderId,
+    draft_id: &str,
+    draft_name: &str,
+) -> db::Result<()> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE draft_order_records
+         SET shopify_draft_order_id = :draft_id, shopify_order_name = :name, handover_attempted_at = NULL,
+             handover_error = NULL
+         WHERE id = :id AND store_id = :store_id AND status = 'cancelled' AND shopify_draft_order_id IS NULL AND EXISTS (
+             SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
+    )?;
+    let params = named_params! { ":draft_id": draft_id, ":name": draft_name, ":id": order, ":store_id": store };
+    statement.execute(params)?;
+    Ok(())
 }
 
 /// Writes down where a draft that had no address when it was made is paid, and what it comes to now that it is ready. Orders that are
 /// gone or being erased are left alone.
-pub(super) fn note_checkout(
-    tx: &Tx<'_>,
-    store: StoreId,
-    order: DraftOrderId,
-    draft: &DraftOrder,
-    total_minor: Option<i64>,
-    differing: &[String],
-) -> db::Result<()> {
+pub(super) fn note_checkout(tx: &Tx<'_>, store: StoreId, order: DraftOrderId, sent: &Sent<'_>) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records
          SET shopify_total_minor = :total_minor, checkout_url = :checkout_url, handover_warnings = :warnings,
@@ -136,10 +197,10 @@ pub(super) fn note_checkout(
              SELECT 1 FROM stores WHERE id = :store_id AND erasing_since IS NULL)",
     )?;
     statement.execute(named_params! {
-        ":total_minor": total_minor,
-        ":checkout_url": draft.checkout_url,
-        ":warnings": list(differing),
-        ":draft_id": draft.id,
+        ":total_minor": sent.total_minor,
+        ":checkout_url": sent.draft.checkout_url,
+        ":warnings": list(sent.differing),
+        ":draft_id": sent.draft.id,
         ":id": order,
         ":store_id": store,
     })?;

@@ -1,17 +1,36 @@
 //! For how long it has been unclear whether an order is at Shopify, by the time that has really passed. The note in the order's row is
 //! by the wall clock: set forward, it would have the settling time be over at once, and the draft be asked for twice. In memory only,
 //! for the wall clock is all that another process knows.
+//!
+//! And which orders' calls are under way. The note is written before the call is sent, and a run that is held up between the two may
+//! lose its job to another, which finds the note, waits until the settling time is over, and asks for the draft that the first one is
+//! about to ask for. So nobody asks while another still may, and the settling time begins when the call has ended.
 
 use crate::domain::ids::DraftOrderId;
-use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Orders that are remembered at once; of more, the wall clock must do.
 const ORDERS_MAX: usize = 50_000;
 
 #[derive(Default)]
-pub(super) struct Uncertain(Mutex<HashMap<DraftOrderId, Seen>>);
+pub(super) struct Uncertain {
+    seen: Mutex<HashMap<DraftOrderId, Seen>>,
+    calls: Mutex<HashSet<DraftOrderId>>,
+}
+
+/// No other run of this process asks for the order's draft until it is dropped.
+pub(super) struct Call<'a> {
+    uncertain: &'a Uncertain,
+    order: DraftOrderId,
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        self.uncertain.lock_calls().remove(&self.order);
+    }
+}
 
 /// How old a note was, and when that was seen, by the clock's uptime.
 #[derive(Clone, Copy)]
@@ -27,7 +46,19 @@ impl Seen {
 }
 
 impl Uncertain {
-    /// A draft is asked for now.
+    /// The right to ask for an order's draft; `None` while another run has it.
+    pub(super) fn call(&self, order: DraftOrderId) -> Option<Call<'_>> {
+        let is_first = self.lock_calls().insert(order);
+        // Only then: what is made here and dropped would end the other's.
+        is_first.then(|| Call { uncertain: self, order })
+    }
+
+    /// Whether a run is asking for an order's draft.
+    pub(super) fn is_called(&self, order: DraftOrderId) -> bool {
+        self.lock_calls().contains(&order)
+    }
+
+    /// A draft is asked for now, or has been until now.
     pub(super) fn begin(&self, order: DraftOrderId, uptime: Duration) {
         self.lock().remove(&order);
         self.age(order, Duration::ZERO, uptime, Duration::MAX);
@@ -55,13 +86,17 @@ impl Uncertain {
         by_the_wall
     }
 
-    /// It has become clear, or nobody asks any more.
+    /// It has become clear, or no run asks any more.
     pub(super) fn end(&self, order: DraftOrderId) {
         self.lock().remove(&order);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DraftOrderId, Seen>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
+    }
+
+    fn lock_calls(&self) -> MutexGuard<'_, HashSet<DraftOrderId>> {
+        self.calls.lock()
     }
 }
 
@@ -97,6 +132,17 @@ mod tests {
         let uncertain = Uncertain::default();
         assert_eq!(uncertain.age(order(1), SECOND * 30, SECOND, SETTLE), SECOND * 30);
         assert_eq!(uncertain.age(order(1), SECOND * 86_400, SECOND * 2, SETTLE), SECOND * 31);
+    }
+
+    #[test]
+    fn one_run_at_a_time_asks_for_an_orders_draft() {
+        let uncertain = Uncertain::default();
+        let call = uncertain.call(order(1));
+        assert!(call.is_some() && uncertain.is_called(order(1)) && uncertain.call(order(1)).is_none());
+        assert!(uncertain.call(order(2)).is_some());
+        assert!(uncertain.is_called(order(1)), "who asks in vain takes nothing away");
+        drop(call);
+        assert!(!uncertain.is_called(order(1)) && uncertain.call(order(1)).is_some());
     }
 
     #[test]

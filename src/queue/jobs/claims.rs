@@ -17,19 +17,23 @@ const TURN: TimeDelta = TimeDelta::milliseconds(100);
 pub fn next_due_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
     let mut first = None;
     for external in Share::All.kinds() {
-        // One that goes ahead of its time has not been due for as long as it says.
-        let mut statement = connection.prepare_cached(
-            "SELECT max(scheduled_at, coalesce(scheduled_from, scheduled_at)) AS due_at FROM job_queue
-             WHERE status = 'pending' AND external = :external AND turn_at IS NULL
-             ORDER BY scheduled_at, id LIMIT 1",
-        )?;
-        let by_time = statement
-            .query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("due_at"))
-            .optional()?;
-        let by_turn = first_by_turn(connection, *external)?;
-        first = first.into_iter().chain(by_time.map(|at| at.0)).chain(by_turn).min();
+        let by_time = first_by_time(connection, *external, true)?.map(|due| due.since());
+        first = first.into_iter().chain(by_time).chain(first_by_turn(connection, *external)?).min();
     }
     Ok(first)
+}
+
+/// When a job may be had, and when that was reckoned, unless it was given.
+struct Due {
+    at: DateTime<Utc>,
+    from: Option<DateTime<Utc>>,
+}
+
+impl Due {
+    /// Since when it has really been due: one that goes ahead is dated back, to before it came.
+    fn since(&self) -> DateTime<Utc> {
+        self.from.map_or(self.at, |from| from.max(self.at))
+    }
 }
 
 /// The same for a worker that takes this share, and perhaps may not claim poison candidates now.
@@ -52,24 +56,25 @@ fn first_of(
         let by_time = first_by_time(connection, *external, poison_candidates)?;
         // What has a turn was due when it came, whatever has become of the clock since.
         let by_turn = first_by_turn(connection, *external)?.map(|at| at.min(DateTime::UNIX_EPOCH));
+        let by_time = by_time.map(|due| due.at);
         first = first.into_iter().chain(by_time.into_iter().chain(by_turn).min().map(|at| (at, *external))).min();
     }
     Ok(first)
 }
 
 /// When the first of those that come by their time is due. A look by the index for each kind: one condition on both would have to sort.
-fn first_by_time(
-    connection: &Connection,
-    external: bool,
-    poison_candidates: bool,
-) -> db::Result<Option<DateTime<Utc>>> {
+fn first_by_time(connection: &Connection, external: bool, poison_candidates: bool) -> db::Result<Option<Due>> {
     let mut statement = connection.prepare_cached(
-        "SELECT scheduled_at FROM job_queue
+        "SELECT scheduled_at, scheduled_from FROM job_queue
          WHERE status = 'pending' AND held = 0 AND external = :external AND turn_at IS NULL AND (recoveries = 0 OR :poison_candidates)
          ORDER BY scheduled_at, id LIMIT 1",
     )?;
     let params = named_params! { ":external": external, ":poison_candidates": poison_candidates };
-    Ok(statement.query_row(params, |row| row.get::<_, Millis>("scheduled_at")).optional()?.map(|at| at.0))
+    let due = statement.query_row(params, |row| {
+        let from: Option<Millis> = row.get("scheduled_from")?;
+        Ok(Due { at: row.get::<_, Millis>("scheduled_at")?.0, from: from.map(|from| from.0) })
+    });
+    Ok(due.optional()?)
 }
 
 /// Since when the first of those that have a turn has been due.
@@ -85,7 +90,7 @@ fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<D
 }
 
 /// The turn of a job about `subject` that is enqueued now: none where no other waits, else after the last of them. However many
-/// jobs somebody has waiting, those of others that come later are run before most of them; where nobody else waits, a turn holds
+/// jobs a subject has waiting, those of others that come later are run before most of them; where no other subject waits, a turn holds
 /// nothing up.
 pub(super) fn turn(
     tx: &Tx<'_>,

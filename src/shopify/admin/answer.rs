@@ -1,7 +1,9 @@
 //! What an answer of the Admin API means. It may fail in three layers: the HTTP status, `errors` alongside the data, and `userErrors`
 //! in it; and what counts is one question: was the draft made, was it not, or does nobody know?
 
+use super::DRAFT_ORDER_GID;
 use super::request::tag;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -18,6 +20,9 @@ const WORDS_MAX: usize = 300;
 /// The longest address of a checkout that is believed.
 const ADDRESS_MAX: usize = 2_000;
 
+/// The longest name of an order that is believed.
+const ORDER_NAME_MAX: usize = 100;
+
 /// A draft order at Shopify.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DraftOrder {
@@ -31,6 +36,43 @@ pub struct DraftOrder {
     pub total: Option<(String, String)>,
     /// The tax that Shopify adds to the prices, where it says so. Nothing where prices contain it.
     pub added_tax: Option<(String, String)>,
+    /// Its lines, in their order, where the answer has them.
+    pub lines: Option<Vec<SeenLine>>,
+}
+
+/// A line of a draft order at Shopify, as far as the answer says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SeenLine {
+    /// How many.
+    pub quantity: Option<i64>,
+    /// The price of one, in major units, and its currency: the locked one of a variant, where it has one.
+    pub unit_price: Option<(String, String)>,
+    /// Whether it is shipped.
+    pub requires_shipping: Option<bool>,
+    /// Whether it is taxed.
+    pub taxable: Option<bool>,
+    /// Whether it is of no variant.
+    pub is_custom: Option<bool>,
+    /// The variant it is of: `gid://shopify/ProductVariant/…`. Without the scope for products Shopify does not say.
+    pub variant_id: Option<String>,
+}
+
+/// What became of a draft order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fate {
+    /// It stands there.
+    Standing,
+    /// The shopper has ordered: the order's name, where the app may know it, and when.
+    Completed {
+        /// `#1042`.
+        order_name: Option<String>,
+        /// When.
+        at: Option<DateTime<Utc>>,
+    },
+    /// It is not there any more.
+    Deleted,
+    /// The answer does not say.
+    Unknown,
 }
 
 /// Why there is no draft order in an answer.
@@ -42,6 +84,9 @@ pub enum ShopifyError {
     /// Nothing was done, nor will be however often it is asked for.
     #[error("{0}")]
     Refused(String),
+    /// Nothing was done, nor will be as long as a line is of a variant that Shopify does not take: deleted, unknown, not available.
+    #[error("{0}")]
+    VariantRefused(String),
     /// Nothing was done, nor will be until somebody has fixed something outside of the order.
     #[error("{0}")]
     Blocked(String),
@@ -102,6 +147,9 @@ pub fn read_created(
     }
     let told: Vec<String> = faults.iter().map(user_error).collect();
     let told = plain_words(&told.join("; "));
+    if faults.iter().any(is_about_variant) {
+        return Err(ShopifyError::VariantRefused(format!("Shopify refuses a variant: {told}")));
+    }
     // What is wrong with the order stands under a field of it. Shopify says "too many attempts" without one.
     if faults.iter().all(|fault| field_of(fault).is_empty()) {
         return Err(ShopifyError::Passing(format!("Shopify does not take the order now: {told}")));
@@ -120,15 +168,85 @@ pub fn read_seen(
     body: &[u8],
 ) -> Result<Option<DraftOrder>, ShopifyError> {
     let document = read_document(status, retry_after, body)?;
+    // What the app may not see of a draft is missing from it; the rest is there.
+    if let Some(draft) = read_draft(&document["data"]["draftOrder"]) {
+        let is_it = draft.id == draft_id;
+        return is_it
+            .then_some(Some(draft))
+            .ok_or_else(|| ShopifyError::uncertain("Shopify answered with a draft order that was not asked for"));
+    }
     read_errors(&document)?;
     match document["data"].get("draftOrder") {
         Some(Value::Null) => Ok(None),
-        Some(node) => match read_draft(node).filter(|draft| draft.id == draft_id) {
-            Some(draft) => Ok(Some(draft)),
-            None => Err(ShopifyError::uncertain("Shopify answered with a draft order that was not asked for")),
-        },
-        None => Err(ShopifyError::uncertain("Shopify answered without the draft order that was asked for")),
+        _ => Err(ShopifyError::uncertain("Shopify answered without the draft order that was asked for")),
     }
+}
+
+/// What an answer to [`super::states`] says of these drafts, in their order.
+///
+/// # Errors
+/// As [`read_created`]; whatever it is, nothing was changed.
+pub fn read_states(
+    draft_ids: &[String],
+    status: u16,
+    retry_after: Option<&str>,
+    body: &[u8],
+) -> Result<Vec<Fate>, ShopifyError> {
+    let document = read_document(status, retry_after, body)?;
+    let nodes = match document["data"]["nodes"].as_array() {
+        Some(nodes) if nodes.len() == draft_ids.len() => nodes,
+        _ => {
+            read_errors(&document)?;
+            return Err(ShopifyError::uncertain("Shopify answered without the draft orders that were asked for"));
+        }
+    };
+    // A draft that an error is about is not there because of the error.
+    let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_whole = errors.iter().all(|error| error["path"].as_array().is_some_and(|path| path.len() > 1));
+    let has_error =
+        |place: usize| !is_whole || errors.iter().any(|error| error["path"][1].as_u64() == u64::try_from(place).ok());
+    let fate = |(place, (node, id)): (usize, (&Value, &String))| match node {
+        Value::Null if has_error(place) => Fate::Unknown,
+        Value::Null => Fate::Deleted,
+        node if node["id"].as_str() != Some(id) => Fate::Unknown,
+        node => match node["status"].as_str() {
+            Some("COMPLETED") => Fate::Completed {
+                order_name: node["order"]["name"].as_str().and_then(order_name),
+                at: node["completedAt"].as_str().and_then(read_time),
+            },
+            Some(_) => Fate::Standing,
+            None => Fate::Unknown,
+        },
+    };
+    Ok(nodes.iter().zip(draft_ids).enumerate().map(fate).collect())
+}
+
+/// Whether an answer to [`super::delete`] says that the draft is gone; `false`: Shopify keeps it, or knows none.
+///
+/// # Errors
+/// As [`read_created`].
+pub fn read_deleted(draft_id: &str, status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<bool, ShopifyError> {
+    let document = read_document(status, retry_after, body)?;
+    let payload = &document["data"]["draftOrderDelete"];
+    if payload["deletedId"].as_str() == Some(draft_id) {
+        return Ok(true);
+    }
+    read_errors(&document)?;
+    let faults = payload["userErrors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if faults.is_empty() {
+        return Err(ShopifyError::uncertain("Shopify answered without what it deleted and without an error"));
+    }
+    Ok(false)
+}
+
+/// A name of an order at Shopify, if it can be one: merchants choose what stands around the number.
+fn order_name(text: &str) -> Option<String> {
+    let fits = !text.is_empty() && text.chars().count() <= ORDER_NAME_MAX && !text.chars().any(char::is_control);
+    fits.then(|| text.to_owned())
+}
+
+pub(in crate::shopify) fn read_time(text: &str) -> Option<DateTime<Utc>> {
+    DateTime::parse_from_rfc3339(text).ok().map(|at| at.with_timezone(&Utc))
 }
 
 /// The drafts of an order that an answer to [`super::find`] has, oldest first. None: they are not there, or not there *yet*, for
@@ -277,7 +395,7 @@ fn bears(node: &Value, tag: &str) -> bool {
 }
 
 fn read_draft(node: &Value) -> Option<DraftOrder> {
-    let id = node["id"].as_str().filter(|id| id.starts_with("gid://shopify/DraftOrder/") && id.len() < 100)?;
+    let id = node["id"].as_str().filter(|id| id.starts_with(DRAFT_ORDER_GID) && id.len() < 100)?;
     let name = node["name"].as_str().filter(|name| !name.is_empty() && name.len() < 100)?;
     // Shopify works on a new draft for a while: its address, where it has one, leads to nothing until then.
     let is_ready = node["ready"].as_bool().unwrap_or(true);
@@ -288,12 +406,27 @@ fn read_draft(node: &Value) -> Option<DraftOrder> {
         // Nor has what it comes to been reckoned yet.
         total: money(&node["totalPriceSet"]).filter(|_| is_ready),
         added_tax: money(&node["totalTaxSet"]).filter(|_| node["taxesIncluded"].as_bool() == Some(false)),
+        lines: node["lineItems"]["nodes"].as_array().map(|lines| lines.iter().map(read_line).collect()),
     })
+}
+
+fn read_line(node: &Value) -> SeenLine {
+    SeenLine {
+        quantity: node["quantity"].as_i64(),
+        unit_price: amount(&node["priceOverride"]).or_else(|| money(&node["originalUnitPriceSet"])),
+        requires_shipping: node["requiresShipping"].as_bool(),
+        taxable: node["taxable"].as_bool(),
+        is_custom: node["custom"].as_bool(),
+        variant_id: node["variant"]["id"].as_str().map(str::to_owned),
+    }
 }
 
 /// An amount in major units and its currency.
 fn money(bag: &Value) -> Option<(String, String)> {
-    let money = &bag["presentmentMoney"];
+    amount(&bag["presentmentMoney"])
+}
+
+fn amount(money: &Value) -> Option<(String, String)> {
     let (amount, currency) = money["amount"].as_str().zip(money["currencyCode"].as_str())?;
     Some((amount.to_owned(), currency.to_owned()))
 }
@@ -311,6 +444,16 @@ fn user_error(error: &Value) -> String {
     let message = error["message"].as_str().unwrap_or("no reason given");
     let field = field_of(error);
     if field.is_empty() { message.to_owned() } else { format!("{}: {message}", field.join(".")) }
+}
+
+/// Whether a user error is about a variant. Shopify names the field of some, and of others only says so.
+fn is_about_variant(error: &Value) -> bool {
+    let says = |text: &str| {
+        let text = text.to_ascii_lowercase();
+        ["variant", "merchandise", "product with id", "no longer available"].iter().any(|word| text.contains(word))
+    };
+    field_of(error).iter().any(|name| name.to_ascii_lowercase().contains("variant"))
+        || error["message"].as_str().is_some_and(says)
 }
 
 /// The path of the field that a user error is about; empty where it is about none.

@@ -1,4 +1,4 @@
-//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: whoever calls brings the
+//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
 //! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
@@ -9,12 +9,21 @@ mod answer;
 mod request;
 mod token;
 
-pub use answer::{DraftOrder, ShopifyError, plain_words, read_created, read_found, read_seen, served_version};
-pub use request::{CREATE, Draft, FIND, LOOK, create, find, look, tag};
+pub(super) use answer::read_time;
+pub use answer::{
+    DraftOrder, Fate, SeenLine, ShopifyError, plain_words, read_created, read_deleted, read_found, read_seen,
+    read_states, served_version,
+};
+pub use request::{
+    CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
+};
 pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
 
 /// The version that the documents were written for, and the default.
 pub const VERSION: &str = "2026-10";
+
+/// How Shopify's id of a draft order begins; its number follows.
+pub const DRAFT_ORDER_GID: &str = "gid://shopify/DraftOrder/";
 
 /// The header that bears the access token.
 pub const TOKEN_HEADER: &str = "X-Shopify-Access-Token";

@@ -1,7 +1,8 @@
 //! The body of a delivery, read under its topic's own shape: the fields that are needed, and nothing of a person.
 
-use super::Refusal;
+use super::{Refusal, Topic, WebhookEvent};
 use crate::domain::ids::ShopDomain;
+use crate::shopify::admin::{DRAFT_ORDER_GID, read_time};
 use serde::de::{self, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
@@ -93,6 +94,40 @@ pub(super) fn orders_to_redact(body: &[u8]) -> Option<Vec<u64>> {
     }
     let orders = serde_json::from_slice::<Said>(body).ok()?.orders_to_redact?;
     Some(orders.into_iter().filter_map(|id| id.0).collect())
+}
+
+/// How a draft order's status reads once the shopper has ordered.
+const COMPLETED: &str = "completed";
+
+/// What a body says of a draft order: its id, its status and when it was completed. Nothing of a customer is a field here. Of all that a
+/// whole draft order has only the id must be there; but what says its status is no notice of a deletion, whatever the unsigned
+/// header calls it.
+pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Refusal> {
+    #[derive(Deserialize)]
+    struct Said {
+        id: Id,
+        #[serde(default, deserialize_with = "present")]
+        status: Present<Value>,
+        completed_at: Option<Value>,
+        admin_graphql_api_id: Option<Value>,
+    }
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
+    }
+    let said: Said = read(body)?;
+    let named = said.admin_graphql_api_id.as_ref().and_then(Value::as_str);
+    if named.is_some_and(|gid| !gid.starts_with(DRAFT_ORDER_GID)) {
+        return Err(WRONG_SHAPE);
+    }
+    let draft_id = format!("{DRAFT_ORDER_GID}{}", said.id.0.ok_or(WRONG_SHAPE)?);
+    if *topic == Topic::DraftOrdersDelete {
+        return if said.status.is_none() { Ok(WebhookEvent::DraftOrderDeleted { draft_id }) } else { Err(WRONG_SHAPE) };
+    }
+    let status = said.status.flatten();
+    let completed_at = said.completed_at.as_ref().and_then(Value::as_str).and_then(read_time);
+    let is_completed =
+        status.as_ref().and_then(Value::as_str).is_some_and(|status| status.eq_ignore_ascii_case(COMPLETED));
+    Ok(WebhookEvent::DraftOrderUpdated { draft_id, is_completed, completed_at })
 }
 
 /// The shop that a body of an unknown topic names, if it names one; such a body may be any JSON.

@@ -1,7 +1,9 @@
 //! What deliveries are about, and all that is to be known of each topic, in one table ([`Topic::definition`]). A new topic is a variant
 //! here with its line, what `intake` does about it, and a sample in `data/webhooks/`.
 
+use super::Refusal;
 use super::body::{self, Mark, Shape};
+use chrono::{DateTime, Utc};
 use std::fmt;
 
 /// What a delivery is about, as its header says.
@@ -15,6 +17,10 @@ pub enum Topic {
     ShopRedact,
     /// The app was uninstalled.
     AppUninstalled,
+    /// A draft order was changed: completed, perhaps.
+    DraftOrdersUpdate,
+    /// A draft order was deleted.
+    DraftOrdersDelete,
     /// Something we do not ask for.
     Unknown(String),
 }
@@ -38,6 +44,20 @@ pub enum WebhookEvent {
     ShopRedact,
     /// The app was uninstalled from the shop.
     AppUninstalled,
+    /// A draft order was changed.
+    DraftOrderUpdated {
+        /// `gid://shopify/DraftOrder/…`.
+        draft_id: String,
+        /// Whether the shopper has ordered.
+        is_completed: bool,
+        /// When, where it says so.
+        completed_at: Option<DateTime<Utc>>,
+    },
+    /// A draft order was deleted.
+    DraftOrderDeleted {
+        /// `gid://shopify/DraftOrder/…`.
+        draft_id: String,
+    },
     /// Of a topic that means nothing here.
     Unknown,
 }
@@ -56,16 +76,29 @@ pub(super) struct Definition {
     /// Its name on the wire, in the database and in the log.
     name: &'static str,
     subscription: Subscription,
-    /// What its bodies look like.
-    pub(super) shape: Shape,
+    /// How its bodies are read.
+    pub(super) reading: Reading,
     /// A body as Shopify sends it, of the shop `sample-shop.myshopify.com`.
-    sample: &'static str,
-    /// What a body of this shape says.
-    pub(super) read: fn(&[u8]) -> WebhookEvent,
+    sample: Option<&'static str>,
 }
 
+/// How the bodies of a topic are read.
+pub(super) enum Reading {
+    /// They name their shop and have a shape that no other topic's has.
+    OfShop(Shape, fn(&[u8]) -> WebhookEvent),
+    /// They are about a draft order and name no shop: it is the header's alone, and a draft of another shop is found under none.
+    OfDraftOrder(fn(&[u8]) -> Result<WebhookEvent, Refusal>),
+}
+
+/// Nothing of the customer; updated_at besides, as for an uninstallation.
+const DRAFT_ORDER_FIELDS: Subscription =
+    Subscription::Fields(&["id", "status", "order_id", "name", "completed_at", "updated_at"]);
+
 impl Topic {
-    /// The topics that mean something here.
+    /// What becomes of draft orders: their bodies name no shop.
+    pub const DRAFT_ORDERS: [Self; 2] = [Self::DraftOrdersUpdate, Self::DraftOrdersDelete];
+
+    /// The topics whose bodies name their shop, and which are duties or the end of an installation.
     pub const KNOWN: [Self; 4] =
         [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact, Self::AppUninstalled];
 
@@ -75,41 +108,59 @@ impl Topic {
             Self::CustomersDataRequest => Definition {
                 name: "customers/data_request",
                 subscription: Subscription::Compliance,
-                shape: Shape {
-                    customer: true,
-                    orders_requested: true,
-                    data_request: true,
-                    mark: Mark::DataRequest,
-                    ..Shape::EVENT
-                },
-                sample: include_str!("../../../data/webhooks/customers_data_request.json"),
-                read: |body| WebhookEvent::CustomersDataRequest { data_request_id: body::data_request_id(body) },
+                reading: Reading::OfShop(
+                    Shape {
+                        customer: true,
+                        orders_requested: true,
+                        data_request: true,
+                        mark: Mark::DataRequest,
+                        ..Shape::EVENT
+                    },
+                    |body| WebhookEvent::CustomersDataRequest { data_request_id: body::data_request_id(body) },
+                ),
+                sample: Some(include_str!("../../../data/webhooks/customers_data_request.json")),
             },
             Self::CustomersRedact => Definition {
                 name: "customers/redact",
                 subscription: Subscription::Compliance,
-                shape: Shape { customer: true, orders_to_redact: true, mark: Mark::RedactedCustomer, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/customers_redact.json"),
-                read: |body| WebhookEvent::CustomersRedact {
-                    customer_id: body::customer_id(body),
-                    orders_to_redact: body::orders_to_redact(body),
-                },
+                reading: Reading::OfShop(
+                    Shape { customer: true, orders_to_redact: true, mark: Mark::RedactedCustomer, ..Shape::EVENT },
+                    |body| WebhookEvent::CustomersRedact {
+                        customer_id: body::customer_id(body),
+                        orders_to_redact: body::orders_to_redact(body),
+                    },
+                ),
+                sample: Some(include_str!("../../../data/webhooks/customers_redact.json")),
             },
             Self::ShopRedact => Definition {
                 name: "shop/redact",
                 subscription: Subscription::Compliance,
-                shape: Shape { mark: Mark::NothingElse, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/shop_redact.json"),
-                read: |_body| WebhookEvent::ShopRedact,
+                reading: Reading::OfShop(Shape { mark: Mark::NothingElse, ..Shape::EVENT }, |_body| {
+                    WebhookEvent::ShopRedact
+                }),
+                sample: Some(include_str!("../../../data/webhooks/shop_redact.json")),
             },
             Self::AppUninstalled => Definition {
                 name: "app/uninstalled",
                 // Of an uninstallation only what is read is asked for; updated_at besides, for Shopify drops a delivery whose fields
                 // are all the same as the last one's.
                 subscription: Subscription::Fields(&["id", "myshopify_domain", "updated_at"]),
-                shape: Shape { is_resource: true, ..Shape::EVENT },
-                sample: include_str!("../../../data/webhooks/app_uninstalled.json"),
-                read: |_body| WebhookEvent::AppUninstalled,
+                reading: Reading::OfShop(Shape { is_resource: true, ..Shape::EVENT }, |_body| {
+                    WebhookEvent::AppUninstalled
+                }),
+                sample: Some(include_str!("../../../data/webhooks/app_uninstalled.json")),
+            },
+            Self::DraftOrdersUpdate => Definition {
+                name: "draft_orders/update",
+                subscription: DRAFT_ORDER_FIELDS,
+                reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersUpdate, body)),
+                sample: None,
+            },
+            Self::DraftOrdersDelete => Definition {
+                name: "draft_orders/delete",
+                subscription: DRAFT_ORDER_FIELDS,
+                reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersDelete, body)),
+                sample: None,
             },
             Self::Unknown(_) => return None,
         })
@@ -130,12 +181,12 @@ impl Topic {
 
     /// A body as Shopify sends it.
     pub(in crate::shopify) fn sample(&self) -> Option<&'static str> {
-        self.definition().map(|definition| definition.sample)
+        self.definition().and_then(|definition| definition.sample)
     }
 
     /// The known topic of this name. In any case: an erasure must not get lost over the spelling of an unsigned header.
     pub fn find_known(name: &str) -> Option<Self> {
-        Self::KNOWN.into_iter().find(|topic| topic.as_str().eq_ignore_ascii_case(name))
+        Self::KNOWN.into_iter().chain(Self::DRAFT_ORDERS).find(|topic| topic.as_str().eq_ignore_ascii_case(name))
     }
 }
 

@@ -245,7 +245,7 @@ fn a_deleted_matrix_takes_its_assignments_with_it_and_leaves_orders_and_options(
         assert_eq!(fixture.count(table), 0, "{table}");
     }
     assert_eq!((fixture.count("draft_order_records"), fixture.count("product_option_groups")), (orders, options));
-    assert_eq!(fixture.query::<u64>("SELECT count(matrix_id) FROM draft_order_records"), 0);
+    assert_eq!(fixture.query::<u64>("SELECT count(matrix_id) FROM draft_order_lines"), 0);
 }
 
 #[test]
@@ -265,19 +265,23 @@ fn a_matrix_of_many_products_and_orders_is_deleted_in_steps() {
         )?;
         tx.execute(
             "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?1)
-             INSERT INTO draft_order_records
-                 (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-                  priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-             SELECT 'o' || n, (SELECT id FROM stores WHERE shop = ?2), 100000 + n, 'o' || n, ?3, 'm', 'p', 't', 1, 1, 'mm', 1, 1, 1,
-                 'EUR', 1, 1, 1, 0 FROM n",
-            (many, &store, &id),
+             INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+             SELECT 'o' || n, (SELECT id FROM stores WHERE shop = ?2), 100000 + n, 'o' || n, 'mm', 'EUR', 1, 0 FROM n",
+            (many, &store),
+        )?;
+        tx.execute(
+            "INSERT INTO draft_order_lines
+                 (draft_order_id, position, matrix_id, matrix_name, product_id, product_title, width, height,
+                  priced_width, priced_height, quantity, base_price_minor, unit_price_minor, total_price_minor)
+             SELECT id, 0, ?1, 'm', 'p', 't', 1, 1, 1, 1, 1, 1, 1, 1 FROM draft_order_records WHERE number > 100000",
+            [&id],
         )?;
         Ok(())
     });
     filled.expect("filled");
     let path = format!("/matrices/{matrix}");
     assert_eq!(shop.send("DELETE", &path, Some("\"2\""), b"").status, 412);
-    let still = format!("SELECT count(*) FROM draft_order_records WHERE matrix_id = '{matrix}'");
+    let still = format!("SELECT count(*) FROM draft_order_lines WHERE matrix_id = '{matrix}'");
     assert!(fixture.query::<usize>(&still) >= many, "a stale deletion releases nothing");
     assert_eq!(shop.send("DELETE", &format!("{path}?confirm=true"), Some("\"1\""), b"").status, 204);
     assert_eq!(fixture.query::<usize>(&still), 0);

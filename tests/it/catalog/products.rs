@@ -1,6 +1,6 @@
 //! What is assigned to a product.
 
-use super::Shop;
+use super::{Shop, fields};
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 
@@ -24,6 +24,7 @@ fn a_product_changes_its_matrix_only_when_that_is_confirmed_and_keeps_its_option
             "productId": "gid://shopify/Product/1001", "title": "New title",
             "matrix": { "id": second, "name": "second" }, "assignedAt": "2026-01-01T00:00:00.000Z",
             "optionGroups": [{ "id": group, "name": "g" }],
+            "sku": null, "variantId": null, "requiresShipping": true, "taxable": true, "weight": null,
         })
     );
     // The same again is no conflict.
@@ -53,7 +54,7 @@ fn a_product_has_three_spellings_and_anything_else_is_none() {
     }
     assert_eq!(shop.json("GET", "/products/404", None, None).0, 404);
     for (method, path, allowed) in [
-        ("PUT", "/products/1001", "GET, HEAD"),
+        ("PUT", "/products/1001", "GET, HEAD, PATCH"),
         ("GET", "/products/gid://shopify/Product/1001/matrix", "DELETE, PUT"),
         ("POST", "/products/1001/option-groups/1", "DELETE, PUT"),
     ] {
@@ -138,4 +139,166 @@ fn products_are_listed_with_all_that_is_assigned_to_them() {
     }
     let expected = [("1", true, 0), ("2", false, 1), ("3", true, 1), ("4", false, 1), ("5", true, 0)];
     assert_eq!(seen, expected.map(|(id, priced, groups)| (id.to_owned(), priced, groups)));
+}
+
+#[test]
+fn what_a_products_line_is_to_have_is_set_shown_and_taken_back() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let matrix = shop.matrix("m");
+    shop.assign("1", &matrix);
+    let path = "/products/gid%3A%2F%2Fshopify%2FProduct%2F1";
+    let patch = |body: &Value| shop.json("PATCH", path, None, Some(body));
+    let shown = |product: &Value| {
+        let names = ["title", "sku", "variantId", "requiresShipping", "taxable", "weight"];
+        names.map(|name| product[name].clone()).to_vec()
+    };
+    let plain = vec![json!("A product"), json!(null), json!(null), json!(true), json!(true), json!(null)];
+    assert_eq!(shown(&shop.get("/products/1")), plain);
+    let all = json!({"title": " Cut glass ", "sku": "G-1", "variantId": 42, "requiresShipping": false, "taxable": false,
+        "weight": {"gramsPerSquareMetre": 850}});
+    let (status, answer) = patch(&all);
+    assert_eq!((status, fields(&answer)), (422, vec!["variantId"]), "an id is a text");
+    let all = json!({"title": " Cut glass ", "sku": "G-1", "variantId": "42", "requiresShipping": false, "taxable": false,
+        "weight": {"gramsPerSquareMetre": 850}});
+    let (status, answer) = patch(&all);
+    let set = vec![
+        json!("Cut glass"),
+        json!("G-1"),
+        json!("gid://shopify/ProductVariant/42"),
+        json!(false),
+        json!(false),
+        json!({"gramsPerSquareMetre": 850, "baseGrams": 0}),
+    ];
+    assert_eq!((status, shown(&answer)), (200, set.clone()));
+    assert_eq!(shown(&shop.get("/products")["products"][0]), set);
+    // What is not mentioned stays.
+    assert_eq!(shown(&patch(&json!({})).1), set);
+    assert_eq!(patch(&json!({"weight": {"grams": 1200}})).1["weight"], json!({"grams": 1200}));
+    // What was read may not be sent back, for most of it is not set here: each fault is named.
+    for (body, field) in [
+        (json!({"weight": {}}), "weight"),
+        (json!({"weight": 1200}), "weight"),
+        (json!({"weight": {"grams": 1, "baseGrams": 1}}), "weight"),
+        (json!({"weight": {"grams": 1.5}}), "weight"),
+        (json!({"weight": {"grams": -1}}), "weight"),
+        (json!({"weight": {"grams": 10_000_001}}), "weight"),
+        (json!({"weight": {"baseGrams": 1}}), "weight"),
+        (json!({"weight": {"grams": 1, "kilos": 1}}), "weight"),
+        (json!({"sku": ""}), "sku"),
+        (json!({"sku": "x".repeat(256)}), "sku"),
+        (json!({"title": "a\nb"}), "title"),
+        (json!({"variantId": "gid://shopify/Product/1"}), "variantId"),
+        (json!({"requiresShipping": "true"}), "requiresShipping"),
+        (json!({"taxed": true}), "taxed"),
+    ] {
+        let (status, answer) = patch(&body);
+        assert_eq!((status, fields(&answer)), (422, vec![field]), "{body}");
+    }
+    // A title that comes with an assignment is the newest.
+    shop.assign("1", &matrix);
+    assert_eq!(shop.get("/products/1")["title"], json!("A product"));
+    // Without its matrix the product is still known by what was said of it, until that is taken back.
+    assert_eq!(shop.send("DELETE", "/products/1/matrix", None, b"").status, 204);
+    assert_eq!(
+        (&shop.get("/products/1")["sku"], shop.get("/products")["products"].as_array().map(Vec::len)),
+        (&json!("G-1"), Some(1))
+    );
+    let none = json!({"title": null, "sku": null, "variantId": null, "requiresShipping": null, "taxable": null, "weight": null});
+    let (status, answer) = patch(&none);
+    assert_eq!((status, &answer["sku"], &answer["requiresShipping"]), (200, &Value::Null, &json!(true)));
+    assert_eq!((patch(&none).0, shop.json("GET", "/products/1", None, None).0), (404, 404));
+    assert_eq!(fixture.count("product_settings"), 0);
+    assert_eq!(shop.json("PATCH", "/products/2", None, Some(&json!({"sku": "x"}))).0, 404);
+    let other = Shop::install(&fixture, "others");
+    assert_eq!(other.json("PATCH", path, None, Some(&json!({"sku": "x"}))).0, 404);
+}
+
+#[test]
+fn the_command_sets_and_clears_what_the_admin_api_does() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    shop.assign("1", &shop.matrix("m"));
+    let run = |arguments: &[&str]| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+            .env("QUOTEGRID_LOG", "error")
+            .arg("--database")
+            .arg(fixture.database())
+            .args(arguments)
+            .output()
+            .expect("the program runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let set =
+        |arguments: &[&str]| run(&[&["products", "--shop", "panes.myshopify.com", "set", "1"], arguments].concat());
+    let (code, text) = set(&[
+        "--sku",
+        "G-1",
+        "--variant",
+        "7",
+        "--requires-shipping",
+        "false",
+        "--taxable",
+        "false",
+        "--grams-per-square-metre",
+        "850",
+        "--base-grams",
+        "300",
+        "--title",
+        "Cut glass",
+    ]);
+    assert_eq!(code, Some(0), "{text}");
+    for line in [
+        "title          Cut glass",
+        "sku            G-1",
+        "shipping       is not shipped",
+        "weight         850 g a square metre and 300 g",
+    ] {
+        assert!(text.lines().any(|found| found == line), "{line}: {text}");
+    }
+    let shown = shop.get("/products/1");
+    assert_eq!(shown["weight"], json!({"gramsPerSquareMetre": 850, "baseGrams": 300}));
+    assert_eq!((&shown["variantId"], &shown["taxable"]), (&json!("gid://shopify/ProductVariant/7"), &json!(false)));
+    assert_eq!(set(&["--weight", "1200", "--clear", "title", "--clear", "variant", "--clear", "taxable"]).0, Some(0));
+    let shown = shop.get("/products/1");
+    assert_eq!((&shown["title"], &shown["variantId"]), (&json!("A product"), &Value::Null));
+    assert_eq!(
+        (&shown["taxable"], &shown["requiresShipping"], &shown["weight"]),
+        (&json!(true), &json!(false), &json!({"grams": 1200}))
+    );
+    for wrong in [
+        &[][..],
+        &["--weight", "1", "--base-grams", "1"],
+        &["--base-grams", "1"],
+        &["--weight", "x"],
+        &["--variant", "x"],
+        &["--clear", "x"],
+    ] {
+        assert_eq!(set(wrong).0, Some(2), "{wrong:?}");
+    }
+    assert_eq!(run(&["products", "--shop", "panes.myshopify.com", "set", "2", "--sku", "x"]).0, Some(1));
+    let (_, listed) = run(&["products", "list"]);
+    assert!(listed.contains("G-1"), "{listed}");
+}
+
+#[test]
+fn a_store_says_which_discounts_count_at_shopify_and_none_do_unless_it_does() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let flags = |store: &Value| (store["allowDiscountCodes"].clone(), store["allowAutomaticDiscounts"].clone());
+    assert_eq!(flags(&shop.get("")), (json!(false), json!(false)));
+    let (status, answer) = shop.json("PATCH", "", None, Some(&json!({"allowDiscountCodes": true})));
+    assert_eq!((status, flags(&answer)), (200, (json!(true), json!(false))));
+    let (status, answer) = shop.json("PATCH", "", None, Some(&json!({"allowAutomaticDiscounts": true, "unit": "cm"})));
+    assert_eq!((status, flags(&answer), &answer["unit"]), (200, (json!(true), json!(true)), &json!("cm")));
+    let (status, answer) = shop.json("PATCH", "", None, Some(&json!({"allowDiscountCodes": "yes"})));
+    assert_eq!((status, fields(&answer)), (422, vec!["allowDiscountCodes"]));
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        .arg("--database")
+        .arg(fixture.database())
+        .args(["stores", "set", "panes.myshopify.com", "--allow-discount-codes", "false"])
+        .output()
+        .expect("the program runs");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(flags(&shop.get("")), (json!(false), json!(true)));
 }

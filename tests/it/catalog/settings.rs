@@ -161,7 +161,7 @@ fn an_edit_that_comes_between_look_and_change_is_looked_at_too() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let domain: ShopDomain = "panes.myshopify.com".parse().expect("a shop");
-    let change = Change { unit: Some(Unit::Cm), currency: None, convert: true };
+    let change = Change { unit: Some(Unit::Cm), convert: true, ..Change::default() };
     let look = || fixture.app.db.read(|connection| settings::check(connection, &domain, change));
     let checked = look().expect("exact");
     let fine = json!({ "name": "fine", "widths": [0.001], "heights": [1], "prices": [[1]] });

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Looks for what keeps people out who see, hear or move otherwise. A development file: it is not shipped.
-const AXE: &str = include_str!("../axe/axe.min.js");
+const AXE: &str = include_str!("../widget/axe.min.js");
 
 const PAGES: [(&str, &str); 7] = [
     ("overview", "/admin"),

@@ -60,9 +60,12 @@ const ROWS: &str = "
     INSERT INTO option_groups (id, store_id, name, currency, created_at, updated_at) VALUES ('g1', 's1', 'Colour', 'USD', 1, 1);
     INSERT INTO option_choices (id, option_group_id, label, modifier_type, modifier_value, created_at) VALUES ('c1', 'g1', 'Grey', 'FIXED', 500, 1);
     INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES ('s1', 'gid://shopify/Product/1', 'g1', 1);
-    INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id, product_title, width, height, unit,
-        priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor, total_price_minor, created_at)
-        VALUES ('o1', 's1', 1, 't1', 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 1000, 1000, 'mm', 1000000, 1000000, 2, 'USD', 4900, 5400, 10800, 1);
+    INSERT INTO product_settings (store_id, product_id, sku, taxable) VALUES ('s1', 'gid://shopify/Product/1', 'B-1', 0);
+    INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+        VALUES ('o1', 's1', 1, 't1', 'mm', 'USD', 10800, 1);
+    INSERT INTO draft_order_lines (draft_order_id, position, matrix_id, matrix_name, product_id, product_title, label, width, height,
+        priced_width, priced_height, quantity, base_price_minor, unit_price_minor, total_price_minor)
+        VALUES ('o1', 0, 'm1', 'Blinds', 'gid://shopify/Product/1', 'Blind', 'Kitchen', 1000, 1000, 1000000, 1000000, 2, 4900, 5400, 10800);
     INSERT INTO order_idempotency_keys VALUES ('s1', zeroblob(32), zeroblob(32), 'o1', 1);
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
     INSERT INTO paused_job_types VALUES ('other', 1, 0);

@@ -28,7 +28,7 @@ use serde_json::json;
 use std::path::Path;
 
 /// Every table that hangs below a store.
-const CHILDREN: [&str; 10] = [
+const CHILDREN: [&str; 12] = [
     "api_keys",
     "price_matrices",
     "breakpoints",
@@ -37,7 +37,9 @@ const CHILDREN: [&str; 10] = [
     "option_groups",
     "option_choices",
     "product_option_groups",
+    "product_settings",
     "draft_order_records",
+    "draft_order_lines",
     "order_idempotency_keys",
 ];
 

@@ -42,7 +42,7 @@ fn a_single_delete_of_the_store_cascades_to_every_table_below_it() {
     assert!(counts(&fixture).iter().all(|rows| *rows > 0));
     let deleted: quotegrid::db::Result<usize> = fixture.app.db.write(|tx| Ok(tx.execute("DELETE FROM stores", ())?));
     assert_eq!(deleted.expect("writable"), 1);
-    assert_eq!(counts(&fixture), [0; 10]);
+    assert_eq!(counts(&fixture), [0; 12]);
 }
 
 #[test]
@@ -203,7 +203,10 @@ fn erasure_finds_its_rows_by_index() {
         "SELECT id FROM price_matrices WHERE store_id = 's' LIMIT 1",
         "SELECT id FROM option_groups WHERE store_id = 's' LIMIT 1",
         "DELETE FROM option_choices WHERE option_group_id = 'g'",
-        "SELECT rowid FROM draft_order_records WHERE store_id = 's' LIMIT 1",
+        "SELECT id FROM draft_order_records WHERE store_id = 's' LIMIT 1",
+        "DELETE FROM draft_order_lines WHERE draft_order_id = 'o'",
+        "SELECT draft_order_id, position FROM draft_order_lines WHERE matrix_id = 'm' LIMIT 1",
+        "SELECT product_id FROM product_settings WHERE store_id = 's' LIMIT 1",
         "SELECT store_id, product_id FROM product_matrices WHERE store_id = 's' LIMIT 1",
         "SELECT id, status, payload FROM job_queue WHERE subject = 's' AND id <> 'j'",
         "SELECT id FROM gdpr_requests WHERE shop = 's' AND type = 'SHOP_REDACT' AND processed_at IS NULL",

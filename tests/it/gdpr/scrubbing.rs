@@ -67,7 +67,7 @@ fn the_background_erases_without_being_asked() {
         std::thread::sleep(Duration::from_millis(1));
     }
     background.stop(Duration::from_secs(60));
-    assert_eq!(counts(&fixture), [0; 10]);
+    assert_eq!(counts(&fixture), [0; 12]);
     assert!(verification(&fixture).is_ok());
 }
 

@@ -2,13 +2,14 @@
 //! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
-use quotegrid::shopify::admin::{CREATE, Draft, FIND, LOOK, create};
+use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, create};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Types with the fields that are known of them: `name → type`, where scalars are `_`.
-const SCHEMA: [(&str, &str); 12] = [
-    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection"),
+const SCHEMA: [(&str, &str); 20] = [
+    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node"),
+    ("Node", "id:_"),
     ("Mutation", "draftOrderCreate:DraftOrderCreatePayload draftOrderDelete:DraftOrderDeletePayload"),
     ("DraftOrderConnection", "nodes:DraftOrder edges:DraftOrderEdge pageInfo:PageInfo"),
     ("DraftOrderCreatePayload", "draftOrder:DraftOrder userErrors:UserError"),
@@ -16,8 +17,19 @@ const SCHEMA: [(&str, &str); 12] = [
     (
         "DraftOrder",
         "id:_ legacyResourceId:_ name:_ status:_ invoiceUrl:_ ready:_ warnings:DraftOrderWarning totalPriceSet:MoneyBag totalTaxSet:MoneyBag \
-         taxesIncluded:_ tags:_",
+         taxesIncluded:_ tags:_ completedAt:_ order:Order lineItems:DraftOrderLineItemConnection",
     ),
+    ("Order", "id:_ name:_ createdAt:_"),
+    ("DraftOrderLineItemConnection", "nodes:DraftOrderLineItem edges:DraftOrderLineItemEdge pageInfo:PageInfo"),
+    (
+        "DraftOrderLineItem",
+        "custom:_ id:_ quantity:_ requiresShipping:_ taxable:_ sku:_ title:_ uuid:_ variant:ProductVariant weight:Weight \
+         priceOverride:MoneyV2 originalUnitPriceSet:MoneyBag customAttributes:Attribute",
+    ),
+    ("ProductVariant", "id:_ title:_ sku:_ price:_ taxable:_"),
+    ("DraftOrderDeletePayload", "deletedId:_ userErrors:UserError"),
+    ("DraftOrderDeleteInput", "id:_"),
+    ("WeightInput", "value:_ unit:_"),
     ("MoneyBag", "presentmentMoney:MoneyV2 shopMoney:MoneyV2"),
     ("MoneyV2", "amount:_ currencyCode:_"),
     (
@@ -28,7 +40,7 @@ const SCHEMA: [(&str, &str); 12] = [
     (
         "DraftOrderLineItemInput",
         "customAttributes:AttributeInput originalUnitPriceWithCurrency:MoneyInput quantity:_ requiresShipping:_ sku:_ taxable:_ \
-         title:_ uuid:_ variantId:_ priceOverride:MoneyInput",
+         title:_ uuid:_ variantId:_ priceOverride:MoneyInput weight:WeightInput",
     ),
     ("MoneyInput", "amount:_ currencyCode:_"),
     ("AttributeInput", "key:_ value:_"),
@@ -61,6 +73,12 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
     at += 1;
     let fields = fields_of(of);
     while tokens[at] != "}" {
+        if tokens[at] == "..." {
+            // On a type, in its place: what implements the interface.
+            assert_eq!(tokens[at + 1], "on", "an inline fragment of {of}");
+            at = walk(tokens, at + 3, &tokens[at + 2], fragments);
+            continue;
+        }
         if let Some(fragment) = tokens[at].strip_prefix("...") {
             assert_eq!(fragments.get(fragment).map(String::as_str), Some(of), "{fragment} is spread on {of}");
             at += 1;
@@ -85,7 +103,9 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
                             &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
                         }
                         "draftOrder" => &["id"],
-                        "draftOrderCreate" => &["input"],
+                        "nodes" if of == "Query" => &["ids"],
+                        "lineItems" => &["first", "after", "last", "before", "reverse"],
+                        "draftOrderCreate" | "draftOrderDelete" => &["input"],
                         _ => &[],
                     };
                     assert!(known.contains(&argument.as_str()), "{name} has no argument {argument}");
@@ -103,7 +123,7 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
 }
 
 #[track_caller]
-fn check(document: &str) {
+pub(super) fn check(document: &str) {
     let tokens = tokens(document);
     let mut fragments = BTreeMap::new();
     for at in 0..tokens.len() {
@@ -124,7 +144,7 @@ fn check(document: &str) {
     }
 }
 
-fn check_input(of: &str, value: &Value) {
+pub(super) fn check_input(of: &str, value: &Value) {
     let fields = fields_of(of);
     for (name, value) in value.as_object().expect("an object") {
         let field = fields.get(name.as_str()).unwrap_or_else(|| panic!("{of} has no field {name}"));
@@ -143,6 +163,8 @@ fn the_documents_ask_for_what_the_schema_has() {
     check(CREATE);
     check(FIND);
     check(LOOK);
+    check(STATES);
+    check(DELETE);
 }
 
 #[test]
@@ -153,14 +175,24 @@ fn a_document_that_asks_for_something_else_is_found_out() {
 
 #[test]
 fn the_input_has_the_fields_of_the_schema_and_nothing_of_a_person() {
-    let draft = Draft {
-        order_id: "01900000-0000-7000-8000-000000000001".to_owned(),
-        name: "#D1".to_owned(),
+    let line = |variant_id| DraftLine {
+        variant_id,
         title: "Pane".to_owned(),
         quantity: 1,
         unit_price: "1.00".to_owned(),
-        currency: "EUR".to_owned(),
+        requires_shipping: true,
+        taxable: true,
+        sku: Some("P-1".to_owned()),
+        weight_grams: Some(1),
         attributes: vec![("Width".to_owned(), "1mm".to_owned())],
+    };
+    let draft = Draft {
+        order_id: "01900000-0000-7000-8000-000000000001".to_owned(),
+        name: "#D1".to_owned(),
+        currency: "EUR".to_owned(),
+        lines: [None, Some("gid://shopify/ProductVariant/1".to_owned())].map(line).to_vec(),
+        allow_discount_codes: false,
+        allow_automatic_discounts: false,
     };
     let input = create(&draft)["variables"]["input"].clone();
     check_input("DraftOrderInput", &input);

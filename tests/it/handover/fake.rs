@@ -1,14 +1,16 @@
 //! A small Admin API: a real server on loopback that grants tokens, makes draft orders and searches them as Shopify does, late index
 //! included, and fails in every way that it is told to.
 
+use super::documents::{check, check_input};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use quotegrid::clock::{Clock, ManualClock};
-use quotegrid::shopify::admin::{CREATE, FIND, LOOK};
+use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES};
 use serde_json::{Value, json};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -105,36 +107,143 @@ pub(crate) struct Draft {
     unready_for: usize,
     has_idle_address: bool,
     number: u64,
+    /// The variants of its shop when it was made.
+    variants: HashMap<String, Variant>,
+    /// The order that it became, once it is completed.
+    pub(crate) completed: Option<&'static str>,
 }
 
 impl Draft {
+    /// From now on searches find it.
+    pub(crate) fn appear(&mut self) {
+        (self.hidden_for, self.hidden_until) = (0, None);
+    }
+
     pub(crate) fn tag(&self) -> &str {
         let tags = self.input["tags"].as_array().expect("tags");
         tags.iter().filter_map(Value::as_str).find(|tag| tag.starts_with("pm-")).expect("a tag of its own")
     }
 
+    fn id(&self) -> String {
+        format!("gid://shopify/DraftOrder/{}", self.number)
+    }
+
+    /// As Shopify shows it, with what it takes where nothing was said.
     fn node(&self) -> Value {
-        let line = &self.input["lineItems"][0];
+        let items = self.input["lineItems"].as_array().expect("lines");
         // Exactly, with the decimals of the price, and then those that Shopify adds.
-        let price = line["originalUnitPriceWithCurrency"]["amount"].as_str().expect("text");
-        let (whole, decimals) = price.split_once('.').unwrap_or((price, ""));
-        let minor: i128 = format!("{whole}{decimals}").parse().expect("a number");
-        let total = (minor * i128::from(line["quantity"].as_i64().expect("a number"))).to_string();
-        let total = format!("{total:0>width$}", width = decimals.len() + 1);
-        let (whole, decimals) = total.split_at(total.len() - decimals.len());
+        let mut decimals = 0;
+        let total: i128 = items
+            .iter()
+            .map(|item| {
+                let price = price_of(item)["amount"].as_str().expect("text");
+                let (whole, rest) = price.split_once('.').unwrap_or((price, ""));
+                decimals = rest.len();
+                let minor: i128 = format!("{whole}{rest}").parse().expect("a number");
+                minor * i128::from(item["quantity"].as_i64().expect("a number"))
+            })
+            .sum();
+        let total = format!("{total:0>width$}", width = decimals + 1);
+        let (whole, decimals) = total.split_at(total.len() - decimals);
         let total = format!("{whole}.{decimals}0");
-        let currency = &line["originalUnitPriceWithCurrency"]["currencyCode"];
+        let currency = &price_of(&items[0])["currencyCode"];
         let is_ready = self.unready_for == 0;
         let address = format!("https://{}/invoices/{}", self.shop, self.number);
         json!({
-            "id": format!("gid://shopify/DraftOrder/{}", self.number),
+            "id": self.id(),
             "name": format!("#S{}", self.number),
             "ready": is_ready,
             "invoiceUrl": (is_ready || self.has_idle_address).then_some(address),
             "tags": self.input["tags"],
             "totalPriceSet": { "presentmentMoney": { "amount": total, "currencyCode": currency } },
+            "lineItems": { "nodes": items.iter().map(|item| self.line(item)).collect::<Vec<_>>() },
         })
     }
+
+    /// As a search shows it: its lines are not asked for there.
+    fn found(&self) -> Value {
+        let mut node = self.node();
+        node.as_object_mut().expect("an object").remove("lineItems");
+        node
+    }
+
+    fn line(&self, item: &Value) -> Value {
+        let variant = item["variantId"].as_str();
+        let seen = variant.and_then(|id| self.variants.get(id)).copied();
+        json!({
+            "quantity": item["quantity"],
+            "custom": variant.is_none(),
+            "requiresShipping": seen.map_or(item["requiresShipping"] == true, |seen| seen.requires_shipping),
+            "taxable": seen.map_or(item["taxable"] != false, |seen| seen.taxable),
+            "variant": variant.map(|id| json!({ "id": id })),
+            "priceOverride": item["priceOverride"],
+            // Of a variant it is the variant's own.
+            "originalUnitPriceSet": { "presentmentMoney":
+                if variant.is_some() { json!({ "amount": "1.0", "currencyCode": price_of(item)["currencyCode"] }) }
+                else { price_of(item).clone() } },
+        })
+    }
+}
+
+fn price_of(item: &Value) -> &Value {
+    let name = if item["variantId"].is_null() { "originalUnitPriceWithCurrency" } else { "priceOverride" };
+    &item[name]
+}
+
+/// A variant that the shop has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Variant {
+    pub(crate) requires_shipping: bool,
+    pub(crate) taxable: bool,
+}
+
+/// What Shopify does not take, as user errors; `None`: nothing is wrong.
+fn refusal(input: &Value, variants: &HashMap<String, Variant>, names_no_field: bool) -> Option<Value> {
+    let fault = |field: Value, message: &str| Some(json!([{ "field": field, "message": message }]));
+    let at = |place: usize, name: &str| json!(["input", "lineItems", place.to_string(), name]);
+    let items = input["lineItems"].as_array().expect("lines");
+    if items.is_empty() || items.len() > 499 {
+        return fault(json!(["input", "lineItems"]), "must have from 1 to 499 lines");
+    }
+    let is_long = |value: &Value, most: usize| value.as_str().is_some_and(|text| text.chars().count() > most);
+    if input["tags"].as_array().expect("tags").iter().any(|tag| is_long(tag, 40)) {
+        return fault(json!(["input", "tags"]), "is too long (maximum is 40 characters)");
+    }
+    for (place, item) in items.iter().enumerate() {
+        if !(1..=i64::from(i32::MAX)).contains(&item["quantity"].as_i64().expect("a number")) {
+            return fault(at(place, "quantity"), "must be greater than or equal to 1");
+        }
+        let price = price_of(item);
+        if price["currencyCode"] != input["presentmentCurrencyCode"] {
+            return fault(at(place, "originalUnitPriceWithCurrency"), "must be in the currency of the draft order");
+        }
+        if price["amount"].as_str().is_none_or(|amount| amount.starts_with('-')) {
+            return fault(at(place, "originalUnitPriceWithCurrency"), "must be greater than or equal to 0");
+        }
+        match item["variantId"].as_str() {
+            Some(id) if !variants.contains_key(id) => {
+                let field = if names_no_field { Value::Null } else { at(place, "variantId") };
+                return fault(field, "Product with ID is no longer available");
+            }
+            Some(_) => {}
+            None if item["title"].as_str().is_none_or(str::is_empty) => {
+                return fault(at(place, "title"), "can't be blank");
+            }
+            None => {}
+        }
+        if is_long(&item["title"], 255) || is_long(&item["sku"], 255) {
+            return fault(at(place, "title"), "is too long (maximum is 255 characters)");
+        }
+        let attributes = item["customAttributes"].as_array().cloned().unwrap_or_default();
+        let mut keys = HashSet::new();
+        for attribute in &attributes {
+            let key = attribute["key"].as_str().expect("text");
+            if key.is_empty() || is_long(&attribute["key"], 255) || !keys.insert(key.to_owned()) {
+                return fault(at(place, "customAttributes"), "keys must be there once and have up to 255 characters");
+            }
+        }
+    }
+    None
 }
 
 #[derive(Default)]
@@ -144,6 +253,16 @@ pub(crate) struct State {
     pub(crate) token_faults: VecDeque<Manner>,
     pub(crate) create_faults: VecDeque<Fault>,
     pub(crate) find_faults: VecDeque<Manner>,
+    pub(crate) delete_faults: VecDeque<Manner>,
+    pub(crate) states_faults: VecDeque<Manner>,
+    /// What the shop sells.
+    pub(crate) variants: HashMap<String, Variant>,
+    /// Whether a variant is refused without a word of the field.
+    pub(crate) names_no_field: bool,
+    /// Whether the app may not see orders.
+    pub(crate) hides_orders: bool,
+    /// What is otherwise in the lines of the answers.
+    pub(crate) line_change: Option<fn(&mut Value)>,
     /// What happens to every call that creates, when no other fault is left.
     pub(crate) always: Option<Fault>,
     /// How calls that have hung end.
@@ -177,6 +296,8 @@ pub(crate) struct State {
     pub(crate) granted: usize,
     pub(crate) creates: usize,
     pub(crate) finds: usize,
+    pub(crate) deletes: usize,
+    pub(crate) states: usize,
     /// Calls that hang now.
     pub(crate) hanging: usize,
     /// How often the fake has let go of those that hang.
@@ -195,6 +316,9 @@ impl State {
             money["currencyCode"] = json!(currency);
         }
         let currency = money["currencyCode"].clone();
+        if let Some(change) = self.line_change {
+            node["lineItems"]["nodes"].as_array_mut().expect("lines").iter_mut().for_each(change);
+        }
         if let Some(tax) = self.added_tax {
             node["taxesIncluded"] = json!(false);
             node["totalTaxSet"] = json!({ "presentmentMoney": { "amount": tax, "currencyCode": currency } });
@@ -242,7 +366,7 @@ impl Fake {
 
     /// Also after a test has failed while it looked: what is dropped then looks too, and a second panic would end all other tests.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 
     /// The next calls that create end so.
@@ -253,10 +377,9 @@ impl Fake {
     /// Waits until `condition` holds.
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&State) -> bool) {
-        let state = self.state();
-        let (_state, timeout) =
-            self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !condition(state)).expect("no panic");
-        assert!(!timeout.timed_out(), "waited in vain until {what}");
+        let mut state = self.state();
+        self.shared.changed.wait_while_for(&mut state, |state| !condition(state), PATIENCE);
+        assert!(condition(&state), "waited in vain until {what}");
     }
 
     /// Those that hang go on, as their fault says.
@@ -300,6 +423,14 @@ impl Fake {
         let number = state.number;
         let copied = state.drafts.iter().find(|draft| draft.tag() == tag).expect("a draft").clone();
         state.drafts.push(Draft { number, ..copied });
+    }
+
+    /// The shopper orders, and the draft of an order is completed.
+    pub(crate) fn complete_draft_of(&self, order: &str, name: &'static str) {
+        let tag = format!("pm-{order}");
+        let mut state = self.state();
+        let draft = state.drafts.iter_mut().find(|draft| draft.tag() == tag).expect("a draft");
+        draft.completed = Some(name);
     }
 
     /// The merchant deletes every draft of an order.
@@ -377,19 +508,26 @@ impl Shared {
         if !self.lock().tokens.contains(token) {
             return answer(socket, 401, "", &json!({ "errors": "[API] Invalid API key or access token" }).to_string());
         }
+        check(body["query"].as_str().expect("a document"));
         if body["query"] == CREATE {
+            check_input("DraftOrderInput", &body["variables"]["input"]);
             self.create(socket, shop, &body["variables"]["input"]);
         } else if body["query"] == FIND {
             self.find(socket, shop, body["variables"]["search"].as_str().expect("a search"));
         } else if body["query"] == LOOK {
             self.look(socket, shop, body["variables"]["id"].as_str().expect("an id"));
+        } else if body["query"] == STATES {
+            self.states(socket, shop, body["variables"]["ids"].as_array().expect("ids"));
+        } else if body["query"] == DELETE {
+            check_input("DraftOrderDeleteInput", &body["variables"]["input"]);
+            self.delete(socket, shop, body["variables"]["input"]["id"].as_str().expect("an id"));
         } else {
             panic!("nobody knows this document: {}", body["query"]);
         }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic")
+        self.state.lock()
     }
 
     fn grant(&self, socket: &TcpStream, call: &Call) {
@@ -414,31 +552,111 @@ impl Shared {
     }
 
     fn create(&self, socket: &TcpStream, shop: &str, input: &Value) {
-        let (fault, made) = {
+        let (fault, made, refused) = {
             let mut state = self.lock();
             state.creates += 1;
+            let refused = refusal(input, &state.variants, state.names_no_field);
             let hangs = state.hangs.as_deref() == Some(shop);
             let hang = hangs.then_some(Fault::before(Manner::Hang));
             let fault = hang.or_else(|| state.create_faults.pop_front()).or(state.always);
             let fault = fault.unwrap_or(Fault::after(Manner::Answer));
             let hidden_for = state.index_lag;
-            let made = fault.works.then(|| {
+            let made = (fault.works && refused.is_none()).then(|| {
                 state.number += 1;
                 let number = state.number;
                 let hidden_until = state.index_lag_time.as_ref().map(|(clock, lag)| clock.uptime() + *lag);
                 let (unready_for, has_idle_address) = (state.address_lag, state.has_idle_address);
                 let shop = shop.to_owned();
                 let input = input.clone();
-                let draft = Draft { shop, input, hidden_for, hidden_until, unready_for, has_idle_address, number };
+                let variants = state.variants.clone();
+                let completed = None;
+                let draft = Draft {
+                    shop,
+                    input,
+                    hidden_for,
+                    hidden_until,
+                    unready_for,
+                    has_idle_address,
+                    number,
+                    variants,
+                    completed,
+                };
                 let node = state.charged(draft.node());
                 state.drafts.push(draft);
                 node
             });
-            (fault, made)
+            (fault, made, refused)
         };
         self.changed.notify_all();
-        let payload = json!({ "draftOrder": made, "userErrors": [] });
+        let payload = json!({ "draftOrder": made, "userErrors": refused.unwrap_or_else(|| json!([])) });
         self.end(socket, fault.manner, &json!({ "data": { "draftOrderCreate": payload } }));
+    }
+
+    fn states(&self, socket: &TcpStream, shop: &str, ids: &[Value]) {
+        let (manner, answer) = {
+            let mut state = self.lock();
+            state.states += 1;
+            let mut errors = Vec::new();
+            let nodes: Vec<Value> = ids
+                .iter()
+                .enumerate()
+                .map(|(place, id)| {
+                    let draft = state
+                        .drafts
+                        .iter()
+                        .find(|draft| draft.shop == shop && draft.id() == id.as_str().expect("an id"));
+                    let Some(draft) = draft else { return Value::Null };
+                    let mut node = json!({ "id": draft.id(), "status": "OPEN", "completedAt": null, "order": null });
+                    if let Some(name) = draft.completed {
+                        node["status"] = json!("COMPLETED");
+                        node["completedAt"] = json!("2026-01-01T00:00:00Z");
+                        node["order"] = json!({ "name": name });
+                        if state.hides_orders {
+                            node["order"] = Value::Null;
+                            errors.push(
+                                json!({ "message": "Access denied for order field.", "path": ["nodes", place, "order"],
+                                "extensions": { "code": "ACCESS_DENIED" } }),
+                            );
+                        }
+                    }
+                    node
+                })
+                .collect();
+            let mut answer = json!({ "data": { "nodes": nodes } });
+            if !errors.is_empty() {
+                answer["errors"] = json!(errors);
+            }
+            (state.states_faults.pop_front().unwrap_or(Manner::Answer), answer)
+        };
+        self.changed.notify_all();
+        self.end(socket, manner, &answer);
+    }
+
+    fn delete(&self, socket: &TcpStream, shop: &str, id: &str) {
+        let (manner, payload) = {
+            let mut state = self.lock();
+            state.deletes += 1;
+            let manner = state.delete_faults.pop_front().unwrap_or(Manner::Answer);
+            let works = matches!(manner, Manner::Answer | Manner::Chunks | Manner::Close | Manner::HalfAnswer);
+            let place = state.drafts.iter().position(|draft| draft.shop == shop && draft.id() == id);
+            let fault =
+                |message: &str| json!({ "deletedId": null, "userErrors": [{ "field": ["id"], "message": message }] });
+            let payload = match place {
+                None => fault("Draft order does not exist"),
+                Some(place) if state.drafts[place].completed.is_some() => {
+                    fault("Completed draft orders cannot be deleted")
+                }
+                Some(place) => {
+                    if works {
+                        state.drafts.remove(place);
+                    }
+                    json!({ "deletedId": id, "userErrors": [] })
+                }
+            };
+            (manner, payload)
+        };
+        self.changed.notify_all();
+        self.end(socket, manner, &json!({ "data": { "draftOrderDelete": payload } }));
     }
 
     fn look(&self, socket: &TcpStream, shop: &str, id: &str) {
@@ -470,14 +688,14 @@ impl Shared {
             let tagged: Vec<Value> = of_shop
                 .iter()
                 .filter(|draft| draft.tag() == tag && is_known(draft))
-                .map(|draft| draft.node())
+                .map(|draft| draft.found())
                 .collect();
             let newest: Vec<Value> = of_shop
                 .iter()
                 .rev()
                 .filter(|draft| !is_late || is_known(draft))
                 .take(50)
-                .map(|draft| draft.node())
+                .map(|draft| draft.found())
                 .collect();
             for draft in &mut state.drafts {
                 draft.hidden_for = draft.hidden_for.saturating_sub(1);
@@ -598,7 +816,7 @@ impl Shared {
         let mut state = self.lock();
         let seen = state.let_go;
         while state.let_go == seen && socket.write_all(b"x").is_ok() {
-            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
+            self.changed.wait_for(&mut state, Duration::from_millis(20));
         }
     }
 
@@ -610,7 +828,7 @@ impl Shared {
         self.changed.notify_all();
         socket.set_nonblocking(true).expect("a socket");
         loop {
-            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
+            self.changed.wait_for(&mut state, Duration::from_millis(20));
             let is_gone = matches!((&*socket).read(&mut [0]), Ok(0));
             if state.let_go != seen || is_gone {
                 break;

@@ -6,7 +6,7 @@ use crate::process::harness::wait_until;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::Status;
 use serde_json::{Value, json};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -44,6 +44,7 @@ fn an_order_goes_over_with_all_that_is_needed_to_make_it() {
             { "key": "Height", "value": "250mm" },
             { "key": "Finish", "value": "Oiled" },
             { "key": "Corners", "value": "Rounded 10 mm" },
+            { "key": "Price list", "value": "Shelf, solid oak" },
         ])
     );
     assert_eq!((&line["title"], &line["quantity"]), (&json!("Oak shelf Quercus"), &json!(3)));
@@ -271,6 +272,7 @@ fn of_two_jobs_for_one_order_one_asks_for_a_draft() {
     std::thread::sleep(Duration::from_millis(200));
     shop.fake.let_go();
     wait_until("one is done", || shop.column::<String>(&order, "status") == "sent");
+    shop.fixture.advance(SECOND * 10);
     background.stop(Duration::from_secs(60));
     shop.settle();
     shop.assert_sent(&order);
@@ -460,4 +462,41 @@ fn an_order_that_has_waited_for_long_is_looked_for_and_then_goes_over() {
     assert_eq!(shop.settle(), Duration::ZERO);
     shop.assert_sent(&order);
     assert_eq!((shop.fake.creates(), shop.fake.finds()), (1, 1));
+}
+
+#[test]
+fn while_a_call_is_under_way_no_other_run_asks_for_the_same_draft_however_long_it_takes() {
+    let shop = Shop::with(|options| {
+        options.wait = Duration::ZERO;
+        options.timeout = Duration::from_secs(3_600);
+    });
+    // No look finds the draft, and Shopify takes its time.
+    shop.fake.state().index_lag_time = Some((shop.fixture.clock.clone(), Duration::from_secs(86_400)));
+    shop.fake.state().newest_is_late = true;
+    shop.fake.fail(&[Fault::after(Manner::Hang)]);
+    let order = shop.order();
+    let background = shop.fixture.app.start(1).expect("threads");
+    shop.fake.wait_until("it hangs", |state| state.hanging == 1);
+    // By this clock the lease of the job ends, and others take it over; and the settling time ends as well.
+    let until = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < until {
+        shop.fixture.advance(Duration::from_secs(20));
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    assert!(
+        shop.fixture.query::<u64>("SELECT count(*) FROM job_attempts WHERE outcome = 'lost'") > 0,
+        "it was taken over"
+    );
+    assert_eq!(shop.fake.creates(), 1);
+    // Once it has ended, what was made is found.
+    shop.fake.state().index_lag_time = None;
+    shop.fake.state().drafts.iter_mut().for_each(|draft| draft.appear());
+    shop.fake.let_go();
+    wait_until("it is sent", || {
+        shop.fixture.advance(Duration::from_secs(20));
+        shop.column::<String>(&order, "status") == "sent"
+    });
+    background.stop(Duration::from_secs(120));
+    assert_eq!(shop.fake.creates(), 1);
+    shop.assert_sent(&order);
 }

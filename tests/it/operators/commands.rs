@@ -209,6 +209,8 @@ fn what_to_enter_at_shopify_is_shown() {
         "compliance_topics = [\"customers/data_request\", \"customers/redact\", \"shop/redact\"]",
         "uri = \"https://quotes.example.com/webhooks\"",
         "shopify app deploy",
+        "url = \"https://quotes.example.com/proxy\"",
+        "<quote-grid product=\"{{ product.id }}\" proxy=\"/apps/quotes\" lang=\"{{ request.locale.iso_code }}\"></quote-grid>",
     ] {
         assert!(text.contains(part), "{part} in {text}");
     }

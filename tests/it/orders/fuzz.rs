@@ -25,7 +25,8 @@ fn leaf(ids: Vec<String>) -> impl Strategy<Value = Value> {
 }
 
 fn json_value(ids: Vec<String>) -> impl Strategy<Value = Value> {
-    let names = ["productId", "width", "height", "quantity", "options", "optionGroupId", "choiceId", "x"];
+    let names =
+        ["productId", "width", "height", "quantity", "options", "optionGroupId", "choiceId", "items", "label", "x"];
     leaf(ids).prop_recursive(4, 32, 7, move |inner| {
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..7).prop_map(Value::from),
@@ -50,9 +51,21 @@ fn any_body_has_an_answer() {
     .into();
     let good = example_order(&example);
     let (key, placed) = (&example.shop.key.key, Cell::new(0_u64));
-    let member = prop::sample::select(vec!["productId", "width", "height", "quantity", "options", "extra"]);
-    // A good order with some fields that are anything; or anything at all; or bytes.
+    let names = vec!["productId", "width", "height", "quantity", "options", "label", "extra"];
+    let member = prop::sample::select(names);
+    let item = {
+        let good = good.clone();
+        prop::collection::vec((member.clone(), json_value(ids.clone())), 0..2).prop_map(move |changes| {
+            let mut item = good.clone();
+            for (name, value) in changes {
+                item[name] = value;
+            }
+            item
+        })
+    };
+    // A good order with some fields that are anything; or several such items; or anything at all; or bytes.
     let bodies = prop_oneof![
+        4 => prop::collection::vec(item, 0..5).prop_map(|items| json!({ "items": items }).to_string().into_bytes()),
         4 => prop::collection::vec((member, json_value(ids.clone())), 0..3).prop_map(move |changes| {
             let mut order = good.clone();
             for (name, value) in changes {
@@ -81,7 +94,10 @@ fn any_body_has_an_answer() {
         if response.status == 201 {
             placed.set(placed.get() + 1);
             let total: f64 = answer["total"].as_str().expect("text").parse().expect("a number");
-            let expected = answer["price"].as_f64().expect("a number") * answer["quantity"].as_f64().expect("a number");
+            let cost = |item: &Value| {
+                item["price"].as_f64().expect("a number") * item["quantity"].as_f64().expect("a number")
+            };
+            let expected: f64 = answer["items"].as_array().expect("a list").iter().map(cost).sum();
             prop_assert!((total - expected).abs() < 0.001, "{}", answer);
         } else {
             prop_assert!(!answer["detail"].as_str().unwrap_or_default().is_empty());

@@ -3,14 +3,17 @@
 mod browser;
 mod deleting;
 mod erasing;
+mod flood;
 mod floor;
 mod fuzz;
+mod getting_started;
+mod items;
 mod limits;
 pub(crate) mod looking;
 mod pages;
 mod placing;
-mod readme;
 mod repeating;
+mod workshop;
 
 use crate::storefront::harness::{Example, PRODUCT, Server, body, request};
 use quotegrid::http::{Request, Response};

@@ -72,7 +72,11 @@ fn strange_names(fixture: &Fixture) {
         format!("<script>alert(1)</script>{}", "x".repeat(70)),
     );
     write(
-        "UPDATE draft_order_records SET product_title = ?1, handover_error = ?1, handover_warnings = '[\"The total is 1.00 EUR lower there\"]' WHERE number = 1",
+        "UPDATE draft_order_lines SET product_title = ?1 WHERE draft_order_id = (SELECT id FROM draft_order_records WHERE number = 1)",
+        "<img src=x onerror=alert(1)> ".repeat(5),
+    );
+    write(
+        "UPDATE draft_order_records SET handover_error = ?1, handover_warnings = '[\"The total is 1.00 EUR lower there\"]' WHERE number = 1",
         "<img src=x onerror=alert(1)> ".repeat(5),
     );
 }

@@ -8,6 +8,7 @@ pub(crate) mod harness;
 mod limits;
 mod options;
 mod prices;
+mod product;
 mod socket;
 pub(crate) mod spec;
 mod stale;

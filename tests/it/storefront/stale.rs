@@ -110,7 +110,7 @@ fn every_kind_of_edit_counts_at_once() {
     assert_eq!(look(), (200, json!(60), 200, json!(67)));
 
     let shop_domain = shop();
-    let dinar = Change { currency: Some("KWD".parse().expect("a currency")), unit: None, convert: true };
+    let dinar = Change { currency: Some("KWD".parse().expect("a currency")), convert: true, ..Change::default() };
     let checked = other.db.read(|connection| settings::check(connection, &shop_domain, dinar)).expect("exact");
     assert!(write(&other, move |tx| settings::apply(tx, now, &checked)));
     assert_eq!(body(&server.price(&example.shop.key, SIZE))["currency"], json!("KWD"));

@@ -143,7 +143,8 @@ fn change_of(form: &Form) -> Result<(Change, bool)> {
     }
     match (currency, unit) {
         (Ok(currency), Ok(unit)) => {
-            Ok((Change { currency: Some(currency), unit: Some(unit), convert: true }, form.has("confirmed")))
+            let change = Change { currency: Some(currency), unit: Some(unit), convert: true, ..Change::default() };
+            Ok((change, form.has("confirmed")))
         }
         _ => Err(error),
     }

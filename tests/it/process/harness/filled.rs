@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use std::collections::BTreeMap;
 
 /// Every table that hangs below a store, and the rows that [`fill`] writes there alongside the store itself.
-pub(crate) const FILLED: [(&str, u64); 10] = [
+pub(crate) const FILLED: [(&str, u64); 12] = [
     ("api_keys", 1),
     ("price_matrices", 2),
     ("breakpoints", 2 * (20 + 150)),
@@ -16,7 +16,9 @@ pub(crate) const FILLED: [(&str, u64); 10] = [
     ("option_groups", 1),
     ("option_choices", 3),
     ("product_option_groups", 2),
+    ("product_settings", 2),
     ("draft_order_records", 40),
+    ("draft_order_lines", 120),
     ("order_idempotency_keys", 40),
 ];
 
@@ -95,25 +97,28 @@ pub(crate) fn fill(connection: &mut Connection, shop: &str, mark: &str) {
             "INSERT INTO product_option_groups (store_id, product_id, option_group_id, assigned_at) VALUES (?1, ?2, ?3, ?4)",
             &[&store, &product, &group, &now],
         );
+        run(
+            "INSERT INTO product_settings (store_id, product_id, sku) VALUES (?1, ?2, ?3)",
+            &[&store, &product, &format!("{mark} sku {number}")],
+        );
         for order in 0..20 {
+            let id = new_id();
             run(
-                "INSERT INTO draft_order_records (id, store_id, number, token, matrix_id, matrix_name, product_id,
-                     product_title, width, height, unit, priced_width, priced_height, quantity, currency, base_price_minor, calculated_price_minor,
-                     total_price_minor, option_selections, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?6, 1000, 1000, 'mm', 1000, 1000, 1, 'EUR', 1, 1, 1,
-                     json_array(json_object('optionGroupName', ?6, 'choiceLabel', ?6, 'modifierType', 'FIXED', 'modifierValue', 0,
-                                            'appliedMinor', 0)), ?8)",
-                &[
-                    &new_id(),
-                    &store,
-                    &(number * 20 + order + 1),
-                    &new_id(),
-                    &matrix,
-                    &format!("{mark} order {order}"),
-                    &product,
-                    &now,
-                ],
+                "INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+                 VALUES (?1, ?2, ?3, ?4, 'mm', 'EUR', 3, ?5)",
+                &[&id, &store, &(number * 20 + order + 1), &new_id(), &now],
             );
+            for line in 0..3 {
+                run(
+                    "INSERT INTO draft_order_lines (draft_order_id, position, matrix_id, matrix_name, product_id, product_title,
+                         label, width, height, priced_width, priced_height, quantity, base_price_minor, unit_price_minor,
+                         total_price_minor, option_selections)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?4, ?4, 1000, 1000, 1000, 1000, 1, 1, 1, 1,
+                         json_array(json_object('optionGroupName', ?4, 'choiceLabel', ?4, 'modifierType', 'FIXED', 'modifierValue', 0,
+                                                'appliedMinor', 0)))",
+                    &[&id, &line, &matrix, &format!("{mark} order {order}"), &product],
+                );
+            }
         }
     }
     tx.execute(

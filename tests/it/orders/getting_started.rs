@@ -1,4 +1,4 @@
-//! The README's way from nothing to an order and its page, run as it is printed.
+//! The handbook's way from nothing to an order and its page, run as it is printed.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,8 +7,9 @@ use std::process::Command;
 
 /// What a reader pastes: the price list, and the commands of both sections.
 fn sections() -> (String, String) {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    let text = readme.split("## From nothing to a priced size\n").nth(1).expect("the section");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/getting_started.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let text = page.split("## From nothing to a priced size\n").nth(1).expect("the section");
     let text = text.split("\n## ").next().expect("its end");
     let blocks = |language: &str| -> String {
         let opening = format!("```{language}\n");
@@ -30,7 +31,7 @@ fn a_newcomer_prices_a_size_orders_it_and_opens_its_page() {
         .replace("export KEY=pm_…", "export KEY=$(grep -o 'pm_[0-9a-f]*' added.txt)")
         .replace("quotegrid serve --dev &", "quotegrid serve --dev > ready.txt & SERVER=$!; trap 'kill $SERVER' EXIT\nuntil grep -q listening ready.txt; do kill -0 $SERVER; sleep 0.1; done");
     let script = format!(
-        "set -e -o pipefail\n{commands}\necho\ncurl -s -f $(quotegrid orders show D1 --shop my-shop.myshopify.com | grep -o 'http://.*')\n"
+        "set -e -o pipefail\n{commands}\necho\ncurl -s -f $(quotegrid orders show D1 --shop my-shop.myshopify.com | grep -o 'http://.*')\ncat orders.csv\n"
     );
     fs::write(directory.path().join("script.sh"), &script).expect("written");
     let binary = Path::new(env!("CARGO_BIN_EXE_quotegrid")).parent().expect("a directory");
@@ -56,9 +57,13 @@ fn a_newcomer_prices_a_size_orders_it_and_opens_its_page() {
         r#"{"price":30,"currency":"EUR","dimensions":{"width":450,"height":350,"unit":"mm"}"#,
         r##""name":"#D1","checkoutUrl":"http://127.0.0.1:"##,
         r#""total":"60.00","currency":"EUR""#,
+        r##""name":"#D2""##,
+        r#""total":"110.00""#,
+        r#""label":"Kitchen, left""#,
         "2 x Made-to-measure blind",
         "priced as   600 x 400 mm by Roller blind",
         "<h1>Made-to-measure blind</h1>",
+        "\"Kitchen, right\",600,400,mm,600 x 400,1,30.00,30.00,EUR,http://",
     ] {
         assert!(said.contains(expected), "{expected}\n{said}\n{complained}");
     }
