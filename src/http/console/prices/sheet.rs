@@ -119,7 +119,7 @@ impl Sheet {
     }
 
     /// The size of a cell, where its steps can be read.
-    pub(super) fn size_at(&self, row: usize, column: usize) -> Option<(Length, Length)> {
+    pub(super) fn size_at(&self, row: usize, column: usize) -> Option<Size> {
         Some((length(&self.widths[column]).ok()?, length(&self.heights[row]).ok()?))
     }
 
@@ -262,10 +262,16 @@ pub(super) fn marks(sheet: &Sheet, saved: &Sheet, currency: Currency) -> Vec<Vec
     (0..values.len()).map(|row| (0..sheet.widths.len()).map(|column| mark(row, column)).collect()).collect()
 }
 
-/// What stands for a size: nothing at all, or that it is not offered, or its price.
-pub(super) type HandoverState = Option<Option<Minor>>;
+/// A width and a height.
+type Size = (Length, Length);
 
-fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<(Length, Length), Option<Minor>> {
+/// One side of a size.
+type Side = fn(&Size) -> Length;
+
+/// What stands for a size: nothing at all, or that it is not offered, or its price.
+pub(super) type SavedPrice = Option<Option<Minor>>;
+
+fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<Size, Option<Minor>> {
     let mut found = BTreeMap::new();
     for (row, height) in sheet.heights.iter().enumerate() {
         for (column, width) in sheet.widths.iter().enumerate() {
@@ -280,7 +286,7 @@ fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<(Length, Length), Opti
 }
 
 /// The text of every price, by its size.
-pub(super) fn texts_by_size(sheet: &Sheet) -> BTreeMap<(Length, Length), String> {
+pub(super) fn texts_by_size(sheet: &Sheet) -> BTreeMap<Size, String> {
     let rows = 0..sheet.heights.len();
     let places = rows.flat_map(|row| (0..sheet.widths.len()).map(move |column| (row, column)));
     places.filter_map(|(row, column)| Some((sheet.size_at(row, column)?, sheet.prices[row][column].clone()))).collect()
@@ -291,9 +297,9 @@ pub(super) fn texts_by_size(sheet: &Sheet) -> BTreeMap<(Length, Length), String>
 pub(super) struct Conflict {
     pub(super) width: Length,
     pub(super) height: Length,
-    pub(super) was: HandoverState,
-    pub(super) mine: HandoverState,
-    pub(super) theirs: HandoverState,
+    pub(super) was: SavedPrice,
+    pub(super) mine: SavedPrice,
+    pub(super) theirs: SavedPrice,
 }
 
 /// What becomes of two edits of one grid.
@@ -312,9 +318,9 @@ pub(super) struct Merged {
 pub(super) fn merge(base: &Sheet, mine: &PriceMatrix, theirs: &PriceMatrix, currency: Currency) -> Merged {
     let grid = |matrix: &PriceMatrix| by_size(&Sheet::of(matrix, currency), currency);
     let (base, mine_at, theirs_at) = (by_size(base, currency), grid(mine), grid(theirs));
-    let base_steps = |pick: fn(&(Length, Length)) -> Length| base.keys().map(pick).collect::<Vec<_>>();
-    let changed_by_me = |size: &(Length, Length)| mine_at.get(size) != base.get(size);
-    let keep = |was: &[Length], mine: &[Length], theirs: &[Length], pick: fn(&(Length, Length)) -> Length| {
+    let base_steps = |pick: Side| base.keys().map(pick).collect::<Vec<_>>();
+    let changed_by_me = |size: &Size| mine_at.get(size) != base.get(size);
+    let keep = |was: &[Length], mine: &[Length], theirs: &[Length], pick: Side| {
         let mut steps: Vec<Length> = mine.iter().chain(theirs).copied().collect();
         steps.sort_unstable();
         steps.dedup();
@@ -327,12 +333,11 @@ pub(super) fn merge(base: &Sheet, mine: &PriceMatrix, theirs: &PriceMatrix, curr
         });
         steps
     };
-    let width_of: fn(&(Length, Length)) -> Length = |size| size.0;
-    let height_of: fn(&(Length, Length)) -> Length = |size| size.1;
+    let (width_of, height_of): (Side, Side) = (|size| size.0, |size| size.1);
     let widths = keep(&base_steps(width_of), mine.widths(), theirs.widths(), width_of);
     let heights = keep(&base_steps(height_of), mine.heights(), theirs.heights(), height_of);
 
-    let mut sizes: Vec<(Length, Length)> = mine_at.keys().chain(theirs_at.keys()).copied().collect();
+    let mut sizes: Vec<Size> = mine_at.keys().chain(theirs_at.keys()).copied().collect();
     sizes.sort_unstable_by_key(|&(width, height)| (height, width));
     sizes.dedup();
     let (mut resolved, mut conflicts, mut taken_over) = (BTreeMap::new(), Vec::new(), 0);

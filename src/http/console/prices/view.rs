@@ -108,7 +108,7 @@ fn classes(marks: Marks, is_wrong: bool, is_conflict: bool) -> String {
 }
 
 /// A price in words.
-pub(super) fn said(standing: sheet::HandoverState, currency: Currency) -> String {
+pub(super) fn said(standing: sheet::SavedPrice, currency: Currency) -> String {
     match standing {
         None => "no such step".to_owned(),
         Some(None) => "not offered".to_owned(),
