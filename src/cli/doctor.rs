@@ -57,7 +57,7 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
-/// Orders that differ at Shopify are told of for this long: nothing takes their warning away.
+/// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
 const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
 
 /// Products that are named because their lines at Shopify differ.
@@ -109,7 +109,7 @@ struct DoctorReport {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: OpenRequests,
     failed_duty_jobs: u64,
-    /// Other jobs that were given up, by type.
+    /// Other jobs that were discarded, by type.
     failed_other_jobs: Vec<(String, u64)>,
     /// Types of waiting jobs that this program has no handler for.
     unknown_types: Vec<String>,
@@ -118,7 +118,7 @@ struct DoctorReport {
     live_stores: LiveStores,
     notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
-    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is reported and no problem.
     free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
@@ -127,7 +127,7 @@ struct DoctorReport {
     problems: Vec<String>,
 }
 
-/// How handing orders over to Shopify stands.
+/// The state of handing orders over to Shopify.
 #[derive(Default)]
 struct Handovers {
     is_configured: bool,

@@ -231,7 +231,7 @@ fn list_text(found: &[Record]) -> String {
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
 }
 
-/// Where it stands, and whether somebody should look at it: `orders show` says why.
+/// Its state, and whether an operator should look at it: `orders show` says why.
 fn status(record: &Record) -> String {
     let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
     format!("{}{mark}", record.status)

@@ -218,7 +218,7 @@ fn made_up() -> Secret {
     Secret::new(hex(&entropy.array::<16>()))
 }
 
-/// The one line on stdout: whoever started this process waits for it.
+/// The one line on stdout: the process that started this one waits for it.
 fn announce(
     url: &str,
     app: &App,

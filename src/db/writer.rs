@@ -1,5 +1,5 @@
 //! The one writer thread: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has
-//! all of them answered. One fsync so serves many callers, and nobody fights for the write lock.
+//! all of them answered. One fsync so serves many callers, and no threads compete for the write lock.
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
@@ -11,22 +11,23 @@ use super::space::suspect_free_pages;
 use super::{AfterCommit, Tx};
 use crate::background::panic_message;
 use log::{error, warn};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Changes in one commit at the most: about what 10 ms are enough for.
 const BATCH_MAX: usize = 512;
 
-/// How long a batch may take changes in before it commits: nobody waits much longer than this plus one fsync.
+/// How long a batch may take changes in before it commits: no caller waits much longer than this plus one fsync.
 const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// While another process holds the write lock, how often to look for changes that have waited too long.
@@ -66,7 +67,7 @@ impl CommitOutcome {
 pub(super) trait Change: Send {
     /// Runs the change; `false` has its savepoint rolled back.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Tells whoever waits, after the commit or after it has failed.
+    /// Answers the caller, after the commit or after it has failed.
     fn answer(self: Box<Self>, outcome: CommitOutcome);
     /// Whether the answer only wakes a thread, so that the writer itself may give it.
     fn answers_quickly(&self) -> bool;
@@ -144,7 +145,7 @@ struct Backlog {
 }
 
 impl Backlog {
-    /// Waits for something to do; `None` when there is nothing left and nobody can send more.
+    /// Waits for something to do; `None` when there is nothing left and no sender is left.
     fn wait(&mut self) -> Option<Message> {
         self.early.pop_front().map(Message::Change).or_else(|| self.inbox.recv().ok())
     }
@@ -347,7 +348,7 @@ struct PendingAnswer {
 }
 
 impl AfterBatch {
-    /// Log lines first, so that a change is told before anyone acts on it.
+    /// Log lines first, so that a change is logged before its caller acts on it.
     fn give(self) {
         for then in self.after_commit {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
@@ -363,7 +364,7 @@ impl AfterBatch {
 fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
     ROLE.set(Some(ThreadRole::GivesAnswers));
     loop {
-        let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let received = outbox.lock().recv();
         let Ok(answers) = received else { return };
         answers.give();
     }

@@ -215,7 +215,7 @@ pub trait Service: Send + Sync + 'static {
         "all"
     }
 
-    /// A path as logs may show it: without what opens a page to whoever reads it.
+    /// A path as logs may show it: without what opens a page to a reader of the log.
     fn redact_path(&self, path: &str) -> String {
         path.to_owned()
     }

@@ -15,7 +15,7 @@ const VALIDATION_FAILED: &str = "validation_failed";
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were put off, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
 static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
 /// The media type of RFC 9457.

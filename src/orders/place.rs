@@ -1,4 +1,4 @@
-//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for whoever asks again.
+//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for a request that is repeated.
 //!
 //! A request is priced outside of any transaction first, so that what cannot be ordered costs the writer nothing. The change then
 //! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price

@@ -3,16 +3,17 @@
 use super::lines::{self, Line};
 use super::snapshot::listed;
 use crate::catalog::stores;
+use crate::db::text_sql;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use std::str::FromStr;
 
 /// An order to be written.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ pub struct NewRecord<'a> {
     pub lines: &'a [Line],
 }
 
-/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 
@@ -91,7 +92,7 @@ pub fn insert(
     Ok(number)
 }
 
-/// An order as it stands.
+/// An order as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
@@ -102,8 +103,8 @@ pub struct Record {
     pub number: i64,
     /// Opens its page.
     pub token: PageToken,
-    /// What became of it: `open`, `sent`, `ordered` or `cancelled`.
-    pub status: String,
+    /// What became of it.
+    pub status: State,
     /// What its lengths are in.
     pub unit: Unit,
     /// What its prices are in.
@@ -137,7 +138,7 @@ pub struct Record {
 impl Record {
     /// Whether it is not at Shopify.
     pub fn is_open(&self) -> bool {
-        self.status == "open"
+        self.status == State::Open
     }
 
     /// The name that people call it by: `#D12`.
@@ -178,7 +179,7 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such order, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }
@@ -236,46 +237,21 @@ pub struct Selected {
     pub state: Option<State>,
 }
 
-/// What became of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is here alone.
-    Open,
-    /// A draft is at Shopify.
-    Sent,
-    /// The draft was completed.
-    Ordered,
-    /// It was called off.
-    Cancelled,
-}
-
-/// The text names no state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be open, sent, ordered or cancelled")]
-pub struct NotAState;
-
-impl State {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Open, Self::Sent, Self::Ordered, Self::Cancelled];
-
-    /// As the database and every document have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Sent => "sent",
-            Self::Ordered => "ordered",
-            Self::Cancelled => "cancelled",
-        }
+text_enum! {
+    /// What became of an order.
+    pub enum State {
+        /// It is here alone.
+        Open = "open",
+        /// A draft is at Shopify.
+        Sent = "sent",
+        /// The draft was completed.
+        Ordered = "ordered",
+        /// It was called off.
+        Cancelled = "cancelled",
     }
 }
 
-impl FromStr for State {
-    type Err = NotAState;
-
-    fn from_str(text: &str) -> std::result::Result<Self, NotAState> {
-        Self::ALL.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
-    }
-}
+text_sql!(State);
 
 /// Those of a store's orders that are `selected`, the oldest first; `after`: only those behind the one made then with this number.
 ///

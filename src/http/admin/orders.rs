@@ -11,7 +11,7 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::records::{self, NotAState, Selected, State};
+use crate::orders::records::{self, Selected, State};
 use crate::views::orders as views;
 use crate::views::{NotATime, Time};
 use crate::workshop::{self, Format, WriteError};
@@ -65,11 +65,7 @@ fn export(state: &Arc<AppState>, request: Request, params: Params, responder: Re
 fn selected(request: &Request) -> Result<Selected> {
     let query = Query::of(request, &["since", "until", "state"])?;
     let time = |name| -> Result<_> { Ok(query.parse::<Time>(name, &NotATime.to_string())?.map(|Time(at)| at)) };
-    Ok(Selected {
-        since: time("since")?,
-        until: time("until")?,
-        state: query.parse::<State>("state", &NotAState.to_string())?,
-    })
+    Ok(Selected { since: time("since")?, until: time("until")?, state: query.read::<State>("state")? })
 }
 
 fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {

@@ -7,8 +7,8 @@
 //! about to ask for. So nobody asks while another still may, and the settling time begins when the call has ended.
 
 use crate::domain::ids::DraftOrderId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Orders that are remembered at once; of more, the wall clock must do.
@@ -86,17 +86,17 @@ impl Uncertain {
         by_the_wall
     }
 
-    /// It has become clear, or nobody asks any more.
+    /// It has become clear, or no run asks any more.
     pub(super) fn end(&self, order: DraftOrderId) {
         self.lock().remove(&order);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DraftOrderId, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     fn lock_calls(&self) -> MutexGuard<'_, HashSet<DraftOrderId>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }
 
