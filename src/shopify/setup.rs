@@ -76,7 +76,7 @@ mod tests {
         for topic in Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS) {
             assert_eq!(block.matches(&format!("\"{topic}\"")).count(), 1, "{topic}");
         }
-        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 3);
+        assert_eq!(block.matches("uri = \"https://quotes.example.com/webhooks\"").count(), 4);
         assert!(!block.contains("customer\"") && !block.contains("email"), "nothing of a person is asked for: {block}");
     }
 
@@ -107,6 +107,16 @@ api_version = "2026-10"
   topics = ["app/uninstalled"]
   uri = "https://quotes.example.com/webhooks"
   include_fields = ["id", "myshopify_domain", "updated_at"]
+
+  [[webhooks.subscriptions]]
+  topics = ["draft_orders/update"]
+  uri = "https://quotes.example.com/webhooks"
+  include_fields = ["id", "status", "order_id", "name", "completed_at", "updated_at"]
+
+  [[webhooks.subscriptions]]
+  topics = ["draft_orders/delete"]
+  uri = "https://quotes.example.com/webhooks"
+  include_fields = ["id", "status", "order_id", "name", "completed_at", "updated_at"]
 "#;
         assert_eq!(toml_block("https://quotes.example.com/webhooks"), expected);
     }
