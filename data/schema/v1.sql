@@ -94,6 +94,8 @@ CREATE TABLE draft_order_records (
     cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
                                                                -- one that is sent: since then its checkout's address is asked for
+    look_due_at            INTEGER,                            -- when Shopify is to be asked what has become of its draft
+    deletion_due_at        INTEGER,                            -- it was called off here then, and its draft is still to be deleted
     handover_error         TEXT,                               -- why it is not there; nothing of a person
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
@@ -117,7 +119,9 @@ CREATE TABLE gdpr_requests (
     shop         TEXT NOT NULL,
     type         TEXT NOT NULL CHECK (type IN ('CUSTOMERS_DATA_REQUEST', 'CUSTOMERS_REDACT') OR type = 'SHOP_REDACT'),
     payload      TEXT NOT NULL CHECK (json_valid(payload)),    -- ids only, and only until the request is processed
-    webhook_id   TEXT,
+    webhook_id   TEXT,                                         -- with the type: of the delivery that asked for it
+    event_id     TEXT,                                         -- Shopify's id of the event, of that delivery
+    job_id       TEXT,                                         -- the job that the delivery led to
     triggered_at INTEGER NOT NULL,                             -- when Shopify says it happened; never later than created_at
     due_at       INTEGER NOT NULL,
     created_at   INTEGER NOT NULL,
@@ -138,7 +142,7 @@ CREATE TABLE gdpr_requests (
     decided_at   INTEGER,
     CHECK ((processed_at IS NULL) = (outcome IS NULL)),
     CHECK (erased_at IS NULL OR processed_at IS NOT NULL)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE TABLE job_attempts (
     job_id     TEXT NOT NULL REFERENCES job_queue (id) ON DELETE CASCADE,
     claim      INTEGER NOT NULL,                               -- attempts are given back, claims are not: this is the key
@@ -149,6 +153,10 @@ CREATE TABLE job_attempts (
                    OR outcome IN ('released', 'lost')),
     error      TEXT,
     PRIMARY KEY (job_id, claim)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE job_counts (
+    status TEXT PRIMARY KEY,
+    jobs   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE job_queue (
     id               TEXT PRIMARY KEY,
@@ -216,6 +224,15 @@ CREATE TABLE order_idempotency_keys (
     draft_order_id TEXT NOT NULL,
     created_at     INTEGER NOT NULL,
     PRIMARY KEY (store_id, key_hash)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE other_webhook_deliveries (
+    topic       TEXT NOT NULL,
+    webhook_id  TEXT NOT NULL,                                 -- Shopify's, or a keyed hash of the body
+    event_id    TEXT,
+    shop        TEXT NOT NULL,
+    received_at INTEGER NOT NULL,
+    job_id      TEXT,
+    PRIMARY KEY (topic, webhook_id)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE paused_job_types (
     type      TEXT PRIMARY KEY,
@@ -297,21 +314,17 @@ CREATE TABLE stores (
     created_at          INTEGER NOT NULL,
     updated_at          INTEGER NOT NULL
 ) STRICT;
-CREATE TABLE webhook_deliveries (
-    topic       TEXT NOT NULL,
-    webhook_id  TEXT NOT NULL,
-    event_id    TEXT,
-    shop        TEXT NOT NULL,
-    received_at INTEGER NOT NULL,
-    job_id      TEXT,
-    PRIMARY KEY (topic, webhook_id)
-) STRICT, WITHOUT ROWID;
 CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
+CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
+CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
+CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
 CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
+CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
+CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
 BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
@@ -321,12 +334,31 @@ BEGIN
     SELECT RAISE(ABORT, 'erasure receipts are append-only');
 END;
 CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
+CREATE UNIQUE INDEX gdpr_requests_delivery ON gdpr_requests (webhook_id, type) WHERE webhook_id IS NOT NULL;
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
 CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
 CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
+CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
+WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
+WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
+CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
+BEGIN
+    UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
+END;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -339,11 +371,18 @@ CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE sta
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
+CREATE INDEX other_webhook_deliveries_received_at ON other_webhook_deliveries (received_at);
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
-CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:25:53.732635706Z', '1039621523038307645');
+CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id) AS
+    SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
+    UNION ALL
+    SELECT CASE type WHEN 'CUSTOMERS_REDACT' THEN 'customers/redact' WHEN 'SHOP_REDACT' THEN 'shop/redact'
+                     ELSE 'customers/data_request' END,
+           webhook_id, event_id, shop, created_at, job_id
+    FROM gdpr_requests WHERE webhook_id IS NOT NULL;
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:03:35.701589049Z', '16123175889485713830');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -365,7 +404,7 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T15:25:53.73
     INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('j1', 'shop_redact', '{}', 1, 1);
     INSERT INTO paused_job_types VALUES ('other', 1, 0);
     INSERT INTO job_attempts VALUES ('j1', 1, 1, 1, 2, 'retried', 'an error');
-    INSERT INTO webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
+    INSERT INTO other_webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
     INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
     INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
