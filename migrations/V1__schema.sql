@@ -186,10 +186,6 @@ CREATE TABLE draft_order_records (
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
--- By their age, for the workshop's list; with the status, so that counting those of an hour that nobody has paid reads no rows.
-CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
--- Those that never went anywhere, by their age.
-CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 
 -- By what Shopify calls them: a webhook names nothing else.
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;

@@ -5,9 +5,9 @@
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
 use chrono::{DateTime, TimeDelta, Utc};
+use parking_lot::Mutex;
 use rusqlite::{Connection, named_params};
 use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
 
 /// How long counts are kept: as long as the audit log.
 pub const KEPT: TimeDelta = TimeDelta::days(400);
@@ -91,7 +91,7 @@ pub struct Activity(Mutex<BTreeMap<(Event, i64), u64>>);
 impl Activity {
     /// Counts one more.
     pub fn count(&self, clock: &dyn Clock, event: Event) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = self.0.lock();
         *counts.entry((event, hour_of(clock.now()))).or_default() += 1;
     }
 
@@ -100,7 +100,7 @@ impl Activity {
     /// # Errors
     /// When the database fails.
     pub fn flush(&self, db: &Db) -> db::Result<()> {
-        let counts = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let counts = std::mem::take(&mut *self.0.lock());
         if counts.is_empty() {
             return Ok(());
         }
@@ -108,7 +108,7 @@ impl Activity {
         let written =
             db.write(move |tx| rows.iter().try_for_each(|((event, hour), count)| add(tx, *event, *hour, *count)));
         if written.is_err() {
-            let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.0.lock();
             for (key, count) in counts {
                 *kept.entry(key).or_default() += count;
             }

@@ -7,7 +7,7 @@ use crate::background::{Stop, keep_going};
 use crate::clock::{Clock, SystemClock};
 use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
-use crate::domain::ids::{DraftOrderId, JobId, ShopDomain};
+use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
@@ -26,7 +26,6 @@ use crate::orders::handover::{
     RunningWaiters,
 };
 use crate::orders::open_limit::OpenOrderLimit;
-use crate::orders::records::Record;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
 use chrono::TimeDelta;
@@ -39,7 +38,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// How often what was erased, revoked or edited is looked for among the prices kept in memory. Never what an answer depends on: it
-/// only bounds how long memory remembers a store that nobody asks for any more.
+/// only bounds how long memory remembers a store that no client asks for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what was counted in memory is added to the database.
@@ -104,7 +103,7 @@ pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
     Database(#[from] db::OpenError),
-    /// The key that receipts name shops by is gone: with a new one, none of them could be told to be anybody's.
+    /// The key that receipts name shops by is gone: with a new one, none of them could be matched to a shop.
     #[error(
         "the database holds receipts of erasures, and the key of their hashes is gone from its table meta: somebody has changed it. Restore a backup; the receipts and this file are proof, keep them"
     )]
@@ -231,7 +230,7 @@ impl App {
 
     /// Processes what is due, `limit` jobs at the most, in this call, and what they erased from the tables is erased from the
     /// files. Jobs that fall due meanwhile count as due; those that others are running now are waited for, for a while, so that
-    /// whoever asked finds everything done.
+    /// the caller finds everything done.
     ///
     /// # Errors
     /// When the database does not work. A job that fails is no error.
@@ -314,16 +313,6 @@ impl App {
             self.hasher.clone(),
             self.activity.clone(),
         )
-    }
-
-    /// Calls an order off for its merchant: what stands at Shopify of it is deleted by a job.
-    ///
-    /// # Errors
-    /// As [`Handover::cancel`].
-    pub fn cancel_order(&self, shop: &ShopDomain, order: DraftOrderId) -> Result<Record, Error> {
-        let (handover, queue, shop) = (self.handover.clone(), self.queue.clone(), shop.clone());
-        let now = self.clock.now();
-        self.db.write(move |tx| handover.cancel(tx, now, &queue, &shop, order))
     }
 
     /// A scrubber of this database.
@@ -421,7 +410,7 @@ impl App {
     }
 }
 
-/// Says which duties nobody sees to. Alongside the start, for it looks at every job that waits.
+/// Logs which privacy requests no job will fulfil. Alongside the start, for it looks at every job that waits.
 fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
         Ok(found) if found.is_empty() => {}
@@ -469,7 +458,7 @@ pub struct Background {
 }
 
 impl Background {
-    /// Stops: running jobs get `grace` to end and are given back otherwise.
+    /// Stops: running jobs get `grace` to end and are released otherwise.
     pub fn stop(self, grace: Duration) {
         self.stop.ask();
         // Nobody waits for what is not going to happen.

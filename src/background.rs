@@ -2,13 +2,14 @@
 //! panic says.
 
 use log::error;
+use parking_lot::{Condvar, Mutex};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Asks a loop to stop, at once even where it rests.
+/// Asks a loop to stop, at once even while it pauses.
 #[derive(Debug, Default)]
 pub struct Stop {
     asked: Mutex<bool>,
@@ -18,19 +19,19 @@ pub struct Stop {
 impl Stop {
     /// Asks.
     pub fn ask(&self) {
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.asked.lock() = true;
         self.wake.notify_all();
     }
 
-    /// Rests for `pause`, or until it is asked to stop; returns whether it is.
+    /// Waits for `pause`, or until it is asked to stop; returns whether it is.
     pub fn rest(&self, pause: Duration) -> bool {
-        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        let rested = self.wake.wait_timeout_while(asked, pause, |asked| !*asked);
-        *rested.unwrap_or_else(PoisonError::into_inner).0
+        let mut asked = self.asked.lock();
+        self.wake.wait_while_for(&mut asked, |asked| !*asked, pause);
+        *asked
     }
 }
 
-/// How long a loop in the background rests after it has panicked.
+/// The pause of a loop in the background after it has panicked.
 const PANIC_PAUSE: Duration = Duration::from_secs(1);
 
 /// Starts a loop in the background that ends when it is asked to, and goes on after a panic: a process whose erasures are never

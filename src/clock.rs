@@ -1,7 +1,8 @@
 //! The only reader of the system's wall clock. Everything below takes `now` as an argument, so tests move time and never sleep.
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, TimeDelta, TimeZone, Utc};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// The earliest instant that a clock shows: ids (UUIDv7) count milliseconds from here and can hold none before.
@@ -14,7 +15,7 @@ pub const LATEST: DateTime<Utc> = match DateTime::from_timestamp(253_370_764_800
     None => panic!("9999-01-01 exists"),
 };
 
-/// The instant, or the nearest that a clock shows: a machine whose battery is empty, or whose clock somebody sets to nonsense, goes on
+/// The instant, or the nearest that a clock shows: a machine whose battery is empty, or whose clock is set to nonsense, goes on
 /// working, with times that are wrong.
 fn within(at: DateTime<Utc>) -> DateTime<Utc> {
     at.clamp(EARLIEST, LATEST).trunc_subsecs(3)
@@ -83,8 +84,8 @@ impl ManualClock {
         self.shown().now = within(to);
     }
 
-    fn shown(&self) -> std::sync::MutexGuard<'_, Shown> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.0.lock()
     }
 }
 

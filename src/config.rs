@@ -73,7 +73,7 @@ pub fn kill_point() -> Option<(String, usize)> {
     Some((point.to_owned(), times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number")))
 }
 
-/// For tests of moments: `QUOTEGRID_HOLD_AT`, a failpoint's name and, after `=`, the file that has whoever comes to it wait.
+/// For tests of moments: `QUOTEGRID_HOLD_AT`, a failpoint's name and, after `=`, the file that has a thread that comes to it wait.
 ///
 /// # Panics
 /// When no file is named.

@@ -4,9 +4,9 @@
 use crate::db::files;
 use crate::error::{Error, Kind, Result};
 use log::warn;
+use parking_lot::Mutex;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// What a program can act on: the disk is nearly full.
@@ -23,7 +23,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often the log says that nothing is taken in.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
-/// When whoever was refused may try again: somebody has to make room first.
+/// When a rejected client may try again: an operator has to make room first.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Free bytes below which nothing new is taken in.
@@ -123,7 +123,7 @@ impl Disk {
 
     /// The disk as it is, or was a second ago; `None` where the system does not say.
     pub fn look(&self) -> Option<Seen> {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if let Some((at, seen)) = last.seen
             && at.elapsed() < LOOK_EVERY
         {
@@ -142,7 +142,7 @@ impl Disk {
     /// `Overloaded` with the code [`DISK_LOW`] below the floor.
     pub fn admit(&self) -> Result<()> {
         let Some(seen) = self.look().filter(Seen::is_low) else { return Ok(()) };
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = self.last.lock();
         if last.told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
             last.told = Some(Instant::now());
             let (free, floor) = (seen.free >> 20, seen.floor >> 20);

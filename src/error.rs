@@ -18,7 +18,7 @@ pub enum Kind {
     Malformed,
     /// It is understood, and its fields are wrong (422).
     Invalid,
-    /// Nobody said who they are, or it is not true (401).
+    /// The request has no credentials, or wrong ones (401).
     Unauthorized,
     /// Known, but not allowed here (403).
     Forbidden,

@@ -1,5 +1,5 @@
-//! Everything that is held about a shop, as one document, written as it is read: there may be more than fits into memory, and nobody
-//! who reads slowly keeps a snapshot open. Each thing agrees with itself; what is edited meanwhile may be from before or after.
+//! Everything that is held about a shop, as one document, written as it is read: there may be more than fits into memory, and no client
+//! that reads slowly keeps a snapshot open. Each thing agrees with itself; what is edited meanwhile may be from before or after.
 //!
 //! Left out is what is secret and says nothing about the shop: digests of keys, hashes of what orders were
 //! repeated by, and the tokens of order pages.

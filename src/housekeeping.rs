@@ -98,7 +98,7 @@ pub struct Housekeeper {
 }
 
 impl Housekeeper {
-    /// One for `db`; without `alerts` nobody is told anything.
+    /// One for `db`; without `alerts` nothing is posted.
     pub fn new(db: Db, clock: Arc<dyn Clock>, retention: Retention, alerts: Option<Alerts>) -> Self {
         Self { db, clock, retention, alerts }
     }

@@ -41,7 +41,7 @@ impl KeyedHasher {
         Ok(statement.query_row(named_params! { ":name": KEY_NAME }, |row| Ok(Self(row.get("value")?))).optional()?)
     }
 
-    /// The hash of `parts` for the purpose `label`. Parts are told apart: `["ab", "c"]` and `["a", "bc"]` differ.
+    /// The hash of `parts` for the purpose `label`. Parts are kept apart: `["ab", "c"]` and `["a", "bc"]` differ.
     pub fn hash(&self, label: &str, parts: &[&[u8]]) -> [u8; 32] {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("HMAC takes keys of any length");
         for part in std::iter::once(label.as_bytes()).chain(parts.iter().copied()) {

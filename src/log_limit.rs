@@ -1,11 +1,11 @@
-//! Log lines that somebody outside can cause without end: one a second of each kind, with the count of those left out, and never
+//! Log lines that clients can cause without end: one a second of each kind, with the count of those left out, and never
 //! longer than a person reads.
 
+use parking_lot::Mutex;
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Of the lines of one kind within this time one is written: nobody must be able to fill a disk with them.
+/// Of the lines of one kind within this time one is written: no client must be able to fill a disk with them.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Characters of a client's text that a line shows.
@@ -32,7 +32,7 @@ impl LogLimiter {
     }
 
     fn admit_at(&self, now: Instant) -> Option<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.last.is_some_and(|last| now.saturating_duration_since(last) < PAUSE) {
             state.left_out += 1;
             return None;

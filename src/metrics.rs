@@ -1,6 +1,7 @@
-//! The registry, and every metric's name and help text. Whoever counts holds an `Arc` of [`Metrics`] or a clone of one metric;
-//! nobody but this file knows how they are written out.
+//! The registry, and every metric's name and help text. Code that counts holds an `Arc` of [`Metrics`] or a clone of one metric;
+//! only this file knows how they are written out.
 
+use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -10,7 +11,6 @@ use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The media type of [`Metrics::render`].
@@ -77,7 +77,7 @@ pub struct MetricsSnapshot {
     pub jobs: [(&'static str, u64); 5],
     /// For how long the oldest due job has been due.
     pub oldest_due_seconds: f64,
-    /// Jobs of legal duties that were given up.
+    /// Jobs of legal duties that were discarded.
     pub failed_privacy_jobs: u64,
     /// Privacy requests by where they stand.
     pub open_requests: [(&'static str, u64); 3],
@@ -295,13 +295,13 @@ impl Default for Metrics {
 impl Metrics {
     /// Adds metrics of another part; their names get the prefix `quotegrid_`.
     pub fn register(&self, add: impl FnOnce(&mut Registry)) {
-        add(&mut self.registry.lock().unwrap_or_else(PoisonError::into_inner));
+        add(&mut self.registry.lock());
     }
 
     /// Everything, as OpenMetrics text.
     pub fn render(&self) -> String {
         let mut page = String::new();
-        let registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        let registry = self.registry.lock();
         text::encode(&mut page, &registry).expect("writing to a String does not fail");
         page
     }

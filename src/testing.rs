@@ -14,7 +14,7 @@
 //! assert_eq!(fixture.admin("GET", "/admin/api/gdpr/requests", None).json_body()["requests"][0]["outcome"], "erased");
 //! ```
 //!
-//! Job types of an embedding program run in it as well, and their rests pass as soon as the test says so:
+//! Job types of an embedding program run in it as well, and their delays pass as soon as the test says so:
 //!
 //! ```
 //! use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, Registry, Status};
@@ -61,7 +61,7 @@ use std::sync::mpsc::channel;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// More jobs than any test means to run at once: a job that enqueues itself for ever is told.
+/// More jobs than any test means to run at once: a job that enqueues itself for ever panics.
 const RUN_MAX: usize = 100_000;
 
 /// How long an answer is waited for. None takes this long unless it hangs.

@@ -116,7 +116,7 @@ fn row(record: &Record, place: usize, line: &Line, public_url: &str) -> [String;
     [
         record.name(),
         instant(record.created_at),
-        record.status.clone(),
+        record.status.to_string(),
         text(&record.order_name),
         (place + 1).to_string(),
         line.product_title.clone(),
@@ -190,7 +190,7 @@ fn document(record: &Record, place: usize, line: &Line, public_url: &str) -> Val
     json!({
         "order": record.name(),
         "createdAt": instant(record.created_at),
-        "state": record.status,
+        "state": record.status.as_str(),
         "orderName": record.order_name,
         "item": place + 1,
         "product": line.product_title,

@@ -375,14 +375,8 @@ CREATE INDEX other_webhook_deliveries_received_at ON other_webhook_deliveries (r
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
-CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id) AS
-    SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
-    UNION ALL
-    SELECT CASE type WHEN 'CUSTOMERS_REDACT' THEN 'customers/redact' WHEN 'SHOP_REDACT' THEN 'shop/redact'
-                     ELSE 'customers/data_request' END,
-           webhook_id, event_id, shop, created_at, job_id
-    FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:03:35.701589049Z', '16123175889485713830');
+CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:01:06.173438452Z', '16351346529531111413');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

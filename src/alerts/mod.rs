@@ -1,4 +1,4 @@
-//! What a person must know of: a job that was given up, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
+//! What an operator must know of: a job that was discarded, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
 //! full, a store that is to be erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
 //! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
 //! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
@@ -30,10 +30,10 @@ pub const ALERT: &str = "alert";
 /// Shares of the time for a duty, in percent, at which its deadline counts as near.
 const DEADLINE_SHARES: [i32; 3] = [95, 80, 50];
 
-/// Jobs that were given up longer ago than this are no news: whoever sets an alert URL is not told of old ones.
+/// Jobs that were discarded longer ago than this raise no alert: an operator who sets an alert URL does not get old ones.
 const FAILED_NEWS: TimeDelta = TimeDelta::days(1);
 
-/// Redactions of live stores and uninstallations longer ago than this are no news either.
+/// Redactions of live stores and uninstallations longer ago than this raise none either.
 const STORE_NEWS: TimeDelta = TimeDelta::days(1);
 
 /// How many of each are looked at in one look.
@@ -42,7 +42,7 @@ const STORE_NEWS_LISTED: usize = 1_000;
 /// A store whose keys were used this short a time before it was uninstalled was in use.
 const IN_USE: TimeDelta = TimeDelta::hours(1);
 
-/// Things told of in one alert at the most; more come with the next look.
+/// Things reported in one alert at the most; more come with the next look.
 const NAMED_MAX: usize = 50;
 
 /// How long it is remembered that an alert was raised: longer than anything that could raise it again.
@@ -184,7 +184,7 @@ fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Ca
         .collect())
 }
 
-/// A disk that is nearly full is news once a day, as long as it is.
+/// A disk that is nearly full raises an alert once a day, as long as it is.
 fn low_disk(seen: Seen, now: DateTime<Utc>) -> Option<Cause> {
     seen.is_low().then(|| Cause {
         name: format!("{DISK_LOW}:{}", now.date_naive()),
@@ -229,7 +229,7 @@ pub fn test_document(now: DateTime<Utc>) -> Value {
     json!({ "alert": "test", "text": "quotegrid: this is a test, nothing is wrong", "at": instant(now) })
 }
 
-/// Each is told when it is found, and again when something has come of it.
+/// Each is reported when it is found, and again when something has come of it.
 fn redacts_of_live_stores(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
     let found = requests::list_found_live(connection, now - RESPONSE_DEADLINE, STORE_NEWS_LISTED)?;
     let is_news = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at < STORE_NEWS);

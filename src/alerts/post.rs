@@ -1,5 +1,5 @@
 //! The handler that posts an alert. It runs outside any transaction, as every handler does: a receiver that hangs holds up a
-//! worker for a few seconds, and nobody else.
+//! worker for a few seconds, and no other.
 
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
 use crate::secret::Secret;
@@ -10,7 +10,7 @@ use std::time::Duration;
 /// A receiver that takes longer is as good as down.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// With rests that double from two seconds, the last try is about two hours after the first.
+/// With delays that double from two seconds, the last try is about two hours after the first.
 const ATTEMPTS: u32 = 12;
 
 /// Posts alerts to one address.

@@ -1,4 +1,4 @@
-//! SQL of `raised_alerts`: what a person has been told of.
+//! SQL of `raised_alerts`: which alerts were raised.
 
 use crate::db::{self, Millis, Tx};
 use chrono::{DateTime, Utc};

@@ -7,7 +7,7 @@ use crate::db::{OpenError, copy, files};
 use log::info;
 use std::path::Path;
 
-/// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `told` hears
+/// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `told` is called with
 /// how far it is: pages done, pages in all.
 ///
 /// # Errors

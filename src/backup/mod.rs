@@ -43,7 +43,7 @@ pub enum BackupError {
     /// The backup cannot be restored.
     #[error("the backup cannot be used: {0}")]
     Unusable(#[source] OpenError),
-    /// The present database cannot be read, so that nobody knows what was erased.
+    /// The present database cannot be read, so that it is not known what was erased.
     #[error(
         "the present database cannot be read ({0}), so the erasures that the backup does not know cannot be carried over: restore with --without-replay to go without, and look through the log for erasures since the backup"
     )]

@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// How long whoever checks if a file is still being written may hold its lock.
+/// How long a process that checks if a file is still being written may hold its lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Whether both names lead to one file.
@@ -106,7 +106,7 @@ impl Drop for Partial {
     }
 }
 
-/// Renames a file to a name that nobody has; a plain rename would overwrite what has got it meanwhile.
+/// Renames a file to a name that is free; a plain rename would overwrite what has got it meanwhile.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
         // A file system that cannot: a look has to do.

@@ -1,7 +1,7 @@
 //! The way back from a backup: all work is done on a copy of it next to the database, which then takes the database's name. Until that
 //! one rename everything is as it was, whatever happens.
 //!
-//! Which erasures the backup does not know is told by the receipts: those that the present database has beyond the backup's last
+//! Which erasures the backup does not know is known by the receipts: those that the present database has beyond the backup's last
 //! one. No clock is asked. A store that was installed again before the backup was taken is behind that last receipt, and stays.
 
 use super::BackupError;
@@ -40,7 +40,7 @@ pub struct Restore {
     pub clock: Arc<dyn Clock>,
     /// The source of ids.
     pub entropy: Arc<dyn Entropy>,
-    /// Go on although the present database cannot be read: nobody knows then what was erased since the backup.
+    /// Go on although the present database cannot be read: it is not known then what was erased since the backup.
     pub without_replay: bool,
 }
 
@@ -70,7 +70,7 @@ pub struct RestoreReport {
     pub withdrawals: usize,
 }
 
-/// Replaces the database by a backup; see the module. `told` hears what is going on.
+/// Replaces the database by a backup; see the module. `told` is called with the progress.
 ///
 /// The present file is not kept: a file set aside would outlive every later erasure. Who may want it back takes a backup first.
 ///

@@ -1,5 +1,5 @@
-//! Copies that were cut off: what a backup, a restore or an upgrade leaves behind when it is killed. Nobody reads them, and they hold
-//! what has been erased since. Found next to the database by `doctor`, and removed by whoever comes next.
+//! Copies that were cut off: what a backup, a restore or an upgrade leaves behind when it is killed. No process reads them, and they hold
+//! what has been erased since. Found next to the database by `doctor`, and removed by the next start or backup.
 
 use super::partial::remove_companions;
 use crate::db::{Db, access, files};
@@ -19,7 +19,7 @@ pub(super) const RESTORING: &str = ".restoring";
 /// What follows a database's name in that of the copy on which an upgrade is rehearsed.
 const UPGRADING: &str = ".upgrading-from-v";
 
-/// The unfinished copies alongside a database that nobody is writing any more.
+/// The unfinished copies alongside a database that no process is writing any more.
 ///
 /// # Errors
 /// When the directory cannot be read.
@@ -98,7 +98,7 @@ fn of_directory(directory: &Path, except: &Path, wanted: impl Fn(&[u8]) -> bool)
     Ok(found)
 }
 
-/// The file, locked, when nobody else holds its lock as its writer would.
+/// The file, locked, when no other process holds its lock as its writer would.
 fn abandoned(path: &Path) -> io::Result<Option<File>> {
     let file = match File::open(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),

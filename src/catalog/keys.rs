@@ -168,7 +168,7 @@ impl std::fmt::Debug for IssuedKey {
     }
 }
 
-/// A key as it stands, without the key.
+/// A key's row, without the key itself.
 #[derive(Debug, Clone)]
 pub struct ApiKey {
     /// Its id.
@@ -233,8 +233,8 @@ pub fn issue(
 /// Makes a key for a live store.
 ///
 /// # Errors
-/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys; and the
-/// database's.
+/// `Conflict` when the store is uninstalled (the key would be dead) or being erased, or has [`KEYS_MAX`] live keys, and
+/// when the database fails.
 pub fn issue_new(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -296,7 +296,7 @@ pub fn find(connection: &Connection, store: StoreId, id: KeyId) -> db::Result<Op
 /// Revokes a store's key: from this commit on it opens nothing. Doing so twice does no harm.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such key, and when the database fails.
 pub fn revoke(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, id: KeyId) -> Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE api_keys SET revoked_at = coalesce(revoked_at, :now)

@@ -18,7 +18,7 @@ const ERASING_PAUSE: Duration = Duration::from_secs(5);
 /// How long a client should wait whose change met a change of the store's unit or currency: that one is committed already.
 const SETTINGS_PAUSE: Duration = Duration::from_secs(1);
 
-/// A store as it stands.
+/// A store as it is stored.
 #[derive(Debug, Clone)]
 pub struct Store {
     /// Its id.
@@ -59,7 +59,7 @@ pub struct Scope {
 }
 
 /// How far ahead an installation may lie and still be one of now: clocks are set back a little, and what an event of long ago
-/// meets then is a new installation all the same. What lies further ahead was installed while the clock was wrong.
+/// meets then is a new installation all the same. What is further ahead was installed while the clock was wrong.
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
@@ -188,18 +188,19 @@ pub fn find(connection: &Connection, shop: &ShopDomain) -> db::Result<Option<Sto
 /// The store of this shop, for a look at or a change of what hangs below it. An uninstalled one counts: its data is kept.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` while it is being erased, for what hangs below it is half gone then; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` while it is being erased, when half of its data is gone, and when the database fails.
 pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_erasing(&store)?;
     Ok(store)
 }
 
-/// Announces a change below a store, first thing in the change's transaction: whoever caches what hangs below the store learns of
+/// Announces a change below a store, first thing in the change's transaction: caches of what hangs below the store learn of
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` (with a hint when to try again), and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is being erased or its unit or currency has changed (with a hint when to
+/// try again), and when the database fails.
 pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Result<(), Error> {
     let mut statement = tx.prepare_cached(
         "UPDATE stores SET catalog_version = catalog_version + 1, updated_at = :now
@@ -220,7 +221,7 @@ pub(super) fn begin_change(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope) -> Res
 /// Makes sure that a store is live.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when it is uninstalled or being erased; and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub(super) fn check_live(connection: &Connection, store: StoreId) -> Result<(), Error> {
     refuse_dead(&load_by_id(connection, store)?)
 }
@@ -241,7 +242,7 @@ pub fn find_by_id(connection: &Connection, id: StoreId) -> db::Result<Option<Sto
 /// The store of a shop that is neither uninstalled nor being erased.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` where it is one of both, and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` when it is uninstalled or being erased, and when the database fails.
 pub fn load_live(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> {
     let store = find(connection, shop)?.ok_or_else(|| Error::not_found(format!("store {shop}")))?;
     refuse_dead(&store)?;

@@ -8,7 +8,7 @@ use std::fmt::Display;
 pub enum Expected {
     /// This one, as read before. Versions begin with 1.
     Version(i64),
-    /// Whichever stands: the caller means to overwrite it (`If-Match: *`).
+    /// Whichever it is now: the caller means to overwrite it (`If-Match: *`).
     Any,
 }
 

@@ -1,4 +1,4 @@
-//! `quotegrid alert`: whether alerts reach whoever listens.
+//! `quotegrid alert`: whether alerts reach their receiver.
 
 use super::Failure;
 use super::output::Output;

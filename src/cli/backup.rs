@@ -16,7 +16,7 @@ pub(super) struct Args {
     force: bool,
 }
 
-/// Progress is told each time another tenth is done.
+/// Progress is reported each time another tenth is done.
 const TENTHS: u64 = 10;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {

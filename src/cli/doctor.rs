@@ -18,7 +18,7 @@ use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::verify::{self, Verification};
 use crate::erasure::{self, RESPONSE_DEADLINE};
 use crate::intake;
-use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::handover::{DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER};
 use crate::orders::records;
 use crate::queue::{self, Counts};
 use crate::views::{gdpr, jobs};
@@ -57,8 +57,11 @@ const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 /// Percent of the time for a duty below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
-/// Orders that differ at Shopify are told of for this long: nothing takes their warning away.
+/// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
 const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
+
+/// Products that are named because their lines at Shopify differ.
+const PRODUCTS_NAMED: usize = 10;
 
 /// Stores whose access to Shopify is tried: the first few say whether the app works, and each may take a call's whole time.
 const SHOPS_TRIED: usize = 3;
@@ -106,7 +109,7 @@ struct DoctorReport {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: OpenRequests,
     failed_duty_jobs: u64,
-    /// Other jobs that were given up, by type.
+    /// Other jobs that were discarded, by type.
     failed_other_jobs: Vec<(String, u64)>,
     /// Types of waiting jobs that this program has no handler for.
     unknown_types: Vec<String>,
@@ -115,7 +118,7 @@ struct DoctorReport {
     live_stores: LiveStores,
     notes: Vec<String>,
     last_webhook_at: Option<DateTime<Utc>>,
-    /// Matrices that sell sizes for nothing: meant, maybe, so this is told and no problem.
+    /// Matrices that sell sizes for nothing: meant, maybe, so this is reported and no problem.
     free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
@@ -124,11 +127,15 @@ struct DoctorReport {
     problems: Vec<String>,
 }
 
-/// How handing orders over to Shopify stands.
+/// The state of handing orders over to Shopify.
 #[derive(Default)]
 struct Handovers {
     is_configured: bool,
     failed_jobs: u64,
+    /// Drafts of cancelled orders that Shopify would not delete.
+    failed_deletions: u64,
+    /// Products whose lines at Shopify were not what was sent: which, and how.
+    products: Vec<(String, String)>,
     /// Orders of the last days that are not at Shopify as they were quoted.
     differing: u64,
     /// Why the app gets no access, by shop.
@@ -140,20 +147,24 @@ struct Handovers {
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
         let since = app.clock.now() - DIFFERING_TOLD;
-        let (failed_jobs, differing, stores, mut unknown_currencies) = app.db.read(|connection| -> db::Result<_> {
-            Ok((
-                queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
-                records::count_differing(connection, since)?,
-                stores::list(connection, None, STORES_LOOKED_AT)?,
-                stores::list_currencies(connection)?,
-            ))
-        })?;
+        let (failed_jobs, failed_deletions, products, differing, stores, mut unknown_currencies) =
+            app.db.read(|connection| -> db::Result<_> {
+                Ok((
+                    queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
+                    queue::count_failed(connection, &[DRAFT_ORDER_DELETION])?,
+                    records::list_differing_products(connection, since, PRODUCTS_NAMED)?,
+                    records::count_differing(connection, since)?,
+                    stores::list(connection, None, STORES_LOOKED_AT)?,
+                    stores::list_currencies(connection)?,
+                ))
+            })?;
         let is_configured = app.handover.options().is_some();
         unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        Ok(Self { is_configured, failed_jobs, differing, refused: refused.collect(), unknown_currencies })
+        let refused = refused.collect();
+        Ok(Self { is_configured, failed_jobs, failed_deletions, products, differing, refused, unknown_currencies })
     }
 }
 
@@ -265,6 +276,15 @@ impl DoctorReport {
                 "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
             ));
         }
+        if self.handover.failed_deletions > 0 {
+            let count = self.handover.failed_deletions;
+            problems.push(format!(
+                "{count} draft orders of cancelled orders could not be deleted at Shopify, and their shoppers can still pay: see `quotegrid jobs list --status failed`, and delete them there or `quotegrid jobs retry`"
+            ));
+        }
+        for (product, how) in &self.handover.products {
+            problems.push(format!("the line of product {product} at Shopify is not what was sent: {how}"));
+        }
         if self.handover.differing > 0 {
             let count = self.handover.differing;
             problems.push(format!(
@@ -361,6 +381,8 @@ impl DoctorReport {
             "handover": {
                 "configured": self.handover.is_configured,
                 "failedJobs": self.handover.failed_jobs,
+                "failedDeletions": self.handover.failed_deletions,
+                "differingProducts": self.handover.products.iter().map(|(product, how)| json!({ "product": product, "how": how })).collect::<Vec<_>>(),
                 "differingOrders": self.handover.differing,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
@@ -420,7 +442,7 @@ impl DoctorReport {
 
 /// Whether failed jobs of this type have a sentence of their own, which says what they mean.
 fn is_named_elsewhere(job_type: &str) -> bool {
-    job_type == DRAFT_ORDER_HANDOVER || erasure::DUTY_JOBS.contains(&job_type)
+    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::DUTY_JOBS.contains(&job_type)
 }
 
 fn mebibytes(bytes: u64) -> String {

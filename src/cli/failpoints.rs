@@ -36,7 +36,7 @@ fn kill_at(point: &str, times: usize) {
     fail::cfg_callback(point, kill).expect("failpoints exist here");
 }
 
-/// Has whoever comes to `point` wait there as long as `file` is there: a test does in between what it is about, and removes it then.
+/// Has a thread that comes to `point` wait there as long as `file` is there: a test does in between what it is about, and removes it then.
 /// The failpoints' own sleep is over at some time, on a slow machine before the test has come to that.
 fn hold_at(point: &str, file: PathBuf) {
     let hold = move || {

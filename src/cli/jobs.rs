@@ -210,7 +210,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
     Ok(())
 }
 
-/// Changes where a job stands and prints it as it stands then.
+/// Changes a job's status and prints the job as it is then.
 fn change(
     database: &DatabaseSettings,
     id: JobId,

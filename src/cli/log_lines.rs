@@ -1,5 +1,5 @@
-//! The log's lines on their way to stderr. A line is written at once where that cannot block. Where whoever reads stderr has stopped
-//! reading, a thread waits in the place of the one who logs: a webhook is answered however full that pipe is. Lines beyond those that
+//! The log's lines on their way to stderr. A line is written at once where that cannot block. Where the reader of stderr has stopped
+//! reading, a thread waits in the place of the one that logs: a webhook is answered however full that pipe is. Lines beyond those that
 //! may wait are dropped and counted.
 
 use super::terminal::visible;
@@ -7,12 +7,13 @@ use crate::clock::{Clock, SystemClock};
 use chrono::{DateTime, Utc};
 use env_logger::fmt::Formatter;
 use log::{Level, Record};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// Lines that may wait: a few hundred kilobytes.
@@ -21,7 +22,7 @@ const WAITING_MAX: usize = 2_000;
 /// What a pipe takes whole that says it has room.
 const AT_ONCE_MAX: usize = if cfg!(target_os = "linux") { 4096 } else { 512 };
 
-/// How long the end of the program waits for whoever reads its last lines.
+/// How long the end of the program waits for the reader of its last lines.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The lines of this process that wait, for [`flush`].
@@ -39,7 +40,7 @@ pub(super) fn to_stderr() -> io::Result<LogLines> {
     Ok(lines)
 }
 
-/// Waits until every line is written, but not for ever: whoever reads them may never read again.
+/// Waits until every line is written, but not for ever: the reader may never read again.
 pub(super) fn flush() {
     if let Some(ours) = OURS.get() {
         ours.flush(END_PATIENCE);
@@ -122,7 +123,7 @@ impl LogLines {
 }
 
 impl Write for LogLines {
-    /// Takes a line, without waiting for anybody to read it.
+    /// Takes a line, without waiting for a reader.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         // Only this thread adds lines meanwhile: the logger gives it one at a time.
         if self.waiting.lines().are_written() && self.takes_at_once(line) {
@@ -141,7 +142,7 @@ impl Write for LogLines {
 
 impl Waiting {
     fn lines(&self) -> MutexGuard<'_, Lines> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+        self.lines.lock()
     }
 
     /// The thread: writes what waits, a line after the other.
@@ -153,8 +154,7 @@ impl Waiting {
                 lines.tell_dropped();
             }
             self.changed.notify_all();
-            lines =
-                self.changed.wait_while(lines, |lines| lines.queue.is_empty()).unwrap_or_else(PoisonError::into_inner);
+            self.changed.wait_while(&mut lines, |lines| lines.queue.is_empty());
             let line = lines.queue.pop_front().unwrap_or_default();
             lines.writing = true;
             drop(lines);
@@ -165,8 +165,7 @@ impl Waiting {
     }
 
     fn flush(&self, patience: Duration) {
-        let waiting = self.changed.wait_timeout_while(self.lines(), patience, |lines| !lines.are_written());
-        drop(waiting.unwrap_or_else(PoisonError::into_inner));
+        self.changed.wait_while_for(&mut self.lines(), |lines| !lines.are_written(), patience);
     }
 }
 

@@ -144,7 +144,7 @@ enum Failure {
     Database(#[from] db::Error),
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// What was asked for has been printed, and it is bad news.
+    /// What was asked for has been printed, and it reports a problem.
     #[error("")]
     Told,
 }

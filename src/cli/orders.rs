@@ -148,7 +148,9 @@ pub(super) fn run(
         }
         Command::Cancel { order } => {
             let id = app.db.read(|connection| find(connection, store, order))?.id;
-            let record = app.cancel_order(&shop, id)?;
+            let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
+            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || {
                 format!(
                     "order {} is cancelled; its draft order at Shopify, where it has one, is deleted by a job",
@@ -229,7 +231,7 @@ fn list_text(found: &[Record]) -> String {
     table(&["ORDER", "CREATED AT", "STATUS", "PRODUCT", "SIZE", "TOTAL"], &rows, "no orders")
 }
 
-/// Where it stands, and whether somebody should look at it: `orders show` says why.
+/// Its state, and whether an operator should look at it: `orders show` says why.
 fn status(record: &Record) -> String {
     let mark = if record.handover_warnings.is_empty() { "" } else { " (differs)" };
     format!("{}{mark}", record.status)

@@ -3,7 +3,8 @@
 
 use super::matrices::scope_of;
 use super::output::{Output, table};
-use super::{Failure, open};
+use super::{Failure, open, write_in_store};
+use crate::access::audit::Entry;
 use crate::catalog::assignments::{self, Product, SettingsEdit, Title};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
@@ -141,7 +142,10 @@ pub(super) fn run(database: &DatabaseSettings, products: Products, output: Outpu
         }
         Command::Set { product, what } => {
             let (now, edit) = (app.clock.now(), what.edit());
-            let found = app.db.write(move |tx| assignments::edit_settings(tx, now, scope, &product, edit))?;
+            let entry = Entry::new("product.update").object(&product);
+            let found = write_in_store(&app, scope, entry, move |tx| {
+                assignments::edit_settings(tx, now, scope, &product, edit)
+            })?;
             output.print(&views::product(&found), || product_text(&found))?;
         }
     }

@@ -162,7 +162,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
     if let Some(link) = &link {
         eprintln!(
-            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n\n  {link}\n\n`quotegrid admin link` makes others.\n"
+            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n{link}\n(`quotegrid admin link` makes others.)\n"
         );
     }
     if args.dev {
@@ -218,7 +218,7 @@ fn made_up() -> Secret {
     Secret::new(hex(&entropy.array::<16>()))
 }
 
-/// The one line on stdout: whoever started this process waits for it.
+/// The one line on stdout: the process that started this one waits for it.
 fn announce(
     url: &str,
     app: &App,

@@ -31,7 +31,7 @@ fn shown(arg: &Arg, matches: &ArgMatches) -> String {
     if values.is_empty() { name.to_owned() } else { format!("{name}={:?}", values.join(",")) }
 }
 
-/// Warns of environment variables that look like settings and are none, and of a log level that is none: a slip in a name is
+/// Warns of environment variables that look like settings and are not, and of an invalid log level: a slip in a name is
 /// otherwise a setting that silently does nothing.
 pub(super) fn warn_of_unknown(command: &Command) {
     let known = known_variables(command);

@@ -10,7 +10,7 @@ use signal_hook::iterator::Signals;
 use std::io;
 use std::time::Duration;
 
-/// Asks this process to stop once whoever holds the other end of its standard input closes it, most likely by ending. Only where it is
+/// Asks this process to stop once the process that holds the other end of its standard input closes it, most likely by ending. Only where it is
 /// a pipe: what a shell puts in the background reads from /dev/null, which is at its end from the start.
 pub(super) fn stop_when_stdin_closes() -> io::Result<()> {
     let kind = rustix::fs::fstat(io::stdin()).map(|stdin| FileType::from_raw_mode(stdin.st_mode));

@@ -40,7 +40,7 @@ pub struct EdgeSettings {
 }
 
 impl EdgeSettings {
-    /// The front end's limits; those that nobody needs to set have their defaults.
+    /// The front end's limits; those that need no setting have their defaults.
     pub fn limits(&self) -> FrontEndLimits {
         let time = |ms: u32| Duration::from_millis(u64::from(ms));
         FrontEndLimits {

@@ -7,7 +7,7 @@ use std::path::Path;
 /// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
 pub(super) const SECRET_MIN: usize = 8;
 
-/// The shortest token of our own that `serve` accepts: operators make it up, and anybody may guess at it.
+/// The shortest token of our own that `serve` accepts: operators make it up, and any client may guess at it.
 pub(super) const TOKEN_MIN: usize = 16;
 
 /// Tokens at once: one, and another while it replaces that one.
@@ -31,7 +31,7 @@ pub(super) fn own_tokens(
     Ok((!tokens.is_empty()).then(|| Secret::new(tokens.join(","))))
 }
 
-/// A token of somebody else's that is given by value or by file.
+/// A token of another service that is given by value or by file.
 pub(super) fn token(
     name: &'static str,
     value: Option<&Secret>,

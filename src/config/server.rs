@@ -65,7 +65,7 @@ pub struct ServerSettings {
 }
 
 impl ServerSettings {
-    /// How many orders each client may place at once. Whoever wants no limits wants none of orders either, unless told otherwise.
+    /// How many orders each client may place at once. Without any rate limit there is none of orders either, unless one is set.
     pub fn order_limit(&self) -> u32 {
         self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
     }
@@ -75,7 +75,6 @@ impl ServerSettings {
         OpenOrderLimit::new(self.open_order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { OPEN_ORDER_LIMIT }))
     }
 
-    /// The admin token, where one is configured.
     /// The admin token, or two with a comma between them, where any is configured.
     ///
     /// # Errors

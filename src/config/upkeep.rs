@@ -109,7 +109,7 @@ impl UpkeepSettings {
 }
 
 /// Whether `url` is one to post alerts to: over TLS, or to this machine. What is posted says how the server is, and the address may
-/// be a secret; neither is for whoever listens on the way.
+/// be a secret; neither is for a listener on the way.
 fn is_alert_address(url: &str) -> bool {
     let Ok(uri) = url.parse::<ureq::http::Uri>() else { return false };
     let host = uri.host().unwrap_or_default();

@@ -16,10 +16,10 @@ const DIRECTORY_MODE: u32 = 0o700;
 /// The permission bits of a mode.
 const PERMISSIONS: u32 = 0o7777;
 
-/// Whoever has an account on the machine.
+/// Every user of the machine.
 const OF_EVERYBODY: u32 = 0o007;
 
-/// Of a directory: whoever has an account may open what is in it, where its own mode lets them.
+/// Of a directory: every user may open what is in it, where its own mode lets them.
 const ENTERED_BY_EVERYBODY: u32 = 0o001;
 
 const ROOT: u32 = 0;
@@ -171,7 +171,7 @@ pub(super) fn make_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Opens a file for reading and writing that this program keeps alongside others, made for its owner alone unless it is there. A
-/// symbolic link in its place is not followed: it may lead whoever runs this as root to any file.
+/// symbolic link in its place is not followed: it may lead a process that runs as root to any file.
 pub(crate) fn open_own(path: &Path) -> io::Result<File> {
     let flags = OFlags::NOFOLLOW.bits().cast_signed();
     let file = OpenOptions::new()

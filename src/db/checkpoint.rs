@@ -1,15 +1,16 @@
 //! Moves pages from the WAL into the database file: in the background while others write, and wholly for the scrub.
-//! Nobody waits for either.
+//! No change waits for either.
 
 use super::connection::{PAGE_SIZE, with_patience};
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use log::{debug, error};
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
 use std::cell::Cell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
 /// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
@@ -21,7 +22,7 @@ const WRITER_PAGES: usize = (32 << 20) / PAGE_SIZE as usize;
 /// After a checkpoint by the writer that could not finish (a reader held it up), this many more pages (8 MiB) before the next.
 const WRITER_PAGES_MORE: usize = (8 << 20) / PAGE_SIZE as usize;
 
-/// How often the background thread looks for a few pages to move when nobody wakes it.
+/// How often the background thread looks for a few pages to move when no commit wakes it.
 const QUIET: Duration = Duration::from_secs(1);
 
 /// Pages that readers still hold up with which emptying the WAL holds the write lock only for a moment (4 MiB).
@@ -95,7 +96,7 @@ impl Checkpointer {
             self.note(writer, pages);
         }
         if self.is_asked.swap(false, Ordering::Acquire)
-            && let Some(asked) = self.asked.lock().unwrap_or_else(PoisonError::into_inner).take()
+            && let Some(asked) = self.asked.lock().take()
         {
             let emptied = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"));
             let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
@@ -111,11 +112,7 @@ impl Checkpointer {
         }
         if pages >= self.writer_due.load(Ordering::Relaxed) {
             // Two at once cannot be: the background's is waited for, batch by batch, and it does not begin another.
-            let is_free = match self.connection.try_lock() {
-                Ok(guard) => Some(guard),
-                Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-                Err(TryLockError::WouldBlock) => None,
-            };
+            let is_free = self.connection.try_lock();
             self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
             if is_free.is_some() {
                 match self.checkpoint(writer, "PASSIVE") {
@@ -130,11 +127,10 @@ impl Checkpointer {
 
     /// The background thread: PASSIVE checkpoints until [`Checkpointer::stop`].
     pub(super) fn run(&self) {
-        let mut stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut stop = self.stop.lock();
         let mut is_failing = false;
         while !*stop {
-            let (waited, quiet) = self.wake.wait_timeout(stop, QUIET).unwrap_or_else(PoisonError::into_inner);
-            stop = waited;
+            let quiet = self.wake.wait_for(&mut stop, QUIET);
             self.health.look();
             if self.health.has_sync_failed() {
                 return;
@@ -144,7 +140,7 @@ impl Checkpointer {
                 continue;
             }
             drop(stop);
-            let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = self.connection.lock();
             let moved = self.checkpoint(&connection, "PASSIVE");
             drop(connection);
             match &moved {
@@ -158,18 +154,18 @@ impl Checkpointer {
                 }
             }
             is_failing = moved.is_err();
-            stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner);
+            stop = self.stop.lock();
         }
     }
 
     pub(super) fn stop(&self) {
-        *self.stop.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        *self.stop.lock() = true;
         self.wake.notify_all();
     }
 
     /// Empties the WAL file, trying for at most `patience`; returns whether it is empty of all that was committed before.
     ///
-    /// PASSIVE first, which waits for nobody, then TRUNCATE when readers hold up little. The writer's thread runs that one,
+    /// PASSIVE first, which waits for no other connection, then TRUNCATE when readers hold up little. The writer's thread runs that one,
     /// between two batches: any other would hardly ever find it outside a transaction. It waits for a few milliseconds at the
     /// most: with a busy time-out it would wait for readers while it holds the write lock (an enqueue waited 1.5 s, measured).
     pub(super) fn empty_wal(&self, patience: Duration, wake_writer: impl Fn()) -> Result<bool> {
@@ -177,7 +173,7 @@ impl Checkpointer {
         let (mut pause, longest) = EMPTYING_PAUSE;
         loop {
             // Held while the writer is asked: its TRUNCATE finds no checkpoint of ours in its way.
-            let connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let connection = self.connection.lock();
             let passive = self.checkpoint(&connection, "PASSIVE")?;
             if passive.in_wal - passive.moved <= FEW_PAGES {
                 match self.ask_writer(until, &wake_writer) {
@@ -197,7 +193,7 @@ impl Checkpointer {
 
     fn ask_writer(&self, until: Instant, wake_writer: impl Fn()) -> Result<bool> {
         let (answer, answered) = sync_channel(1);
-        *self.asked.lock().unwrap_or_else(PoisonError::into_inner) = Some(answer);
+        *self.asked.lock() = Some(answer);
         self.is_asked.store(true, Ordering::Release);
         wake_writer();
         let patience = until.saturating_duration_since(Instant::now()).max(ASKING_WAIT);
@@ -208,7 +204,7 @@ impl Checkpointer {
         }
     }
 
-    /// One checkpoint, unless none may be. Whoever calls it holds the lock on the checkpointer's connection: after one whose fsync has
+    /// One checkpoint, unless none may be. The caller holds the lock on the checkpointer's connection: after one whose fsync has
     /// failed there is no other.
     fn checkpoint(&self, connection: &Connection, mode: &str) -> Result<CheckpointReport> {
         self.health.guard(|| checkpoint(connection, mode))

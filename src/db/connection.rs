@@ -62,7 +62,7 @@ pub(super) enum Role {
     Writer,
     /// Reads only; SQLite refuses anything else.
     Reader,
-    /// Moves pages from the WAL into the file, and waits for nobody.
+    /// Moves pages from the WAL into the file, and waits for no other connection.
     Checkpointer,
 }
 

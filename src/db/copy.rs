@@ -55,7 +55,7 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
     }
 }
 
-/// Checks every page, index and reference of a database that nobody else has open. Returns its schema version.
+/// Checks every page, index and reference of a database that no other process has open. Returns its schema version.
 pub(crate) fn check(path: &Path) -> Result<u32, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = open_unconfigured(path).map_err(sqlite)?;
@@ -78,7 +78,7 @@ pub(crate) fn check(path: &Path) -> Result<u32, OpenError> {
     }
 }
 
-/// Brings everything of a database that nobody else has open into its one file, and removes its WAL.
+/// Brings everything of a database that no other process has open into its one file, and removes its WAL.
 pub(crate) fn fold_wal(path: &Path) -> Result<(), OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = open_unconfigured(path).map_err(sqlite)?;

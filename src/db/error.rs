@@ -79,7 +79,7 @@ impl Error {
         )
     }
 
-    /// Whether a constraint of the schema refused the change, told by SQLite's extended code and never by its words.
+    /// Whether a constraint of the schema rejected the change, by SQLite's extended code and never by its words.
     pub fn constraint(&self) -> Option<Constraint> {
         let Self::Sqlite(rusqlite::Error::SqliteFailure(failure, _)) = self else { return None };
         match failure.extended_code {
@@ -155,7 +155,7 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
-    /// Nobody may write there.
+    /// No process may write there.
     #[error("{path} cannot be written: {why}")]
     ReadOnly {
         /// The file.
@@ -244,7 +244,7 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// Nobody may write there, and why.
+    /// No process may write there, and why.
     pub(super) fn read_only(path: &std::path::Path) -> Self {
         Self::ReadOnly { path: path.to_path_buf(), why: access::why_not(path) }
     }

@@ -1,4 +1,4 @@
-//! A database that nobody else has open, and that nobody can open: for replacing the file.
+//! A database that no other process has open, and that none can open: for replacing the file.
 
 use super::connection::open_unconfigured;
 use super::error::OpenError;
@@ -20,7 +20,7 @@ pub(crate) struct Exclusive {
     current: Option<Connection>,
     /// Closed after SQLite has closed the file: so its locks hold until then.
     file: Option<File>,
-    /// Whoever may make or migrate the database waits for this before it opens the file.
+    /// A process that may make or migrate the database waits for this before it opens the file.
     _only_one: File,
 }
 
@@ -55,7 +55,7 @@ impl Exclusive {
         self.current.as_ref()
     }
 
-    /// Puts the file `new`, which nobody has open, in the place of the database. The old one is gone then: from its name, and
+    /// Puts the file `new`, which no process has open, in the place of the database. The old one is gone then: from its name, and
     /// for a process that had opened it in just this moment.
     pub(crate) fn replace_by(self, new: &Path) -> Result<(), OpenError> {
         let io = |error| OpenError::from_io(&self.path, error);

@@ -1,5 +1,5 @@
 //! Whether the files that are open are still those that their names lead to. What is written to a file that was moved, removed or
-//! replaced meanwhile is acknowledged and then lost: nobody finds it after the next start. A look at the name opens nothing.
+//! replaced meanwhile is acknowledged and then lost: the next start does not find it. A look at the name opens nothing.
 //!
 //! The index of the WAL (`-shm`) is as much a part of it as the WAL: without it another process makes a new one, and the two know
 //! nothing of each other's locks. So is a second name of the database: who opens it there has another WAL alongside it.
@@ -27,7 +27,7 @@ pub(super) struct FileIdentity {
 
 impl FileIdentity {
     /// The place of the database that is open, at the name `given`, which may be a symbolic link to its file `real`. SQLite keeps one
-    /// WAL and one index of it for as long as anybody has the database open.
+    /// WAL and one index of it for as long as any process has the database open.
     pub(super) fn of(given: &Path, real: &Path) -> io::Result<Self> {
         let mut database = vec![watched(real.to_path_buf())?];
         if given != real {

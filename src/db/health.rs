@@ -6,13 +6,14 @@
 //! would skip pages that never reached the disk, and empty the WAL, the only good copy of them (malformed in 31 of 60 power cuts,
 //! measured). Therefore a failure is final, as in PostgreSQL: this process commits, reads and checkpoints no more, and closes its
 //! connections without a checkpoint. A mark among the lock files has every other process do the same, and the next start copies the
-//! whole WAL once more before anybody uses the file ([`recover`]).
+//! whole WAL once more before any process uses the file ([`recover`]).
 
 use super::connection::open_unconfigured;
 use super::error::{Error, OpenError, Result};
 use super::file_identity::FileIdentity;
 use super::{access, files, lock};
 use log::{error, info, warn};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
@@ -20,10 +21,10 @@ use std::fs;
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
-/// The file among the lock files that says that an fsync of the database has failed, and that nobody has recovered since.
+/// The file among the lock files that says that an fsync of the database has failed, and that it has not been recovered since.
 const MARK: &str = "fsync-failed";
 
 type Listener = Box<dyn FnOnce() + Send>;
@@ -54,7 +55,7 @@ impl Health {
         self.has_sync_failed.load(Ordering::Acquire)
     }
 
-    /// Why nothing may be read, if so, as it was found the last time that anybody looked: a reader has no time for it. A strange WAL or
+    /// Why nothing may be read, if so, as it was found at the last check: a reader has no time for it. A strange WAL or
     /// index leads readers to pages that others have overwritten.
     pub(super) fn allow_reading(&self) -> Result<()> {
         if self.has_sync_failed() {
@@ -116,7 +117,7 @@ impl Health {
 
     /// Has `then` run once an fsync has failed; at once, if it has already.
     pub(super) fn on_failed_sync(&self, then: Listener) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners.lock();
         if self.has_sync_failed() {
             drop(listeners);
             return then();
@@ -125,7 +126,7 @@ impl Health {
     }
 
     fn fail(&self) {
-        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut listeners = self.listeners.lock();
         self.has_sync_failed.store(true, Ordering::Release);
         let heard = std::mem::take(&mut *listeners);
         drop(listeners);
@@ -210,7 +211,7 @@ pub(super) fn keep_if_failed<T>(
     done
 }
 
-/// After a failed fsync, copies the whole WAL into the file once more, and brings it to the disk, before anybody uses it. Waits for the
+/// After a failed fsync, copies the whole WAL into the file once more, and brings it to the disk, before any process uses it. Waits for the
 /// processes that still have the database open: each of them ends within about a second.
 ///
 /// # Errors

@@ -1,5 +1,5 @@
 //! Who holds the write lock, for a person who must do something about it: a command that was suspended in a shell holds it until
-//! it goes on. Told by the system's list of locks; where there is none, nobody knows.
+//! it goes on. Found in the system's list of locks; where there is none, it is not known.
 
 use super::Db;
 use super::files;
@@ -8,7 +8,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The byte of the `-shm` file that whoever writes has locked (sqlite.org/walformat.html).
+/// The byte of the `-shm` file that the writing process has locked (sqlite.org/walformat.html).
 const WRITE_LOCK_BYTE: u64 = 120;
 
 /// The process that holds the write lock.
@@ -18,7 +18,7 @@ pub struct LockHolder {
     pub process: u32,
     /// What it is called.
     pub name: String,
-    /// Whether it is stopped, and goes on only when somebody has it go on.
+    /// Whether it is stopped, and goes on only when it is continued.
     pub is_suspended: bool,
 }
 

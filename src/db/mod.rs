@@ -37,6 +37,7 @@ pub use page_slack::{PageSlack, can_clear_page_slack};
 pub use row_counts::RowCounts;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use types::Millis;
+pub(crate) use types::text_sql;
 pub use writer::WriterFigures;
 
 use checkpoint::Checkpointer;
@@ -220,11 +221,37 @@ impl Db {
     /// The change runs in a savepoint of its own: an error or a panic undoes it alone. It must not wait for the network, a
     /// person or another change, and should take less than about 10 ms. Waits for its turn however long that takes.
     ///
+    /// ```
+    /// use quotegrid::db::{Db, Error, Options};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let directory = tempfile::tempdir()?;
+    /// let db = Db::open(&Options::new(directory.path().join("a.db")))?;
+    /// db.write(|tx| Ok::<_, Error>(tx.execute_batch("CREATE TABLE parcels (id INTEGER PRIMARY KEY) STRICT")?))?;
+    ///
+    /// let added = db.write(|tx| Ok::<_, Error>(tx.execute("INSERT INTO parcels (id) VALUES (7)", ())?))?;
+    /// assert_eq!(added, 1);
+    /// // An error undoes the whole change, and only this one.
+    /// let undone: Result<(), Error> = db.write(|tx| {
+    ///     tx.execute("INSERT INTO parcels (id) VALUES (8)", ())?;
+    ///     tx.execute("INSERT INTO parcels (id) VALUES (7)", ())?;
+    ///     Ok(())
+    /// });
+    /// assert!(undone.is_err());
+    /// let count = |connection: &rusqlite::Connection| -> Result<i64, Error> {
+    ///     Ok(connection.query_row("SELECT count(*) FROM parcels", (), |row| row.get(0))?)
+    /// };
+    /// assert_eq!(db.read(count)?, 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
-    /// The change's own, or [`Error::NotCommitted`] and its kin as `E`; in either case nothing of it was written.
+    /// Whatever `change` returns when it fails, or an [`Error`] as `E` when the database fails or its commit does. In either case
+    /// nothing of the change was written.
     ///
     /// # Panics
-    /// Within a change or an answer, which must not wait for another change: it would wait for its own thread.
+    /// When called within a change or an after-commit callback: it would wait for its own thread.
     pub fn write<T, E, F>(&self, change: F) -> std::result::Result<T, E>
     where
         T: Send + 'static,
@@ -270,7 +297,7 @@ impl Db {
     /// row. They run without a savepoint, which copies each page that a change touches (a third of the writer's time, measured).
     ///
     /// One that fails after it has written all the same, by a fault of the database or of its own, undoes its whole batch: every
-    /// caller in it is told [`Error::NotCommitted`].
+    /// caller in it gets [`Error::NotCommitted`].
     pub fn without_savepoint(&self) -> WriteHandle<'_> {
         WriteHandle { db: self, with_savepoint: false }
     }
@@ -279,7 +306,8 @@ impl Db {
     /// [`Options::read_limit`].
     ///
     /// # Errors
-    /// Its own, or [`Error::NoReader`], [`Error::SyncFailed`] or [`Error::Displaced`] as `E`.
+    /// Whatever `look` returns when it fails; as `E` [`Error::NoReader`] when no connection gets free, [`Error::SyncFailed`] after a failed
+    /// fsync, and [`Error::Displaced`] when the file was moved or replaced.
     pub fn read<T, E>(&self, look: impl FnOnce(&Connection) -> std::result::Result<T, E>) -> std::result::Result<T, E>
     where
         E: From<Error>,
@@ -413,7 +441,7 @@ pub fn expect_one(changed: usize, operation: &'static str) -> Result<()> {
     if changed == 1 { Ok(()) } else { Err(Error::LostRow { operation, changed }) }
 }
 
-/// Takes the write lock once, so that a read-only or full place is told at the start and not by the first webhook.
+/// Takes the write lock once, so that a read-only or full disk is reported at the start and not by the first webhook.
 fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
     writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| OpenError::from_sqlite(path, error))
 }
@@ -421,7 +449,6 @@ fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), O
 #[cfg(test)]
 mod tests {
     use super::{Connection, Db, Options, Result, Role, Synchronous, connection};
-    use std::sync::PoisonError;
 
     fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
         [
@@ -490,7 +517,7 @@ mod tests {
                 .expect("read");
             }
             of_each(&db, options.readers, level);
-            let checkpointer = db.shared.open().checkpointer.connection.lock().unwrap_or_else(PoisonError::into_inner);
+            let checkpointer = db.shared.open().checkpointer.connection.lock();
             assert_eq!(settings(&checkpointer), expected(level, "0"), "the checkpointer");
             drop(checkpointer);
             // The one of the watch, and of an inspection.

@@ -1,11 +1,11 @@
 //! How those who wait for work learn of it: at once for commits of this process, by a cheap look for those of others.
 
 use super::health::Watched;
+use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Counts the commits that were announced, and wakes whoever waits for the next.
+/// Counts the commits that were announced, and wakes the threads that wait for the next.
 #[derive(Debug, Default)]
 pub struct CommitNotifier {
     count: Mutex<u64>,
@@ -13,24 +13,21 @@ pub struct CommitNotifier {
 }
 
 impl CommitNotifier {
-    /// How much news there has been so far. Read it **before** looking for work, and wait with it after: nothing slips between.
+    /// How many commits were announced so far. Read it **before** looking for work, and wait with it after: nothing slips between.
     pub fn seen(&self) -> u64 {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.count.lock()
     }
 
     /// Wakes everyone who waits.
     pub fn notify(&self) {
-        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *self.count.lock() += 1;
         self.changed.notify_all();
     }
 
     /// Waits until there is more than `seen`, or `timeout` has passed; returns whether there is.
     pub fn wait(&self, seen: u64, timeout: Duration) -> bool {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, _timed_out) = self
-            .changed
-            .wait_timeout_while(count, timeout, |count| *count == seen)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut count = self.count.lock();
+        self.changed.wait_while_for(&mut count, |count| *count == seen, timeout);
         *count != seen
     }
 }
@@ -59,8 +56,8 @@ fn data_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.prepare_cached("PRAGMA data_version")?.query_row((), |row| row.get(0))
 }
 
-/// Numbers the states of a database: as long as [`DataVersion::current`] answers the same, nobody has committed anything, neither
-/// this process nor another. What a cache holds of an older generation has to be looked at again.
+/// Numbers the states of a database: as long as [`DataVersion::current`] answers the same, nothing was committed, neither
+/// by this process nor by another. What a cache holds of an older generation has to be looked at again.
 #[derive(Debug)]
 pub struct DataVersion(Mutex<(ChangeWatch, u64)>);
 
@@ -74,7 +71,7 @@ impl DataVersion {
     /// # Errors
     /// When SQLite fails.
     pub fn current(&self) -> super::Result<u64> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.0.lock();
         if state.0.changed()? {
             state.1 += 1;
         }

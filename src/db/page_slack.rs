@@ -22,7 +22,7 @@ static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 pub enum PageSlack {
     /// Nothing is left in any page's gap; in so many of them there was something.
     Cleared(usize),
-    /// SQLite was built without the virtual table `sqlite_dbpage`, so nobody could look.
+    /// SQLite was built without the virtual table `sqlite_dbpage`, so it cannot be checked.
     NotLookedAt,
 }
 

@@ -5,10 +5,11 @@ use super::READER_WAIT;
 use super::connection::{self, Synchronous};
 use super::files;
 use super::health::{Health, Watched};
+use parking_lot::{Condvar, Mutex};
 use r2d2::ManageConnection;
 use r2d2_sqlite::SqliteConnectionManager;
 use std::path::Path;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::Arc;
 
 /// The pool.
 pub(super) struct Readers {
@@ -98,13 +99,12 @@ struct OpenCount {
 
 impl OpenCount {
     fn add(open: &Arc<Self>) -> Counted {
-        *open.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        *open.count.lock() += 1;
         Counted(open.clone())
     }
 
     fn wait_for_none(&self) {
-        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
-        let _waited = self.fewer.wait_timeout_while(count, READER_WAIT, |count| *count > 0);
+        self.fewer.wait_while_for(&mut self.count.lock(), |count| *count > 0, READER_WAIT);
     }
 }
 
@@ -112,7 +112,7 @@ struct Counted(Arc<OpenCount>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        *self.0.count.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        *self.0.count.lock() -= 1;
         self.0.fewer.notify_all();
     }
 }

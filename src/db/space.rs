@@ -1,4 +1,4 @@
-//! How much room the files take, and how it is given back: a few pages at a time alongside everything else, or all at once while nobody
+//! How much room the files take, and how it is given back: a few pages at a time alongside everything else, or all at once while no process
 //! else has the database open.
 
 use super::connection::{self, Role, Synchronous};

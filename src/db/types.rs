@@ -32,21 +32,24 @@ impl FromSql for Millis {
     }
 }
 
+/// Values that are written to the database as the text they are shown as, and read from it.
 macro_rules! text_sql {
     ($($id:ty),+ $(,)?) => {$(
-        impl ToSql for $id {
-            fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-                Ok(ToSqlOutput::from(self.to_string()))
+        impl rusqlite::ToSql for $id {
+            fn to_sql(&self) -> rusqlite::Result<rusqlite::types::ToSqlOutput<'_>> {
+                Ok(rusqlite::types::ToSqlOutput::from(self.to_string()))
             }
         }
 
-        impl FromSql for $id {
-            fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-                value.as_str()?.parse().map_err(FromSqlError::other)
+        impl rusqlite::types::FromSql for $id {
+            fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
+                value.as_str()?.parse().map_err(rusqlite::types::FromSqlError::other)
             }
         }
     )+};
 }
+
+pub(crate) use text_sql;
 
 text_sql!(AuditId, ChoiceId, DraftOrderId, JobId, KeyId, MatrixId, OptionGroupId, ProductId, RequestId, SessionId);
 text_sql!(ShopDomain, StoreId);

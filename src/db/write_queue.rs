@@ -4,8 +4,8 @@
 //! its own change and those that come meanwhile, commits, and leaves what has come since to the thread. While the last batch had more
 //! than one change, callers leave the lead to the thread, which then makes batches of all that wait.
 
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// A change that waits, and since when.
@@ -70,7 +70,7 @@ impl<C> WriteQueue<C> {
     }
 
     fn state(&self) -> MutexGuard<'_, State<C>> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     /// Has a change wait, if there is a place.
@@ -91,7 +91,7 @@ impl<C> WriteQueue<C> {
         let mut state = self.state();
         while state.waiting.len() >= self.capacity && !state.is_closed {
             state.want_room += 1;
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.room.wait(&mut state);
             state.want_room -= 1;
         }
         if state.is_closed {
@@ -153,7 +153,7 @@ impl<C> WriteQueue<C> {
                     return None;
                 }
             }
-            state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.work.wait(&mut state);
         }
     }
 

@@ -13,21 +13,22 @@ use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
 use crate::background::panic_message;
 use log::{error, warn};
+use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Changes in one commit at the most: about what 10 ms are enough for.
 const BATCH_MAX: usize = 512;
 
-/// How long a batch may take changes in before it commits: nobody waits much longer than this plus one fsync.
+/// How long a batch may take changes in before it commits: no caller waits much longer than this plus one fsync.
 const BATCH_TIME: Duration = Duration::from_millis(10);
 
 /// While another process holds the write lock, how often to look for changes that have waited too long.
@@ -71,7 +72,7 @@ type WriteQueue = write_queue::WriteQueue<Box<dyn Change>>;
 pub(super) trait Change: Send {
     /// Runs the change; `false` has its savepoint rolled back.
     fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Tells whoever waits, after the commit or after it has failed.
+    /// Answers the caller, after the commit or after it has failed.
     fn answer(self: Box<Self>, outcome: CommitOutcome);
     /// Whether the answer only wakes a thread, so that the writer itself may give it.
     fn answers_quickly(&self) -> bool;
@@ -255,7 +256,7 @@ impl Writer {
             return Some(change);
         }
         let _lead = Lead(&self.queue);
-        let core = self.core.lock().unwrap_or_else(PoisonError::into_inner);
+        let core = self.core.lock();
         let Some(core) = core.as_ref() else { return Some(change) };
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
         let _role = Role::begin(ThreadRole::RunsChanges);
@@ -336,7 +337,7 @@ struct PendingAnswer {
 }
 
 impl AfterBatch {
-    /// Log lines first, so that a change is told before anyone acts on it.
+    /// Log lines first, so that a change is logged before its caller acts on it.
     fn give(self) {
         for then in self.after_commit {
             if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
@@ -352,7 +353,7 @@ impl AfterBatch {
 fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
     ROLE.set(Some(ThreadRole::GivesAnswers));
     loop {
-        let received = outbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let received = outbox.lock().recv();
         let Ok(answers) = received else { return };
         answers.give();
     }
@@ -375,12 +376,12 @@ fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
     ROLE.set(Some(ThreadRole::RunsChanges));
     while let Some(turn) = queue.wait() {
         let _lead = Lead(queue);
-        if let Some(core) = core.lock().unwrap_or_else(PoisonError::into_inner).as_ref() {
+        if let Some(core) = core.lock().as_ref() {
             core.turn(turn, false);
         }
     }
     // The connection is closed, and those who give answers learn that no more will come.
-    core.lock().unwrap_or_else(PoisonError::into_inner).take();
+    core.lock().take();
 }
 
 /// What it takes to write, for whoever leads.

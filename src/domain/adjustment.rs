@@ -31,7 +31,7 @@ impl Rounding {
     /// the point an ending, `.95`.
     ///
     /// # Errors
-    /// [`NotARounding`]. `0.95` is one too: nobody wants multiples of it.
+    /// [`NotARounding`]. `0.95` is one too: multiples of it are of no use.
     pub fn parse(text: &str, currency: Currency) -> Result<Self, NotARounding> {
         let ending = text.starts_with('.');
         let read = if ending { currency.parse_price(&format!("0{text}")) } else { currency.parse_price(text) };

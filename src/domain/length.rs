@@ -1,6 +1,7 @@
 //! Lengths in whole thousandths of the store's unit, so that "equal to a breakpoint" is exact.
 
 use super::decimal::{self, DecimalFault};
+use crate::domain::text_enum::text_enum;
 use serde_json::Number;
 use std::fmt;
 use std::str::FromStr;
@@ -61,7 +62,7 @@ impl Length {
     /// Reads a JSON number with at most three decimals.
     ///
     /// # Errors
-    /// A [`LengthError`] that says why it is no length.
+    /// A [`LengthError`] that says why it is not a valid length.
     pub fn from_number(number: &Number) -> Result<Self, LengthError> {
         Self::from_decimal(decimal::parse_number(number, LENGTH_DECIMALS))
     }
@@ -108,45 +109,13 @@ impl fmt::Display for Length {
     }
 }
 
-/// What a store measures in. A label to the pricing rules: they never convert.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Unit {
-    /// Millimetres.
-    Mm,
-    /// Centimetres.
-    Cm,
-}
-
-/// The text names no unit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be mm or cm")]
-pub struct UnknownUnit;
-
-impl Unit {
-    /// `mm` or `cm`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mm => "mm",
-            Self::Cm => "cm",
-        }
-    }
-}
-
-impl FromStr for Unit {
-    type Err = UnknownUnit;
-
-    fn from_str(text: &str) -> Result<Self, UnknownUnit> {
-        match text {
-            "mm" => Ok(Self::Mm),
-            "cm" => Ok(Self::Cm),
-            _ => Err(UnknownUnit),
-        }
-    }
-}
-
-impl fmt::Display for Unit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
+text_enum! {
+    /// What a store measures in. A label to the pricing rules: they never convert.
+    pub enum Unit {
+        /// Millimetres.
+        Mm = "mm",
+        /// Centimetres.
+        Cm = "cm",
     }
 }
 

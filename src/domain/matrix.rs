@@ -1,8 +1,8 @@
-//! The grid that prices a size: which column and row a width and a height fall into, and what stands there.
+//! The grid that prices a size: which column and row a width and a height fall into, and the price there.
 
 use super::length::{Length, LengthError, Unit};
 use super::money::Minor;
-use std::fmt;
+use crate::domain::text_enum::text_enum;
 use std::str::FromStr;
 
 /// The most breakpoints of an axis.
@@ -11,71 +11,26 @@ pub const BREAKPOINTS_MAX: usize = 50;
 /// The most cells of a matrix.
 pub const CELLS_MAX: usize = BREAKPOINTS_MAX * BREAKPOINTS_MAX;
 
-/// One of the two directions of a matrix.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Axis {
-    /// Columns.
-    Width,
-    /// Rows.
-    Height,
-}
-
-impl Axis {
-    /// `width` or `height`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Width => "width",
-            Self::Height => "height",
-        }
+text_enum! {
+    /// One of the two directions of a matrix.
+    #[derive(PartialOrd, Ord)]
+    pub enum Axis {
+        /// Columns.
+        Width = "width",
+        /// Rows.
+        Height = "height",
     }
 }
 
-impl fmt::Display for Axis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// What happens to a size below the first or above the last breakpoint.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum OutOfRange {
-    /// It has no price: a pane of two metres must not sell for the price of one.
-    #[default]
-    Reject,
-    /// It costs what the nearest breakpoint costs.
-    Clamp,
-}
-
-/// The text names no policy.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be reject or clamp")]
-pub struct UnknownOutOfRange;
-
-impl OutOfRange {
-    /// `reject` or `clamp`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Reject => "reject",
-            Self::Clamp => "clamp",
-        }
-    }
-}
-
-impl fmt::Display for OutOfRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for OutOfRange {
-    type Err = UnknownOutOfRange;
-
-    fn from_str(text: &str) -> Result<Self, UnknownOutOfRange> {
-        match text {
-            "reject" => Ok(Self::Reject),
-            "clamp" => Ok(Self::Clamp),
-            _ => Err(UnknownOutOfRange),
-        }
+text_enum! {
+    /// What happens to a size below the first or above the last breakpoint.
+    #[derive(Default)]
+    pub enum OutOfRange {
+        /// It has no price: a pane of two metres must not sell for the price of one.
+        #[default]
+        Reject = "reject",
+        /// It costs what the nearest breakpoint costs.
+        Clamp = "clamp",
     }
 }
 
@@ -329,7 +284,7 @@ impl PriceMatrix {
         })
     }
 
-    /// What an import or edit would change: `self` is what stands now.
+    /// What an import or edit would change: `self` is the present matrix.
     pub fn changes_to(&self, new: &Self) -> GridChanges {
         let missing_in = |from: &[Length], other: &[Length]| -> Vec<Length> {
             from.iter().copied().filter(|value| other.binary_search(value).is_err()).collect()

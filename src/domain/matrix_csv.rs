@@ -7,6 +7,7 @@
 use super::length::{Length, Unit};
 use super::matrix::{Axis, CELLS_MAX, PriceMatrix};
 use super::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 pub use export::export;
 pub use findings::{Fall, Findings, PricedSize};
 use header::Order;
@@ -15,7 +16,6 @@ pub use numbers::DecimalMark;
 use numbers::{Evidence, GridReader, Price};
 use records::{QuoteFault, Record, Records, Separator};
 use std::collections::BTreeMap;
-use std::str::FromStr;
 
 mod build;
 mod corner;
@@ -43,7 +43,7 @@ const MISSING_NAMED: usize = 10;
 /// What a file says that has a header at most.
 const NO_PRICES: &str = "the file has no prices";
 
-/// Sizes that are in a file again and are told one by one.
+/// Sizes that are in a file again and are reported one by one.
 const REPEATS_MAX: usize = 1_000;
 
 /// What a cell holds that is not offered.
@@ -52,65 +52,23 @@ const NOT_OFFERED: &str = "-";
 /// What is behind a price of 0 that means it: a 0 among prices may also mean that the size is not made.
 const FREE: &str = "free";
 
-/// How a price list is laid out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Layout {
-    /// A line for each size: width, height, price (`-`: not offered), in the order that a header gives, or in this one.
-    Long,
-    /// The first line holds the widths, the first column the heights, an empty cell is not offered.
-    Grid,
-}
-
-/// The text names no layout.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be long or grid")]
-pub struct UnknownLayout;
-
-impl Layout {
-    /// `long` or `grid`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Long => "long",
-            Self::Grid => "grid",
-        }
+text_enum! {
+    /// How a price list is laid out.
+    pub enum Layout {
+        /// A line for each size: width, height, price (`-`: not offered), in the order that a header gives, or in this one.
+        Long = "long",
+        /// The first line holds the widths, the first column the heights, an empty cell is not offered.
+        Grid = "grid",
     }
 }
 
-impl FromStr for Layout {
-    type Err = UnknownLayout;
-
-    fn from_str(text: &str) -> Result<Self, UnknownLayout> {
-        match text {
-            "long" => Ok(Self::Long),
-            "grid" => Ok(Self::Grid),
-            _ => Err(UnknownLayout),
-        }
-    }
-}
-
-/// What a price of 0 means that stands among others: to many makers that a size is not made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Zero {
-    /// The size costs nothing.
-    Free,
-    /// The size is not offered.
-    NotOffered,
-}
-
-/// The text says nothing of zeros.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be free or not-offered")]
-pub struct UnknownZero;
-
-impl FromStr for Zero {
-    type Err = UnknownZero;
-
-    fn from_str(text: &str) -> Result<Self, UnknownZero> {
-        match text {
-            "free" => Ok(Self::Free),
-            "not-offered" => Ok(Self::NotOffered),
-            _ => Err(UnknownZero),
-        }
+text_enum! {
+    /// What a price of 0 means that stands among others: to many makers that a size is not made.
+    pub enum Zero {
+        /// The size costs nothing.
+        Free = "free",
+        /// The size is not offered.
+        NotOffered = "not-offered",
     }
 }
 
@@ -167,7 +125,7 @@ pub struct Understood {
 /// A size that a list has had before; what it said then counts no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Repeat {
-    /// Where it stands again.
+    /// Where it is again.
     pub line: usize,
     /// Its width.
     pub width: Length,

@@ -17,6 +17,7 @@ pub mod percent;
 pub mod quote;
 pub mod sizes;
 pub mod tax_label;
+pub mod text_enum;
 pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

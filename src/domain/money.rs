@@ -68,7 +68,7 @@ impl BasisPoints {
     /// Reads a percentage with at most two decimals: `5`, `-2.5`.
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is none.
+    /// A [`DecimalFault`] that says why it is not a valid percentage.
     pub fn parse_percent(text: &str) -> Result<Self, DecimalFault> {
         decimal::parse_signed(text, PERCENT_DECIMALS).map(Self)
     }
@@ -76,7 +76,7 @@ impl BasisPoints {
     /// Reads a percentage from a JSON number.
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is none.
+    /// A [`DecimalFault`] that says why it is not a valid percentage.
     pub fn percent_from_number(number: &Number) -> Result<Self, DecimalFault> {
         decimal::parse_signed_number(number, PERCENT_DECIMALS).map(Self)
     }
@@ -158,7 +158,7 @@ impl Currency {
     /// Reads a price in major units, `digits[.digits]` with no more decimals than the currency has, exactly.
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is no price.
+    /// A [`DecimalFault`] that says why it is not a valid price.
     pub fn parse_price(&self, text: &str) -> Result<Minor, DecimalFault> {
         within_max(decimal::parse(text, self.exponent())?)
     }
@@ -166,7 +166,7 @@ impl Currency {
     /// Reads a price in major units from a JSON number: `10.1` is 10.10, never 10.0999….
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is no price.
+    /// A [`DecimalFault`] that says why it is not a valid price.
     pub fn price_from_number(&self, number: &Number) -> Result<Minor, DecimalFault> {
         within_max(decimal::parse_number(number, self.exponent())?)
     }
@@ -174,7 +174,7 @@ impl Currency {
     /// Reads an amount in major units that may be negative, exactly: what a discount takes off.
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is none.
+    /// A [`DecimalFault`] that says why it is not a valid amount.
     pub fn parse_amount(&self, text: &str) -> Result<Minor, DecimalFault> {
         decimal::parse_signed(text, self.exponent()).map(Minor)
     }
@@ -182,7 +182,7 @@ impl Currency {
     /// Reads an amount in major units that may be negative from a JSON number.
     ///
     /// # Errors
-    /// A [`DecimalFault`] that says why it is none.
+    /// A [`DecimalFault`] that says why it is not a valid amount.
     pub fn amount_from_number(&self, number: &Number) -> Result<Minor, DecimalFault> {
         decimal::parse_signed_number(number, self.exponent()).map(Minor)
     }

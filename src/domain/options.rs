@@ -3,8 +3,8 @@
 use super::ids::{ChoiceId, OptionGroupId};
 use super::money::{BasisPoints, Minor, TooLarge};
 use super::name::{Name, NameFault};
+use crate::domain::text_enum::text_enum;
 use std::fmt;
-use std::str::FromStr;
 
 /// The most groups of a product.
 pub const GROUPS_MAX: usize = 5;
@@ -39,7 +39,7 @@ pub enum ModifierFault {
     /// Nothing says what the modifier comes to.
     #[error("is required: or amount in major units, or percent")]
     NoValue,
-    /// A value whose type nobody says: 500 may be 5.00 or 5 %.
+    /// A value without a type: 500 may be 5.00 or 5 %.
     #[error("is required")]
     NoType,
     /// An amount alongside a percentage, or one of them alongside the type of the other.
@@ -110,46 +110,15 @@ impl Modifier {
     }
 }
 
-/// Whether a shopper must choose.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Requirement {
-    /// An order needs a choice of this group.
-    Required,
-    /// A choice may be left out.
-    #[default]
-    Optional,
-}
-
-/// The text names no requirement.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be REQUIRED or OPTIONAL")]
-pub struct UnknownRequirement;
-
-impl Requirement {
-    /// `REQUIRED` or `OPTIONAL`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Required => "REQUIRED",
-            Self::Optional => "OPTIONAL",
-        }
-    }
-}
-
-impl fmt::Display for Requirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for Requirement {
-    type Err = UnknownRequirement;
-
-    fn from_str(text: &str) -> Result<Self, UnknownRequirement> {
-        match text {
-            "REQUIRED" => Ok(Self::Required),
-            "OPTIONAL" => Ok(Self::Optional),
-            _ => Err(UnknownRequirement),
-        }
+text_enum! {
+    /// Whether a shopper must choose.
+    #[derive(Default)]
+    pub enum Requirement {
+        /// An order needs a choice of this group.
+        Required = "REQUIRED",
+        /// A choice may be left out.
+        #[default]
+        Optional = "OPTIONAL",
     }
 }
 

@@ -7,6 +7,7 @@ use super::matrix::{Cell, LookupError, PriceMatrix};
 use super::money::{Currency, Minor, TooLarge, WHOLE};
 use super::name::Name;
 use super::options::{Modifier, OptionGroup, RequiredGroups, Selection, SelectionFaults, select};
+use crate::domain::text_enum::text_enum;
 use serde_json::Number;
 
 /// How many pieces: at least one, and no more than the store lets through.
@@ -180,37 +181,23 @@ pub fn price_unit(base: Minor, modifiers: &[Modifier]) -> Result<(Minor, Vec<Min
     Ok((unit_price, applied))
 }
 
-/// What a step of an explanation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StepKind {
-    /// Which width step was chosen.
-    WidthBreakpoint,
-    /// Which height step was chosen.
-    HeightBreakpoint,
-    /// The base price.
-    Cell,
-    /// What a choice adds, before rounding.
-    Modifier,
-    /// What rounding adds to the modifier before it.
-    Rounding,
-    /// What keeps the price from falling below zero.
-    Floor,
-    /// The other pieces.
-    Quantity,
-}
-
-impl StepKind {
-    /// The name in JSON.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::WidthBreakpoint => "widthBreakpoint",
-            Self::HeightBreakpoint => "heightBreakpoint",
-            Self::Cell => "cell",
-            Self::Modifier => "modifier",
-            Self::Rounding => "rounding",
-            Self::Floor => "floor",
-            Self::Quantity => "quantity",
-        }
+text_enum! {
+    /// What a step of an explanation is about.
+    pub enum StepKind {
+        /// Which width step was chosen.
+        WidthBreakpoint = "widthBreakpoint",
+        /// Which height step was chosen.
+        HeightBreakpoint = "heightBreakpoint",
+        /// The base price.
+        Cell = "cell",
+        /// What a choice adds, before rounding.
+        Modifier = "modifier",
+        /// What rounding adds to the modifier before it.
+        Rounding = "rounding",
+        /// What keeps the price from falling below zero.
+        Floor = "floor",
+        /// The other pieces.
+        Quantity = "quantity",
     }
 }
 

@@ -1,11 +1,11 @@
-//! Redactions of stores that still look live. The signature of a `shop/redact` never changes and its time is unsigned, so whoever has
+//! Redactions of stores that still look live. The signature of a `shop/redact` never changes and its time is unsigned, so an attacker who has
 //! seen one can send it again while the app is installed. The duty comes first: by default such a store is erased at once as any
-//! other, and the operator is told of it. Where more is known or wanted, its erasure is held:
+//! other, and it is reported to the operator. Where more is known or wanted, its erasure is held:
 //!
 //! - with a Shopify app, Shopify is asked whether the app is installed in the shop (`inquiry.rs`);
-//! - with a hold, it waits for a person's decision, and is carried out at the end if nobody decides.
+//! - with a hold, it waits for a person's decision, and is carried out at the end if no decision was made.
 //!
-//! No hold goes beyond [`LAST_CALL`] before the duty is due. An operator's own order is never held.
+//! No hold goes beyond `LAST_CALL` before the duty is due. An operator's own order is never held.
 
 pub use super::requests::types::{Decision, Hold, ShopifySays};
 
@@ -28,10 +28,10 @@ use std::time::Duration;
 const REDACT_AFTER: TimeDelta = TimeDelta::hours(48);
 
 /// A `shop/redact` that comes earlier than this after the uninstallation is not what Shopify sends: an hour less than
-/// [`REDACT_AFTER`], for the news of the uninstallation takes its time too.
+/// [`REDACT_AFTER`], because the webhook of the uninstallation takes its time too.
 const REDACT_EARLIEST: TimeDelta = TimeDelta::hours(47);
 
-/// No erasure is held for longer than until this long before it is due: time enough for a job that fails, and for whoever fixes that.
+/// No erasure is held for longer than until this long before it is due: time enough for a job that fails, and for the operator who fixes that.
 const LAST_CALL: TimeDelta = TimeDelta::days(2);
 
 /// How often a held erasure is looked at: the store may have been uninstalled, or installed again, meanwhile.
@@ -186,7 +186,7 @@ pub(super) fn inquiry(id: RequestId) -> NewJob {
 /// Has a held erasure carried out at once; returns the job that does it.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` where the request waits for no decision; and when the database fails.
+/// `NotFound` when there is no such request, `Conflict` when it does not wait for a decision, and when the database fails.
 pub fn confirm(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

@@ -27,8 +27,8 @@ const REST_MIN: Duration = Duration::from_secs(1);
 /// The rest as a share of the time for which Shopify has been asked: it grows, and needs no count.
 const REST_SHARE: i32 = 4;
 
-/// Shopify is asked about a shop once in this time: whoever sends the same signed request again and again must not have Shopify asked
-/// as often. While it rests the request is open, and the next one is a repetition of it.
+/// Shopify is asked about a shop once in this time: a client that sends the same signed request again and again must not have Shopify asked
+/// as often. While the job is delayed the request is open, and the next one is a repetition of it.
 const ASKED_ONCE_IN: TimeDelta = TimeDelta::minutes(10);
 
 /// Asks Shopify.

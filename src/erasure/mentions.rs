@@ -122,7 +122,7 @@ fn without(connection: &Connection, text: &str, shops: &HashSet<ShopDomain>) -> 
 
 /// What may be the name of a shop.
 struct Run {
-    /// Where it stands.
+    /// Its status.
     run: Range<usize>,
     /// Every domain that may be meant by its end, with where that begins; longer ones first.
     domains: Vec<(usize, ShopDomain)>,

@@ -59,10 +59,10 @@ pub const DUTY_JOBS: [&str; 4] = {
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
 pub const RESPONSE_DEADLINE: TimeDelta = TimeDelta::days(30);
 
-/// Attempts of the legal duties: with rests that grow to six hours these go on for a week, and leave a person three more.
+/// Attempts of the legal duties: with delays that grow to six hours these go on for a week, and leave a person three more.
 const REDACTION_ATTEMPTS: u32 = 40;
 
-/// What the log adds when a legal duty's job is given up.
+/// What the log adds when a legal duty's job is discarded.
 const OPEN_REQUEST_HINT: &str =
     "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
 
@@ -85,7 +85,7 @@ pub fn job_for(hasher: &KeyedHasher, kind: RequestKind, id: RequestId, shop: &Sh
     job_of(kind, id, shop).about(subject(hasher, shop))
 }
 
-/// The same, before anybody has said what it is about.
+/// The same, before it is known what it is about.
 pub fn job_of(kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
     NewJob::new(kind.job_type(), json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
 }
@@ -95,7 +95,7 @@ pub fn job_key(request: RequestId) -> String {
     format!("request:{request}")
 }
 
-/// The open requests that no unfinished job sees to, oldest first: their jobs were called off or given up, or are gone. A job by hand
+/// The open requests that no unfinished job sees to, oldest first: their jobs were cancelled or discarded, or are gone. A job by hand
 /// sees to all of its shop.
 ///
 /// # Errors
@@ -118,14 +118,14 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyReques
     Ok(open.into_iter().filter(|request| !has_job(request)).collect())
 }
 
-/// What a person is told of as many requests that [`list_without_job`] has found.
+/// The message about as many requests that [`list_without_job`] has found.
 pub fn without_job_problem(count: usize) -> String {
     format!(
         "{count} open privacy requests have no job that would fulfil them, for it was called off, given up or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
     )
 }
 
-/// How many jobs of legal duties were given up: each means that a person must act.
+/// How many jobs of legal duties were discarded: each means that a person must act.
 ///
 /// # Errors
 /// When the database fails.

@@ -7,6 +7,7 @@
 use super::requests::types::RequestOutcome;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::RequestId;
+use crate::domain::text_enum::text_enum;
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use log::info;
@@ -16,22 +17,13 @@ use sha2::{Digest, Sha256};
 /// What comes before the first receipt.
 const GENESIS: [u8; 32] = [0; 32];
 
-/// What a receipt says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ReceiptKind {
-    /// The rows are gone: written with the delete.
-    Erased,
-    /// The bytes are gone: written after the scrub.
-    Verified,
-}
-
-impl ReceiptKind {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Erased => "erased",
-            Self::Verified => "verified",
-        }
+text_enum! {
+    /// What a receipt says.
+    pub enum ReceiptKind {
+        /// The rows are gone: written with the delete.
+        Erased = "erased",
+        /// The bytes are gone: written after the scrub.
+        Verified = "verified",
     }
 }
 
@@ -46,7 +38,7 @@ pub(super) struct NewReceipt {
     pub(super) counts: RowCounts,
 }
 
-/// A receipt as it stands. The fields are hashed in this order.
+/// A receipt as it is stored. The fields are hashed in this order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
     /// Its place in the chain, from 1, without gaps.
@@ -283,7 +275,7 @@ pub(super) fn count_missing_triggers(connection: &Connection) -> db::Result<u64>
     Ok(missing)
 }
 
-/// Where the chain stood when somebody noted it: a receipt's number and its hash, as the log and `gdpr verify` name them.
+/// The head of the chain when an operator noted it: a receipt's number and its hash, as the log and `gdpr verify` name them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
     /// The receipt's number.

@@ -196,7 +196,7 @@ pub(super) fn find_ordered(connection: &Connection, shop: &ShopDomain) -> db::Re
     Ok(statement.query_row(named_params! { ":shop": shop }, |row| row.get("id")).optional()?)
 }
 
-/// An open request to erase a shop: whoever asks for that again asks for the same. Requests about customers are each their own.
+/// An open request to erase a shop: another request for that is the same one. Requests about customers are each their own.
 ///
 /// # Errors
 /// When the database fails.
@@ -231,7 +231,7 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
 }
 
-/// A request's row as it stands, to be taken over by another copy of this database.
+/// A request's row as it is, to be imported by another copy of this database.
 #[derive(Debug)]
 pub struct Row([Value; COLUMN_COUNT]);
 

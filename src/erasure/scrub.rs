@@ -26,7 +26,7 @@ const BATCH: usize = 100;
 /// How long one try at emptying the WAL may take. Readers end within ten seconds, so the next try or the one after succeeds.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long the loop rests when nobody wakes it.
+/// How long the loop waits when no commit wakes it.
 const REST: Duration = Duration::from_secs(5);
 
 /// What is said where the files cannot be looked at.
@@ -34,11 +34,11 @@ const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look 
                          none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
                          the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
 
-/// How many times as long as a scrub took the loop rests after it: each looks at every page of the file, and where requests come
+/// The pause after a scrub, as a multiple of what the scrub took: each looks at every page of the file, and where requests come
 /// without end they would look all the time.
 const REST_SHARE: u32 = 3;
 
-/// The longest rest after a scrub: whoever is erased just after one began is stamped by the next, soon.
+/// The longest pause after a scrub: what is erased just after one began is marked by the next, soon.
 const REST_MAX: Duration = Duration::from_secs(2);
 
 /// How long the loop sleeps before it checks if it is to stop.

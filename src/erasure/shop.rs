@@ -33,7 +33,7 @@ const FORGET_LOOK: usize = 1_000;
 /// Requests that one closing transaction fulfils: each is a stamp and a receipt. Those beyond have jobs of their own.
 const CLOSED_AT_ONCE: usize = 100;
 
-/// What is told of a store that is gone, so that it is gone from this process's memory as well.
+/// What is called for a store that is gone, so that it is gone from this process's memory as well.
 pub type Gone = Arc<dyn Fn(StoreId, &ShopDomain) + Send + Sync>;
 
 /// Erases a store.

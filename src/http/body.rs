@@ -1,4 +1,4 @@
-//! A request's JSON body, read field by field: all faults are told at once, each under its field's name.
+//! A request's JSON body, read field by field: all faults are reported at once, each under its field's name.
 
 use super::Request;
 use crate::domain::{DecimalFault, whole_number};
@@ -74,7 +74,7 @@ impl Fields {
         self.members.get(name).is_some_and(|value| !value.is_null())
     }
 
-    /// Takes note of fields that an answer of ours has and that nobody needs to leave out when it is sent back.
+    /// Takes note of fields that an answer of ours has and that a client need not leave out when it sends the answer back.
     pub(super) fn ignore(&mut self, names: &[&'static str]) {
         self.read.extend(names);
     }
@@ -101,7 +101,7 @@ impl Fields {
     /// Ends the reading.
     ///
     /// # Errors
-    /// `Invalid` with every fault; a field that nobody has read is one, for it is most likely misspelt.
+    /// `Invalid` with every fault; a field that was not read is one, because it is most likely misspelt.
     pub(super) fn finish(mut self, message: &str) -> Result<()> {
         let unread: Vec<String> =
             self.members.keys().filter(|name| !self.read.contains(&name.as_str())).cloned().collect();
@@ -127,10 +127,10 @@ impl From<Map<String, Value>> for Fields {
     }
 }
 
-/// Reads JSON in which no object has a field twice: which of two prices is meant, nobody can know.
+/// Reads JSON in which no object has a field twice: which of two prices is meant cannot be known.
 ///
 /// # Errors
-/// serde_json's, which name a line and a column; a field that is there twice is one about data.
+/// serde_json's error, which names a line and a column, when the text is not JSON or an object has a field twice.
 pub(super) fn json(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Unambiguous(value)| value)
 }

@@ -17,6 +17,7 @@ mod readiness;
 pub mod respond;
 mod route;
 pub mod router;
+mod session;
 pub mod state;
 pub mod storefront;
 pub mod webhooks;
@@ -214,7 +215,7 @@ pub trait Service: Send + Sync + 'static {
         "all"
     }
 
-    /// A path as logs may show it: without what opens a page to whoever reads it.
+    /// A path as logs may show it: without what opens a page to a reader of the log.
     fn redact_path(&self, path: &str) -> String {
         path.to_owned()
     }

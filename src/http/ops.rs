@@ -39,7 +39,7 @@ fn health(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result
 /// Lines about a server that is not ready.
 static NOT_READY: LogLimiter = LogLimiter::new();
 
-/// Anybody may ask whether the server is ready; how it stands is for those who bear a token.
+/// Any client may ask whether the server is ready; the details are for those that bear a token.
 fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     let mut details = None;
     if bearer::bears_one(&request) && (state.admin_tokens.is_some() || state.metrics_tokens.is_some()) {
@@ -185,7 +185,7 @@ fn figures(state: &AppState) -> Result<MetricsSnapshot> {
     })
 }
 
-/// How handing orders over to Shopify stands. It makes the server no less ready: orders are taken, and have a page of their own.
+/// The state of handing orders over to Shopify. It makes the server no less ready: orders are taken, and have a page of their own.
 fn handovers(connection: &Connection, handover: &Handover) -> db::Result<Value> {
     Ok(json!({
         "configured": handover.options().is_some(),

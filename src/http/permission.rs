@@ -14,6 +14,9 @@ use crate::error::{Error, Result};
 /// What the patterns of a shop's routes begin with: the admin API's, and the console's.
 const SHOP_ROUTES: [&str; 2] = ["/admin/api/stores/{shop}", "/admin/shops/{shop}"];
 
+/// The page that everybody may ask for: it leads a merchant to their shop.
+const ENTRANCE: &str = "/admin";
+
 /// The first segment below a shop of the routes that a merchant may call. What is not listed is closed to them.
 const MERCHANT_AREAS: &[&str] =
     &["matrices", "option-groups", "products", "draft-orders", "prices", "options", "orders"];
@@ -35,6 +38,10 @@ pub(super) fn permit(
     pattern: &str,
     params: &Params,
 ) -> Result<Option<Store>> {
+    // From here everybody is led on.
+    if pattern == ENTRANCE && is_read(method) {
+        return Ok(None);
+    }
     let Some(below) = SHOP_ROUTES.iter().find_map(|root| below(root, pattern)) else {
         if is_read(method) { actor.may_see_server() } else { actor.may_change_server() }?;
         return Ok(None);

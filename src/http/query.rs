@@ -3,6 +3,7 @@
 use super::Request;
 use crate::domain::percent;
 use crate::error::{Error, Kind, Result};
+use std::fmt::Display;
 use std::str::FromStr;
 
 /// Items a list answers with where the client does not say.
@@ -71,6 +72,15 @@ impl Query {
     pub(super) fn parse<T: FromStr>(&self, name: &str, fault: &str) -> Result<Option<T>> {
         let parsed = self.get(name).map(|value| value.parse().map_err(|_unreadable| faulty().with_fault(name, fault)));
         parsed.transpose()
+    }
+
+    /// The value of the parameter `name`, parsed; what is wrong with it is said by its type.
+    ///
+    /// # Errors
+    /// `Invalid` with the fault of that parameter.
+    pub(super) fn read<T: FromStr<Err: Display>>(&self, name: &str) -> Result<Option<T>> {
+        let read = |value: &str| value.parse().map_err(|fault: T::Err| faulty().with_fault(name, fault.to_string()));
+        self.get(name).map(read).transpose()
     }
 
     /// Whether the parameter `name` is `true`; `false` or absent, it is not.

@@ -2,11 +2,12 @@
 
 use super::Response;
 use super::respond::{self, Responder};
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::{Map, Value, json};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long an answer to "can it do its work" holds: whoever asks more often costs no commit.
+/// How long an answer to "can it do its work" holds: a client that asks more often costs no commit.
 const READINESS_HOLDS: Duration = Duration::from_secs(1);
 
 /// Whether the server can do its work: found out at most once a second, for all who ask.
@@ -26,11 +27,11 @@ struct Found {
 pub(super) struct Verdict {
     pub(super) can_read: bool,
     pub(super) can_commit: bool,
-    /// What a client may be told of the fault, where there is one.
+    /// What a client may learn of the fault, if there is one.
     pub(super) fault: Option<String>,
 }
 
-/// Somebody who asks.
+/// A request that asks.
 #[derive(Debug)]
 pub(super) struct Waiting {
     pub(super) responder: Responder,
@@ -40,7 +41,7 @@ pub(super) struct Waiting {
 
 impl Readiness {
     fn lock(&self) -> MutexGuard<'_, Found> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Answers at once where it is known, and otherwise later. Returns whether it must be found out now.

@@ -1,9 +1,7 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
-use super::state::AppState;
 use super::{Reply, Response};
-use crate::access::Actor;
-use crate::access::audit::{Entry, Record};
+use crate::access::audit::Record;
 use crate::error::{Error, Kind, Result};
 use crate::languages::Language;
 use crate::log_limit::{LogLimiter, cut};
@@ -17,7 +15,7 @@ const VALIDATION_FAILED: &str = "validation_failed";
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were put off, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
 static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
 /// The media type of RFC 9457.
@@ -44,9 +42,8 @@ impl Responder {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log reports: `actor` does what `entry` says.
-    pub(super) fn recorded_as(self, state: &AppState, actor: Actor, entry: Entry) -> Self {
-        let record = Record::new(state.app.clock.now(), state.app.entropy.clone(), actor, entry);
+    /// The same, for a write that the audit log tells of.
+    pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
 

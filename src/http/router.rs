@@ -3,7 +3,7 @@
 //! The first pattern that matches decides, and the lines of a path are those with its pattern, so literal segments go before
 //! parameters. HEAD is answered wherever GET is.
 //!
-//! What is below `/api/` is for scripts of other sites: every answer there, whoever gives it, carries what browsers ask for
+//! What is below `/api/` is for scripts of other sites: every response there, whichever part gives it, carries what browsers ask for
 //! (`guard/cors.rs`).
 
 use super::guard::{self, bearer, cors};
@@ -197,7 +197,7 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
 }
 
-/// The methods of a path as a preflight is told them; HEAD is always allowed and not listed. A path that is not there takes any of
+/// The methods of a path as a preflight gets them; HEAD is always allowed and not listed. A path that is not there takes any of
 /// ours, so that its 404 can be read.
 fn methods(path: &str) -> String {
     let mut listed: Vec<&str> = methods_of(path).collect();

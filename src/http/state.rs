@@ -2,8 +2,11 @@
 
 use super::guard::Guard;
 use super::guard::bearer::{BearerTokens, Guesses};
+use super::guard::sign_ins::SignInLimits;
 use super::readiness::Readiness;
 use super::webhooks::refusals::Refusals;
+use crate::access::Actor;
+use crate::access::audit::{Entry, Record};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::demo::DemoStore;
@@ -57,7 +60,7 @@ pub struct AppState {
     /// How often somebody may guess one.
     pub guesses: Guesses,
     /// How often somebody may fail to sign in to the console.
-    pub sign_ins: super::console::SignInLimits,
+    pub sign_ins: SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
     /// The demo store, where there is one: its page shows it to anybody.
@@ -71,6 +74,11 @@ pub struct AppState {
 }
 
 impl AppState {
+    /// The row of the audit log for what `actor` does now.
+    pub(super) fn record(&self, actor: Actor, entry: Entry) -> Record {
+        Record::new(self.app.clock.now(), self.app.entropy.clone(), actor, entry)
+    }
+
     /// The site of `app`, for webhooks signed with one of `secrets`.
     pub fn new(app: Arc<App>, secrets: Secrets) -> Self {
         let (intake, orders) = (app.intake(), app.orders());
@@ -87,7 +95,7 @@ impl AppState {
             guard: Guard::default(),
             admin_tokens: None,
             guesses: Guesses::default(),
-            sign_ins: super::console::SignInLimits::default(),
+            sign_ins: SignInLimits::default(),
             readiness: Arc::default(),
             demo: None,
             frozen_clock: None,

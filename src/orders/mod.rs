@@ -1,5 +1,5 @@
 //! Draft orders: what a shopper was quoted, with a snapshot of everything the price came from. Orders are made here first and are
-//! whole by themselves, with a page of their own; whoever hands them on reads the record.
+//! whole by themselves, with a page of their own; the hand-over reads the record.
 
 pub mod deletion;
 pub mod handover;

@@ -3,7 +3,7 @@
 //! the transaction that writes an order, so those that are on their way at the same moment may be a few more.
 
 use super::records;
-use crate::db;
+use crate::db::{self, Db};
 use crate::domain::ids::StoreId;
 use crate::error::{Error, Kind, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -45,9 +45,9 @@ impl OpenOrderLimit {
     ///
     /// # Errors
     /// `Limited` with a code where there are too many, and when the database fails.
-    pub(super) fn admit(self, connection: &Connection, now: DateTime<Utc>, store: StoreId) -> Result<()> {
+    pub(super) fn admit(self, db: &Db, now: DateTime<Utc>, store: StoreId) -> Result<()> {
         let Some(limit) = self.0 else { return Ok(()) };
-        let (count, oldest) = records::count_unpaid(connection, store, now - WINDOW, now)?;
+        let (count, oldest) = db.read(|connection| records::count_unpaid(connection, store, now - WINDOW, now))?;
         if count < u64::from(limit) {
             return Ok(());
         }

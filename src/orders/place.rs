@@ -1,4 +1,4 @@
-//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for whoever asks again.
+//! Placing an order: what is asked for, priced from what is committed, written down once, and the same again for a request that is repeated.
 //!
 //! A request is priced outside of any transaction first, so that what cannot be ordered costs the writer nothing. The change then
 //! looks, by one index, whether that price still is what is committed, and prices anew where it is not: nothing is sold at a price
@@ -279,7 +279,7 @@ impl Orders {
         let pricings = self.pricing.load_all(&self.db, &authenticated, &order_request.products())?;
         let quotes = order_request.quotes(&pricings)?;
         total(&quotes)?;
-        self.db.read(|connection| self.limit.admit(connection, now, store))?;
+        self.limit.admit(&self.db, now, store)?;
         admit()?;
         let client = shopper.address;
         let id = DraftOrderId::new(now, self.entropy.as_ref().array());

@@ -2,16 +2,16 @@
 //! whose key ends with the process, for a client's address is part of what is compared.
 //!
 //! It is written by changes in their transaction, so that of twenty at once one makes the order and the others find it. Should
-//! that transaction be lost with its order, what stands here leads nowhere, and the next change makes the order.
+//! that transaction be lost with its order, what is noted here leads nowhere, and the next change makes the order.
 
 use super::shopper::Shopper;
 use crate::domain::ids::{DraftOrderId, KeyId};
 use crate::entropy::Entropy;
 use hmac::{Hmac, KeyInit, Mac};
+use parking_lot::Mutex;
 use sha2::Sha256;
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long the same order again counts as the first one.
@@ -60,13 +60,13 @@ impl RecentOrders {
 
     /// The order that was made like this, if it was a moment ago.
     pub(super) fn find(&self, uptime: Duration, fingerprint: &Fingerprint) -> Option<DraftOrderId> {
-        let orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let orders = self.orders.lock();
         let &(at, order) = orders.by_fingerprint.get(fingerprint)?;
         (uptime.saturating_sub(at) < WINDOW).then_some(order)
     }
 
     pub(super) fn note(&self, uptime: Duration, fingerprint: Fingerprint, order: DraftOrderId) {
-        let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut orders = self.orders.lock();
         let ByFingerprint { by_fingerprint, in_order } = &mut *orders;
         while let Some((at, oldest)) = in_order.front().copied()
             && (uptime.saturating_sub(at) >= WINDOW || in_order.len() >= ORDERS_MAX)
@@ -143,7 +143,7 @@ mod tests {
         }
         assert_eq!(recent.find(Duration::from_millis(3), &fingerprint(0)), Some(id(1)), "its first place is gone");
         let kept = |recent: &RecentOrders| {
-            let orders = recent.orders.lock().expect("no panic");
+            let orders = recent.orders.lock();
             (orders.by_fingerprint.len(), orders.in_order.len())
         };
         assert!(kept(&recent).0 <= ORDERS_MAX && kept(&recent).1 <= ORDERS_MAX);

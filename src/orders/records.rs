@@ -3,16 +3,17 @@
 use super::lines::{self, Line};
 use super::snapshot::listed;
 use crate::catalog::stores;
+use crate::db::text_sql;
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Result};
 use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
-use std::str::FromStr;
 
 /// An order to be written.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +28,7 @@ pub struct NewRecord<'a> {
     pub lines: &'a [Line],
 }
 
-/// The unguessable part of an order page's address: whoever has it may see the page, so it is printed nowhere but there.
+/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PageToken(String);
 
@@ -91,7 +92,7 @@ pub fn insert(
     Ok(number)
 }
 
-/// An order as it stands.
+/// An order as it is stored.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Record {
     /// Its id.
@@ -102,8 +103,8 @@ pub struct Record {
     pub number: i64,
     /// Opens its page.
     pub token: PageToken,
-    /// What became of it: `open`, `sent`, `ordered` or `cancelled`.
-    pub status: String,
+    /// What became of it.
+    pub status: State,
     /// What its lengths are in.
     pub unit: Unit,
     /// What its prices are in.
@@ -137,7 +138,7 @@ pub struct Record {
 impl Record {
     /// Whether it is not at Shopify.
     pub fn is_open(&self) -> bool {
-        self.status == "open"
+        self.status == State::Open
     }
 
     /// The name that people call it by: `#D12`.
@@ -178,7 +179,7 @@ pub fn find_by_number(connection: &Connection, store: StoreId, number: i64) -> d
 /// As [`find`], for an order that should be there.
 ///
 /// # Errors
-/// `NotFound`, and when the database fails.
+/// `NotFound` when the store has no such order, and when the database fails.
 pub fn load(connection: &Connection, store: StoreId, id: DraftOrderId) -> Result<Record> {
     find(connection, store, id)?.ok_or_else(|| Error::not_found(format!("draft order {id}")))
 }
@@ -236,44 +237,21 @@ pub struct Selected {
     pub state: Option<State>,
 }
 
-/// What became of an order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// It is here alone.
-    Open,
-    /// A draft is at Shopify.
-    Sent,
-    /// The draft was completed.
-    Ordered,
-    /// It was called off.
-    Cancelled,
-}
-
-/// The text names no state.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be open, sent, ordered or cancelled")]
-pub struct NotAState;
-
-impl State {
-    /// As the database and every document have it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Open => "open",
-            Self::Sent => "sent",
-            Self::Ordered => "ordered",
-            Self::Cancelled => "cancelled",
-        }
+text_enum! {
+    /// What became of an order.
+    pub enum State {
+        /// It is here alone.
+        Open = "open",
+        /// A draft is at Shopify.
+        Sent = "sent",
+        /// The draft was completed.
+        Ordered = "ordered",
+        /// It was called off.
+        Cancelled = "cancelled",
     }
 }
 
-impl FromStr for State {
-    type Err = NotAState;
-
-    fn from_str(text: &str) -> std::result::Result<Self, NotAState> {
-        let states = [Self::Open, Self::Sent, Self::Ordered, Self::Cancelled];
-        states.into_iter().find(|state| state.as_str() == text).ok_or(NotAState)
-    }
-}
+text_sql!(State);
 
 /// Those of a store's orders that are `selected`, the oldest first; `after`: only those behind the one made then with this number.
 ///
@@ -286,24 +264,32 @@ pub fn list_selected(
     after: Option<(DateTime<Utc>, i64)>,
     limit: usize,
 ) -> db::Result<Vec<Record>> {
+    // A state at a time, each by the one index that has them in order: an index for all states would be one more to write for each
+    // order.
     let mut statement = connection.prepare_cached(&format!(
         "SELECT {COLUMNS} FROM draft_order_records AS o
-         WHERE o.store_id = :store_id AND (o.created_at, o.number) > (:after, :number)
-           AND o.created_at < :until AND (:state IS NULL OR o.status = :state)
+         WHERE o.store_id = :store_id AND o.status = :state AND (o.created_at, o.number) > (:after, :number)
+           AND o.created_at < :until
          ORDER BY o.created_at, o.number LIMIT :limit"
     ))?;
     // Numbers begin with 1, so that 0 is before all that were made at the same instant.
     let start = selected.since.map_or(i64::MIN, |since| since.timestamp_millis());
     let (after, number) = after.map_or((start, 0), |(at, number)| (at.timestamp_millis(), number));
-    let params = named_params! {
-        ":store_id": store,
-        ":after": after,
-        ":number": number,
-        ":until": selected.until.map_or(i64::MAX, |until| until.timestamp_millis()),
-        ":state": selected.state.map(State::as_str),
-        ":limit": limit,
-    };
-    let records = statement.query_map(params, record_from_row)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let mut records = Vec::new();
+    for state in State::ALL.into_iter().filter(|state| selected.state.is_none_or(|wanted| wanted == *state)) {
+        let params = named_params! {
+            ":store_id": store,
+            ":state": state.as_str(),
+            ":after": after,
+            ":number": number,
+            ":until": selected.until.map_or(i64::MAX, |until| until.timestamp_millis()),
+            ":limit": limit,
+        };
+        let found = statement.query_map(params, record_from_row)?;
+        records.extend(found.collect::<rusqlite::Result<Vec<_>>>()?);
+    }
+    records.sort_unstable_by_key(|record| (record.created_at, record.number));
+    records.truncate(limit);
     records.into_iter().map(|record| with_lines(connection, record)).collect()
 }
 
@@ -391,6 +377,33 @@ pub fn count(connection: &Connection, store: StoreId) -> db::Result<u64> {
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
 }
 
+/// Products whose lines at Shopify have been otherwise than they were sent since `since`, the latest first: which, and the last word
+/// on it. Words about an order as a whole, such as its total, are about no product.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_differing_products(
+    connection: &Connection,
+    since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<Vec<(String, String)>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT l.product_id || ' (' || l.product_title || ')' AS product, w.value AS how, max(o.created_at) AS at
+         FROM draft_order_records AS o
+         JOIN json_each(o.handover_warnings) AS w
+         JOIN draft_order_lines AS l ON l.draft_order_id = o.id
+         WHERE o.handover_warnings IS NOT NULL AND o.created_at >= :since
+           AND (instr(w.value, 'item ' || (l.position + 1) || ' (') > 0
+                OR l.variant_id IS NOT NULL AND instr(w.value, 'in place of each variant') > 0)
+         GROUP BY l.product_id
+         ORDER BY at DESC LIMIT :limit",
+    )?;
+    let found = statement.query_map(named_params! { ":since": Millis(since), ":limit": limit }, |row| {
+        Ok((row.get("product")?, row.get("how")?))
+    })?;
+    Ok(found.collect::<rusqlite::Result<_>>()?)
+}
+
 /// How many orders since `since` are not at Shopify as they were quoted.
 ///
 /// # Errors
@@ -402,7 +415,7 @@ pub fn count_differing(connection: &Connection, since: DateTime<Utc>) -> db::Res
     Ok(statement.query_row(named_params! { ":since": Millis(since) }, |row| row.get(0))?)
 }
 
-/// An order's row is in six indexes and is not clustered under its store: deleting one costs about as much as ten cells.
+/// An order's row is in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
 const COST: usize = 10;
 
 /// An item's row is clustered under its order, and in one index.

@@ -21,11 +21,12 @@ use crate::domain::options::{OptionGroup, SelectionFault, SelectionFaults};
 use crate::domain::quote::{self, Quote, QuoteError, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use cache::Cache;
+use parking_lot::{Mutex, MutexGuard};
 use rusqlite::Connection;
 use serde_json::json;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes of keys that are kept: thousands.
 const KEYS_BYTES: usize = 1 << 20;
@@ -458,5 +459,5 @@ impl ProductPricing {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }

@@ -1,4 +1,4 @@
-//! How long a job rests after an attempt that failed: 2 s, 4 s, 8 s, … without jitter, so that the times can be tested and told.
+//! How long a job is delayed after an attempt that failed: 2 s, 4 s, 8 s, … without jitter, so that the times can be tested and documented.
 
 use std::time::Duration;
 

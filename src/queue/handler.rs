@@ -13,15 +13,45 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Runs the jobs of one type.
+///
+/// ```
+/// use quotegrid::queue::{Claim, Context, Finish, Handler, JobError};
+/// use quotegrid::{Registry, testing::Fixture};
+/// use serde_json::json;
+///
+/// /// Counts a parcel's labels, in a table of the embedding program.
+/// struct CountLabel;
+///
+/// impl Handler for CountLabel {
+///     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
+///         let parcel = job.payload["parcel"].as_i64().ok_or_else(|| JobError::Permanent("no parcel".to_owned()))?;
+///         // A step of its own, fenced by the claim; a later run finds it done.
+///         context.write(move |tx| Ok(tx.execute("INSERT OR IGNORE INTO parcels VALUES (?1, 0)", [parcel])?))?;
+///         // Committed together with the completion, exactly once.
+///         Ok(Finish::with(move |tx, _now| {
+///             tx.execute("UPDATE parcels SET labels = labels + 1 WHERE id = ?1", [parcel])?;
+///             Ok(())
+///         }))
+///     }
+/// }
+///
+/// let fixture = Fixture::with_handlers(Registry::new().with("count_label", CountLabel));
+/// let create = "CREATE TABLE parcels (id INTEGER PRIMARY KEY, labels INTEGER NOT NULL) STRICT";
+/// fixture.app.db.write(move |tx| Ok::<_, quotegrid::Error>(tx.execute_batch(create)?)).expect("created");
+/// fixture.enqueue("count_label", json!({ "parcel": 7 }));
+/// fixture.enqueue("count_label", json!({}));
+/// assert_eq!(fixture.run_jobs(), 2);
+/// assert_eq!(fixture.query::<i64>("SELECT labels FROM parcels WHERE id = 7"), 1);
+/// ```
 pub trait Handler: Send + Sync + 'static {
-    /// Works the job off, outside any transaction, and returns what is to be committed together with its completion.
+    /// Runs the job, outside any transaction, and returns what is to be committed together with its completion.
     ///
     /// It may run more than once: after a crash, after a failure, and alongside a run that has lost its claim. What it does through
     /// [`Context::write`] is fenced by the claim and should be steps that a later run goes on from; what it returns in
     /// [`Finish`] happens exactly once.
     ///
     /// # Errors
-    /// A [`JobError`] says what becomes of the job.
+    /// A [`JobError`], when the job did not succeed: it says whether the job is tried again, discarded or delayed.
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError>;
 
     /// How often a job of this type is tried when its enqueuer does not say.
@@ -29,8 +59,8 @@ pub trait Handler: Send + Sync + 'static {
         MAX_ATTEMPTS
     }
 
-    /// Whether its jobs spend their time waiting for someone else's server. They are run apart from the others then, wherever the
-    /// app has threads for such jobs.
+    /// Whether its jobs spend their time waiting for an external service. They run apart from the others then, if the app has threads
+    /// for such jobs.
     fn calls_external_service(&self) -> bool {
         false
     }
@@ -109,13 +139,13 @@ pub enum JobError {
     /// Try again after a delay, while attempts are left.
     #[error("{0}")]
     Retry(String),
-    /// No attempt will ever succeed: give up at once.
+    /// No attempt will ever succeed: the job is discarded at once.
     #[error("{0}")]
     Permanent(String),
     /// Not yet: run again after this long. The attempt is released.
     #[error("snoozed for {0:?}")]
     Snooze(Duration),
-    /// No handler of this program knows the job's type; another program's may. It rests, and its attempt is released.
+    /// No handler of this program knows the job's type; another program's may. The job is delayed, and its attempt is released.
     #[error("Unknown job type: {0}")]
     UnknownType(String),
     /// The worker is stopping and the job with it, between two steps. It is released with its attempt.
@@ -139,7 +169,7 @@ impl From<Error> for JobError {
     }
 }
 
-/// How many times as long as a step a job rests after it, where others wrote meanwhile: webhooks keep two thirds of the writer.
+/// The pause of a job after a step, as a multiple of what the step took, where others wrote meanwhile: webhooks keep two thirds of the writer.
 const REST: u32 = 2;
 
 /// The longest delay after a step, however long that took.
@@ -173,7 +203,8 @@ impl Context {
     /// about 10 ms.
     ///
     /// # Errors
-    /// [`JobError::ClaimLost`], or the step's own error as [`JobError::Retry`]; nothing of it is written then.
+    /// [`JobError::ClaimLost`] when another worker has the job or it was cancelled, [`JobError::Retry`] when the step fails or the
+    /// database does; nothing of the step is written then.
     pub fn write<T, F>(&self, step: F) -> Result<T, JobError>
     where
         T: Send + 'static,

@@ -2,7 +2,7 @@
 //!
 //! Here is how a job comes to be; what becomes of it is below, by who does it: workers (`jobs/claims.rs`, `jobs/ends.rs`), the
 //! maintenance alongside them (`jobs/keeping.rs`), people (`jobs/operators.rs`), and those who see that nothing more is said of
-//! somebody (`jobs/forgetting.rs`).
+//! somebody (`jobs/redaction.rs`).
 
 mod claims;
 mod completion;
@@ -28,7 +28,7 @@ pub use redaction::{
     Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,
 };
 
-use super::{NewJob, Status};
+use super::NewJob;
 use crate::db::{self, Millis, Tx};
 use crate::domain::ids::JobId;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -80,12 +80,6 @@ pub(super) fn insert(
     )?;
     let existing = named_params! { ":type": job.job_type, ":dedupe_key": job.dedupe_key };
     Ok(Some(statement.query_row(existing, |row| row.get("id"))?))
-}
-
-impl rusqlite::types::FromSql for Status {
-    fn column_result(value: rusqlite::types::ValueRef<'_>) -> rusqlite::types::FromSqlResult<Self> {
-        value.as_str()?.parse().map_err(|error: String| rusqlite::types::FromSqlError::Other(error.into()))
-    }
 }
 
 /// A duration as chrono has it; one that is too long is the longest there is.

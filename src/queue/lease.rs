@@ -1,8 +1,8 @@
 //! Who is alive: each worker holds a lock file for as long as its process lives, however it ends, and signs its claims with
-//! the lock's name and a token of its own. A claim whose signature nobody holds is orphaned, at once and without a clock.
+//! the lock's name and a token of its own. A claim whose signature no live process holds is orphaned, at once and without a clock.
 //!
 //! The files are numbered slots in the lock directory next to the database; a free one is used again, so a thousand crashes leave
-//! no more files than there were workers at once. Nobody ever unlinks one.
+//! no more files than there were workers at once. No process ever unlinks one.
 
 use crate::db::lock;
 use crate::domain::ids::uuid_v7;

@@ -16,6 +16,46 @@
 //! - A [`Handler`] runs outside any transaction and returns the job's closing effects; they commit together with `completed`.
 //! - A claim is lost when its process is dead (at once, by its lock file) or has stopped renewing its lease; see `lease.rs`.
 //!
+//! # Only the queue
+//!
+//! A [`Db`](crate::Db), a [`Queue`] and a [`Worker`] are a job queue in a file of its own, without the rest of this crate:
+//!
+//! ```
+//! use quotegrid::clock::{Clock, SystemClock};
+//! use quotegrid::entropy::OsEntropy;
+//! use quotegrid::queue::{self, StepOutcome};
+//! use quotegrid::{Claim, Context, Db, Finish, Handler, JobError, NewJob, Queue, Registry, Worker, db};
+//! use serde_json::json;
+//! use std::sync::Arc;
+//!
+//! struct Greet;
+//!
+//! impl Handler for Greet {
+//!     fn run(&self, job: &Claim, _context: &Context) -> Result<Finish, JobError> {
+//!         println!("hello {}", job.payload["name"]);
+//!         Ok(Finish::done())
+//!     }
+//! }
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let directory = tempfile::tempdir()?;
+//! let db = Db::open(&db::Options::new(directory.path().join("jobs.db")))?;
+//! let queue = Queue::new(Arc::new(OsEntropy), Registry::new().with("greet", Greet));
+//!
+//! // In the transaction that changes what the job is about.
+//! let (enqueuing, now) = (queue.clone(), SystemClock.now());
+//! db.write(move |tx| enqueuing.enqueue(tx, now, NewJob::new("greet", json!({ "name": "Ada" }))))?;
+//!
+//! // `Arc::new(worker).start(2)` would run jobs on two threads until it is stopped; a step runs one.
+//! let worker = Worker::new(db, queue, Arc::new(SystemClock), &OsEntropy, queue::Options::default())?;
+//! assert!(matches!(worker.step()?, StepOutcome::Ran { error: None, .. }));
+//! assert_eq!(worker.step()?, StepOutcome::Idle);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Finished jobs are kept until [`prune`] deletes them; call it now and then.
+//!
 //! Read on in `handler.rs` (what a job type implements), `worker.rs` (who runs jobs), `jobs.rs` (the SQL).
 
 mod attempts;
@@ -39,8 +79,10 @@ pub use jobs::{
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, StepOutcome, Worker};
 
+use crate::db::text_sql;
 use crate::db::{Constraint, Tx};
 use crate::domain::ids::JobId;
+use crate::domain::text_enum::text_enum;
 use crate::entropy::Entropy;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
@@ -122,7 +164,6 @@ impl NewJob {
     }
 
     /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
-    /// The same job with an opaque name of what it is about, by which [`list_to_forget`] finds it, and by which it takes turns.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
@@ -151,47 +192,25 @@ impl NewJob {
     }
 }
 
-/// Where a job stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Status {
-    /// Waits for its time and a worker.
-    Pending,
-    /// A worker has claimed it.
-    Processing,
-    /// Done; its effects are committed.
-    Completed,
-    /// Given up; a person must look at it.
-    Failed,
-    /// Called off by a person before it ran.
-    Cancelled,
-}
-
-impl Status {
-    /// Every status, in the order of a job's life.
-    pub const ALL: [Self; 5] = [Self::Pending, Self::Processing, Self::Completed, Self::Failed, Self::Cancelled];
-
-    /// Its name in the database, in commands and in the API.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Processing => "processing",
-            Self::Completed => "completed",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
+text_enum! {
+    /// Where a job stands.
+    pub enum Status {
+        /// Waits for its time and a worker.
+        Pending = "pending",
+        /// A worker has claimed it.
+        Processing = "processing",
+        /// Done; its effects are committed.
+        Completed = "completed",
+        /// Given up; a person must look at it.
+        Failed = "failed",
+        /// Called off by a person before it ran.
+        Cancelled = "cancelled",
     }
 }
 
-impl std::str::FromStr for Status {
-    type Err = String;
+text_sql!(Status, AttemptOutcome);
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|status| status.as_str() == text);
-        found.ok_or_else(|| "must be pending, processing, completed, failed or cancelled".to_owned())
-    }
-}
-
-/// A job as it stands.
+/// A job as it is stored.
 #[derive(Debug, Clone)]
 pub struct Job {
     /// Its id.
@@ -200,7 +219,7 @@ pub struct Job {
     pub job_type: String,
     /// What the handler is given. Reduced once the job is done.
     pub payload: Value,
-    /// Where it stands.
+    /// Its status.
     pub status: Status,
     /// Attempts counted so far, the running one included.
     pub attempts: u32,
@@ -248,8 +267,8 @@ pub struct Attempt {
     pub started_at: DateTime<Utc>,
     /// When it ended.
     pub ended_at: DateTime<Utc>,
-    /// How: completed, retried, failed, snoozed, given_back or lost.
-    pub outcome: String,
+    /// How.
+    pub outcome: AttemptOutcome,
     /// Its error, if it had one.
     pub error: Option<String>,
 }
@@ -278,31 +297,42 @@ impl Share {
     }
 }
 
-/// How a claim ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum AttemptOutcome {
-    Completed,
-    Retried,
-    Failed,
-    Snoozed,
-    Released,
-    Lost,
-}
-
-impl AttemptOutcome {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Completed => "completed",
-            Self::Retried => "retried",
-            Self::Failed => "failed",
-            Self::Snoozed => "snoozed",
-            Self::Released => "released",
-            Self::Lost => "lost",
-        }
+text_enum! {
+    /// How a claim ended.
+    pub enum AttemptOutcome {
+        /// It did what it is for.
+        Completed = "completed",
+        /// It failed, and is tried again.
+        Retried = "retried",
+        /// It failed, and is not tried again.
+        Failed = "failed",
+        /// The handler wants to run later; it does not count.
+        Snoozed = "snoozed",
+        /// Its worker put it back; it does not count.
+        Released = "released",
+        /// Its worker died, or was lost.
+        Lost = "lost",
     }
 }
 
-/// The queue: what enqueuers and lookers need. Clones share it.
+/// The queue: what code that enqueues, retries and cancels jobs needs. Clones share it.
+///
+/// ```
+/// use quotegrid::queue::{NewJob, Status};
+/// use quotegrid::testing::Fixture;
+/// use serde_json::json;
+///
+/// let fixture = Fixture::new();
+/// let (queue, now) = (fixture.app.queue.clone(), fixture.now());
+/// let ids = fixture.app.db.write(move |tx| {
+///     let job = || NewJob::new("send_label", json!({ "parcel": 7 })).dedupe_key("parcel 7");
+///     // The second enqueue finds the first one's job unfinished.
+///     Ok::<_, quotegrid::Error>((queue.enqueue(tx, now, job())?, queue.enqueue(tx, now, job())?))
+/// });
+/// let (first, second) = ids.expect("committed");
+/// assert_eq!(first, second);
+/// assert_eq!(fixture.job(first).status, Status::Pending);
+/// ```
 #[derive(Clone)]
 pub struct Queue {
     entropy: Arc<dyn Entropy>,
@@ -319,7 +349,8 @@ impl Queue {
     /// its type holds, nothing is written and that job's id is returned.
     ///
     /// # Errors
-    /// `Invalid` for a type, key or number out of bounds, `TooLarge` for a payload over 1 MiB.
+    /// `Invalid` when the type, the dedupe key or the number of attempts is out of bounds, `TooLarge` when the payload is over 1 MiB,
+    /// and `Overloaded` or `Internal` when the row cannot be written.
     pub fn enqueue(&self, tx: &Tx<'_>, now: DateTime<Utc>, job: NewJob) -> Result<JobId, Error> {
         job.check()?;
         let payload = job.payload.to_string();
@@ -338,10 +369,11 @@ impl Queue {
         Ok(id)
     }
 
-    /// Has a job that was discarded or called off tried again at once, with a fresh set of attempts. Its history stays.
+    /// Has a job that was discarded or cancelled tried again at once, with a fresh set of attempts. Its history stays.
     ///
     /// # Errors
-    /// `NotFound`; `Conflict` when it is elsewhere, or an unfinished job of its type has its dedupe key.
+    /// `NotFound` when there is no such job, `Conflict` when it is neither failed nor cancelled or an unfinished job of its type has its
+    /// dedupe key, and `Overloaded` or `Internal` when the row cannot be written.
     pub fn retry(&self, tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> Result<(), Error> {
         match jobs::retry(tx, now, id) {
             Ok(true) => {}
@@ -357,10 +389,11 @@ impl Queue {
         Ok(())
     }
 
-    /// Calls off a job that waits.
+    /// Cancels a job that waits.
     ///
     /// # Errors
-    /// `NotFound`, and `Conflict` when it does not wait.
+    /// `NotFound` when there is no such job, `Conflict` when it is not pending, and `Overloaded` or `Internal` when the row cannot be
+    /// written.
     pub fn cancel(&self, tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> Result<(), Error> {
         if !jobs::cancel(tx, now, id)? {
             return Err(Self::stands_elsewhere(tx, id, "cancelled: only pending jobs can be"));

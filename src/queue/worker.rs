@@ -21,11 +21,12 @@ use crate::entropy::Entropy;
 use log::{debug, info, warn};
 use maintenance::Maintenance;
 use outcome::{RunOutcome, finish_in, outcome_of, record_in};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::{HashMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Pause after the database could not be asked for work, or a thread of a worker has panicked.
@@ -238,7 +239,7 @@ impl Worker {
     }
 
     fn state(&self) -> MutexGuard<'_, WorkerState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 }
 

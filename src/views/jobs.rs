@@ -43,7 +43,7 @@ fn attempt(attempt: &Attempt) -> Value {
         "attempt": attempt.attempt,
         "startedAt": instant(attempt.started_at),
         "endedAt": instant(attempt.ended_at),
-        "outcome": attempt.outcome,
+        "outcome": attempt.outcome.as_str(),
         "error": attempt.error,
     })
 }

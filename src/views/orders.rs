@@ -15,7 +15,7 @@ pub fn draft_order(record: &Record) -> Value {
     let mut document = json!({
         "id": record.id.to_string(),
         "name": record.name(),
-        "status": record.status,
+        "status": record.status.as_str(),
         "unit": record.unit.as_str(),
         "currency": record.currency.code(),
         "total": money(record.total_price),

@@ -80,8 +80,9 @@ fn only_the_bearer_of_the_token_is_let_in() {
         let request = Request { path: path.to_owned(), ..with_authorization(&[]) };
         assert_eq!(fixture.call(request).status, 401, "{path}");
     }
+    // Next to it is the console, which asks to sign in whatever the path is.
     let beside = Request { path: "/admin/apiary".to_owned(), ..with_authorization(&[]) };
-    assert_eq!(fixture.call(beside).status, 404);
+    assert_eq!(fixture.call(beside).status, 303);
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn the_queue_knows_nothing_of_what_its_jobs_are_about() {
 /// The modules of this crate from the top down. A module imports from lower layers only: nothing from above it, nothing from
 /// its own layer.
 const LAYERS: &[&[&str]] = &[
-    &["main"],
+    &["main", "docs"],
     &["cli"],
     &["config"],
     &["edge", "testing"],
@@ -104,7 +104,7 @@ const LAYERS: &[&[&str]] = &[
     &["orders"],
     &["pricing"],
     &["catalog"],
-    &["queue", "disk"],
+    &["queue", "disk", "access", "activity"],
     &["error", "keyed_hash"],
     &["shopify", "db"],
     &["domain", "languages", "metrics", "clock", "entropy", "secret", "background", "failpoints", "log_limit"],
@@ -329,6 +329,9 @@ fn what_stands_in_one_place_only() {
     assert_only_in("SystemTime::now", &["src/clock.rs"]);
     assert_only_in("getrandom", &["src/entropy.rs"]);
     assert_only_in("now_v7", &[]);
+    // parking_lot's locks are not poisoned.
+    assert_only_in("PoisonError", &[]);
+    assert_only_in("std::sync::Mutex", &[]);
     // By way of ours, which is nothing in a release build.
     assert_only_in("fail::fail_point", &["src/failpoints.rs"]);
     // Closing a descriptor of the database file drops SQLite's locks: its bytes are read by a process of its own. The others open
@@ -370,20 +373,53 @@ fn a_release_build_has_no_failpoints_whatever_it_was_built_for() {
     }
 }
 
+fn architecture_page() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md")
+}
+
 #[test]
-fn the_map_in_the_architecture_page_is_the_source_tree() {
-    let page = fs::read_to_string(root().join("ARCHITECTURE.md")).expect("ARCHITECTURE.md");
-    let map = page.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a map");
-    let mapped: BTreeSet<String> = map
-        .lines()
-        .filter_map(|line| line.split_whitespace().next())
-        .filter(|word| word.starts_with("src/"))
-        .map(str::to_owned)
-        .collect();
-    let present: BTreeSet<String> = files_below(&root().join("src")).iter().map(|path| relative(path)).collect();
-    let missing: Vec<_> = present.difference(&mapped).collect();
-    let gone: Vec<_> = mapped.difference(&present).collect();
+fn the_map_in_the_architecture_page_names_what_is_at_the_top_of_the_source_tree() {
+    let page = architecture_page();
+    let section = page.split("## Where things are\n").nth(1).expect("the section");
+    let map = section.split("```text\n").nth(1).and_then(|rest| rest.split("```").next()).expect("a map");
+    // The names at the beginning of a line; what follows two blanks is about them.
+    let names = |line: &str| -> Vec<String> {
+        let names = line.split("  ").next().unwrap_or_default().split(", ");
+        names.map(|name| name.trim_end_matches('/').to_owned()).collect()
+    };
+    let mapped: Vec<String> = map.lines().flat_map(names).collect();
+    let listed: BTreeSet<String> = mapped.iter().cloned().collect();
+    assert_eq!(listed.len(), mapped.len(), "one is named twice: {mapped:#?}");
+    let entries = fs::read_dir(root().join("src")).expect("src").map(|entry| entry.expect("readable").path());
+    let present: BTreeSet<String> = entries.map(|path| relative(&path)).collect();
+    let missing: Vec<_> = present.difference(&listed).collect();
+    let gone: Vec<_> = listed.difference(&present).collect();
     assert!(missing.is_empty() && gone.is_empty(), "not on the map: {missing:?}; on it and not there: {gone:?}");
+    assert!(map.lines().count() <= 30, "a map for the first minute: put small neighbours on one line");
+}
+
+/// The map stops at folders, so each file says for itself what it owns.
+#[test]
+fn every_source_file_begins_by_saying_what_it_is() {
+    for path in files_below(&root().join("src")).iter().filter(|path| path.extension().is_some_and(|end| end == "rs")) {
+        let text = fs::read_to_string(path).expect("a readable file");
+        assert!(text.starts_with("//! "), "{} does not begin with a line that says what it owns", relative(path));
+    }
+}
+
+#[test]
+fn every_file_that_the_architecture_page_names_is_there() {
+    let page = architecture_page();
+    let outside_code: String = page.split("```").step_by(2).collect();
+    let named: Vec<&str> = outside_code.split('`').skip(1).step_by(2).filter(|name| name.contains('/')).collect();
+    let named: Vec<&str> =
+        named.into_iter().filter(|name| !name.contains(|c: char| c.is_whitespace() || c == '*')).collect();
+    let exists = |name: &str| root().join(name).exists() || root().join("src").join(name).exists();
+    // Topics of Shopify and paths of the API look alike.
+    let missing: Vec<_> =
+        named.iter().filter(|name| !exists(name) && !name.starts_with('/') && **name != "shop/redact").collect();
+    assert!(named.len() > 20, "the test still finds names: {named:?}");
+    assert!(missing.is_empty(), "named and not there: {missing:?}");
 }
 
 #[test]
@@ -398,12 +434,25 @@ fn the_readme_opens_with_the_two_commands_and_ci_runs_the_second() {
 }
 
 #[test]
-fn every_setting_is_in_the_readme() {
-    let readme = fs::read_to_string(root().join("README.md")).expect("README.md");
+fn every_setting_is_on_the_settings_page() {
+    let page = fs::read_to_string(root().join("src/docs/settings.md")).expect("the settings page");
     let config = [code_below("src/config.rs"), code_below("src/config")].concat();
     let variables = config.iter().flat_map(|(_, code)| code.split("env = \"").skip(1));
     let settings: BTreeSet<&str> = variables.filter_map(|rest| rest.split('"').next()).collect();
     assert!(settings.len() > 5, "the test still finds settings");
-    let missing: Vec<_> = settings.into_iter().filter(|setting| !readme.contains(&format!("`{setting}`"))).collect();
-    assert!(missing.is_empty(), "not in the README: {missing:?}");
+    let missing: Vec<_> =
+        settings.into_iter().filter(|setting| !page.contains(&format!("\n| `{setting}` |"))).collect();
+    assert!(missing.is_empty(), "not in src/docs/settings.md: {missing:?}");
+}
+
+#[test]
+fn every_metric_is_on_the_metrics_page() {
+    let page = fs::read_to_string(root().join("src/docs/metrics.md")).expect("the metrics page");
+    let code = code_below("src/metrics.rs").remove(0).1;
+    let registered: BTreeSet<&str> =
+        code.split("registry.register(").skip(1).filter_map(|rest| rest.split('"').nth(1)).collect();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `quotegrid_")?.split('`').next());
+    let listed: BTreeSet<&str> = rows.map(|name| name.trim_end_matches("_total")).collect();
+    assert!(registered.len() > 20, "the test still finds metrics: {registered:?}");
+    assert_eq!(registered, listed);
 }

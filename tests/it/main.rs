@@ -6,6 +6,7 @@ mod architecture;
 mod backup;
 mod browser;
 mod catalog;
+mod console;
 mod database;
 mod edge;
 mod ending;

@@ -16,7 +16,8 @@ const NAMED: usize = 3;
 /// Refuses to delete a matrix that prices products. To be asked in the transaction that deletes it, unless the caller has confirmed.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` with a code and the members `products` and `productCount` while it is in
+/// `NotFound` when the store has no such matrix, `VersionRequired` without a version, `Stale` with an old one, `Conflict` with a code and
+/// the fields `products` and `productCount` while it is in
 /// use, and when the database fails.
 pub fn refuse_matrix_in_use(
     connection: &Connection,

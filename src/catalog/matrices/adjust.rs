@@ -15,7 +15,7 @@ use rusqlite::Connection;
 /// What an adjustment changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Adjusted {
-    /// The version of the matrix as it stands: after the change, or for a preview now.
+    /// The version of the matrix: after the change, or of the matrix that a preview looked at.
     pub version: i64,
     /// The prices that change.
     pub changes: Vec<PriceChange>,
@@ -24,7 +24,7 @@ pub struct Adjusted {
 /// What an adjustment would change.
 ///
 /// # Errors
-/// `NotFound`; `Invalid` when the prices cannot be adjusted so; and when the database fails.
+/// `NotFound` when the store has no such matrix, `Invalid` when a price would be out of bounds, and when the database fails.
 pub fn preview_adjustment(
     connection: &Connection,
     scope: Scope,
@@ -39,7 +39,7 @@ pub fn preview_adjustment(
 /// Adjusts the prices of a matrix. All or none change.
 ///
 /// # Errors
-/// As [`preview_adjustment`]; `VersionRequired`, `Stale`; and `Conflict` when the store takes no change.
+/// As [`preview_adjustment`]; `VersionRequired` without a version, `Stale` with an old one, and `Conflict` when the store takes no change.
 pub fn adjust(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

@@ -28,7 +28,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 /// The most matrices of a store: more price lists than a shop has, and few enough that one statement may touch all their heads.
 pub const MATRICES_MAX: usize = 2_000;
 
-/// A matrix as it stands, in its store's unit and currency.
+/// A matrix as it is stored, in its store's unit and currency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredMatrix {
     /// Its id.

@@ -14,7 +14,7 @@ pub fn import_options(scope: Scope, layout: Option<Layout>, zero: Option<Zero>, 
 /// The grid of a price list that may be used.
 ///
 /// # Errors
-/// `Invalid`, with every fault in the member `faults`.
+/// `Invalid` when the list has faults; the field `faults` holds each.
 pub fn accept(import: Import) -> Result<PriceMatrix> {
     import.accept().map_err(|refused| {
         let message = match refused.faults.len() + refused.more_faults {

@@ -120,7 +120,8 @@ pub struct Edit {
 /// Changes a matrix, and returns its new version.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Invalid` when the limits make no sense; `Conflict` when the store takes no change; and
+/// `NotFound` when the store has no such matrix, `VersionRequired` without a version, `Stale` with an old one, `Invalid` when the limits
+/// contradict each other, `Conflict` when the store takes no change, and
 /// when the database fails.
 pub fn edit(
     tx: &Tx<'_>,
@@ -149,7 +150,8 @@ pub fn edit(
 /// Copies a matrix of a store, without its products, under its name with " (copy)".
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when the store takes no change or has [`MATRICES_MAX`] already; and when the database fails.
+/// `NotFound` when the store has no such matrix, `Conflict` when it takes no change or has [`MATRICES_MAX`] already, and when the
+/// database fails.
 pub fn duplicate(tx: &Tx<'_>, now: DateTime<Utc>, new: MatrixId, scope: Scope, id: MatrixId) -> Result<()> {
     let original = load(tx, scope.store, id)?;
     insert(tx, now, new, scope, &original.name.copied(), &original.matrix)
@@ -167,10 +169,11 @@ pub enum Deletion {
 /// Deletes a matrix, or first as many as `budget` of what it prices. Draft orders that it priced must have been released before
 /// (`orders::release_some`): the statement would rewrite however many are left.
 ///
-/// A deletion that takes several steps moves the version with each, so that an editor who comes between is told.
+/// A deletion that takes several steps moves the version with each, so that an editor who comes between gets a conflict.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and when the database fails.
+/// `NotFound` when the store has no such matrix, `VersionRequired` without a version, `Stale` with an old one, `Conflict` when the store
+/// takes no change, and when the database fails.
 pub fn delete(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

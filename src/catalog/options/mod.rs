@@ -19,7 +19,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 /// The most option groups of a store: far more than a product list can offer in order, and one statement may touch all of them.
 pub const OPTION_GROUPS_MAX: usize = 1_000;
 
-/// An option group as it stands.
+/// An option group with its choices, as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredGroup {
     /// The group with its choices in order; fixed amounts are in the store's currency.

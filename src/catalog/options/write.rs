@@ -92,7 +92,8 @@ pub fn insert(tx: &Tx<'_>, now: DateTime<Utc>, id: OptionGroupId, scope: Scope, 
 /// stands then.
 ///
 /// # Errors
-/// `NotFound` when the store has no such group or the group no such choice; `VersionRequired`, `Stale`; `Conflict` when the store takes
+/// `NotFound` when the store has no such group or the group no such choice, `VersionRequired` without a version, `Stale` with an old one,
+/// `Conflict` when the store takes
 /// no change; and when the database fails.
 pub fn replace(
     tx: &Tx<'_>,
@@ -145,7 +146,8 @@ fn edited_choices(group: &OptionGroup, edited: Option<Vec<EditedChoice>>) -> Res
 /// Copies a group of a store, without its products, under its name with " (copy)". Its choices get ids of their own.
 ///
 /// # Errors
-/// `NotFound`; `Conflict` when the store takes no change or has [`OPTION_GROUPS_MAX`] already; and when the database fails.
+/// `NotFound` when the store has no such group, `Conflict` when it takes no change or has [`OPTION_GROUPS_MAX`] already, and when the
+/// database fails.
 pub fn duplicate(
     tx: &Tx<'_>,
     now: DateTime<Utc>,
@@ -170,7 +172,8 @@ impl From<Choice> for NewChoice {
 /// Deletes a group with its choices, or first takes it from as many as `budget` products.
 ///
 /// # Errors
-/// `NotFound`, `VersionRequired`, `Stale`; `Conflict` when the store takes no change; and when the database fails.
+/// `NotFound` when the store has no such group, `VersionRequired` without a version, `Stale` with an old one, `Conflict` when the store
+/// takes no change, and when the database fails.
 pub fn delete(
     tx: &Tx<'_>,
     now: DateTime<Utc>,

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 /// Of each, that many are named.
 const NAMED: usize = 20;
 
-/// For how long an erasure of a live store counts as a problem that somebody has yet to look at. Then it is a note.
+/// For how long an erasure of a live store counts as a problem that an operator has yet to look at. Then it is a note.
 const PROBLEM_FOR: TimeDelta = TimeDelta::days(2);
 
 /// A store whose keys were used this short a time before was in use: longer than what Shopify waits before it asks for the erasure.
@@ -66,7 +66,7 @@ impl LiveStores {
     }
 }
 
-/// Whether somebody must decide, or should know that a store in use is gone or was to go. Whoever has decided knows.
+/// Whether an operator must decide, or should know that a store in use is gone or was to go. An operator who has decided knows.
 fn is_problem(request: &PrivacyRequest, now: DateTime<Utc>) -> bool {
     if request.waits_until().is_some() {
         return true;

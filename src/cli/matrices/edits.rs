@@ -1,4 +1,4 @@
-//! Changing price matrices from the command line, each from the version that was read just now: an edit that comes between is told.
+//! Changing price matrices from the command line, each from the version that was read just now: an edit that comes between is reported.
 
 use super::super::write_in_store;
 use super::find;

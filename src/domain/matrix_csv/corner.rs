@@ -96,7 +96,7 @@ pub(super) fn above<'a>(fields: impl Iterator<Item = &'a str>) -> Option<Axis> {
     named.all(|other| other == first).then_some(first)
 }
 
-/// The size that a line right below the first one of a grid names for the column below it: it stands there alone.
+/// The size that a line right below the first one of a grid names for the column below it: it is alone there.
 pub(super) fn below(record: &Record) -> Option<Axis> {
     let is_alone = record.fields_from(1).all(str::is_empty);
     let named = above(record.fields_from(0).take(1));

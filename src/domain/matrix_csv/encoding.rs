@@ -1,4 +1,4 @@
-//! Bytes → text: UTF-8, UTF-16 and Windows-1252 are read, and files that are no text are told by what they are.
+//! Bytes → text: UTF-8, UTF-16 and Windows-1252 are read, and files that are not text are named by what they are.
 
 use std::borrow::Cow;
 

@@ -12,7 +12,7 @@ pub(super) fn has_header(first: &Record) -> bool {
     !first.fields_from(0).any(looks_numeric)
 }
 
-/// Reads the lines of sizes. The last line of a size counts, and those before it are told.
+/// Reads the lines of sizes. The last line of a size counts, and those before it are reported.
 pub(super) fn read(
     records: &mut impl Iterator<Item = Record>,
     order: Order,

@@ -5,21 +5,22 @@ use super::words::words_of;
 use crate::domain::decimal;
 use crate::domain::length::{LENGTH_DECIMALS, Length, LengthError, Unit};
 use crate::domain::money::Currency;
-use std::fmt;
+use crate::domain::text_enum::text_enum;
 
-/// A unit of length that lists come in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListUnit {
-    /// Millimetres.
-    Mm,
-    /// Centimetres.
-    Cm,
-    /// Metres.
-    M,
-    /// Inches, which no store has.
-    Inches,
-    /// Feet, which no store has.
-    Feet,
+text_enum! {
+    /// A unit of length that lists come in.
+    pub enum ListUnit {
+        /// Millimetres.
+        Mm = "mm",
+        /// Centimetres.
+        Cm = "cm",
+        /// Metres.
+        M = "m",
+        /// Inches, which no store has.
+        Inches = "inches",
+        /// Feet, which no store has.
+        Feet = "feet",
+    }
 }
 
 impl From<Unit> for ListUnit {
@@ -31,24 +32,7 @@ impl From<Unit> for ListUnit {
     }
 }
 
-impl fmt::Display for ListUnit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 impl ListUnit {
-    /// `mm`, `cm`, `m`, `inches` or `feet`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mm => "mm",
-            Self::Cm => "cm",
-            Self::M => "m",
-            Self::Inches => "inches",
-            Self::Feet => "feet",
-        }
-    }
-
     /// Whether sizes in it are sizes of a store too, for a whole number of times.
     pub(super) fn is_metric(self) -> bool {
         matches!(self, Self::Mm | Self::Cm | Self::M)
@@ -190,10 +174,10 @@ const NAMED: [Named; 22] = [
     Named { names: &["฿"], codes: &["THB"] },
 ];
 
-/// Names that are told in a heading wherever they stand; the others are also parts of words there.
+/// Names that are recognised in a heading wherever they are; the others are also parts of words there.
 const SIGNS: [char; 11] = ['€', '£', '¥', '￥', '$', '₹', '₺', '₽', '₩', '₪', '฿'];
 
-/// Whether what is alongside a price is a name of a currency, and of this one: `None` where it is none at all.
+/// Whether what is alongside a price is a name of a currency, and of this one: `None` where it is not a currency's name.
 pub(super) fn names(mark: &str, currency: Currency) -> Option<bool> {
     let mark = mark.trim().trim_end_matches('.').to_lowercase();
     if let Ok(code) = mark.to_uppercase().parse::<Currency>() {

@@ -10,25 +10,19 @@ use crate::domain::decimal::DecimalFault;
 use crate::domain::length::{Length, LengthError, Unit};
 use crate::domain::matrix::Axis;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::text_enum::text_enum;
 
-/// What is before the decimals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DecimalMark {
-    /// `92.90`
-    Point,
-    /// `92,90`
-    Comma,
+text_enum! {
+    /// What is before the decimals.
+    pub enum DecimalMark {
+        /// `92.90`
+        Point = "point",
+        /// `92,90`
+        Comma = "comma",
+    }
 }
 
 impl DecimalMark {
-    /// `point` or `comma`.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Point => "point",
-            Self::Comma => "comma",
-        }
-    }
-
     fn as_char(self) -> char {
         match self {
             Self::Point => '.',
@@ -143,7 +137,7 @@ fn is_grouped(text: &str, mark: char) -> bool {
     (1..=3).contains(&first.len()) && digits(first) && groups.all(|group| group.len() == 3 && digits(group))
 }
 
-/// Whether a field begins as a number does. What is none after all ("300x") still is a mistake to report, and never a heading.
+/// Whether a field begins as a number does. What is not one after all ("300x") still is a mistake to report, and never a heading.
 pub(super) fn looks_numeric(field: &str) -> bool {
     !is_date(field)
         && field.trim_start_matches(['+', '-', '−', '.', ',', ' ']).starts_with(|first: char| first.is_ascii_digit())
@@ -169,7 +163,7 @@ pub(super) struct Evidence {
     comma: bool,
     /// What prices say where nothing is proven: those of a currency with three decimals have three. It says nothing of sizes.
     likely: Option<DecimalMark>,
-    /// Whether a width, and a height, stands there without a unit.
+    /// Whether a width, and a height, is there without a unit.
     bare_sizes: [bool; 2],
 }
 

@@ -187,7 +187,7 @@ pub(super) fn is_neutral(word: &str) -> bool {
     WORDS.contains(&fold(word).as_str())
 }
 
-/// A heading in small letters, with one `?` for what stands outside ASCII: `Höhe` is found in whatever a spreadsheet of another
+/// A heading in small letters, with one `?` for what is outside ASCII: `Höhe` is found in whatever a spreadsheet of another
 /// system or a wrong encoding has made of its `ö`.
 pub(super) fn fold(heading: &str) -> String {
     let mut folded = String::with_capacity(heading.len());

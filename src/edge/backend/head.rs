@@ -5,7 +5,7 @@ use crate::http::respond::phrase;
 use log::error;
 use std::io::Write;
 
-/// What every page gets that does not say otherwise: nothing from elsewhere, in nobody else's frame.
+/// What every page gets that does not say otherwise: nothing from elsewhere, in no frame of another site.
 const PAGE_FIELDS: [(&str, &str); 2] = [
     (
         "Content-Security-Policy",

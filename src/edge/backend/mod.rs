@@ -10,14 +10,15 @@ use crate::edge::frontend::{self, FRONTEND_FIELD};
 use crate::http::Service;
 use handler::{HandlerParts, HandlerThread};
 use log::warn;
+use parking_lot::Mutex;
 use std::fs::Permissions;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -28,7 +29,7 @@ const HANDLER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long a new upstream connection is waited for.
 const PROBE_PATIENCE: Duration = Duration::from_secs(2);
 
-/// Descriptors that must be free before an upstream connection is opened: the three that it needs, and some for whoever else
+/// Descriptors that must be free before an upstream connection is opened: the three that it needs, and some for whatever else
 /// needs one meanwhile.
 const SPARE_DESCRIPTORS: usize = 8;
 
@@ -76,7 +77,7 @@ impl Backend {
 
     /// Starts a tiny_http server and its handlers.
     fn start_instance(self: Arc<Self>) -> io::Result<()> {
-        let mut instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut instances = self.instances.lock();
         let path = self.directory.path().join(instances.len().to_string());
         let server = Arc::new(tiny_http::Server::http_unix(&path).map_err(io::Error::other)?);
         let (end, ended) = channel();
@@ -102,7 +103,7 @@ impl Backend {
     /// Opens an upstream connection and sees that it is served. One at a time: tiny_http miscounts its idle threads when several
     /// connections come at once, and never serves some of them.
     pub(super) fn open_upstream(&self) -> io::Result<UnixStream> {
-        let instances = self.instances.lock().unwrap_or_else(PoisonError::into_inner);
+        let instances = self.instances.lock();
         let path = instances.last().map(|instance| instance.path.clone()).ok_or(io::ErrorKind::NotConnected)?;
         if !frontend::have_spare(SPARE_DESCRIPTORS) {
             return Err(io::Error::other("too few file descriptors are free"));
@@ -149,7 +150,7 @@ impl Backend {
 
     pub(super) fn stop(&self) {
         self.stopping.store(true, Ordering::Release);
-        let instances = std::mem::take(&mut *self.instances.lock().unwrap_or_else(PoisonError::into_inner));
+        let instances = std::mem::take(&mut *self.instances.lock());
         for ServerInstance { server, handlers, ended, .. } in instances {
             for _ in &handlers {
                 server.unblock();
@@ -176,7 +177,7 @@ impl Drop for Backend {
     }
 }
 
-/// A directory that nobody else may enter; its default mode would follow the umask.
+/// A directory that no other user may enter; its default mode would follow the umask.
 fn private_directory() -> io::Result<TempDir> {
     tempfile::Builder::new().prefix("quotegrid-").permissions(Permissions::from_mode(0o700)).tempdir()
 }
@@ -206,7 +207,7 @@ mod tests {
         let mode = std::fs::metadata(backend.directory.path()).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
         for field in ["", "Front-End: wrong 127.0.0.1 id\r\n", "Front-End: right\r\n", "Host: x\r\n"] {
-            let path = backend.instances.lock().expect("no panic")[0].path.clone();
+            let path = backend.instances.lock()[0].path.clone();
             let mut upstream = UnixStream::connect(path).expect("it listens");
             write!(upstream, "GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n").expect("it reads");
             let mut response = String::new();
@@ -221,7 +222,7 @@ mod tests {
     fn when_tiny_http_takes_no_more_connections_another_is_started() {
         let backend = backend();
         let mut old = backend.open_upstream().expect("an upstream connection");
-        let path = backend.instances.lock().expect("no panic")[0].path.clone();
+        let path = backend.instances.lock()[0].path.clone();
         // What is seen when its accept thread has died.
         std::fs::remove_file(path).expect("it is there");
         let mut new = backend.clone().reopen_upstream().expect("an upstream connection of another server");
@@ -231,7 +232,7 @@ mod tests {
             upstream.read_exact(&mut start).expect("it answers");
             assert_eq!(&start, b"HTTP/1.1 204 ");
         }
-        assert_eq!(backend.instances.lock().expect("no panic").len(), 2);
+        assert_eq!(backend.instances.lock().len(), 2);
         // So that the first one's accept thread is found by its end.
         drop(std::os::unix::net::UnixListener::bind(backend.directory.path().join("0")));
         backend.stop();

@@ -6,9 +6,10 @@ use crate::http::Response;
 use crate::log_limit::{LogLimiter, cut};
 use crate::metrics::Metrics;
 use log::{debug, warn};
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// Responses up to this size fit into the upstream connection's socket buffer whole, so that writing them never waits.
@@ -75,7 +76,7 @@ impl ResponseWriter {
     /// Keeps a response until its batch is complete: tiny_http would have the thread that is early wait for the others. Returns all
     /// of them, in order, with the last.
     fn complete(&self, batch: Batch, response: Rendered) -> Option<Vec<Rendered>> {
-        let mut batches = self.batches.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut batches = self.batches.lock();
         let responses = batches.entry(batch.number).or_insert_with(|| (0..batch.size).map(|_| None).collect());
         *responses.get_mut(batch.place)? = Some(response);
         if responses.iter().any(Option::is_none) {
@@ -106,8 +107,7 @@ fn write_responses(responses: Vec<Rendered>) {
     let write = {
         let responses = responses.clone();
         move || {
-            for (incoming, head, body) in std::mem::take(&mut *responses.lock().unwrap_or_else(PoisonError::into_inner))
-            {
+            for (incoming, head, body) in std::mem::take(&mut *responses.lock()) {
                 let mut upstream = incoming.into_writer();
                 log_loss(
                     upstream.write_all(&head).and_then(|()| upstream.write_all(&body)).and_then(|()| upstream.flush()),

@@ -2,7 +2,7 @@
 
 use super::rejection::Rejection;
 
-/// A size line: the number, and extensions that nobody uses.
+/// A size line: the number, and extensions that no client uses.
 const SIZE_LINE_MAX: usize = 128;
 /// All trailer fields together. They are read and forgotten: nothing here has a use for them.
 const TRAILERS_MAX: usize = 4096;

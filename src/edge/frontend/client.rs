@@ -1,4 +1,4 @@
-//! One client's connection: its socket, what it has sent, what it is still to be given, and where it stands.
+//! One client's connection: its socket, what it has sent, what it is still to be given, and its state.
 
 use super::protocol::RequestMeta;
 use super::receive::{Awaited, CompleteRequest, Receiver};
@@ -9,7 +9,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown};
 use std::time::{Duration, Instant};
 
-/// Where a connection stands.
+/// The state of a connection.
 #[derive(Debug)]
 pub(crate) enum Phase {
     /// A request is being received, or awaited.
@@ -46,7 +46,7 @@ pub(crate) struct BodyProgress {
     measured: (Instant, usize, Option<u64>),
 }
 
-/// A body's pace is that of so long at least: a lost packet makes nobody slow.
+/// A body's pace is that of so long at least: a lost packet makes no client slow.
 const MEASURED_OVER: Duration = Duration::from_millis(500);
 
 impl BodyProgress {
@@ -54,7 +54,7 @@ impl BodyProgress {
         Self { until, seen: 0, measured: (since, 0, None) }
     }
 
-    /// Bytes a second of late, now that there are `bytes`; `None` while it is too young to say. Of late, so that nobody can hold memory
+    /// Bytes a second of late, now that there are `bytes`; `None` while it is too young to say. Of late, so that no client can hold memory
     /// for long with what has come quickly before.
     pub(crate) fn pace(&mut self, bytes: usize, now: Instant) -> Option<u64> {
         let (since, had, pace) = self.measured;
@@ -87,7 +87,7 @@ pub(crate) struct ClientConnection {
     pub(crate) waited_for_since: Instant,
     /// It has been given a response before.
     pub(crate) served: bool,
-    /// It has no place among the connections that the limit allows: it is here to be told so, or to take the place of one that
+    /// It has no place among the connections that the limit allows: it is here to be answered so, or to take the place of one that
     /// keeps its request back.
     pub(crate) is_extra: bool,
     /// The body that is being received, and how it comes on.

@@ -77,7 +77,7 @@ fn parse_hop(hop: &[u8]) -> Option<IpAddr> {
     bare.or_else(with_port).or_else(bracketed).map(|address| address.to_canonical())
 }
 
-/// What counts as one address for the limit on connections: the network of 64 bits for IPv6, because whoever has one address
+/// What counts as one address for the limit on connections: the network of 64 bits for IPv6, because a client that has one address
 /// there has all of them.
 pub(crate) fn counted_as(address: IpAddr) -> IpAddr {
     match address.to_canonical() {

@@ -5,7 +5,7 @@ use super::limits::FrontEndLimits;
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// The connections that count for somebody.
+/// The connections that count for an address or a site.
 #[derive(Debug, Default)]
 pub(crate) struct Counts {
     addresses: HashMap<IpAddr, usize>,

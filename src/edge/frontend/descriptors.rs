@@ -12,7 +12,7 @@ const PER_UPSTREAM: usize = 3;
 /// With fewer, one slow response would hold up too many others.
 const UPSTREAMS_MIN: usize = 4;
 
-/// Makes room for what `limits` ask for, or lowers them to what fits: out of descriptors, nobody is served well.
+/// Makes room for what `limits` ask for, or lowers them to what fits: out of descriptors, no client is served well.
 pub(crate) fn fit(limits: &mut FrontEndLimits) {
     let wanted = limits.connections + limits.extras() + limits.upstreams * PER_UPSTREAM + KEPT_FOR_OTHERS;
     let allowed = raise_to(wanted);
@@ -53,7 +53,7 @@ fn raise_to(wanted: usize) -> usize {
 }
 
 /// Whether `count` more descriptors can be had right now. tiny_http does not survive an accept that fails for want of one, so
-/// nobody connects to it without having looked.
+/// no process connects to it without having checked.
 pub(crate) fn have_spare(count: usize) -> bool {
     let open = || File::open(Path::new("/dev/null"));
     (0..count).map(|_| open()).collect::<Result<Vec<File>, _>>().is_ok()

@@ -37,7 +37,7 @@ const UPSTREAMS_FROM: usize = 2;
 const UPSTREAM_READ: usize = 64 * 1024;
 /// Connections that the kernel holds for us until we accept them.
 const ACCEPT_QUEUE: i32 = 4096;
-/// How long accepting rests when it fails, such as for want of descriptors.
+/// The pause in accepting after it has failed, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// How long and how much a connection is listened to after its last answer, so that no reset overtakes that.
 const LINGER: Duration = Duration::from_secs(1);

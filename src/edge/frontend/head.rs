@@ -268,7 +268,7 @@ pub(crate) fn list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|member| !member.is_empty())
 }
 
-/// Whether a field is one that browsers and their proxies fill in by themselves and that means nothing here: whoever has a cookie of
+/// Whether a field is one that browsers and their proxies fill in by themselves and that means nothing here: a browser that has a cookie of
 /// another site with an umlaut must still see a page.
 fn is_read_by_nobody(name: &str) -> bool {
     ["cookie", "referer", "user-agent", "via"].iter().any(|known| name.eq_ignore_ascii_case(known))

@@ -3,11 +3,11 @@
 use super::client_address::Network;
 use std::time::Duration;
 
-/// How many addresses' worth of connections an IPv6 site (a /48) may have. Whoever has one has 65,536 networks in it, each counted as
+/// How many addresses' worth of connections an IPv6 site (a /48) may have. A client that has one has 65,536 networks in it, each counted as
 /// an address; a mobile carrier's customers, a network each, may share one.
 const SITE_SHARE: usize = 4;
 
-/// Connections beyond the limit: they are told that there is no place, or heard first. A quarter of the limit where that is less.
+/// Connections beyond the limit: they are answered that there is no place, or read first. A quarter of the limit where that is less.
 const EXTRAS_MAX: usize = 256;
 
 /// Of the memory for large bodies, this part (a quarter) is kept for webhooks, and no client may have more than this part.

@@ -1,9 +1,10 @@
 //! The memory budget for large bodies: what all may hold together, what is kept for webhooks, and what one client may hold.
 
 use super::limits::FrontEndLimits;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 /// Why a large body cannot grow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +20,7 @@ pub(crate) enum Shortage {
 /// On whose account a body is held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// The client, where it can be told from others.
+    /// The client, where it can be distinguished from others.
     pub(crate) client: Option<IpAddr>,
     /// It came where webhooks come in.
     pub(crate) is_webhook: bool,
@@ -95,7 +96,7 @@ impl MemoryBudget {
     }
 
     fn lock(&self) -> MutexGuard<'_, Reserved> {
-        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
+        self.reserved.lock()
     }
 }
 

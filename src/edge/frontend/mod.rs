@@ -38,12 +38,13 @@ use crate::metrics::Metrics;
 use event_loop::EventLoop;
 use log::{error, warn};
 use mio::Waker;
+use parking_lot::Mutex;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -76,7 +77,7 @@ impl StopSignal {
         if !self.requested.load(Ordering::Acquire) {
             return None;
         }
-        *self.until.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.until.lock()
     }
 }
 
@@ -116,7 +117,7 @@ impl RestartParts {
     }
 }
 
-/// How long a new event loop is put off when there is nothing to make it of.
+/// The pause before a new event loop is tried when it could not be made.
 const RESTART_PAUSE: Duration = Duration::from_millis(200);
 
 /// A running front end.
@@ -150,17 +151,17 @@ impl FrontEnd {
 
     /// Closes the front end: no new connections, what is under way gets `grace` to end. Returns when all is closed.
     pub(crate) fn stop(&self, grace: Duration) {
-        *self.stop.until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + grace);
+        *self.stop.until.lock() = Some(Instant::now() + grace);
         self.stop.requested.store(true, Ordering::Release);
-        let _gone_already = self.waker.lock().unwrap_or_else(PoisonError::into_inner).wake();
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let _gone_already = self.waker.lock().wake();
+        if let Some(thread) = self.thread.lock().take() {
             let _panicked = thread.join();
         }
     }
 }
 
 /// Runs the front end until it is stopped. A panic costs the connections that are open, and no more: without this the process
-/// would live on and be deaf, and nobody would start it anew.
+/// would live on without accepting, and no supervisor would start it again.
 fn run(mut event_loop: EventLoop, restart_parts: &RestartParts, stop: &Arc<StopSignal>, waker: &Mutex<Arc<Waker>>) {
     let mut panics = 0;
     while catch_unwind(AssertUnwindSafe(|| event_loop.run())).is_err() {
@@ -174,7 +175,7 @@ fn run(mut event_loop: EventLoop, restart_parts: &RestartParts, stop: &Arc<StopS
         let Some(listener) = event_loop.into_listener() else { return };
         let Some((again, its_waker)) = start_again(&listener, restart_parts, stop, panics) else { return };
         event_loop = again;
-        *waker.lock().unwrap_or_else(PoisonError::into_inner) = its_waker.clone();
+        *waker.lock() = its_waker.clone();
         // A stop that was asked for just before has woken the one that is gone.
         if stop.until().is_some() {
             let _it_has_not_begun_to_wait = its_waker.wake();
@@ -231,9 +232,7 @@ mod tests {
             let frontend = FrontEnd::start(Parts {
                 listener: TcpListener::bind("127.0.0.1:0").expect("a port"),
                 upstreams: theirs,
-                open_upstream: Arc::new(move || {
-                    offered.lock().expect("no panic").recv().map_err(|_| io::ErrorKind::NotConnected.into())
-                }),
+                open_upstream: Arc::new(move || offered.lock().recv().map_err(|_| io::ErrorKind::NotConnected.into())),
                 secret: "secret".to_owned(),
                 id_prefix: "test".to_owned(),
                 limits: FrontEndLimits { critical_upstreams: 0, ..FrontEndLimits::default() },

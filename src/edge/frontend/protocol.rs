@@ -3,7 +3,7 @@
 //!
 //! A forwarded request has one field alongside its length: the front end's own. It proves by the secret of this start that the
 //! front end wrote it, names client and request, and carries the client's fields as its further parts. So none of those can be
-//! taken for one that tiny_http obeys, nobody can speak in the front end's name, and tiny_http has one line to read instead of
+//! taken for one that tiny_http obeys, no other process can speak in the front end's name, and tiny_http has one line to read instead of
 //! twenty, byte by byte.
 //!
 //! ```text
@@ -23,9 +23,9 @@ use subtle::ConstantTimeEq;
 
 /// The name of the front end's own field.
 pub(crate) const FRONTEND_FIELD: &str = "Front-End";
-/// Stands before each of the client's fields. No field can hold it: control characters are rejected.
+/// The prefix of each of the client's fields. No field can hold it: control characters are rejected.
 const RECORD: u8 = 0x1e;
-/// Stands between name and value.
+/// The separator between name and value.
 const UNIT: u8 = 0x1f;
 
 /// A place in a batch of requests that share an upstream connection.
@@ -42,13 +42,13 @@ pub(crate) struct Batch {
 /// What the front end's field says.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BackendMessage<'a> {
-    /// A probe: is anybody there?
+    /// A probe: does the backend answer?
     Probe,
     /// A request.
     Request(ForwardedRequest<'a>),
 }
 
-/// What the server is told of a request alongside its method, target and body.
+/// What the backend gets of a request alongside its method, target and body.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ForwardedRequest<'a> {
     pub(crate) client: IpAddr,
@@ -141,7 +141,7 @@ impl ForwardedHead {
     }
 }
 
-/// What `X-Forwarded-For` is called on its way inside where its sender is not trusted: nobody takes it for what it says, and it still
+/// What `X-Forwarded-For` is called on its way inside where its sender is not trusted: no handler takes it for what it says, and it still
 /// tells a proxy that was forgotten in the settings from a client.
 pub(crate) const UNBELIEVED: &str = "Unbelieved-Forwarded-For";
 

@@ -132,7 +132,7 @@ impl Receiver {
         }
     }
 
-    /// Whether the request that is being received is a HEAD, as far as can be told.
+    /// Whether the request that is being received is a HEAD, as far as is known.
     pub(crate) fn asks_for_head(&self) -> bool {
         self.body.as_ref().map_or_else(|| self.input.starts_with(b"HEAD "), |body| body.whole.meta.is_head)
     }

@@ -3,8 +3,8 @@
 use crate::clock::{Clock, SystemClock};
 use crate::http::respond::phrase;
 
-/// Why a connection or request is rejected. The connection ends after each of these: after a fault in the framing nobody can
-/// tell where the next request would begin.
+/// Why a connection or request is rejected. The connection ends after each of these: after a fault in the framing it is unknown
+/// where the next request begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Rejection {
     /// The request line is malformed.
@@ -15,7 +15,7 @@ pub(crate) enum Rejection {
     FoldedLine,
     /// A field's name or shape is wrong.
     BadField,
-    /// A field that somebody may read holds bytes beyond ASCII.
+    /// A field that a handler may read holds bytes beyond ASCII.
     NotAscii,
     /// Not a path.
     BadTarget,
@@ -174,7 +174,7 @@ impl Rejection {
     }
 }
 
-/// Nothing in a rejection is anybody's, and the pages of shops must be able to read it: it may well be a price that was asked for.
+/// Nothing in a rejection is private, and the pages of shops must be able to read it: it may well be a price that was asked for.
 const FOR_PAGES: &str = "Access-Control-Allow-Origin: *\r\nAccess-Control-Expose-Headers: Retry-After\r\n";
 
 /// The present time, as HTTP writes it.

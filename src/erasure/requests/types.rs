@@ -1,37 +1,27 @@
 //! A privacy request as a value: what is asked, by whom, what there is to know of its store, and what came of it.
 
+use crate::db::text_sql;
 use crate::db::{Millis, RowCounts};
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
+use crate::domain::text_enum::text_enum;
 use crate::erasure::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT};
 use chrono::{DateTime, Utc};
 use rusqlite::Row;
-use rusqlite::types::{FromSql, FromSqlError, FromSqlResult, ValueRef};
 use serde_json::Value as Json;
 
-/// What is asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
-    /// Say what is held about a customer.
-    CustomersDataRequest,
-    /// Forget a customer.
-    CustomersRedact,
-    /// Erase a shop.
-    ShopRedact,
+text_enum! {
+    /// What is asked.
+    pub enum RequestKind {
+        /// Say what is held about a customer.
+        CustomersDataRequest = "CUSTOMERS_DATA_REQUEST",
+        /// Forget a customer.
+        CustomersRedact = "CUSTOMERS_REDACT",
+        /// Erase a shop.
+        ShopRedact = "SHOP_REDACT",
+    }
 }
 
 impl RequestKind {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::CustomersDataRequest => "CUSTOMERS_DATA_REQUEST",
-            Self::CustomersRedact => "CUSTOMERS_REDACT",
-            Self::ShopRedact => "SHOP_REDACT",
-        }
-    }
-
     /// The type of the jobs that fulfil such requests.
     pub const fn job_type(self) -> &'static str {
         match self {
@@ -42,89 +32,37 @@ impl RequestKind {
     }
 }
 
-/// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestOutcome {
-    /// Rows were deleted.
-    Erased,
-    /// There was nothing to delete.
-    NothingHeld,
-    /// Taken note of: no such data is kept at all.
-    Acknowledged,
-    /// A report is ready.
-    Reported,
-    /// The store was installed again after the event; it stays.
-    SupersededByReinstall,
-    /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
-    StillInstalled,
-    /// A person has decided that the store stays.
-    Rejected,
-}
-
-impl RequestOutcome {
-    const ALL: [Self; 7] = [
-        Self::Erased,
-        Self::NothingHeld,
-        Self::Acknowledged,
-        Self::Reported,
-        Self::SupersededByReinstall,
-        Self::StillInstalled,
-        Self::Rejected,
-    ];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Erased => "erased",
-            Self::NothingHeld => "nothing_held",
-            Self::Acknowledged => "acknowledged",
-            Self::Reported => "reported",
-            Self::SupersededByReinstall => "superseded_by_reinstall",
-            Self::StillInstalled => "still_installed",
-            Self::Rejected => "rejected",
-        }
+text_enum! {
+    /// What came of it.
+    pub enum RequestOutcome {
+        /// Rows were deleted.
+        Erased = "erased",
+        /// There was nothing to delete.
+        NothingHeld = "nothing_held",
+        /// Taken note of: no such data is kept at all.
+        Acknowledged = "acknowledged",
+        /// A report is ready.
+        Reported = "reported",
+        /// The store was installed again after the event; it stays.
+        SupersededByReinstall = "superseded_by_reinstall",
+        /// Shopify grants the app access to the shop, so the app is still installed there; the store stays.
+        StillInstalled = "still_installed",
+        /// A person has decided that the store stays.
+        Rejected = "rejected",
     }
 }
 
-/// Who asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OrderedBy {
-    /// Shopify, by a webhook.
-    Shopify,
-    /// Whoever runs this program, by a command or the admin API.
-    Operator,
-}
-
-impl OrderedBy {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Shopify => "shopify",
-            Self::Operator => "operator",
-        }
+text_enum! {
+    /// Who asks.
+    pub enum OrderedBy {
+        /// Shopify, by a webhook.
+        Shopify = "shopify",
+        /// Whoever runs this program, by a command or the admin API.
+        Operator = "operator",
     }
 }
 
-impl FromSql for OrderedBy {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        [Self::Shopify, Self::Operator].into_iter().find(|by| by.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestKind {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|kind| kind.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-impl FromSql for RequestOutcome {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|outcome| outcome.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
+text_sql!(RequestKind, RequestOutcome, OrderedBy, ShopifySays, Decision);
 
 /// A duty that has just come in.
 #[derive(Debug, Clone)]
@@ -176,67 +114,29 @@ pub struct PrivacyRequest {
     pub hold: Hold,
 }
 
-/// What Shopify says of whether the app is installed in the shop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ShopifySays {
-    /// It is being asked.
-    Asking,
-    /// It is installed: an access token was granted.
-    Installed,
-    /// It is not installed.
-    NotInstalled,
-    /// Nothing that could be understood, for as long as the duty allowed to ask.
-    Uncertain,
-    /// It was not asked in the end: there is no app, or no need any more.
-    NotAsked,
-}
-
-impl ShopifySays {
-    const ALL: [Self; 5] = [Self::Asking, Self::Installed, Self::NotInstalled, Self::Uncertain, Self::NotAsked];
-
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Asking => "asking",
-            Self::Installed => "installed",
-            Self::NotInstalled => "not_installed",
-            Self::Uncertain => "uncertain",
-            Self::NotAsked => "not_asked",
-        }
+text_enum! {
+    /// What Shopify says of whether the app is installed in the shop.
+    pub enum ShopifySays {
+        /// It is being asked.
+        Asking = "asking",
+        /// It is installed: an access token was granted.
+        Installed = "installed",
+        /// It is not installed.
+        NotInstalled = "not_installed",
+        /// Nothing that could be understood, for as long as the duty allowed to ask.
+        Uncertain = "uncertain",
+        /// It was not asked in the end: there is no app, or no need any more.
+        NotAsked = "not_asked",
     }
 }
 
-impl FromSql for ShopifySays {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        Self::ALL.into_iter().find(|says| says.as_str() == text).ok_or(FromSqlError::InvalidType)
-    }
-}
-
-/// What a person has decided of a held erasure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Decision {
-    /// Erase at once.
-    Confirmed,
-    /// The store stays.
-    Rejected,
-}
-
-impl Decision {
-    /// Its name in the database and in every output.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Confirmed => "confirmed",
-            Self::Rejected => "rejected",
-        }
-    }
-}
-
-impl FromSql for Decision {
-    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
-        let text = value.as_str()?;
-        let known = [Self::Confirmed, Self::Rejected];
-        known.into_iter().find(|decision| decision.as_str() == text).ok_or(FromSqlError::InvalidType)
+text_enum! {
+    /// What a person has decided of a held erasure.
+    pub enum Decision {
+        /// Erase at once.
+        Confirmed = "confirmed",
+        /// The store stays.
+        Rejected = "rejected",
     }
 }
 

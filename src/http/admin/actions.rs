@@ -37,6 +37,8 @@ const ACTIONS: &[(Method, &str, &str)] = &[
     (Method::Post, "/stores/{shop}/option-groups", "options.create"),
     (Method::Put, "/stores/{shop}/option-groups/{id}", "options.update"),
     (Method::Delete, "/stores/{shop}/option-groups/{id}", "options.delete"),
+    (Method::Post, "/stores/{shop}/draft-orders/{id}/cancel", "order.cancel"),
+    (Method::Patch, "/stores/{shop}/products/{*productId}", "product.update"),
     (Method::Put, "/stores/{shop}/products/{*productId}/matrix", "product.assign"),
     (Method::Delete, "/stores/{shop}/products/{*productId}/matrix", "product.unassign"),
     (Method::Put, "/stores/{shop}/products/{*productId}/option-groups/{groupId}", "product.offer"),

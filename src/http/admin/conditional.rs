@@ -16,7 +16,7 @@ use std::sync::Arc;
 /// The store of a path's shop, for work below it.
 ///
 /// # Errors
-/// `NotFound`, `Conflict` while it is being erased, and when the database fails.
+/// `NotFound` when there is no such store, `Conflict` while it is being erased, and when the database fails.
 pub(super) fn store_of(state: &AppState, params: &Params) -> Result<Store> {
     let shop = super::shop(params)?;
     state.app.db.read(|connection| stores::load(connection, &shop))
@@ -64,7 +64,7 @@ pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(
 /// Whether a deletion is confirmed: by `{"confirm": true}`, or for clients that send no body with a DELETE by `?confirm=true`.
 ///
 /// # Errors
-/// `Malformed`, `Invalid` with every fault.
+/// `Malformed` when the body is not a JSON object, `Invalid` with every fault of its fields or of the query.
 pub(super) fn confirmed(request: &Request) -> Result<bool> {
     let by_query = Query::of(request, &["confirm"])?.flag("confirm")?;
     let mut fields = Fields::of_optional(request)?;

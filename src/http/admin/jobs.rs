@@ -36,7 +36,7 @@ fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Re
     let page = query.page::<JobId>()?;
     let shop: Option<ShopDomain> = query.parse("shop", "must look like name.myshopify.com")?;
     let filter = Filter {
-        status: query.parse::<Status>("status", "must be pending, processing, completed, failed or cancelled")?,
+        status: query.read::<Status>("status")?,
         job_type: query.get("type").map(str::to_owned),
         error: None,
         subject: shop.map(|shop| erasure::subject(&state.app.hasher, &shop)),
@@ -108,7 +108,7 @@ fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: R
     change(state, &params, responder, Queue::cancel);
 }
 
-/// Changes where a job stands and answers with the job as it stands then.
+/// Changes a job's status and answers with the job as it is then.
 fn change(
     state: &Arc<AppState>,
     params: &Params,

@@ -17,10 +17,10 @@ pub(super) mod products;
 pub(super) mod store_settings;
 pub(super) mod stores;
 
-use super::console::session;
 use super::permission;
 use super::respond::Responder;
 use super::route::Params;
+use super::session;
 use super::state::AppState;
 use super::{Reply, Request, Response};
 use crate::access::Actor;
@@ -76,7 +76,7 @@ pub(super) fn permitted(
         return None;
     }
     match actions::entry(state, request, pattern, params) {
-        Some(entry) => Some(responder.recorded_as(state, actor, entry)),
+        Some(entry) => Some(responder.recorded_as(state.record(actor, entry))),
         None => Some(responder),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::conditional::store_of;
 use super::store_settings::{Bounded, EXPORT_BYTES_MAX};
-use super::{run_on_own_thread, shop};
+use super::{commit, run_on_own_thread, shop};
 use crate::catalog::stores;
 use crate::domain::ids::DraftOrderId;
 use crate::error::{Error, Kind, Result};
@@ -11,7 +11,7 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::records::{self, NotAState, Selected, State};
+use crate::orders::records::{self, Selected, State};
 use crate::views::orders as views;
 use crate::views::{NotATime, Time};
 use crate::workshop::{self, Format, WriteError};
@@ -23,7 +23,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders", list),
     Route::later(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders/{id}", show),
-    Route::now(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", cancel),
+    Route::later(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", cancel),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
@@ -65,11 +65,7 @@ fn export(state: &Arc<AppState>, request: Request, params: Params, responder: Re
 fn selected(request: &Request) -> Result<Selected> {
     let query = Query::of(request, &["since", "until", "state"])?;
     let time = |name| -> Result<_> { Ok(query.parse::<Time>(name, &NotATime.to_string())?.map(|Time(at)| at)) };
-    Ok(Selected {
-        since: time("since")?,
-        until: time("until")?,
-        state: query.parse::<State>("state", &NotAState.to_string())?,
-    })
+    Ok(Selected { since: time("since")?, until: time("until")?, state: query.read::<State>("state")? })
 }
 
 fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
@@ -78,8 +74,19 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
 }
 
-fn cancel(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
-    let (shop, id) = (shop(params)?, params.parse::<DraftOrderId>("id", "draft order")?);
-    let record = state.app.cancel_order(&shop, id)?;
-    Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
+/// Calls an order off; what stands at Shopify of it is deleted by a job.
+fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+    let read = || -> Result<_> { Ok((shop(&params)?, params.parse::<DraftOrderId>("id", "draft order")?)) };
+    let (shop, id) = match read() {
+        Ok(found) => found,
+        Err(error) => return responder.send(Err(error)),
+    };
+    let (handover, queue) = (state.app.handover.clone(), state.app.queue.clone());
+    let (now, url) = (state.app.clock.now(), state.public_url());
+    commit(
+        state,
+        responder,
+        move |tx| handover.cancel(tx, now, &queue, &shop, id),
+        move |record| Response::json(200, &views::draft_order_with_page(&record, &url)),
+    );
 }

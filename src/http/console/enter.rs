@@ -2,7 +2,6 @@
 
 use super::form::Form;
 use super::layout::{page, sentence, with_headers};
-use super::session::{check_origin, cookie, cookie_name, without_cookie};
 use super::{ROOT, Visit, see_other, way_to_root};
 use crate::access::audit::{self, Entry};
 use crate::access::links::{self, Invitation};
@@ -10,6 +9,7 @@ use crate::access::sessions;
 use crate::access::{Actor, Role, TokenDigest};
 use crate::error::{Error, Kind, Result};
 use crate::http::respond::{self, Responder};
+use crate::http::session::{check_origin, cookie, cookie_name, without_cookie};
 use crate::http::state::AppState;
 use crate::http::{Method, Reply, Request, Response, permission};
 use askama::Template;
@@ -156,7 +156,7 @@ pub(super) fn sign_out(state: &Arc<AppState>, visit: Visit, responder: Responder
         return responder.send(Err(error));
     }
     let id = visit.session.id;
-    let responder = responder.recorded_as(state, visit.session.actor(), Entry::new("session.end"));
+    let responder = responder.recorded_as(state.record(visit.session.actor(), Entry::new("session.end")));
     super::commit(
         state,
         responder,

@@ -9,7 +9,7 @@ use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::{self};
 use crate::error::Result;
 use crate::http::state::AppState;
-use crate::orders::handover::DRAFT_ORDER_HANDOVER;
+use crate::orders::handover::{DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER};
 use crate::orders::records;
 use crate::queue::{self, Pause};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -156,6 +156,10 @@ fn of_jobs(
                 format!("Shopify refused {}", many(*count, "order", "orders")),
                 "Their shoppers were given the page of their order in place of a checkout. Read the error, fix its cause (often the app's access), and retry.",
             ),
+            DRAFT_ORDER_DELETION => (
+                format!("Shopify kept the draft orders of {}", many(*count, "cancelled order", "cancelled orders")),
+                "Their shoppers can still pay. Delete the draft orders in Shopify, or read the error, fix its cause, and retry.",
+            ),
             ALERT => (
                 format!("{} could not be delivered", many(*count, "alert", "alerts")),
                 "Whoever was to be told was not. Check the address in QUOTEGRID_ALERT_URL, then retry.",
@@ -186,11 +190,11 @@ fn of_jobs(
 fn of_backups(findings: &mut Vec<Finding>, now: DateTime<Utc>, last: Option<&Backup>) {
     let (what, advice) = match last {
         None => (
-            "There is no backup in this server's folder".to_owned(),
+            "There is no backup in this server’s folder".to_owned(),
             "If backups are made elsewhere, all is well. Otherwise a lost disk loses prices and orders: make one, and copy it to another machine.",
         ),
         Some(backup) if now - backup.made_at > OLD_BACKUP => (
-            format!("The last backup in this server's folder is {} old", span(now - backup.made_at)),
+            format!("The last backup in this server’s folder is {} old", span(now - backup.made_at)),
             "What came since is lost with the disk. Make another, and delete the old one: it still holds what was erased since.",
         ),
         Some(_) => return,

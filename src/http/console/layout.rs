@@ -105,7 +105,8 @@ impl Frame {
 
     /// Who is signed in, in words.
     pub(super) fn who(&self) -> String {
-        format!("{} · {}", self.label, self.role)
+        let (label, role) = (&self.label, self.role.as_str());
+        if label == role { label.clone() } else { format!("{label} · {role}") }
     }
 
     /// Whether buttons that write are of use to who is signed in.

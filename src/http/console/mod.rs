@@ -2,7 +2,7 @@
 //!
 //! A page is a line of its file's `ROUTES`: [`Page::show`] for what only reads, [`Page::preview`] for a form that is looked at
 //! before it is saved, [`Page::write`] for what changes something. Before a handler is called, its caller is signed in
-//! ([`session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
+//! ([`super::session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
 //! by [`commit`], together with its row of the audit log.
 
 mod activity;
@@ -23,7 +23,6 @@ mod paging;
 mod prices;
 mod privacy;
 mod products;
-pub(in crate::http) mod session;
 mod shops;
 mod webhooks;
 mod words;
@@ -33,6 +32,7 @@ use super::admin;
 use super::permission;
 use super::respond::{self, Responder};
 use super::route::{Params, match_path};
+use super::session::{self, SignedIn};
 use super::state::AppState;
 use super::{Method, Reply, Request, Response};
 use crate::access::audit::Entry;
@@ -44,10 +44,7 @@ use crate::erasure;
 use crate::error::{Error, Result};
 use form::Form;
 use layout::{Frame, Section};
-use session::SignedIn;
 use std::sync::Arc;
-
-pub use session::SignInLimits;
 
 /// Every page. The first pattern that matches decides.
 const PAGES: &[&[Page]] = &[
@@ -225,7 +222,7 @@ fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
         Err(error) => responder.send(Err(error)),
         Ok((Handler::Now(handler), params, _entry)) => responder.send(handler(state, &visit, &params)),
         Ok((Handler::Write(_, handler), params, entry)) => {
-            let responder = responder.recorded_as(state, visit.session.actor(), entry);
+            let responder = responder.recorded_as(state.record(visit.session.actor(), entry));
             handler(state, visit, params, responder);
         }
     }

@@ -1,4 +1,4 @@
-//! Bearer tokens of operators: who bears one, and how often somebody may guess.
+//! Bearer tokens of operators: who bears one, and how often a client may guess.
 
 use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
@@ -8,13 +8,13 @@ use crate::http::{Request, Response, respond};
 use crate::log_limit::LogLimiter;
 use crate::secret::Secret;
 use log::warn;
+use parking_lot::{Mutex, MutexGuard};
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use subtle::{Choice, ConstantTimeEq};
 
-/// Wrong tokens that an address, or an IPv6 site, may send at once: a script with an old token is told so for a while.
+/// Wrong tokens that an address, or an IPv6 site, may send at once: a script with an old token gets 401 for a while.
 const CLIENT_GUESSES: Rate = Rate { tokens: 30, refill: Duration::from_secs(2) };
 
 /// Wrong tokens that all may send together: ten a second of 2^64 and more find nothing.
@@ -85,7 +85,7 @@ impl Default for Guesses {
 }
 
 impl Guesses {
-    /// Lets only those pass who bear one of `tokens`. Whoever has guessed too often is not even compared: otherwise a guess would
+    /// Lets only those pass who bear one of `tokens`. A client that has guessed too often is not even compared: otherwise a guess would
     /// cost nothing.
     ///
     /// # Errors
@@ -138,7 +138,7 @@ impl Guesses {
     }
 
     fn known(&self) -> MutexGuard<'_, VecDeque<ClientAddress>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 }
 

@@ -1,9 +1,9 @@
 //! Token buckets, one a name, in bounded memory. A bucket is one instant: when it will be full again. What is full already is as
 //! good as not there, so there is nothing to refill and little to keep.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// Buckets kept at once. Beyond it the fullest half is forgotten, which forgives those who asked least: about 6 MiB, and more
@@ -57,7 +57,7 @@ impl<K: Hash + Eq> Buckets<K> {
     /// Takes `count` tokens, or none. More than a bucket holds are as many as it holds: otherwise they could never be had.
     pub(super) fn take_many(&self, name: K, count: u32, uptime: Duration) -> Level {
         let refill = self.rate.refill * count.min(self.rate.tokens);
-        let mut kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.full_at.lock();
         let standing = kept.buckets.get(&name).copied().unwrap_or_default();
         let after = standing.max(uptime) + refill;
         let over = (after - uptime).checked_sub(self.rate.refill * self.rate.tokens).filter(|over| !over.is_zero());
@@ -71,7 +71,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     /// Where a bucket stands.
     pub(in crate::http) fn look(&self, name: &K, uptime: Duration) -> Level {
-        let kept = self.full_at.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.full_at.lock();
         self.level(kept.buckets.get(name).copied().unwrap_or_default(), uptime)
     }
 
@@ -84,7 +84,7 @@ impl<K: Hash + Eq> Buckets<K> {
 
     #[cfg(test)]
     fn count(&self) -> usize {
-        self.full_at.lock().unwrap_or_else(PoisonError::into_inner).buckets.len()
+        self.full_at.lock().buckets.len()
     }
 }
 

@@ -36,7 +36,7 @@ pub(in super::super) fn mark(response: Response, methods: &str) -> Response {
 /// Who may read an answer that a key with a list of origins was good for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum AllowedReader {
-    /// Anybody: the key has no list.
+    /// Any site: the key has no list.
     Anybody,
     /// This origin, which is on the list.
     Origin(String),

@@ -8,12 +8,12 @@
 use super::ClientAddress;
 use super::buckets::{Buckets, Level, Rate};
 use crate::domain::ids::StoreId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
 use std::hash::Hash;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// What is remembered of a client's use comes back so many times more slowly than its bucket: whoever asks all the time has used much,
+/// What is remembered of a client's use comes back so many times more slowly than its bucket: a client that asks all the time has used much,
 /// however fast the bucket fills.
 const MEMORY: u32 = 20;
 
@@ -32,7 +32,7 @@ pub(super) struct Plan {
     pub(super) store: Rate,
 }
 
-/// The limit of one kind of request; clients are told apart below a `K`.
+/// The limit of one kind of request; clients are distinguished below a `K`.
 #[derive(Debug)]
 pub(super) struct Limit<K> {
     plan: Plan,
@@ -44,7 +44,7 @@ pub(super) struct Limit<K> {
     contested: Mutex<HashSet<StoreId>>,
 }
 
-/// Not now: where the client stands, and how long it should wait.
+/// Not now: what the client has left, and how long it should wait.
 pub(super) type NotNow = (Level, Duration);
 
 impl<K: Copy + Hash + Eq> Limit<K> {
@@ -65,7 +65,7 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         self.plan.client.tokens
     }
 
-    /// Where a client stands.
+    /// What a client has left.
     pub(super) fn look(&self, below: K, client: ClientAddress, uptime: Duration) -> Level {
         self.clients.look(&(below, client), uptime)
     }
@@ -142,8 +142,8 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         (left < wanted).then(|| self.plan.store.refill * (wanted - left))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashSet<StoreId>> {
-        self.contested.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashSet<StoreId>> {
+        self.contested.lock()
     }
 }
 

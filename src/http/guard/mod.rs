@@ -8,6 +8,7 @@ pub mod bearer;
 pub(super) mod buckets;
 pub(super) mod cors;
 mod limit;
+pub mod sign_ins;
 
 use super::respond;
 use super::{Request, Response};

@@ -83,7 +83,7 @@ fn favicon(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Resul
         .with_header("X-Content-Type-Options", "nosniff"))
 }
 
-/// The page of an order, for whoever has its address.
+/// The page of an order, for a reader who has its address.
 fn quote_page(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
     // What cannot be a token is not looked up.
     let found = match PageToken::parse(params.get("token")) {
@@ -106,7 +106,7 @@ fn page(status: u16, template: &impl Template) -> Result<Response> {
         .with_header("Referrer-Policy", "no-referrer"))
 }
 
-/// The same page, to be kept by nobody and found by nobody.
+/// The same page, to be kept by no cache and found by no index.
 fn private(page: Response) -> Response {
     page.with_header("Cache-Control", "private, no-store").with_header("X-Robots-Tag", "noindex, nofollow")
 }

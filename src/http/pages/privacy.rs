@@ -11,7 +11,7 @@ use crate::orders::idempotency;
 use askama::Template;
 use std::sync::Arc;
 
-/// The day on which the words were last changed. Whoever changes them changes this.
+/// The day on which the words were last changed. A change of them changes this.
 const CHANGED: &str = "29 November 2026";
 
 #[derive(Template)]
@@ -63,7 +63,7 @@ impl<'a> PrivacyPage<'a> {
     }
 }
 
-/// The page, for anybody.
+/// The page, for any reader.
 pub(super) fn privacy_page(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let shown = page(200, &PrivacyPage::new(&state.operator, state.app.retention()))?;
     Ok(shown.with_header("Cache-Control", "public, max-age=86400"))

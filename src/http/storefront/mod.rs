@@ -143,7 +143,7 @@ fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
     }
 }
 
-/// The faults of all fields, told together.
+/// The faults of all fields, reported together.
 #[derive(Debug, Default)]
 struct Faults(Vec<(String, String)>);
 

@@ -79,10 +79,10 @@ const TRAITS: [&str; 8] = [
 ];
 
 /// Fields in which proxies name their clients. They are not believed where their proxy is not trusted, and tell shoppers apart all the
-/// same: whoever makes them up orders twice where others order once.
+/// same: a client that makes them up orders twice where others order once.
 const FORWARDED: [&str; 4] = ["unbelieved-forwarded-for", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
 
-/// What tells one shopper behind an address from another, as long as nobody makes it up.
+/// What distinguishes one shopper behind an address from another, as long as no client makes it up.
 fn traits(request: &Request) -> Vec<String> {
     let fields = |name| request.headers.all(name).collect::<Vec<_>>().join(",");
     let told = TRAITS.into_iter().map(fields);

@@ -1,5 +1,5 @@
 //! `POST /webhooks`, and any path below it for those who configure one a topic: the topic is read from its header, never from
-//! the path. The order of checks is that of the signature first: whoever cannot sign learns nothing but 401.
+//! the path. The order of checks is that of the signature first: a client that cannot sign learns nothing but 401.
 
 pub mod refusals;
 

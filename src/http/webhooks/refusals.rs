@@ -1,7 +1,7 @@
 //! How many webhooks were refused, and which of them the log reports.
 
+use parking_lot::Mutex;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// How many webhooks were refused since the start, by reason: a truncating proxy and a wrong secret must look different.
@@ -26,13 +26,13 @@ struct UnsignedLog {
     unreported: u64,
 }
 
-/// Anybody can send something unsigned, and must not fill a disk with lines about it: of those within this time the log reports one.
+/// Any client can send something unsigned, and must not fill a disk with lines about it: of those within this time the log reports one.
 const UNSIGNED_PAUSE: Duration = Duration::from_secs(1);
 
 impl Refusals {
-    /// Whether the log reports an unsigned webhook now, and then of how many it has not told since the last.
+    /// Whether the log reports an unsigned webhook now, and then how many it has left out since the last.
     pub(super) fn report_unsigned(&self, uptime: Duration) -> Option<u64> {
-        let mut unsigned_log = self.unsigned_log.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut unsigned_log = self.unsigned_log.lock();
         if unsigned_log.last.is_some_and(|last| uptime.saturating_sub(last) < UNSIGNED_PAUSE) {
             unsigned_log.unreported += 1;
             return None;

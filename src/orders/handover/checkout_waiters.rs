@@ -5,9 +5,10 @@ use super::turns::Place;
 use crate::background::panic_message;
 use crate::domain::ids::DraftOrderId;
 use log::error;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 /// comes when there is no room takes the place of the one that stands furthest behind, who is answered at once, or is answered at once.
 const WAITING_MAX: usize = 16;
 
-/// Orders that are remembered as told of. Between an order's commit and its wait there are moments only, and whoever asks for an order
+/// Orders that are remembered as reported. Between an order's commit and its wait there are moments only, and whoever asks for an order
 /// again need not wait for what has come to nothing.
 const SETTLED_MAX: usize = 256;
 
@@ -30,10 +31,10 @@ pub(super) struct CheckoutWaiters {
 
 #[derive(Default)]
 struct WaitersState {
-    /// Somebody answers.
+    /// A worker hands orders over, so waiting makes sense.
     is_running: bool,
     waiters: VecDeque<Waiter>,
-    /// The last that were told of.
+    /// The last that were reported.
     settled: VecDeque<DraftOrderId>,
 }
 
@@ -46,7 +47,7 @@ struct Waiter {
 }
 
 impl WaitersState {
-    /// Whether somebody at this place may wait; makes room where those who wait are further behind. Those who are let go count for
+    /// Whether a request at this place may wait; makes room where those who wait are further behind. Those who are let go count for
     /// nothing: they are answered in a moment.
     fn has_room_for(&mut self, place: Place) -> bool {
         let staying = self.waiters.iter_mut().filter(|waiter| waiter.until.is_some());
@@ -67,15 +68,15 @@ impl WaitersState {
 
 impl CheckoutWaiters {
     fn state(&self) -> MutexGuard<'_, WaitersState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock()
     }
 
     pub(super) fn len(&self) -> usize {
         self.state().waiters.len()
     }
 
-    /// Runs `then` when the order is told of, at the end of `wait` at the latest; at once where nobody answers, there is no room,
-    /// it has been told of, or `is_sent` says that it has happened already. That is asked last, so that no end falls between.
+    /// Runs `then` when the order is reported, at the end of `wait` at the latest; at once if no worker runs, there is no room,
+    /// it has been reported, or `is_sent` says that it has happened already. That is asked last, so that no end falls between.
     pub(super) fn wait(
         &self,
         order: DraftOrderId,
@@ -100,7 +101,7 @@ impl CheckoutWaiters {
         }
     }
 
-    /// The hand-over of this order has come to something: whoever waits for it waits no longer.
+    /// The hand-over of this order has come to something: the request that waits for it waits no longer.
     pub(super) fn tell(&self, order: DraftOrderId) {
         let mut state = self.state();
         if !state.settled.contains(&order) {
@@ -114,7 +115,7 @@ impl CheckoutWaiters {
         self.changed.notify_all();
     }
 
-    /// Nobody answers any more: those who wait are let go.
+    /// No worker runs any more: requests that wait are let go.
     pub(super) fn close(&self) {
         self.state().is_running = false;
         self.changed.notify_all();
@@ -143,13 +144,12 @@ impl CheckoutWaiters {
                 return;
             }
             let next = state.waiters.iter().filter_map(|waiter| waiter.until).min();
-            state = match next {
+            match next {
                 Some(until) => {
-                    let rest = until.saturating_duration_since(now);
-                    self.changed.wait_timeout(state, rest).unwrap_or_else(PoisonError::into_inner).0
+                    self.changed.wait_for(&mut state, until.saturating_duration_since(now));
                 }
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
-            };
+                None => self.changed.wait(&mut state),
+            }
         }
     }
 }

@@ -7,10 +7,10 @@ use crate::domain::ids::ShopDomain;
 use crate::secret::Secret;
 use crate::shopify::admin::{self, ShopifyError};
 use log::warn;
+use parking_lot::Mutex;
 use serde_json::Value;
 use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::sync::Mutex;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Response};
 use ureq::{Body, Timeout};
@@ -24,7 +24,7 @@ const ANSWER_MAX: u64 = 1 << 20;
 /// What is in an [`Address`] for the shop's domain.
 const SHOP: &str = "{shop}";
 
-/// Where the Admin API of a shop is: `https://{shop}`, or a proxy or test server that is told the shop in the path or host.
+/// Where the Admin API of a shop is: `https://{shop}`, or a proxy or test server that gets the shop in the path or host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Address(String);
 
@@ -84,7 +84,7 @@ pub(super) struct AdminClient {
     version: String,
     client_id: String,
     client_secret: Secret,
-    /// The version that answered last, if it was not the one asked for: told once.
+    /// The version that answered last, if it was not the one asked for: logged once.
     reported_version: Mutex<Option<String>>,
 }
 
@@ -157,7 +157,7 @@ impl AdminClient {
     fn note_version(&self, headers: &HeaderMap) {
         let header = headers.get(admin::VERSION_HEADER).and_then(|value| value.to_str().ok());
         let Some(served) = admin::served_version(&self.version, header) else { return };
-        let mut settled = self.reported_version.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut settled = self.reported_version.lock();
         if settled.as_deref() != Some(served) {
             warn!("Shopify answers with version {served} of the Admin API where {} was asked for", self.version);
             *settled = Some(served.to_owned());

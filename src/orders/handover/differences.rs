@@ -1,4 +1,4 @@
-//! What a draft at Shopify has otherwise than the order that was quoted. A difference never stops a sale: it is told to the
+//! What a draft at Shopify has otherwise than the order that was quoted. A difference never stops a sale: it is reported to the
 //! merchant, on the order.
 
 use crate::domain::money::{Currency, Minor};

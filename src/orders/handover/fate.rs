@@ -62,7 +62,8 @@ pub fn report(
     report: &Report,
 ) -> db::Result<Reported> {
     let mut statement = tx.prepare_cached(
-        "SELECT o.id, o.store_id FROM draft_order_records AS o
+        // Not by the store, which may have a million orders.
+        "SELECT o.id, o.store_id FROM draft_order_records AS o INDEXED BY draft_order_records_shopify_id
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.shopify_draft_order_id = :draft_id AND s.shop = :shop AND s.erasing_since IS NULL",
     )?;

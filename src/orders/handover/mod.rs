@@ -6,7 +6,7 @@
 //! 1. that it will be sent is committed first (`handover_attempted_at`), fenced by the job's claim;
 //! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
 //!    surely not made (the note is taken back, and it may be sent again);
-//! 3. anything else (no answer, half an answer, a crash) leaves the note, and whoever finds one, or an order that has waited for
+//! 3. anything else (no answer, half an answer, a crash) leaves the note, and a run that finds one, or an order that has waited for
 //!    long, **looks the draft up by its tag** first. Shopify's search learns of new drafts late, so one that is not found is
 //!    looked for again and again, and only when it is missing at the end of the settling time is it sent anew.
 //!
@@ -19,7 +19,7 @@
 //! is deleted there (`cancel.rs`).
 //!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
-//! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); whoever placed an order waits
+//! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); a client that placed an order waits
 //! without a thread (`checkout_waiters.rs`).
 
 mod cancel;
@@ -46,7 +46,7 @@ use crate::db::{self, Db, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::orders::records::{self, Record};
+use crate::orders::records::{self, Record, State};
 use crate::queue::{NewJob, Queue};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
@@ -88,7 +88,7 @@ pub struct Options {
     pub timeout: Duration,
     /// How long after a call without a clear answer another may be made, if no draft was found by then.
     pub settle: Duration,
-    /// How long whoever placed an order waits for Shopify's checkout.
+    /// How long a client that placed an order waits for Shopify's checkout.
     pub wait: Duration,
     /// Threads that wait for Shopify.
     pub threads: usize,
@@ -138,9 +138,9 @@ pub struct HandoverCounters {
     pub refused: AtomicU64,
     /// Refused by Shopify without a word about the order, and tried again.
     pub passing: AtomicU64,
-    /// Put off because Shopify asked for a pause.
+    /// Delayed because Shopify asked for a pause.
     pub throttled: AtomicU64,
-    /// Put off because somebody must fix something first, or Shopify cannot be reached.
+    /// Delayed because an operator must fix something first, or Shopify cannot be reached.
     pub blocked: AtomicU64,
     /// Calls whose outcome is unclear.
     pub uncertain: AtomicU64,
@@ -235,7 +235,7 @@ impl Handover {
     ) -> Result<Record> {
         let store = stores::load(tx, shop)?.id;
         let record = records::load(tx, store, order)?;
-        if record.status == "ordered" {
+        if record.status == State::Ordered {
             let name = record.order_name.unwrap_or_default();
             return Err(Error::new(
                 Kind::Conflict,
@@ -335,7 +335,7 @@ impl Handover {
         self.0.sessions.as_ref().map_or(0, |sessions| sessions.shops().len())
     }
 
-    /// What keeps orders from Shopify now, as far as the calls of this process have told; one sentence for each shop.
+    /// What keeps orders from Shopify now, as far as the calls of this process have shown; one sentence for each shop.
     pub fn problems(&self) -> Vec<String> {
         self.0.sessions.as_ref().map(Sessions::problems).unwrap_or_default()
     }
@@ -348,7 +348,7 @@ impl Handover {
     /// Asks Shopify for a token to this shop, to see whether it would be given one.
     ///
     /// # Errors
-    /// A sentence that says why not.
+    /// A sentence that says why Shopify gives none.
     pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
         sessions.check(shop).map_err(|failure| failure.to_string())

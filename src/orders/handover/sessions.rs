@@ -8,15 +8,16 @@ use crate::domain::ids::ShopDomain;
 use crate::secret::Secret;
 use crate::shopify::admin::{Grant, Installation, ShopifyError};
 use log::warn;
+use parking_lot::{Mutex, MutexGuard};
 use serde_json::Value;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A token is renewed when this share of its life is left.
 const RENEWED_AT: u32 = 20;
 
-/// For how long nobody asks again where an app was refused a token: whoever fixes it restarts the program anyway.
+/// For how long no call asks again after an app was refused a token: the operator who fixes it restarts the program anyway.
 const REFUSED_PAUSE: Duration = Duration::from_secs(60);
 
 /// What was begun longer ago than this is not sent any more: the process stood still, and others may have taken the job over.
@@ -63,7 +64,7 @@ impl Drop for Permit {
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    mutex.lock()
 }
 
 impl Sessions {

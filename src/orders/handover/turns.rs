@@ -1,21 +1,21 @@
 //! Whose order goes over first. Everybody's goes at once while there are threads for it; this is for when there are not.
 //!
 //! Orders go over in the order of their jobs' times, and a job may be dated back ([`crate::queue::NewJob::ahead`]): the first
-//! order of a client goes before the second of any other, and within such a round each shop has its turn. So whoever orders by
-//! the hundred is in his own way, and the queue, which knows nothing of clients and shops, looks at one index as before. In
+//! order of a client goes before the second of any other, and within such a round each shop has its turn. So a client that orders by
+//! the hundred is in its own way, and the queue, which knows nothing of clients and shops, looks at one index as before. In
 //! memory only, for some minutes: after a restart everybody is new.
 
 use crate::domain::ids::{DraftOrderId, ShopDomain};
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// By how much each further order of a client goes behind, and how long it takes until one is forgotten.
 const ROUND: Duration = Duration::from_secs(60);
 
-/// Rounds that are told apart: a client's eleventh order within a minute goes with its tenth.
+/// Rounds that are distinguished: a client's eleventh order within a minute goes with its tenth.
 const ROUNDS: u32 = 10;
 
 /// By how much each further order of a shop goes behind within its round.
@@ -102,7 +102,7 @@ impl Turns {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 }
 

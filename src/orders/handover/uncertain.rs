@@ -7,8 +7,8 @@
 //! about to ask for. So nobody asks while another still may, and the settling time begins when the call has ended.
 
 use crate::domain::ids::DraftOrderId;
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Orders that are remembered at once; of more, the wall clock must do.
@@ -48,7 +48,9 @@ impl Seen {
 impl Uncertain {
     /// The right to ask for an order's draft; `None` while another run has it.
     pub(super) fn call(&self, order: DraftOrderId) -> Option<Call<'_>> {
-        self.lock_calls().insert(order).then_some(Call { uncertain: self, order })
+        let is_first = self.lock_calls().insert(order);
+        // Only then: what is made here and dropped would end the other's.
+        is_first.then(|| Call { uncertain: self, order })
     }
 
     /// Whether a run is asking for an order's draft.
@@ -84,17 +86,17 @@ impl Uncertain {
         by_the_wall
     }
 
-    /// It has become clear, or nobody asks any more.
+    /// It has become clear, or no run asks any more.
     pub(super) fn end(&self, order: DraftOrderId) {
         self.lock().remove(&order);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<DraftOrderId, Seen>> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock()
     }
 
     fn lock_calls(&self) -> MutexGuard<'_, HashSet<DraftOrderId>> {
-        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
+        self.calls.lock()
     }
 }
 
@@ -138,6 +140,7 @@ mod tests {
         let call = uncertain.call(order(1));
         assert!(call.is_some() && uncertain.is_called(order(1)) && uncertain.call(order(1)).is_none());
         assert!(uncertain.call(order(2)).is_some());
+        assert!(uncertain.is_called(order(1)), "who asks in vain takes nothing away");
         drop(call);
         assert!(!uncertain.is_called(order(1)) && uncertain.call(order(1)).is_some());
     }

@@ -90,7 +90,7 @@ fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<D
 }
 
 /// The turn of a job about `subject` that is enqueued now: none where no other waits, else after the last of them. However many
-/// jobs somebody has waiting, those of others that come later are run before most of them; where nobody else waits, a turn holds
+/// jobs a subject has waiting, those of others that come later are run before most of them; where no other subject waits, a turn holds
 /// nothing up.
 pub(super) fn turn(
     tx: &Tx<'_>,

@@ -1,4 +1,4 @@
-//! How a claim ends: the job is done, rests before another attempt, is released, or discarded.
+//! How a claim ends: the job is done, delayed before another attempt, released, or discarded.
 
 use super::delta;
 use crate::db::{self, Millis, Tx, expect_one};

@@ -32,7 +32,7 @@ pub struct Counts {
     pub processing: u64,
     /// Done.
     pub completed: u64,
-    /// Given up.
+    /// Discarded.
     pub failed: u64,
     /// Called off.
     pub cancelled: u64,
@@ -70,7 +70,7 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
 }
 
 /// The listing that `filter` asks for. Jobs that are few among many are found by their index and sorted; otherwise the rows are
-/// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so it is told.
+/// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so the query says it.
 fn list_sql(filter: &Filter) -> String {
     let by = match filter {
         Filter { subject: Some(_), .. } => "INDEXED BY job_queue_subject",
@@ -147,7 +147,7 @@ pub fn count_failed_by_type(connection: &Connection) -> db::Result<Vec<(String, 
 /// The waiting jobs that [`next_types`] looks at.
 const NEXT_LOOKED_AT: usize = 1_000;
 
-/// The types of the jobs that are next. Jobs whose type nobody knows are put back for a minute at a time, and so are among them.
+/// The types of the jobs that are next. Jobs whose type no handler knows are put back for a minute at a time, and so are among them.
 ///
 /// # Errors
 /// When the database cannot be read.

@@ -90,7 +90,7 @@ pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, jobs: &[JobId], keep: &str) -> db
     Ok(())
 }
 
-/// Where a job stands, and what is left of its payload, once it has forgotten its subject.
+/// A job's status, and what is left of its payload, once it has forgotten its subject.
 fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
     let unfinished = matches!(status, Status::Pending | Status::Processing);
     match payload.get(keep).filter(|_| unfinished) {
@@ -99,7 +99,7 @@ fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
     }
 }
 
-/// The next jobs of all, [`TEXTS_LOOK`] at once, that have `needle` in any of their texts.
+/// The next jobs of all, `TEXTS_LOOK` at once, that have `needle` in any of their texts.
 #[derive(Debug, Clone)]
 pub struct Mentions {
     /// Them, with all their texts in one.

@@ -30,7 +30,7 @@ pub(super) struct Maintenance<'a> {
     /// When the leases were last renewed, or nothing was held; `None`: renew at the next tick.
     renewed_at: Option<Duration>,
     pub(super) last_look: (DateTime<Utc>, Duration),
-    /// Until then nobody's lease is held against them: the clock was set, and they have not renewed since.
+    /// Until then no worker's lease counts as expired: the clock was set, and they have not renewed since.
     trust_until: Duration,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Maintenance<'a> {
     }
 
     /// The maintenance thread: until the worker stops and nothing is held any more, whatever happens meanwhile. Without it leases
-    /// would end under jobs that run, and nobody would free the claims of the dead.
+    /// would end under jobs that run, and the claims of dead workers would not be freed.
     pub(super) fn run(mut self, worker: &Arc<Worker>, mut watch: ChangeWatch) {
         while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.run_on(worker, &mut watch))) {
             error!("lease maintenance panicked, it goes on after a pause: {}", panic_message(panic.as_ref()));

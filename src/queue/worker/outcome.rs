@@ -1,4 +1,4 @@
-//! What becomes of a run: its end is handed to the writer, told in the log once it is committed, and tried again where the database
+//! What becomes of a run: its end is handed to the writer, logged once it is committed, and tried again where the database
 //! could not take it.
 
 use super::Worker;
@@ -21,8 +21,8 @@ pub(super) enum RunOutcome {
     Release { delay: Option<Duration>, error: Option<String> },
 }
 
-/// How long a job rests whose type no handler here knows, before another program, or a newer one in this place, may take it. A
-/// minute: such a job is in nobody's way, and whoever starts the program that knows it does not wait long.
+/// How long a job is delayed whose type no handler here knows, before another program, or a newer one in this place, may take it. A
+/// minute: such a job holds up no other, and an operator who starts the program that knows it does not wait long.
 const UNKNOWN_TYPE_REST: Duration = Duration::from_secs(60);
 
 /// What recording a run's end came to.

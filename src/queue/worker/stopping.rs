@@ -4,8 +4,8 @@ use super::Worker;
 use crate::db;
 use crate::queue::{Claim, JobError, jobs};
 use log::{debug, error, warn};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -60,7 +60,7 @@ impl Worker {
         let mut state = self.state();
         while state.claiming || !state.held.is_empty() {
             let Some(left) = until.checked_duration_since(Instant::now()) else { break };
-            state = self.released.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+            self.released.wait_for(&mut state, left);
         }
         state.held.values().cloned().collect()
     }

@@ -8,9 +8,10 @@ use crate::db;
 use crate::queue::worker::maintenance::Maintenance;
 use crate::queue::{Claim, JobError, Share, jobs};
 use log::{debug, error, warn};
+use parking_lot::MutexGuard;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Jobs claimed in one transaction when much is due: one fsync then serves them all.
@@ -83,10 +84,9 @@ impl Worker {
         }
     }
 
-    /// Rests, or until the worker is to stop.
+    /// Waits, or until the worker is to stop.
     fn pause(&self, pause: Duration) {
-        let rested = self.released.wait_timeout_while(self.state(), pause, |_state| !self.is_stopping());
-        drop(rested.unwrap_or_else(PoisonError::into_inner));
+        self.released.wait_while_for(&mut self.state(), |_state| !self.is_stopping(), pause);
     }
 
     /// The next claim: one that waits here, or the first of a new batch.
@@ -102,7 +102,7 @@ impl Worker {
             if !state.claiming && state.held.len() < HELD_MAX {
                 break;
             }
-            state = self.released.wait(state).unwrap_or_else(PoisonError::into_inner);
+            self.released.wait(&mut state);
         }
         state.claiming = true;
         drop(state);
@@ -193,7 +193,7 @@ impl Drop for Claiming<'_> {
     }
 }
 
-/// Dropped by a panic, it records that a claim has failed: nobody else would, and maintenance would renew it for ever.
+/// Dropped by a panic, it records that a claim has failed: no other thread would, and maintenance would renew it for ever.
 struct Unended<'a> {
     worker: &'a Arc<Worker>,
     claim: Option<Claim>,

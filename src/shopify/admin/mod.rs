@@ -1,4 +1,4 @@
-//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: whoever calls brings the
+//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
 //! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them

@@ -1,5 +1,5 @@
 //! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
-//! token; whoever needs another asks again.
+//! token; a caller that needs another asks again.
 
 use super::answer::{ShopifyError, read_status};
 use serde_json::Value;
@@ -40,7 +40,7 @@ pub fn grant_form<'a>(client_id: &'a str, client_secret: &'a str) -> [(&'static 
 /// What the answer to [`grant_form`] means. Whatever goes wrong here, no order was made.
 ///
 /// # Errors
-/// `Blocked` where id, secret or organisation are wrong; `Throttled`; `Uncertain` where asking again may help.
+/// `Blocked` when the id, the secret or the organisation is wrong, `Throttled` when Shopify says so, `Uncertain` when asking again may help.
 pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Grant, ShopifyError> {
     let document: Value = serde_json::from_slice(body).unwrap_or_default();
     // Only codes of OAuth are repeated: what else an answer says to a request with a secret in it stays unsaid.

@@ -482,11 +482,12 @@ fn a_second_list_of_a_name_asks_what_is_meant() {
     assert_eq!(line.run(&["matrices", "import", "-", "--into", "m", "--new"], "1,1,3").status.code(), Some(2));
 }
 
-/// Whoever has started the development server before has its demo store alongside his own.
+/// A reader who has started the development server before has its demo store alongside the new one.
 #[test]
-fn the_readme_names_the_shop_in_each_command_that_asks_for_one() {
-    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).expect("README.md");
-    let section = readme.split("## From nothing to a priced size\n").nth(1).and_then(|rest| rest.split("\n## ").next());
+fn the_handbook_names_the_shop_in_each_command_that_asks_for_one() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/docs/getting_started.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    let section = page.split("## From nothing to a priced size\n").nth(1).and_then(|rest| rest.split("\n## ").next());
     let commands = section.expect("the section").lines().filter(|line| {
         ["matrices", "orders", "quote"].iter().any(|name| line.starts_with(&format!("quotegrid {name} ")))
     });

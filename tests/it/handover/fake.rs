@@ -2,14 +2,15 @@
 //! included, and fails in every way that it is told to.
 
 use super::documents::{check, check_input};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -365,7 +366,7 @@ impl Fake {
 
     /// Also after a test has failed while it looked: what is dropped then looks too, and a second panic would end all other tests.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock()
     }
 
     /// The next calls that create end so.
@@ -376,10 +377,9 @@ impl Fake {
     /// Waits until `condition` holds.
     #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, condition: impl Fn(&State) -> bool) {
-        let state = self.state();
-        let (_state, timeout) =
-            self.shared.changed.wait_timeout_while(state, PATIENCE, |state| !condition(state)).expect("no panic");
-        assert!(!timeout.timed_out(), "waited in vain until {what}");
+        let mut state = self.state();
+        self.shared.changed.wait_while_for(&mut state, |state| !condition(state), PATIENCE);
+        assert!(condition(&state), "waited in vain until {what}");
     }
 
     /// Those that hang go on, as their fault says.
@@ -527,7 +527,7 @@ impl Shared {
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().expect("no panic")
+        self.state.lock()
     }
 
     fn grant(&self, socket: &TcpStream, call: &Call) {
@@ -816,7 +816,7 @@ impl Shared {
         let mut state = self.lock();
         let seen = state.let_go;
         while state.let_go == seen && socket.write_all(b"x").is_ok() {
-            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
+            self.changed.wait_for(&mut state, Duration::from_millis(20));
         }
     }
 
@@ -828,7 +828,7 @@ impl Shared {
         self.changed.notify_all();
         socket.set_nonblocking(true).expect("a socket");
         loop {
-            state = self.changed.wait_timeout(state, Duration::from_millis(20)).expect("no panic").0;
+            self.changed.wait_for(&mut state, Duration::from_millis(20));
             let is_gone = matches!((&*socket).read(&mut [0]), Ok(0));
             if state.let_go != seen || is_gone {
                 break;

@@ -233,7 +233,7 @@ fn an_order_that_was_never_asked_for_is_called_off_without_a_call() {
     let order = shop.order();
     assert_eq!(cancel(&shop, &order).status, 200);
     shop.settle();
-    assert_eq!((shop.fake.creates(), shop.fake.state().deletes, shop.fake.finds()), (0, 0, 0));
+    assert_eq!((shop.fake.creates(), shop.fake.finds(), shop.fake.state().deletes), (0, 0, 0));
     assert_eq!(shop.column::<String>(&order, "status"), "cancelled");
 }
 
@@ -328,7 +328,8 @@ fn looks_and_webhooks_find_their_orders_by_an_index() {
     for sql in [
         "SELECT shopify_draft_order_id FROM draft_order_records
          WHERE store_id = 'x' AND look_due_at <= 1 AND shopify_draft_order_id IS NOT NULL ORDER BY look_due_at LIMIT 100",
-        "SELECT o.id, o.store_id FROM draft_order_records AS o JOIN stores AS s ON s.id = o.store_id
+        "SELECT o.id, o.store_id FROM draft_order_records AS o INDEXED BY draft_order_records_shopify_id
+         JOIN stores AS s ON s.id = o.store_id
          WHERE o.shopify_draft_order_id = 'x' AND s.shop = 'y' AND s.erasing_since IS NULL",
     ] {
         let plan = shop.fixture.app.db.read(|connection| -> quotegrid::db::Result<Vec<String>> {

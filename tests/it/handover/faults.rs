@@ -44,6 +44,7 @@ fn an_order_goes_over_with_all_that_is_needed_to_make_it() {
             { "key": "Height", "value": "250mm" },
             { "key": "Finish", "value": "Oiled" },
             { "key": "Corners", "value": "Rounded 10 mm" },
+            { "key": "Price list", "value": "Shelf, solid oak" },
         ])
     );
     assert_eq!((&line["title"], &line["quantity"]), (&json!("Oak shelf Quercus"), &json!(3)));
@@ -271,6 +272,7 @@ fn of_two_jobs_for_one_order_one_asks_for_a_draft() {
     std::thread::sleep(Duration::from_millis(200));
     shop.fake.let_go();
     wait_until("one is done", || shop.column::<String>(&order, "status") == "sent");
+    shop.fixture.advance(SECOND * 10);
     background.stop(Duration::from_secs(60));
     shop.settle();
     shop.assert_sent(&order);

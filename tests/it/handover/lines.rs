@@ -141,7 +141,16 @@ fn what_a_line_has_otherwise_at_shopify_stands_on_the_order() {
         let warnings = shown(&shop, &order)["handoverWarnings"].to_string();
         assert!(warnings.contains(says), "{says}: {warnings}");
         assert_eq!(shop.figure("differing"), 1);
+        assert_eq!(named(&shop).len(), 1, "{says}");
     }
+}
+
+/// The products that `doctor` names.
+fn named(shop: &Shop) -> Vec<(String, String)> {
+    let since = shop.fixture.now() - chrono::TimeDelta::days(30);
+    let list =
+        |connection: &rusqlite::Connection| quotegrid::orders::records::list_differing_products(connection, since, 10);
+    shop.fixture.app.db.read(list).expect("readable")
 }
 
 #[test]

@@ -101,7 +101,10 @@ fn the_doctor_says_when_shopify_refuses_the_app() {
     assert_eq!(server.stop(), Some(0));
     let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
     assert!(ok, "{report}");
-    assert_eq!(report["handover"], json!({ "configured": true, "failedJobs": 0, "differingOrders": 0, "refused": [] }));
+    assert_eq!(
+        report["handover"],
+        json!({ "configured": true, "failedJobs": 0, "failedDeletions": 0, "differingProducts": [], "differingOrders": 0, "refused": [] })
+    );
     let (ok, report) = doctor(&machine, &fake, "another-secret");
     assert!(!ok);
     let problem = report["problems"][0].as_str().expect("a problem");

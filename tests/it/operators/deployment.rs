@@ -1,4 +1,4 @@
-//! The README's systemd units, as printed: what they start works with the settings they set, and systemd itself, where there is one,
+//! The systemd units in `data/deploy`: what they start works with the settings they set, and systemd itself, where there is one,
 //! finds nothing wrong with them.
 
 use serde_json::Value;
@@ -11,15 +11,21 @@ use std::process::{Child, Command, Stdio};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_quotegrid");
 
-/// The units of the README by name, each with its text.
+/// The files in `data/deploy`, by name, each with its text.
+fn deployed() -> BTreeMap<String, String> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/deploy");
+    let file = |entry: std::io::Result<fs::DirEntry>| {
+        let entry = entry.expect("readable");
+        let text = fs::read_to_string(entry.path()).expect("text");
+        (entry.file_name().into_string().expect("a name in UTF-8"), text)
+    };
+    fs::read_dir(directory).expect("the directory").map(file).collect()
+}
+
+/// The systemd units among them.
 fn units() -> BTreeMap<String, String> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    let blocks = readme.split("```ini\n# /etc/systemd/system/").skip(1);
-    let named = blocks.map(|block| {
-        let (name, rest) = block.split_once('\n').expect("a name");
-        (name.to_owned(), rest.split("\n```").next().expect("an end").to_owned())
-    });
-    named.collect()
+    let is_unit = |name: &str| name.ends_with(".service") || name.ends_with(".timer");
+    deployed().into_iter().filter(|(name, _)| is_unit(name)).collect()
 }
 
 /// A machine's directories, in one.
@@ -41,7 +47,7 @@ impl Machine {
         self.directory.path().join(name)
     }
 
-    /// The values of a setting of a unit, with this machine's paths in the places of those of the README.
+    /// The values of a setting of a unit, with this machine's paths in the places of those of the unit.
     fn values(&self, unit: &str, key: &str) -> Vec<String> {
         let lines = self.units[unit].lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         let here = |name: &str| self.path(name).display().to_string();
@@ -144,8 +150,25 @@ fn the_settings_in_the_units_are_settings_of_this_program() {
     }
 }
 
+/// The documentation shows each file, and a reader who has no checkout copies it from there.
 #[test]
-fn a_failed_unit_is_told_to_the_address_for_alerts() {
+fn every_file_names_the_place_it_belongs_in_and_is_shown_in_the_documentation() {
+    let shown =
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/mod.rs")).expect("src/docs/mod.rs");
+    for (name, text) in deployed() {
+        let place = text.lines().next().and_then(|line| line.strip_prefix("# /etc/")).unwrap_or_default();
+        // nginx reads every file of a directory: there it has this program's name.
+        let installed = name.replace("nginx", "quotegrid");
+        assert!(place.ends_with(&format!("/{installed}")), "{name}: {place}");
+        assert!(
+            shown.contains(&format!("include_str!(\"../../data/deploy/{name}\")")),
+            "{name} is not in src/docs/mod.rs"
+        );
+    }
+}
+
+#[test]
+fn a_failed_unit_is_reported_to_the_address_for_alerts() {
     if !Command::new("curl").arg("--version").output().is_ok_and(|output| output.status.success()) {
         return;
     }

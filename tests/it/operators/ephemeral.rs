@@ -61,7 +61,7 @@ impl Ephemeral {
         self.ask(method, &format!("/admin/api{path}"), &[("Authorization", &bearer)], &body.to_string())
     }
 
-    fn redact(&self, id: &str) -> (u16, Value) {
+    pub(crate) fn redact(&self, id: &str) -> (u16, Value) {
         let body = json!({ "shop_id": 1, "shop_domain": self.text("shop") }).to_string();
         let signature = sign(self.text("shopifyApiSecret"), body.as_bytes());
         let headers = [

@@ -5,9 +5,9 @@ mod alerts;
 mod commands;
 mod deployment;
 pub(crate) mod ephemeral;
+mod handbook;
 mod metrics;
 mod proxies;
-mod readme;
 mod retention;
 
 use quotegrid::testing::Fixture;

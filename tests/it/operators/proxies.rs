@@ -1,4 +1,4 @@
-//! The README's files for proxies, as printed but for names and ports: a burst of more connections than quotegrid has places for gets
+//! The files for proxies in `data/deploy`, as they are but for names and ports: a burst of more connections than quotegrid has places for gets
 //! answers through them, and their logs hold no address of an order's page. Where this machine lacks a proxy, that one is passed over.
 
 use crate::edge::harness::{Wire, wait_until};
@@ -11,10 +11,9 @@ use std::process::{Child, Command, Stdio};
 /// More than all places together.
 const BURST: usize = 1_500;
 
-fn printed(language: &str) -> String {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    let block = readme.split(&format!("```{language}\n")).nth(1).and_then(|rest| rest.split("\n```").next());
-    block.unwrap_or_else(|| panic!("a file for {language}")).to_owned()
+fn deployed(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/deploy").join(name);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
 fn is_here(program: &str, argument: &str) -> bool {
@@ -27,7 +26,7 @@ fn free_port() -> u16 {
 
 /// `text` with `what` replaced, which must be there.
 fn replaced(text: &str, what: &str, with: &str) -> String {
-    assert!(text.contains(what), "the README's file has no {what:?}");
+    assert!(text.contains(what), "the file has no {what:?}");
     text.replace(what, with)
 }
 
@@ -88,10 +87,10 @@ fn through_caddy_a_burst_is_answered_and_no_log_holds_the_address_of_a_page() {
         return;
     }
     let (target, directory, port) = (target(), tempfile::tempdir().expect("a directory"), free_port());
-    let file = replaced(&printed("caddy"), "quotes.example.com {", &format!("http://127.0.0.1:{port} {{"));
+    let file = replaced(&deployed("Caddyfile"), "quotes.example.com {", &format!("http://127.0.0.1:{port} {{"));
     let file = replaced(&file, "127.0.0.1:8080", &target.server.address().to_string());
     // Its own port for orders to it would be the same for all.
-    let file = replaced(&file, "{\n\t# Whoever", "{\n\tadmin off\n\t# Whoever");
+    let file = replaced(&file, "{\n\t# The address", "{\n\tadmin off\n\t# The address");
     fs::write(directory.path().join("Caddyfile"), file).expect("written");
     let log = directory.path().join("log");
     let mut command = Command::new("caddy");
@@ -114,7 +113,7 @@ fn through_nginx_a_burst_is_answered_and_no_log_holds_the_address_of_a_page() {
     }
     let (target, directory, port) = (target(), tempfile::tempdir().expect("a directory"), free_port());
     let here = directory.path().display();
-    let mut file = replaced(&printed("nginx"), "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
+    let mut file = replaced(&deployed("nginx.conf"), "listen 443 ssl;", &format!("listen 127.0.0.1:{port};"));
     file = file.lines().filter(|line| !line.contains("[::]") && !line.contains("ssl_")).collect::<Vec<_>>().join("\n");
     file = replaced(&file, "127.0.0.1:8080", &target.server.address().to_string());
     file = replaced(&file, "/var/log/nginx/", &format!("{here}/"));

@@ -6,12 +6,12 @@ mod erasing;
 mod flood;
 mod floor;
 mod fuzz;
+mod getting_started;
 mod items;
 mod limits;
 pub(crate) mod looking;
 mod pages;
 mod placing;
-mod readme;
 mod repeating;
 mod workshop;
 

@@ -104,7 +104,7 @@ fn an_order_that_says_a_thing_twice_is_refused() {
         let response = server.ask(request.clone());
         assert_eq!(
             (response.status, &body(&response)["detail"]),
-            (400, &json!("In the body a member stands twice")),
+            (400, &json!("The body has a duplicate field")),
             "{twice}"
         );
     }

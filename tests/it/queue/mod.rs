@@ -71,7 +71,7 @@ fn worker(fixture: &Fixture) -> Arc<Worker> {
 
 fn outcomes(fixture: &Fixture, id: JobId) -> Vec<String> {
     let attempts = fixture.app.db.read(|connection| queue::list_attempts(connection, id)).expect("readable");
-    attempts.into_iter().map(|attempt| attempt.outcome).collect()
+    attempts.into_iter().map(|attempt| attempt.outcome.to_string()).collect()
 }
 
 /// Puts the first `count` waiting jobs into the hands of `name`, as the claim does.

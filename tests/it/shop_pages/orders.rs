@@ -87,7 +87,8 @@ fn the_workshop_gets_what_is_to_be_made_as_a_page_and_as_csv() {
     fixture.demo_store();
     let changed = fixture.app.db.write(|tx| -> quotegrid::error::Result<_> {
         Ok(tx.execute(
-            "UPDATE draft_order_records SET product_title = '=HYPERLINK(\"http://x\")' WHERE number = 2",
+            "UPDATE draft_order_lines SET product_title = '=HYPERLINK(\"http://x\")'
+             WHERE draft_order_id = (SELECT id FROM draft_order_records WHERE number = 2)",
             (),
         )?)
     });
@@ -100,7 +101,7 @@ fn the_workshop_gets_what_is_to_be_made_as_a_page_and_as_csv() {
     assert!(response.header("Content-Disposition").is_some_and(|value| value.starts_with("attachment")));
     let lines: Vec<&str> = csv.strip_prefix('\u{feff}').expect("a mark for Excel").split("\r\n").collect();
     assert!(lines[0].starts_with("order,ordered at,state,item,product"));
-    assert_eq!(lines.len() as i64, 2 + fixture.query::<i64>("SELECT count(*) FROM draft_order_records"));
+    assert_eq!(lines.len() as i64, 2 + fixture.query::<i64>("SELECT count(*) FROM draft_order_lines"));
     assert!(lines[1].starts_with("#D1,"), "the oldest first: {}", lines[1]);
     assert!(lines[2].contains("\"'=HYPERLINK(\"\"http://x\"\")\""), "no spreadsheet runs it: {}", lines[2]);
 }
@@ -112,11 +113,11 @@ fn an_order_shows_what_its_price_came_from_and_another_shops_order_does_not_exis
     let other = install(&fixture, SHOP);
     let (operator, stranger) =
         (Visitor::new(&fixture, Role::Operator, None), Visitor::new(&fixture, Role::Merchant, Some(other)));
-    let id: String = fixture.query(
-        "SELECT id FROM draft_order_records WHERE option_selections IS NOT NULL AND option_selections <> '[]' LIMIT 1",
-    );
+    let id: String =
+        fixture.query("SELECT draft_order_id FROM draft_order_lines WHERE option_selections <> '[]' LIMIT 1");
     let page = operator.page(&format!("{ORDERS}/{id}"));
-    let matrix: String = fixture.query(&format!("SELECT matrix_name FROM draft_order_records WHERE id = '{id}'"));
+    let matrix: String =
+        fixture.query(&format!("SELECT matrix_name FROM draft_order_lines WHERE draft_order_id = '{id}'"));
     assert!(page.contains(&matrix) && page.contains("One piece"), "{page}");
     assert_eq!(stranger.get(&format!("{ORDERS}/{id}")).status, 404);
     assert_eq!(stranger.get(&format!("/admin/shops/{SHOP}/orders/{id}")).status, 404);

@@ -17,7 +17,7 @@ const ACCEPTS_AT_ONCE: usize = 64;
 const PATIENCE_WHEN_FULL: Duration = Duration::from_secs(2);
 /// How often a lasting trouble is logged.
 const LOG_PAUSE: Duration = Duration::from_secs(10);
-/// How long new connections wait in the kernel's queue for a place before they are told that there is none: of many that come at
+/// How long new connections wait in the kernel's queue for a place before they are answered that there is none: of many that come at
 /// once most are answered by then.
 const FULL_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a place is looked for meanwhile.
@@ -228,7 +228,7 @@ impl EventLoop {
     }
 
     /// Takes in a connection for which there is no place. Where places are held by those that keep their heads back, it gets one for a
-    /// whole head, which has mostly come already: so places go to whoever has something to ask.
+    /// whole head, which has mostly come already: so places go to clients that have something to ask.
     fn hear(&mut self, socket: TcpStream, peer: IpAddr, counted: Option<IpAddr>, now: Instant) {
         if !self.has_room_for_extras() {
             self.drop_extra(now);
@@ -273,9 +273,9 @@ impl EventLoop {
     /// The connections that can be done without, the first of them last, and no more than are accepted at once. First come those
     /// whose clients have ended their half, which mostly means that they have gone, and those that have not said a word, once they
     /// have had the time to; then those that are idle; then those that are slow to send their request or to take their answer, or that
-    /// have been told to go. In each case the one that has been waited for the longest. Whoever has sent a whole head may also have
+    /// have been asked to go. In each case the one that has been waited for the longest. A client that has sent a whole head may also have
     /// the place of one that keeps its first head back. So silence, drips and requests of those who do not stay, from however many
-    /// addresses, keep nobody out.
+    /// addresses, keep no other client out.
     fn eviction_candidates(&mut self, newcomer: Newcomer, now: Instant) -> Vec<Dispensable> {
         let mut found = Vec::new();
         for key in self.client_keys() {

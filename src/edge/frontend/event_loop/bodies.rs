@@ -7,8 +7,8 @@ use crate::edge::frontend::rejection::Rejection;
 use log::debug;
 use std::time::Instant;
 
-/// Bytes a second above which nobody has to go for others: a 1 MiB body is there after four seconds. So of many that come quickly,
-/// those that have begun are taken in, and those that follow are told to come again.
+/// Bytes a second above which no client is ended for others: a 1 MiB body is there after four seconds. So of many that come quickly,
+/// those that have begun are taken in, and those that follow are answered 503.
 const QUICK: u64 = 256 * 1024;
 
 /// A body that holds memory while more of it is awaited.

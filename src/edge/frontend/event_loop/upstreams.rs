@@ -77,8 +77,8 @@ impl EventLoop {
     }
 
     /// Takes the request whose turn it is for the upstream connection at `place`. Critical ones go first until they have the
-    /// upstream connections that are kept for them, and last from there on; webhooks and others take turns. Anybody can ask for
-    /// any of these, and whoever asks for one kind alone must not keep the others out.
+    /// upstream connections that are kept for them, and last from there on; webhooks and others take turns. Any client can ask for
+    /// any of these, and clients that ask for one kind alone must not keep the others out.
     fn take_next(&mut self, place: usize, now: Instant) -> Option<(usize, CompleteRequest)> {
         let kept = self.rules.limits.critical_upstreams;
         let critical = self
@@ -192,7 +192,7 @@ impl EventLoop {
         }
     }
 
-    /// Who has been taking the longest over a response. Not whoever is being served at the moment: that one may well be quick.
+    /// Who has been taking the longest over a response. Not the client that is being served at the moment: that one may well be quick.
     fn slowest_taker(&mut self) -> Option<usize> {
         let keys = self.client_keys().into_iter();
         let taking = keys.filter_map(|key| {

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(in crate::http) const ROUTES: &[Route] =
     &[Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", adjust)];
 
-/// What is told of an adjustment that is none.
+/// The fault of an invalid adjustment.
 const CANNOT: &str = "the prices cannot be adjusted";
 
 fn adjust(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {

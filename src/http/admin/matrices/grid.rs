@@ -14,7 +14,7 @@ use serde_json::Value;
 /// The error of an invalid matrix.
 const CANNOT: &str = "the price matrix cannot be saved";
 
-/// Faults of single prices that are told one by one.
+/// Faults of single prices that are reported one by one.
 const FAULTS_MAX: usize = 20;
 
 /// Fields of our own answers that mean nothing when they are sent back.
@@ -23,7 +23,7 @@ const OUR_OWN: &[&str] = &["id", "version", "createdAt", "updatedAt"];
 /// A new matrix, from a grid or a template.
 ///
 /// # Errors
-/// `Malformed`, `Invalid` with every fault.
+/// `Malformed` when the body is not a JSON object, `Invalid` with every fault of its fields.
 pub(super) fn new_matrix(request: &Request, scope: Scope) -> Result<(Name, PriceMatrix)> {
     let mut fields = Fields::of(request)?;
     fields.ignore(OUR_OWN);
@@ -48,7 +48,7 @@ pub(super) fn new_matrix(request: &Request, scope: Scope) -> Result<(Name, Price
 /// All of a matrix, but what it says nothing of its policy and limits.
 ///
 /// # Errors
-/// `Malformed`, `Invalid` with every fault.
+/// `Malformed` when the body is not a JSON object, `Invalid` with every fault of its fields.
 pub(super) fn replacement(request: &Request, scope: Scope) -> Result<Edit> {
     let mut fields = Fields::of(request)?;
     fields.ignore(OUR_OWN);
@@ -63,7 +63,7 @@ pub(super) fn replacement(request: &Request, scope: Scope) -> Result<Edit> {
 /// A matrix's name, policy and limits, as far as they are given.
 ///
 /// # Errors
-/// `Malformed`, `Invalid` with every fault.
+/// `Malformed` when the body is not a JSON object, `Invalid` with every fault of its fields.
 pub(super) fn patch(request: &Request, _scope: Scope) -> Result<Edit> {
     let mut fields = Fields::of(request)?;
     let name = fields.optional("name", body::parsed::<Name>);

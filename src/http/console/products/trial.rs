@@ -4,8 +4,9 @@ use super::{Catalog, FLASHES, Offered, ProductView};
 use crate::catalog::assignments;
 use crate::catalog::stores::Scope;
 use crate::domain::ids::ProductId;
+use crate::domain::money::Minor;
 use crate::domain::options::{OptionGroup, RequiredGroups, Requirement, Selection};
-use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
+use crate::domain::quote::{Exact, QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Result};
 use crate::http::Response;
 use crate::http::console::Visit;
@@ -22,6 +23,9 @@ use std::sync::Arc;
 
 /// What the fields of a group in the form begin with; the group's id follows.
 const GROUP_FIELD: &str = "group-";
+
+/// What [`Exact`] has in a minor unit.
+const EXACT: i128 = 10_000;
 
 /// A group in the form.
 struct GroupView {
@@ -136,8 +140,12 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
     )
 }
 
+fn field_of(group: &OptionGroup) -> String {
+    format!("{GROUP_FIELD}{}", group.id)
+}
+
 fn group_view(group: &OptionGroup, query: &Form, scope: Scope) -> GroupView {
-    let field = format!("{GROUP_FIELD}{}", group.id);
+    let field = field_of(group);
     let asked = query.has(&field).then(|| query.get(&field));
     let choices = group.choices.iter().map(|choice| {
         let id = choice.id.to_string();
@@ -159,11 +167,14 @@ fn priced(query: &Form, pricing: &ProductPricing, scope: Scope) -> std::result::
     let (width, height) = (size("width", "width")?, size("height", "height")?);
     let quantity = Quantity::parse(query.entered("quantity").unwrap_or("1"), QUANTITY_MAX);
     let quantity = quantity.map_err(|fault| format!("The quantity {fault}."))?;
-    let chosen = query.pairs().filter_map(|(field, choice)| Some((field.strip_prefix(GROUP_FIELD)?, choice)));
-    let selections: Vec<Selection> = chosen
-        .filter(|(_, choice)| !choice.is_empty())
-        .map(|(group, choice)| Selection { option_group_id: group.to_owned(), choice_id: choice.to_owned() })
-        .collect();
+    let chosen = pricing.groups.iter().filter_map(|group| {
+        let (field, id) = (field_of(group), group.id.to_string());
+        // As a page of the shop does: what nobody has chosen yet is what the merchant has selected first.
+        let first = || group.choices.iter().find(|choice| choice.is_default).map(|choice| choice.id.to_string());
+        let choice = if query.has(&field) { query.entered(&field).map(str::to_owned) } else { first() };
+        Some(Selection { option_group_id: id, choice_id: choice? })
+    });
+    let selections: Vec<Selection> = chosen.collect();
     let request = QuoteRequest { width, height, quantity, selections: &selections, required: RequiredGroups::Reported };
     let quote = pricing.quote(&request).map_err(|error| sentence(&error.to_string()))?;
     Ok(price_view(&quote, pricing, scope))
@@ -172,9 +183,14 @@ fn priced(query: &Form, pricing: &ProductPricing, scope: Scope) -> std::result::
 fn price_view(quote: &Quote, pricing: &ProductPricing, scope: Scope) -> PriceView {
     let Scope { currency, unit, .. } = scope;
     let money = |amount| format!("{} {currency}", currency.format(amount));
+    // With all decimals, as money is written; more of them only where a percentage has not been rounded yet.
+    let exact = |amount: Exact| match i64::try_from(amount.get() / EXACT) {
+        Ok(minor) if amount.get() % EXACT == 0 => currency.format(Minor::new(minor)),
+        _ => amount.format(currency),
+    };
     let steps = quote.explain(currency, unit).into_iter().map(|step| StepView {
-        amount: if step.amount.get() == 0 { String::new() } else { step.amount.format(currency) },
-        subtotal: step.subtotal.format(currency),
+        amount: if step.amount.get() == 0 { String::new() } else { exact(step.amount) },
+        subtotal: exact(step.subtotal),
         text: sentence(&step.text),
     });
     let name = |id| pricing.groups.iter().find(|group| group.id == id).map(|group| group.name.to_string());

@@ -142,10 +142,10 @@ fn change_of(form: &Form) -> Result<(Change, bool)> {
         error = error.with_fault("Unit", fault.to_string());
     }
     match (currency, unit) {
-        (Ok(currency), Ok(unit)) => Ok((
-            Change { currency: Some(currency), unit: Some(unit), convert: true, ..Change::default() },
-            form.has("confirmed"),
-        )),
+        (Ok(currency), Ok(unit)) => {
+            let change = Change { currency: Some(currency), unit: Some(unit), convert: true, ..Change::default() };
+            Ok((change, form.has("confirmed")))
+        }
         _ => Err(error),
     }
 }

@@ -1,4 +1,4 @@
-//! The README's way from nothing to an order and its page, run as it is printed.
+//! The handbook's way from nothing to an order and its page, run as it is printed.
 
 use std::fs;
 use std::net::TcpListener;
@@ -7,8 +7,9 @@ use std::process::Command;
 
 /// What a reader pastes: the price list, and the commands of both sections.
 fn sections() -> (String, String) {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).expect("README.md");
-    let text = readme.split("## From nothing to a priced size\n").nth(1).expect("the section");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/docs/getting_started.md");
+    let page = fs::read_to_string(page).expect("the page");
+    let text = page.split("## From nothing to a priced size\n").nth(1).expect("the section");
     let text = text.split("\n## ").next().expect("its end");
     let blocks = |language: &str| -> String {
         let opening = format!("```{language}\n");

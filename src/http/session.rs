@@ -1,18 +1,15 @@
-//! Who is signed in: the session's cookie, the token against forged writes, the site that a write comes from, and the limits of
+//! Who is signed in to the console: the session's cookie, the token against forged writes, the site that a write comes from, and the limits of
 //! sign-ins.
 
+use super::state::AppState;
+use super::{Request, permission};
 use crate::access::sessions::{self, Session};
 use crate::access::{Token, TokenDigest};
 use crate::error::{Error, Kind, Result};
-use crate::http::guard::ClientAddress;
-use crate::http::guard::buckets::{Buckets, Rate};
-use crate::http::state::AppState;
-use crate::http::{Request, permission};
 use crate::keyed_hash::hex;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use std::net::IpAddr;
-use std::time::Duration;
 use subtle::ConstantTimeEq;
 
 /// The cookie's name. Browsers take a name with this prefix only over TLS, for the whole host and from the host itself, so that no
@@ -22,36 +19,27 @@ const SECURE_COOKIE: &str = "__Host-quotegrid";
 /// Its name without TLS, on the machine itself.
 const PLAIN_COOKIE: &str = "quotegrid";
 
+/// Cookies of these names that are looked up: a browser has one, or two while an address changes to TLS.
+const COOKIES_MAX: usize = 4;
+
 /// The header in which a script sends what forms send as the field `csrf`.
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Failed sign-ins that an address may make at once.
-const ADDRESS_FAILURES: u32 = 10;
-
-/// How long it takes until an address may fail once more. Tokens cannot be guessed; this keeps logs and the writer quiet.
-const ADDRESS_REFILL: Duration = Duration::from_secs(30);
-
-/// Failed sign-ins that all addresses together may make at once.
-const TOTAL_FAILURES: u32 = 200;
-
-/// How long it takes until one more may fail.
-const TOTAL_REFILL: Duration = Duration::from_secs(1);
-
 /// Somebody who is signed in, and the token that their writes must carry.
 #[derive(Debug)]
-pub(in crate::http) struct SignedIn {
-    pub(in crate::http) session: Session,
+pub(super) struct SignedIn {
+    pub(super) session: Session,
     /// The token against forged writes.
-    pub(in crate::http) csrf: String,
+    pub(super) csrf: String,
 }
 
 /// The session whose cookie `request` has, where there is one that has not ended.
 ///
 /// # Errors
 /// When the database fails.
-pub(in crate::http) fn find(state: &AppState, request: &Request) -> Result<Option<SignedIn>> {
+pub(super) fn find(state: &AppState, request: &Request) -> Result<Option<SignedIn>> {
     let now = state.app.clock.now();
-    for token in tokens(state, request) {
+    for token in tokens(state, request).take(COOKIES_MAX) {
         let digest = TokenDigest::of(token);
         let found = state.app.db.read(|connection| sessions::find(connection, now, digest))?;
         let Some(session) = found else { continue };
@@ -89,12 +77,7 @@ fn csrf_of(token: &str) -> String {
 ///
 /// # Errors
 /// `Forbidden`.
-pub(in crate::http) fn check_write(
-    state: &AppState,
-    request: &Request,
-    signed_in: &SignedIn,
-    form: Option<&str>,
-) -> Result<()> {
+pub(super) fn check_write(state: &AppState, request: &Request, signed_in: &SignedIn, form: Option<&str>) -> Result<()> {
     if permission::is_read(&request.method) {
         return Ok(());
     }
@@ -178,42 +161,6 @@ pub(super) fn cookie_name(state: &AppState, request: &Request) -> Result<&'stati
     }
     let text = "a session must not travel without TLS: put a reverse proxy with TLS in front and set QUOTEGRID_PUBLIC_URL, or sign in on the machine itself";
     Err(Error::new(Kind::Forbidden, text))
-}
-
-/// Counts sign-ins that failed.
-#[derive(Debug)]
-pub struct SignInLimits {
-    addresses: Buckets<ClientAddress>,
-    total: Buckets<()>,
-}
-
-impl Default for SignInLimits {
-    fn default() -> Self {
-        Self {
-            addresses: Buckets::new(Rate { tokens: ADDRESS_FAILURES, refill: ADDRESS_REFILL }),
-            total: Buckets::new(Rate { tokens: TOTAL_FAILURES, refill: TOTAL_REFILL }),
-        }
-    }
-}
-
-impl SignInLimits {
-    /// Lets an address try. What it takes is given back by nobody: a person signs in a few times a day.
-    ///
-    /// # Errors
-    /// `Limited`.
-    pub(super) fn admit(&self, address: IpAddr, uptime: Duration) -> Result<()> {
-        let limited = |pause: Duration| {
-            Err(Error::new(Kind::Limited, "too many attempts to sign in, please try again in a minute")
-                .with_retry_after(pause))
-        };
-        if let Some(pause) = self.addresses.take(ClientAddress::of(address), uptime).refused_for {
-            return limited(pause);
-        }
-        match self.total.take((), uptime).refused_for {
-            Some(pause) => limited(pause),
-            None => Ok(()),
-        }
-    }
 }
 
 #[cfg(test)]

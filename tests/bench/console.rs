@@ -1,0 +1,176 @@
+//! How long the console's pages take on a large database: `cargo bench --bench console`.
+//!
+//! In process, requests through the router, on a million jobs (a thousand of them failed, a thousand waiting), 10,000 stores, 100,000
+//! orders of one of them, 10,000 deliveries and 100,000 rows of the audit log. Each page is asked for several times; the median is printed
+//! with the bound, and the run fails where a page is over it.
+
+use quotegrid::access::Role;
+use quotegrid::access::links::{self, Invitation, LINK_LIFE};
+use quotegrid::app::{App, Options};
+use quotegrid::db;
+use quotegrid::demo;
+use quotegrid::http::{AppState, Headers, Method, Reply, Request, Response, Router, Service};
+use quotegrid::shopify::Secrets;
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+use std::time::{Duration, Instant};
+
+/// What every page must take less than.
+const BOUND: Duration = Duration::from_millis(50);
+
+/// How often each is asked for.
+const ROUNDS: usize = 15;
+
+const HOST: &str = "127.0.0.1:8080";
+
+/// Ids as jobs and the log have them: by number, in order.
+const ID: &str = "printf('01900000-0000-7000-8000-%012x', n)";
+
+fn main() -> ExitCode {
+    // `cargo test` builds and runs benchmarks too, to see that they work; this one would take it a minute.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return ExitCode::SUCCESS;
+    }
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let mut options = Options::new(directory.path().join("bench.db"));
+    options.database.write_wait = Duration::from_secs(600);
+    let app = Arc::new(App::open(options).expect("a new database"));
+    let demo = demo::load(&app).expect("the demo store loads");
+    let started = Instant::now();
+    fill(&app);
+    println!("filled in {:.0?}", started.elapsed());
+    let router = Router::new(Arc::new(AppState::new(app.clone(), Secrets::new(["hush"]))));
+    let cookie = sign_in(&app, &router);
+    let shop = &demo.shop;
+    let pages = [
+        "/admin".to_owned(),
+        "/admin/jobs".to_owned(),
+        "/admin/jobs?status=failed".to_owned(),
+        "/admin/jobs?status=completed".to_owned(),
+        "/admin/jobs?type=bench".to_owned(),
+        "/admin/privacy".to_owned(),
+        "/admin/webhooks".to_owned(),
+        "/admin/activity".to_owned(),
+        "/admin/health".to_owned(),
+        "/admin/shops".to_owned(),
+        format!("/admin/shops/{shop}"),
+        format!("/admin/shops/{shop}/prices"),
+        format!("/admin/shops/{shop}/options"),
+        format!("/admin/shops/{shop}/products"),
+        format!("/admin/shops/{shop}/orders"),
+    ];
+    let mut is_over = false;
+    for path in &pages {
+        let mut times: Vec<Duration> = (0..ROUNDS)
+            .map(|_| {
+                let started = Instant::now();
+                let response = call(&router, request("GET", path, Some(&cookie), ""));
+                assert_eq!(response.status, 200, "{path}");
+                started.elapsed()
+            })
+            .collect();
+        times.sort_unstable();
+        let (median, slowest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
+        let over = if median > BOUND { "  OVER THE BOUND" } else { "" };
+        is_over |= median > BOUND;
+        println!("{path:<50} {median:>9.2?} in the middle, {slowest:>9.2?} at the slowest{over}");
+    }
+    if is_over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn fill(app: &App) {
+    let numbers = |count: usize| {
+        format!("WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})")
+    };
+    let jobs = format!(
+        "{} INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, error, created_at)
+         SELECT {ID}, 'bench', '{{}}', iif(n % 1000 = 1, 'failed', iif(n % 1000 = 2, 'pending', 'completed')), n,
+             iif(n % 1000 = 2, NULL, n), iif(n % 1000 = 1, 'the error ' || n % 7, NULL), n FROM numbers",
+        numbers(1_000_000)
+    );
+    let stores = format!(
+        "{} INSERT INTO stores (id, shop, installed_at, created_at, updated_at)
+         SELECT {ID}, 'shop-' || n || '.myshopify.com', n, n, n FROM numbers",
+        numbers(10_000)
+    );
+    let deliveries = format!(
+        "{} INSERT INTO webhook_deliveries (topic, webhook_id, shop, received_at)
+         SELECT 'app/uninstalled', 'w' || n, 'shop-' || n || '.myshopify.com', n FROM numbers",
+        numbers(10_000)
+    );
+    let audit = format!(
+        "{} INSERT INTO audit_log (id, recorded_at, role, actor, action, objects)
+         SELECT {ID}, n, 'operator', 'api', 'job.retry', 'a' FROM numbers",
+        numbers(100_000)
+    );
+    // As the first order of the demo store, whatever columns there are.
+    let orders = move |tx: &db::Tx<'_>| -> db::Result<String> {
+        let mut statement = tx.prepare("SELECT name FROM pragma_table_info('draft_order_records')")?;
+        let columns: Vec<String> = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
+        let value = |column: &String| match column.as_str() {
+            "id" => ID.to_owned(),
+            "number" => "1000 + n".to_owned(),
+            "token" => "'token' || n".to_owned(),
+            other => format!("made.{other}"),
+        };
+        let values: Vec<String> = columns.iter().map(value).collect();
+        Ok(format!(
+            "INSERT INTO draft_order_records ({}) {} SELECT {} FROM numbers, (SELECT * FROM draft_order_records LIMIT 1) AS made",
+            columns.join(", "),
+            numbers(100_000),
+            values.join(", ")
+        ))
+    };
+    let filled = app.db.write(move |tx| -> db::Result<()> {
+        for sql in [jobs, stores, deliveries, audit] {
+            tx.execute(&sql, ())?;
+        }
+        let orders = orders(tx)?;
+        tx.execute(&orders, ())?;
+        Ok(())
+    });
+    filled.expect("filled");
+}
+
+fn sign_in(app: &App, router: &Router) -> String {
+    let (now, entropy) = (app.clock.now(), app.entropy.clone());
+    let invitation = Invitation { role: Role::Operator, store: None, label: "bench".to_owned() };
+    let made: db::Result<_> =
+        app.db.write(move |tx| links::insert(tx, now, entropy.as_ref(), &invitation, now + LINK_LIFE));
+    let body = format!("token={}", made.expect("a link").expose());
+    let entered = call(router, request("POST", "/admin/enter", None, &body));
+    let cookie = entered.header("set-cookie").expect("a session");
+    cookie.split(';').next().unwrap_or_default().to_owned()
+}
+
+fn request(method: &str, path: &str, cookie: Option<&str>, body: &str) -> Request {
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut headers = Headers::default();
+    headers.push("Host", HOST);
+    headers.push("Origin", format!("http://{HOST}"));
+    if let Some(cookie) = cookie {
+        headers.push("Cookie", cookie);
+    }
+    Request {
+        method: Method::from(method),
+        path: path.to_owned(),
+        query: query.to_owned(),
+        headers,
+        body: body.as_bytes().to_vec(),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        id: "bench".to_owned(),
+    }
+}
+
+fn call(router: &Router, request: Request) -> Response {
+    let (sender, answer) = sync_channel(1);
+    router.call(
+        request,
+        Reply::new(move |response| {
+            let _nobody_waits = sender.send(response);
+        }),
+    );
+    answer.recv().expect("an answer")
+}
