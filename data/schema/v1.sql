@@ -319,10 +319,8 @@ CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
 CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
-CREATE INDEX draft_order_records_created_at ON draft_order_records (store_id, created_at, number, status);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
-CREATE INDEX draft_order_records_open ON draft_order_records (store_id, created_at) WHERE status = 'open';
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
@@ -375,8 +373,14 @@ CREATE INDEX other_webhook_deliveries_received_at ON other_webhook_deliveries (r
 CREATE INDEX product_matrices_matrix_id ON product_matrices (store_id, matrix_id);
 CREATE INDEX product_option_groups_option_group_id ON product_option_groups (store_id, option_group_id);
 CREATE INDEX stores_uninstalled_at ON stores (uninstalled_at) WHERE uninstalled_at IS NOT NULL;
-CREATE INDEX webhook_deliveries_received_at ON webhook_deliveries (received_at);
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:01:06.173438452Z', '16351346529531111413');
+CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, job_id) AS
+    SELECT topic, webhook_id, event_id, shop, received_at, job_id FROM other_webhook_deliveries
+    UNION ALL
+    SELECT CASE type WHEN 'CUSTOMERS_REDACT' THEN 'customers/redact' WHEN 'SHOP_REDACT' THEN 'shop/redact'
+                     ELSE 'customers/data_request' END,
+           webhook_id, event_id, shop, created_at, job_id
+    FROM gdpr_requests WHERE webhook_id IS NOT NULL;
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:09:55.275282602Z', '13505718418404990638');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
