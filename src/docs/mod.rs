@@ -2,7 +2,7 @@
 //! `src/docs/*.md`, which read just as well without rustdoc.
 //!
 //! - To try it: [`getting_started`], [`price_lists`].
-//! - To run it: [`operating`] with the files of [`deployment`], [`settings`], [`commands`], [`metrics`], [`edge`], [`figures`].
+//! - To run it: [`operating`] with the files of [`deployment`], [`console`], [`settings`], [`commands`], [`metrics`], [`edge`], [`figures`].
 //! - For a shop: [`widget`], [`storefront`], [`handover`], [`admin_api`].
 //! - For the law: [`webhooks`], [`privacy`].
 //! - To build on it: [`embedding`], and then the [crate's front page](crate).
@@ -22,6 +22,7 @@ page!(price_lists, "price_lists.md");
 page!(operating, "operating.md");
 page!(settings, "settings.md");
 page!(commands, "commands.md");
+page!(console, "console.md");
 page!(metrics, "metrics.md");
 page!(widget, "widget.md");
 page!(storefront, "storefront.md");

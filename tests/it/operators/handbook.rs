@@ -247,8 +247,25 @@ fn every_page_is_in_the_documentation_and_linked_from_the_readme() {
 fn the_readme_is_short() {
     let length = text("README.md").len();
     assert!(length <= 10 * 1024, "{length} bytes: move what is new to a page of src/docs");
-    let picture = fs::metadata(root().join("data/pictures/order-page.png")).expect("the picture").len();
-    assert!(picture <= 60_000, "{picture} bytes");
+}
+
+#[test]
+fn the_readme_shows_pictures_that_are_there_and_small_and_in_the_package() {
+    let (readme, package) = (text("README.md"), text("Cargo.toml"));
+    let shown: BTreeSet<&str> = readme.split("<img src=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+    let kept = fs::read_dir(root().join("data/pictures")).expect("pictures").map(|entry| entry.expect("readable"));
+    let kept: BTreeMap<String, u64> = kept
+        .map(|entry| {
+            let length = entry.metadata().expect("a file").len();
+            (format!("data/pictures/{}", entry.file_name().to_string_lossy()), length)
+        })
+        .collect();
+    assert_eq!(shown, kept.keys().map(String::as_str).collect(), "shown, and kept");
+    for (path, length) in kept {
+        assert!(length <= 80_000, "{path}: {length} bytes");
+    }
+    let excluded = package.lines().find(|line| line.starts_with("exclude = ")).expect("what is not shipped");
+    assert!(!excluded.contains("pictures"), "{excluded}");
 }
 
 /// Outside a checkout cargo does not read its configuration: a reader who builds there needs what it sets.
