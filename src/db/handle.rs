@@ -51,22 +51,6 @@ impl WriteHandle<'_> {
         self.db.shared.open().writer.submit(Box::new(change));
     }
 
-    /// As [`Db::write_then`], but where nobody else writes this thread runs the change, commits and gives the answer itself, which costs
-    /// a lone caller no thread switch. For threads that may wait for a commit, and hold nothing that change and answer need.
-    pub fn write_then_or_lead<T, E, F, A>(self, change: F, answer: A)
-    where
-        T: Send + 'static,
-        E: From<Error> + Send + 'static,
-        F: FnOnce(&Tx<'_>) -> Result<T, E> + Send + 'static,
-        A: FnOnce(Result<T, E>) + Send + 'static,
-    {
-        let change = Closure { gives_up: true, ..self.closure(change, answer) };
-        let writer = &self.db.shared.open().writer;
-        if let Some(change) = writer.lead(Box::new(change)) {
-            writer.submit(change);
-        }
-    }
-
     /// As [`Db::write_unbounded`].
     ///
     /// # Panics

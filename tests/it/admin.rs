@@ -118,7 +118,7 @@ fn a_store_is_installed_once_and_again_after_an_uninstall() {
             "allowDiscountCodes": false, "allowAutomaticDiscounts": false,
             "shop": SHOP, "currency": "EUR", "unit": "cm", "installedAt": "2026-01-01T00:00:00.000Z",
             "uninstalledAt": null, "erasingSince": null, "matrices": 0, "optionGroups": 0, "draftOrders": 0,
-            "rows": { "api_keys": 1 },
+            "taxLabel": "none", "locale": null, "rows": { "api_keys": 1 },
         })
     );
     let body = json!({ "myshopify_domain": SHOP, "id": 1 });

@@ -74,13 +74,8 @@ fn a_lone_caller_that_waits_runs_and_commits_its_change_itself() {
     // What was before it may have been a batch of several, and then the thread of the writer does the next.
     let _earlier = waited();
     assert_eq!(waited().expect("written"), own);
-    let (sender, answered) = channel();
-    fixture.db.with_savepoint().write_then_or_lead(
-        |tx| note(tx, "led").map(|()| std::thread::current().id()),
-        move |outcome: db::Result<_>| sender.send((outcome, std::thread::current().id())).expect("the test waits"),
-    );
-    let (ran, gave) = answered.try_recv().expect("it was answered before it returned");
-    assert_eq!((ran.expect("written"), gave), (own, own));
+    let led: db::Result<()> = fixture.db.write(|tx| note(tx, "led"));
+    led.expect("written");
     assert_eq!(names_in(&fixture.other()).expect("readable"), ["led"]);
 }
 

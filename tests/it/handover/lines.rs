@@ -123,7 +123,8 @@ fn of_the_two_calls_for_a_refused_variant_either_may_be_lost_and_the_order_is_th
 
 #[test]
 fn what_a_line_has_otherwise_at_shopify_stands_on_the_order() {
-    let changes: [(fn(&mut Value), &str); 6] = [
+    type Change = fn(&mut Value);
+    let changes: [(Change, &str); 6] = [
         (|line| line["quantity"] = json!(7), "7 of item 1"),
         (|line| line["requiresShipping"] = json!(false), "needs no shipping"),
         (|line| line["taxable"] = json!(false), "not taxed"),
