@@ -4,48 +4,47 @@
 //! its own change and those that come meanwhile, commits, and leaves what has come since to the thread. While the last batch had more
 //! than one change, callers leave the lead to the thread, which then makes batches of all that wait.
 
-use super::writer::Change;
-use std::collections::VecDeque;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// A change that waits, and since when.
-pub(super) struct QueuedChange {
-    pub(super) change: Box<dyn Change>,
+pub(super) struct QueuedChange<C> {
+    pub(super) change: C,
     pub(super) since: Instant,
 }
 
-impl QueuedChange {
-    pub(super) fn new(change: Box<dyn Change>) -> Self {
+impl<C> QueuedChange<C> {
+    pub(super) fn new(change: C) -> Self {
         Self { change, since: Instant::now() }
     }
 }
 
 /// Why a change was not taken.
-pub(super) enum NotQueued {
-    Full(Box<dyn Change>),
-    Closed(Box<dyn Change>),
+pub(super) enum NotQueued<C> {
+    Full(C),
+    Closed(C),
 }
 
 /// What the thread of the writer is woken for.
-pub(super) enum Turn {
-    Change(QueuedChange),
+pub(super) enum Turn<C> {
+    Change(QueuedChange<C>),
     /// Nothing to run: the checkpointer wants something.
     Look,
 }
 
 /// The changes that wait, in their order.
-pub(super) struct WriteQueue {
+pub(super) struct WriteQueue<C> {
     capacity: usize,
-    state: Mutex<State>,
+    state: Mutex<State<C>>,
     /// The writer's thread waits for it.
     work: Condvar,
     /// Those wait for it that wait for a place.
     room: Condvar,
 }
 
-struct State {
-    waiting: VecDeque<QueuedChange>,
+struct State<C> {
+    waiting: VecDeque<QueuedChange<C>>,
     /// Callers that wait for a place.
     want_room: usize,
     /// Somebody runs a batch.
@@ -56,7 +55,7 @@ struct State {
     is_closed: bool,
 }
 
-impl WriteQueue {
+impl<C> WriteQueue<C> {
     /// A queue in which at most `capacity` changes wait.
     pub(super) fn new(capacity: usize) -> Self {
         let state = State {
@@ -70,12 +69,12 @@ impl WriteQueue {
         Self { capacity, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock()
     }
 
     /// Has a change wait, if there is a place.
-    pub(super) fn push(&self, change: Box<dyn Change>) -> Result<(), NotQueued> {
+    pub(super) fn push(&self, change: C) -> Result<(), NotQueued<C>> {
         let state = self.state();
         if state.is_closed {
             return Err(NotQueued::Closed(change));
@@ -88,7 +87,7 @@ impl WriteQueue {
     }
 
     /// Has a change wait, once there is a place.
-    pub(super) fn push_waiting(&self, change: Box<dyn Change>) -> Result<(), NotQueued> {
+    pub(super) fn push_waiting(&self, change: C) -> Result<(), NotQueued<C>> {
         let mut state = self.state();
         while state.waiting.len() >= self.capacity && !state.is_closed {
             state.want_room += 1;
@@ -102,7 +101,7 @@ impl WriteQueue {
         Ok(())
     }
 
-    fn add(&self, mut state: MutexGuard<'_, State>, change: Box<dyn Change>) {
+    fn add(&self, mut state: MutexGuard<'_, State<C>>, change: C) {
         state.waiting.push_back(QueuedChange::new(change));
         let wakes = !state.is_led;
         drop(state);
@@ -137,7 +136,7 @@ impl WriteQueue {
     }
 
     /// Waits for something to do and takes the lead; `None` when nothing is left and nothing more can come.
-    pub(super) fn wait(&self) -> Option<Turn> {
+    pub(super) fn wait(&self) -> Option<Turn<C>> {
         let mut state = self.state();
         loop {
             if !state.is_led {
@@ -159,7 +158,7 @@ impl WriteQueue {
     }
 
     /// The next change, if one waits, for whoever leads.
-    pub(super) fn next(&self) -> Option<QueuedChange> {
+    pub(super) fn next(&self) -> Option<QueuedChange<C>> {
         let mut state = self.state();
         let next = state.waiting.pop_front();
         self.make_room(&state);
@@ -167,7 +166,7 @@ impl WriteQueue {
     }
 
     /// Takes out those that `is_over` says.
-    pub(super) fn take_out(&self, is_over: impl Fn(&QueuedChange) -> bool) -> Vec<QueuedChange> {
+    pub(super) fn take_out(&self, is_over: impl Fn(&QueuedChange<C>) -> bool) -> Vec<QueuedChange<C>> {
         let mut state = self.state();
         let (over, waiting) = std::mem::take(&mut state.waiting).into_iter().partition(|waiting| is_over(waiting));
         state.waiting = waiting;
@@ -175,7 +174,7 @@ impl WriteQueue {
         Vec::from(over)
     }
 
-    fn make_room(&self, state: &State) {
+    fn make_room(&self, state: &State<C>) {
         if state.want_room > 0 {
             self.room.notify_all();
         }

@@ -9,7 +9,7 @@ use super::health::{Health, Watched};
 use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
-use super::write_queue::{NotQueued, QueuedChange, Turn, WriteQueue};
+use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
 use crate::background::panic_message;
 use log::{error, warn};
@@ -63,6 +63,10 @@ impl CommitOutcome {
         }
     }
 }
+
+type QueuedChange = write_queue::QueuedChange<Box<dyn Change>>;
+type Turn = write_queue::Turn<Box<dyn Change>>;
+type WriteQueue = write_queue::WriteQueue<Box<dyn Change>>;
 
 /// A change with its types erased: what the writer's queue holds.
 pub(super) trait Change: Send {
@@ -260,7 +264,7 @@ impl Writer {
         None
     }
 
-    fn reject(&self, refused: NotQueued) {
+    fn reject(&self, refused: NotQueued<Box<dyn Change>>) {
         self.figures.waiting.fetch_sub(1, Ordering::Relaxed);
         self.figures.rejected.fetch_add(1, Ordering::Relaxed);
         match refused {

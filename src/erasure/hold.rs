@@ -99,7 +99,7 @@ pub(super) fn next(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId, policy: Polic
         return Ok(Next::Ask);
     }
     match end_of_hold(&request, &store, policy, now).filter(|end| *end > now) {
-        Some(end) if says != Some(ShopifySays::Uncertain) => {
+        Some(end) if says != Some(ShopifySays::Unclear) => {
             hold_until(tx, id, end)?;
             let rest = (end - now).min(LOOK_AGAIN);
             Ok(Next::Wait(rest.to_std().unwrap_or_default()))

@@ -89,7 +89,7 @@ impl Handler for Inquiry {
                 warn!("[GDPR] request={id}: Shopify does not say whether the app is installed, asking again: {why}");
                 Err(JobError::Snooze(rest(now - job.created_at, request.last_call() - now)))
             }
-            Some(Installation::Uncertain(_)) => Ok(self.go_on(&request, ShopifySays::Uncertain)),
+            Some(Installation::Uncertain(_)) => Ok(self.go_on(&request, ShopifySays::Unclear)),
         }
     }
 

@@ -124,7 +124,7 @@ text_enum! {
         /// It is not installed.
         NotInstalled = "not_installed",
         /// Nothing that could be understood, for as long as the duty allowed to ask.
-        Uncertain = "uncertain",
+        Unclear = "unclear",
         /// It was not asked in the end: there is no app, or no need any more.
         NotAsked = "not_asked",
     }

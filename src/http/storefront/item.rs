@@ -1,11 +1,10 @@
 //! An item of a list: what is wanted of a product, as the body of a request says it.
 
-use super::orders::{product, quantity, selections};
 use super::sizes::{Side, SizeUnit};
-use super::{Dimensions, Faults};
-use crate::domain::ids::ProductId;
+use super::{Dimensions, Faults, selection_list};
+use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::options::{RequiredGroups, Selection};
-use crate::domain::quote::{Quantity, Quote, QuoteRequest};
+use crate::domain::quote::{QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
 use crate::http::body;
@@ -83,6 +82,24 @@ impl ListItem {
 
     pub(super) fn dimensions(&self) -> Dimensions {
         self.unit.dimensions(self.width, self.height)
+    }
+}
+
+pub(super) fn product(body: &Map<String, Value>) -> std::result::Result<ProductId, String> {
+    let text = body.get("productId").ok_or("is required")?.as_str().ok_or("must be a text")?;
+    text.parse().map_err(|fault: NotAProduct| fault.to_string())
+}
+
+pub(super) fn quantity(body: &Map<String, Value>) -> std::result::Result<Quantity, String> {
+    let Some(value) = body.get("quantity") else { return Ok(Quantity::ONE) };
+    let number = value.as_number().ok_or("must be a number")?;
+    Quantity::from_number(number, QUANTITY_MAX).map_err(|fault| fault.to_string())
+}
+
+pub(super) fn selections(body: &Map<String, Value>) -> std::result::Result<Vec<Selection>, String> {
+    match body.get("options") {
+        Some(value) => selection_list(value.as_array().ok_or("must be a list")?),
+        None => Ok(Vec::new()),
     }
 }
 

@@ -6,15 +6,12 @@ use super::super::respond::Responder;
 use super::super::route::Params;
 use super::super::state::AppState;
 use super::super::{Request, Response};
-use super::item::side;
+use super::item::{product, quantity, selections, side};
 use super::sizes::SizeUnit;
-use super::{Dimensions, Faults, responder as json, selection_list};
+use super::{Dimensions, Faults, responder as json};
 use crate::activity::Event;
-use crate::domain::ids::{NotAProduct, ProductId};
 use crate::domain::length::Unit;
 use crate::domain::name::Label;
-use crate::domain::options::Selection;
-use crate::domain::quote::{QUANTITY_MAX, Quantity};
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
@@ -191,24 +188,6 @@ fn idempotency_key(request: &Request) -> Read<Option<IdempotencyKey>> {
         return Err("is given more than once".to_owned());
     }
     field.parse().map(Some).map_err(|fault: NotAKey| fault.to_string())
-}
-
-pub(super) fn product(body: &Map<String, Value>) -> Read<ProductId> {
-    let text = body.get("productId").ok_or("is required")?.as_str().ok_or("must be a text")?;
-    text.parse().map_err(|fault: NotAProduct| fault.to_string())
-}
-
-pub(super) fn quantity(body: &Map<String, Value>) -> Read<Quantity> {
-    let Some(value) = body.get("quantity") else { return Ok(Quantity::ONE) };
-    let number = value.as_number().ok_or("must be a number")?;
-    Quantity::from_number(number, QUANTITY_MAX).map_err(|fault| fault.to_string())
-}
-
-pub(super) fn selections(body: &Map<String, Value>) -> Read<Vec<Selection>> {
-    match body.get("options") {
-        Some(value) => selection_list(value.as_array().ok_or("must be a list")?),
-        None => Ok(Vec::new()),
-    }
 }
 
 fn label(body: &Map<String, Value>) -> Read<Option<Label>> {

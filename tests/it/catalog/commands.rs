@@ -55,6 +55,7 @@ fn whatever_the_admin_api_does_a_command_does() {
         (("GET", "/stores/{shop}/draft-orders"), "orders list"),
         (("GET", "/stores/{shop}/draft-orders.csv"), "orders export"),
         (("GET", "/stores/{shop}/draft-orders/{id}"), "orders show"),
+        (("POST", "/stores/{shop}/draft-orders/{id}/cancel"), "orders cancel"),
         (("GET", "/jobs"), "jobs list"),
         (("POST", "/jobs"), "jobs enqueue"),
         (("GET", "/jobs/{id}"), "jobs show"),

@@ -103,7 +103,7 @@ fn tamper(fixture: &Fixture, sql: &'static str) {
 fn unguarded(fixture: &Fixture, sql: &'static str) {
     let done: quotegrid::db::Result<()> = fixture.app.db.write(move |tx| {
         let guards: Vec<String> = tx
-            .prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger'")?
+            .prepare("SELECT sql FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = 'erasure_receipts'")?
             .query_map((), |row| row.get(0))?
             .collect::<Result<_, _>>()?;
         tx.execute_batch(

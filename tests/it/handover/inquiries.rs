@@ -88,7 +88,7 @@ fn where_shopify_says_nothing_clear_it_is_asked_again_and_the_store_erased_in_ti
     redact(&shop);
     assert_eq!(hours_until_processed(&shop, 30 * 24), Some(28 * 24), "two days before it is due");
     let found = request(&shop);
-    assert_eq!((&found["outcome"], &found["shopifySays"]), (&json!("erased"), &json!("uncertain")));
+    assert_eq!((&found["outcome"], &found["shopifySays"]), (&json!("erased"), &json!("unclear")));
     assert_eq!(shop.fixture.count("stores"), 0);
 }
 

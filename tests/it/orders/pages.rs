@@ -335,7 +335,7 @@ fn an_order_of_another_address_space_is_not_found_by_its_id() {
 fn people_get_a_page_where_nothing_is_and_programs_a_problem() {
     let server = Server::new();
     let html = "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8";
-    for (path, status) in [("/", 200), ("/nothing/here", 404), ("/admin", 404)] {
+    for (path, status) in [("/", 200), ("/nothing/here", 404), ("/administer", 404)] {
         let page = server.ask(request("GET", path, &[("accept", html)]));
         assert_eq!((page.status, page.header("content-type")), (status, Some("text/html; charset=utf-8")), "{path}");
         assert!(page.header("content-security-policy").is_some(), "{path}");
