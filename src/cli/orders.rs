@@ -159,7 +159,7 @@ pub(super) fn run(
             })?;
         }
         Command::Export { since, until, state, format } => {
-            let selected = Selected { since, until, state };
+            let selected = Selected { since, until, state, number: None };
             // For programs with --json too, as everywhere.
             let is_json = format == ExportFormat::Json || output.is_json();
             let format = if is_json { Format::Json } else { Format::Csv };

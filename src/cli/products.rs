@@ -155,13 +155,7 @@ pub(super) fn run(database: &DatabaseSettings, products: Products, output: Outpu
 fn product_text(product: &Product) -> String {
     let settings = &product.settings;
     let said = |is: bool, yes: &str, no: &str| if is { yes.to_owned() } else { no.to_owned() };
-    let weight = settings.weight.map(|weight| match weight {
-        Weight::Piece { grams } => format!("{grams} g"),
-        Weight::Area { grams_per_square_metre, base_grams: 0 } => format!("{grams_per_square_metre} g a square metre"),
-        Weight::Area { grams_per_square_metre, base_grams } => {
-            format!("{grams_per_square_metre} g a square metre and {base_grams} g")
-        }
-    });
+    let weight = settings.weight.map(|weight| weight.to_string());
     let groups: Vec<&str> = product.groups.iter().map(|(_, name)| name.as_str()).collect();
     let dash = || "-".to_owned();
     [

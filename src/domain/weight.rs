@@ -1,6 +1,7 @@
 //! What a piece weighs, in whole grams.
 
 use super::length::{Length, Unit};
+use std::fmt;
 
 /// How the weight of a piece comes about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,20 @@ impl Weight {
                 let grams = weighed.div_euclid(per_square_metre) + i128::from(weighed % per_square_metre != 0);
                 // The largest piece there can be, a square kilometre, has 10^13 grams.
                 i64::try_from(grams).unwrap_or(i64::MAX).saturating_add(base_grams.into())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Weight {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Piece { grams } => write!(f, "{grams} g"),
+            Self::Area { grams_per_square_metre, base_grams: 0 } => {
+                write!(f, "{grams_per_square_metre} g a square metre")
+            }
+            Self::Area { grams_per_square_metre, base_grams } => {
+                write!(f, "{grams_per_square_metre} g a square metre and {base_grams} g")
             }
         }
     }

@@ -235,6 +235,17 @@ pub struct Selected {
     pub until: Option<DateTime<Utc>>,
     /// Only those of which this has become.
     pub state: Option<State>,
+    /// Only the one with this number.
+    pub number: Option<i64>,
+}
+
+impl Selected {
+    fn has(&self, record: &Record) -> bool {
+        self.since.is_none_or(|since| record.created_at >= since)
+            && self.until.is_none_or(|until| record.created_at < until)
+            && self.state.is_none_or(|state| record.status == state)
+            && self.number.is_none_or(|number| record.number == number)
+    }
 }
 
 text_enum! {
@@ -264,6 +275,12 @@ pub fn list_selected(
     after: Option<(DateTime<Utc>, i64)>,
     limit: usize,
 ) -> db::Result<Vec<Record>> {
+    if let Some(number) = selected.number {
+        let is_next = |record: &Record| {
+            selected.has(record) && after.is_none_or(|after| (record.created_at, record.number) > after)
+        };
+        return Ok(find_by_number(connection, store, number)?.filter(is_next).into_iter().collect());
+    }
     // A state at a time, each by the one index that has them in order: an index for all states would be one more to write for each
     // order.
     let mut statement = connection.prepare_cached(&format!(

@@ -2,11 +2,9 @@
 
 use crate::db::{self, Millis};
 use crate::domain::ids::StoreId;
+use crate::orders::records::State;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, named_params};
-
-/// The states that an order may have.
-pub const STATES: [&str; 4] = ["open", "sent", "ordered", "cancelled"];
 
 /// An order's place in a list: when it was made, and its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,7 +19,7 @@ pub struct Place {
 #[derive(Debug, Clone, Default)]
 pub struct Search {
     /// Only those in this state.
-    pub state: Option<String>,
+    pub state: Option<State>,
     /// Only those made then or later.
     pub since: Option<DateTime<Utc>>,
     /// Only those made before.
@@ -45,10 +43,10 @@ pub fn search(connection: &Connection, store: StoreId, search: &Search) -> db::R
          ORDER BY created_at DESC, number DESC LIMIT :limit",
     )?;
     let mut found = Vec::new();
-    for state in STATES.into_iter().filter(|state| search.state.as_deref().is_none_or(|wanted| wanted == *state)) {
+    for state in State::ALL.into_iter().filter(|state| search.state.is_none_or(|wanted| wanted == *state)) {
         let params = named_params! {
             ":store_id": store,
-            ":state": state,
+            ":state": state.as_str(),
             ":since": search.since.map_or(i64::MIN, |at| at.timestamp_millis()),
             ":until": search.until.map_or(i64::MAX, |at| at.timestamp_millis()),
             ":at": search.after.map_or(i64::MAX, |place| place.at_ms),

@@ -24,6 +24,13 @@ pub struct Product {
     pub settings: ProductSettings,
 }
 
+impl Product {
+    /// Whether anything is assigned to it or was said of it.
+    pub fn is_known(&self) -> bool {
+        self.matrix.is_some() || !self.groups.is_empty() || self.settings != ProductSettings::default()
+    }
+}
+
 /// A store's products after `after`, in the order of their ids.
 ///
 /// # Errors
@@ -60,9 +67,7 @@ pub fn list_products(
 /// When the database fails.
 pub fn find_product(connection: &Connection, store: StoreId, id: &ProductId) -> db::Result<Option<Product>> {
     let product = load_product(connection, store, id.clone())?;
-    let is_known =
-        product.matrix.is_some() || !product.groups.is_empty() || product.settings != ProductSettings::default();
-    Ok(is_known.then_some(product))
+    Ok(product.is_known().then_some(product))
 }
 
 /// A product of a store with whatever is known of it.

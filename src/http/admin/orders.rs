@@ -4,7 +4,7 @@ use super::conditional::store_of;
 use super::store_settings::{Bounded, EXPORT_BYTES_MAX};
 use super::{commit, run_on_own_thread, shop};
 use crate::catalog::stores;
-use crate::domain::ids::DraftOrderId;
+use crate::domain::ids::{DraftOrderId, StoreId};
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
 use crate::http::respond::Responder;
@@ -46,26 +46,33 @@ fn export(state: &Arc<AppState>, request: Request, params: Params, responder: Re
         Ok(found) => found,
         Err(error) => return responder.send(Err(error)),
     };
-    run_on_own_thread(state, responder, move |state| {
-        let mut rows = Bounded::new(EXPORT_BYTES_MAX);
-        match workshop::write(&state.app.db, store, selected, &state.public_url(), Format::Csv, &mut rows) {
-            Ok(()) => Ok(Response::new(200, "text/csv; charset=utf-8", rows.into_bytes())
-                .with_header("Content-Disposition", "attachment; filename=\"orders.csv\"")),
-            Err(WriteError::Read(error)) => Err(error),
-            Err(WriteError::Write(_full)) => Err(Error::new(
-                Kind::TooLarge,
-                format!(
-                    "the rows have more than {EXPORT_BYTES_MAX} bytes: say since and until, or use quotegrid orders export"
-                ),
-            )),
-        }
-    });
+    run_on_own_thread(state, responder, move |state| workshop_file(state, store, selected));
+}
+
+/// The workshop's file as an answer. May take long: for a thread of its own.
+///
+/// # Errors
+/// `TooLarge` where it has more than [`EXPORT_BYTES_MAX`], and when the database fails.
+pub(in crate::http) fn workshop_file(state: &AppState, store: StoreId, selected: Selected) -> Result<Response> {
+    let mut rows = Bounded::new(EXPORT_BYTES_MAX);
+    match workshop::write(&state.app.db, store, selected, &state.public_url(), Format::Csv, &mut rows) {
+        Ok(()) => Ok(Response::new(200, "text/csv; charset=utf-8", rows.into_bytes())
+            .with_header("Content-Disposition", "attachment; filename=\"orders.csv\"")),
+        Err(WriteError::Read(error)) => Err(error),
+        Err(WriteError::Write(_full)) => Err(Error::new(
+            Kind::TooLarge,
+            format!(
+                "the rows have more than {EXPORT_BYTES_MAX} bytes: ask for fewer days, or use quotegrid orders export"
+            ),
+        )),
+    }
 }
 
 fn selected(request: &Request) -> Result<Selected> {
     let query = Query::of(request, &["since", "until", "state"])?;
     let time = |name| -> Result<_> { Ok(query.parse::<Time>(name, &NotATime.to_string())?.map(|Time(at)| at)) };
-    Ok(Selected { since: time("since")?, until: time("until")?, state: query.read::<State>("state")? })
+    let state = query.read::<State>("state")?;
+    Ok(Selected { since: time("since")?, until: time("until")?, state, number: None })
 }
 
 fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {

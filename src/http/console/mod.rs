@@ -1,6 +1,6 @@
 //! `/admin`: the console, pages for people who run shops and this server. Everything is rendered here; scripts only add to it.
 //!
-//! A page is a line of its file's `ROUTES`: [`Page::show`] for what only reads, [`Page::preview`] for a form that is looked at
+//! A page is a line of its file's `ROUTES`: [`Page::show`] and [`Page::show_later`] for what only reads, [`Page::preview`] for a form that is looked at
 //! before it is saved, [`Page::write`] for what changes something. Before a handler is called, its caller is signed in
 //! ([`super::session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
 //! by [`commit`], together with its row of the audit log.
@@ -78,6 +78,7 @@ struct Page {
 #[derive(Clone, Copy)]
 enum Handler {
     Now(fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>),
+    Later(fn(&Arc<AppState>, Visit, Params, Responder)),
     Write(&'static str, fn(&Arc<AppState>, Visit, Params, Responder)),
 }
 
@@ -85,6 +86,11 @@ impl Page {
     /// A page that is shown.
     const fn show(pattern: &'static str, handler: fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>) -> Self {
         Self { method: Method::Get, pattern, handler: Handler::Now(handler) }
+    }
+
+    /// A file that takes long to write: its handler answers from a thread of its own.
+    const fn show_later(pattern: &'static str, handler: fn(&Arc<AppState>, Visit, Params, Responder)) -> Self {
+        Self { method: Method::Get, pattern, handler: Handler::Later(handler) }
     }
 
     /// A form that is answered with a page and changes nothing.
@@ -221,6 +227,7 @@ fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     match permitted(state, &mut visit) {
         Err(error) => responder.send(Err(error)),
         Ok((Handler::Now(handler), params, _entry)) => responder.send(handler(state, &visit, &params)),
+        Ok((Handler::Later(handler), params, _entry)) => handler(state, visit, params, responder),
         Ok((Handler::Write(_, handler), params, entry)) => {
             let responder = responder.recorded_as(state.record(visit.session.actor(), entry));
             handler(state, visit, params, responder);
@@ -241,7 +248,7 @@ fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, En
     visit.store = permission::permit(state, &actor, &visit.request.method, page.pattern, &params)?;
     let action = match page.handler {
         Handler::Write(action, _) => action,
-        Handler::Now(_) => "",
+        Handler::Now(_) | Handler::Later(_) => "",
     };
     let mut entry = Entry::new(action);
     if let Some(store) = &visit.store {

@@ -140,9 +140,9 @@ fn no_look_at_jobs_deliveries_or_counts_walks_a_whole_table() {
         ("SELECT id FROM job_queue INDEXED BY job_queue_held WHERE held = 1 AND type = 'a' LIMIT 9", "job_queue_held"),
         (
             "SELECT topic FROM other_webhook_deliveries WHERE (received_at, topic, webhook_id) < (1, 'a', 'b') ORDER BY received_at DESC, topic DESC, webhook_id DESC LIMIT 9",
-            "webhook_deliveries_received_at",
+            "other_webhook_deliveries_received_at",
         ),
-        ("SELECT shop FROM gdpr_requests WHERE webhook_id IS NOT NULL AND id < 'a' ORDER BY id DESC", "PRIMARY KEY"),
+        ("SELECT type FROM gdpr_requests WHERE webhook_id IS NOT NULL AND id < 'g' ORDER BY id DESC", "PRIMARY KEY"),
         ("SELECT hour FROM activity_counts WHERE name = 'a' AND hour >= 1 ORDER BY hour", "PRIMARY KEY"),
         ("SELECT max(hour) FROM activity_counts WHERE name = 'a'", "PRIMARY KEY"),
     ] {

@@ -6,6 +6,7 @@ use quotegrid::catalog::matrices;
 use quotegrid::catalog::stores::Scope;
 use quotegrid::domain::ids::MatrixId;
 use quotegrid::testing::Fixture;
+use serde_json::json;
 
 const PRICES: &str = "/admin/shops/blinds.myshopify.com/prices";
 const OPTIONS: &str = "/admin/shops/blinds.myshopify.com/options";
@@ -310,6 +311,96 @@ fn a_price_is_tried_with_its_reasons_as_the_storefront_would_price_it() {
     let outside = merchant.page(&format!("{one}&width=9000&height=350"));
     assert!(outside.contains("not available"), "{outside}");
     assert_eq!(merchant.get(&format!("{PRODUCTS}/one?id=77")).status, 404);
+}
+
+#[test]
+fn what_a_product_sends_is_shown_and_changed_as_the_api_does_with_a_row_in_the_audit_log() {
+    let (fixture, scope) = with_shop();
+    let merchant = Visitor::new(&fixture, Role::Merchant, Some(scope));
+    let (list, other) = (filled(&merchant), new_list(&merchant, "Other"));
+    let id = |path: &str| path.rsplit('/').next().expect("an id").to_owned();
+    let (list_id, other_id) = (id(&list), id(&other));
+    assert_eq!(merchant.post(PRODUCTS, &[("new", "1001 Blind"), ("list", &list_id)]).status, 303);
+    let (one, to) = (format!("{PRODUCTS}/one?id=1001"), format!("{PRODUCTS}/1001/sent"));
+    let of_api = || fixture.admin("GET", &format!("/admin/api/stores/{SHOP}/products/1001"), None).json_body();
+    let send = |fields: &[(&str, &str)]| merchant.post_from(&one, &to, fields);
+    let page = merchant.page(&one);
+    assert_eq!(values_of(&page, "title"), ["Blind"]);
+    assert!(page.contains("is shipped") && page.contains("is taxed"), "{page}");
+    fixture.advance(std::time::Duration::from_millis(1));
+    let filled_in = [
+        ("title-was", "Blind"),
+        ("title", "Roller blind"),
+        ("sku", "RB-1"),
+        ("variant", ""),
+        ("taxable", "yes"),
+        ("grams", "300"),
+        ("grams-per-square-metre", "850"),
+    ];
+    assert_eq!(send(&filled_in).status, 303);
+    let row: String =
+        fixture.query("SELECT role || ' ' || action || ' ' || objects FROM audit_log ORDER BY id DESC LIMIT 1");
+    assert_eq!(row, "merchant product.update 1001");
+    let product = of_api();
+    assert_eq!(
+        (&product["title"], &product["sku"], &product["requiresShipping"], &product["taxable"], &product["weight"]),
+        (
+            &json!("Roller blind"),
+            &json!("RB-1"),
+            &json!(false),
+            &json!(true),
+            &json!({ "gramsPerSquareMetre": 850, "baseGrams": 300 })
+        )
+    );
+    let page = merchant.page(&one);
+    for shown in ["Roller blind", "RB-1", "850 g a square metre and 300 g", "is not shipped", "is taxed"] {
+        assert!(page.contains(shown), "{shown}: {page}");
+    }
+    assert_eq!(values_of(&page, "grams-per-square-metre"), ["850"]);
+    let listed = merchant.page(PRODUCTS);
+    assert!(listed.contains("RB-1, 850 g a square metre and 300 g, not shipped"), "{listed}");
+    // On another list the product is what it was.
+    let moved = [("product", "1001"), ("list", other_id.as_str()), ("replace", "yes")];
+    assert_eq!(merchant.post(PRODUCTS, &moved).status, 303);
+    assert_eq!((&of_api()["title"], &of_api()["sku"]), (&json!("Roller blind"), &json!("RB-1")));
+    // What cannot be taken changes nothing and comes back as it was entered.
+    let before = of_api();
+    let rows = fixture.count("audit_log");
+    for (field, value, words) in [
+        ("grams", "a lot", "whole number of grams"),
+        ("grams-per-square-metre", "10000001", "whole number of grams"),
+        ("variant", "blue", "id of a variant"),
+        ("sku", "a\tb", "control characters"),
+    ] {
+        let fields = [("title-was", "Roller blind"), ("title", "Roller blind"), ("taxable", "yes"), (field, value)];
+        let refused = send(&fields);
+        assert_eq!(refused.status, 422, "{field}");
+        let page = text(&refused);
+        assert!(page.contains(words) && page.contains("Nothing was changed"), "{page}");
+        assert_eq!(values_of(&page, field), [value]);
+    }
+    assert_eq!((of_api(), fixture.count("audit_log")), (before, rows));
+    // A variant brings its own title, weight, tax and shipping; what is emptied is cleared.
+    let address = "https://admin.shopify.com/store/x/products/1001/variants/42";
+    let with_variant = [
+        ("title-was", "Roller blind"),
+        ("title", "Roller blind"),
+        ("variant", address),
+        ("ships", "yes"),
+        ("taxable", "yes"),
+    ];
+    assert_eq!(send(&with_variant).status, 303);
+    let product = of_api();
+    assert_eq!(product["variantId"], "gid://shopify/ProductVariant/42");
+    assert_eq!(
+        (&product["sku"], &product["weight"], &product["requiresShipping"]),
+        (&json!(null), &json!(null), &json!(true))
+    );
+    assert!(merchant.page(PRODUCTS).contains("variant 42"));
+    let viewer = Visitor::new(&fixture, Role::Viewer, None);
+    assert!(!viewer.page(&one).contains("/sent\""));
+    assert_eq!(viewer.post_from(PRODUCTS, &to, &filled_in).status, 403);
+    assert_eq!(merchant.post_from(PRODUCTS, &format!("{PRODUCTS}/77/sent"), &filled_in).status, 404);
 }
 
 #[test]

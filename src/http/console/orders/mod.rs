@@ -16,8 +16,8 @@ use crate::http::Response;
 use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::records;
-use crate::orders::search::{self, Place, STATES, Search};
+use crate::orders::records::{self, Selected, State};
+use crate::orders::search::{self, Place, Search};
 use crate::views::orders as documents;
 use askama::Template;
 use chrono::{DateTime, NaiveDate, NaiveTime, TimeDelta, Utc};
@@ -28,14 +28,17 @@ use view::OrderView;
 pub(super) const ROUTES: &[Page] = &[
     Page::show("/admin/shops/{shop}/orders", list),
     Page::show("/admin/shops/{shop}/orders/workshop", workshop::show),
-    Page::show("/admin/shops/{shop}/orders/workshop.csv", workshop::csv),
+    Page::show_later("/admin/shops/{shop}/orders/workshop.csv", workshop::csv),
     Page::show("/admin/shops/{shop}/orders/{order}", show),
     Page::write("/admin/shops/{shop}/orders/{order}/retry", "order.retry", retry),
+    Page::write("/admin/shops/{shop}/orders/{order}/cancel", "order.cancel", cancel),
 ];
 
 /// What was done just now, in words.
-const FLASHES: &[(&str, &str)] =
-    &[("retried", "The hand-over is tried again. Reload the page in a moment to see how it went.")];
+const FLASHES: &[(&str, &str)] = &[
+    ("retried", "The hand-over is tried again. Reload the page in a moment to see how it went."),
+    ("cancelled", "The order is cancelled. What stands at Shopify of it is deleted now."),
+];
 
 /// What a search form asks for.
 #[derive(Debug, Default)]
@@ -63,12 +66,17 @@ impl Filter {
 
     /// What to look for.
     fn search(&self, limit: usize) -> std::result::Result<Search, String> {
-        let state = Some(self.state.clone()).filter(|state| !state.is_empty());
-        if state.as_ref().is_some_and(|state| !STATES.contains(&state.as_str())) {
-            return Err(format!("There is no state “{}”.", self.state));
-        }
+        let Selected { since, until, state, number: _ } = self.selected()?;
+        Ok(Search { state, since, until, after: None, limit })
+    }
+
+    /// Which orders that are.
+    fn selected(&self) -> std::result::Result<Selected, String> {
+        let unknown = |_unreadable| format!("There is no state “{}”.", self.state);
+        let state = Some(&self.state).filter(|state| !state.is_empty());
+        let state = state.map(|state| state.parse().map_err(unknown)).transpose()?;
         let until = day(&self.to)?.map(|day| day + TimeDelta::days(1));
-        Ok(Search { state, since: day(&self.from)?, until, after: None, limit })
+        Ok(Selected { since: day(&self.from)?, until, state, number: self.number()? })
     }
 
     /// The number that is asked for: `12`, `D12` or `#D12`.
@@ -99,7 +107,7 @@ struct ListPage {
     orders: Vec<OrderView>,
     next: Option<String>,
     filter: Filter,
-    states: [&'static str; 4],
+    states: Vec<&'static str>,
     today: String,
     yesterday: String,
     fault: Option<String>,
@@ -129,7 +137,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
             orders: found.iter().map(|record| OrderView::of(&documents::draft_order(record))).collect(),
             next,
             filter,
-            states: STATES,
+            states: State::ALL.into_iter().map(State::as_str).collect(),
             today: today.to_string(),
             yesterday: today.pred_opt().unwrap_or(today).to_string(),
             fault,
@@ -163,6 +171,17 @@ struct OnePage {
     order: OrderView,
     page_url: String,
     can_retry: bool,
+    /// What calling the order off does; `None` where it cannot be called off.
+    cancelling: Option<&'static str>,
+}
+
+/// What calling an order off does. One that was ordered is cancelled and refunded at Shopify, for it may have been paid.
+fn cancelling(record: &records::Record) -> Option<&'static str> {
+    match record.status {
+        State::Open => Some("It is not handed over to Shopify then."),
+        State::Sent => Some("Its draft at Shopify is deleted: it can be paid no more."),
+        State::Ordered | State::Cancelled => None,
+    }
 }
 
 fn order_id(params: &Params) -> Result<DraftOrderId> {
@@ -180,7 +199,8 @@ fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respons
             area: ShopArea::of(visit, Tab::Orders)?,
             id,
             page_url: documents::page_url(&record, &state.public_url()),
-            can_retry: order.status == "open" && state.app.handover.options().is_some(),
+            can_retry: record.is_open() && state.app.handover.options().is_some(),
+            cancelling: cancelling(&record),
             order,
         },
     )
@@ -209,4 +229,18 @@ fn retry(state: &Arc<AppState>, visit: Visit, params: Params, responder: Respond
         },
         move |()| done,
     );
+}
+
+/// Calls an order off; what stands at Shopify of it is deleted by a job.
+fn cancel(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
+    let wanted = || -> Result<_> {
+        if !visit.form.has("confirmed") {
+            return Err(Error::new(Kind::Invalid, "tick the box to cancel the order: that cannot be undone"));
+        }
+        Ok((order_id(&params)?, visit.store()?.shop.clone()))
+    };
+    let Some((responder, (id, shop))) = ready(responder, wanted()) else { return };
+    let (handover, queue, now) = (state.app.handover.clone(), state.app.queue.clone(), state.app.clock.now());
+    let done = visit.see_other(&format!("admin/shops/{shop}/orders/{id}?done=cancelled"));
+    commit(state, responder, move |tx| handover.cancel(tx, now, &queue, &shop, id), move |_record| done);
 }

@@ -45,8 +45,12 @@ pub(super) struct OrderView {
     pub(super) currency: String,
     pub(super) total: String,
     pub(super) items: Vec<ItemView>,
-    /// Shopify's names for the draft and for what became of it.
-    pub(super) shopify_names: Vec<String>,
+    /// Shopify's name for the draft.
+    pub(super) draft_name: Option<String>,
+    /// Shopify's name for the order that the draft became.
+    pub(super) order_name: Option<String>,
+    pub(super) ordered_at: Option<String>,
+    pub(super) cancelled_at: Option<String>,
     pub(super) shopify_total: Option<String>,
     pub(super) checkout_url: Option<String>,
     pub(super) error: Option<String>,
@@ -61,7 +65,6 @@ impl OrderView {
             Some(items) => items.iter().map(|item| ItemView::of(item, document)).collect(),
             None => vec![ItemView::of(document, document)],
         };
-        let names = ["orderName", "shopifyOrderName"].iter().filter_map(|name| optional(document, &[name]));
         Self {
             id: text(document, &["id"]),
             name: text(document, &["name"]),
@@ -69,7 +72,10 @@ impl OrderView {
             created_at: text(document, &["createdAt"]),
             total: text(document, &["total"]),
             items,
-            shopify_names: names.collect(),
+            draft_name: optional(document, &["shopifyOrderName"]),
+            order_name: optional(document, &["orderName"]),
+            ordered_at: optional(document, &["orderedAt"]),
+            cancelled_at: optional(document, &["cancelledAt"]),
             shopify_total: optional(document, &["shopifyTotal"]),
             checkout_url: optional(document, &["checkoutUrl"]),
             error: optional(document, &["handoverError"]),
@@ -129,12 +135,6 @@ impl ItemView {
     /// Its size with the unit.
     pub(super) fn size(&self) -> String {
         format!("{} × {} {}", self.width, self.height, self.unit)
-    }
-
-    /// All its options in one line.
-    pub(super) fn chosen(&self) -> String {
-        let options = self.options.iter().map(|option| format!("{}: {}", option.group, option.choice));
-        options.collect::<Vec<_>>().join("; ")
     }
 }
 

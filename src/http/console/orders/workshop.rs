@@ -1,16 +1,19 @@
-//! What the workshop needs of the orders that match: an item a line, to print or as CSV.
+//! What the workshop needs of the orders that match: an item a line, to print; and as the CSV of `crate::workshop`.
 
-use super::view::{ItemView, OrderView};
+use super::view::OrderView;
 use super::{Filter, load};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
+use crate::http::admin;
 use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page, with_headers};
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
+use crate::http::console::writes::ready;
+use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::records;
+use crate::orders::records::{self, Record, Selected, State};
 use crate::orders::search::Search;
 use crate::views::orders as documents;
 use askama::Template;
@@ -48,11 +51,11 @@ fn wanted(state: &AppState, visit: &Visit) -> Result<(Filter, Vec<OrderView>, bo
     };
     let is_cut = found.len() > ORDERS_MAX;
     found.truncate(ORDERS_MAX);
-    // The workshop begins with the oldest.
-    let orders = found.iter().rev().map(|record| OrderView::of(&documents::draft_order(record)));
     // An order that is called off is not made.
-    let is_made = |order: &OrderView| order.status != "cancelled" || filter.state == "cancelled";
-    let orders = orders.filter(is_made).collect();
+    let is_made = |order: &&Record| order.status != State::Cancelled || filter.state == State::Cancelled.as_str();
+    // The workshop begins with the oldest.
+    let orders = found.iter().rev().filter(is_made);
+    let orders = orders.map(|record| OrderView::of(&documents::draft_order(record))).collect();
     Ok((filter, orders, is_cut))
 }
 
@@ -63,91 +66,19 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
     page(200, &WorkshopPage { frame, area, orders, filter, query, is_cut, orders_max: ORDERS_MAX })
 }
 
-/// The columns of the file.
-const COLUMNS: [&str; 14] = [
-    "order",
-    "ordered at",
-    "state",
-    "item",
-    "product",
-    "sku",
-    "label",
-    "width",
-    "height",
-    "unit",
-    "quantity",
-    "options",
-    "total",
-    "currency",
-];
-
-pub(super) fn csv(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
-    let (_, orders, _) = wanted(state, visit)?;
-    let file = format!("attachment; filename=\"{}-workshop.csv\"", visit.store()?.shop);
-    let response = Response::new(200, "text/csv; charset=utf-8", file_of(&orders));
-    Ok(with_headers(response.with_header("Content-Disposition", file)))
-}
-
-/// RFC 4180, with the mark by which Excel knows UTF-8.
-fn file_of(orders: &[OrderView]) -> String {
-    let mut file = String::from("\u{feff}");
-    push_line(&mut file, COLUMNS.iter().map(|name| (*name).to_owned()));
-    for order in orders {
-        for (at, item) in order.items.iter().enumerate() {
-            push_line(&mut file, fields(order, at + 1, item).into_iter());
+/// The file that the admin API and `quotegrid orders export` give: with the cancelled orders too, each with its state.
+pub(super) fn csv(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+    let wanted = || -> Result<_> {
+        let filter = Filter::of(&Form::of_query(&visit.request)?);
+        let mut selected = filter.selected().map_err(|fault| Error::new(Kind::Invalid, fault))?;
+        if selected.number.is_some() {
+            // As in the list, a number says it all.
+            selected = Selected { number: selected.number, ..Selected::default() };
         }
-    }
-    file
-}
-
-fn fields(order: &OrderView, place: usize, item: &ItemView) -> [String; 14] {
-    [
-        order.name.clone(),
-        order.created_at.clone(),
-        order.status.clone(),
-        place.to_string(),
-        item.title.clone(),
-        item.sku.clone(),
-        item.label.clone(),
-        item.width.clone(),
-        item.height.clone(),
-        item.unit.clone(),
-        item.quantity.clone(),
-        item.chosen(),
-        item.total.clone(),
-        order.currency.clone(),
-    ]
-}
-
-fn push_line(file: &mut String, fields: impl Iterator<Item = String>) {
-    let fields: Vec<String> = fields.map(|field| field_of(&field)).collect();
-    file.push_str(&fields.join(","));
-    file.push_str("\r\n");
-}
-
-/// A field, in quotes where it must be. Text that a spreadsheet would run as a formula gets an apostrophe in front.
-fn field_of(text: &str) -> String {
-    let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if runs { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_spreadsheet_runs_what_a_shopper_wrote() {
-        for (text, field) in [
-            ("Blind", "Blind"),
-            ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
-            ("@SUM(A1)", "'@SUM(A1)"),
-            ("-5", "-5"),
-            ("-5+cmd", "'-5+cmd"),
-            ("a,b", "\"a,b\""),
-            ("two\nlines", "\"two\nlines\""),
-        ] {
-            assert_eq!(field_of(text), field);
-        }
-    }
+        Ok((visit.store()?.id, selected))
+    };
+    let Some((responder, (store, selected))) = ready(responder, wanted()) else { return };
+    admin::run_on_own_thread(state, responder, move |state| {
+        Ok(with_headers(admin::orders::workshop_file(state, store, selected)?))
+    });
 }

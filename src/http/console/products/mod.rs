@@ -1,7 +1,10 @@
-//! `/admin/shops/{shop}/products`: what prices which product and which options it offers; and one product, with a price to try.
+//! `/admin/shops/{shop}/products`: what prices which product, which options it offers and what it sends to
+//! Shopify; and one product, with a price to try.
 //!
-//! A product has no row of its own here: it is there as long as a price list or an option group is assigned to it.
+//! A product has no row of its own here: it is there as long as a price list or an option group is assigned to it, or something was
+//! said of what it sends.
 
+mod sent;
 mod trial;
 
 use super::form::Form;
@@ -10,7 +13,7 @@ use super::paging::{PAGE_ITEMS, cursor, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::writes::ready;
 use super::{Page, Visit, commit};
-use crate::catalog::assignments::{self, Product, Title};
+use crate::catalog::assignments::{self, Product, ProductSettings, Title};
 use crate::catalog::stores::Scope;
 use crate::catalog::{matrices, options};
 use crate::db::Tx;
@@ -32,6 +35,7 @@ pub(super) const ROUTES: &[Page] = &[
     Page::write("/admin/shops/{shop}/products", "product.assign", assign),
     Page::show("/admin/shops/{shop}/products/one", trial::show),
     Page::write("/admin/shops/{shop}/products/one", "product.assign", assign),
+    Page::write("/admin/shops/{shop}/products/{product}/sent", "product.update", trial::set),
 ];
 
 /// What was done just now, in words.
@@ -76,6 +80,14 @@ struct ProductView {
     title: Option<String>,
     list: Option<(MatrixId, String)>,
     groups: Vec<(OptionGroupId, String)>,
+    settings: ProductSettings,
+}
+
+impl ProductView {
+    /// What it sends to Shopify, in a few words.
+    fn sends(&self) -> String {
+        sent::summary(&self.settings)
+    }
 }
 
 impl From<Product> for ProductView {
@@ -86,6 +98,7 @@ impl From<Product> for ProductView {
             title: product.title,
             list: product.matrix.map(|(id, name)| (id, name.to_string())),
             groups: product.groups.into_iter().map(|(id, name)| (id, name.to_string())).collect(),
+            settings: product.settings,
             id: product.id,
         }
     }
@@ -224,8 +237,13 @@ fn carry_out(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope, wanted: &Wanted) -> 
         let known = assignments::find_matrix(tx, scope.store, product)?;
         match &wanted.list {
             ListChange::Set(list) => {
-                let title = title.clone().or_else(|| known.as_ref().and_then(|known| known.title.parse().ok()));
-                let title = title.ok_or_else(|| no_title(product))?;
+                // The title that was set for it stays with it on another list.
+                let shown =
+                    || assignments::find_product(tx, scope.store, product).map(|found| found?.title?.parse().ok());
+                let title = match title {
+                    Some(title) => title.clone(),
+                    None => shown()?.ok_or_else(|| no_title(product))?,
+                };
                 assignments::assign_matrix(tx, now, scope, product, &title, *list, wanted.replaces)?;
             }
             ListChange::Remove if known.is_some() => assignments::remove_matrix(tx, now, scope, product)?,

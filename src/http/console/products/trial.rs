@@ -1,5 +1,6 @@
 //! One product: what prices it, what it offers, what Shopify is sent, and a price to try with the reasons for it.
 
+use super::sent::{self, SentForm, SentLine};
 use super::{Catalog, FLASHES, Offered, ProductView};
 use crate::catalog::assignments;
 use crate::catalog::stores::Scope;
@@ -9,12 +10,14 @@ use crate::domain::options::{OptionGroup, RequiredGroups, Requirement, Selection
 use crate::domain::quote::{Exact, QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Result};
 use crate::http::Response;
-use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page, sentence};
 use crate::http::console::options::effect;
 use crate::http::console::prices::length;
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
+use crate::http::console::writes::ready;
+use crate::http::console::{Visit, commit};
+use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::pricing::{ProductPricing, read_product_pricing};
@@ -53,12 +56,6 @@ struct PriceView {
     missing: Vec<String>,
 }
 
-/// A line of what Shopify is sent for this product.
-struct SentLine {
-    name: &'static str,
-    value: String,
-}
-
 #[derive(Template)]
 #[template(path = "products/one.html", config = "src/http/console/askama.toml")]
 struct OnePage {
@@ -72,6 +69,9 @@ struct OnePage {
     range: Option<String>,
     groups: Vec<GroupView>,
     sent: Vec<SentLine>,
+    sent_form: SentForm,
+    /// Why what was entered to be sent was not taken.
+    sent_fault: Option<String>,
     width: String,
     height: String,
     quantity: String,
@@ -92,10 +92,48 @@ impl OnePage {
 pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let query = Form::of_query(&visit.request)?;
     let id: ProductId = query.get("id").parse().map_err(|_unreadable| Error::not_found("product"))?;
+    one_page(state, visit, 200, &id, &query, None)
+}
+
+/// Changes what a product sends; what cannot be taken comes back in the form with the reason.
+pub(super) fn set(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
+    let wanted = || -> Result<_> { Ok((params.parse::<ProductId>("product", "product")?, visit.store()?.clone())) };
+    let Some((responder, (product, store))) = ready(responder, wanted()) else { return };
+    let sent = SentForm::sent(&visit.form);
+    let edit = match sent.edit() {
+        Ok(edit) => edit,
+        Err(fault) => return responder.send(again(state, &visit, &product, sent, sentence(&fault))),
+    };
+    let (scope, now) = (store.scope(), state.app.clock.now());
+    let products = format!("admin/shops/{}/products", store.shop);
+    let to_product = visit.see_other(&format!("{products}/one?id={product}&done=assigned"));
+    let to_list = visit.see_other(&format!("{products}?done=assigned"));
+    commit(
+        state,
+        responder,
+        move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
+        // Where nothing is left to be known of it there is no page of it.
+        move |product| if product.is_known() { to_product } else { to_list },
+    );
+}
+
+/// The product again, with what was entered to be sent and what is wrong with it.
+fn again(state: &AppState, visit: &Visit, id: &ProductId, entered: SentForm, fault: String) -> Result<Response> {
+    one_page(state, visit, 422, id, &Form::default(), Some((entered, fault)))
+}
+
+fn one_page(
+    state: &AppState,
+    visit: &Visit,
+    status: u16,
+    id: &ProductId,
+    query: &Form,
+    refused: Option<(SentForm, String)>,
+) -> Result<Response> {
     let (scope, catalog_version) = (visit.store()?.scope(), visit.store()?.catalog_version);
     let (found, pricing, catalog) = state.app.db.read(|connection| -> Result<_> {
-        let found = assignments::find_product(connection, scope.store, &id)?;
-        let pricing = read_product_pricing(connection, scope, catalog_version, &id)?;
+        let found = assignments::find_product(connection, scope.store, id)?;
+        let pricing = read_product_pricing(connection, scope, catalog_version, id)?;
         Ok((found, pricing, Catalog::load(connection, scope)?))
     })?;
     let mut catalog = catalog;
@@ -108,7 +146,7 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
     }
     let (price, fault) = match query.entered("width").or(query.entered("height")) {
         None => (None, None),
-        Some(_asked) => match priced(&query, &pricing, scope) {
+        Some(_asked) => match priced(query, &pricing, scope) {
             Ok(price) => (Some(price), None),
             Err(fault) => (None, Some(fault)),
         },
@@ -119,18 +157,24 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
         format!("{} to {} {unit} wide, {} to {} {unit} high", widths.0, widths.1, heights.0, heights.1)
     });
     let heading = product.title.clone().unwrap_or_else(|| format!("Product {}", product.number));
+    let (sent_form, sent_fault) = match refused {
+        Some((entered, fault)) => (entered, Some(fault)),
+        None => (SentForm::of(&product), None),
+    };
     page(
-        200,
+        status,
         &OnePage {
             frame: frame_of(visit, FLASHES),
             area: ShopArea::of(visit, Tab::Products)?,
-            sent: sent(&product, scope),
+            sent: sent::lines(&product, scope),
+            sent_form,
+            sent_fault,
             heading,
             product,
             catalog,
             unit: scope.unit.as_str(),
             range,
-            groups: pricing.groups.iter().map(|group| group_view(group, &query, scope)).collect(),
+            groups: pricing.groups.iter().map(|group| group_view(group, query, scope)).collect(),
             width: query.get("width").to_owned(),
             height: query.get("height").to_owned(),
             quantity: query.entered("quantity").unwrap_or("1").to_owned(),
@@ -201,14 +245,4 @@ fn price_view(quote: &Quote, pricing: &ProductPricing, scope: Scope) -> PriceVie
         steps: steps.collect(),
         missing: quote.missing_required.iter().filter_map(|id| name(*id)).collect(),
     }
-}
-
-/// What an order of this product is at Shopify: a line of its own, priced by this server.
-fn sent(product: &ProductView, scope: Scope) -> Vec<SentLine> {
-    let line = |name, value: &str| SentLine { name, value: value.to_owned() };
-    vec![
-        line("Line", product.title.as_deref().unwrap_or("nothing: it has no price list")),
-        line("Price", &format!("of one piece with its options, in {}, as priced here", scope.currency)),
-        line("Details", &format!("width and height in {}, each chosen option, the price list", scope.unit)),
-    ]
 }
