@@ -5,8 +5,8 @@
 //! than one change, callers leave the lead to the thread, which then makes batches of all that wait.
 
 use super::writer::Change;
-use std::collections::VecDeque;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use std::collections::VecDeque;
 use std::time::Instant;
 
 /// A change that waits, and since when.
