@@ -13,6 +13,7 @@ use crate::http::state::AppState;
 use crate::orders::records;
 use crate::orders::search::Search;
 use crate::views::orders as documents;
+use crate::workshop;
 use askama::Template;
 use std::sync::Arc;
 
@@ -120,16 +121,9 @@ fn fields(order: &OrderView, place: usize, item: &ItemView) -> [String; 14] {
 }
 
 fn push_line(file: &mut String, fields: impl Iterator<Item = String>) {
-    let fields: Vec<String> = fields.map(|field| field_of(&field)).collect();
+    let fields: Vec<String> = fields.map(|text| workshop::field(&text)).collect();
     file.push_str(&fields.join(","));
     file.push_str("\r\n");
-}
-
-/// A field, in quotes where it must be. Text that a spreadsheet would run as a formula gets an apostrophe in front.
-fn field_of(text: &str) -> String {
-    let runs = text.starts_with(['=', '+', '-', '@', '\t', '\r']) && text.parse::<f64>().is_err();
-    let text = if runs { format!("'{text}") } else { text.to_owned() };
-    if text.contains(['"', ',', '\r', '\n']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
 }
 
 #[cfg(test)]
@@ -142,12 +136,14 @@ mod tests {
             ("Blind", "Blind"),
             ("=HYPERLINK(\"x\")", "\"'=HYPERLINK(\"\"x\"\")\""),
             ("@SUM(A1)", "'@SUM(A1)"),
-            ("-5", "-5"),
-            ("-5+cmd", "'-5+cmd"),
+            ("-5", "'-5"),
+            ("Kitchen;=1+1", "Kitchen;'=1+1"),
             ("a,b", "\"a,b\""),
             ("two\nlines", "\"two\nlines\""),
         ] {
-            assert_eq!(field_of(text), field);
+            let mut line = String::new();
+            push_line(&mut line, [text.to_owned()].into_iter());
+            assert_eq!(line, format!("{field}\r\n"));
         }
     }
 }
