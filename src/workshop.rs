@@ -24,6 +24,10 @@ const BYTE_ORDER_MARK: &str = "\u{feff}";
 /// What a spreadsheet takes for the beginning of a formula.
 const FORMULA: [char; 6] = ['=', '+', '-', '@', '\t', '\r'];
 
+/// Where spreadsheets begin another cell that do not take the comma for what separates them, as in most of Europe; quotes do not
+/// keep them from it, for they are not at the beginning of what they take for a field.
+const OTHER_SEPARATORS: [char; 4] = [';', '\t', '\r', '\n'];
+
 /// How the rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
@@ -148,9 +152,28 @@ fn write_row<'a>(out: &mut dyn Write, fields: impl IntoIterator<Item = &'a str>)
     write!(out, "\r\n")
 }
 
-/// A text that no spreadsheet runs: an apostrophe makes it one.
+/// A text that no spreadsheet runs, wherever it begins a cell: an apostrophe makes it one.
 fn harmless(field: &str) -> Cow<'_, str> {
-    if field.starts_with(FORMULA) { Cow::Owned(format!("'{field}")) } else { Cow::Borrowed(field) }
+    let runs = |cell: &str| cell.trim_start_matches([' ', '"']).starts_with(FORMULA);
+    if !field.starts_with(FORMULA) && !field.split(OTHER_SEPARATORS).skip(1).any(runs) {
+        return Cow::Borrowed(field);
+    }
+    let mut text = String::with_capacity(field.len() + 2);
+    if field.starts_with(FORMULA) {
+        text.push('\'');
+    }
+    for (place, cell) in field.split_inclusive(OTHER_SEPARATORS).enumerate() {
+        if place > 0 && runs(cell) {
+            text.push('\'');
+        }
+        text.push_str(cell);
+    }
+    Cow::Owned(text)
+}
+
+/// A text as a field of a file for spreadsheets, which none of them runs.
+pub fn field(text: &str) -> String {
+    quoted(&harmless(text)).into_owned()
 }
 
 /// A field as RFC 4180 has it.
@@ -241,5 +264,19 @@ mod tests {
         write_row(&mut written, fields).expect("written");
         let written = String::from_utf8(written).expect("text");
         assert_eq!(written, "'=1+1,'+49,'-5,'@x,'\tx,\"'\rx\",\"a,b\",\"\"\"a\"\"\",x=1,,'=1,\"5\nx\"\r\n");
+    }
+
+    #[test]
+    fn no_spreadsheet_that_separates_by_semicolons_runs_a_part_of_a_field() {
+        for (text, written) in [
+            ("Kitchen;=1+1", "Kitchen;'=1+1"),
+            ("a; =1+1;@x", "a;' =1+1;'@x"),
+            ("a;\"=1\"", "\"a;'\"\"=1\"\"\""),
+            ("=1;-1", "'=1;'-1"),
+            ("White; matt", "White; matt"),
+            ("left; 2-3", "left; 2-3"),
+        ] {
+            assert_eq!(field(text), written);
+        }
     }
 }

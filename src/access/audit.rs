@@ -39,7 +39,7 @@ impl Entry {
         self
     }
 
-    /// The same, and this was changed; of more than [`OBJECTS_MAX`] the first are named.
+    /// The same, and this was changed; of more than twenty the first are named.
     #[must_use]
     pub fn object(mut self, id: impl ToString) -> Self {
         if self.objects.len() == OBJECTS_MAX {

@@ -53,6 +53,14 @@ pub fn insert(
     Ok(token)
 }
 
+/// Makes all links useless; returns how many.
+///
+/// # Errors
+/// When the database cannot be written.
+pub fn remove_all(tx: &Tx<'_>) -> db::Result<usize> {
+    Ok(tx.prepare_cached("DELETE FROM admin_links")?.execute(())?)
+}
+
 /// Uses a link up: whom it lets in, where it is good.
 ///
 /// # Errors

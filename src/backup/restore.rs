@@ -7,6 +7,7 @@
 use super::BackupError;
 use super::partial::{Partial, refuse_itself, remove_companions};
 use super::unfinished::RESTORING;
+use crate::access::{links, sessions};
 use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
@@ -137,6 +138,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         AppError::KeyMissing => BackupError::KeyMissing,
     })?;
     let mut report = RestoreReport::default();
+    forget_ways_in(&app)?;
     if let Some(current) = current {
         let known = app.db.read(receipts::last)?;
         refuse_other_chain(&app, current, known, &what.database)?;
@@ -224,6 +226,16 @@ fn settle_proved(app: &App) -> Result<(), BackupError> {
             app.db.write(move |tx| requests::settle_by(tx, request.id, &erased, &verified))?;
         }
     }
+    Ok(())
+}
+
+/// Whoever is in the console signs in again: of the copy's sessions some were ended since, and of its links some were used. The present
+/// database does not say which, for neither leaves a row.
+fn forget_ways_in(app: &App) -> Result<(), BackupError> {
+    app.db.write(|tx| -> db::Result<()> {
+        links::remove_all(tx)?;
+        sessions::end_all(tx, None).map(drop)
+    })?;
     Ok(())
 }
 

@@ -38,8 +38,6 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_REDACT_HOLD_DAYS", value_name = "DAYS", default_value_t = 0, hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(0..=REDACT_HOLD_DAYS_MAX))]
     pub redact_hold_days: u16,
-    /// Where to post what a person must know of, as small JSON documents: a job failed permanently, a legal deadline nears, no webhook
-    /// has come for long, a live store is to be erased or was uninstalled while in use
     /// Days after which orders that never went to Shopify are deleted; 0: never. [default: 365 where orders are handed over, else 0]
     #[arg(long, env = "QUOTEGRID_OPEN_ORDER_DAYS", value_name = "DAYS", hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(0..=36_500))]
@@ -49,7 +47,7 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_DISK_FLOOR", value_name = "BYTES", default_value_t = Floor::Auto, hide_short_help = true)]
     pub disk_floor: Floor,
     /// Where to post what a person must know of, as small JSON documents: a job failed permanently, a legal deadline nears, no webhook
-    /// has come for long, the disk is nearly full
+    /// has come for long, a live store is to be erased or was uninstalled while in use, the disk is nearly full
     #[arg(long, env = "QUOTEGRID_ALERT_URL", value_name = "URL", hide_env_values = true)]
     pub alert_url: Option<Secret>,
     /// A file that holds the address for alerts

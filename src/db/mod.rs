@@ -450,6 +450,28 @@ fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), O
 mod tests {
     use super::{Connection, Db, Options, Result, Role, Synchronous, connection};
 
+    #[test]
+    fn what_a_caller_that_led_its_own_commit_hands_over_afterwards_waits_for_others_to_make_room() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let options = Options { write_queue: 1, ..Options::new(directory.path().join("lead.db")) };
+        let db = Db::open(&options).expect("a database");
+        let (handing_over, (given, answers)) = (db.clone(), std::sync::mpsc::channel());
+        let written = db.write(move |tx| -> Result<()> {
+            tx.after_commit(move || {
+                for number in 0..3 {
+                    let given = given.clone();
+                    let answer = move |_written: Result<()>| given.send(number).expect("somebody who counts");
+                    handing_over.write_unbounded(|_tx| Ok(()), answer);
+                }
+            });
+            Ok(())
+        });
+        written.expect("written");
+        let mut given: Vec<i32> = answers.iter().collect();
+        given.sort_unstable();
+        assert_eq!(given, [0, 1, 2]);
+    }
+
     fn settings(connection: &Connection) -> Vec<(&'static str, String)> {
         [
             "journal_mode",

@@ -255,12 +255,19 @@ impl Writer {
         if is_own_thread() || !self.queue.take_lead() {
             return Some(change);
         }
-        let _lead = Lead(&self.queue);
-        let core = self.core.lock();
-        let Some(core) = core.as_ref() else { return Some(change) };
-        self.figures.waiting.fetch_add(1, Ordering::Relaxed);
-        let _role = Role::begin(ThreadRole::RunsChanges);
-        core.turn(Turn::Change(QueuedChange::new(change)), true);
+        let own = {
+            let _lead = Lead(&self.queue);
+            let core = self.core.lock();
+            let Some(core) = core.as_ref() else { return Some(change) };
+            self.figures.waiting.fetch_add(1, Ordering::Relaxed);
+            let _role = Role::begin(ThreadRole::RunsChanges);
+            core.turn(Turn::Change(QueuedChange::new(change)), true)
+        };
+        if let Some(own) = own {
+            // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up nobody but this caller.
+            let _role = Role::begin(ThreadRole::GivesAnswers);
+            own.give();
+        }
         None
     }
 
@@ -377,7 +384,7 @@ fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
     while let Some(turn) = queue.wait() {
         let _lead = Lead(queue);
         if let Some(core) = core.lock().as_ref() {
-            core.turn(turn, false);
+            let _all_given = core.turn(turn, false);
         }
     }
     // The connection is closed, and those who give answers learn that no more will come.
@@ -406,24 +413,26 @@ impl Core {
         }
     }
 
-    /// A batch, and what is to be done between two. `waits`: this thread is whose change is the first.
-    fn turn(&self, turn: Turn, waits: bool) {
-        if let Turn::Change(first) = turn {
-            self.batch(first, waits);
-        }
+    /// A batch, and what is to be done between two. `waits`: this thread is whose change is the first. What is returned is for it to
+    /// give, once it leads no more.
+    fn turn(&self, turn: Turn, waits: bool) -> Option<AfterBatch> {
+        let own = match turn {
+            Turn::Change(first) => self.batch(first, waits),
+            Turn::Look => None,
+        };
         self.checkpointer.between_batches(&self.connection);
+        own
     }
 
     /// Runs `first` and what else waits in one transaction.
-    fn batch(&self, first: QueuedChange, waits: bool) {
+    fn batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
         if let Err(error) = self.begin(&first) {
             let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
             match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
                 Some(holder) => warn!("could not begin a transaction: {error}: {holder}"),
                 None => warn!("could not begin a transaction: {error}"),
             }
-            self.reject(first, &error, waits);
-            return;
+            return self.reject(first, &error, waits);
         }
         // Only now: a wait for another process's lock would make batches of one when they are needed least.
         let started = Instant::now();
@@ -460,7 +469,7 @@ impl Core {
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
         let after_commit = if is_committed { tx.after_commit.take() } else { Vec::new() };
         self.queue.note_batch(done.len() + refused.len());
-        self.answer(after_commit, done, refused, &outcome, waits);
+        self.answer(after_commit, done, refused, &outcome, waits)
     }
 
     /// Begins a transaction. While another process holds the lock, those that have waited too long are refused meanwhile.
@@ -480,7 +489,7 @@ impl Core {
                 .into_iter()
                 .map(|waiting| waiting.change)
                 .collect();
-            self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false);
+            let _all_given = self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false);
         }
     }
 
@@ -492,13 +501,13 @@ impl Core {
     }
 
     /// Answers `first`, for which no transaction could be begun, and all that have waited as long for the same lock.
-    fn reject(&self, first: QueuedChange, error: &rusqlite::Error, waits: bool) {
+    fn reject(&self, first: QueuedChange, error: &rusqlite::Error, waits: bool) -> Option<AfterBatch> {
         let mut lost = vec![first.change];
         if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) {
             let over = self.queue.take_out(|waiting| waiting.since.elapsed() >= self.wait_limit);
             lost.extend(over.into_iter().map(|waiting| waiting.change));
         }
-        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error), waits);
+        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error), waits)
     }
 
     /// Runs one change, in a savepoint if it wants one. An error means that the whole transaction is lost.
@@ -559,7 +568,8 @@ impl Core {
         self.connection.prepare_cached(sql)?.execute(()).map(|_rows| ())
     }
 
-    /// Has `done` answered as `outcome` says, and `refused` as refused. `waits`: this thread is whose change is the first.
+    /// Has `done` answered as `outcome` says, and `refused` as refused. `waits`: this thread is whose change is the first; where it is
+    /// the only one, its answer is returned.
     fn answer(
         &self,
         after_commit: Vec<AfterCommit>,
@@ -567,9 +577,9 @@ impl Core {
         refused: Vec<Box<dyn Change>>,
         outcome: &CommitOutcome,
         waits: bool,
-    ) {
+    ) -> Option<AfterBatch> {
         if done.is_empty() && refused.is_empty() {
-            return;
+            return None;
         }
         let lost = if matches!(outcome, CommitOutcome::Committed) { 0 } else { done.len() };
         self.figures.rejected.fetch_add(lost + refused.len(), Ordering::Relaxed);
@@ -582,11 +592,15 @@ impl Core {
         let answers = AfterBatch { after_commit, answers };
         // A lone waiter is woken from here: one thread switch less than by way of the answering threads. Whoever waits and leads
         // gives its own answer itself.
-        if alone && (waits || answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly()) {
+        if alone && waits {
+            return Some(answers);
+        }
+        if alone && answers.after_commit.is_empty() && answers.answers[0].change.answers_quickly() {
             let _role = Role::begin(ThreadRole::GivesAnswers);
             answers.give();
         } else if let Err(unsent) = self.answers.send(answers) {
             unsent.0.give();
         }
+        None
     }
 }

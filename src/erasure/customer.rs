@@ -1,5 +1,5 @@
-//! The handlers of `customers/redact` and `customers/data_request`. This program keeps no customer data, so one has only the ids
-//! of the request itself to forget, and the other reports that nothing is held.
+//! The handlers of `customers/redact` and `customers/data_request`. This program keeps nothing by customer, so one has only the ids
+//! of the request itself to forget, and the other reports that nothing is held, and where shoppers' own words may be.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, PrivacyRequest, RequestKind, RequestOutcome};
@@ -33,7 +33,7 @@ impl Handler for CustomerRedact {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let hasher = self.hasher.clone();
         // Customer data would be deleted here, by the customer and order ids in the request's payload, if any were kept: draft
-        // orders record sizes, options and prices, and no person.
+        // orders record sizes, options and prices, and no person. Labels are a shopper's own words, which no id leads to.
         let close = move |tx: &Tx<'_>, now, request: &PrivacyRequest| acknowledge(tx, now, &hasher, request);
         fulfil(job, context, RequestKind::CustomersRedact, close)
     }
@@ -112,8 +112,10 @@ fn report(request: &PrivacyRequest, payload: &Value, now: DateTime<Utc>) -> Valu
         "receivedAt": request.created_at.to_rfc3339_opts(SecondsFormat::Millis, true),
         "reportedAt": now.to_rfc3339_opts(SecondsFormat::Millis, true),
         "customerDataHeld": [],
-        "explanation": "quotegrid keeps no data about customers. Draft orders record product, size, options and price, \
-                        without a name, an address, an e-mail address, a phone number or a customer id.",
+        "explanation": "quotegrid keeps no data by customer. Draft orders record product, size, options and price, \
+                        without a name, an address, an e-mail address, a phone number or a customer id. Items may have a \
+                        label, free text that the shopper wrote: look at the labels of this customer's orders, which are \
+                        found by the orders' numbers.",
     })
 }
 

@@ -1,9 +1,9 @@
 //! `/admin`: the console, pages for people who run shops and this server. Everything is rendered here; scripts only add to it.
 //!
-//! A page is a line of its file's `ROUTES`: [`Page::show`] and [`Page::show_later`] for what only reads, [`Page::preview`] for a form that is looked at
-//! before it is saved, [`Page::write`] for what changes something. Before a handler is called, its caller is signed in
-//! ([`super::session`]), allowed to ([`super::permission`]), and a form carries its session's token. What a write changes is committed
-//! by [`commit`], together with its row of the audit log.
+//! A page is a line of its file's `ROUTES`: `Page::show` and `Page::show_later` for what only reads, `Page::preview` for a form that is looked at
+//! before it is saved, `Page::write` for what changes something. Before a handler is called, its caller is signed in
+//! (`super::session`), allowed to (`super::permission`), and a form carries its session's token. What a write changes is committed
+//! by `commit`, together with its row of the audit log.
 
 mod activity;
 pub(in crate::http) mod assets;

@@ -340,6 +340,11 @@ impl Handover {
         self.0.sessions.as_ref().map(Sessions::problems).unwrap_or_default()
     }
 
+    /// What keeps this shop's orders from Shopify now, as far as the calls of this process have shown.
+    pub fn problem_of(&self, shop: &ShopDomain) -> Option<String> {
+        self.0.sessions.as_ref()?.problem_of(shop)
+    }
+
     /// Asks Shopify whether the app is installed in this shop; `None` without an app. Waits for the answer.
     pub fn ask_installed(&self, shop: &ShopDomain) -> Option<Installation> {
         self.0.sessions.as_ref().map(|sessions| sessions.ask_installed(shop))

@@ -142,6 +142,12 @@ impl Sessions {
         problems
     }
 
+    /// What is wrong with this shop, as far as it has shown.
+    pub(super) fn problem_of(&self, shop: &ShopDomain) -> Option<String> {
+        let shop = lock(&self.shops).get(shop).cloned()?;
+        lock(&shop.known).problem.clone()
+    }
+
     /// Whether Shopify grants a token.
     pub(super) fn check(&self, shop: &ShopDomain) -> Result<(), ShopifyError> {
         self.client.grant(shop).map(drop::<Grant>)
@@ -231,6 +237,18 @@ mod tests {
         assert!(probe.is_some() && sessions.permit(&one).is_none());
         sessions.note(&one, None);
         assert!(sessions.permit(&one).is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_shop_is_told_of_no_shop_whose_name_is_a_part_of_its() {
+        let sessions = Sessions::new(&Options::new("id", Secret::new("secret")), Arc::new(ManualClock::default()));
+        let shop = |name: &str| name.parse::<ShopDomain>().expect("a shop");
+        let (longer, part) = (shop("fine-blinds.myshopify.com"), shop("blinds.myshopify.com"));
+        sessions.note(&longer, Some("the app is not installed in fine-blinds.myshopify.com"));
+        assert_eq!(sessions.problem_of(&part), None);
+        assert!(sessions.problem_of(&longer).is_some());
+        sessions.note(&part, Some("Shopify cannot be reached"));
+        assert_eq!(sessions.problem_of(&part).as_deref(), Some("Shopify cannot be reached"));
     }
 
     #[test]

@@ -42,6 +42,10 @@ pub(in crate::queue) fn next_claimable_at(
     share: Share,
     poison_candidates: bool,
 ) -> db::Result<Option<DateTime<Utc>>> {
+    // A claim releases what is held of a type that was resumed: it may be all that waits.
+    if pauses::is_any_ending(connection)? {
+        return Ok(Some(DateTime::UNIX_EPOCH));
+    }
     Ok(first_of(connection, share, poison_candidates)?.map(|(at, _)| at))
 }
 

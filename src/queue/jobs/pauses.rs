@@ -40,6 +40,11 @@ pub fn list_pauses(connection: &Connection) -> db::Result<Vec<Pause>> {
     Ok(pauses.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Whether a type was resumed of which jobs may still be held.
+pub(super) fn is_any_ending(connection: &Connection) -> db::Result<bool> {
+    Ok(connection.prepare_cached("SELECT 1 FROM paused_job_types WHERE ending = 1")?.exists(())?)
+}
+
 /// Pauses a type. `false`: it is paused already.
 pub(in crate::queue) fn pause(tx: &Tx<'_>, now: DateTime<Utc>, job_type: &str) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(

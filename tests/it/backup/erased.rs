@@ -1,6 +1,9 @@
 //! Whoever was erased or withdrew since the backup stays so, and no duty is lost.
 
 use super::{House, assert_clean, deliver, erase, has_store, holds, install, one, run_all};
+use quotegrid::access::Role;
+use quotegrid::access::links::{self, Invitation, LINK_LIFE};
+use quotegrid::access::sessions;
 use quotegrid::clock::Clock;
 use quotegrid::db;
 use quotegrid::erasure::receipts;
@@ -193,6 +196,32 @@ fn uninstalled_stores_and_revoked_keys_stay_so() {
     let dead = "SELECT group_concat(shop) FROM stores WHERE uninstalled_at IS NOT NULL";
     assert_eq!(one::<String>(&app, dead), "left.myshopify.com");
     assert_eq!(one::<u64>(&app, "SELECT count(*) FROM api_keys WHERE revoked_at IS NOT NULL"), 1);
+}
+
+#[test]
+fn a_link_that_was_used_and_a_session_that_was_ended_since_the_backup_let_nobody_in_again() {
+    let house = House::new();
+    let app = house.open();
+    let invitation = Invitation { role: Role::Operator, store: None, label: "operator".to_owned() };
+    let (now, entropy) = (app.clock.now(), app.entropy.clone());
+    let made: db::Result<_> = app.db.write(move |tx| {
+        let link = links::insert(tx, now, entropy.as_ref(), &invitation, now + LINK_LIFE)?;
+        Ok((link, sessions::begin(tx, now, entropy.as_ref(), &invitation)?))
+    });
+    let (link, session) = made.expect("writable");
+    house.back_up();
+    let (used, ended) = (link.digest(), session.digest());
+    let gone: db::Result<bool> = app.db.write(move |tx| {
+        sessions::end_all(tx, None)?;
+        Ok(links::take(tx, now, used)?.is_some())
+    });
+    assert!(gone.expect("writable"));
+    drop(app);
+    house.restore().expect("restored");
+    let app = house.open();
+    let let_in: db::Result<bool> =
+        app.db.write(move |tx| Ok(links::take(tx, now, used)?.is_some() || sessions::find(tx, now, ended)?.is_some()));
+    assert!(!let_in.expect("writable"));
 }
 
 #[test]

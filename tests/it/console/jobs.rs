@@ -116,6 +116,25 @@ fn jobs_of_a_paused_type_wait_others_run_and_after_the_resumption_all_have_run()
 }
 
 #[test]
+fn a_worker_that_has_nothing_else_to_do_runs_what_a_resumption_releases() {
+    let fixture = fixture();
+    let operator = Person::operator(&fixture);
+    assert_eq!(operator.post("/admin/jobs/types/pause", "type=fine").status, 303);
+    let job = fixture.enqueue("fine", json!({}));
+    let running = std::sync::Arc::new(fixture.app.worker().expect("a worker")).start(1).expect("threads");
+    let until = |condition: &dyn Fn() -> bool| {
+        while !condition() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until(&|| fixture.query::<bool>("SELECT held FROM job_queue"));
+    assert_eq!(operator.post("/admin/jobs/types/resume", "type=fine").status, 303);
+    until(&|| fixture.job(job).status == Status::Completed);
+    until(&|| fixture.count("paused_job_types") == 0);
+    drop(running);
+}
+
+#[test]
 fn an_obligation_is_never_paused() {
     let fixture = Fixture::new();
     for job_type in ["shop_redact", "customer_redact", "customers_data_request", "shop_redact_inquiry"] {

@@ -29,6 +29,8 @@ fn a_data_request_ends_in_a_report_that_names_no_customer() {
     let report: Value =
         fixture.app.db.read(|connection| requests::find_report(connection, id)).expect("readable").expect("a report");
     assert_eq!((&report["dataRequestId"], &report["customerDataHeld"]), (&json!(9_999), &json!([])));
+    // It must not say that there is nothing where a shopper may have written their name.
+    assert!(report["explanation"].as_str().is_some_and(|text| text.contains("label")), "{report}");
 }
 
 #[test]

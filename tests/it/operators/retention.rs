@@ -79,6 +79,24 @@ fn deliveries_and_settled_requests_go_each_in_their_time_and_receipts_stay() {
 }
 
 #[test]
+fn a_request_whose_delivery_another_copy_of_the_database_has_brought_along_is_forgotten_too() {
+    let fixture = Fixture::new();
+    redact(&fixture, "gone.myshopify.com");
+    fixture.run_jobs();
+    // As a restore does it from a copy in which the request was forgotten already.
+    let brought: quotegrid::db::Result<usize> = fixture
+        .app
+        .db
+        .write(|tx| Ok(tx.execute("INSERT INTO other_webhook_deliveries SELECT * FROM webhook_deliveries", ())?));
+    assert_eq!(brought.expect("writable"), 1);
+    let now = fixture.advance(40 * DAY);
+    let (before, deliveries_since) = (now - TimeDelta::days(31), now - TimeDelta::days(60));
+    let pruned = fixture.app.db.write(move |tx| quotegrid::intake::prune_requests(tx, before, deliveries_since, 10));
+    assert_eq!(pruned.expect("nothing is known twice"), 1);
+    assert_eq!((fixture.count("gdpr_requests"), fixture.count("other_webhook_deliveries")), (0, 1));
+}
+
+#[test]
 fn what_is_open_or_not_yet_scrubbed_is_never_pruned() {
     let fixture = Fixture::new();
     redact(&fixture, "unscrubbed.myshopify.com");

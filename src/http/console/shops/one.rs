@@ -105,7 +105,7 @@ fn one_page(state: &AppState, visit: &Visit, status: u16, shown: Shown) -> Resul
         Ok((Counted::load(connection, store)?, keys))
     })?;
     let handover = &state.app.handover;
-    let problem = handover.problems().into_iter().find(|problem| problem.contains(store.shop.as_str()));
+    let problem = handover.problem_of(&store.shop);
     let (state_text, state_class) = state_of(store);
     let Shown { unit, currency, fault, needs_confirmation } = shown;
     let Store { installed_at, uninstalled_at, .. } = store;
