@@ -10,8 +10,9 @@ use serde_json::json;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-/// What is measured of a page, in the page.
+/// What is measured of a page, in the page, with everything opened that can be.
 const MEASURES: &str = r"
+    for (const closed of document.querySelectorAll('details')) closed.open = true;
     const shown = [...document.querySelectorAll('body *')].filter(one => one.getClientRects().length && getComputedStyle(one).visibility === 'visible');
     const luminance = colour => {
         const [r, g, b] = colour.match(/[\d.]+/g).map(Number).map(value => {
@@ -140,8 +141,8 @@ fn browser_shows_every_page_of_a_shop_wide_and_on_a_phone_by_day_and_by_night() 
             browser.resize(width, 800);
             browser.look(look);
             browser.open(page);
-            browser.picture(&format!("console-{name}-{width}-{look:?}"));
             let found = browser.ask(MEASURES);
+            browser.picture(&format!("console-{name}-{width}-{look:?}"));
             let at = format!("{name} {width} {look:?}: {found}");
             assert!(found["scrolls"].as_f64().is_some_and(|scrolls| scrolls <= f64::from(width)), "{at}");
             assert!(found["smallest"].as_f64().is_some_and(|smallest| smallest >= 12.0), "{at}");
