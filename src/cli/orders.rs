@@ -149,7 +149,7 @@ pub(super) fn run(
         Command::Cancel { order } => {
             let id = app.db.read(|connection| find(connection, store, order))?.id;
             let (handover, queue, now) = (app.handover.clone(), app.queue.clone(), app.clock.now());
-            let entry = Entry::new("order.cancel").object(&id.to_string());
+            let entry = Entry::new("order.cancel").object(id);
             let record = write_in_store(&app, scope, entry, move |tx| handover.cancel(tx, now, &queue, &shop, id))?;
             output.print(&views::draft_order_with_page(&record, &public_url), || {
                 format!(
