@@ -38,7 +38,7 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_REDACT_HOLD_DAYS", value_name = "DAYS", default_value_t = 0, hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(0..=REDACT_HOLD_DAYS_MAX))]
     pub redact_hold_days: u16,
-    /// Days after which orders that never went to Shopify are deleted; 0: never. [default: 365 where orders are handed over, else 0]
+    /// Days after which orders that never went to Shopify go; 0: never. [default: 365 where orders are handed over, else 0]
     #[arg(long, env = "QUOTEGRID_OPEN_ORDER_DAYS", value_name = "DAYS", hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(0..=36_500))]
     pub open_order_days: Option<u16>,
