@@ -99,7 +99,7 @@ fn every_command_is_named_once() {
 
 /// What a cell of a table or a bracket in the help begins with: `365` of "365, or 0".
 fn first_word(value: &str) -> String {
-    value.split([',', ';', ' ']).next().unwrap_or_default().replace('`', "")
+    value.split([',', ';', ' ', '\n']).next().unwrap_or_default().replace('`', "")
 }
 
 /// The settings that `serve` takes, each with its default where it has one.
