@@ -355,7 +355,7 @@ pub struct Waiting {
 pub(super) const TO_SCRUB: &str = "SELECT id, shop, type FROM gdpr_requests
      WHERE type = :type AND processed_at IS NOT NULL AND erased_at IS NULL
        AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected'
-     ORDER BY processed_at LIMIT :limit";
+     ORDER BY processed_at, id LIMIT :limit";
 
 /// Requests whose rows are gone and whose bytes may not be: those of shops first, each kind oldest first.
 pub(super) fn list_to_scrub(connection: &Connection, limit: usize) -> db::Result<Vec<Waiting>> {

@@ -132,7 +132,11 @@ impl Model {
             Kind::CustomersRedact => 1,
             Kind::DataRequest => 2,
         };
-        waiting.sort_by_key(|id| (rank(self.requests[*id].kind), self.requests[*id].processed_at, *id));
+        // Then by their ids, which begin with the time: a clock that was set back has later ones come first.
+        waiting.sort_by_key(|id| {
+            let request = &self.requests[*id];
+            (rank(request.kind), request.processed_at, request.created_at, *id)
+        });
         for id in &waiting {
             let Request { kind, shop, .. } = self.requests[*id];
             if kind == Kind::ShopRedact && !self.stores.contains_key(&shop) {
