@@ -100,7 +100,7 @@ fn browser_shows_prices_and_orders_on_a_page_of_another_site() {
     let refused = page.call(&format!("order({wanted})"));
     assert_eq!(
         (&refused["status"], &refused["shown"]),
-        (&json!(400), &json!("Edge: a choice is required")),
+        (&json!(400), &json!("Please check the options (Edge: a choice is required)")),
         "{refused}"
     );
 
@@ -172,5 +172,5 @@ fn browser_lets_only_the_pages_of_a_keys_origins_read_prices_and_tells_them_of_l
     // The clock of the server stands still: however slow the browser is, there is no more.
     let limited = page.call(ask);
     assert_eq!((&limited["status"], &limited["fields"]["Retry-After"]), (&json!(429), &json!("1")), "{limited}");
-    assert!(limited["shown"].as_str().is_some_and(|text| text.starts_with("too many requests")), "{limited}");
+    assert!(limited["shown"].as_str().is_some_and(|text| text.starts_with("Too many requests")), "{limited}");
 }
