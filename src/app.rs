@@ -43,6 +43,7 @@ const SWEEP_EVERY: Duration = Duration::from_secs(5);
 
 /// How often what was counted in memory is added to the database.
 const COUNT_EVERY: Duration = Duration::from_secs(5);
+
 /// How often it is looked which draft orders Shopify is to be asked about: one probe of an index for each store.
 const DUE_LOOKS_EVERY: Duration = Duration::from_secs(60);
 

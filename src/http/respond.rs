@@ -70,6 +70,17 @@ impl Responder {
     }
 }
 
+/// Works on whatever must be right before anything is committed; a fault of the request is answered at once.
+pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(Responder, T)> {
+    match prepared {
+        Ok(prepared) => Some((responder, prepared)),
+        Err(error) => {
+            responder.send(Err(error));
+            None
+        }
+    }
+}
+
 /// The status of each kind of error.
 pub fn status(kind: Kind) -> u16 {
     match kind {

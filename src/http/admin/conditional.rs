@@ -1,5 +1,7 @@
 //! What edits of the catalog share: the store they are below, `ETag` and `If-Match`, and deletions that take several steps.
 
+pub(super) use crate::http::respond::prepared;
+
 use crate::catalog::Expected;
 use crate::catalog::matrices::Deletion;
 use crate::catalog::stores::{self, Store};
@@ -48,17 +50,6 @@ pub(super) fn if_match(request: &Request) -> Result<Option<Expected>> {
 /// The `ETag` of a version.
 pub(super) fn etag(version: i64) -> String {
     format!("\"{version}\"")
-}
-
-/// Works on a store and a request before anything is committed; a fault of the request is answered at once.
-pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(Responder, T)> {
-    match prepared {
-        Ok(prepared) => Some((responder, prepared)),
-        Err(error) => {
-            responder.send(Err(error));
-            None
-        }
-    }
 }
 
 /// Whether a deletion is confirmed: by `{"confirm": true}`, or for clients that send no body with a DELETE by `?confirm=true`.

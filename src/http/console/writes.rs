@@ -1,6 +1,8 @@
 //! What writes of the console share: what must be right before one, the version that its form was made from, and deletions that
 //! take several steps.
 
+pub(super) use crate::http::respond::prepared as ready;
+
 use super::form::Form;
 use crate::catalog::Expected;
 use crate::catalog::matrices::Deletion;
@@ -10,17 +12,6 @@ use crate::http::Response;
 use crate::http::respond::Responder;
 use crate::http::state::AppState;
 use std::sync::Arc;
-
-/// Answers with the error of whatever had to be right before a write.
-pub(super) fn ready<T>(responder: Responder, wanted: Result<T>) -> Option<(Responder, T)> {
-    match wanted {
-        Ok(wanted) => Some((responder, wanted)),
-        Err(error) => {
-            responder.send(Err(error));
-            None
-        }
-    }
-}
 
 /// Which version a form was made from.
 ///
