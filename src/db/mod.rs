@@ -368,7 +368,10 @@ impl Db {
     }
 
     /// Has the writer run `errand` between two batches, with no transaction open, and waits for it.
-    fn between_batches<T: Send + 'static>(&self, errand: impl FnOnce(&writer::Core) -> T + Send + 'static) -> Result<T> {
+    fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&writer::Core) -> T + Send + 'static,
+    ) -> Result<T> {
         writer::assert_may_wait();
         self.shared.open().writer.between_batches(errand)
     }

@@ -232,7 +232,10 @@ impl Writer {
     }
 
     /// Has `errand` run between two batches, and waits for it.
-    pub(super) fn between_batches<T: Send + 'static>(&self, errand: impl FnOnce(&Core) -> T + Send + 'static) -> Result<T> {
+    pub(super) fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T> {
         let (answer, answered) = sync_channel(1);
         self.errands.add(move |writer| {
             let _nobody_waits = answer.send(errand(writer));

@@ -82,10 +82,13 @@ fn main() {
     let minutes = plan.length.div_duration_f64(MINUTE).ceil() as u32;
     for minute in 0..minutes {
         let (from, until) = (MINUTE * minute, MINUTE * (minute + 1));
-        let mut waits: Vec<f64> = answered.iter().filter(|one| one.due >= from && one.due < until).map(|one| millis(one.took)).collect();
+        let mut waits: Vec<f64> =
+            answered.iter().filter(|one| one.due >= from && one.due < until).map(|one| millis(one.took)).collect();
         let waits = quantiles(&mut waits);
         let delays = |kind: &str| {
-            let of_minute = |one: &&server::Erasure| one.kind == kind && one.processed >= server.begun + from && one.processed < server.begun + until;
+            let of_minute = |one: &&server::Erasure| {
+                one.kind == kind && one.processed >= server.begun + from && one.processed < server.begun + until
+            };
             quantiles(&mut erasures.iter().filter(of_minute).map(|one| one.delay.as_secs_f64()).collect::<Vec<_>>())
         };
         let (customers, shops) = (delays("CUSTOMERS_REDACT"), delays("SHOP_REDACT"));
@@ -111,7 +114,8 @@ fn main() {
         );
     }
     for backup in backups.unwrap_or_default() {
-        let beside = answered.iter().filter(|one| begun + one.due + one.took >= backup.begun && begun + one.due <= backup.ended);
+        let beside =
+            answered.iter().filter(|one| begun + one.due + one.took >= backup.begun && begun + one.due <= backup.ended);
         println!(
             "backup: {:.1} s, {:.0} MiB, slowest webhook meanwhile {:.0} ms",
             (backup.ended - backup.begun).as_secs_f64(),

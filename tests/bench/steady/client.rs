@@ -35,7 +35,8 @@ pub(crate) fn run(address: SocketAddr, plan: &Plan) -> Vec<Answered> {
     let mut events = Events::with_capacity(256);
     let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|number| open(&poll, address, number)).collect();
     let mut free: Vec<usize> = (0..CONNECTIONS).collect();
-    let customers: Vec<Hook> = (0..SHOPS).map(|number| Hook::of("customers/redact", &format!("steady-{number}"))).collect();
+    let customers: Vec<Hook> =
+        (0..SHOPS).map(|number| Hook::of("customers/redact", &format!("steady-{number}"))).collect();
     let (mut answered, mut sent, mut shops) = (Vec::new(), 0_u64, 0_usize);
     let mut scratch = vec![0; 64 * 1024];
     let begun = Instant::now();
@@ -59,7 +60,8 @@ pub(crate) fn run(address: SocketAddr, plan: &Plan) -> Vec<Answered> {
             sent += 1;
             continue;
         }
-        let wait = if free.is_empty() || due >= plan.length { Duration::from_secs(60) } else { due.saturating_sub(now) };
+        let wait =
+            if free.is_empty() || due >= plan.length { Duration::from_secs(60) } else { due.saturating_sub(now) };
         poll.poll(&mut events, Some(wait)).expect("epoll");
         for event in &events {
             let number = event.token().0;
@@ -139,7 +141,8 @@ impl Hook {
         // An odd factor gives each number another one of 64 bits.
         let scattered = number.wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let (high, low) = (scattered >> 32, scattered & 0xffff_ffff);
-        let mut request = format!("{}X-Shopify-Webhook-Id: {high:08x}-bdd9-4b37-8a5f-0000{low:08x}\r\n\r\n", self.head).into_bytes();
+        let mut request =
+            format!("{}X-Shopify-Webhook-Id: {high:08x}-bdd9-4b37-8a5f-0000{low:08x}\r\n\r\n", self.head).into_bytes();
         request.extend_from_slice(&self.body);
         request
     }

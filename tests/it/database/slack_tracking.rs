@@ -2,20 +2,11 @@
 //! and whatever became of the WAL meanwhile.
 
 use super::{FOREVER, Fixture, assert_sound};
-use crate::ending::SetAtEnd;
+use crate::support::dice::Dice;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::db::{self, Db, Options, PageSlack};
 use rusqlite::Connection;
 use std::sync::atomic::{AtomicBool, Ordering};
-
-/// Numbers that are the same at each run.
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 /// Another process's connection, as far as SQLite knows: it shares nothing with ours but the files.
 fn other(fixture: &Fixture) -> Connection {
@@ -33,18 +24,20 @@ fn with_rows(adjust: impl FnOnce(&mut Options)) -> Fixture {
         adjust(options);
     });
     let made: db::Result<()> = fixture.db.write(|tx| {
-        Ok(tx.execute_batch("CREATE TABLE parcels (id INTEGER PRIMARY KEY, number INTEGER, note TEXT) STRICT;
-                             CREATE INDEX parcels_number ON parcels (number, note);")?)
+        Ok(tx.execute_batch(
+            "CREATE TABLE parcels (id INTEGER PRIMARY KEY, number INTEGER, note TEXT) STRICT;
+                             CREATE INDEX parcels_number ON parcels (number, note);",
+        )?)
     });
     made.expect("made");
     fixture
 }
 
 /// What leaves copies of rows in pages: rows come in no order, some grow, and some go.
-fn work(connection: &Connection, numbers: &mut Numbers) -> rusqlite::Result<()> {
-    for _ in 0..numbers.below(60) + 1 {
-        let (number, length) = (numbers.below(1 << 20), numbers.below(200) + 20);
-        match numbers.below(8) {
+fn work(connection: &Connection, dice: &mut Dice) -> rusqlite::Result<()> {
+    for _ in 0..dice.below(60) + 1 {
+        let (number, length) = (dice.below(1 << 20), dice.below(200) + 20);
+        match dice.below(8) {
             0..5 => connection.prepare_cached("INSERT INTO parcels (number, note) VALUES (?1, substr(hex(randomblob(120)), 1, ?2))")?,
             5..7 => connection.prepare_cached("UPDATE parcels SET note = substr(hex(randomblob(120)), 1, ?2), number = ?1 WHERE id = ?1 % (SELECT max(id) FROM parcels)")?,
             _ => connection.prepare_cached("DELETE FROM parcels WHERE number BETWEEN ?1 AND ?1 + 50 * ?2")?,
@@ -73,10 +66,10 @@ fn what_this_process_writes_is_known_however_often_the_wal_starts_over() {
     let fixture = with_rows(|_options| {});
     assert_nothing_is_missed(&fixture.db, "a new file");
     let looks = fixture.db.whole_looks();
-    let (mut numbers, mut cleared) = (Numbers(1), 0);
+    let (mut dice, mut cleared) = (Dice(1), 0);
     for round in 0..300 {
-        let seed = numbers.below(1 << 40);
-        let written: db::Result<()> = fixture.db.write(move |tx| Ok(work(tx, &mut Numbers(seed))?));
+        let seed = dice.below(1 << 40);
+        let written: db::Result<()> = fixture.db.write(move |tx| Ok(work(tx, &mut Dice(seed | 1))?));
         written.expect("written");
         match round % 10 {
             // Both have the WAL start over: emptied, or overwritten by the next commit, once all of it is in the file.
@@ -84,14 +77,16 @@ fn what_this_process_writes_is_known_however_often_the_wal_starts_over() {
             6 => drop(other(&fixture).query_row("PRAGMA wal_checkpoint(PASSIVE)", (), |_row| Ok(()))),
             8 => {
                 let undone: db::Result<()> = fixture.db.write(move |tx| {
-                    work(tx, &mut Numbers(seed + 1))?;
+                    work(tx, &mut Dice(seed | 2))?;
                     Err(db::Error::Overloaded)
                 });
                 assert!(undone.is_err());
             }
             9 => drop(fixture.db.write(|tx| tx.vacuum_some(5)).expect("vacuumed")),
             _ => {
-                let PageSlack::Cleared(some) = fixture.db.clear_page_slack().expect("no fault") else { panic!("it looks") };
+                let PageSlack::Cleared(some) = fixture.db.clear_page_slack().expect("no fault") else {
+                    panic!("it looks")
+                };
                 cleared += some;
             }
         }
@@ -107,16 +102,16 @@ fn what_this_process_writes_is_known_however_often_the_wal_starts_over() {
 fn what_others_write_is_looked_at_and_where_they_have_the_wal_start_over_every_page_is() {
     let fixture = with_rows(|_options| {});
     assert_nothing_is_missed(&fixture.db, "a new file");
-    let (others, mut numbers) = (other(&fixture), Numbers(2));
-    let work_of_others = |numbers: &mut Numbers| {
+    let (others, mut dice) = (other(&fixture), Dice(2));
+    let work_of_others = |dice: &mut Dice| {
         others.execute_batch("BEGIN IMMEDIATE").expect("begun");
-        work(&others, numbers).expect("written");
+        work(&others, dice).expect("written");
         others.execute_batch("COMMIT").expect("committed");
     };
     let looks = fixture.db.whole_looks();
     let mut cleared = 0;
     for _ in 0..50 {
-        work_of_others(&mut numbers);
+        work_of_others(&mut dice);
         let PageSlack::Cleared(some) = fixture.db.clear_page_slack().expect("no fault") else { panic!("it looks") };
         cleared += some;
     }
@@ -125,12 +120,12 @@ fn what_others_write_is_looked_at_and_where_they_have_the_wal_start_over_every_p
     assert_nothing_is_missed(&fixture.db, "what others wrote");
     for round in 0..50 {
         let looks = fixture.db.whole_looks();
-        work_of_others(&mut numbers);
+        work_of_others(&mut dice);
         let emptied = others.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get::<_, bool>(0));
         assert!(!emptied.expect("no fault"), "nobody reads");
         // Also where somebody has written since.
         match round % 3 {
-            0 => work_of_others(&mut numbers),
+            0 => work_of_others(&mut dice),
             1 => fixture.db.write(|tx| tx.touch()).expect("written"),
             _ => {}
         }
@@ -144,27 +139,29 @@ fn what_others_write_is_looked_at_and_where_they_have_the_wal_start_over_every_p
 fn whatever_two_processes_do_nothing_is_missed() {
     for seed in 0..6 {
         let fixture = with_rows(|_options| {});
-        let (mut db, others, mut numbers) = (Some(fixture.db.clone()), other(&fixture), Numbers(seed * 7_919 + 3));
+        let (mut db, others, mut dice) = (Some(fixture.db.clone()), other(&fixture), Dice(seed * 7_919 + 3));
         let path = fixture.path();
         drop(fixture.db);
         for step in 0..200 {
             let ours = db.as_ref().expect("it is open");
-            let seed = numbers.below(1 << 40);
-            match numbers.below(14) {
-                0..4 => ours.write(move |tx| -> db::Result<()> { Ok(work(tx, &mut Numbers(seed))?) }).expect("written"),
-                4..7 => work(&others, &mut numbers).expect("written"),
+            let seed = dice.below(1 << 40);
+            match dice.below(14) {
+                0..4 => {
+                    ours.write(move |tx| -> db::Result<()> { Ok(work(tx, &mut Dice(seed | 1))?) }).expect("written")
+                }
+                4..7 => work(&others, &mut dice).expect("written"),
                 7 => ours.write(|tx| tx.vacuum_some(10)).expect("vacuumed"),
                 8 => vacuum(&others).expect("vacuumed"),
                 9 => assert!(ours.empty_wal(FOREVER).expect("tried")),
                 10 => {
-                    let mode = ["PASSIVE", "RESTART", "TRUNCATE"][numbers.below(3) as usize];
+                    let mode = ["PASSIVE", "RESTART", "TRUNCATE"][dice.below(3) as usize];
                     others.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |_row| Ok(())).expect("no fault");
                 }
                 11 => {
                     // Its writes reach the WAL before they are undone.
                     let undone = others.execute_batch("PRAGMA cache_size=10; BEGIN IMMEDIATE").and_then(|()| {
                         for _ in 0..10 {
-                            work(&others, &mut numbers)?;
+                            work(&others, &mut dice)?;
                         }
                         others.execute_batch("ROLLBACK")
                     });
@@ -195,11 +192,11 @@ fn a_scrub_ends_and_misses_nothing_while_many_write_and_pages_move() {
         for thread in 0..4 {
             let (db, stop) = (&fixture.db, &stop);
             scope.spawn(move || {
-                let mut numbers = Numbers(thread);
+                let mut dice = Dice(thread + 1);
                 while !stop.load(Ordering::Relaxed) {
-                    let seed = numbers.below(1 << 40);
+                    let seed = dice.below(1 << 40);
                     let written: db::Result<()> = db.write(move |tx| {
-                        work(tx, &mut Numbers(seed))?;
+                        work(tx, &mut Dice(seed | 1))?;
                         if seed % 4 == 0 { tx.vacuum_some(3) } else { Ok(()) }
                     });
                     written.expect("written");
@@ -208,9 +205,9 @@ fn a_scrub_ends_and_misses_nothing_while_many_write_and_pages_move() {
         }
         let (fixture, stop) = (&fixture, &stop);
         scope.spawn(move || {
-            let (others, mut numbers) = (other(fixture), Numbers(9));
+            let (others, mut dice) = (other(fixture), Dice(9));
             while !stop.load(Ordering::Relaxed) {
-                work(&others, &mut numbers).expect("written");
+                work(&others, &mut dice).expect("written");
                 std::thread::yield_now();
             }
         });
