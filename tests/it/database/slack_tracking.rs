@@ -82,7 +82,7 @@ fn what_this_process_writes_is_known_however_often_the_wal_starts_over() {
                 });
                 assert!(undone.is_err());
             }
-            9 => drop(fixture.db.write(|tx| tx.vacuum_some(5)).expect("vacuumed")),
+            9 => fixture.db.write(|tx| tx.vacuum_some(5)).expect("vacuumed"),
             _ => {
                 let PageSlack::Cleared(some) = fixture.db.clear_page_slack().expect("no fault") else {
                     panic!("it looks")
@@ -197,7 +197,7 @@ fn a_scrub_ends_and_misses_nothing_while_many_write_and_pages_move() {
                     let seed = dice.below(1 << 40);
                     let written: db::Result<()> = db.write(move |tx| {
                         work(tx, &mut Dice(seed | 1))?;
-                        if seed % 4 == 0 { tx.vacuum_some(3) } else { Ok(()) }
+                        if seed.is_multiple_of(4) { tx.vacuum_some(3) } else { Ok(()) }
                     });
                     written.expect("written");
                 }
