@@ -2,26 +2,30 @@
 //! them answered. One fsync so serves many callers, and nobody fights for the write lock. It is a thread, or a caller that has found
 //! it idle (`write_queue.rs`).
 
+mod answers;
+mod change;
+
+pub(super) use change::Closure;
+
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
-use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::space::suspect_free_pages;
 use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
-use crate::background::panic_message;
+use answers::{AfterBatch, PendingAnswer, give_answers};
+use change::{Change, CommitOutcome};
 use log::{error, warn};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -37,99 +41,9 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 /// Threads that give answers after a commit: two, so that one slow receiver does not hold up all others.
 const ANSWERERS: usize = 2;
 
-/// What became of the transaction that held a change.
-#[derive(Clone)]
-pub(super) enum CommitOutcome {
-    Committed,
-    Lost { code: ErrorCode, message: Arc<str> },
-    Overloaded,
-    Closed,
-}
-
-impl CommitOutcome {
-    fn lost(error: &rusqlite::Error) -> Self {
-        Self::Lost {
-            code: error.sqlite_error_code().unwrap_or(ErrorCode::Unknown),
-            message: Arc::from(error.to_string()),
-        }
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T> {
-        match self {
-            Self::Committed => Ok(value),
-            Self::Lost { code, message } => Err(Error::NotCommitted { code, message }),
-            Self::Overloaded => Err(Error::Overloaded),
-            Self::Closed => Err(Error::Closed),
-        }
-    }
-}
-
 type QueuedChange = write_queue::QueuedChange<Box<dyn Change>>;
 type Turn = write_queue::Turn<Box<dyn Change>>;
 type WriteQueue = write_queue::WriteQueue<Box<dyn Change>>;
-
-/// A change with its types erased: what the writer's queue holds.
-pub(super) trait Change: Send {
-    /// Runs the change; `false` has its savepoint rolled back.
-    fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Answers the caller, after the commit or after it has failed.
-    fn answer(self: Box<Self>, outcome: CommitOutcome);
-    /// Whether the answer only wakes a thread, so that the writer itself may give it.
-    fn answers_quickly(&self) -> bool;
-    /// Whether it would rather be refused than wait longer than the limit.
-    fn gives_up(&self) -> bool;
-    /// Whether it may fail after it has written, and so needs a savepoint.
-    fn needs_savepoint(&self) -> bool;
-}
-
-/// A change with the closure to run and the one to answer with.
-pub(super) struct Closure<T, E, F, A> {
-    pub(super) change: Option<F>,
-    pub(super) outcome: Option<std::result::Result<T, E>>,
-    pub(super) answer: A,
-    pub(super) quick: bool,
-    pub(super) gives_up: bool,
-    pub(super) with_savepoint: bool,
-}
-
-impl<T, E, F, A> Change for Closure<T, E, F, A>
-where
-    T: Send,
-    E: From<Error> + Send,
-    F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send,
-    A: FnOnce(std::result::Result<T, E>) + Send,
-{
-    fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(change) = self.change.take() else { return false };
-        let outcome = catch_unwind(AssertUnwindSafe(|| change(tx))).unwrap_or_else(|panic| {
-            error!("a database change panicked and was rolled back: {}", panic_message(panic.as_ref()));
-            Err(Error::Panicked.into())
-        });
-        self.outcome.insert(outcome).is_ok()
-    }
-
-    fn answer(self: Box<Self>, outcome: CommitOutcome) {
-        // An error of the change itself rests on what it read in this transaction, so it too is void when that was lost.
-        let outcome = match (outcome.into_result(()), self.outcome) {
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(Error::Closed.into()),
-        };
-        (self.answer)(outcome);
-    }
-
-    fn answers_quickly(&self) -> bool {
-        self.quick
-    }
-
-    fn gives_up(&self) -> bool {
-        self.gives_up
-    }
-
-    fn needs_savepoint(&self) -> bool {
-        self.with_savepoint
-    }
-}
 
 /// Figures of the writer, for metrics.
 #[derive(Debug, Default)]
@@ -329,46 +243,6 @@ impl Drop for Writer {
         for thread in self.threads.drain(..) {
             let _panicked = thread.join();
         }
-    }
-}
-
-/// What is left to do after a commit, or after one that failed.
-struct AfterBatch {
-    after_commit: Vec<AfterCommit>,
-    answers: Vec<PendingAnswer>,
-}
-
-struct PendingAnswer {
-    change: Box<dyn Change>,
-    outcome: CommitOutcome,
-}
-
-impl AfterBatch {
-    /// Log lines first, so that a change is logged before its caller acts on it.
-    fn give(self) {
-        for then in self.after_commit {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
-                error!("an after-commit callback panicked: {}", panic_message(panic.as_ref()));
-            }
-        }
-        for PendingAnswer { change, outcome } in self.answers {
-            give_answer(change, outcome);
-        }
-    }
-}
-
-fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
-    ROLE.set(Some(ThreadRole::GivesAnswers));
-    loop {
-        let received = outbox.lock().recv();
-        let Ok(answers) = received else { return };
-        answers.give();
-    }
-}
-
-fn give_answer(change: Box<dyn Change>, outcome: CommitOutcome) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| change.answer(outcome))) {
-        error!("an answer after a commit panicked: {}", panic_message(panic.as_ref()));
     }
 }
 

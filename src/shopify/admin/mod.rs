@@ -6,14 +6,15 @@
 //! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
 
 mod answer;
+mod draft_order;
+mod failure;
 mod request;
 mod token;
 
 pub(super) use answer::read_time;
-pub use answer::{
-    DraftOrder, Fate, SeenLine, ShopifyError, plain_words, read_created, read_deleted, read_found, read_seen,
-    read_states, served_version,
-};
+pub use answer::{Fate, read_created, read_deleted, read_found, read_seen, read_states, served_version};
+pub use draft_order::{DraftOrder, SeenLine};
+pub use failure::{ShopifyError, plain_words};
 pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };

@@ -1,7 +1,7 @@
 //! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
 //! token; a caller that needs another asks again.
 
-use super::answer::{ShopifyError, read_status};
+use super::failure::{ShopifyError, read_status};
 use serde_json::Value;
 use std::time::Duration;
 
