@@ -6,6 +6,7 @@
 pub mod admin;
 mod body;
 pub mod console;
+mod deferred;
 pub mod guard;
 pub mod openapi;
 pub mod ops;

@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Touches nothing that could be busy: a process that is merely overloaded must not be restarted.
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn health(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+fn health(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Ok(Response::json(200, &body).with_header("Cache-Control", "no-store"))
 }

@@ -30,7 +30,7 @@ pub struct Responder {
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
-type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
+pub(super) type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
@@ -42,7 +42,7 @@ impl Responder {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log tells of.
+    /// The same, for a write that is recorded in the audit log.
     pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
@@ -67,17 +67,6 @@ impl Responder {
     /// Names the request in log lines.
     pub fn request_id(&self) -> &str {
         &self.request_id
-    }
-}
-
-/// Works on whatever must be right before anything is committed; a fault of the request is answered at once.
-pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(Responder, T)> {
-    match prepared {
-        Ok(prepared) => Some((responder, prepared)),
-        Err(error) => {
-            responder.send(Err(error));
-            None
-        }
     }
 }
 
@@ -289,7 +278,7 @@ pub(crate) fn phrase(status: u16) -> &'static str {
 
 impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Responder").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }
 

@@ -48,7 +48,7 @@ fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Re
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
         let quote = quote_in(&pricing, &query.request(), unit)?;
         let dimensions = unit.dimensions(query.width, query.height);
-        Ok(responder(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
+        Ok(json_response(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
     })
 }
 
@@ -67,7 +67,7 @@ fn quote_in(pricing: &ProductPricing, request: &QuoteRequest<'_>, unit: SizeUnit
 fn options(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     admit(state, request, params, |Admission { authenticated, .. }, product| {
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
-        Ok(responder(&OptionsBody::new(&pricing)))
+        Ok(json_response(&OptionsBody::new(&pricing)))
     })
 }
 
@@ -92,7 +92,7 @@ fn product_id(text: &str) -> Result<ProductId> {
     })
 }
 
-fn responder(body: &impl Serialize) -> Response {
+fn json_response(body: &impl Serialize) -> Response {
     Response::new(200, "application/json", serde_json::to_vec(body).expect("text, numbers and lists are JSON"))
 }
 

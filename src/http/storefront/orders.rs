@@ -8,7 +8,7 @@ use super::super::state::AppState;
 use super::super::{Request, Response};
 use super::item::{product, quantity, selections, side};
 use super::sizes::SizeUnit;
-use super::{Dimensions, Faults, responder as json};
+use super::{Dimensions, Faults, json_response};
 use crate::activity::Event;
 use crate::domain::length::Unit;
 use crate::domain::name::Label;
@@ -100,7 +100,7 @@ fn without_port(hop: &str) -> &str {
 
 /// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.
 fn created(record: &Record, unit: SizeUnit, is_list: bool, public_url: &str) -> Response {
-    Response { status: 201, ..json(&CreatedBody::new(record, unit, is_list, public_url)) }
+    Response { status: 201, ..json_response(&CreatedBody::new(record, unit, is_list, public_url)) }
 }
 
 /// What is ordered, and the key that tells it from another order of the same.
