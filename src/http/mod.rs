@@ -20,6 +20,7 @@ mod route;
 pub mod router;
 mod session;
 pub mod state;
+pub mod status;
 pub mod storefront;
 pub mod webhooks;
 pub mod widget;
@@ -191,11 +192,14 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(send) = self.0.take() {
-            send(Response::new(
-                500,
-                "application/problem+json",
-                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error","code":"internal_error"}"#,
-            ));
+            let problem = serde_json::json!({
+                "type": "about:blank",
+                "title": status::phrase(500),
+                "status": 500,
+                "detail": "internal error",
+                "code": status::default_code(500),
+            });
+            send(Response::new(500, status::PROBLEM, problem.to_string()));
         }
     }
 }

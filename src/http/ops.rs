@@ -103,12 +103,11 @@ fn metrics(state: &Arc<AppState>, request: Request, _params: Params, responder: 
         return responder.send(Ok(response));
     }
     responder.send(figures(state).map(|figures| {
-        state.metrics.show(&figures);
         let accept: Vec<&str> = request.headers.all("accept").collect();
         let response = if wants_plain(&accept.join(",")) {
-            Response::new(200, PLAIN_CONTENT_TYPE, state.metrics.render_plain())
+            Response::new(200, PLAIN_CONTENT_TYPE, state.metrics.render_plain(figures))
         } else {
-            Response::new(200, CONTENT_TYPE, state.metrics.render())
+            Response::new(200, CONTENT_TYPE, state.metrics.render(figures))
         };
         response.with_header("Cache-Control", "no-store").with_header("Vary", "Accept")
     }));
@@ -123,7 +122,7 @@ fn wants_plain(accept: &str) -> bool {
             let name = parts.next()?;
             let place = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted))?;
             let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            // A weight that is none counts as the least that still accepts.
+            // A weight that is not valid counts as the least that still accepts.
             Some((place, weight.map_or(1.0, |weight| weight.parse::<f64>().unwrap_or(0.001))))
         });
         // The most exact name decides.

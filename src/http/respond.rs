@@ -1,5 +1,6 @@
-//! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
+//! Errors on their way out: RFC 9457 problem JSON for all of them, with the statuses of `status.rs`.
 
+use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
 use crate::access::audit::Record;
 use crate::error::{Error, Kind, Result};
@@ -15,11 +16,11 @@ const VALIDATION_FAILED: &str = "validation_failed";
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload.
 static OVERLOADED: LogLimiter = LogLimiter::new();
+
+/// Lines about requests that failed by our own fault.
 static FAILED: LogLimiter = LogLimiter::new();
-/// The media type of RFC 9457.
-const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
 pub struct Responder {
@@ -70,28 +71,10 @@ impl Responder {
     }
 }
 
-/// The status of each kind of error.
-pub fn status(kind: Kind) -> u16 {
-    match kind {
-        Kind::Malformed => 400,
-        Kind::Unauthorized => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::Stale => 412,
-        Kind::TooLarge => 413,
-        Kind::Invalid => 422,
-        Kind::VersionRequired => 428,
-        Kind::Limited => 429,
-        Kind::Internal => 500,
-        Kind::Overloaded => 503,
-    }
-}
-
 /// The answer to a request that failed. Causes go to the log, once; the client learns the error's own sentence, and of our own
 /// faults nothing but the id to ask us with.
 pub fn failure(error: &Error, request_id: &str) -> Response {
-    let status = status(error.kind());
+    let status = status::of(error.kind());
     let mut detail = error.to_string();
     match error.kind() {
         Kind::Internal => {
@@ -101,7 +84,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
             }
             "internal error".clone_into(&mut detail);
         }
-        // One with a code was told of where it arose, and not for each request: lines fill a disk that is nearly full.
+        // One with a code was logged where it arose, and not for each request: lines fill a disk that is nearly full.
         Kind::Overloaded if error.members().contains_key("code") => {}
         Kind::Overloaded => {
             if let Some(left_out) = OVERLOADED.admit() {
@@ -209,25 +192,6 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The code of a problem that has none of its own.
-pub(super) fn default_code(status: u16) -> &'static str {
-    match status {
-        400 => "bad_request",
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 => "method_not_allowed",
-        409 => "conflict",
-        412 => "stale_version",
-        413 => "too_large",
-        422 => "invalid",
-        428 => "version_required",
-        429 => "too_many_requests",
-        503 => "overloaded",
-        _ => "internal_error",
-    }
-}
-
 fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -238,42 +202,6 @@ fn with_causes(error: &Error) -> String {
     }
     // One line of log, whatever a cause quotes.
     text.replace(['\n', '\r'], " ")
-}
-
-/// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(crate) fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        // RFC 9112 lets it be empty.
-        _ => "",
-    }
 }
 
 impl std::fmt::Debug for Responder {

@@ -220,7 +220,7 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defer
 
 /// The list again, with what was entered and what is wrong with it.
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
-    let status = crate::http::respond::status(error.kind());
+    let status = crate::http::status::of(error.kind());
     let message = super::layout::sentence(&error.to_string());
     list_page(state, visit, status, visit.form.get("new").to_owned(), Some(message))
 }

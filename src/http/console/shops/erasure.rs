@@ -41,8 +41,7 @@ pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Re
     // In any case, as people write it.
     if visit.form.get("confirm").trim().parse() != Ok(shop.clone()) {
         let fault = "This is not the shop's domain. Nothing is erased.";
-        return ask_page(state, &visit, crate::http::respond::status(Kind::Invalid), Some(fault))
-            .map(Deferred::answered);
+        return ask_page(state, &visit, crate::http::status::of(Kind::Invalid), Some(fault)).map(Deferred::answered);
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     let done = visit.see_other(&format!("admin/shops/{shop}?done=erasing"));

@@ -120,7 +120,7 @@ fn install(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defe
 }
 
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
-    let status = crate::http::respond::status(error.kind());
+    let status = crate::http::status::of(error.kind());
     let faults =
         error.faults().iter().flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field} {text}")));
     let faults: Vec<String> = faults.collect();
