@@ -61,7 +61,7 @@ pub struct Options {
     pub worker: queue::Options,
     /// How long finished things are kept.
     pub retention: Retention,
-    /// Whom to tell what a person must know of.
+    /// Where alerts go.
     pub alerts: alerts::Options,
     /// The Shopify app that orders are handed over by; without one they stay here.
     pub handover: Option<handover::Options>,
@@ -396,7 +396,7 @@ impl App {
                 if looked_at.is_none_or(|at| at.elapsed() >= DUE_LOOKS_EVERY) {
                     looked_at = Some(Instant::now());
                     if let Err(error) = handover.enqueue_due_looks(&db, clock.now(), &queue) {
-                        debug!("nobody was asked what has become of draft orders: {error}");
+                        debug!("Shopify was not asked what has become of draft orders: {error}");
                     }
                 }
                 if let Err(error) = pricing.sweep(&db) {
@@ -416,7 +416,7 @@ fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
         Ok(found) if found.is_empty() => {}
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
-        Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
+        Err(error) => warn!("could not look for privacy requests without a job: {error}"),
     }
 }
 
@@ -462,7 +462,7 @@ impl Background {
     /// Stops: running jobs get `grace` to end and are released otherwise.
     pub fn stop(self, grace: Duration) {
         self.stop.ask();
-        // Nobody waits for what is not going to happen.
+        // No request waits for what is not going to happen.
         drop(self.attended);
         std::thread::scope(|scope| {
             for running in self.running {

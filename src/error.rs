@@ -129,7 +129,7 @@ impl Error {
         &self.faults
     }
 
-    /// What it tells programs alongside its kind and faults.
+    /// What programs can read alongside its kind and faults.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }

@@ -15,7 +15,7 @@ mod handle;
 mod health;
 mod holder;
 mod inspect;
-pub mod lock;
+pub(crate) mod lock;
 mod migrate;
 mod notify;
 mod options;
@@ -377,7 +377,7 @@ mod tests {
             tx.after_commit(move || {
                 for number in 0..3 {
                     let given = given.clone();
-                    let answer = move |_written: Result<()>| given.send(number).expect("somebody who counts");
+                    let answer = move |_written: Result<()>| given.send(number).expect("the test counts");
                     handing_over.write_unbounded(|_tx| Ok(()), answer);
                 }
             });

@@ -137,7 +137,7 @@ pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(),
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = connection::open(path, Role::Writer, synchronous)?;
     // A rewrite alongside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
-    // nobody gets while another connection is open.
+    // cannot be had while another connection is open.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(sqlite)?;
     connection.execute_batch("VACUUM").map_err(sqlite)?;

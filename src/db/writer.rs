@@ -1,5 +1,5 @@
 //! The one writer: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has all of
-//! them answered. One fsync so serves many callers, and nobody fights for the write lock. It is a thread, or a caller that has found
+//! them answered. One fsync so serves many callers, and no two callers contend for the write lock. It is a thread, or a caller that has found
 //! it idle (`write_queue.rs`).
 
 mod answers;
@@ -63,7 +63,7 @@ pub struct WriterFigures {
 /// The way in to the writer, and the handle to stop it.
 pub(super) struct Writer {
     queue: Arc<WriteQueue>,
-    /// Whoever leads has it. `None` once the thread has ended.
+    /// The thread that leads holds it. `None` once the thread has ended.
     core: Arc<Mutex<Option<Core>>>,
     figures: Arc<WriterFigures>,
     threads: Vec<JoinHandle<()>>,
@@ -163,8 +163,8 @@ impl Writer {
         }
     }
 
-    /// Runs a change on this very thread when nobody else writes, and what comes meanwhile along with it; `change` is answered before
-    /// this returns. Gives it back when somebody does, or when this thread is one of a writer.
+    /// Runs a change on this very thread when no other writes, and what comes meanwhile along with it; `change` is answered before
+    /// this returns. Gives it back when another does, or when this thread is one of a writer.
     pub(super) fn lead(&self, change: Box<dyn Change>) -> Option<Box<dyn Change>> {
         if is_own_thread() || !self.queue.take_lead() {
             return Some(change);
@@ -178,7 +178,7 @@ impl Writer {
             core.turn(Turn::Change(QueuedChange::new(change)), true)
         };
         if let Some(own) = own {
-            // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up nobody but this caller.
+            // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up this caller alone.
             let _role = Role::begin(ThreadRole::GivesAnswers);
             own.give();
         }
@@ -226,7 +226,7 @@ pub(super) fn assert_may_wait() {
         Some(ThreadRole::RunsChanges) => {
             panic!("a change must not wait for another change: the writer would wait for itself")
         }
-        // Two of them waiting would leave nobody to give the answers that they wait for.
+        // Two of them waiting would leave no thread to give the answers that they wait for.
         Some(ThreadRole::GivesAnswers) => {
             panic!("an answer must not wait for another change: hand it over with write_then or write_unbounded")
         }
@@ -252,7 +252,7 @@ fn lost(why: &str) -> rusqlite::Error {
     rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
 }
 
-/// The writer's thread: leads whenever there is something to do and nobody else does.
+/// The writer's thread: leads whenever there is something to do and no caller does.
 fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
     ROLE.set(Some(ThreadRole::RunsChanges));
     while let Some(turn) = queue.wait() {
@@ -265,7 +265,7 @@ fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
     core.lock().take();
 }
 
-/// What it takes to write, for whoever leads.
+/// What it takes to write, for the thread that leads.
 struct Core {
     connection: Watched,
     health: Arc<Health>,
@@ -281,7 +281,7 @@ impl Core {
     fn keep_out_stray_commits(&self) {
         self.checkpointer.watch(&self.connection);
         // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
-        // its caller is told that nothing was; and a change must not commit for its batch mates. Both are undone instead.
+        // its caller is answered that nothing was; and a change must not commit for its batch mates. Both are undone instead.
         if let Err(error) = self.connection.commit_hook(Some(|| !COMMITTING.get())) {
             error!("stray commits cannot be kept out: {error}");
         }
@@ -457,14 +457,14 @@ impl Core {
         }
         let lost = if matches!(outcome, CommitOutcome::Committed) { 0 } else { done.len() };
         self.figures.rejected.fetch_add(lost + refused.len(), Ordering::Relaxed);
-        // Released, so that whoever finds them waiting no more finds them counted as done.
+        // Released, so that a thread that finds them waiting no more finds them counted as done.
         self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Release);
         let alone = done.len() == 1 && refused.is_empty();
         let mut answers: Vec<PendingAnswer> =
             done.into_iter().map(|change| PendingAnswer { change, outcome: outcome.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| PendingAnswer { change, outcome: CommitOutcome::Overloaded }));
         let answers = AfterBatch { after_commit, answers };
-        // A lone waiter is woken from here: one thread switch less than by way of the answering threads. Whoever waits and leads
+        // A lone waiter is woken from here: one thread switch less than by way of the answering threads. A caller that waits and leads
         // gives its own answer itself.
         if alone && waits {
             return Some(answers);

@@ -275,7 +275,7 @@ impl PriceMatrix {
     /// The cell that prices `width` x `height`: on each axis the first breakpoint that is not smaller.
     ///
     /// # Errors
-    /// A [`LookupError`] that tells "not priced yet", "outside the grid" and "not offered" apart.
+    /// A [`LookupError`] that distinguishes "not priced yet", "outside the grid" and "not offered".
     pub fn find_cell(&self, width: Length, height: Length) -> Result<Cell, LookupError> {
         let width_position = self.position(Axis::Width, width)?;
         let height_position = self.position(Axis::Height, height)?;
@@ -301,7 +301,7 @@ impl PriceMatrix {
         let (first, last) = (*steps.first()?, *steps.last()?);
         let (min, max) = self.limits.of(axis);
         Some(match self.outside {
-            // Nobody sells less than one of a unit, but a grid may.
+            // Less than one of a unit is not sold, but a grid may say otherwise.
             OutOfRange::Clamp => (min.unwrap_or(first.min(Length::ONE)), max.unwrap_or(Length::MAX)),
             OutOfRange::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
         })

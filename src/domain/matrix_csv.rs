@@ -63,7 +63,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a price of 0 means that stands among others: to many makers that a size is not made.
+    /// What a price of 0 among others means: to many makers that a size is not made.
     pub enum Zero {
         /// The size costs nothing.
         Free = "free",

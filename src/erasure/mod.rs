@@ -6,7 +6,7 @@
 //! | `customers/redact` | a customer is to be forgotten | everything about the customer is gone | [`CUSTOMER_REDACT`], `customer.rs` |
 //! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
 //!
-//! A duty is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
+//! A privacy request is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
 //! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
 //! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain, compares it
 //! with the requests (`agreement.rs`) and looks for leftovers.
@@ -23,6 +23,7 @@ mod mentions;
 pub mod ordered;
 pub mod receipts;
 pub mod requests;
+#[doc(hidden)]
 pub mod scan;
 pub mod scrub;
 pub mod shop;
@@ -59,12 +60,12 @@ pub const DUTY_JOBS: [&str; 4] = {
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
 pub const RESPONSE_DEADLINE: TimeDelta = TimeDelta::days(30);
 
-/// Attempts of the legal duties: with delays that grow to six hours these go on for a week, and leave a person three more.
+/// Attempts of the jobs of privacy requests: with delays that grow to six hours these go on for a week, and leave a person three more.
 const REDACTION_ATTEMPTS: u32 = 40;
 
-/// What the log adds when a legal duty's job is discarded.
+/// What the log adds when the job of a privacy request is discarded.
 const OPEN_REQUEST_HINT: &str =
-    "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
+    "- a privacy request stays open: a person must act before its due date, see `quotegrid gdpr list`";
 
 /// The member of a job's payload that names its request, and the only one that survives the erasure of the job's shop.
 const REQUEST_ID: &str = "requestId";
@@ -75,7 +76,7 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 }
 
 /// What a shop's jobs are about, for the queue: half of the same hash as text, so that no job row names the shop for longer than
-/// needed. It stands in each job and in two of its indexes, and 128 bits are enough to tell shops apart.
+/// needed. It is in each job and in two of its indexes, and 128 bits are enough to distinguish shops.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
     hex(&subject_hash(hasher, shop)[..16])
 }
@@ -125,7 +126,7 @@ pub fn without_job_problem(count: usize) -> String {
     )
 }
 
-/// How many jobs of legal duties were discarded: each means that a person must act.
+/// How many jobs of privacy requests were discarded: each means that a person must act.
 ///
 /// # Errors
 /// When the database fails.

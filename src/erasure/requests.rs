@@ -1,4 +1,4 @@
-//! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
+//! SQL of `gdpr_requests`: privacy requests, keyed by the shop's domain as text, for they outlive its store.
 
 mod deliveries;
 mod import;
@@ -17,7 +17,7 @@ use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::Value as Json;
 use types::Hold;
 
-/// Writes a duty that came in at `now` from Shopify.
+/// Writes a request that came in at `now` from Shopify.
 ///
 /// # Errors
 /// When the database fails.
@@ -25,7 +25,7 @@ pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewReque
     insert_of(tx, id, now, request, OrderedBy::Shopify)
 }
 
-/// Writes a duty that came in at `now`.
+/// Writes a request that came in at `now`.
 pub(super) fn insert_of(
     tx: &Tx<'_>,
     id: RequestId,
@@ -82,7 +82,7 @@ pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
         let why = match request.processed_at {
-            None => "it has not been worked off yet",
+            None => "it is not processed yet",
             Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
         };
         Error::new(Kind::NotFound, format!("privacy request {id} has no report: {why}"))
@@ -300,7 +300,7 @@ pub(super) fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> db:
     Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
 }
 
-/// How the duties stand.
+/// How many requests are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenRequests {
     /// Not yet fulfilled.
@@ -315,7 +315,7 @@ pub struct OpenRequests {
     pub next_due_at: Option<DateTime<Utc>>,
 }
 
-/// How the duties are at `now`.
+/// How many requests are in which state at `now`.
 ///
 /// # Errors
 /// When the database fails.

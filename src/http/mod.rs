@@ -3,26 +3,26 @@
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
-pub mod admin;
+pub(crate) mod admin;
 mod body;
-pub mod console;
+pub(crate) mod console;
 mod deferred;
 pub mod guard;
 pub mod openapi;
-pub mod ops;
-pub mod pages;
+pub(crate) mod ops;
+pub(crate) mod pages;
 mod permission;
 mod proxy;
 mod query;
 mod readiness;
-pub mod respond;
+pub(crate) mod respond;
 mod route;
 pub mod router;
 mod session;
 pub mod state;
-pub mod status;
+pub(crate) mod status;
 pub mod storefront;
-pub mod webhooks;
+pub(crate) mod webhooks;
 pub mod widget;
 
 pub use router::Router;

@@ -47,7 +47,7 @@ fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Re
             let response = bearer::refusal(&error, responder.request_id());
             return responder.send(Ok(response));
         }
-        // What cannot be read is left out; that it cannot is what they are told.
+        // What cannot be read is left out; that it cannot is the answer.
         details = Some(look(state).unwrap_or_default());
     }
     if !state.readiness.wait(Waiting { responder, details }) {
@@ -95,7 +95,7 @@ fn demand(state: &AppState, request: &Request) -> Result<()> {
     if tokens.is_empty() { Err(Error::not_found("path")) } else { state.guesses.demand(&tokens, request) }
 }
 
-/// The figures, for Prometheus. They tell a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
+/// The figures, for Prometheus. They show a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
 /// token it is.
 fn metrics(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     if let Err(error) = demand(state, &request) {
@@ -194,7 +194,7 @@ fn handovers(connection: &Connection, handover: &Handover) -> db::Result<Value> 
     }))
 }
 
-/// How the privacy duties stand. A `failed` job means that a person must act before the duty is due.
+/// How many privacy requests are in which state. A `failed` job means that a person must act before the request is due.
 fn open_requests(connection: &Connection, now: DateTime<Utc>) -> db::Result<Value> {
     let open_requests = requests::open_requests(connection, now)?;
     Ok(json!({

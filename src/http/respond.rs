@@ -23,7 +23,7 @@ static OVERLOADED: LogLimiter = LogLimiter::new();
 static FAILED: LogLimiter = LogLimiter::new();
 
 /// The way back to the client of one request, for a handler that answers later.
-pub struct Responder {
+pub(crate) struct Responder {
     reply: Reply,
     request_id: String,
     error_page: Option<ErrorPage>,
@@ -48,13 +48,13 @@ impl Responder {
         Self { record: Some(record), ..self }
     }
 
-    /// The row of the audit log that whoever commits the write adds to its transaction.
+    /// The row of the audit log that is added to the transaction of the write.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         self.record.take()
     }
 
     /// Answers, with a problem where `outcome` is an error.
-    pub fn send(self, outcome: Result<Response>) {
+    pub(crate) fn send(self, outcome: Result<Response>) {
         let Self { reply, request_id, error_page, .. } = self;
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
@@ -66,14 +66,14 @@ impl Responder {
     }
 
     /// Names the request in log lines.
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         &self.request_id
     }
 }
 
 /// The answer to a request that failed. Causes go to the log, once; the client learns the error's own sentence, and of our own
 /// faults nothing but the id to ask us with.
-pub fn failure(error: &Error, request_id: &str) -> Response {
+pub(crate) fn failure(error: &Error, request_id: &str) -> Response {
     let status = status::of(error.kind());
     let mut detail = error.to_string();
     match error.kind() {
@@ -112,7 +112,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
 }
 
 /// Problem JSON. `members` are added to the usual ones, and replace them where they have the same name.
-pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
+pub(crate) fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
     let mut body = Map::new();
     body.insert("type".to_owned(), json!("about:blank"));
     body.insert("title".to_owned(), json!(phrase(status)));
@@ -249,14 +249,14 @@ mod tests {
 
     #[test]
     fn shoppers_read_sentences_and_nothing_of_our_own_faults() {
-        let told = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
-        assert_eq!(told(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
-        assert_eq!(told(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
+        let detail = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
+        assert_eq!(detail(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
+        assert_eq!(detail(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
         let busy = Error::new(Kind::Overloaded, "the database cannot take this now");
-        assert_eq!(told(busy), "This is not possible right now, please try again in a moment");
+        assert_eq!(detail(busy), "This is not possible right now, please try again in a moment");
         let known = Error::new(Kind::Overloaded, "orders are closed for a moment").with_member("code", "closed");
-        assert_eq!(told(known), "Orders are closed for a moment");
-        assert_eq!(told(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
+        assert_eq!(detail(known), "Orders are closed for a moment");
+        assert_eq!(detail(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
         let good = Response::json(200, &json!({ "detail": "as it is" }));
         assert_eq!(body(&for_shoppers(good))["detail"], "as it is");
     }

@@ -155,7 +155,7 @@ impl Service for Router {
     }
 }
 
-/// Hides what follows `/q/`, wherever it stands: a proxy may put something before it, and a person something after it.
+/// Hides what follows `/q/`, wherever it is: a proxy may put something before it, and a person something after it.
 fn without_tokens(path: &str) -> String {
     match path.find(pages::TOKENS_BELOW) {
         Some(at) => format!("{}***", &path[..at + pages::TOKENS_BELOW.len()]),

@@ -70,7 +70,7 @@ pub(super) fn default_code(number: u16) -> &'static str {
 }
 
 /// The status of a kind of error.
-pub fn of(kind: Kind) -> u16 {
+pub(crate) fn of(kind: Kind) -> u16 {
     match kind {
         Kind::Malformed => 400,
         Kind::Unauthorized => 401,

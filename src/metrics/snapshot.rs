@@ -15,9 +15,9 @@ pub struct MetricsSnapshot {
     pub jobs: [(&'static str, u64); 5],
     /// For how long the oldest due job has been due.
     pub oldest_due_seconds: f64,
-    /// Jobs of legal duties that were discarded.
+    /// Jobs of privacy requests that were discarded.
     pub failed_privacy_jobs: u64,
-    /// Privacy requests by where they stand.
+    /// Privacy requests by state.
     pub open_requests: [(&'static str, u64); 3],
     /// Until the nearest deadline of an open one; negative when it is past, `None` when none is open.
     pub next_deadline_seconds: Option<f64>,

@@ -96,7 +96,7 @@ pub struct Record {
     pub order_name: Option<String>,
     /// When the draft became an order.
     pub ordered_at: Option<DateTime<Utc>>,
-    /// When it was called off.
+    /// When it was cancelled.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// Why it is not at Shopify, where a hand-over has failed.
     pub handover_error: Option<String>,
@@ -228,7 +228,7 @@ text_enum! {
         Sent = "sent",
         /// The draft was completed.
         Ordered = "ordered",
-        /// It was called off.
+        /// It was cancelled.
         Cancelled = "cancelled",
     }
 }
@@ -281,7 +281,7 @@ pub fn list_selected(
     records.into_iter().map(|record| with_lines(connection, record)).collect()
 }
 
-/// How many of a store's orders, made after `since` and not after `until`, nobody has paid or called off, and when the oldest was made.
+/// How many of a store's orders, made after `since` and not after `until`, are neither paid nor cancelled, and when the oldest was made.
 ///
 /// # Errors
 /// When the database fails.

@@ -59,7 +59,7 @@
 //! Read on in `handler.rs` (what a job type implements), `worker.rs` (who runs jobs), `jobs.rs` (the SQL).
 
 mod attempts;
-pub mod backoff;
+mod backoff;
 mod bulk;
 mod handler;
 mod jobs;
@@ -193,7 +193,7 @@ impl NewJob {
 }
 
 text_enum! {
-    /// Where a job stands.
+    /// The status of a job.
     pub enum Status {
         /// Waits for its time and a worker.
         Pending = "pending",
@@ -443,7 +443,7 @@ impl Queue {
         self.registry.find(job_type).is_none_or(|handler| handler.may_be_paused())
     }
 
-    /// Why a job could not be changed: there is none, or it stands where that makes no sense.
+    /// Why a job could not be changed: there is none, or its status does not allow it.
     fn stands_elsewhere(tx: &Tx<'_>, id: JobId, change: &str) -> Error {
         match jobs::find(tx, id) {
             Ok(Some(job)) => {

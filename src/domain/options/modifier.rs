@@ -159,7 +159,7 @@ impl ModifierDraft<'_> {
         Modifier::from_parts(kind, value).map_err(|fault| (field, fault))
     }
 
-    /// The type that `field` stands for, which must be the one that is named if one is.
+    /// The type that `field` means, which must be the one that is named if one is.
     fn written(&self, field: &'static str, kind: &'static str) -> Result<&'static str, (&'static str, ModifierFault)> {
         match self.kind {
             Some(named) if named != kind => Err((field, ModifierFault::Mixed)),
@@ -167,7 +167,7 @@ impl ModifierDraft<'_> {
         }
     }
 
-    /// The value that `field` stands for, which must be the one that is given if one is.
+    /// The value that `field` means, which must be the one that is given if one is.
     fn agreed(
         field: &'static str,
         written: i64,

@@ -123,7 +123,7 @@ pub fn select<'a>(
     if faults.is_empty() {
         return Ok(Selected { choices, missing_required });
     }
-    // By rule, and within a rule as they came; the same fault of a group said twice helps nobody.
+    // By rule, and within a rule as they came; the same fault of a group is not repeated.
     faults.sort_by_key(|&(_, fault)| fault);
     let mut distinct: Vec<(String, SelectionFault)> = Vec::with_capacity(faults.len());
     for fault in faults {

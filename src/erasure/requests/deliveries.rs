@@ -80,7 +80,7 @@ pub fn each_delivered(
         "SELECT type, shop, webhook_id, event_id, job_id, created_at FROM gdpr_requests
          WHERE webhook_id IS NOT NULL AND id < :first_after ORDER BY id DESC",
     )?;
-    // Behind all ids stands the letter that no hexadecimal digit is.
+    // The letter after the hexadecimal digits sorts behind all ids.
     let first_after = until.map_or_else(
         || "g".to_owned(),
         |until| RequestId::new(until + TimeDelta::milliseconds(1), [0; 10]).to_string(),

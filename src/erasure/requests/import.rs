@@ -41,7 +41,7 @@ pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> 
 /// # Errors
 /// When the database fails.
 pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
-    // Where two copies have each taken the same delivery, it is known here by the request of this one, and the other's is a duty of
+    // Where two copies have each taken the same delivery, it is known here by the request of this one, and the other's is a request of
     // its own all the same.
     let mut statement = tx.prepare_cached(&format!(
         "INSERT INTO gdpr_requests ({ALL_COLUMNS})

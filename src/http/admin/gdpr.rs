@@ -1,4 +1,4 @@
-//! `/admin/api/gdpr`: the duties, their reports, and the proof that what was erased is gone.
+//! `/admin/api/gdpr`: privacy requests, their reports, and the proof that what was erased is gone.
 
 use crate::backup::verify_with_copies;
 use crate::db::Tx;

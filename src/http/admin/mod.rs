@@ -38,7 +38,7 @@ pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody
+/// Who calls: a bearer of the token, or a person who is signed in to the console. Before any look at the table, so that nobody
 /// else learns which paths there are.
 ///
 /// # Errors

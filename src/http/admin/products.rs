@@ -156,7 +156,7 @@ fn assignment(request: &Request) -> Result<Assignment> {
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish(CANNOT)?;
     let (Some(matrix), Some(title)) = (matrix, title) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
-    // Another store's id is not found, and so is what can be nobody's.
+    // Another store's id is not found, and so is what cannot be an id.
     let matrix = matrix.parse().map_err(|_unreadable| Error::not_found("price matrix"))?;
     Ok(Assignment { matrix, title, confirmed })
 }

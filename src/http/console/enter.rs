@@ -35,7 +35,7 @@ struct EnterPage {
     comes_back: bool,
 }
 
-/// Sends whoever is not signed in to where they can, and back afterwards.
+/// Sends a person who is not signed in to where they can sign in, and back afterwards.
 pub(super) fn ask_to_sign_in(request: &Request) -> Response {
     let root = way_to_root(&request.path);
     if !permission::is_read(&request.method) {
@@ -73,7 +73,7 @@ fn enter_page(status: u16, request: &Request, next: String, fault: Option<String
     page(status, &template).unwrap_or_else(|error| respond::failure(&error, &request.id))
 }
 
-/// A page of the console, without a slash in front; empty for anything else, so that nobody is sent to another site.
+/// A page of the console, without a slash in front; empty for anything else, so that no person is sent to another site.
 fn checked_next(next: &str) -> String {
     let path = format!("/{next}");
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(&byte));
@@ -84,7 +84,7 @@ fn checked_next(next: &str) -> String {
     }
 }
 
-/// Lets somebody in, or says why not.
+/// Lets a person in, or says why not.
 fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
     let form = match admitted(state, &request) {
         Ok(form) => form,

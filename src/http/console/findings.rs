@@ -162,7 +162,7 @@ fn of_jobs(
             ),
             ALERT => (
                 format!("{} could not be delivered", many(*count, "alert", "alerts")),
-                "Whoever was to be told was not. Check the address in QUOTEGRID_ALERT_URL, then retry.",
+                "The alert did not arrive. Check the address in QUOTEGRID_ALERT_URL, then retry.",
             ),
             _ => (
                 format!("{} of type “{job_type}” failed", many(*count, "job", "jobs")),

@@ -75,7 +75,7 @@ fn back_up(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Def
             let kind = if matches!(error, BackupError::Exists { .. }) { Kind::Conflict } else { Kind::Internal };
             Error::new(kind, "the backup could not be made").with_source(error)
         })?;
-        // After it: a backup that failed is none, and the copy is no change of the database.
+        // After it: a backup that failed is not recorded, and the copy is no change of the database.
         if let Some(record) = record {
             app.db.write(move |tx| record.write(tx))?;
         }

@@ -59,7 +59,7 @@ struct Jobs {
     tabs: Vec<Tab>,
     groups: Vec<GroupRow>,
     jobs: Vec<JobRow>,
-    /// What is filtered by, as it stands in addresses.
+    /// What is filtered by, as it is in addresses.
     query: String,
     next: Option<String>,
     status: &'static str,
@@ -161,7 +161,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     let tabs = TABS.iter().map(|(name, tab)| Tab {
         name,
         status: tab.map_or("", Status::as_str),
-        // Those that are done are the many: nobody needs their number here.
+        // Those that are done are the many: their number is not needed here.
         count: tab
             .filter(|tab| *tab != Status::Completed)
             .and_then(|_| counts.next())

@@ -110,7 +110,7 @@ impl Page {
     }
 }
 
-/// A request of somebody who is signed in and allowed to make it.
+/// A request of a person who is signed in and allowed to make it.
 #[derive(Debug)]
 struct Visit {
     /// The request.

@@ -1,4 +1,4 @@
-//! `/admin/privacy`: what privacy law asks, how it stands, and the proof of what was done.
+//! `/admin/privacy`: what privacy law asks, what became of it, and the proof of what was done.
 
 use super::layout::{Frame, Section, page};
 use super::words::{figure, many, optional_time, span, time};

@@ -124,7 +124,7 @@ impl PriceQuery {
 
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
-        // A shopper sees a price before choosing anything; what is still missing is told alongside it.
+        // A shopper sees a price before choosing anything; what is still missing is reported alongside it.
         let (width, height) = (width.length, height.length);
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
@@ -148,7 +148,7 @@ fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
 struct Faults(Vec<(String, String)>);
 
 /// Faults that the sentence for shoppers names; all of them are in `errors`.
-const FAULTS_TOLD: usize = 6;
+const FAULTS_LISTED: usize = 6;
 
 impl Faults {
     fn take<T>(&mut self, field: &str, read: std::result::Result<T, String>) -> Option<T> {
@@ -160,10 +160,10 @@ impl Faults {
     }
 
     fn error(self) -> Error {
-        let told = self.0.iter().take(FAULTS_TOLD).map(|(field, text)| format!("the {} {text}", shown(field)));
-        let more = self.0.len().saturating_sub(FAULTS_TOLD);
+        let listed = self.0.iter().take(FAULTS_LISTED).map(|(field, text)| format!("the {} {text}", shown(field)));
+        let more = self.0.len().saturating_sub(FAULTS_LISTED);
         let more = (more > 0).then(|| format!("and {more} more"));
-        let sentences: Vec<String> = told.chain(more).collect();
+        let sentences: Vec<String> = listed.chain(more).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
     }

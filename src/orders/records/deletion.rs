@@ -33,7 +33,7 @@ fn delete_within(tx: &Tx<'_>, orders: Vec<DraftOrderId>, budget: usize) -> db::R
     let mut statement = tx.prepare_cached("DELETE FROM draft_order_records WHERE id = :id")?;
     let (mut records, mut items) = (0, 0);
     for order in orders {
-        // The items first: what a cascade deletes nobody counts.
+        // The items first: what a cascade deletes is not counted.
         items += lines::delete(tx, order)?;
         records += statement.execute(named_params! { ":id": order })?;
         if records * COST + items * LINE_COST >= budget {
@@ -71,7 +71,7 @@ pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTim
 }
 
 /// Deletes some of a store's orders from before `before` that never went to Shopify, as many as a budget of cheap rows is worth;
-/// returns how many, and zero when none is left. One that may be there, for nobody knows whether its draft was made, stays. A job that
+/// returns how many, and zero when none is left. One that may be there, because it is not known whether its draft was made, stays. A job that
 /// would still hand one over finds nothing, and ends.
 ///
 /// # Errors

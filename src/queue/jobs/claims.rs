@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
 
-/// How far behind one another the jobs of one subject stand: where others wait too, it has about ten of them run a second.
+/// How far behind one another the jobs of one subject are: where others wait too, it has about ten of them run a second.
 const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// When the next waiting job is, or has been, due; a past instant means now.

@@ -13,7 +13,7 @@ const ORDER_NAME_MAX: usize = 100;
 /// What became of a draft order.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// It stands there.
+    /// It is there.
     Standing,
     /// The shopper has ordered: the order's name, where the app may know it, and when.
     Completed {
@@ -42,7 +42,7 @@ pub fn read_created(
     let payload = &document["data"]["draftOrderCreate"];
     // Whatever else is said: a draft with an id is there.
     if let Some(draft) = read_draft(&payload["draftOrder"]) {
-        // A shopper must not be sent to another's checkout, whoever has mixed up two answers on their way. One that says nothing of
+        // A shopper must not be sent to another's checkout, even where two answers were mixed up on their way. One that says nothing of
         // its tags was given in answer to us all the same: to look for it would be to risk a second.
         let node = &payload["draftOrder"];
         if node["tags"].is_array() && !bears(node, &tag(order_id)) {
@@ -137,7 +137,7 @@ pub fn read_deleted(draft_id: &str, status: u16, retry_after: Option<&str>, body
     Ok(false)
 }
 
-/// A name of an order at Shopify, if it can be one: merchants choose what stands around the number.
+/// A name of an order at Shopify, if it can be one: merchants choose what is around the number.
 fn order_name(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.chars().count() <= ORDER_NAME_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
@@ -148,7 +148,7 @@ pub(in crate::shopify) fn read_time(text: &str) -> Option<DateTime<Utc>> {
 }
 
 /// The drafts of an order that an answer to [`super::find`] has, oldest first. None: they are not there, or not there *yet*, for
-/// the search learns of new ones late.
+/// the search finds new ones late.
 ///
 /// # Errors
 /// As [`read_created`].

@@ -25,7 +25,7 @@ pub enum ShopifyError {
     /// Nothing was done, nor will be as long as a line is of a variant that Shopify does not take: deleted, unknown, not available.
     #[error("{0}")]
     VariantRefused(String),
-    /// Nothing was done, nor will be until somebody has fixed something outside of the order.
+    /// Nothing was done, nor will be until an operator has fixed something outside of the order.
     #[error("{0}")]
     Blocked(String),
     /// Nothing was done, and the answer does not say what would be wrong with the order: the same may succeed later.
@@ -68,7 +68,7 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
         404 => Err(ShopifyError::Blocked("Shopify knows no such shop (404)".to_owned())),
         423 => Err(ShopifyError::Blocked("the shop is locked at Shopify (423)".to_owned())),
         429 => Err(ShopifyError::Throttled { after: after.unwrap_or(REST_UNSAID) }),
-        // What is wrong with an order is told with 200. Shopify has said "too many requests" with this one.
+        // What is wrong with an order is reported with 200. Shopify has said "too many requests" with this one.
         422 => Err(after.map_or_else(
             || ShopifyError::Passing("Shopify does not take the request now (422)".to_owned()),
             |after| ShopifyError::Throttled { after },
@@ -109,7 +109,7 @@ const WRONG_REQUEST: [&str; 8] = [
     "undefinedField",
 ];
 
-/// Whether a code, in whichever layer it stands, asks for fewer requests. Shopify's is the first; the others are those of what may
+/// Whether a code, in whichever layer it is, asks for fewer requests. Shopify's is the first; the others are those of what may
 /// are before it.
 fn is_throttling(code: &Value) -> bool {
     code.as_str().is_some_and(|code| ["THROTTLED", "TOO_MANY_REQUESTS", "RATE_LIMITED"].contains(&code))

@@ -63,7 +63,7 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
     Ok(Grant { token: token.to_owned(), life })
 }
 
-/// Whether an app is installed in a shop, as far as the answer to [`grant_form`] tells.
+/// Whether an app is installed in a shop, as far as the answer to [`grant_form`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Installation {
     /// It is: a token was granted.

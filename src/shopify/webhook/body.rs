@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// The fields that say which topic a body belongs to. All others are skipped unread, and of these only the shop's name is read: what
-/// else a body says is read one by one, so that nothing odd in one of them costs the duty.
+/// else a body says is read one by one, so that nothing odd in one of them costs the request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
     #[serde(default, deserialize_with = "present")]
@@ -142,7 +142,7 @@ pub(super) fn named_under_unknown_topic(body: &[u8]) -> Result<Option<ShopDomain
     Ok(names.shop_domain.or(names.myshopify_domain).and_then(|named| named.as_str()?.parse().ok()))
 }
 
-/// What tells a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
+/// What distinguishes a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
 /// topic has, it must.
 pub(super) struct Shape {
     /// The fields that it may have; of these, others are wrong.
@@ -163,7 +163,7 @@ pub(super) enum Mark {
     RedactedCustomer,
     /// The request, or the orders asked for.
     DataRequest,
-    /// What tells it from others is what it lacks. Without the shop's number it may have nothing but its name: it is the one body that
+    /// What distinguishes it is what it lacks. Without the shop's number it may have nothing but its name: it is the one body that
     /// erases everything.
     NothingElse,
     /// Its shape says enough.

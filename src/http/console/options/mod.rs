@@ -181,7 +181,7 @@ fn rework(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respo
     let stored = load(state, visit, params)?;
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
-    // The version that the form was made from: whether another edit was faster is told when it is saved.
+    // The version that the form was made from: whether another edit was faster is found when it is saved.
     let version = visit.form.get("version").parse().unwrap_or(stored.version);
     let stored = Some((stored.group.id, version, stored.group.name));
     let shown = Shown { stored, draft, fault: None, notes: Vec::new() };
@@ -232,7 +232,7 @@ fn save(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred
     };
     let (now, id) = (state.app.clock.now(), stored.group.id);
     let choices = choices.into_iter().map(|drafted| {
-        // A choice that somebody else has deleted meanwhile comes back as a new one.
+        // A choice that another person has deleted meanwhile comes back as a new one.
         let known = drafted.id.filter(|id| stored.group.choices.iter().any(|choice| choice.id == *id));
         let choice: NewChoice = drafted.with_id(known.unwrap_or_else(|| new_choice(state, now)));
         EditedChoice { choice, is_known: known.is_some() }

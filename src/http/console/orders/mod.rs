@@ -170,7 +170,7 @@ struct OnePage {
     order: OrderView,
     page_url: String,
     can_retry: bool,
-    /// What calling the order off does; `None` where it cannot be called off.
+    /// What cancelling the order does; `None` where it cannot be cancelled.
     cancelling: Option<&'static str>,
 }
 

@@ -50,7 +50,7 @@ fn wanted(state: &AppState, visit: &Visit) -> Result<(Filter, Vec<OrderView>, bo
     };
     let is_cut = found.len() > ORDERS_MAX;
     found.truncate(ORDERS_MAX);
-    // An order that is called off is not made.
+    // A cancelled order is not made.
     let is_made = |order: &&Record| order.status != State::Cancelled || filter.state == State::Cancelled.as_str();
     // The workshop begins with the oldest.
     let orders = found.iter().rev().filter(is_made);

@@ -102,12 +102,12 @@ pub(super) struct Shown {
     pub(super) fault: Option<String>,
     pub(super) faults: Faults,
     pub(super) conflicts: Vec<Conflict>,
-    /// The version and grid that the sheet was made from, where they are not those that stand.
+    /// The version and grid that the sheet was made from, where they are not the saved ones.
     pub(super) made_from: Option<(i64, Sheet)>,
 }
 
 impl Shown {
-    /// What stands.
+    /// What is saved.
     pub(super) fn saved(stored: StoredMatrix, currency: Currency) -> Self {
         let sheet = Sheet::of(&stored.matrix, currency);
         Self::worked_on(stored, sheet)
@@ -289,7 +289,7 @@ fn within(steps: &[Length], from: Option<Length>, to: Option<Length>) -> Vec<Len
     steps.iter().filter(is_in).copied().collect()
 }
 
-/// Saves the sheet of a form. Where somebody else has saved meanwhile, both edits are shown together, and nothing is saved.
+/// Saves the sheet of a form. Where another person has saved meanwhile, both edits are shown together, and nothing is saved.
 pub(super) fn save(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
     let (id, scope) = (matrix_id(params)?, visit.store()?.scope());
     let (stored, (sheet, made_from)) = (load(state, &visit, params)?, read(&visit.form)?);

@@ -129,7 +129,7 @@ impl Sheet {
         Some((length(&self.widths[column]).ok()?, length(&self.heights[row]).ok()?))
     }
 
-    /// What a cell is called: its size, or where it stands.
+    /// What a cell is called: its size, or where it is.
     pub(super) fn label_at(&self, row: usize, column: usize) -> String {
         match (self.widths[column].as_str(), self.heights[row].as_str()) {
             ("", _) | (_, "") => format!("Price, row {}, column {}", row + 1, column + 1),
@@ -238,7 +238,7 @@ type Size = (Length, Length);
 /// One side of a size.
 type Side = fn(&Size) -> Length;
 
-/// What stands for a size: nothing at all, or that it is not offered, or its price.
+/// What is saved for a size: nothing at all, or that it is not offered, or its price.
 pub(super) type SavedPrice = Option<Option<Minor>>;
 
 fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<Size, Option<Minor>> {

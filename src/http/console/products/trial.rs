@@ -209,7 +209,7 @@ fn priced(query: &Form, pricing: &ProductPricing, scope: Scope) -> std::result::
     let quantity = quantity.map_err(|fault| format!("The quantity {fault}."))?;
     let chosen = pricing.groups.iter().filter_map(|group| {
         let (field, id) = (field_of(group), group.id.to_string());
-        // As a page of the shop does: what nobody has chosen yet is what the merchant has selected first.
+        // As a page of the shop does: what is not chosen yet is what the merchant has selected first.
         let first = || group.choices.iter().find(|choice| choice.is_default).map(|choice| choice.id.to_string());
         let choice = if query.has(&field) { query.entered(&field).map(str::to_owned) } else { first() };
         Some(Selection { option_group_id: id, choice_id: choice? })

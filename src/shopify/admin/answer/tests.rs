@@ -25,8 +25,8 @@ fn a_draft_with_an_id_was_made_whatever_else_is_said() {
     let draft = created(200, &json!({ "data": { "draftOrderCreate": payload } })).expect("made");
     assert_eq!((draft.id.as_str(), draft.name.as_str()), ("gid://shopify/DraftOrder/7", "#D7"));
     assert_eq!(draft.total, Some(("25.0".to_owned(), "EUR".to_owned())));
-    let beside = json!({ "data": { "draftOrderCreate": payload }, "errors": [{ "message": "x" }] });
-    assert_eq!(created(200, &beside), Ok(draft));
+    let with_errors = json!({ "data": { "draftOrderCreate": payload }, "errors": [{ "message": "x" }] });
+    assert_eq!(created(200, &with_errors), Ok(draft));
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn a_draft_that_is_looked_at_is_the_one_asked_for_or_gone() {
 fn user_errors_refuse_the_order_for_good_and_are_kept_without_names() {
     let errors = json!([{ "field": ["input", "lineItems"], "message": "Title of ann@example.com is at a.myshopify.com 0171234567" }]);
     let answer = json!({ "data": { "draftOrderCreate": { "draftOrder": null, "userErrors": errors } } });
-    let told = "Shopify refuses the order: input.lineItems: Title of … is at … …";
-    assert_eq!(created(200, &answer), Err(ShopifyError::Refused(told.to_owned())));
+    let message = "Shopify refuses the order: input.lineItems: Title of … is at … …";
+    assert_eq!(created(200, &answer), Err(ShopifyError::Refused(message.to_owned())));
 }
 
 #[test]

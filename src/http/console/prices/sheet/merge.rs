@@ -28,7 +28,7 @@ pub(in crate::http::console::prices) struct Merged {
 }
 
 /// Brings `mine` and `theirs` together, both made from `base`. What only one side has changed is taken from that side; what both have
-/// changed stays mine, and is told.
+/// changed stays mine, and is a conflict.
 pub(in crate::http::console::prices) fn merge(
     base: &Sheet,
     mine: &PriceMatrix,
@@ -44,7 +44,7 @@ pub(in crate::http::console::prices) fn merge(
         steps.sort_unstable();
         steps.dedup();
         steps.retain(|step| match (was.contains(step), mine.contains(step), theirs.contains(step)) {
-            // Removed by me: it stays away, and what they did to it is told as a conflict.
+            // Removed by me: it stays away, and what they did to it is a conflict.
             (true, false, _) => false,
             // Removed by them: it stays away unless I have changed a price of it.
             (true, true, false) => mine_at.keys().any(|size| pick(size) == *step && changed_by_me(size)),
