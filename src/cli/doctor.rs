@@ -442,7 +442,7 @@ impl DoctorReport {
 
 /// Whether failed jobs of this type have a sentence of their own, which says what they mean.
 fn is_named_elsewhere(job_type: &str) -> bool {
-    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::DUTY_JOBS.contains(&job_type)
+    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::PRIVACY_JOBS.contains(&job_type)
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -31,13 +31,20 @@ pub mod verify;
 
 use crate::db;
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::entropy::Entropy;
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{self, Claim, JobError, NewJob};
+use crate::orders::handover::Handover;
+use crate::queue::{self, Claim, JobError, NewJob, Registry};
 use chrono::TimeDelta;
+use customer::{CustomerRedact, CustomersDataRequest};
+use hold::Policy;
+use inquiry::Inquiry;
 use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
 use serde_json::json;
+use shop::{Gone, ShopRedact};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
 pub const SHOP_REDACT: &str = "shop_redact";
@@ -52,7 +59,7 @@ pub const CUSTOMER_REDACT: &str = "customer_redact";
 pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
 
 /// Every job type that sees to a request: one is open as long as no other has taken over.
-pub const DUTY_JOBS: [&str; 4] = {
+pub const PRIVACY_JOBS: [&str; 4] = {
     let [data_request, customer, shop] = RequestKind::ALL;
     [shop.job_type(), SHOP_REDACT_INQUIRY, customer.job_type(), data_request.job_type()]
 };
@@ -69,6 +76,30 @@ const OPEN_REQUEST_HINT: &str =
 
 /// The member of a job's payload that names its request, and the only one that survives the erasure of the job's shop.
 const REQUEST_ID: &str = "requestId";
+
+/// What the jobs of privacy requests need.
+pub struct Parts<'a> {
+    /// Names shops in receipts.
+    pub hasher: &'a KeyedHasher,
+    /// The source of ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// What becomes of a store that looks live.
+    pub policy: Policy,
+    /// Called when a store is gone.
+    pub gone: Gone,
+    /// Asks Shopify.
+    pub handover: &'a Handover,
+}
+
+/// Adds what runs the jobs of privacy requests to `registry`.
+pub fn register(registry: Registry, parts: Parts<'_>) -> Registry {
+    let Parts { hasher, entropy, policy, gone, handover } = parts;
+    registry
+        .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy).holding(policy).notifying(gone))
+        .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
+        .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
+        .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
+}
 
 /// The keyed hash of a shop's domain: what receipts name it by.
 pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
@@ -104,7 +135,7 @@ pub fn job_key(request: RequestId) -> String {
 pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     let mut by_hand: HashSet<(String, String)> = HashSet::new();
-    queue::each_unfinished(connection, &DUTY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
+    queue::each_unfinished(connection, &PRIVACY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
         Some(id) => seen_to.extend(id.as_str().and_then(|id| id.parse::<RequestId>().ok())),
         None => {
             let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();
@@ -122,7 +153,7 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyReques
 /// The message about as many requests that [`list_without_job`] has found.
 pub fn without_job_problem(count: usize) -> String {
     format!(
-        "{count} open privacy requests have no job that would fulfil them, for it was called off, given up or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
+        "{count} open privacy requests have no job that would fulfil them, for it was cancelled, discarded or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
     )
 }
 
@@ -131,7 +162,7 @@ pub fn without_job_problem(count: usize) -> String {
 /// # Errors
 /// When the database fails.
 pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
-    queue::count_failed(connection, &DUTY_JOBS)
+    queue::count_failed(connection, &PRIVACY_JOBS)
 }
 
 /// What a redaction job is asked to do, read from its payload.

@@ -58,7 +58,7 @@ impl ShopRedact {
 
     /// The same handler, which calls `gone` once a store's erasure is committed.
     #[must_use]
-    pub fn telling(mut self, gone: Gone) -> Self {
+    pub fn notifying(mut self, gone: Gone) -> Self {
         self.gone = Some(gone);
         self
     }

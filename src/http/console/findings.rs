@@ -150,7 +150,7 @@ fn of_jobs(
     due_at: Option<DateTime<Utc>>,
     pauses: &[Pause],
 ) {
-    for (job_type, count) in failed.iter().filter(|(job_type, _)| !erasure::DUTY_JOBS.contains(&job_type.as_str())) {
+    for (job_type, count) in failed.iter().filter(|(job_type, _)| !erasure::PRIVACY_JOBS.contains(&job_type.as_str())) {
         let (what, advice) = match job_type.as_str() {
             DRAFT_ORDER_HANDOVER => (
                 format!("Shopify refused {}", many(*count, "order", "orders")),

@@ -47,7 +47,7 @@ use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::orders::records::{self, Record, State};
-use crate::queue::{NewJob, Queue};
+use crate::queue::{NewJob, Queue, Registry};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
 use checkout_waiters::CheckoutWaiters;
@@ -219,6 +219,14 @@ impl Handover {
             .ahead(place.ahead());
         queue.enqueue(tx, now, job)?;
         Ok(())
+    }
+
+    /// Adds what runs the jobs of the hand-over to `registry`.
+    pub fn register(&self, registry: Registry) -> Registry {
+        registry
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(self))
+            .with(DRAFT_ORDER_LOOKS, LooksJob::new(self))
+            .with(DRAFT_ORDER_DELETION, CancelJob::new(self))
     }
 
     /// Cancels an order, and has its draft at Shopify deleted. One that is cancelled already stays so.
