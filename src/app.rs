@@ -95,6 +95,7 @@ impl std::fmt::Debug for Options {
 
 /// Why the app could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]

@@ -156,7 +156,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
     }
     report.jobs = enqueue_missing(&app)?;
     // Always, for what was taken over may say that it is erased from the files, and the copy's bytes are the backup's. So that the
-    // proof is whole before anyone sees the file, what waits is stamped too.
+    // proof is whole before anyone sees the file, what waits is marked too.
     let cleaned = app.scrubber().clean()?;
     let scrubbed = app.scrubber().scrub_all()?;
     drop(app);

@@ -29,7 +29,7 @@ pub(crate) struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_DELIVERY_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(3..=36_500))]
     pub delivery_retention_days: u16,
-    /// Days after which privacy requests that are done, and jobs that failed permanently, are pruned; receipts are kept for ever
+    /// Days after which privacy requests that are done, and jobs that failed permanently, are pruned; receipts are kept permanently
     #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
     pub gdpr_retention_days: u16,
@@ -86,7 +86,7 @@ impl UpkeepSettings {
         TimeDelta::days(self.redact_hold_days.into())
     }
 
-    /// After how long a silence of Shopify's is worth telling.
+    /// After how long a silence of Shopify's is worth an alert.
     pub(crate) fn silence(&self) -> Option<TimeDelta> {
         (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
     }

@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Migrated {
     /// The schema version before; 0: a new file.
     pub from: u32,

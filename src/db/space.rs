@@ -24,6 +24,7 @@ const CUT_STEP: u32 = 128;
 
 /// How the file's space is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Space {
     /// Bytes a page.
     pub page_size: u64,
@@ -44,6 +45,7 @@ pub fn space(connection: &Connection) -> Result<Space> {
 
 /// Bytes on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileSizes {
     /// The database file.
     pub database: u64,

@@ -207,7 +207,7 @@ struct PendingDelivery {
     request: RequestId,
 }
 
-/// Why an arrival was rolled back.
+/// Why a delivery was rolled back.
 enum NotRecorded {
     Duplicate(Option<JobId>),
     Fault(Error),

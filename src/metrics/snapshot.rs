@@ -58,7 +58,7 @@ impl Collector for MetricsSnapshot {
         )?;
         page.gauge(
             "jobs_failed_privacy",
-            "Jobs of legal duties that were given up: a person must act",
+            "Jobs of privacy requests that were discarded: a person must act",
             self.failed_privacy_jobs,
         )?;
         page.gauges("privacy_requests", "Privacy requests that are not settled", "status", &self.open_requests)?;

@@ -42,6 +42,7 @@ impl BulkChange {
 
 /// What became of the jobs that matched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BulkOutcome {
     /// How many matched, up to [`BULK_MAX`].
     pub matched: usize,

@@ -201,7 +201,7 @@ text_enum! {
         Processing = "processing",
         /// Done; its effects are committed.
         Completed = "completed",
-        /// Given up; a person must look at it.
+        /// Discarded; a person must look at it.
         Failed = "failed",
         /// Called off by a person before it ran.
         Cancelled = "cancelled",
@@ -212,6 +212,7 @@ text_sql!(Status, AttemptOutcome);
 
 /// A job as it is stored.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -237,6 +238,7 @@ pub struct Job {
 
 /// A job that a worker has claimed: what it is given to run, and the fence it must pass to finish.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Claim {
     /// The job's id.
     pub id: JobId,
@@ -260,6 +262,7 @@ pub struct Claim {
 
 /// One claim of a job that has ended, and how.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Its number; an attempt that was released is used again.
     pub attempt: u32,

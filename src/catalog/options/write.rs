@@ -138,7 +138,7 @@ fn edited_choices(group: &OptionGroup, edited: Option<Vec<EditedChoice>>) -> Res
     };
     let known = |id: ChoiceId| group.choices.iter().any(|choice| choice.id == id);
     match edited.iter().find(|edited| edited.is_known && !known(edited.choice.id)) {
-        Some(stranger) => Err(Error::not_found(format!("choice {} of option group {}", stranger.choice.id, group.id))),
+        Some(foreign) => Err(Error::not_found(format!("choice {} of option group {}", foreign.choice.id, group.id))),
         None => Ok(edited.into_iter().map(|edited| edited.choice).collect()),
     }
 }

@@ -136,7 +136,7 @@ fn read_group(
         Known::Never => fields.required("choices", body::any),
         Known::ById(_) => fields.optional("choices", body::any),
     };
-    let mut strangers = Vec::new();
+    let mut foreign = Vec::new();
     let choices = choices.and_then(|choices| {
         let Value::Array(choices) = choices else {
             fields.fault("choices", "must be a list");
@@ -148,7 +148,7 @@ fn read_group(
         }
         let new_id = || ChoiceId::new(now, state.app.entropy.array());
         let read = choices.into_iter().enumerate().map(|(place, choice)| {
-            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut strangers)
+            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut foreign)
         });
         read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
     });
@@ -156,7 +156,7 @@ fn read_group(
         check_together(&mut fields, choices);
     }
     fields.finish(CANNOT)?;
-    match strangers.first() {
+    match foreign.first() {
         Some(id) => Err(Error::not_found(format!("choice {id:?} of this option group"))),
         None => Ok(GroupEdit { name, requirement, choices }),
     }
@@ -180,7 +180,7 @@ fn read_choice(
     currency: Currency,
     known: &Known,
     new_id: impl Fn() -> ChoiceId,
-    strangers: &mut Vec<String>,
+    foreign: &mut Vec<String>,
 ) -> Option<EditedChoice> {
     let mut fault = |member: &str, text: String| fields.fault(format!("choices[{place}]{member}"), text);
     let Value::Object(members) = choice else {
@@ -213,7 +213,7 @@ fn read_choice(
     let id = match &sent_id {
         None => new_id(),
         Some(text) => text.parse().unwrap_or_else(|_unreadable| {
-            strangers.push(text.clone());
+            foreign.push(text.clone());
             new_id()
         }),
     };

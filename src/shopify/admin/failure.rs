@@ -4,11 +4,11 @@
 use serde_json::Value;
 use std::time::Duration;
 
-/// The shortest and longest rest that an answer can ask for.
-pub(super) const REST: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
+/// The shortest and longest pause that an answer can ask for.
+pub(super) const PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3_600));
 
-/// The rest where an answer asks for one and does not say how long.
-pub(super) const REST_UNSAID: Duration = Duration::from_secs(2);
+/// The pause where an answer asks for one and does not say how long.
+pub(super) const DEFAULT_PAUSE: Duration = Duration::from_secs(2);
 
 /// Texts of Shopify's that are kept are cut here.
 pub(super) const WORDS_MAX: usize = 300;
@@ -67,7 +67,7 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
         )),
         404 => Err(ShopifyError::Blocked("Shopify knows no such shop (404)".to_owned())),
         423 => Err(ShopifyError::Blocked("the shop is locked at Shopify (423)".to_owned())),
-        429 => Err(ShopifyError::Throttled { after: after.unwrap_or(REST_UNSAID) }),
+        429 => Err(ShopifyError::Throttled { after: after.unwrap_or(DEFAULT_PAUSE) }),
         // What is wrong with an order is reported with 200. Shopify has said "too many requests" with this one.
         422 => Err(after.map_or_else(
             || ShopifyError::Passing("Shopify does not take the request now (422)".to_owned()),
@@ -90,7 +90,7 @@ pub(super) fn read_document(status: u16, retry_after: Option<&str>, body: &[u8])
         }
         let after = retry_after.and_then(read_retry_after);
         return Err(ShopifyError::Throttled {
-            after: after.unwrap_or_else(|| rest_by_cost(&document["extensions"]["cost"])),
+            after: after.unwrap_or_else(|| pause_by_cost(&document["extensions"]["cost"])),
         });
     }
     read_status(status, retry_after)?;
@@ -132,7 +132,7 @@ pub(super) fn read_errors(document: &Value) -> Result<(), ShopifyError> {
     }
     let codes: Vec<&str> = errors.iter().filter_map(|error| error["extensions"]["code"].as_str()).collect();
     if errors.iter().any(|error| is_throttling(&error["extensions"]["code"])) {
-        return Err(ShopifyError::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
+        return Err(ShopifyError::Throttled { after: pause_by_cost(&document["extensions"]["cost"]) });
     }
     let has_data = document["data"].as_object().is_some_and(|data| data.values().any(|value| !value.is_null()));
     if codes.contains(&"ACCESS_DENIED") && !has_data {
@@ -148,7 +148,7 @@ pub(super) fn read_errors(document: &Value) -> Result<(), ShopifyError> {
 pub(super) fn read_user_errors(document: &Value, payload: &Value) -> Option<ShopifyError> {
     let faults = payload["userErrors"].as_array().filter(|faults| !faults.is_empty())?;
     if faults.iter().any(|fault| is_throttling(&fault["code"])) {
-        return Some(ShopifyError::Throttled { after: rest_by_cost(&document["extensions"]["cost"]) });
+        return Some(ShopifyError::Throttled { after: pause_by_cost(&document["extensions"]["cost"]) });
     }
     let reasons: Vec<String> = faults.iter().map(user_error).collect();
     let reasons = plain_words(&reasons.join("; "));
@@ -163,14 +163,14 @@ pub(super) fn read_user_errors(document: &Value, payload: &Value) -> Option<Shop
 }
 
 /// How long the bucket takes to hold what the request costs.
-fn rest_by_cost(cost: &Value) -> Duration {
+fn pause_by_cost(cost: &Value) -> Duration {
     let status = &cost["throttleStatus"];
     let figures = (
         cost["requestedQueryCost"].as_f64(),
         status["currentlyAvailable"].as_f64(),
         status["restoreRate"].as_f64().filter(|rate| *rate > 0.0),
     );
-    let (Some(requested), Some(available), Some(rate)) = figures else { return REST_UNSAID };
+    let (Some(requested), Some(available), Some(rate)) = figures else { return DEFAULT_PAUSE };
     bounded((requested - available) / rate)
 }
 
@@ -180,9 +180,9 @@ fn read_retry_after(text: &str) -> Option<Duration> {
 }
 
 fn bounded(seconds: f64) -> Duration {
-    let (least, most) = REST;
+    let (least, most) = PAUSE;
     // What is no number or below zero is the least, what no duration holds is the most.
-    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(most, |rest| rest.clamp(least, most))
+    Duration::try_from_secs_f64(seconds.max(0.0)).map_or(most, |pause| pause.clamp(least, most))
 }
 
 fn user_error(error: &Value) -> String {

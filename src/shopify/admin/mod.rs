@@ -1,7 +1,7 @@
 //! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
-//! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
+//! The GraphQL documents are files of their own, with what several ask for in fragments, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
 //! against the names of Shopify's published schema. `draftOrderCreate` knows no idempotency key, so every draft carries a tag that
 //! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
 

@@ -37,11 +37,7 @@ pub(super) struct Body<'a> {
 
 impl<'a> Body<'a> {
     pub(super) fn of(body: &'a [u8]) -> Result<Self, Refusal> {
-        // serde would also fill a struct from an array, field by field.
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
-        }
-        read(body)
+        read_object(body)
     }
 
     /// The shop that the body names, where it is a body of this shape and of no other.
@@ -111,10 +107,7 @@ pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Re
         completed_at: Option<Value>,
         admin_graphql_api_id: Option<Value>,
     }
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
-    }
-    let said: Said = read(body)?;
+    let said: Said = read_object(body)?;
     let named = said.admin_graphql_api_id.as_ref().and_then(Value::as_str);
     if named.is_some_and(|gid| !gid.starts_with(DRAFT_ORDER_GID)) {
         return Err(WRONG_SHAPE);
@@ -290,6 +283,14 @@ fn number_of(text: &str) -> Option<u64> {
     // `parse` alone would also take "+5".
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
+}
+
+/// Reads a JSON object. serde would also fill a struct from an array, field by field.
+fn read_object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
+    }
+    read(body)
 }
 
 /// Reads JSON. serde's own message is not passed on: it may quote the body.

@@ -3,7 +3,7 @@
 mod draft;
 
 use super::layout::{Frame, error_page, page, sentence};
-use super::paging::{PAGE_ITEMS, cursor, next_cursor};
+use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::{Page, Visit};
 use crate::catalog::Expected;
@@ -66,10 +66,7 @@ struct ListPage {
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
-    let store = visit.store()?.id;
-    let before = cursor::<OptionGroupId>(visit)?;
-    let mut found = state.app.db.read(|connection| options::list(connection, store, before, PAGE_ITEMS + 1))?;
-    let next = next_cursor(&mut found, |stored| stored.group.id.to_string());
+    let (found, next) = page_of_store(state, visit, options::list, |stored| stored.group.id.to_string())?;
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Options)?, lines, next })
 }
@@ -157,7 +154,7 @@ fn named(stored: &StoredGroup) -> Option<(OptionGroupId, i64, Name)> {
     Some((stored.group.id, stored.version, stored.group.name.clone()))
 }
 
-fn show_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn show_new(_state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let shown = Shown { stored: None, draft: Draft::blank(), fault: None, notes: Vec::new() };
     let area = ShopArea::of(visit, Tab::Options)?;
     render(200, frame_of(visit, FLASHES), area, visit.store()?.currency, shown)
@@ -170,7 +167,7 @@ fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respons
     render(200, frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Options)?, currency, shown)
 }
 
-fn rework_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn rework_new(_state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
     let shown = Shown { stored: None, draft, fault: None, notes: Vec::new() };

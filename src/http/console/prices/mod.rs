@@ -9,7 +9,7 @@ pub(super) use sheet::length;
 
 use super::form::Form;
 use super::layout::{Frame, page, sentence, with_headers};
-use super::paging::{PAGE_ITEMS, cursor, next_cursor};
+use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::{Page, Visit};
 use crate::catalog::Expected;
@@ -28,6 +28,7 @@ use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::orders::deletion;
 use askama::Template;
+use rusqlite::Connection;
 use std::sync::Arc;
 
 /// The pages.
@@ -74,10 +75,8 @@ struct ListPage {
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
-    let store = visit.store()?.id;
-    let before = cursor::<MatrixId>(visit)?;
-    let mut found = state.app.db.read(|connection| matrices::list(connection, store, before, PAGE_ITEMS + 1))?;
-    let next = next_cursor(&mut found, |summary| summary.id.to_string());
+    let read = |connection: &Connection, store, before, limit| Ok(matrices::list(connection, store, before, limit)?);
+    let (found, next) = page_of_store(state, visit, read, |summary| summary.id.to_string())?;
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Prices)?, lines, next })
 }

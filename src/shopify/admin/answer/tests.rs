@@ -1,7 +1,7 @@
 //! What answers mean, layer by layer.
 
 use super::*;
-use crate::shopify::admin::failure::{REST, REST_UNSAID, WORDS_MAX, plain_words};
+use crate::shopify::admin::failure::{DEFAULT_PAUSE, PAUSE, WORDS_MAX, plain_words};
 use serde_json::json;
 use std::time::Duration;
 
@@ -150,16 +150,16 @@ fn a_throttle_says_how_long_to_wait_in_each_of_its_forms() {
         other => panic!("{other:?}"),
     };
     assert_eq!(wait(Some("2.5")), Duration::from_millis(2_500));
-    assert_eq!(wait(Some("0")), REST.0);
-    assert_eq!(wait(Some("99999999")), REST.1);
+    assert_eq!(wait(Some("0")), PAUSE.0);
+    assert_eq!(wait(Some("99999999")), PAUSE.1);
     for strange in [None, Some("soon"), Some("Wed, 21 Oct 2026 07:28:00 GMT")] {
-        assert_eq!(wait(strange), REST_UNSAID, "{strange:?}");
+        assert_eq!(wait(strange), DEFAULT_PAUSE, "{strange:?}");
     }
     for strange in ["NaN", "-1", "-inf"] {
-        assert_eq!(wait(Some(strange)), REST.0, "{strange}");
+        assert_eq!(wait(Some(strange)), PAUSE.0, "{strange}");
     }
     for strange in ["inf", "1e300"] {
-        assert_eq!(wait(Some(strange)), REST.1, "{strange}");
+        assert_eq!(wait(Some(strange)), PAUSE.1, "{strange}");
     }
 }
 
@@ -169,7 +169,7 @@ fn a_status_of_too_many_requests_is_a_throttle_whatever_else_is_said() {
         [r#"{"errors":"Exceeded 2 calls per second for api client."}"#, "<html>", "", r#"{"errors":[{"message":"m"}]}"#]
     {
         let answer = read_created("a", 429, None, body.as_bytes());
-        assert_eq!(answer, Err(ShopifyError::Throttled { after: REST_UNSAID }), "{body}");
+        assert_eq!(answer, Err(ShopifyError::Throttled { after: DEFAULT_PAUSE }), "{body}");
         let answer = read_found("a", 429, Some("9"), body.as_bytes());
         assert_eq!(answer, Err(ShopifyError::Throttled { after: Duration::from_secs(9) }), "{body}");
     }
