@@ -16,30 +16,35 @@ use std::time::Duration;
 /// who write to the database wait behind them.
 const STEP_PAGES: u32 = 1024;
 
-/// Copies the database `source` into the empty file `target`, page by page, and tells how far it is (pages done, pages in all).
+/// Copies the database `source` into the empty file `target`, page by page, and reports how far it is (pages done, pages in all).
 /// The caller puts the copy on the disk.
 ///
 /// While a snapshot is held, the WAL of the source grows and cannot start over, nor be emptied for an erasure. So most of the work is
 /// done without one: the first pass copies pages as they are, each step from another state of the database. The second compares every
 /// page with the copy in one snapshot, and writes those that differ: whatever happened before, the copy is that snapshot then. It reads
 /// from memory what the first pass has read, and writes little.
-pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+pub(crate) fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     // What says that it must be recovered is alongside the file itself.
     let source = &super::real_path(source);
     let of_source = |error| OpenError::from_sqlite(source, error);
     health::recover(source)?;
     let from = open_unconfigured(source).map_err(of_source)?;
-    let copied = copy_from(&from, source, target, told);
+    let copied = copy_from(&from, source, target, progress);
     // It may be the last to close the source.
     health::keep_if_failed(&from, source, Ok(())).map_err(of_source)?;
     copied
 }
 
-fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+fn copy_from(
+    from: &Connection,
+    source: &Path,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
     if !can_read_pages(from).map_err(of_source)? {
-        return copy_in_one_snapshot(from, source, target, told);
+        return copy_in_one_snapshot(from, source, target, progress);
     }
     let file = OpenOptions::new().read(true).write(true).open(target);
     let file = file.map_err(|error| OpenError::from_io(target, error))?;
@@ -52,7 +57,7 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
         until = pages.min(until + STEP_PAGES);
         copier.file.sync_data().map_err(|error| OpenError::from_io(target, error))?;
         // All of it is there only once it has been compared.
-        told(u64::from(until.min(pages - 1)), u64::from(pages));
+        progress(u64::from(until.min(pages - 1)), u64::from(pages));
     }
     let snapshot = from.unchecked_transaction().map_err(of_source)?;
     let pages = copier.pages()?;
@@ -60,7 +65,7 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
     copier.file.set_len(length).map_err(|error| OpenError::from_io(target, error))?;
     copier.compare_all()?;
     snapshot.finish().map_err(of_source)?;
-    told(u64::from(pages), u64::from(pages));
+    progress(u64::from(pages), u64::from(pages));
     Ok(())
 }
 
@@ -172,7 +177,7 @@ fn copy_in_one_snapshot(
     from: &Connection,
     source: &Path,
     target: &Path,
-    told: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     let of_target = |error| OpenError::from_sqlite(target, error);
@@ -185,12 +190,12 @@ fn copy_in_one_snapshot(
     let backup = Backup::new(&snapshot, &mut to).map_err(of_target)?;
     loop {
         let step = backup.step(STEP_PAGES.cast_signed()).map_err(of_target)?;
-        let progress = backup.progress();
-        let (all, left) = (progress.pagecount.unsigned_abs(), progress.remaining.unsigned_abs());
-        told(u64::from(all.saturating_sub(left)), u64::from(all));
+        let pages = backup.progress();
+        let (all, left) = (pages.pagecount.unsigned_abs(), pages.remaining.unsigned_abs());
+        progress(u64::from(all.saturating_sub(left)), u64::from(all));
         match step {
             StepResult::Done => return Ok(()),
-            // Nobody else has the target, and readers wait for no one: this does not last.
+            // No other process has the target, and readers wait for no lock: this does not last.
             StepResult::Busy | StepResult::Locked => std::thread::sleep(Duration::from_millis(5)),
             _more => {}
         }
