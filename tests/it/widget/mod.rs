@@ -4,3 +4,4 @@ mod browser;
 mod proxied;
 mod served;
 mod site;
+mod states;
