@@ -13,7 +13,8 @@ const TEXTS = {/* texts */};
 const PAUSE = 250;
 // How often an answer that says "later" is waited for before it counts as a failure.
 const RETRIES = 4;
-// Seconds to wait where such an answer does not say how long, and the most that is waited.
+// Seconds to wait where such an answer does not say how long, and the most that a shopper is made to wait: what takes longer is told at
+// once, and never tried before its time.
 const RETRY_AFTER = 2;
 const RETRY_AFTER_MAX = 60;
 // What an order takes.
@@ -26,7 +27,7 @@ const ROUNDING = { mm: 1, cm: 0.1, m: 0.001, in: 0.125 };
 
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
-:host { display: block; color: var(--qg-color, inherit); font: var(--qg-font, inherit); --accent: var(--qg-accent, #14532d); }
+:host { display: block; color: var(--qg-color, inherit); font: var(--qg-font, inherit); --accent: var(--qg-accent, #14532d); --error: var(--qg-error, light-dark(#b3261e, #ff8a80)); }
 * { box-sizing: border-box; }
 form { display: grid; gap: var(--qg-gap, 1rem); max-width: var(--qg-width, 32rem); }
 .sizes { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 1fr)); }
@@ -36,14 +37,14 @@ label, legend { display: block; margin-block-end: .25rem; font-weight: 600; }
 input, select, button { font: inherit; min-height: 2.75rem; border-radius: var(--qg-radius, .35rem); max-width: 100%; }
 input, select { width: 100%; padding: .4rem .6rem; color: inherit; background: var(--qg-field, transparent); border: 1px solid var(--qg-border, #767676); }
 option { color: initial; }
-[aria-invalid=true] { border-color: var(--qg-error, #b3261e); border-width: 2px; }
+[aria-invalid=true] { border-color: var(--error); border-width: 2px; }
 .hint, .note, .tax { font-size: .875em; opacity: .85; }
 .hint, .fault { margin: .25rem 0 0; }
-.fault, .problem { color: var(--qg-error, #b3261e); }
+.fault, .problem { color: var(--error); }
 .fault:empty, .problem:empty, .note:empty, .hint:empty { display: none; }
 p { margin: 0; overflow-wrap: anywhere; }
 .drawing { display: block; width: 100%; height: 11rem; overflow: visible; }
-.drawing rect { fill: var(--qg-fill, #14532d1a); stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.drawing rect { fill: var(--qg-fill, #80808026); stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .drawing text { fill: currentColor; font-size: 13px; }
 .price { min-height: 4.5rem; }
 .amount { font-size: 1.5em; font-weight: 700; font-variant-numeric: tabular-nums; }
@@ -54,7 +55,7 @@ td { text-align: end; white-space: nowrap; padding: .15rem 0 .15rem 1rem; vertic
 button { padding: .5rem 1rem; cursor: pointer; color: inherit; background: transparent; border: 1px solid currentColor; }
 button.main { width: 100%; color: var(--qg-on-accent, #fff); background: var(--accent); border-color: var(--accent); font-weight: 600; }
 button:disabled { opacity: .55; cursor: default; }
-:focus-visible { outline: 3px solid var(--qg-focus, var(--accent)); outline-offset: 2px; }
+:focus-visible { outline: 3px solid var(--qg-focus, #2e8b57); outline-offset: 2px; }
 ol { list-style: none; margin: 0; padding: 0; }
 li { overflow-wrap: anywhere; display: grid; grid-template-columns: 1fr auto auto; gap: .25rem 1rem; align-items: center; padding: .5rem 0; border-block-start: 1px solid var(--qg-border, #76767655); }
 .sum { display: flex; justify-content: space-between; gap: 1rem; font-weight: 700; padding-block: .5rem; border-block-start: 2px solid; }
@@ -257,7 +258,7 @@ class QuoteGrid extends HTMLElement {
     if (status === 422 && code !== 'price_too_large') return this.#say('notOffered');
     // The server words what is wrong with a request in the language that it was asked in. What has no id is not from there, but from
     // something before it, and not for shoppers.
-    return status < 500 && failure.problem.requestId ? failure.message : this.#say('failed');
+    return failure.problem.requestId ? failure.message : this.#say('failed');
   }
 
   // The server -------------------------------------------------------------------------------------------------------
@@ -290,8 +291,8 @@ class QuoteGrid extends HTMLElement {
       const said = await answer.json().catch(() => ({}));
       if (answer.ok) return said;
       const failure = new Failure(answer.status, said);
-      if ((answer.status !== 429 && answer.status !== 503) || left === 0) throw failure;
-      const seconds = Math.min(Number(answer.headers.get('Retry-After')) || RETRY_AFTER, RETRY_AFTER_MAX);
+      const seconds = Number(answer.headers.get('Retry-After')) || RETRY_AFTER;
+      if ((answer.status !== 429 && answer.status !== 503) || left === 0 || seconds > RETRY_AFTER_MAX) throw failure;
       const { status } = this.#parts;
       const wait = this.#say('wait', this.#number(seconds));
       status.textContent = wait;

@@ -56,7 +56,7 @@ fn nothing_of_a_proxied_request_is_in_the_log_of_the_program_at_any_level() {
         ("POST", target("/proxy/draft-orders", now, &secret), "{\"label\":\"shopper@example.com\"}", 400),
         ("POST", target("/proxy/prices", now, &secret), &many, 429),
         ("GET", target("/proxy/nothing", now, &secret), "", 404),
-        // Rejected before any route is looked at: a target that is too long, one that no browser sends, a coding that is not known.
+        // Rejected before any route is looked at.
         ("GET", target(&format!("/proxy/{}", "x".repeat(9_000)), now, &secret), "", 414),
     ];
     for (method, target, body, status) in requests {

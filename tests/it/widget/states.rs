@@ -1,7 +1,8 @@
 //! Every state that a shopper may meet, in each of the three places where the element is used: a page of another site with a key, a page
 //! below Shopify's app proxy, and a page on which the original widget sells too.
 
-use super::browser::{Shop, TOOLS, faults_found_by_axe};
+use super::accessibility::faults_found_by_axe;
+use super::browser::{Shop, TOOLS};
 use super::site::{AppProxy, site};
 use crate::proxy::signed;
 use crate::storefront::harness::{PRODUCT, SHOP, Server, ask, encoded, fixed, matrix, request};
