@@ -2,10 +2,11 @@
 
 use super::signed;
 use crate::edge::harness::Wire;
+use crate::support::command::program;
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// What no other line of a log has a reason to name: a product, and the customer that `signed` names.
 const PRODUCT: &str = "987654321098";
@@ -13,7 +14,7 @@ const CUSTOMER: &str = "7700000004711";
 
 #[test]
 fn nothing_of_a_proxied_request_is_in_the_log_of_the_program_at_any_level() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    let mut child = program()
         // Every request is a slow one, and so is told of where there is least reason to.
         .args(["serve", "--ephemeral", "--json", "--slow-request-ms", "1"])
         .env("QUOTEGRID_LOG", "trace")

@@ -2,8 +2,8 @@
 //! what axe-core finds.
 
 use super::browser::{Shop, TOOLS};
-use crate::browser::Look;
 use crate::storefront::harness::Server;
+use crate::support::browser::Look;
 use quotegrid::http::{AppState, Router};
 use quotegrid::shopify::Secrets;
 use serde_json::{Value, json};

@@ -1,8 +1,8 @@
 //! The block that the README and the handbook show, pasted as it is into the page of a shop's theme, and the element with a key.
 
 use super::site::{AppProxy, site, started};
-use crate::browser::Browser;
 use crate::storefront::harness::{SHOP, Server};
+use crate::support::browser::Browser;
 use quotegrid::shopify::setup;
 
 /// Where the handbook's server is.
