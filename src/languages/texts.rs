@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The texts of a language. English has no problems and faults: its sentences stand where they come up.
+/// The texts of a language. English has no problems and faults: its sentences are where they come up.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct Texts {
