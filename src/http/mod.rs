@@ -7,6 +7,7 @@ pub mod admin;
 mod body;
 pub mod console;
 pub mod guard;
+mod long_calls;
 pub mod openapi;
 pub mod ops;
 pub mod pages;

@@ -1,7 +1,9 @@
 //! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
 
 use super::{Reply, Response};
+use crate::access::Actor;
 use crate::access::audit::Record;
+use crate::domain::ids::StoreId;
 use crate::error::{Error, Kind, Result};
 use crate::languages::Language;
 use crate::log_limit::{LogLimiter, cut};
@@ -27,6 +29,7 @@ pub struct Responder {
     request_id: String,
     error_page: Option<ErrorPage>,
     record: Option<Record>,
+    caller: Option<StoreId>,
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
@@ -34,7 +37,7 @@ type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
-        Self { reply, request_id, error_page: None, record: None }
+        Self { reply, request_id, error_page: None, record: None, caller: None }
     }
 
     /// The same, for a person: errors are pages.
@@ -45,6 +48,28 @@ impl Responder {
     /// The same, for a write that the audit log tells of.
     pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
+    }
+
+    /// The same, to `actor`.
+    pub(super) fn to_actor(self, actor: &Actor) -> Self {
+        Self { caller: actor.store, ..self }
+    }
+
+    /// The only store that whoever asks may see; `None`: all of them.
+    pub(super) fn only_store(&self) -> Option<StoreId> {
+        self.caller
+    }
+
+    /// The same, for a write that also changes this, which its path does not name.
+    pub(super) fn concerning(mut self, id: impl ToString) -> Self {
+        self.record = self.record.map(|record| record.object(id));
+        self
+    }
+
+    /// The same, for a write of this store, which its path does not name.
+    pub(super) fn concerning_store(mut self, hash: [u8; 32]) -> Self {
+        self.record = self.record.map(|record| record.of_store(hash));
+        self
     }
 
     /// The row of the audit log that whoever commits the write adds to its transaction.

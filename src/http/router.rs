@@ -91,7 +91,7 @@ impl Service for Router {
         } else if proxy::owns(&request.path) {
             for_shoppers(reply, guard::language_for(&request, None))
         } else if admin::owns(&request.path) {
-            let reply = admin::no_store(reply);
+            let reply = admin::for_operators(reply);
             match admin::caller(state, &request) {
                 Ok(caller) => actor = Some(caller),
                 Err(error) => return reply.send(bearer::refusal(&error, &id)),

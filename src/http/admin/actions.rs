@@ -31,12 +31,12 @@ const ACTIONS: &[(Method, &str, &str)] = &[
     (Method::Delete, "/stores/{shop}/matrices/{id}", "matrix.delete"),
     (Method::Post, "/stores/{shop}/matrices/{id}/duplicate", "matrix.duplicate"),
     (Method::Post, "/stores/{shop}/matrices/{id}/adjust", "matrix.adjust"),
-    (Method::Post, "/stores/{shop}/option-groups/{id}/duplicate", "options.duplicate"),
+    (Method::Post, "/stores/{shop}/option-groups/{id}/duplicate", "option_group.duplicate"),
     (Method::Post, "/gdpr/requests/{id}/confirm", "request.confirm"),
     (Method::Post, "/gdpr/requests/{id}/reject", "request.reject"),
-    (Method::Post, "/stores/{shop}/option-groups", "options.create"),
-    (Method::Put, "/stores/{shop}/option-groups/{id}", "options.update"),
-    (Method::Delete, "/stores/{shop}/option-groups/{id}", "options.delete"),
+    (Method::Post, "/stores/{shop}/option-groups", "option_group.create"),
+    (Method::Put, "/stores/{shop}/option-groups/{id}", "option_group.update"),
+    (Method::Delete, "/stores/{shop}/option-groups/{id}", "option_group.delete"),
     (Method::Post, "/stores/{shop}/draft-orders/{id}/cancel", "order.cancel"),
     (Method::Patch, "/stores/{shop}/products/{*productId}", "product.update"),
     (Method::Put, "/stores/{shop}/products/{*productId}/matrix", "product.assign"),
@@ -61,7 +61,7 @@ pub(super) fn entry(state: &AppState, request: &Request, pattern: &str, params: 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::router;
+    use crate::http::{console, router};
 
     #[test]
     fn every_write_of_the_admin_api_has_a_name_in_the_audit_log_and_no_name_is_left_over() {
@@ -73,5 +73,16 @@ mod tests {
         writes.sort();
         named.sort();
         assert_eq!(writes, named);
+    }
+
+    /// What the console does and the admin API has no route for.
+    const OF_THE_CONSOLE_ALONE: [&str; 3] = ["order.retry", "backup.create", "chain.verify"];
+
+    #[test]
+    fn a_write_of_the_console_is_called_as_the_same_write_of_the_admin_api() {
+        for (pattern, action) in console::writes() {
+            let is_known = ACTIONS.iter().any(|(.., named)| *named == action) || OF_THE_CONSOLE_ALONE.contains(&action);
+            assert!(is_known, "{pattern}: {action}");
+        }
     }
 }

@@ -33,6 +33,9 @@ fn change(state: &Arc<AppState>, request: &Request, mut responder: Responder, ch
         Ok(wanted) => wanted,
         Err(error) => return responder.send(Err(error)),
     };
+    if let Some(job_type) = &selection.job_type {
+        responder = responder.concerning(job_type);
+    }
     let record = responder.take_record();
     run_on_own_thread(state, responder, move |state| {
         let (queue, db) = (&state.app.queue, &state.app.db);

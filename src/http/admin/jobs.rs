@@ -1,6 +1,6 @@
 //! `/admin/api/jobs`: list, look, enqueue, retry, cancel, and process what is due within the call.
 
-use super::{commit, run_on_own_thread};
+use super::{commit, commit_new, run_on_own_thread};
 use crate::app;
 use crate::db::Tx;
 use crate::domain::ids::{JobId, ShopDomain};
@@ -64,10 +64,11 @@ fn enqueue(state: &Arc<AppState>, request: Request, _params: Params, responder: 
         Err(error) => return responder.send(Err(error)),
     };
     let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| queue.enqueue(tx, now, job),
+        |id| Some(*id),
         |id| Response::json(201, &json!({ "jobId": id.to_string() })),
     );
 }

@@ -1,7 +1,7 @@
 //! `/admin/api/stores/{shop}/keys`: keys of the storefront API. A key is shown once; for an overlap the second is issued before
 //! the first is revoked.
 
-use super::{commit, load_store, shop};
+use super::{commit, commit_new, load_store, shop};
 use crate::catalog::keys::{self, NewKey};
 use crate::catalog::stores;
 use crate::domain::ids::{KeyId, ShopDomain};
@@ -50,13 +50,14 @@ fn issue(state: &Arc<AppState>, request: Request, params: Params, responder: Res
         Err(error) => return responder.send(Err(error)),
     };
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
             keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
+        |key| Some(key.id),
         |key| Response::json(201, &json!({ "id": key.id.to_string(), "apiKey": key.key })),
     );
 }

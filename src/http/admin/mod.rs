@@ -27,16 +27,12 @@ use crate::access::Actor;
 use crate::catalog::stores::Store;
 use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use rusqlite::Connection;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where the tree begins.
 const ROOT: &str = "/admin/api";
-
-/// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
-const LONG_CALLS_MAX: usize = 4;
 
 /// Whether `path` is in the tree.
 pub(super) fn owns(path: &str) -> bool {
@@ -75,23 +71,43 @@ pub(super) fn permitted(
         responder.send(Err(error));
         return None;
     }
+    let responder = responder.to_actor(&actor);
     match actions::entry(state, request, pattern, params) {
         Some(entry) => Some(responder.recorded_as(state.record(actor, entry))),
         None => Some(responder),
     }
 }
 
-/// The same way back for answers that no cache may keep: there are keys among them.
-pub(super) fn no_store(reply: Reply) -> Reply {
-    Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
+/// The same way back for answers that no cache may keep, for there are keys among them, and that no page of another origin may load:
+/// a session's cookie goes along with what a page of the same site asks for.
+pub(super) fn for_operators(reply: Reply) -> Reply {
+    Reply::new(move |response| {
+        reply.send(
+            response
+                .with_header("Cache-Control", "no-store")
+                .with_header("X-Content-Type-Options", "nosniff")
+                .with_header("Cross-Origin-Resource-Policy", "same-origin"),
+        );
+    })
 }
 
 /// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler
 /// thread waits for it.
 pub(super) fn commit<T: Send + 'static>(
     state: &AppState,
+    responder: Responder,
+    change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    response: impl FnOnce(T) -> Response + Send + 'static,
+) {
+    commit_new(state, responder, change, |_done| None::<String>, response);
+}
+
+/// The same for a change that makes something: its row also has the id that `made` takes from the outcome.
+pub(super) fn commit_new<T: Send + 'static, I: ToString>(
+    state: &AppState,
     mut responder: Responder,
     change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+    made: impl FnOnce(&T) -> Option<I> + Send + 'static,
     response: impl FnOnce(T) -> Response + Send + 'static,
 ) {
     let record = responder.take_record();
@@ -99,7 +115,10 @@ pub(super) fn commit<T: Send + 'static>(
         move |tx| {
             let done = change(tx)?;
             if let Some(record) = record {
-                record.write(tx)?;
+                match made(&done) {
+                    Some(id) => record.object(id).write(tx)?,
+                    None => record.write(tx)?,
+                }
             }
             Ok(done)
         },
@@ -113,35 +132,18 @@ pub(super) fn run_on_own_thread(
     responder: Responder,
     call: impl FnOnce(&Arc<AppState>) -> Result<Response> + Send + 'static,
 ) {
-    let slot = LongCallSlot::take(&state.long_calls);
-    let Some(slot) = slot else {
-        let error = Error::new(Kind::Overloaded, format!("{LONG_CALLS_MAX} long calls are running, try again later"));
-        return responder.send(Err(error));
+    let place = match state.long_calls.take(responder.only_store()) {
+        Ok(place) => place,
+        Err(error) => return responder.send(Err(error)),
     };
     let at_work = state.clone();
     let thread = std::thread::Builder::new().name("admin-call".to_owned());
     // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
     let _no_thread = thread.spawn(move || {
         let outcome = call(&at_work);
-        drop(slot);
+        drop(place);
         responder.send(outcome);
     });
-}
-
-/// One of the places for long calls; given back when dropped.
-struct LongCallSlot(Arc<AtomicUsize>);
-
-impl LongCallSlot {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let slot = Self(taken.clone());
-        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(slot)
-    }
-}
-
-impl Drop for LongCallSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// The `{shop}` of a path. What is no shop's domain names no store.

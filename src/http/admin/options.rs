@@ -1,7 +1,7 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
-use super::commit;
 use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use super::{commit, commit_new};
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
@@ -78,6 +78,7 @@ fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Re
     };
     let Some((responder, (scope, group))) = prepared(responder, read()) else { return };
     let id = OptionGroupId::new(now, state.app.entropy.array());
+    let responder = responder.concerning(id);
     commit(
         state,
         responder,
@@ -124,10 +125,11 @@ fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder
     let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), id(&params)?)) };
     let Some((responder, (scope, original))) = prepared(responder, read()) else { return };
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |copy| Some(copy.group.id),
         |stored| shown(201, &stored),
     );
 }

@@ -1,11 +1,12 @@
 //! `/admin/api/stores`: install, list, look, and erase, by the same job as Shopify's `shop/redact`.
 
-use super::{commit, load_store, shop};
+use super::{commit, commit_new, load_store, shop};
 use crate::catalog::installation::{self, Wanted};
 use crate::catalog::stores;
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::erasure::subject_hash;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
@@ -53,6 +54,7 @@ fn install(state: &Arc<AppState>, request: Request, _params: Params, responder: 
         Err(error) => return responder.send(Err(error)),
     };
     let (entropy, now, shop) = (state.app.entropy.clone(), state.app.clock.now(), wanted.shop.clone());
+    let responder = responder.concerning_store(subject_hash(&state.app.hasher, &shop));
     commit(
         state,
         responder,
@@ -85,13 +87,14 @@ fn erase(state: &Arc<AppState>, request: Request, params: Params, responder: Res
         return responder.send(document.map(|document| Response::json(200, &document)));
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| {
             load_store(tx, &shop)?;
             order.write(tx, now)
         },
+        |job| Some(*job),
         |id| Response::json(202, &json!({ "jobId": id.to_string() })),
     );
 }

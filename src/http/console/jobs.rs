@@ -264,6 +264,9 @@ fn change_all(state: &Arc<AppState>, visit: Visit, mut responder: Responder, cha
         job_type: visit.form.entered("type").map(str::to_owned),
         error: Some(visit.form.get("error").to_owned()).filter(|error| !error.is_empty()),
     };
+    if let Some(job_type) = &selection.job_type {
+        responder = responder.concerning(job_type);
+    }
     let record = responder.take_record();
     run_on_own_thread(state, responder, move |state| {
         let recorded = move |tx: &db::Tx<'_>| Ok(record.map_or(Ok(()), |record| record.write(tx))?);
@@ -276,12 +279,14 @@ fn change_all(state: &Arc<AppState>, visit: Visit, mut responder: Responder, cha
 fn pause(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
     let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=paused");
+    let responder = responder.concerning(&job_type);
     commit(state, responder, move |tx| queue.pause(tx, now, &job_type), |()| away);
 }
 
 fn resume(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
     let (queue, job_type) = (state.app.queue.clone(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=resumed");
+    let responder = responder.concerning(&job_type);
     commit(state, responder, move |tx| queue.resume(tx, &job_type), |()| away);
 }
 

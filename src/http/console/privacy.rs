@@ -1,6 +1,6 @@
 //! `/admin/privacy`: what privacy law asks, how it stands, and the proof of what was done.
 
-use super::layout::{Frame, Section, page};
+use super::layout::{Frame, Section, page, with_headers};
 use super::words::{figure, many, optional_time, span, time};
 use super::{Page, Visit, commit};
 use crate::access::Role;
@@ -204,10 +204,8 @@ fn report(state: &Arc<AppState>, _visit: &Visit, params: &Params) -> Result<Resp
     let report = state.app.db.read(|connection| requests::load_report(connection, id))?;
     let text = serde_json::to_string_pretty(&report)
         .map_err(|error| Error::new(Kind::Internal, "the report could not be written").with_source(error))?;
-    Ok(Response::new(200, "application/json", text)
-        .with_header("Content-Disposition", format!("attachment; filename=\"report-{id}.json\""))
-        .with_header("Cache-Control", "private, no-store")
-        .with_header("X-Content-Type-Options", "nosniff"))
+    let file = format!("attachment; filename=\"report-{id}.json\"");
+    Ok(with_headers(Response::new(200, "application/json", text).with_header("Content-Disposition", file)))
 }
 
 fn confirm(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
@@ -246,7 +244,8 @@ struct Verified {
 }
 
 /// Reads every page of the files, in a process of its own.
-fn verify(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+fn verify(state: &Arc<AppState>, visit: Visit, _params: Params, mut responder: Responder) {
+    let record = responder.take_record();
     run_on_own_thread(state, responder, move |state| {
         let failed =
             |error: std::io::Error| Error::new(Kind::Internal, "the files could not be verified").with_source(error);
@@ -255,6 +254,10 @@ fn verify(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
             None => std::env::current_exe().map_err(failed)?,
         };
         let found = verify_with_copies(&state.app.db, &state.app.hasher, &program).map_err(failed)?;
+        // It changes nothing, but who looked, and when, is worth knowing.
+        if let Some(record) = record {
+            state.app.db.write(move |tx| record.write(tx))?;
+        }
         page(200, &Verified::new(&visit, &found))
     });
 }

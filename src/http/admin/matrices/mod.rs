@@ -66,6 +66,7 @@ fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Re
     let Some((responder, (scope, (name, matrix)))) = prepared(responder, read) else { return };
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
+    let responder = responder.concerning(id);
     commit(state, responder, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
 }
 
@@ -127,5 +128,6 @@ fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder
     let Some((responder, (original, scope))) = prepared(responder, wanted()) else { return };
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
+    let responder = responder.concerning(id);
     commit(state, responder, move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id));
 }

@@ -79,6 +79,7 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
     };
     let now = state.app.clock.now();
     let (id, zeros) = (MatrixId::new(now, state.app.entropy.array()), views::zero_prices(&matrix));
+    let responder = responder.concerning(id);
     commit(
         state,
         responder,

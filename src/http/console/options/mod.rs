@@ -6,7 +6,7 @@ use super::layout::{Frame, error_page, page, sentence};
 use super::paging::{PAGE_ITEMS, cursor, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::writes::{delete_in_steps, expected, ready};
-use super::{Page, Visit, commit};
+use super::{Page, Visit, commit, commit_new};
 use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
@@ -206,6 +206,7 @@ fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
     let now = state.app.clock.now();
     let choices = choices.into_iter().map(|drafted| drafted.with_id(new_choice(state, now))).collect();
     let (id, group) = (OptionGroupId::new(now, state.app.entropy.array()), NewGroup { name, requirement, choices });
+    let responder = responder.concerning(id);
     commit(
         state,
         responder,
@@ -292,10 +293,11 @@ fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Res
     let wanted = || -> Result<_> { Ok((group_id(&params)?, visit.store()?.scope(), path(&visit)?)) };
     let Some((responder, (original, scope, path))) = ready(responder, wanted()) else { return };
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |copy| Some(copy.group.id),
         move |copy| visit.see_other(&format!("{path}/{}?done=copied", copy.group.id)),
     );
 }

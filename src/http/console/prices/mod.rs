@@ -117,6 +117,7 @@ fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
     let Some((responder, (scope, name))) = ready(responder, wanted()) else { return };
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
+    let responder = responder.concerning(id);
     commit(
         state,
         responder,
@@ -187,6 +188,7 @@ fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Res
     let Some((responder, (original, scope))) = ready(responder, wanted()) else { return };
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
+    let responder = responder.concerning(id);
     commit(
         state,
         responder,

@@ -220,6 +220,7 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
         let state = state.clone();
         move |error: &Error, response: Response| again(&state, &visit, error).unwrap_or(response)
     };
+    let responder = wanted.products.iter().fold(responder, |responder, (product, _)| responder.concerning(product));
     let responder = responder.with_error_page(again);
     commit(state, responder, move |tx| carry_out(tx, now, scope, &wanted), move |()| done);
 }

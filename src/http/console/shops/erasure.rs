@@ -6,7 +6,7 @@ use crate::error::{Kind, Result};
 use crate::http::Response;
 use crate::http::console::layout::{Frame, page};
 use crate::http::console::writes::ready;
-use crate::http::console::{Visit, commit};
+use crate::http::console::{Visit, commit_new};
 use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
@@ -47,5 +47,5 @@ pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: Params, respon
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     let done = visit.see_other(&format!("admin/shops/{shop}?done=erasing"));
-    commit(state, responder, move |tx| order.write(tx, now), move |_job| done);
+    commit_new(state, responder, move |tx| order.write(tx, now), |job| Some(*job), move |_job| done);
 }

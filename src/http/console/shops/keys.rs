@@ -8,7 +8,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::Response;
 use crate::http::console::layout::{Frame, page};
 use crate::http::console::writes::ready;
-use crate::http::console::{Visit, commit};
+use crate::http::console::{Visit, commit, commit_new};
 use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
@@ -40,14 +40,15 @@ pub(super) fn issue(state: &Arc<AppState>, visit: Visit, _params: Params, respon
     let Some((responder, (shop, new))) = ready(responder, wanted()) else { return };
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
     let (frame, named) = (frame_of(&visit, &[]), shop.clone());
-    commit(
+    commit_new(
         state,
         responder,
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
-            Ok(keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)?.key)
+            keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
-        move |key| shown_once(frame, named, key),
+        |issued| Some(issued.id),
+        move |issued| shown_once(frame, named, issued.key),
     );
 }
 

@@ -9,13 +9,14 @@ mod one;
 use super::form::Form;
 use super::layout::{Frame, Section, page};
 use super::paging::{PAGE_ITEMS, cursor, next_cursor};
-use super::{Page, Visit, commit};
+use super::{Page, Visit, commit_new};
 use crate::catalog::keys as api_keys;
 use crate::catalog::stores::{self, NewStore, Store};
 use crate::clock::instant;
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
+use crate::erasure::subject_hash;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
 use crate::http::respond::Responder;
@@ -28,7 +29,7 @@ use std::sync::Arc;
 /// The pages.
 pub(super) const ROUTES: &[Page] = &[
     Page::show("/admin/shops", list),
-    Page::write("/admin/shops", "store.install", install),
+    Page::write("/admin/shops", "store.add", install),
     Page::show("/admin/shops/{shop}", one::show),
     Page::write("/admin/shops/{shop}/settings", "store.update", one::change),
     Page::write("/admin/shops/{shop}/keys", "key.issue", keys::issue),
@@ -109,14 +110,16 @@ fn install(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Resp
         let wrong = matches!(error.kind(), Kind::Conflict | Kind::Invalid);
         if wrong { again(&at_work, &visit, error).unwrap_or(response) } else { response }
     });
-    commit(
+    let responder = responder.concerning_store(subject_hash(&state.app.hasher, &shop));
+    commit_new(
         state,
         responder,
         move |tx| {
             let installed = stores::install_new(tx, now, entropy.as_ref(), &new)?;
-            Ok(api_keys::issue(tx, now, entropy.as_ref(), installed.id(), None)?.key)
+            api_keys::issue(tx, now, entropy.as_ref(), installed.id(), None)
         },
-        move |key| keys::shown_once(frame, shop, key),
+        |issued| Some(issued.id),
+        move |issued| keys::shown_once(frame, shop, issued.key),
     );
 }
 
