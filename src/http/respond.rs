@@ -50,8 +50,8 @@ impl Responder {
         Self { record: Some(record), ..self }
     }
 
-    /// The same, to `actor`.
-    pub(super) fn to_actor(self, actor: &Actor) -> Self {
+    /// The same, for a call of this one.
+    pub(super) fn for_caller(self, actor: &Actor) -> Self {
         Self { caller: actor.store, ..self }
     }
 
@@ -77,9 +77,17 @@ impl Responder {
         self.record.take()
     }
 
+    /// The same, for a write that is only looked at.
+    pub(super) fn changing_nothing(self) -> Self {
+        Self { record: None, ..self }
+    }
+
     /// Answers, with a problem where `outcome` is an error.
     pub fn send(self, outcome: Result<Response>) {
-        let Self { reply, request_id, error_page, .. } = self;
+        let Self { reply, request_id, error_page, record, .. } = self;
+        // Whoever has changed something has written the row with it.
+        let is_done = outcome.as_ref().is_ok_and(|response| response.status < 400);
+        debug_assert!(record.is_none() || !is_done, "a write is answered without its row of the audit log: {record:?}");
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
             match error_page {

@@ -71,7 +71,7 @@ pub(super) fn permitted(
         responder.send(Err(error));
         return None;
     }
-    let responder = responder.to_actor(&actor);
+    let responder = responder.for_caller(&actor);
     match actions::entry(state, request, pattern, params) {
         Some(entry) => Some(responder.recorded_as(state.record(actor, entry))),
         None => Some(responder),

@@ -84,7 +84,7 @@ fn erase(state: &Arc<AppState>, request: Request, params: Params, responder: Res
             let rows = crate::erasure::shop::preview(connection, &load_store(connection, &shop)?)?;
             Ok(json!({ "shop": shop.as_str(), "rows": rows }))
         });
-        return responder.send(document.map(|document| Response::json(200, &document)));
+        return responder.changing_nothing().send(document.map(|document| Response::json(200, &document)));
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     commit_new(

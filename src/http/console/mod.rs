@@ -212,7 +212,7 @@ fn visit(state: &AppState, request: Request, signed_in: SignedIn) -> Result<Visi
 
 fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     let id = visit.request.id.clone();
-    let responder = Responder::new(reply, id.clone()).to_actor(&visit.session.actor()).with_error_page({
+    let responder = Responder::new(reply, id.clone()).for_caller(&visit.session.actor()).with_error_page({
         let frame = visit.frame(Section::Elsewhere);
         move |error, response| layout::error_page(frame, error, response, &id)
     });

@@ -40,7 +40,7 @@ fn adjust(state: &Arc<AppState>, request: Request, params: Params, responder: Re
     };
     let (responder, (id, scope, expected, adjustment)) = match prepared(responder, read()) {
         Some((responder, Ok(wanted))) => (responder, wanted),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
+        Some((responder, Err(preview))) => return responder.changing_nothing().send(Ok(preview)),
         None => return,
     };
     let now = state.app.clock.now();

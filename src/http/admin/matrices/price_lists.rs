@@ -74,7 +74,7 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
     };
     let (responder, (scope, name, matrix)) = match prepared(responder, read()) {
         Some((responder, Ok(new))) => (responder, new),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
+        Some((responder, Err(preview))) => return responder.changing_nothing().send(Ok(preview)),
         None => return,
     };
     let now = state.app.clock.now();
@@ -106,7 +106,7 @@ fn import_into(state: &Arc<AppState>, request: Request, params: Params, responde
     };
     let (responder, (id, expected, scope, edit, zeros)) = match prepared(responder, read()) {
         Some((responder, Ok(edit))) => (responder, edit),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
+        Some((responder, Err(preview))) => return responder.changing_nothing().send(Ok(preview)),
         None => return,
     };
     let now = state.app.clock.now();
