@@ -1,7 +1,7 @@
 //! The console in a real browser that runs no scripts, behind a proxy that takes a path prefix away: whatever a person needs daily works
 //! by links and forms alone, and no address leads out of the prefix.
 
-use crate::browser::Browser;
+use crate::support::browser::Browser;
 use parking_lot::Mutex;
 use quotegrid::access::Role;
 use quotegrid::edge::{Server, ServerOptions};

@@ -1,10 +1,10 @@
 //! What a shopper has written into a label goes when Shopify asks for the customer of that order to be forgotten.
 
+use super::erasure::is_in_files;
 use super::{Shop, shelf};
+use crate::support::plans::plan;
 use quotegrid::http::Response;
 use serde_json::{Value, json};
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 /// Told from all other bytes.
@@ -54,18 +54,6 @@ fn proof(shop: &Shop) -> (String, Value, u64) {
          WHERE request_id = (SELECT max(id) FROM gdpr_requests) AND counts = '{counts}' AND outcome = '{outcome}'"
     ));
     (outcome, serde_json::from_str(&counts).expect("JSON"), agreeing)
-}
-
-/// Whether `text` stands anywhere in the files, as another process sees them.
-fn is_in_files(shop: &Shop, text: &str) -> bool {
-    let database = shop.fixture.database().into_os_string();
-    ["", "-wal"].into_iter().any(|suffix| {
-        let mut file = database.clone();
-        file.push(suffix);
-        let file = PathBuf::from(file);
-        file.exists()
-            && Command::new("grep").args(["-q", "-a", "-F", "-e", text]).arg(&file).status().expect("grep").success()
-    })
 }
 
 #[test]
@@ -157,7 +145,7 @@ fn a_request_that_names_thousands_of_orders_is_worked_off_in_steps_that_lose_no_
 #[test]
 fn orders_are_found_by_an_index_however_many_there_are() {
     let shop = Shop::new();
-    let plan = crate::operators::plan(
+    let plan = plan(
         &shop.fixture,
         "SELECT o.id FROM draft_order_records AS o INDEXED BY draft_order_records_order_id
          JOIN stores AS s ON s.id = o.store_id
