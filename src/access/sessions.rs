@@ -1,5 +1,5 @@
 //! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began,
-//! when it is ended, with the store of its merchant, and with the admin token that began it. Only digests are kept: whoever reads the
+//! when it is ended, with the store of its merchant, and with the admin token that began it. Only digests are kept: a reader of the
 //! file cannot sign in with it.
 
 use super::links::Invitation;
@@ -22,10 +22,10 @@ pub const ABSOLUTE_END: TimeDelta = TimeDelta::days(30);
 /// How exactly the last use of a session is known: a write per page would cost more than the page.
 const USE_PRECISION: TimeDelta = TimeDelta::minutes(5);
 
-/// Sessions at once; whoever signs in as one more ends the one that was used longest ago. Far more than people who share a server.
+/// Sessions at once; one more ends the one that was used longest ago. Far more than people who share a server.
 const SESSIONS_MAX: usize = 200;
 
-/// Somebody who is signed in.
+/// A person who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its id.
@@ -124,8 +124,8 @@ pub fn begin(
     Ok(Begun { id, actor: actor(invitation.role, invitation.store, &invitation.label), token })
 }
 
-/// Notes that somebody has had a way in to this database's console; `true` for the first time. A server prints a link by itself
-/// only then, so that no later start offers one to whoever reads its log.
+/// Notes that a person has had a way in to this database's console; `true` for the first time. A server prints a link by itself
+/// only then, so that no later start offers one to readers of its log.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -20,11 +20,11 @@ pub(super) struct Args {
 const TENTHS: u64 = 10;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
-    let mut told = 0;
+    let mut shown = 0;
     backup::create(&database.database, &args.file, args.force, &mut |done, all| {
         let tenth = done * TENTHS / all.max(1);
-        if tenth > told {
-            told = tenth;
+        if tenth > shown {
+            shown = tenth;
             eprintln!("backup: {} % of {all} pages", tenth * 100 / TENTHS);
         }
     })?;

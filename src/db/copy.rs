@@ -12,25 +12,30 @@ use std::time::Duration;
 /// Pages copied between two reports of progress: 8 MiB.
 const STEP_PAGES: i32 = 1024;
 
-/// Copies the database `source` into the empty file `target`, page by page, and tells how far it is (pages done, pages in all).
+/// Copies the database `source` into the empty file `target`, page by page, and reports how far it is (pages done, pages in all).
 /// The caller puts the copy on the disk.
 ///
 /// All of it is one snapshot: without the transaction around the steps, SQLite would begin again whenever another process has
 /// written, and under load never end. While it is held, the WAL of the source grows and cannot start over (407 MiB alongside a
 /// database of 1 GiB with 16 threads enqueuing all the time, measured); pages are copied as they lie, so that this is short.
-pub(crate) fn copy(source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+pub(crate) fn copy(source: &Path, target: &Path, progress: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
     // What says that it must be recovered is alongside the file itself.
     let source = &super::real_path(source);
     let of_source = |error| OpenError::from_sqlite(source, error);
     health::recover(source)?;
     let from = open_unconfigured(source).map_err(of_source)?;
-    let copied = copy_from(&from, source, target, told);
+    let copied = copy_from(&from, source, target, progress);
     // It may be the last to close the source.
     health::keep_if_failed(&from, source, Ok(())).map_err(of_source)?;
     copied
 }
 
-fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnMut(u64, u64)) -> Result<(), OpenError> {
+fn copy_from(
+    from: &Connection,
+    source: &Path,
+    target: &Path,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     let of_target = |error| OpenError::from_sqlite(target, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
@@ -43,12 +48,12 @@ fn copy_from(from: &Connection, source: &Path, target: &Path, told: &mut dyn FnM
     let backup = Backup::new(&snapshot, &mut to).map_err(of_target)?;
     loop {
         let step = backup.step(STEP_PAGES).map_err(of_target)?;
-        let progress = backup.progress();
-        let (all, left) = (progress.pagecount.unsigned_abs(), progress.remaining.unsigned_abs());
-        told(u64::from(all.saturating_sub(left)), u64::from(all));
+        let pages = backup.progress();
+        let (all, left) = (pages.pagecount.unsigned_abs(), pages.remaining.unsigned_abs());
+        progress(u64::from(all.saturating_sub(left)), u64::from(all));
         match step {
             StepResult::Done => return Ok(()),
-            // Nobody else has the target, and readers wait for no one: this does not last.
+            // No other process has the target, and readers wait for no lock: this does not last.
             StepResult::Busy | StepResult::Locked => std::thread::sleep(Duration::from_millis(5)),
             _more => {}
         }

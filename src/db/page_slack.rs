@@ -139,7 +139,7 @@ fn remains(page: &[u8], number: u32) -> Option<std::ops::Range<usize>> {
     // Deleting a row leaves the last pointer of the list behind the list, which says nothing of any row: an even number of bytes from
     // here, below the size of a page. Rows hold text.
     let highest = u8::try_from(page.len() >> 8).unwrap_or(u8::MAX);
-    // Nearly always there is nothing at all, which one comparison tells.
+    // Nearly always there is nothing at all, which one comparison shows.
     if ZEROS.get(..gap.len()).is_some_and(|zeros| page[gap.clone()] == *zeros) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, pages in use may
 //! hold copies of rows that SQLite has moved, and free ones what was rolled back. One loop notes which requests wait, sees to all
-//! three, and stamps exactly those. However many wait, one
+//! three, and marks exactly those as erased. However many wait, one
 //! emptying of the WAL serves them all.
 
 use super::mentions;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Requests noted for one emptying of the WAL: they are held in memory.
 const NOTED: usize = 10_000;
 
-/// Requests stamped in one transaction: about what its budget is enough for.
+/// Requests marked in one transaction: about what its budget is enough for.
 const BATCH: usize = 100;
 
 /// How long one try at emptying the WAL may take. Readers end within ten seconds, so the next try or the one after succeeds.
@@ -63,7 +63,7 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
-    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was stamped.
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked.
     Unchecked,
 }
 

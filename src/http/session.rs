@@ -30,7 +30,7 @@ const CSRF_HEADER: &str = "x-csrf-token";
 /// ends like any other.
 const REFRESH_HEADER: &str = "x-refresh";
 
-/// Somebody who is signed in, and the token that their writes must carry.
+/// A person who is signed in, and the token that their writes must carry.
 #[derive(Debug)]
 pub(super) struct SignedIn {
     pub(super) session: Session,
@@ -57,7 +57,7 @@ pub(super) fn find(state: &AppState, request: &Request) -> Result<Option<SignedI
         }
         if session.use_is_news(now) && request.headers.get(REFRESH_HEADER).is_none() {
             let id = session.id;
-            // Nobody waits for it: a page is shown whether or not its use can be noted.
+            // The page does not wait for it: it is shown whether or not its use can be noted.
             state.app.db.write_then(move |tx| sessions::note_used(tx, now, id), |_noted: crate::db::Result<()>| {});
         }
         return Ok(Some(SignedIn { session, csrf: csrf_of(token) }));

@@ -11,6 +11,7 @@ use crate::catalog::stores;
 use crate::domain::ids::{SessionId, StoreId};
 use crate::erasure::subject_hash;
 use crate::error::{Error, Kind, Result};
+use crate::http::deferred::Deferred;
 use crate::http::respond::{self, Responder};
 use crate::http::session::{self, SignedIn, check_origin, check_write, cookie, cookie_name, without_cookie};
 use crate::http::state::AppState;
@@ -39,7 +40,7 @@ struct EnterPage {
     comes_back: bool,
 }
 
-/// Asks who is signed in already whether they mean to be somebody else. Otherwise whoever sends them a link would have them work in a
+/// Asks a person who is signed in already whether they mean to be somebody else. Otherwise the sender of a link could have them work in a
 /// session that is not theirs.
 #[derive(Template)]
 #[template(path = "enter_instead.html", config = "src/http/console/askama.toml")]
@@ -51,7 +52,7 @@ struct InsteadPage {
     csrf: String,
 }
 
-/// Sends whoever is not signed in to where they can, and back afterwards.
+/// Sends a person who is not signed in to where they can sign in, and back afterwards.
 pub(super) fn ask_to_sign_in(request: &Request) -> Response {
     let root = way_to_root(&request.path);
     if !permission::is_read(&request.method) {
@@ -81,15 +82,15 @@ fn shown(request: &Request) -> Response {
     };
     let next = checked_next(&parameter("next"));
     let comes_back = parameter("back") == "1" && !next.is_empty();
-    responder(200, request, next, None, comes_back)
+    enter_page(200, request, next, None, comes_back)
 }
 
-fn responder(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
+fn enter_page(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
     let template = EnterPage { root: way_to_root(&request.path), next, fault, comes_back };
     page(status, &template).unwrap_or_else(|error| respond::failure(&error, &request.id))
 }
 
-/// A page of the console, without a slash in front; empty for anything else, so that nobody is sent to another site.
+/// A page of the console, without a slash in front; empty for anything else, so that no person is sent to another site.
 fn checked_next(next: &str) -> String {
     let path = format!("/{next}");
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(&byte));
@@ -100,9 +101,9 @@ fn checked_next(next: &str) -> String {
     }
 }
 
-/// Lets somebody in, or says why not.
+/// Lets a person in, or says why not.
 fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
-    let form = match prepared(state, &request) {
+    let form = match admitted(state, &request) {
         Ok(form) => form,
         Err(error) => return reply.send(refused(&request, &error, String::new())),
     };
@@ -165,7 +166,7 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
 }
 
 /// Everything that can be said no to before a link is used up.
-fn prepared(state: &AppState, request: &Request) -> Result<Form> {
+fn admitted(state: &AppState, request: &Request) -> Result<Form> {
     check_origin(state, request)?;
     cookie_name(state, request)?;
     Form::of(request)
@@ -211,7 +212,7 @@ fn refused(request: &Request, error: &Error, next: String) -> Response {
     if error.kind() == Kind::Internal {
         return failure;
     }
-    let page = responder(failure.status, request, next, Some(sentence(&error.to_string())), false);
+    let page = enter_page(failure.status, request, next, Some(sentence(&error.to_string())), false);
     let kept = failure.headers.into_iter().filter(|(name, _)| *name == "Retry-After");
     kept.fold(page, |page, (name, value)| page.with_header(name, value))
 }
@@ -230,13 +231,12 @@ pub(super) fn sign_out(state: &Arc<AppState>, visit: Visit, responder: Responder
         entry = entry.of_store(subject_hash(&state.app.hasher, shop));
     }
     let responder = responder.recorded_as(state.record(visit.session.actor(), entry));
-    super::commit(
-        state,
-        responder,
+    let ending = Deferred::commit(
         move |tx| Ok(sessions::end(tx, id)?),
         move |_ended| {
             let away = with_headers(Response::empty(303).with_header("Location", format!("{}admin/enter", visit.root)));
             without_cookie().into_iter().fold(away, |away, cookie| away.with_header("Set-Cookie", cookie))
         },
     );
+    ending.begin(state, responder);
 }

@@ -64,7 +64,7 @@ pub(in crate::http) fn bears_one(request: &Request) -> bool {
 /// Whether `request` bears one of `tokens`.
 fn is_right(tokens: &[&BearerTokens], request: &Request) -> bool {
     let mut fields = request.headers.all("authorization");
-    // Two fields could be read as either; nobody honest sends them.
+    // Two fields could be read as either; no honest client sends them.
     let (Some(field), None) = (fields.next(), fields.next()) else { return false };
     let Some((scheme, token)) = field.split_once(' ') else { return false };
     let given = TokenDigest::of(token.trim());
