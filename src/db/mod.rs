@@ -7,6 +7,7 @@ pub(crate) mod access;
 mod checkpoint;
 mod connection;
 pub(crate) mod copy;
+mod errands;
 mod error;
 pub(crate) mod exclusive;
 mod file_identity;
@@ -22,9 +23,12 @@ mod options;
 mod page_slack;
 mod readers;
 mod row_counts;
+mod slack_scrub;
+mod slack_tracker;
 mod space;
 mod tx;
 mod types;
+mod wal_reader;
 mod write_queue;
 pub(crate) mod writer;
 
@@ -36,8 +40,9 @@ pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use notify::{ChangeWatch, CommitNotifier, DataVersion};
 pub use options::Options;
-pub use page_slack::{PageSlack, can_clear_page_slack};
+pub use page_slack::can_clear_page_slack;
 pub use row_counts::RowCounts;
+pub use slack_scrub::PageSlack;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
 pub use tx::{Tx, expect_one};
 pub use types::Millis;
@@ -49,6 +54,7 @@ use connection::Role;
 use health::{Health, Watched};
 use readers::Readers;
 use rusqlite::Connection;
+use slack_tracker::SlackTracker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -323,6 +329,19 @@ impl Db {
         writer::assert_may_wait();
         let Open { writer, checkpointer, .. } = self.shared.open();
         checkpointer.empty_wal(patience, || writer.wake())
+    }
+
+    /// Has the writer run `errand` between two batches, with no transaction open, and waits for it.
+    fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&writer::Core) -> T + Send + 'static,
+    ) -> Result<T> {
+        writer::assert_may_wait();
+        self.shared.open().writer.between_batches(errand)
+    }
+
+    fn slack_tracker(&self) -> Arc<SlackTracker> {
+        self.shared.open().checkpointer.slack.clone()
     }
 
     /// Whether an fsync of the database has failed: nothing is read or written any more, what was committed is safe in the WAL, and

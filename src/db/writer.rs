@@ -9,9 +9,12 @@ pub(super) use change::Closure;
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
+use super::errands::Errands;
+use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
+use super::slack_tracker::Alone;
 use super::space::suspect_free_pages;
 use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
@@ -25,7 +28,7 @@ use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -63,6 +66,7 @@ pub struct WriterFigures {
 /// The way in to the writer, and the handle to stop it.
 pub(super) struct Writer {
     queue: Arc<WriteQueue>,
+    errands: Arc<Errands<Core>>,
     /// The thread that leads holds it. `None` once the thread has ended.
     core: Arc<Mutex<Option<Core>>>,
     figures: Arc<WriterFigures>,
@@ -104,6 +108,7 @@ impl Writer {
         let (answers, outbox) = channel::<AfterBatch>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
+        let errands = Arc::new(Errands::new());
         let mut threads = Vec::new();
         let core = Core {
             connection,
@@ -114,6 +119,7 @@ impl Writer {
             checkpointer,
             figures: figures.clone(),
             queue: queue.clone(),
+            errands: errands.clone(),
         };
         core.keep_out_stray_commits();
         let core = Arc::new(Mutex::new(Some(core)));
@@ -128,7 +134,7 @@ impl Writer {
                     .spawn(move || give_answers(&outbox))?,
             );
         }
-        Ok(Self { queue, core, figures, threads })
+        Ok(Self { queue, errands, core, figures, threads })
     }
 
     pub(super) fn figures(&self) -> &WriterFigures {
@@ -138,6 +144,19 @@ impl Writer {
     /// Has an idle writer look at what the checkpointer wants; a busy one looks after each batch anyway.
     pub(super) fn wake(&self) {
         self.queue.want_look();
+    }
+
+    /// Has `errand` run between two batches, and waits for it.
+    pub(super) fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.errands.add(move |writer| {
+            let _nobody_waits = answer.send(errand(writer));
+        });
+        self.queue.want_look();
+        answered.recv().map_err(|_dropped| Error::Closed)
     }
 
     /// Hands a change over, or has it answered with "overloaded" at once when too many wait.
@@ -262,11 +281,14 @@ fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
         }
     }
     // The connection is closed, and those who give answers learn that no more will come.
-    core.lock().take();
+    let core = core.lock().take();
+    if let Some(core) = core {
+        core.errands.close();
+    }
 }
 
 /// What it takes to write, for the thread that leads.
-struct Core {
+pub(super) struct Core {
     connection: Watched,
     health: Arc<Health>,
     wait_limit: Duration,
@@ -275,6 +297,30 @@ struct Core {
     checkpointer: Arc<Checkpointer>,
     figures: Arc<WriterFigures>,
     queue: Arc<WriteQueue>,
+    errands: Arc<Errands<Core>>,
+}
+
+impl Alone for Core {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn begin(&self) -> Result<bool> {
+        match with_patience(LOCK_SLICE, || self.execute("BEGIN IMMEDIATE")) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+            begun => Ok(begun.and_then(|()| self.keep_in_place()).map(|()| true)?),
+        }
+    }
+
+    fn commit(&self) -> Result<Option<usize>> {
+        let committed = Core::commit(self);
+        let pages = Checkpointer::take_wal_pages();
+        committed.into_result(pages)
+    }
+
+    fn roll_back(&self) {
+        Core::roll_back(self);
+    }
 }
 
 impl Core {
@@ -295,11 +341,13 @@ impl Core {
             Turn::Look => None,
         };
         self.checkpointer.between_batches(&self.connection);
+        self.errands.run(self);
         own
     }
 
     /// Runs `first` and what else waits in one transaction.
     fn batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
+        self.checkpointer.slack.begin_transaction();
         if let Err(error) = self.begin(&first) {
             let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
             match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {

@@ -34,8 +34,8 @@ const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look 
                          none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
                          the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
 
-/// The pause after a scrub, as a multiple of what the scrub took: each looks at every page of the file, and where requests come
-/// without end they would look all the time.
+/// The pause after a scrub, as a multiple of what the scrub took: each has the disk brought up to date, the first one looks at every
+/// page of the file, and where requests come without end they would do so all the time.
 const REST_SHARE: u32 = 3;
 
 /// The longest pause after a scrub: what is erased just after one began is marked by the next, soon.

@@ -25,7 +25,7 @@ impl CommitOutcome {
         }
     }
 
-    fn into_result<T>(self, value: T) -> Result<T> {
+    pub(super) fn into_result<T>(self, value: T) -> Result<T> {
         match self {
             Self::Committed => Ok(value),
             Self::Lost { code, message } => Err(Error::NotCommitted { code, message }),
