@@ -4,8 +4,9 @@ use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
 use crate::access::audit::Record;
 use crate::error::{Error, Kind, Result};
-use crate::languages::Language;
+use crate::languages::{Language, fill};
 use crate::log_limit::{LogLimiter, cut};
+use crate::pricing::codes;
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -140,24 +141,45 @@ pub(super) fn in_language(response: Response, language: Language) -> Response {
         return response;
     }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
-    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
-    let sentence = language.texts().problem(code).map(|text| with_values(text, &body));
-    if let Some(sentence) = sentence {
+    if let Some(sentence) = sentence_in(&body, language) {
         body.insert("detail".to_owned(), json!(sentence));
+    }
+    for faults in body.get_mut("errors").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        for fault in faults.as_array_mut().into_iter().flatten() {
+            if let Some(text) = fault.as_str().and_then(|text| language.texts().fault(text)) {
+                *fault = json!(text);
+            }
+        }
     }
     Response { body: Value::Object(body).to_string().into_bytes(), ..response }
         .with_header("Content-Language", language.as_str())
 }
 
-/// A sentence with what the problem's fields say in the places of their names: `{min}`, `{max}`, `{unit}`, `{groups}`.
-fn with_values(text: &str, body: &Map<String, Value>) -> String {
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut text = text.to_owned();
-    for (name, value) in body.get("limits").and_then(Value::as_object).into_iter().flatten() {
-        text = text.replace(&format!("{{{name}}}"), &shown(value));
+/// What a problem says in another language than English, with what its fields say in the places of their names: `{axis}`, `{min}`,
+/// `{max}`, `{unit}`, `{groups}`.
+fn sentence_in(body: &Map<String, Value>, language: Language) -> Option<String> {
+    let texts = language.texts();
+    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
+    let limits = body.get("limits").and_then(Value::as_object);
+    // A product of which no size is left has no limits to tell of.
+    let code = if code == codes::SIZE_OUTSIDE && limits.is_none() { codes::SIZE_NOT_OFFERED } else { code };
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        number => texts.figures.plain(&number.to_string()),
+    };
+    let mut values: Vec<(&str, String)> =
+        limits.into_iter().flatten().map(|(name, value)| (name.as_str(), shown(value))).collect();
+    for (_, axis) in values.iter_mut().filter(|(name, _)| *name == "axis") {
+        *axis = texts.field(axis).unwrap_or(axis).to_owned();
     }
     let groups = body.get("groups").and_then(Value::as_array).into_iter().flatten().map(shown);
-    text.replace("{groups}", &groups.collect::<Vec<_>>().join(", "))
+    values.push(("groups", groups.collect::<Vec<_>>().join(", ")));
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sentence = fill(texts.problem(code)?, &values);
+    Some(match body.get("item").and_then(Value::as_u64) {
+        Some(place) => texts.in_item(place + 1, &sentence),
+        None => sentence,
+    })
 }
 
 fn is_problem(response: &Response) -> bool {

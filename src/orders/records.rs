@@ -16,6 +16,7 @@ use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::text_enum::text_enum;
 use crate::error::{Error, Result};
+use crate::languages::Language;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -166,20 +167,33 @@ pub fn is_sent(connection: &Connection, store: StoreId, id: DraftOrderId) -> db:
     Ok(statement.exists(named_params! { ":id": id, ":store_id": store })?)
 }
 
-/// The order whose page this token opens, and its shop. Pages are closed while their store is uninstalled, and from the moment in
+/// What the page of an order shows.
+#[derive(Debug)]
+pub struct Page {
+    /// The order.
+    pub record: Record,
+    /// Whose it is.
+    pub shop: ShopDomain,
+    /// The language in which that shop speaks to shoppers, where it has chosen one.
+    pub locale: Option<Language>,
+}
+
+/// The order whose page this token opens. Pages are closed while their store is uninstalled, and from the moment in
 /// which its erasure begins.
 ///
 /// # Errors
 /// When the database fails.
-pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<(Record, ShopDomain)>> {
+pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<Page>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, s.shop FROM draft_order_records AS o
+        "SELECT {COLUMNS}, s.shop, s.locale FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.token = :token AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL"
     ))?;
-    let page = statement
-        .query_row(named_params! { ":token": token.expose() }, |row| Ok((record_from_row(row)?, row.get("shop")?)));
-    page.optional()?.map(|(record, shop)| Ok((with_lines(connection, record)?, shop))).transpose()
+    let page = statement.query_row(named_params! { ":token": token.expose() }, |row| {
+        Ok(Page { record: record_from_row(row)?, shop: row.get("shop")?, locale: row.get("locale")? })
+    });
+    let with_lines = |page: Page| Ok(Page { record: with_lines(connection, page.record)?, ..page });
+    page.optional()?.map(with_lines).transpose()
 }
 
 /// A store's orders, newest first; `before`: only those with a smaller number.

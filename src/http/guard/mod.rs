@@ -297,6 +297,11 @@ pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Lan
     Language::choose(asked, of_store, request.headers.get("accept-language"))
 }
 
+/// The language that the request asks for, where that is one of ours.
+pub(super) fn asked_language(request: &Request) -> Option<Language> {
+    Query::open(&request.query).once("lang").ok().flatten().and_then(Language::of_tag)
+}
+
 fn too_many(pause: Duration) -> Error {
     Error::new(Kind::Limited, "too many requests, please try again in a moment").with_retry_after(pause)
 }
