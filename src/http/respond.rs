@@ -2,7 +2,9 @@
 
 use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
+use crate::access::Actor;
 use crate::access::audit::Record;
+use crate::domain::ids::StoreId;
 use crate::error::{Error, Kind, Result};
 use crate::languages::{Language, fill};
 use crate::log_limit::{LogLimiter, cut};
@@ -29,6 +31,7 @@ pub(crate) struct Responder {
     request_id: String,
     error_page: Option<ErrorPage>,
     record: Option<Record>,
+    only_store: Option<StoreId>,
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
@@ -36,7 +39,7 @@ pub(super) type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
-        Self { reply, request_id, error_page: None, record: None }
+        Self { reply, request_id, error_page: None, record: None, only_store: None }
     }
 
     /// The same, for a person: errors are pages.
@@ -49,6 +52,31 @@ impl Responder {
         Self { record: Some(record), ..self }
     }
 
+    /// The same, for a call of this one.
+    pub(super) fn for_caller(self, actor: &Actor) -> Self {
+        Self { only_store: actor.store, ..self }
+    }
+
+    /// The only store that the caller may see; `None`: all of them.
+    pub(super) fn only_store(&self) -> Option<StoreId> {
+        self.only_store
+    }
+
+    /// The same, for a write that also changes this, which its path does not name.
+    pub(super) fn concerning(self, id: impl ToString) -> Self {
+        Self { record: self.record.map(|record| record.object(id)), ..self }
+    }
+
+    /// The same, for a write of this store, which its path does not name.
+    pub(super) fn of_store(self, hash: [u8; 32]) -> Self {
+        Self { record: self.record.map(|record| record.of_store(hash)), ..self }
+    }
+
+    /// The same, for a write that is only looked at.
+    pub(super) fn changing_nothing(self) -> Self {
+        Self { record: None, ..self }
+    }
+
     /// The row of the audit log that is added to the transaction of the write.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         self.record.take()
@@ -56,7 +84,10 @@ impl Responder {
 
     /// Answers, with a problem where `outcome` is an error.
     pub(crate) fn send(self, outcome: Result<Response>) {
-        let Self { reply, request_id, error_page, .. } = self;
+        let Self { reply, request_id, error_page, record, .. } = self;
+        // What has changed something has written the row with it.
+        let is_done = outcome.as_ref().is_ok_and(|response| response.status < 400);
+        debug_assert!(record.is_none() || !is_done, "a write is answered without its row of the audit log: {record:?}");
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
             match error_page {

@@ -91,7 +91,7 @@ impl Service for Router {
         } else if proxy::owns(&request.path) {
             for_shoppers(reply, guard::language_for(&request, None))
         } else if admin::owns(&request.path) {
-            let reply = admin::no_store(reply);
+            let reply = admin::for_operators(reply);
             match admin::caller(state, &request) {
                 Ok(caller) => actor = Some(caller),
                 Err(error) => return reply.send(bearer::refusal(&error, &id)),
@@ -256,6 +256,18 @@ mod tests {
         for route in SURFACES.iter().copied().flatten() {
             let is_admin_write = admin::owns(route.pattern) && route.method != Method::Get;
             assert_eq!(route.action.is_some(), is_admin_write, "{} {}", route.method.as_str(), route.pattern);
+        }
+    }
+
+    /// What the console does and the admin API has no route for.
+    const OF_THE_CONSOLE_ALONE: [&str; 3] = ["order.retry", "backup.create", "chain.verify"];
+
+    #[test]
+    fn a_write_of_the_console_is_called_as_the_same_write_of_the_admin_api() {
+        let of_the_api: Vec<&str> = SURFACES.iter().copied().flatten().filter_map(|route| route.action).collect();
+        for (pattern, action) in console::writes() {
+            let is_known = of_the_api.contains(&action) || OF_THE_CONSOLE_ALONE.contains(&action);
+            assert!(is_known, "{pattern}: {action}");
         }
     }
 

@@ -98,6 +98,7 @@ pub(crate) struct DeletionTexts {
     pub(crate) shop: String,
     pub(crate) open_orders: String,
     pub(crate) customers: String,
+    pub(crate) labels: String,
     pub(crate) deliveries: String,
     pub(crate) requests: String,
     pub(crate) jobs: String,

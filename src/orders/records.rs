@@ -95,6 +95,8 @@ pub struct Record {
     pub checkout_url: Option<String>,
     /// Shopify's name of the order that the draft became.
     pub order_name: Option<String>,
+    /// Shopify's number of that order.
+    pub shopify_order_id: Option<i64>,
     /// When the draft became an order.
     pub ordered_at: Option<DateTime<Utc>>,
     /// When it was cancelled.
@@ -120,8 +122,8 @@ impl Record {
 }
 
 const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.unit, o.currency, o.total_price_minor, \
-    o.shopify_draft_order_id, o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.order_name, o.ordered_at, \
-    o.cancelled_at, o.handover_error, o.handover_warnings, o.created_at";
+    o.shopify_draft_order_id, o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.order_name, o.shopify_order_id, \
+    o.ordered_at, o.cancelled_at, o.handover_error, o.handover_warnings, o.created_at";
 
 /// A store's order.
 ///
@@ -355,6 +357,7 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         shopify_total: row.get("shopify_total_minor")?,
         checkout_url: row.get("checkout_url")?,
         order_name: row.get("order_name")?,
+        shopify_order_id: row.get("shopify_order_id")?,
         ordered_at: instant("ordered_at")?,
         cancelled_at: instant("cancelled_at")?,
         handover_error: row.get("handover_error")?,

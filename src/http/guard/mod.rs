@@ -7,6 +7,7 @@
 pub mod bearer;
 pub(super) mod buckets;
 pub(super) mod cors;
+mod known;
 mod limit;
 pub mod sign_ins;
 
