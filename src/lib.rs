@@ -100,6 +100,7 @@
 //! | [`edge`], [`http`], [`views`] | the sockets, the API and the console behind them, and the shapes of the JSON |
 //! | [`access`], [`activity`] | who may do what in the console and the admin API, and what happened in which hour |
 //! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`workshop`], [`disk`] | what keeps a database that runs for years small, safe and watched |
+//! | [`cli`] | the command line, for the binary alone |
 //! | [`testing`], [`demo`] | the app in a test, and a store to try it on |
 
 #[macro_use]
@@ -112,7 +113,6 @@ pub mod app;
 pub mod background;
 pub mod backup;
 pub mod catalog;
-#[doc(hidden)]
 pub mod cli;
 pub mod clock;
 pub(crate) mod config;

@@ -4,8 +4,10 @@
 
 mod answers;
 mod change;
+mod role;
 
 pub(super) use change::Closure;
+pub(super) use role::{assert_may_wait, is_own_thread};
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
@@ -22,6 +24,7 @@ use answers::{AfterBatch, PendingAnswer, give_answers};
 use change::{Change, CommitOutcome};
 use log::{error, warn};
 use parking_lot::Mutex;
+use role::{Role, ThreadRole};
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
@@ -73,23 +76,9 @@ pub(super) struct Writer {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// What the threads of a writer do.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum ThreadRole {
-    RunsChanges,
-    GivesAnswers,
-}
-
 thread_local! {
-    /// Which part this thread plays, if it is one of a writer.
-    static ROLE: Cell<Option<ThreadRole>> = const { Cell::new(None) };
     /// Whether the commit that happens now is the writer's own.
     static COMMITTING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Whether this is the thread of a writer or of its answers: they must not wait for each other.
-pub(super) fn is_own_thread() -> bool {
-    ROLE.get().is_some()
 }
 
 impl Writer {
@@ -173,7 +162,7 @@ impl Writer {
     /// Within another change: the writer would wait for itself.
     pub(super) fn submit_waiting(&self, change: Box<dyn Change>) {
         assert!(
-            ROLE.get() != Some(ThreadRole::RunsChanges),
+            role::current() != Some(ThreadRole::RunsChanges),
             "a change must not wait for another change: the writer would wait for itself"
         );
         self.figures.waiting.fetch_add(1, Ordering::Relaxed);
@@ -223,35 +212,6 @@ impl Drop for Lead<'_> {
     }
 }
 
-/// What a thread is for a while, and then is no longer.
-struct Role(Option<ThreadRole>);
-
-impl Role {
-    fn begin(role: ThreadRole) -> Self {
-        Self(ROLE.replace(Some(role)))
-    }
-}
-
-impl Drop for Role {
-    fn drop(&mut self) {
-        ROLE.set(self.0);
-    }
-}
-
-/// Panics where waiting for a commit, or for the writer, would wait for this very thread.
-pub(super) fn assert_may_wait() {
-    match ROLE.get() {
-        None => {}
-        Some(ThreadRole::RunsChanges) => {
-            panic!("a change must not wait for another change: the writer would wait for itself")
-        }
-        // Two of them waiting would leave no thread to give the answers that they wait for.
-        Some(ThreadRole::GivesAnswers) => {
-            panic!("an answer must not wait for another change: hand it over with write_then or write_unbounded")
-        }
-    }
-}
-
 impl Drop for Writer {
     /// Commits what waits, answers it, and ends the threads.
     fn drop(&mut self) {
@@ -273,7 +233,7 @@ fn lost(why: &str) -> rusqlite::Error {
 
 /// The writer's thread: leads whenever there is something to do and no caller does.
 fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
-    ROLE.set(Some(ThreadRole::RunsChanges));
+    let _role = Role::begin(ThreadRole::RunsChanges);
     while let Some(turn) = queue.wait() {
         let _lead = Lead(queue);
         if let Some(core) = core.lock().as_ref() {

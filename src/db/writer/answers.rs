@@ -2,7 +2,7 @@
 
 use super::super::AfterCommit;
 use super::change::{Change, CommitOutcome};
-use super::{ROLE, ThreadRole};
+use super::role::{Role, ThreadRole};
 use crate::background::panic_message;
 use log::error;
 use parking_lot::Mutex;
@@ -37,7 +37,7 @@ impl AfterBatch {
 
 /// Gives answers until no more will come: what the threads for answers do.
 pub(super) fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
-    ROLE.set(Some(ThreadRole::GivesAnswers));
+    let _role = Role::begin(ThreadRole::GivesAnswers);
     loop {
         let received = outbox.lock().recv();
         let Ok(answers) = received else { return };
