@@ -79,6 +79,22 @@ pub fn find_delivery(
     Ok(statement.query_row(params, |row| row.get("job_id")).optional()?)
 }
 
+/// The open request that the delivery `webhook_id` has led to.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_open_delivered(
+    connection: &Connection,
+    kind: RequestKind,
+    webhook_id: &str,
+) -> db::Result<Option<PrivacyRequest>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests WHERE webhook_id = :webhook_id AND type = :type AND processed_at IS NULL"
+    ))?;
+    let params = named_params! { ":webhook_id": webhook_id, ":type": kind.as_str() };
+    Ok(statement.query_row(params, request_from_row).optional()?)
+}
+
 /// When the last request came in that Shopify has made. Ids are made of times.
 ///
 /// # Errors
