@@ -21,6 +21,7 @@ mod notify;
 mod page_slack;
 mod readers;
 mod row_counts;
+mod schema_check;
 mod space;
 mod types;
 mod write_queue;
