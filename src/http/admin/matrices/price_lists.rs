@@ -2,7 +2,7 @@
 
 use super::super::commit;
 use super::super::conditional::{etag, if_match, prepared, store_of};
-use super::id;
+use super::{SameName, id};
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
 use crate::domain::ids::MatrixId;
@@ -15,7 +15,7 @@ use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::views::catalog as views;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The table's lines.
@@ -30,12 +30,13 @@ struct PriceListRequest {
     scope: Scope,
     name: Option<Name>,
     preview: bool,
+    same_name: SameName,
     import: Import,
 }
 
 fn price_list_request(state: &AppState, request: &Request, params: &Params) -> Result<PriceListRequest> {
     let scope = store_of(state, params)?.scope();
-    let query = Query::of(request, &["name", "preview", "layout", "zero", "skipBad"])?;
+    let query = Query::of(request, &["name", SameName::PARAMETER, "preview", "layout", "zero", "skipBad"])?;
     let name = match query.get("name").map(str::parse::<Name>).transpose() {
         Ok(name) => name,
         Err(fault) => {
@@ -51,18 +52,20 @@ fn price_list_request(state: &AppState, request: &Request, params: &Params) -> R
     let zero = query.parse::<Zero>("zero", "must be free or not-offered")?;
     let (preview, skip_bad) = (query.flag("preview")?, query.flag("skipBad")?);
     let options = matrices::import_options(scope, layout, zero, skip_bad);
-    Ok(PriceListRequest { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
+    let same_name = SameName::of(&query)?;
+    Ok(PriceListRequest { scope, name, preview, same_name, import: matrix_csv::import(&request.body, &options) })
 }
 
 fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
-        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
+        let PriceListRequest { scope, name, preview, same_name, import } =
+            price_list_request(state, &request, &params)?;
         if preview {
             let mut document = views::import(&import, None, scope);
             if let Some(name) = name {
                 let same =
                     state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
-                document["sameName"] = same.iter().map(ToString::to_string).collect();
+                document["sameName"] = views::ids(&same);
             }
             return Ok(Err(Response::json(200, &document)));
         }
@@ -70,9 +73,9 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
         let name = name.ok_or_else(|| {
             Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
         })?;
-        Ok(Ok((scope, name, matrices::accept(import)?)))
+        Ok(Ok((scope, same_name, name, matrices::accept(import)?)))
     };
-    let (responder, (scope, name, matrix)) = match prepared(responder, read()) {
+    let (responder, (scope, same_name, name, matrix)) = match prepared(responder, read()) {
         Some((responder, Ok(new))) => (responder, new),
         Some((responder, Err(preview))) => return responder.send(Ok(preview)),
         None => return,
@@ -82,15 +85,24 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
     commit(
         state,
         responder,
-        move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
-        move |()| imported(201, id, FIRST_VERSION, &zeros),
+        move |tx| {
+            let same = same_name.look(tx, scope.store, &name)?;
+            matrices::insert(tx, now, id, scope, &name, &matrix)?;
+            Ok(same)
+        },
+        move |same| {
+            let body = json!({
+                "id": id.to_string(), "version": FIRST_VERSION, "zeroPrices": zeros, "sameName": views::ids(&same),
+            });
+            Response::json(201, &body).with_header("ETag", etag(FIRST_VERSION))
+        },
     );
 }
 
 fn import_into(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
     let read = || -> Result<_> {
         let (id, expected) = (id(&params)?, if_match(&request)?);
-        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
+        let PriceListRequest { scope, name, preview, import, .. } = price_list_request(state, &request, &params)?;
         if preview {
             let current = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
             let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
@@ -113,14 +125,11 @@ fn import_into(state: &Arc<AppState>, request: Request, params: Params, responde
         state,
         responder,
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
-        move |version| imported(200, id, version, &zeros),
+        move |version| {
+            let body = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
+            Response::json(200, &body).with_header("ETag", etag(version))
+        },
     );
-}
-
-/// The answer to a change, with the sizes that are sold for nothing now.
-fn imported(status: u16, id: MatrixId, version: i64, zeros: &Value) -> Response {
-    let body = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
-    Response::json(status, &body).with_header("ETag", etag(version))
 }
 
 fn export(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {

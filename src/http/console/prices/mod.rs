@@ -72,15 +72,22 @@ struct ListPage {
     area: ShopArea,
     lines: Vec<Line>,
     next: Option<String>,
+    /// What was entered as the name of a new list that another has already, and that one.
+    taken: Option<(Name, MatrixId)>,
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+    list_page(state, visit, 200, None)
+}
+
+fn list_page(state: &AppState, visit: &Visit, status: u16, taken: Option<(Name, MatrixId)>) -> Result<Response> {
     let store = visit.store()?.id;
     let before = cursor::<MatrixId>(visit)?;
     let mut found = state.app.db.read(|connection| matrices::list(connection, store, before, PAGE_ITEMS + 1))?;
     let next = next_cursor(&mut found, |summary| summary.id.to_string());
     let lines = found.into_iter().map(line).collect();
-    page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Prices)?, lines, next })
+    let (frame, area) = (frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Prices)?);
+    page(status, &ListPage { frame, area, lines, next, taken })
 }
 
 fn line(summary: MatrixSummary) -> Line {
@@ -115,6 +122,14 @@ fn name_of(form: &Form) -> Result<Name> {
 fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
     let wanted = || -> Result<_> { Ok((visit.store()?.scope(), name_of(&visit.form)?)) };
     let Some((responder, (scope, name))) = ready(responder, wanted()) else { return };
+    let same = || state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()));
+    // A second list of a name prices no product, and whoever has made it by mistake believes that it does.
+    let taken = if visit.form.has("confirmed") { Ok(Vec::new()) } else { same() };
+    match taken.map(|same| same.into_iter().next()) {
+        Ok(None) => {}
+        Ok(Some(id)) => return responder.send(list_page(state, &visit, 409, Some((name, id)))),
+        Err(error) => return responder.send(Err(error.into())),
+    }
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
     commit(
