@@ -11,7 +11,7 @@ use super::error::OpenError;
 use super::lock;
 use super::{access, files, schema_check};
 use log::{info, warn};
-use refinery::{Migration, Runner};
+use refinery::Runner;
 use rusqlite::{Connection, OptionalExtension};
 use std::fs::{self, File};
 use std::io;
@@ -37,11 +37,6 @@ pub struct Migrated {
 /// The schema version that this binary needs.
 pub fn newest_version() -> u32 {
     newest_of(&embedded::migrations::runner())
-}
-
-/// The migrations that this binary was built with.
-pub(super) fn shipped() -> Vec<Migration> {
-    embedded::migrations::runner().get_migrations().clone()
 }
 
 fn newest_of(runner: &Runner) -> u32 {
@@ -173,7 +168,7 @@ fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
         .prepare("SELECT version, checksum FROM refinery_schema_history")
         .and_then(|mut list| list.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
         .map_err(sqlite)?;
-    schema_check::check(connection, path, &applied)?;
+    schema_check::check(connection, path, embedded::migrations::runner().get_migrations(), &applied)?;
     Ok(applied.iter().map(|(version, _)| *version).max().unwrap_or(0))
 }
 

@@ -2,18 +2,21 @@
 //! other tables, and would fail in the middle of some request, or of an erasure.
 
 use super::error::OpenError;
-use super::migrate::shipped;
-use refinery::{Runner, Target};
+use refinery::{Migration, Runner, Target};
 use rusqlite::Connection;
 use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Refuses the file at `path` where migrations that it names in `applied`, by version and refinery's checksum, were others.
+/// Refuses the file at `path` where what was `applied` to it, by version and refinery's checksum, was not our `migrations`.
 ///
 /// The checksums settle it almost always. Where one differs the schemas decide, for a comment in a migration counts too; what the file
 /// has beyond ours is its embedder's.
-pub(super) fn check(connection: &Connection, path: &Path, applied: &[(u32, Option<String>)]) -> Result<(), OpenError> {
-    let migrations = shipped();
+pub(super) fn check(
+    connection: &Connection,
+    path: &Path,
+    migrations: &[Migration],
+    applied: &[(u32, Option<String>)],
+) -> Result<(), OpenError> {
     let is_ours = |(version, checksum): &(u32, Option<String>)| {
         let same_version = migrations.iter().find(|migration| u32::try_from(migration.version()) == Ok(*version));
         same_version.is_none_or(|migration| checksum.as_deref() == Some(&migration.checksum().to_string()))
@@ -25,7 +28,7 @@ pub(super) fn check(connection: &Connection, path: &Path, applied: &[(u32, Optio
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let mut made = Connection::open_in_memory().map_err(sqlite)?;
     let target = Target::Version(newest.try_into().unwrap_or_default());
-    Runner::new(&migrations)
+    Runner::new(migrations)
         .set_grouped(true)
         .set_target(target)
         .run(&mut made)

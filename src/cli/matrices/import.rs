@@ -141,11 +141,7 @@ fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
         let message = format!("{} has {length} bytes: a price list has at most {BYTES_MAX}{remedy}", file.display());
         return Err(Error::new(Kind::Invalid, message).into());
     }
-    // What is no regular file says nothing of its length.
-    let mut bytes = Vec::new();
-    let opened = std::fs::File::open(file).map_err(named)?;
-    opened.take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(named)?;
-    Ok(bytes)
+    Ok(std::fs::read(file).map_err(named)?)
 }
 
 /// The faults of a list, a line each.

@@ -77,11 +77,16 @@ fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Re
             matrices::insert(tx, now, id, scope, &name, &matrix)?;
             Ok(same)
         },
-        move |same| {
-            let body = json!({ "id": id.to_string(), "version": FIRST_VERSION, "sameName": views::ids(&same) });
-            Response::json(201, &body).with_header("ETag", etag(FIRST_VERSION))
-        },
+        move |same| made(json!({ "id": id.to_string(), "version": FIRST_VERSION }), &same),
     );
+}
+
+/// The answer to a new matrix: `body`, and the others of its name if there are any.
+fn made(mut body: Value, same_name: &[MatrixId]) -> Response {
+    if !same_name.is_empty() {
+        body["sameName"] = views::ids(same_name);
+    }
+    Response::json(201, &body).with_header("ETag", etag(FIRST_VERSION))
 }
 
 /// What becomes of a new matrix under a name that one of the store has. Clients that do not say get another one, as they always

@@ -2,7 +2,7 @@
 
 use super::super::commit;
 use super::super::conditional::{etag, if_match, prepared, store_of};
-use super::{SameName, id};
+use super::{SameName, id, made};
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
 use crate::domain::ids::MatrixId;
@@ -90,12 +90,7 @@ fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder
             matrices::insert(tx, now, id, scope, &name, &matrix)?;
             Ok(same)
         },
-        move |same| {
-            let body = json!({
-                "id": id.to_string(), "version": FIRST_VERSION, "zeroPrices": zeros, "sameName": views::ids(&same),
-            });
-            Response::json(201, &body).with_header("ETag", etag(FIRST_VERSION))
-        },
+        move |same| made(json!({ "id": id.to_string(), "version": FIRST_VERSION, "zeroPrices": zeros }), &same),
     );
 }
 
