@@ -8,6 +8,7 @@ mod shopify;
 mod upkeep;
 
 pub(crate) use edge::EdgeSettings;
+pub(crate) use secret::read_file;
 pub(crate) use server::{ServerSettings, checked_public_url};
 pub(crate) use shopify::ShopifySettings;
 pub(crate) use upkeep::UpkeepSettings;
@@ -155,18 +156,24 @@ pub(crate) enum ConfigError {
         name: &'static str,
     },
     /// A secret's file cannot be read.
-    #[error("{name}: {path} cannot be read: {source}")]
+    #[error("{name}: {source}")]
     File {
         /// The variable.
         name: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// Why not.
+        /// Which file, and why not.
         source: std::io::Error,
     },
     /// A secret that protects nothing.
     #[error("{name} is shorter than {SECRET_MIN} characters, which can be guessed: use a longer one")]
     ShortSecret {
+        /// The variable.
+        name: &'static str,
+    },
+    /// A secret of another service that cannot be what that has given out.
+    #[error(
+        "{name} has a blank, quotation marks around it, or a character that is no visible ASCII: copy it as it is, without quotes (docker's --env-file keeps them)"
+    )]
+    OddSecret {
         /// The variable.
         name: &'static str,
     },

@@ -21,6 +21,12 @@ struct State {
     left_out: u64,
 }
 
+impl Default for LogLimiter {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl LogLimiter {
     pub(crate) const fn new() -> Self {
         Self(Mutex::new(State { last: None, left_out: 0 }))

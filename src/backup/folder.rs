@@ -1,6 +1,7 @@
 //! Backups that are made from the console: copies in a folder next to the database, named by their time.
 
 use super::{BackupError, create};
+use crate::db::access::{make_directories, unreadable};
 use chrono::{DateTime, Utc};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -34,19 +35,11 @@ pub fn of(database: &Path) -> PathBuf {
 /// As [`create`], and when the folder cannot be made.
 pub fn add(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, BackupError> {
     let folder = of(database);
-    make_private(&folder).map_err(BackupError::System)?;
+    // For the server's user alone, and that user's even where a command of root's makes it.
+    make_directories(&folder).map_err(BackupError::System)?;
     let target = folder.join(format!("{PREFIX}{}{SUFFIX}", now.format(TIME)));
     create(database, &target, false, &mut |_done, _all| {})?;
     Ok(target)
-}
-
-/// Only the server's user may look into it.
-fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
 }
 
 /// The backups in the folder of `database`, newest first.
@@ -57,7 +50,7 @@ pub fn list(database: &Path) -> io::Result<Vec<Backup>> {
     let entries = match fs::read_dir(of(database)) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+        Err(error) => return Err(unreadable(&of(database), error)),
     };
     let mut found = Vec::new();
     for entry in entries {

@@ -34,6 +34,12 @@ pub enum BackupError {
         /// The file.
         path: PathBuf,
     },
+    /// A backup in the place of a file that belongs to the database.
+    #[error("{path} is the name of a file that belongs to the database: name another file")]
+    Companion {
+        /// The file.
+        path: PathBuf,
+    },
     /// Another process is writing the same backup.
     #[error("another process is writing {path} at this moment")]
     Busy {
@@ -73,15 +79,7 @@ pub enum BackupError {
     /// The database cannot be opened or locked.
     #[error(transparent)]
     Open(#[from] OpenError),
-    /// The operating system refused.
-    #[error("{path}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// Its words.
-        source: std::io::Error,
-    },
-    /// The same, where the words name the file already.
+    /// The operating system refused. The words name the file, who was refused, and what to do.
     #[error(transparent)]
     System(std::io::Error),
     /// The copy could not be changed.

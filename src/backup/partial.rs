@@ -13,12 +13,22 @@ use std::time::Duration;
 /// How long a process that checks if a file is still being written may hold its lock.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Whether both names lead to one file.
+/// Refuses a name that leads to the database, or to what SQLite and this program keep alongside it: a backup under the name of the WAL
+/// would take the place of what was committed last.
 pub(super) fn refuse_itself(database: &Path, other: &Path) -> Result<(), BackupError> {
-    match (fs::canonicalize(database), fs::canonicalize(other)) {
-        (Ok(database), Ok(same)) if database == same => Err(BackupError::Itself { path: other.to_path_buf() }),
-        _ => Ok(()),
+    let Ok(database) = fs::canonicalize(database) else { return Ok(()) };
+    if fs::canonicalize(other).is_ok_and(|same| same == database) {
+        return Err(BackupError::Itself { path: other.to_path_buf() });
     }
+    // It may not be there yet.
+    let Ok(directory) = fs::canonicalize(files::directory_of(other)) else { return Ok(()) };
+    let name = directory.join(other.file_name().unwrap_or_default());
+    if files::companions(&database).any(|companion| companion == name)
+        || name.starts_with(files::lock_directory(&database))
+    {
+        return Err(BackupError::Companion { path: other.to_path_buf() });
+    }
+    Ok(())
 }
 
 /// A file on its way to its name. Removed unless it gets there.

@@ -12,6 +12,7 @@ use crate::app::{App, OpenError as AppError, Options};
 use crate::catalog::{keys, stores};
 use crate::clock::Clock;
 use crate::db::Synchronous;
+use crate::db::access::unreadable;
 use crate::db::copy;
 use crate::db::exclusive::Exclusive;
 use crate::db::{self, OpenError};
@@ -84,8 +85,12 @@ pub fn restore(what: &Restore, progress: &mut dyn FnMut(&str)) -> Result<Restore
     let Restore { backup, database, .. } = what;
     let database = &db::real_path(database);
     if !backup.exists() {
-        let source = std::io::Error::from(std::io::ErrorKind::NotFound);
-        return Err(BackupError::Io { path: backup.clone(), source });
+        return Err(BackupError::System(unreadable(backup, std::io::ErrorKind::NotFound.into())));
+    }
+    if !backup.is_file() {
+        // A directory, or a pipe or device, of which SQLite has no good word to say.
+        let message = format!("{} is not a file: name the backup itself", backup.display());
+        return Err(BackupError::System(std::io::Error::other(message)));
     }
     refuse_itself(database, backup)?;
     let exclusive = take(what, database)?;
@@ -100,7 +105,7 @@ pub fn restore(what: &Restore, progress: &mut dyn FnMut(&str)) -> Result<Restore
     fail_point!("restore::carried_over");
     copy::fold_wal(partial.path())?;
     copy::check(partial.path())?;
-    remove_companions(partial.path()).map_err(|source| BackupError::Io { path: database.clone(), source })?;
+    remove_companions(partial.path()).map_err(|error| BackupError::system(partial.path(), error))?;
     progress("the result is sound");
     fail_point!("restore::ready");
     exclusive.replace_by(partial.path())?;
@@ -118,6 +123,7 @@ fn take(what: &Restore, database: &Path) -> Result<Exclusive, BackupError> {
             unreadable @ (OpenError::NotADatabase { .. }
             | OpenError::Corrupt { .. }
             | OpenError::Foreign { .. }
+            | OpenError::Unreleased { .. }
             | OpenError::Sqlite { .. }),
         ) => {
             if !what.without_replay {

@@ -334,7 +334,7 @@ impl DoctorReport {
         }
         if !self.can_clear_page_slack {
             problems.push(
-                "this build cannot look for erased rows that SQLite has moved and left in pages: build it in a checkout (see .cargo/config.toml), and run `quotegrid doctor --vacuum` meanwhile".to_owned(),
+                "this build cannot look for erased rows that SQLite has moved and left in pages: build it in a checkout, or elsewhere with LIBSQLITE3_FLAGS=-DSQLITE_ENABLE_DBPAGE_VTAB in its environment, as the README has it, and run `quotegrid doctor --vacuum` meanwhile".to_owned(),
             );
         }
         if self.settings.iter().any(|(name, value)| *name == "secure_delete" && value != "1") {

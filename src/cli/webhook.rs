@@ -5,6 +5,7 @@ use super::Failure;
 use super::output::Output;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{ConfigError, checked_public_url};
+use crate::db::access::unreadable;
 use crate::domain::ids::{ShopDomain, uuid_v7};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
@@ -175,8 +176,7 @@ fn send(args: &SendArgs, now: DateTime<Utc>, entropy: &dyn Entropy) -> Result<Se
 fn secret(args: &SendArgs) -> Result<Secret> {
     let text = match (&args.secret, &args.secret_file) {
         (Some(secret), _) => secret.expose().to_owned(),
-        (None, Some(file)) => std::fs::read_to_string(file)
-            .map_err(|error| invalid(format!("{} cannot be read", file.display())).with_source(error))?,
+        (None, Some(file)) => crate::config::read_file(file).map_err(|error| invalid(error.to_string()))?,
         (None, None) => String::new(),
     };
     let first = text.split([',', '\n']).map(str::trim).find(|secret| !secret.is_empty());
@@ -193,13 +193,13 @@ fn body(args: &SendArgs) -> Result<Vec<u8>> {
             .map(String::into_bytes)
             .ok_or_else(|| invalid(format!("there is no sample of this topic: give --file, or one of {known}")));
     };
-    let unreadable = |error| invalid(format!("{} cannot be read", file.display())).with_source(error);
     if file.as_os_str() == "-" {
         let mut body = Vec::new();
-        std::io::stdin().read_to_end(&mut body).map_err(unreadable)?;
+        let read = std::io::stdin().read_to_end(&mut body);
+        read.map_err(|error| invalid("standard input cannot be read".to_owned()).with_source(error))?;
         return Ok(body);
     }
-    std::fs::read(file).map_err(unreadable)
+    std::fs::read(file).map_err(|error| invalid(unreadable(file, error).to_string()))
 }
 
 /// Where to post.

@@ -1,6 +1,7 @@
 //! Where secrets are given: by value or by file.
 
 use super::ConfigError;
+use crate::db::access::unreadable;
 use crate::secret::Secret;
 use std::path::Path;
 
@@ -39,11 +40,11 @@ pub(super) fn token(
 ) -> Result<Option<Secret>, ConfigError> {
     let text = one_of(name, value, file)?;
     let token = text.trim();
-    match token.len() {
-        0 => Ok(None),
-        length if length < SECRET_MIN => Err(ConfigError::ShortSecret { name }),
-        _ => Ok(Some(Secret::new(token))),
+    if token.is_empty() {
+        return Ok(None);
     }
+    check_copied(name, token)?;
+    Ok(Some(Secret::new(token)))
 }
 
 /// The text of a secret that is given by value or by file; empty when by neither.
@@ -52,9 +53,26 @@ pub(super) fn one_of(name: &'static str, value: Option<&Secret>, file: Option<&P
     match (value, file) {
         (Some(_), Some(_)) => Err(ConfigError::Twice { name }),
         (Some(value), None) => Ok(value.to_owned()),
-        (None, Some(path)) => {
-            std::fs::read_to_string(path).map_err(|source| ConfigError::File { name, path: path.to_path_buf(), source })
-        }
+        (None, Some(path)) => read_file(path).map_err(|source| ConfigError::File { name, source }),
         (None, None) => Ok(String::new()),
+    }
+}
+
+/// The text of a secret's file, without the byte order mark that editors put in front of it: with that, no signature would be right.
+///
+/// # Errors
+/// The system's, which names the file, who was refused, and what to do.
+pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+    Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
+}
+
+/// Refuses a secret of another service that was not copied as it is: each signature would be wrong, and nothing would say why.
+pub(super) fn check_copied(name: &'static str, secret: &str) -> Result<(), ConfigError> {
+    let is_quoted = ['"', '\''].into_iter().any(|mark| secret.starts_with(mark) && secret.ends_with(mark));
+    match secret.len() {
+        length if length < SECRET_MIN => Err(ConfigError::ShortSecret { name }),
+        _ if is_quoted || !secret.bytes().all(|byte| byte.is_ascii_graphic()) => Err(ConfigError::OddSecret { name }),
+        _ => Ok(()),
     }
 }

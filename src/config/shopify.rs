@@ -1,7 +1,7 @@
 //! The app at Shopify, and how it is used.
 
 use super::ConfigError;
-use super::secret::{SECRET_MIN, one_of, token};
+use super::secret::{check_copied, one_of, token};
 use crate::orders::handover;
 use crate::secret::Secret;
 use crate::shopify::admin::{VERSION, is_version};
@@ -78,9 +78,7 @@ impl ShopifySettings {
         let text = one_of(SHOPIFY_SECRET, self.shopify_api_secret.as_ref(), self.shopify_api_secret_file.as_deref())?;
         let secrets = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty()).map(Secret::new);
         let secrets: Vec<Secret> = secrets.collect();
-        if secrets.iter().any(|secret| secret.expose().len() < SECRET_MIN) {
-            return Err(ConfigError::ShortSecret { name: SHOPIFY_SECRET });
-        }
+        secrets.iter().try_for_each(|secret| check_copied(SHOPIFY_SECRET, secret.expose()))?;
         Ok(secrets)
     }
 

@@ -24,13 +24,16 @@ const ENTERED_BY_EVERYBODY: u32 = 0o001;
 
 const ROOT: u32 = 0;
 
+/// What a database and its companions need.
+const FOR_USE: Access = Access::READ_OK.union(Access::WRITE_OK);
+
 /// What is wrong with owners and modes around the database at `path`, a sentence each.
 pub(super) fn faults(path: &Path) -> Vec<String> {
     let Ok(database) = fs::metadata(path) else { return Vec::new() };
     let mut faults = Vec::new();
     for file in around(path) {
         let Ok(found) = fs::symlink_metadata(&file) else { continue };
-        if let Some(why) = obstacle(&file) {
+        if let Some(why) = obstacle(&file, FOR_USE) {
             faults.push(format!("{} cannot be used: {why}", file.display()));
         } else if found.uid() != database.uid() && file != files::directory_of(path) {
             let owner = user(database.uid());
@@ -71,6 +74,16 @@ fn around(path: &Path) -> Vec<PathBuf> {
 
 /// Why this process cannot use `path`, which is a database or anything else: names the file, its owner, and who asks.
 pub(super) fn why_not(path: &Path) -> String {
+    if fs::symlink_metadata(path).is_ok() && fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    {
+        return "it is a symbolic link to something that is not there: remove it, or make what it leads to".to_owned();
+    }
+    if let Some(directory) = files::companions(path).find(|companion| companion.is_dir()) {
+        return format!(
+            "{} is a directory, and must be a file of SQLite's or not be there: move it away",
+            directory.display()
+        );
+    }
     let mut nearest = path;
     while fs::symlink_metadata(nearest).is_err_and(|error| error.kind() == ErrorKind::NotFound) {
         nearest = match nearest.parent() {
@@ -81,17 +94,16 @@ pub(super) fn why_not(path: &Path) -> String {
     let suspects = std::iter::once(nearest.to_path_buf()).chain(around(path));
     suspects
         .into_iter()
-        .find_map(|suspect| obstacle(&suspect).map(|why| if suspect == path { why } else { format!("{}: {why}", suspect.display()) }))
+        .find_map(|suspect| obstacle(&suspect, FOR_USE).map(|why| if suspect == path { why } else { format!("{}: {why}", suspect.display()) }))
         .unwrap_or_else(|| {
             "it, its directory or the disk is read-only for this user; fix the permissions or choose another file with --database"
                 .to_owned()
         })
 }
 
-/// What keeps this process from using the file or directory at `path`, if it is there and anything does.
-fn obstacle(path: &Path) -> Option<String> {
+/// What keeps this process from the file or directory at `path`, if it is there and anything does.
+fn obstacle(path: &Path, mut wanted: Access) -> Option<String> {
     let found = fs::metadata(path);
-    let mut wanted = Access::READ_OK | Access::WRITE_OK;
     if found.as_ref().is_ok_and(Metadata::is_dir) {
         wanted |= Access::EXEC_OK;
     }
@@ -126,6 +138,28 @@ pub(crate) fn explained(path: &Path, error: io::Error) -> io::Error {
         }
         kind => io::Error::new(kind, format!("{path_shown}: {error}")),
     }
+}
+
+/// The same for a file that is only read, and is none of the database's: a secret's, a price list, a backup. Names the directory
+/// in the way where it is one.
+pub(crate) fn unreadable(path: &Path, error: io::Error) -> io::Error {
+    let path_shown = path.display();
+    let why = match error.kind() {
+        ErrorKind::PermissionDenied => {
+            let above: Vec<&Path> = path.ancestors().skip(1).filter(|above| !above.as_os_str().is_empty()).collect();
+            // Whoever may not enter a directory learns nothing of what is in it.
+            let directory = above
+                .into_iter()
+                .rev()
+                .find_map(|above| obstacle(above, Access::empty()).map(|why| format!("{}: {why}", above.display())));
+            directory.or_else(|| obstacle(path, Access::READ_OK)).unwrap_or_else(|| error.to_string())
+        }
+        ErrorKind::NotFound => "there is no such file".to_owned(),
+        ErrorKind::IsADirectory => "it is a directory: name the file itself".to_owned(),
+        ErrorKind::InvalidData => "it is not text in UTF-8".to_owned(),
+        _ => error.to_string(),
+    };
+    io::Error::new(error.kind(), format!("{path_shown} cannot be read: {why}"))
 }
 
 /// A user for people: the number, and the name where this machine has one.

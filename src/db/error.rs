@@ -128,6 +128,16 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// The schema of a version that was never released.
+    #[error(
+        "{path} was made by an unreleased version of quotegrid, in which the schema was not what it is now ({object} differs): go on with the program that made it, or export its stores and price lists with that one, move the file away and start anew"
+    )]
+    Unreleased {
+        /// The file.
+        path: PathBuf,
+        /// The first table, index, view or trigger that is not as this program makes it.
+        object: String,
+    },
     /// A later quotegrid has been here.
     #[error(
         "{path} has schema version {found}, this quotegrid knows up to {known}: install the newer quotegrid again, or restore a backup from before the upgrade"

@@ -46,6 +46,11 @@ pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 
+/// What SQLite keeps next to the database at `path`, whether it is there or not.
+pub(crate) fn companions(path: &Path) -> impl Iterator<Item = PathBuf> {
+    COMPANIONS.iter().map(|suffix| companion(path, suffix))
+}
+
 /// Removes what SQLite keeps next to the database at `path`, which no process may have open.
 pub(crate) fn remove_companions(path: &Path) -> io::Result<()> {
     let mut done = Ok(());

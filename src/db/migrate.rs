@@ -9,7 +9,7 @@
 use super::connection::{self, Role, Synchronous};
 use super::error::OpenError;
 use super::lock;
-use super::{access, files};
+use super::{access, files, schema_check};
 use log::{info, warn};
 use refinery::Runner;
 use rusqlite::{Connection, OptionalExtension};
@@ -147,7 +147,7 @@ pub(super) fn check_owner(connection: &Connection, path: &Path) -> Result<u32, O
     }
 }
 
-/// The schema version, or a refusal of what another program made. 0: an empty file, or one whose making was cut off.
+/// The schema version, or a refusal of what another program made, or an unreleased one of ours. 0: an empty file, or one whose making was cut off.
 fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let (objects, ours, history): (u32, bool, bool) = connection
@@ -165,10 +165,12 @@ fn version_of(connection: &Connection, path: &Path) -> Result<u32, OpenError> {
         (_, true, true) => {}
         _ => return Err(OpenError::Foreign { path: path.to_path_buf() }),
     }
-    let found: Option<u32> = connection
-        .query_row("SELECT max(version) FROM refinery_schema_history", (), |row| row.get(0))
+    let applied: Vec<(u32, Option<String>)> = connection
+        .prepare("SELECT version, checksum FROM refinery_schema_history")
+        .and_then(|mut list| list.query_map((), |row| Ok((row.get(0)?, row.get(1)?)))?.collect())
         .map_err(sqlite)?;
-    Ok(found.unwrap_or(0))
+    schema_check::check(connection, path, embedded::migrations::runner().get_migrations(), &applied)?;
+    Ok(applied.iter().map(|(version, _)| *version).max().unwrap_or(0))
 }
 
 /// The lock that lets one process at a time make or migrate a file.

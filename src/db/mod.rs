@@ -23,6 +23,7 @@ mod options;
 mod page_slack;
 mod readers;
 mod row_counts;
+mod schema_check;
 mod slack_scrub;
 mod slack_tracker;
 mod space;

@@ -20,6 +20,7 @@ use super::slack_tracker::Alone;
 use super::space::suspect_free_pages;
 use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
+use crate::log_limit::LogLimiter;
 use answers::{AfterBatch, PendingAnswer, give_answers};
 use change::{Change, CommitOutcome};
 use log::{error, warn};
@@ -46,6 +47,9 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 
 /// Threads that give answers after a commit: two, so that one slow receiver does not hold up all others.
 const ANSWERERS: usize = 2;
+
+/// On a disk that has become read-only, each request that writes fails at once.
+static NOT_BEGUN: LogLimiter = LogLimiter::new();
 
 type QueuedChange = write_queue::QueuedChange<Box<dyn Change>>;
 type Turn = write_queue::Turn<Box<dyn Change>>;
@@ -309,10 +313,12 @@ impl Core {
     fn batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
         self.checkpointer.slack.begin_transaction();
         if let Err(error) = self.begin(&first) {
-            let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
-            match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
-                Some(holder) => warn!("could not begin a transaction: {error}: {holder}"),
-                None => warn!("could not begin a transaction: {error}"),
+            if let Some(left_out) = NOT_BEGUN.admit() {
+                let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
+                match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
+                    Some(holder) => warn!("could not begin a transaction more={left_out}: {error}: {holder}"),
+                    None => warn!("could not begin a transaction more={left_out}: {error}"),
+                }
             }
             return self.reject(first, &error, waits);
         }

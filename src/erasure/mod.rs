@@ -41,7 +41,7 @@ use hold::Policy;
 use inquiry::Inquiry;
 use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
-use serde_json::json;
+use serde_json::{Value, json};
 use shop::{Gone, ShopRedact};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -122,6 +122,11 @@ pub fn job_of(kind: RequestKind, id: RequestId, shop: &ShopDomain) -> NewJob {
     NewJob::new(kind.job_type(), json!({ "shop": shop.as_str(), REQUEST_ID: id.to_string() }))
 }
 
+/// The request that a job with this payload is to fulfil; `None` where it was enqueued by hand.
+pub fn request_of(payload: &Value) -> Option<RequestId> {
+    payload.get(REQUEST_ID)?.as_str()?.parse().ok()
+}
+
 /// The dedupe key of a job for a request that nothing else leads to: not by a delivery that names it.
 pub fn job_key(request: RequestId) -> String {
     format!("request:{request}")
@@ -136,7 +141,7 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyReques
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     let mut by_hand: HashSet<(String, String)> = HashSet::new();
     queue::each_unfinished(connection, &PRIVACY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
-        Some(id) => seen_to.extend(id.as_str().and_then(|id| id.parse::<RequestId>().ok())),
+        Some(_) => seen_to.extend(request_of(payload)),
         None => {
             let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();
             by_hand.insert((job_type.to_owned(), shop.to_ascii_lowercase()));

@@ -66,6 +66,22 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Privacy
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
 }
 
+/// The open request that the delivery `webhook_id` has led to.
+///
+/// # Errors
+/// When the database fails.
+pub fn find_open_delivered(
+    connection: &Connection,
+    kind: RequestKind,
+    webhook_id: &str,
+) -> db::Result<Option<PrivacyRequest>> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT {COLUMNS} FROM gdpr_requests WHERE webhook_id = :webhook_id AND type = :type AND processed_at IS NULL"
+    ))?;
+    let params = named_params! { ":webhook_id": webhook_id, ":type": kind.as_str() };
+    Ok(statement.query_row(params, request_from_row).optional()?)
+}
+
 /// The request with this id.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 //! the file open through SQLite must never open and close it besides, for closing drops SQLite's locks.
 
 use crate::db;
+use crate::db::access::unreadable;
 use crate::domain::ids::SHOP_SUFFIX;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashSet};
@@ -39,11 +40,12 @@ pub struct Hit {
 pub fn scan(path: &Path) -> io::Result<Vec<Hit>> {
     let path = &db::real_path(path);
     // Opened before SQLite is and closed after it: so SQLite's own locks are never dropped under it.
-    let database = File::open(path)?;
-    let wal = match File::open(db::files::wal(path)) {
+    let wal_path = &db::files::wal(path);
+    let database = File::open(path).map_err(|error| unreadable(path, error))?;
+    let wal = match File::open(wal_path) {
         Ok(file) => Some(file),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error),
+        Err(error) => return Err(unreadable(wal_path, error)),
     };
     let inspection = db::inspect(path).map_err(io::Error::other)?;
     let page_size = inspection.page_size;
@@ -52,12 +54,16 @@ pub fn scan(path: &Path) -> io::Result<Vec<Hit>> {
     let mut by_page = Vec::new();
     each_page(database, page_size, 0, |number, page| {
         collect(page, &mut by_page, ("database", number));
-    })?;
+    })
+    .map_err(|error| unreadable(path, error))?;
     if let Some(mut wal) = wal {
         let mut header = [0; WAL_HEADER];
-        if read_full(&mut wal, &mut header)? == WAL_HEADER {
-            each_frame(wal, page_size, |number, page| collect(page, &mut by_page, ("wal", number)))?;
-        }
+        read_full(&mut wal, &mut header)
+            .and_then(|read| match read {
+                WAL_HEADER => each_frame(wal, page_size, |number, page| collect(page, &mut by_page, ("wal", number))),
+                _shorter => Ok(()),
+            })
+            .map_err(|error| unreadable(wal_path, error))?;
     }
     // A page may have come to one of the tables while the scan went on.
     may_stay.extend(pages(&inspection)?);
@@ -79,7 +85,8 @@ pub fn run_in_child(program: &Path, path: &Path) -> io::Result<Vec<Hit>> {
         .arg(path)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
-        .output()?;
+        .output()
+        .map_err(|error| unreadable(program, error))?;
     if !output.status.success() {
         return Err(io::Error::other(format!("the scan of the files ended with {}", output.status)));
     }

@@ -267,7 +267,10 @@ impl PendingDelivery {
             return Ok(IntakeOutcome::Duplicate(job));
         }
         if let Some(job) = known {
-            return Err(NotRecorded::Duplicate(job));
+            return match find_abandoned(tx, kind, &key, job)? {
+                Some(open) => Ok(IntakeOutcome::Duplicate(Some(enqueue_again(tx, queue, now, &open, subject)?))),
+                None => Err(NotRecorded::Duplicate(job)),
+            };
         }
         let note = |job| {
             let delivery = Delivery { topic: &topic, key: &key, event_id: event_id.as_deref(), shop: &shop, job };
@@ -353,12 +356,44 @@ fn repeat(
     }
     match job {
         Some(job) if is_unfinished(tx, job)? => Ok(job),
-        // Cancelled, discarded, or gone: the request is still there. One such job at a time.
-        _ => {
-            let job = erasure::job_of(open.kind, open.id, &open.shop);
-            Ok(queue.enqueue(tx, now, job.about(subject).dedupe_key(erasure::job_key(open.id)))?)
-        }
+        _ => enqueue_again(tx, queue, now, open, subject),
     }
+}
+
+/// A job for the request `open`, whose own was cancelled, discarded or is gone: the duty is still there. One such job at a time.
+fn enqueue_again(
+    tx: &Tx<'_>,
+    queue: &Queue,
+    now: DateTime<Utc>,
+    open: &PrivacyRequest,
+    subject: String,
+) -> Result<JobId, NotRecorded> {
+    let job = erasure::job_of(open.kind, open.id, &open.shop);
+    Ok(queue.enqueue(tx, now, job.about(subject).dedupe_key(erasure::job_key(open.id)))?)
+}
+
+/// The open request that a known delivery led to, where `job`, which was to fulfil it, has ended without doing so. A delivery without an
+/// id of Shopify's is known by that job alone, and its request by the job's payload.
+fn find_abandoned(
+    tx: &Tx<'_>,
+    kind: Option<RequestKind>,
+    key: &str,
+    job: Option<JobId>,
+) -> db::Result<Option<PrivacyRequest>> {
+    let Some(kind) = kind else { return Ok(None) };
+    let job = job.map(|job| find_job(tx, job)).transpose()?.flatten();
+    if job.as_ref().is_some_and(|job| job.processed_at.is_none()) {
+        return Ok(None);
+    }
+    let open = match requests::find_open_delivered(tx, kind, key)? {
+        None => job
+            .and_then(|job| erasure::request_of(&job.payload))
+            .map(|id| requests::find(tx, id))
+            .transpose()?
+            .flatten(),
+        open => open,
+    };
+    Ok(open.filter(|request| request.processed_at.is_none() && request.kind == kind))
 }
 
 fn is_unfinished(tx: &Tx<'_>, job: JobId) -> db::Result<bool> {

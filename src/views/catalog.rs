@@ -134,6 +134,11 @@ pub fn import(import: &Import, current: Option<&PriceMatrix>, scope: Scope) -> V
     document
 }
 
+/// Ids as a list.
+pub fn ids(matrices: &[MatrixId]) -> Value {
+    matrices.iter().map(ToString::to_string).collect()
+}
+
 /// The sizes of a matrix that are sold for nothing.
 pub fn zero_prices(matrix: &PriceMatrix) -> Value {
     places(&Findings::of(matrix).free)

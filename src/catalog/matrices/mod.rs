@@ -13,7 +13,7 @@ pub use adjust::{Adjusted, adjust, preview_adjustment};
 pub use measures::Measures;
 pub(super) use measures::relabel;
 pub use price_list::{accept, import_options};
-pub use read::{FreeSizes, MatrixSummary, exists, find, find_by_name, list, list_free, load};
+pub use read::{FreeSizes, MatrixSummary, exists, find, find_by_name, list, list_free, load, refuse_name_taken};
 pub(super) use read::{each_price, each_size, find_name, find_version};
 pub(super) use write::move_versions;
 pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};

@@ -110,6 +110,24 @@ pub fn find_by_name(connection: &Connection, store: StoreId, name: &str) -> db::
     Ok(found.collect::<rusqlite::Result<_>>()?)
 }
 
+/// What a program can tell the refusal of [`refuse_name_taken`] by.
+const NAME_TAKEN: &str = "name_taken";
+
+/// Refuses a new matrix under a name that one of the store has: a second list of a name prices no product, and whoever has made it
+/// believes that it does. `remedy` says what to do in the words of who asks.
+///
+/// # Errors
+/// `Conflict` with the code `name_taken` and the ids as `sameName`, and when the database fails.
+pub fn refuse_name_taken(connection: &Connection, store: StoreId, name: &Name, remedy: &str) -> Result<()> {
+    let same = find_by_name(connection, store, name.as_str())?;
+    if same.is_empty() {
+        return Ok(());
+    }
+    let message = format!("a price matrix is called {:?} already: {remedy}", name.as_str());
+    let ids: Vec<String> = same.iter().map(ToString::to_string).collect();
+    Err(Error::new(Kind::Conflict, message).with_member("code", NAME_TAKEN).with_member("sameName", ids))
+}
+
 /// A matrix with sizes that are sold for nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FreeSizes {

@@ -11,6 +11,7 @@ use crate::catalog::Expected;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::Scope;
 use crate::cli::terminal::visible;
+use crate::db::access::unreadable;
 use crate::domain::ids::MatrixId;
 use crate::domain::matrix_csv::{self, BYTES_MAX, Import, Layout, Zero};
 use crate::domain::name::Name;
@@ -72,7 +73,7 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
         let named = name.map_or_else(|| name_of(&file).ok(), Some).filter(|_| current.is_none() && !new);
         if let Some(name) = named {
             let same = app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
-            document["sameName"] = same.iter().map(ToString::to_string).collect();
+            document["sameName"] = views::ids(&same);
         }
         output.print(&document, || preview::text(&document))?;
         return Ok(());
@@ -95,8 +96,10 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
         None => {
             let (id, name) = (MatrixId::new(now, app.entropy.array()), name.map_or_else(|| name_of(&file), Ok)?);
             write_in_store(app, scope, Entry::new("matrix.import").object(id), move |tx| {
-                if !new && !matrices::find_by_name(tx, scope.store, name.as_str())?.is_empty() {
-                    return Err(named_already(&name));
+                if !new {
+                    let into =
+                        format!("--into {:?} replaces its prices, --new makes another one of that name", name.as_str());
+                    matrices::refuse_name_taken(tx, scope.store, &name, &into)?;
                 }
                 matrices::insert(tx, now, id, scope, &name, &grid)
             })?;
@@ -111,15 +114,6 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
         format!("price matrix {id} has {sizes} sizes, version {version}{zeros}")
     })?;
     Ok(())
-}
-
-fn named_already(name: &Name) -> Error {
-    let message = format!(
-        "a price matrix is called {:?} already: --into {:?} replaces its prices, --new makes another one of that name",
-        name.as_str(),
-        name.as_str()
-    );
-    Error::new(Kind::Conflict, message)
 }
 
 /// The name of a list's file, without what comes after the point.
@@ -137,7 +131,7 @@ fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
         std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
-    let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
+    let named = |error| unreadable(file, error);
     let length = std::fs::metadata(file).map_err(named)?.len();
     if length > BYTES_MAX as u64 {
         // The format of what is small enough is known by its first bytes.

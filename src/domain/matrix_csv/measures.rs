@@ -1,7 +1,7 @@
 //! What sizes and prices are in, where a list says it: units of length and the names of currencies.
 
 use super::shown;
-use super::words::words_of;
+use super::words::{self, words_of};
 use crate::domain::decimal;
 use crate::domain::length::{LENGTH_DECIMALS, Length, LengthError, Unit};
 use crate::domain::money::Currency;
@@ -163,8 +163,9 @@ const NAMED: [Named; 22] = [
     },
     Named { names: &["sfr", "fr", "franken"], codes: &["CHF"] },
     Named { names: &["kr"], codes: &["DKK", "ISK", "NOK", "SEK"] },
-    Named { names: &["zł", "zl"], codes: &["PLN"] },
-    Named { names: &["kč", "kc"], codes: &["CZK"] },
+    // These also as Windows-1252 reads them in the code page of their countries.
+    Named { names: &["zł", "zl", "z³"], codes: &["PLN"] },
+    Named { names: &["kč", "kc", "kè"], codes: &["CZK"] },
     Named { names: &["ft"], codes: &["HUF"] },
     Named { names: &["₹"], codes: &["INR"] },
     Named { names: &["₺"], codes: &["TRY"] },
@@ -203,7 +204,18 @@ pub(super) fn check_currency(heading: &str, currency: Currency) -> Result<(), St
     if let Some(found) = codes.into_iter().find(|found: &Currency| *found != currency) {
         return Err(differs(heading, found.code(), currency));
     }
-    check_signs(heading, currency)
+    check_signs(heading, currency)?;
+    check_whole(heading, currency)
+}
+
+/// Checks if a heading says that its prices are no whole ones: in cents they would be sold at a hundred times as much, by the square
+/// metre at anything.
+fn check_whole(heading: &str, currency: Currency) -> Result<(), String> {
+    let Some(word) = words::partial_price(heading) else { return Ok(()) };
+    let (heading, code) = (shown(heading), currency.code());
+    Err(format!(
+        "the header {heading} says {word}: a list has the whole price of each size in {code}, so work that out, or fix the header"
+    ))
 }
 
 /// The same for a line above the list, whose words in capitals may be anything: only codes and signs that people write alongside
@@ -211,6 +223,9 @@ pub(super) fn check_currency(heading: &str, currency: Currency) -> Result<(), St
 pub(super) fn check_title(title: &str, currency: Currency) -> Result<(), String> {
     const CODES: [&str; 15] =
         ["EUR", "USD", "GBP", "CHF", "CAD", "AUD", "NZD", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "JPY", "BRL"];
+    if words::Column::of(title) == Some(words::Column::Price) {
+        check_whole(title, currency)?;
+    }
     let codes: Vec<&str> = words_of(title).filter(|word| CODES.contains(word)).collect();
     // A list may say what it costs elsewhere as well, as long as it names the store's currency too.
     if codes.contains(&currency.code()) {

@@ -31,8 +31,75 @@ impl Column {
             ),
             (Column::Price, &["price", "preis", "prix", "precio", "prezz", "prijs", "prijz", "pre?o", "pris", "cena"]),
         ];
-        let heading = fold(heading);
-        WORDS.iter().find(|(_, words)| words.iter().any(|word| heading.contains(word))).map(|&(column, _)| column)
+        // In small letters and not folded: little is left of them in ASCII. With what Windows-1252 makes of them where a spreadsheet
+        // has saved in the code page of its country.
+        const LETTERS: [(Column, &[&str]); 3] = [
+            (
+                Column::Width,
+                &[
+                    "šířk",
+                    "šíøk",
+                    "šírk",
+                    "širin",
+                    "szélesség",
+                    "lățim",
+                    "lăţim",
+                    "lãþim",
+                    "geniş",
+                    "geniþ",
+                    "leveys",
+                    "laius",
+                    "platums",
+                    "plotis",
+                    "ширин",
+                    "øèðèí",
+                    "πλάτος",
+                    "πλατος",
+                    "ðëüôïò",
+                    "幅",
+                    "宽",
+                    "寬",
+                    "너비",
+                ],
+            ),
+            (
+                Column::Height,
+                &[
+                    "výšk",
+                    "výsk",
+                    "visin",
+                    "magasság",
+                    "înălțim",
+                    "înălţim",
+                    "înãlþim",
+                    "yüksekli",
+                    "korkeus",
+                    "kõrgus",
+                    "augstum",
+                    "aukšt",
+                    "высот",
+                    "висот",
+                    "височ",
+                    "âûñîò",
+                    "ύψος",
+                    "υψος",
+                    "ýøïò",
+                    "高",
+                    "높이",
+                ],
+            ),
+            (
+                Column::Price,
+                &[
+                    "fiyat", "hinta", "kaina", "preț", "preţ", "preþ", "цена", "ціна", "öåíà", "τιμή", "価格", "价格",
+                    "價格", "가격",
+                ],
+            ),
+        ];
+        let (folded, small) = (fold(heading), heading.to_lowercase());
+        let names = |words: &[&str], text: &str| words.iter().any(|word| text.contains(word));
+        let of_ascii = WORDS.iter().find(|(_, words)| names(words, &folded));
+        of_ascii.or_else(|| LETTERS.iter().find(|(_, words)| names(words, &small))).map(|&(column, _)| column)
     }
 
     /// The same, or what a lone letter or an abbreviation means alongside its unit: `h`, `W (mm)`, `Drop`.
@@ -138,8 +205,71 @@ pub(super) fn is_no_price(heading: &str) -> bool {
         "notes",
         "comment",
         "bemerkung",
+        "discount",
+        "rabatt",
+        "remise",
+        "sconto",
+        "descuento",
+        "korting",
+        "percent",
+        "prozent",
     ];
     is_other_size(heading) || words_of(heading).any(|word| WORDS.contains(&fold(word).as_str()))
+}
+
+/// The word by which a heading says that its prices are not whole ones of a piece: hundredths or thousands of them, or by a measure.
+pub(super) fn partial_price(heading: &str) -> Option<&str> {
+    const WORDS: &[&str] = &[
+        // Hundredths, and thousands.
+        "cent",
+        "cents",
+        "ct",
+        "cts",
+        "pence",
+        "penny",
+        "pennies",
+        "rappen",
+        "centime",
+        "centimes",
+        "centesimi",
+        "c?ntimos",
+        "centimos",
+        "centavos",
+        "?re",
+        "ore",
+        "grosze",
+        "groszy",
+        "teur",
+        "tsd",
+        "tausend",
+        "thousand",
+        "thousands",
+        "mille",
+        // By the measure.
+        "m?",
+        "m2",
+        "qm",
+        "sqm",
+        "quadratmeter",
+        "sqft",
+        "ft?",
+        "ft2",
+        "lfm",
+        "lfdm",
+        "laufmeter",
+        "meter",
+        "metre",
+        "m?tre",
+        "metro",
+        "sq",
+        "square",
+    ];
+    let mut words = words_of(heading);
+    words.find(|word| {
+        let folded = fold(word);
+        // Pence are also called so, and in a heading like `p` alone the price is.
+        WORDS.contains(&folded.as_str()) || folded == "p" && Column::of(heading) == Some(Column::Price)
+    })
 }
 
 /// Whether a word of a corner says nothing of what the column below it holds.
@@ -235,6 +365,26 @@ mod tests {
             ("Prix TTC", Column::Price),
         ] {
             assert_eq!(Column::of(heading), Some(column), "{heading}");
+        }
+        for (width, height) in [
+            ("šířka", "výška"),
+            ("ŠÍØKA", "Výška (cm)"),
+            ("širina", "visina"),
+            ("szélesség", "magasság"),
+            ("lățime", "înălțime"),
+            ("genişlik", "yükseklik"),
+            ("leveys", "korkeus"),
+            ("laius", "kõrgus"),
+            ("platums", "augstums"),
+            ("plotis", "aukštis"),
+            ("Ширина", "Высота"),
+            ("Øèðèíà", "Âûñîòà"),
+            ("Πλάτος", "Ύψος"),
+            ("幅", "高さ"),
+            ("宽度", "高度"),
+            ("너비", "높이"),
+        ] {
+            assert_eq!((Column::of(width), Column::of(height)), (Some(Column::Width), Some(Column::Height)), "{width}");
         }
         assert_eq!(Column::of("louvre_mm"), None);
         assert!(is_other_size("Länge (mm)") && is_other_size("Projection") && !is_other_size("louvre_mm"));

@@ -17,6 +17,8 @@ const SMALL_RESPONSE_MAX: usize = 64 * 1024;
 
 /// Lines about slow requests.
 static SLOW: LogLimiter = LogLimiter::new();
+/// Lines about large responses for which the system has no thread.
+static NO_THREAD: LogLimiter = LogLimiter::new();
 
 /// A request that is being answered.
 pub(super) struct OpenRequest {
@@ -116,7 +118,9 @@ fn write_responses(responses: Vec<Rendered>) {
         }
     };
     if let Err(error) = std::thread::Builder::new().name("http-large-response".to_owned()).spawn(write.clone()) {
-        warn!("no thread for a large response, writing it here: {error}");
+        if let Some(left_out) = NO_THREAD.admit() {
+            warn!("no thread for a large response, writing it here more={left_out}: {error}");
+        }
         write();
     }
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, Kind, Result};
 use crate::http::proxy;
 use crate::http::query::Query;
 use crate::languages::Language;
+use crate::log_limit::{LogLimiter, cut};
 use crate::pricing::AuthenticatedKey;
 use crate::shopify::Secrets;
 use buckets::{Buckets, Level, Rate};
@@ -343,6 +344,9 @@ impl ClientAddress {
     }
 }
 
+/// While the database takes nothing, each request of a shop's page has its use not noted.
+static UNNOTED: LogLimiter = LogLimiter::new();
+
 /// Has the key's last use written down, some time, where it has changed enough. No request waits for it, and it may fail.
 fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     if !key.use_is_news(now) {
@@ -352,8 +356,10 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     app.db.without_savepoint().write_then(
         move |tx| keys::note_used(tx, now, id),
         move |noted: db::Result<()>| {
-            if let Err(error) = noted {
-                warn!("the use of key {id} was not noted: {error}");
+            if let Err(error) = noted
+                && let Some(left_out) = UNNOTED.admit()
+            {
+                warn!("the use of key {id} was not noted more={left_out}: {}", cut(&error.to_string()));
             }
         },
     );

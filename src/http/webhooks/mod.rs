@@ -10,12 +10,12 @@ use super::{Method, Request, Response};
 use crate::activity::Event;
 use crate::error::{Error, Kind};
 use crate::intake::IntakeOutcome;
+use crate::log_limit::cut;
 use crate::shopify::{Refusal, Webhook};
-use log::{debug, info, warn};
+use log::{Level, debug, log};
 use refusals::Refusals;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// The table's lines.
 pub(super) const ROUTES: &[Route] =
@@ -41,7 +41,7 @@ fn receive(state: &Arc<AppState>, request: Request, _params: Params, responder: 
                 Refusal::Malformed(_) => Event::Malformed,
             };
             state.app.activity.count(state.app.clock.as_ref(), event);
-            let error = refused(&state.refusals, refusal, responder.request_id(), state.app.clock.uptime());
+            let error = refused(&state.refusals, refusal, responder.request_id());
             responder.send(Err(error));
         }
     }
@@ -61,20 +61,20 @@ fn accepted(outcome: IntakeOutcome) -> Response {
     Response::new(200, "application/json", body)
 }
 
-fn refused(refusals: &Refusals, refusal: Refusal, request_id: &str, uptime: Duration) -> Error {
-    let (kind, count) = match refusal {
-        Refusal::Unsigned => (Kind::Unauthorized, &refusals.unsigned),
-        Refusal::OtherShop => (Kind::Unauthorized, &refusals.other_shop),
-        Refusal::Malformed(_) => (Kind::Malformed, &refusals.malformed),
-    };
+fn refused(refusals: &Refusals, refusal: Refusal, request_id: &str) -> Error {
+    let (count, log) = refusals.of(&refusal);
     count.fetch_add(1, Ordering::Relaxed);
+    let kind = match refusal {
+        Refusal::Unsigned | Refusal::OtherShop => Kind::Unauthorized,
+        Refusal::Malformed(_) => Kind::Malformed,
+    };
     // Something signed that we refuse is worth a look.
-    match refusal {
-        Refusal::Unsigned => match refusals.report_unsigned(uptime) {
-            Some(unreported) => info!("webhook refused id={request_id}: {refusal} untold={unreported}"),
-            None => debug!("webhook refused id={request_id}: {refusal}"),
-        },
-        Refusal::OtherShop | Refusal::Malformed(_) => warn!("webhook refused id={request_id}: {refusal}"),
+    let level = if refusal == Refusal::Unsigned { Level::Info } else { Level::Warn };
+    match log.admit() {
+        Some(left_out) => {
+            log!(level, "webhook refused id={request_id} more={left_out}: {}", cut(&refusal.to_string()));
+        }
+        None => debug!("webhook refused id={request_id}: {refusal}"),
     }
     Error::new(kind, refusal.to_string())
 }

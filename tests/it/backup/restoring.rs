@@ -86,10 +86,14 @@ fn files_that_are_no_backup_are_refused_and_the_database_stays() {
     damaged[middle..middle + 8_192].fill(0xa5);
     fs::write(house.path("damaged"), damaged).expect("written");
     fs::remove_file(&good).expect("removed");
-    for name in ["newer.db", "foreign.db", "text", "empty", "cut", "damaged", "missing"] {
+    fs::create_dir(house.path("folder")).expect("made");
+    for name in ["newer.db", "foreign.db", "text", "empty", "cut", "damaged", "missing", "folder"] {
         let error = house.restore_from(name, false).expect_err(name);
-        let told =
-            matches!(&error, BackupError::Unusable(_)) || name == "missing" && matches!(error, BackupError::Io { .. });
+        let told = match name {
+            "missing" => error.to_string().contains("missing cannot be read: there is no such file"),
+            "folder" => error.to_string().contains("folder is not a file"),
+            _ => matches!(&error, BackupError::Unusable(_)),
+        };
         assert!(told, "{name}: {error}");
         let newer = matches!(&error, BackupError::Unusable(OpenError::Newer { found: 9999, .. }));
         assert_eq!(newer, name == "newer.db", "{error}");

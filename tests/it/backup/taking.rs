@@ -49,6 +49,23 @@ fn a_backup_overwrites_nothing_unless_told_to_and_never_the_database() {
     drop(app);
 }
 
+/// Under the name of the WAL it would take the place of what was committed last, and SQLite would remove it at the next start.
+#[test]
+fn a_backup_takes_no_name_that_belongs_to_the_database() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "kept");
+    let wal = fs::read(house.path("house.db-wal")).expect("a WAL");
+    for name in ["house.db-wal", "house.db-shm", "house.db-journal", "house.db.locks/backup.db"] {
+        for force in [false, true] {
+            let refused = backup::create(&house.database(), &house.path(name), force, &mut |_done, _all| {});
+            assert!(matches!(refused, Err(BackupError::Companion { .. })), "{name} {force}: {refused:?}");
+        }
+    }
+    assert!(fs::read(house.path("house.db-wal")).expect("a WAL") == wal);
+    assert!(has_store(&app, "kept"));
+}
+
 #[test]
 fn a_wal_that_lies_beside_the_name_of_a_backup_does_not_get_into_it() {
     let house = House::new();

@@ -367,6 +367,40 @@ fn a_preview_says_what_was_understood_and_what_stands_out() {
     assert_eq!(pairs, [pair("20.00", "10.00"), pair("50.00", "60.00"), pair("10.00", "11.00"), appears]);
 }
 
+/// A second list of a name prices no product. The contract's clients make one without being asked, so the answer says it; those who
+/// want to be asked say so.
+#[test]
+fn a_second_matrix_of_a_name_is_told_and_refused_to_who_asks_for_that() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    let csv = "w,h,price\n1,1,1";
+    let grid = json!({ "name": "Roller", "widths": [1], "heights": [1], "prices": [["1.00"]] });
+    let create = |query: &str| {
+        let response = shop.send("POST", &format!("/matrices{query}"), None, grid.to_string().as_bytes());
+        (response.status, response.json_body())
+    };
+    let (status, first) = import(&shop, "name=Roller&new=false", csv);
+    assert_eq!((status, first.get("sameName")), (201, None));
+    let refused = [import(&shop, "name=Roller&new=false", csv), create("?new=false")];
+    for (status, problem) in refused {
+        assert_eq!(
+            (status, &problem["code"], &problem["sameName"]),
+            (409, &json!("name_taken"), &json!([first["id"]]))
+        );
+        assert!(problem["detail"].as_str().is_some_and(|detail| detail.contains("\"Roller\"")), "{problem}");
+    }
+    assert_eq!(fixture.count("price_matrices"), 1, "nothing was made");
+    let (status, second) = import(&shop, "name=Roller", csv);
+    assert_eq!((status, &second["sameName"]), (201, &json!([first["id"]])));
+    assert_eq!(import(&shop, "name=Roller&new=true", csv).0, 201);
+    let (status, made) = create("");
+    assert_eq!((status, made["sameName"].as_array().map(Vec::len)), (201, Some(2)), "two of them are enough");
+    assert_eq!((create("?new=maybe").0, create("?nwe=false").0), (422, 422));
+    // In another store it is another name.
+    let other = Shop::install(&fixture, "other");
+    assert_eq!(import(&other, "name=Roller&new=false", csv).0, 201);
+}
+
 #[test]
 fn the_suppliers_files_of_the_reports_are_read_right_or_refused() {
     let fixture = Fixture::new();

@@ -72,6 +72,26 @@ fn every_write_is_recorded_with_who_what_and_which() {
 }
 
 #[test]
+fn a_second_price_list_of_a_name_is_asked_for_twice() {
+    let fixture = Fixture::new();
+    let demo = fixture.demo_store();
+    let operator = Person::operator(&fixture);
+    let (path, lists) = (format!("/admin/shops/{}/prices", demo.shop), fixture.count("price_matrices"));
+    assert_eq!(operator.post(&path, "name=Roller+%3Cb%3E").status, 303);
+    let asked = operator.post(&path, "name=Roller+%3Cb%3E");
+    let page = super::text(&asked);
+    let id: String = fixture.query("SELECT id FROM price_matrices WHERE name = 'Roller <b>'");
+    assert_eq!(asked.status, 409);
+    assert!(page.contains(&format!("prices/{id}\"")) && page.contains(r#"name="confirmed""#), "{page}");
+    assert!(page.contains("value=\"Roller &#60;b&#62;\""), "what was entered is still there: {page}");
+    assert_eq!(fixture.count("price_matrices"), lists + 1);
+    assert_eq!(operator.post(&path, "name=Roller+%3Cb%3E&confirmed=yes").status, 303);
+    assert_eq!(fixture.count("price_matrices"), lists + 2);
+    // Whoever is not asked before: another name.
+    assert_eq!(operator.post(&path, "name=Roller").status, 303);
+}
+
+#[test]
 fn the_log_names_no_shop_and_outlives_its_erasure() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();

@@ -157,6 +157,89 @@ fn a_command_run_as_root_leaves_nothing_that_the_servers_user_cannot_open() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_is_named_with_who_asks_whose_it_is_and_what_to_do() {
+    let directory = directory();
+    let directory = directory.path();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).expect("set");
+    succeeds(directory, "test.db", &["stores", "add", "panes.myshopify.com"]);
+    let closed = directory.join("closed");
+    fs::create_dir(&closed).expect("made");
+    for file in ["secret", "list.csv", "body.json", "closed/secret"] {
+        fs::write(directory.join(file), "a secret that is long enough").expect("written");
+        fs::set_permissions(directory.join(file), fs::Permissions::from_mode(0o600)).expect("set");
+    }
+    fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).expect("set");
+    let serve: &[&str] = &["serve", "--listen", "127.0.0.1:0"];
+    let send = |option: &'static str, file: &'static str| {
+        vec![
+            "webhook",
+            "send",
+            "shop/redact",
+            "--shop",
+            "panes.myshopify.com",
+            "--url",
+            "http://127.0.0.1:9",
+            option,
+            file,
+        ]
+    };
+    let send_body = |file| [send("--file", file), vec!["--secret", "hush-hush-hush"]].concat();
+    let import = |file: &'static str| vec!["matrices", "import", file, "--shop", "panes.myshopify.com"];
+    let told = |command: &mut Command| {
+        let output = command.output().expect("it runs");
+        assert!(!output.status.success(), "{output:?}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    };
+    // What is not there, or is no file, has words of ours.
+    for (arguments, says) in [
+        (vec!["restore", "missing"], "missing cannot be read: there is no such file"),
+        (import("missing.csv"), "missing.csv cannot be read: there is no such file"),
+        (import("closed"), "closed cannot be read: it is a directory"),
+        (send("--secret-file", "missing"), "missing cannot be read: there is no such file"),
+        (send_body("missing.json"), "missing.json cannot be read: there is no such file"),
+    ] {
+        let told = told(&mut command(directory, "test.db", &arguments));
+        assert!(told.contains(says) && !told.contains("os error"), "{arguments:?}: {told}");
+    }
+    if !is_root() {
+        eprintln!("the rest not tested: not root");
+        return;
+    }
+    for entry in ["test.db", "test.db.locks", "."] {
+        chown(directory.join(entry), Some(SERVER), Some(SERVER)).expect("given");
+    }
+    let as_server = |arguments: &[&str]| {
+        let mut command = command(directory, "test.db", arguments);
+        command.uid(SERVER).gid(SERVER);
+        command
+    };
+    if as_server(&["--version"]).output().is_err() {
+        eprintln!("the rest not tested: the binary cannot be run as another user");
+        return;
+    }
+    let names_all = |told: &str, file: &str| {
+        for word in [&format!("{file} cannot be read"), "user root (0)", &format!("user {SERVER}"), "chown"] {
+            assert!(told.contains(word), "{word}: {told}");
+        }
+        assert!(!told.contains("--database"), "{told}");
+    };
+    for variable in ["QUOTEGRID_SHOPIFY_API_SECRET_FILE", "QUOTEGRID_ADMIN_TOKEN_FILE", "QUOTEGRID_ALERT_URL_FILE"] {
+        let told = told(as_server(serve).env(variable, "secret"));
+        assert!(told.contains(variable.trim_end_matches("_FILE")), "{told}");
+        names_all(&told, "secret");
+    }
+    let hidden = told(as_server(serve).env("QUOTEGRID_ADMIN_TOKEN_FILE", "closed/secret"));
+    names_all(&hidden, "closed/secret");
+    assert!(hidden.contains("closed: it belongs to"), "{hidden}");
+    names_all(&told(&mut as_server(&import("list.csv"))), "list.csv");
+    names_all(&told(&mut as_server(&send("--secret-file", "secret"))), "secret");
+    names_all(&told(&mut as_server(&send_body("body.json"))), "body.json");
+    fs::set_permissions(directory.join("test.db"), fs::Permissions::from_mode(0o600)).expect("set");
+    chown(directory.join("test.db"), Some(0), Some(0)).expect("taken");
+    names_all(&told(&mut as_server(&["gdpr", "scan-bytes"])), "test.db");
+}
+
+#[test]
 fn new_directories_are_for_their_owner_alone_whatever_the_umask() {
     for umask in ["0000", "0022", "0377"] {
         let directory = directory();

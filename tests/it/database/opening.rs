@@ -115,6 +115,44 @@ fn another_programs_database_is_refused_and_left_alone() {
 }
 
 #[test]
+fn a_link_that_leads_nowhere_and_a_directory_in_the_place_of_the_wal_are_named() {
+    let directory = directory();
+    let path = directory.path().join("test.db");
+    std::os::unix::fs::symlink("nowhere/test.db", &path).expect("made");
+    let output = command(&path, &["migrate"]).output().expect("it runs");
+    assert_refusal(&output, &["is a symbolic link to something that is not there"], "migrate");
+    fs::remove_file(&path).expect("removed");
+    make(&path);
+    fs::create_dir(directory.path().join("test.db-wal")).expect("made");
+    for arguments in COMMANDS {
+        let output = command(&path, arguments).output().expect("it runs");
+        assert_refusal(&output, &["test.db-wal is a directory", "move it away"], &format!("{arguments:?}"));
+    }
+}
+
+#[test]
+fn a_database_of_an_unreleased_version_is_refused_and_what_an_embedder_adds_is_not() {
+    const OTHER_TEXT: &str = "UPDATE refinery_schema_history SET checksum = '1'; ";
+    for (sql, refused_for) in [
+        ("", None),
+        ("CREATE TABLE parcels (id TEXT); CREATE INDEX parcels_of_jobs ON job_queue (type, id)", None),
+        ("ALTER TABLE job_queue RENAME COLUMN held TO parked", Some("table job_queue differs")),
+        ("ALTER TABLE stores ADD COLUMN colour TEXT", Some("table stores differs")),
+        ("DROP INDEX gdpr_requests_open", Some("index gdpr_requests_open differs")),
+        ("DROP TRIGGER erasure_receipts_are_never_changed", Some("trigger erasure_receipts_are_never_changed differs")),
+    ] {
+        let directory = directory();
+        let path = directory.path().join("test.db");
+        make(&path);
+        rusqlite::Connection::open(&path).expect("opened").execute_batch(&format!("{OTHER_TEXT}{sql}")).expect(sql);
+        match refused_for {
+            Some(object) => assert_refused(&path, &COMMANDS, &["test.db was made by an unreleased version", object]),
+            None => assert!(command(&path, &["migrate"]).output().expect("it runs").status.success(), "{sql}"),
+        }
+    }
+}
+
+#[test]
 fn another_programs_wal_is_not_moved_into_its_file() {
     let directory = directory();
     let (path, copy) = (directory.path().join("made.db"), directory.path().join("other.db"));

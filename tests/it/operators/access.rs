@@ -2,8 +2,10 @@
 
 use super::run;
 use crate::edge::target::Target;
+use crate::process::harness::{Hook, Machine, SECRET};
 use crate::support::command::program;
 use quotegrid::http::{Headers, Method, Request, Response};
+use quotegrid::shopify::Topic;
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
@@ -89,6 +91,39 @@ fn a_token_that_can_be_guessed_or_not_be_sent_is_refused_at_the_start() {
         let text = String::from_utf8(output.stderr).expect("text");
         assert!(!output.status.success() && text.contains(says) && !text.contains(tokens), "{text}");
     }
+}
+
+/// With a byte order mark or with quotation marks every signature is wrong, and each duty would be refused without a word of why.
+#[test]
+fn a_webhook_secret_that_was_not_copied_as_it_is_is_refused_at_the_start_and_a_byte_order_mark_is_left_out() {
+    let machine = Machine::new();
+    let refused = |name: &str, value: &str| {
+        let mut command = machine.serve_command(&[]);
+        command.env_remove("QUOTEGRID_SHOPIFY_API_SECRET").env(name, value);
+        let mut server = machine.start(command).spawn();
+        assert!(!server.wait_ready(), "{name} is accepted");
+        assert_eq!(server.wait().code(), Some(4));
+        server.log()
+    };
+    for secret in [
+        "\"0123456789abcdef\"",
+        "'0123456789abcdef'",
+        "0123456789 abcdef",
+        "0123456789äbcdef",
+        "good-enough,\"1234567\"",
+    ] {
+        let text = refused("QUOTEGRID_SHOPIFY_API_SECRET", secret);
+        assert!(text.contains("copy it as it is") && !text.contains("789"), "{text}");
+    }
+    let file = machine.directory().join("secret");
+    std::fs::write(&file, [0xff, 0xfe, b'a', 0, b'b', 0]).expect("written");
+    let text = refused("QUOTEGRID_SHOPIFY_API_SECRET_FILE", &file.display().to_string());
+    assert!(text.contains("secret cannot be read: it is not text in UTF-8"), "{text}");
+    std::fs::write(&file, format!("\u{feff}{SECRET}\r\n")).expect("written");
+    let mut command = machine.serve_command(&["--shopify-api-secret-file", &file.display().to_string()]);
+    command.env_remove("QUOTEGRID_SHOPIFY_API_SECRET");
+    let server = machine.start(command).ready();
+    assert_eq!(server.client().post(&Hook::new(Topic::ShopRedact, "panes.myshopify.com")).status, 200);
 }
 
 #[test]

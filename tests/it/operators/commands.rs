@@ -379,6 +379,8 @@ fn without_a_look_into_pages_no_erasure_counts_as_gone_from_the_files_until_they
     assert_eq!(receipts(), Some(1), "nothing is verified");
     let (code, report, _) = without(&["doctor"]);
     assert_eq!((code, &report["duties"]["waitingForScrub"]), (Some(1), &json!(1)), "{report}");
+    let problems = report["problems"].to_string();
+    assert!(problems.contains("LIBSQLITE3_FLAGS=") && problems.contains("doctor --vacuum"), "{problems}");
     let (_, report, _) = without(&["doctor", "--vacuum"]);
     assert_eq!(report["duties"]["waitingForScrub"], json!(0));
     assert!(request()["erasedAt"].is_string());

@@ -2,9 +2,40 @@
 
 use super::harness::*;
 use crate::support::waiting::SetAtEnd;
+use quotegrid::shopify::Topic;
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+/// A duty whose job was called off is no longer seen to by anyone: the operator hears of it, and Shopify's repetition brings it back.
+#[test]
+fn a_duty_without_a_job_is_named_at_the_start_and_by_doctor_until_its_webhook_comes_again() {
+    let machine = Machine::new();
+    let hook = Hook::new(Topic::CustomersRedact, "panes.myshopify.com");
+    let server = machine.serve(&["--workers", "0"]).ready();
+    let job = server.client().post(&hook).job().expect("a job");
+    assert!(!server.log().contains("have no job"), "it has one");
+    assert_eq!(server.stop(), Some(0));
+    machine.json(&["jobs", "cancel", &job]);
+    let server = machine.serve(&["--workers", "0"]).ready();
+    wait_until("the start names the duty", || {
+        server.log().lines().any(|line| line.contains("WARN") && line.contains("1 open privacy requests have no job"))
+    });
+    let doctor = || {
+        let output = machine.command(&["doctor", "--json"]).output().expect("the program runs");
+        let report: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        report["duties"]["withoutJob"].clone()
+    };
+    assert_eq!(doctor(), 1);
+    let again = server.client().post(&hook);
+    assert_eq!((again.status, &again.body["status"]), (200, &serde_json::json!("duplicate")));
+    assert_ne!(again.job().expect("a job"), job);
+    assert_eq!(doctor(), 0);
+    assert_eq!(server.stop(), Some(0));
+    let server = machine.serve(&["--workers", "1"]).ready();
+    machine.settle();
+    assert_eq!(server.stop(), Some(0));
+}
 
 const HOOKS: usize = 12;
 const CONNECTIONS: usize = 4;

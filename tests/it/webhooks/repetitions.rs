@@ -104,6 +104,31 @@ fn a_repetition_of_a_request_whose_job_was_called_off_makes_a_new_job() {
 }
 
 #[test]
+fn a_repetition_about_a_customer_whose_job_has_failed_or_was_called_off_makes_a_new_job() {
+    for topic in [Topic::CustomersRedact, Topic::CustomersDataRequest] {
+        for id in ["c-1", ""] {
+            let server = Server::new();
+            let post = || json_of(&server.post(topic.as_str(), &sample(&topic), &[("X-Shopify-Webhook-Id", id)]));
+            let first = post();
+            assert_eq!(post(), json!({"status": "duplicate", "jobId": first["jobId"]}), "it is being seen to");
+            let job = first["jobId"].as_str().expect("a job").to_owned();
+            let (queue, now, cancelled) = (server.app().queue.clone(), server.clock.now(), job.parse().expect("an id"));
+            server.app().db.write(move |tx| queue.cancel(tx, now, cancelled)).expect("called off");
+            let again = post();
+            assert_eq!(again["status"], "duplicate");
+            assert_ne!(again["jobId"], first["jobId"], "{topic} {id:?}");
+            assert_eq!(post(), again, "one at a time");
+            assert_eq!((server.rows("gdpr_requests"), server.rows("job_queue")), (1, 2));
+            server.work();
+            assert_eq!(server.one::<i64>("SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL"), 0);
+            // What is fulfilled is not done once more.
+            assert_eq!(post(), json!({"status": "duplicate", "jobId": first["jobId"]}));
+            assert_eq!(server.rows("job_queue"), 2);
+        }
+    }
+}
+
+#[test]
 fn a_delivery_without_an_id_is_known_by_topic_body_and_event_time() {
     let server = Server::new();
     let status = |body: &str, more: &[(&str, &str)]| json_of(&server.post("shop/redact", body, more))["status"].clone();

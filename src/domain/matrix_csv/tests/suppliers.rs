@@ -322,6 +322,50 @@ fn prices_may_have_the_stores_currency_beside_them_and_no_other() {
 }
 
 #[test]
+fn prices_in_cents_or_by_a_measure_are_told_as_such() {
+    for (heading, said) in [
+        ("Preis in Cent", "Cent"),
+        ("price (cents)", "cents"),
+        ("Price (p)", "p"),
+        ("prix (centimes)", "centimes"),
+        ("Preis (TEUR)", "TEUR"),
+        ("Preis pro m²", "m²"),
+        ("price per sqm", "sqm"),
+        ("price/m2", "m2"),
+        ("Preis je lfm", "lfm"),
+        ("price per sq ft", "sq"),
+    ] {
+        let (line, told) = fault(&format!("width,height,{heading}\n300,200,1050"));
+        assert!(line == 1 && told.contains(&format!("says {said}: a list has the whole price")), "{heading}: {told}");
+        let (_, told) = fault(&format!("{heading}\nwidth,height,price\n300,200,1050"));
+        assert!(told.contains("the whole price"), "above the list, {heading}: {told}");
+    }
+    let whole = grid("300,200,10.50");
+    for heading in ["Preis pro Stück", "price each", "price per piece", "Preis netto", "Center price", "VK"] {
+        assert_eq!(grid(&format!("width,height,{heading}\n300,200,10.50")), whole, "{heading}");
+    }
+    let (_, told) = fault("width,height,Rabatt\n300,200,10");
+    assert!(told.contains("\"Rabatt\" is neither"), "{told}");
+}
+
+#[test]
+fn a_corner_in_any_language_says_what_runs_down_below_it() {
+    let transposed = grid("width,200,400,600\n300,10,25,40\n600,15,30,45");
+    for width in
+        ["šířka", "genişlik", "ширина", "leveys", "szélesség", "lățime", "πλάτος", "širina", "幅", "宽度", "너비"]
+    {
+        assert_eq!(grid(&format!("{width},200,400,600\n300,10,25,40\n600,15,30,45")), transposed, "{width}");
+    }
+    // In the code page of its country, and its currency too.
+    let czech = b"\x9a\xed\xf8ka;200;400;600\n300;10;25;40\n600;15;30;45";
+    assert_eq!(in_euros(czech).accept().expect("acceptable").widths().len(), 2);
+    for price in [&b"cena (z\xb3)"[..], b"cena (K\xe8)"] {
+        let list = [b"width;height;", price, b"\n300;200;10"].concat();
+        assert!(in_euros(&list).accept().is_err(), "{}", String::from_utf8_lossy(price));
+    }
+}
+
+#[test]
 fn lines_above_a_list_are_left_out_unless_they_say_something_else() {
     let (long, across) = (grid("300,200,10\n600,200,15"), grid("h/w,300,600\n200,10,15"));
     for text in [

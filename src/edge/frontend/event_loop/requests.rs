@@ -148,7 +148,7 @@ impl EventLoop {
     /// Logs that something was rejected for want of room: honest clients may be among those.
     pub(super) fn report(&mut self, rejection: Rejection) {
         if rejection.is_for_want_of_room()
-            && let Some(left_out) = self.reported.entry(rejection.reason()).or_insert_with(LogLimiter::new).admit()
+            && let Some(left_out) = self.reported.entry(rejection.reason()).or_default().admit()
         {
             let connections = self.clients.len();
             let held = self.rules.memory.reserved();

@@ -11,7 +11,9 @@ use super::conditional::{confirmed, etag, if_match, store_of};
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
-use crate::domain::ids::MatrixId;
+use crate::db::Tx;
+use crate::domain::ids::{MatrixId, StoreId};
+use crate::domain::name::Name;
 use crate::error::Result;
 use crate::http::deferred::Deferred;
 use crate::http::query::Query;
@@ -60,11 +62,52 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
 fn create(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
     let scope = store_of(state, params)?.scope();
     state.app.disk.admit()?;
+    let another = SameName::of(&Query::of(request, &[SameName::PARAMETER])?)?;
     let (name, matrix) = grid::new_matrix(request, scope)?;
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    Ok(Deferred::commit(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id))
-        .concerning(id))
+    Ok(Deferred::commit(
+        move |tx| {
+            let same = another.look(tx, scope.store, &name)?;
+            matrices::insert(tx, now, id, scope, &name, &matrix)?;
+            Ok(same)
+        },
+        move |same: Vec<MatrixId>| made(json!({ "id": id.to_string(), "version": FIRST_VERSION }), &same),
+    )
+    .concerning(id))
+}
+
+/// The answer to a new matrix: `body`, and the others of its name if there are any.
+fn made(mut body: Value, same_name: &[MatrixId]) -> Response {
+    if !same_name.is_empty() {
+        body["sameName"] = views::ids(same_name);
+    }
+    Response::json(201, &body).with_header("ETag", etag(FIRST_VERSION))
+}
+
+/// What becomes of a new matrix under a name that one of the store has. Clients that do not say get another one, as they always
+/// have, and are told which have the name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct SameName {
+    is_refused: bool,
+}
+
+impl SameName {
+    const PARAMETER: &'static str = "new";
+
+    fn of(query: &Query) -> Result<Self> {
+        let another = query.parse::<bool>(Self::PARAMETER, "must be true or false")?;
+        Ok(Self { is_refused: another == Some(false) })
+    }
+
+    /// The matrices of that name.
+    fn look(self, tx: &Tx<'_>, store: StoreId, name: &Name) -> Result<Vec<MatrixId>> {
+        if self.is_refused {
+            let remedy = "import into that one, or say new=true for another one of that name";
+            matrices::refuse_name_taken(tx, store, name, remedy)?;
+        }
+        Ok(matrices::find_by_name(tx, store, name.as_str())?)
+    }
 }
 
 fn created(id: MatrixId) -> Response {

@@ -1,7 +1,7 @@
 //! Price lists: CSV in, looked at or used, and CSV out.
 
 use super::super::conditional::{etag, if_match, store_of};
-use super::id;
+use super::{SameName, id, made};
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
 use crate::domain::ids::MatrixId;
@@ -14,7 +14,7 @@ use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::views::catalog as views;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 /// The table's lines.
@@ -29,12 +29,13 @@ struct PriceListRequest {
     scope: Scope,
     name: Option<Name>,
     preview: bool,
+    same_name: SameName,
     import: Import,
 }
 
 fn price_list_request(state: &AppState, request: &Request, params: &Params) -> Result<PriceListRequest> {
     let scope = store_of(state, params)?.scope();
-    let query = Query::of(request, &["name", "preview", "layout", "zero", "skipBad"])?;
+    let query = Query::of(request, &["name", SameName::PARAMETER, "preview", "layout", "zero", "skipBad"])?;
     let name = match query.get("name").map(str::parse::<Name>).transpose() {
         Ok(name) => name,
         Err(fault) => {
@@ -50,17 +51,18 @@ fn price_list_request(state: &AppState, request: &Request, params: &Params) -> R
     let zero = query.parse::<Zero>("zero", "must be free or not-offered")?;
     let (preview, skip_bad) = (query.flag("preview")?, query.flag("skipBad")?);
     let options = matrices::import_options(scope, layout, zero, skip_bad);
-    Ok(PriceListRequest { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
+    let same_name = SameName::of(&query)?;
+    Ok(PriceListRequest { scope, name, preview, same_name, import: matrix_csv::import(&request.body, &options) })
 }
 
 fn import_new(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
-    let PriceListRequest { scope, name, preview, import } = price_list_request(state, request, params)?;
+    let PriceListRequest { scope, name, preview, same_name, import } = price_list_request(state, request, params)?;
     if preview {
         let mut document = views::import(&import, None, scope);
         if let Some(name) = name {
             let same =
                 state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
-            document["sameName"] = same.iter().map(ToString::to_string).collect();
+            document["sameName"] = views::ids(&same);
         }
         return Ok(Deferred::answered(Response::json(200, &document)));
     }
@@ -71,15 +73,21 @@ fn import_new(state: &Arc<AppState>, request: &Request, params: &Params) -> Resu
     let now = state.app.clock.now();
     let (id, zeros) = (MatrixId::new(now, state.app.entropy.array()), views::zero_prices(&matrix));
     Ok(Deferred::commit(
-        move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
-        move |()| imported(201, id, FIRST_VERSION, &zeros),
+        move |tx| {
+            let same = same_name.look(tx, scope.store, &name)?;
+            matrices::insert(tx, now, id, scope, &name, &matrix)?;
+            Ok(same)
+        },
+        move |same: Vec<MatrixId>| {
+            made(json!({ "id": id.to_string(), "version": FIRST_VERSION, "zeroPrices": zeros }), &same)
+        },
     )
     .concerning(id))
 }
 
 fn import_into(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
     let (id, expected) = (id(params)?, if_match(request)?);
-    let PriceListRequest { scope, name, preview, import } = price_list_request(state, request, params)?;
+    let PriceListRequest { scope, name, preview, import, .. } = price_list_request(state, request, params)?;
     if preview {
         let current = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
         let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
@@ -94,14 +102,11 @@ fn import_into(state: &Arc<AppState>, request: &Request, params: &Params) -> Res
     let now = state.app.clock.now();
     Ok(Deferred::commit(
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
-        move |version| imported(200, id, version, &zeros),
+        move |version| {
+            let body = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
+            Response::json(200, &body).with_header("ETag", etag(version))
+        },
     ))
-}
-
-/// The answer to a change, with the sizes that are sold for nothing now.
-fn imported(status: u16, id: MatrixId, version: i64, zeros: &Value) -> Response {
-    let body = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
-    Response::json(status, &body).with_header("ETag", etag(version))
 }
 
 fn export(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {

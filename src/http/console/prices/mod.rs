@@ -72,13 +72,20 @@ struct ListPage {
     area: ShopArea,
     lines: Vec<Line>,
     next: Option<String>,
+    /// What was entered as the name of a new list that another has already, and that one.
+    taken: Option<(Name, MatrixId)>,
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+    list_page(state, visit, 200, None)
+}
+
+fn list_page(state: &AppState, visit: &Visit, status: u16, taken: Option<(Name, MatrixId)>) -> Result<Response> {
     let read = |connection: &Connection, store, before, limit| Ok(matrices::list(connection, store, before, limit)?);
     let (found, next) = page_of_store(state, visit, read, |summary| summary.id.to_string())?;
     let lines = found.into_iter().map(line).collect();
-    page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Prices)?, lines, next })
+    let (frame, area) = (frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Prices)?);
+    page(status, &ListPage { frame, area, lines, next, taken })
 }
 
 fn line(summary: MatrixSummary) -> Line {
@@ -112,6 +119,13 @@ fn name_of(form: &Form) -> Result<Name> {
 
 fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (scope, name) = (visit.store()?.scope(), name_of(&visit.form)?);
+    // A second list of a name prices no product, and whoever has made it by mistake believes that it does.
+    if !visit.form.has("confirmed") {
+        let same = state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
+        if let Some(&id) = same.first() {
+            return Ok(Deferred::answered(list_page(state, &visit, 409, Some((name, id)))?));
+        }
+    }
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
     Ok(Deferred::commit(
