@@ -321,6 +321,8 @@ CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash
 CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
+CREATE INDEX draft_order_records_never_sent ON draft_order_records (store_id, created_at)
+    WHERE status = 'cancelled' AND shopify_draft_order_id IS NULL;
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
@@ -380,7 +382,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T16:27:04.835094684Z', '13505718418404990638');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T18:58:07.626627971Z', '7056693757808087266');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
