@@ -8,6 +8,7 @@
 mod answer;
 mod request;
 mod token;
+mod variants;
 
 pub(super) use answer::read_time;
 pub use answer::{
@@ -18,6 +19,7 @@ pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };
 pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
+pub use variants::{SeenShop, SeenVariant, VARIANTS, VARIANTS_MAX, read_variants, variants};
 
 /// The version that the documents were written for, and the default.
 pub const VERSION: &str = "2026-10";

@@ -63,7 +63,7 @@ fn each_item_is_a_line_that_always_says_whether_it_is_shipped_and_taxed() {
 fn a_product_with_a_variant_is_sold_as_the_variant_at_the_price_that_was_quoted() {
     let shop = Shop::new();
     set(&shop, &json!({ "variantId": "77", "sku": "ignored-there" }));
-    shop.fake.state().variants.insert(VARIANT.to_owned(), Variant { requires_shipping: true, taxable: true });
+    shop.fake.state().variants.insert(VARIANT.to_owned(), Variant::PLAIN);
     let order = shop.order();
     shop.settle();
     shop.assert_sent(&order);
