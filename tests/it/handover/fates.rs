@@ -257,6 +257,8 @@ fn an_order_that_is_called_off_while_its_draft_is_asked_for_leaves_none_behind()
         });
         background.stop(Duration::from_secs(120));
         assert_eq!(shop.fake.drafts_of(&order), 0);
+        // The answer names the draft, or says that there is none: nobody need look for it.
+        assert_eq!(shop.fake.finds(), 0, "{fault:?}");
         assert_eq!(shop.column::<String>(&order, "status"), "cancelled");
         assert_eq!(shop.column::<Option<i64>>(&order, "deletion_due_at"), None);
     }
