@@ -6,7 +6,7 @@ use super::fake::{Manner, Underway, Variant};
 use super::fates::{completed, look};
 use super::rounds::{plan, retry_failed};
 use super::{PRODUCT, Shop, rounds};
-use crate::process::harness::Dice;
+use crate::support::dice::Dice;
 use parking_lot::Mutex;
 use quotegrid::http::{Headers, Method, Reply, Request, Response, Router, Service};
 use quotegrid::shopify::sample::sign;
