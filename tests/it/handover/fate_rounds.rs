@@ -46,7 +46,7 @@ impl Outside {
     fn call(&self, path: String, fields: &[(&str, &str)], body: Vec<u8>) -> Response {
         let mut headers = Headers::default();
         for (name, value) in fields {
-            headers.push(*name, *value);
+            headers.push(name, *value);
         }
         let request = Request {
             method: Method::Post,
