@@ -171,6 +171,7 @@ CREATE TABLE draft_order_records (
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
     order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    shopify_order_id       INTEGER,                            -- and its number: a customers/redact names nothing else
     ordered_at             INTEGER,
     cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
@@ -193,6 +194,7 @@ CREATE INDEX draft_order_records_never_sent ON draft_order_records (store_id, cr
 
 -- By what Shopify calls them: a webhook names nothing else.
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
+CREATE INDEX draft_order_records_order_id ON draft_order_records (store_id, shopify_order_id) WHERE shopify_order_id IS NOT NULL;
 -- Those of which it is to be asked what has become of them.
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
 
@@ -271,13 +273,18 @@ CREATE TABLE job_queue (
 -- the claim takes whichever of both is first. Jobs that are held come last.
 CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
-CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_held ON job_queue (type, scheduled_at) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+-- Jobs in which an erasure looks for the name of its shop: all but those of which it is known what they hold. The duties of a busy shop
+-- are never in it, so that they pay nothing for it, and each erasure walks past a million of them.
+CREATE INDEX job_queue_mentions ON job_queue (id)
+    WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
+      AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
 
 -- How many jobs are finished, for those who watch: counting a million of them takes a tenth of a second. Kept by triggers, so that
 -- whoever changes a job keeps it right. What is not finished is counted by its index, so that enqueuing writes no page more.
@@ -439,6 +446,7 @@ CREATE TABLE admin_sessions (
     label        TEXT NOT NULL CHECK (length(label) <= 60),
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL,
+    token_proof  BLOB CHECK (length(token_proof) = 32),       -- of the admin token that began it, keyed by the cookie's value; NULL: a link did
     CHECK ((role = 'merchant') = (store_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
@@ -448,7 +456,7 @@ CREATE TABLE audit_log (
     id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
     recorded_at INTEGER NOT NULL,
     role        TEXT NOT NULL,
-    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label (of merchants: merchant), api or cli
     action      TEXT NOT NULL,
     store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
     objects     TEXT NOT NULL                                  -- ids, with blanks between

@@ -1,10 +1,14 @@
-//! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
+//! Errors on their way out: RFC 9457 problem JSON for all of them, with the statuses of `status.rs`.
 
+use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
+use crate::access::Actor;
 use crate::access::audit::Record;
+use crate::domain::ids::StoreId;
 use crate::error::{Error, Kind, Result};
-use crate::languages::Language;
+use crate::languages::{Language, fill};
 use crate::log_limit::{LogLimiter, cut};
+use crate::pricing::codes;
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -15,26 +19,27 @@ const VALIDATION_FAILED: &str = "validation_failed";
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload.
 static OVERLOADED: LogLimiter = LogLimiter::new();
+
+/// Lines about requests that failed by our own fault.
 static FAILED: LogLimiter = LogLimiter::new();
-/// The media type of RFC 9457.
-const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
-pub struct Responder {
+pub(crate) struct Responder {
     reply: Reply,
     request_id: String,
     error_page: Option<ErrorPage>,
     record: Option<Record>,
+    only_store: Option<StoreId>,
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
-type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
+pub(super) type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
-        Self { reply, request_id, error_page: None, record: None }
+        Self { reply, request_id, error_page: None, record: None, only_store: None }
     }
 
     /// The same, for a person: errors are pages.
@@ -42,19 +47,47 @@ impl Responder {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log tells of.
+    /// The same, for a write that is recorded in the audit log.
     pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
 
-    /// The row of the audit log that whoever commits the write adds to its transaction.
+    /// The same, for a call of this one.
+    pub(super) fn for_caller(self, actor: &Actor) -> Self {
+        Self { only_store: actor.store, ..self }
+    }
+
+    /// The only store that the caller may see; `None`: all of them.
+    pub(super) fn only_store(&self) -> Option<StoreId> {
+        self.only_store
+    }
+
+    /// The same, for a write that also changes this, which its path does not name.
+    pub(super) fn concerning(self, id: impl ToString) -> Self {
+        Self { record: self.record.map(|record| record.object(id)), ..self }
+    }
+
+    /// The same, for a write of this store, which its path does not name.
+    pub(super) fn of_store(self, hash: [u8; 32]) -> Self {
+        Self { record: self.record.map(|record| record.of_store(hash)), ..self }
+    }
+
+    /// The same, for a write that is only looked at.
+    pub(super) fn changing_nothing(self) -> Self {
+        Self { record: None, ..self }
+    }
+
+    /// The row of the audit log that is added to the transaction of the write.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         self.record.take()
     }
 
     /// Answers, with a problem where `outcome` is an error.
-    pub fn send(self, outcome: Result<Response>) {
-        let Self { reply, request_id, error_page, .. } = self;
+    pub(crate) fn send(self, outcome: Result<Response>) {
+        let Self { reply, request_id, error_page, record, .. } = self;
+        // What has changed something has written the row with it.
+        let is_done = outcome.as_ref().is_ok_and(|response| response.status < 400);
+        debug_assert!(record.is_none() || !is_done, "a write is answered without its row of the audit log: {record:?}");
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
             match error_page {
@@ -65,44 +98,15 @@ impl Responder {
     }
 
     /// Names the request in log lines.
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         &self.request_id
-    }
-}
-
-/// Works on whatever must be right before anything is committed; a fault of the request is answered at once.
-pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(Responder, T)> {
-    match prepared {
-        Ok(prepared) => Some((responder, prepared)),
-        Err(error) => {
-            responder.send(Err(error));
-            None
-        }
-    }
-}
-
-/// The status of each kind of error.
-pub fn status(kind: Kind) -> u16 {
-    match kind {
-        Kind::Malformed => 400,
-        Kind::Unauthorized => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::Stale => 412,
-        Kind::TooLarge => 413,
-        Kind::Invalid => 422,
-        Kind::VersionRequired => 428,
-        Kind::Limited => 429,
-        Kind::Internal => 500,
-        Kind::Overloaded => 503,
     }
 }
 
 /// The answer to a request that failed. Causes go to the log, once; the client learns the error's own sentence, and of our own
 /// faults nothing but the id to ask us with.
-pub fn failure(error: &Error, request_id: &str) -> Response {
-    let status = status(error.kind());
+pub(crate) fn failure(error: &Error, request_id: &str) -> Response {
+    let status = status::of(error.kind());
     let mut detail = error.to_string();
     match error.kind() {
         Kind::Internal => {
@@ -112,7 +116,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
             }
             "internal error".clone_into(&mut detail);
         }
-        // One with a code was told of where it arose, and not for each request: lines fill a disk that is nearly full.
+        // One with a code was logged where it arose, and not for each request: lines fill a disk that is nearly full.
         Kind::Overloaded if error.members().contains_key("code") => {}
         Kind::Overloaded => {
             if let Some(left_out) = OVERLOADED.admit() {
@@ -140,7 +144,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
 }
 
 /// Problem JSON. `members` are added to the usual ones, and replace them where they have the same name.
-pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
+pub(crate) fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
     let mut body = Map::new();
     body.insert("type".to_owned(), json!("about:blank"));
     body.insert("title".to_owned(), json!(phrase(status)));
@@ -168,24 +172,45 @@ pub(super) fn in_language(response: Response, language: Language) -> Response {
         return response;
     }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
-    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
-    let sentence = language.texts().problem(code).map(|text| with_values(text, &body));
-    if let Some(sentence) = sentence {
+    if let Some(sentence) = sentence_in(&body, language) {
         body.insert("detail".to_owned(), json!(sentence));
+    }
+    for faults in body.get_mut("errors").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        for fault in faults.as_array_mut().into_iter().flatten() {
+            if let Some(text) = fault.as_str().and_then(|text| language.texts().fault(text)) {
+                *fault = json!(text);
+            }
+        }
     }
     Response { body: Value::Object(body).to_string().into_bytes(), ..response }
         .with_header("Content-Language", language.as_str())
 }
 
-/// A sentence with what the problem's fields say in the places of their names: `{min}`, `{max}`, `{unit}`, `{groups}`.
-fn with_values(text: &str, body: &Map<String, Value>) -> String {
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut text = text.to_owned();
-    for (name, value) in body.get("limits").and_then(Value::as_object).into_iter().flatten() {
-        text = text.replace(&format!("{{{name}}}"), &shown(value));
+/// What a problem says in another language than English, with what its fields say in the places of their names: `{axis}`, `{min}`,
+/// `{max}`, `{unit}`, `{groups}`.
+fn sentence_in(body: &Map<String, Value>, language: Language) -> Option<String> {
+    let texts = language.texts();
+    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
+    let limits = body.get("limits").and_then(Value::as_object);
+    // A product of which no size is left has no limits to tell of.
+    let code = if code == codes::SIZE_OUTSIDE && limits.is_none() { codes::SIZE_NOT_OFFERED } else { code };
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        number => texts.figures.plain(&number.to_string()),
+    };
+    let mut values: Vec<(&str, String)> =
+        limits.into_iter().flatten().map(|(name, value)| (name.as_str(), shown(value))).collect();
+    for (_, axis) in values.iter_mut().filter(|(name, _)| *name == "axis") {
+        *axis = texts.field(axis).unwrap_or(axis).to_owned();
     }
     let groups = body.get("groups").and_then(Value::as_array).into_iter().flatten().map(shown);
-    text.replace("{groups}", &groups.collect::<Vec<_>>().join(", "))
+    values.push(("groups", groups.collect::<Vec<_>>().join(", ")));
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sentence = fill(texts.problem(code)?, &values);
+    Some(match body.get("item").and_then(Value::as_u64) {
+        Some(place) => texts.in_item(place + 1, &sentence),
+        None => sentence,
+    })
 }
 
 fn is_problem(response: &Response) -> bool {
@@ -220,25 +245,6 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The code of a problem that has none of its own.
-pub(super) fn default_code(status: u16) -> &'static str {
-    match status {
-        400 => "bad_request",
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 => "method_not_allowed",
-        409 => "conflict",
-        412 => "stale_version",
-        413 => "too_large",
-        422 => "invalid",
-        428 => "version_required",
-        429 => "too_many_requests",
-        503 => "overloaded",
-        _ => "internal_error",
-    }
-}
-
 fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -251,45 +257,9 @@ fn with_causes(error: &Error) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(crate) fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        // RFC 9112 lets it be empty.
-        _ => "",
-    }
-}
-
 impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Responder").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }
 
@@ -332,14 +302,14 @@ mod tests {
 
     #[test]
     fn shoppers_read_sentences_and_nothing_of_our_own_faults() {
-        let told = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
-        assert_eq!(told(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
-        assert_eq!(told(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
+        let detail = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
+        assert_eq!(detail(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
+        assert_eq!(detail(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
         let busy = Error::new(Kind::Overloaded, "the database cannot take this now");
-        assert_eq!(told(busy), "This is not possible right now, please try again in a moment");
+        assert_eq!(detail(busy), "This is not possible right now, please try again in a moment");
         let known = Error::new(Kind::Overloaded, "orders are closed for a moment").with_member("code", "closed");
-        assert_eq!(told(known), "Orders are closed for a moment");
-        assert_eq!(told(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
+        assert_eq!(detail(known), "Orders are closed for a moment");
+        assert_eq!(detail(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
         let good = Response::json(200, &json!({ "detail": "as it is" }));
         assert_eq!(body(&for_shoppers(good))["detail"], "as it is");
     }

@@ -3,6 +3,7 @@
 use super::guard::Guard;
 use super::guard::bearer::{BearerTokens, Guesses};
 use super::guard::sign_ins::SignInLimits;
+use super::long_calls::LongCalls;
 use super::readiness::Readiness;
 use super::webhooks::refusals::Refusals;
 use crate::access::Actor;
@@ -17,7 +18,6 @@ use crate::secret::Secret;
 use crate::shopify::Secrets;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// Where the server listens where nothing is said.
@@ -51,26 +51,26 @@ pub struct AppState {
     pub refusals: Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures may bear alongside the admin tokens.
+    /// The tokens that give access to the metrics, alongside the admin tokens.
     pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
     pub admin_tokens: Option<BearerTokens>,
-    /// How often somebody may guess one.
+    /// How often a client may guess one.
     pub guesses: Guesses,
-    /// How often somebody may fail to sign in to the console.
+    /// How often a client may fail to sign in to the console.
     pub sign_ins: SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
     /// The demo store, where there is one: its page shows it to anybody.
     pub demo: Option<DemoStore>,
-    /// The clock, where it stands still until it is told to move.
+    /// The clock, where it is frozen until it is moved.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
     pub program: Option<PathBuf>,
     /// Calls that run on threads of their own now.
-    pub(super) long_calls: Arc<AtomicUsize>,
+    pub(super) long_calls: Arc<LongCalls>,
 }
 
 impl AppState {
@@ -147,7 +147,7 @@ impl AppState {
         self
     }
 
-    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
+    /// The same site with a token of its own for /metrics, so that the scraper cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_tokens = Some(BearerTokens::new(token));

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The table's lines.
 pub(super) const ROUTES: &[Page] = &[Page::show("/admin/activity", list)];
 
-/// Digits of a store's hash that tell stores apart for people.
+/// Digits of a store's hash by which people distinguish stores.
 const HASH_DIGITS: usize = 12;
 
 #[derive(Template)]
@@ -60,7 +60,7 @@ fn in_words(action: &str) -> String {
     let (object, verb) = action.split_once('.').unwrap_or((action, ""));
     let object = match object {
         "matrix" => "price list",
-        "options" => "option group",
+        "option_group" => "option group",
         other => other,
     };
     let verb = verb.replace('_', " ");

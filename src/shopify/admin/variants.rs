@@ -1,7 +1,7 @@
 //! Variants that orders are going to be sold as, and the currencies that their shop takes: asked for before the first order is, so
 //! that a merchant learns what would not be as expected.
 
-use super::answer::{ShopifyError, read_document, read_errors};
+use super::failure::{ShopifyError, read_document, read_errors};
 use serde_json::{Value, json};
 
 /// Looks at variants, and at what their shop takes.

@@ -14,6 +14,7 @@ mod fates;
 mod faults;
 mod histories;
 mod inquiries;
+mod labels;
 mod lines;
 mod rounds;
 mod settings;
