@@ -188,6 +188,10 @@ CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status,
 -- Few: those that somebody should look at.
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 
+-- Cancelled before anything of them was at Shopify: they go with age, as open ones do.
+CREATE INDEX draft_order_records_never_sent ON draft_order_records (store_id, created_at)
+    WHERE status = 'cancelled' AND shopify_draft_order_id IS NULL;
+
 -- By what Shopify calls them: a webhook names nothing else.
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_order_id ON draft_order_records (store_id, shopify_order_id) WHERE shopify_order_id IS NOT NULL;

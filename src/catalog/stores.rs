@@ -63,6 +63,11 @@ pub struct Scope {
 const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
+    /// Whether it is neither uninstalled nor being erased.
+    pub fn is_live(&self) -> bool {
+        self.uninstalled_at.is_none() && self.erasing_since.is_none()
+    }
+
     /// Whether the running installation began after an event, which is about an earlier one then. An installation in the future is a
     /// wrong clock and says nothing.
     pub fn is_installed_after(&self, event: DateTime<Utc>, now: DateTime<Utc>) -> bool {

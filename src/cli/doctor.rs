@@ -1,6 +1,7 @@
 //! `quotegrid doctor`: looks at everything that could be wrong and says what is. Exit code 1 when something is, for a timer.
 
 mod live_stores;
+mod products;
 
 use super::output::Output;
 use super::{Failure, options};
@@ -24,6 +25,7 @@ use crate::queue::{self, Counts};
 use crate::views::{gdpr, jobs};
 use chrono::{DateTime, TimeDelta, Utc};
 use live_stores::LiveStores;
+use products::ProductLines;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -142,6 +144,8 @@ struct Handovers {
     refused: Vec<(String, String)>,
     /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
     unknown_currencies: Vec<(Currency, u64, ShopDomain)>,
+    /// Products whose lines would not be as expected.
+    lines: ProductLines,
 }
 
 impl Handovers {
@@ -160,11 +164,21 @@ impl Handovers {
             })?;
         let is_configured = app.handover.options().is_some();
         unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
-        let live = stores.iter().filter(|store| store.uninstalled_at.is_none() && store.erasing_since.is_none());
+        let live = stores.iter().filter(|store| store.is_live());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
-        let refused = refused.collect();
-        Ok(Self { is_configured, failed_jobs, failed_deletions, products, differing, refused, unknown_currencies })
+        let refused: Vec<(String, String)> = refused.collect();
+        let lines = ProductLines::look(app, &stores, &refused)?;
+        Ok(Self {
+            is_configured,
+            failed_jobs,
+            failed_deletions,
+            products,
+            differing,
+            refused,
+            unknown_currencies,
+            lines,
+        })
     }
 }
 
@@ -259,6 +273,7 @@ impl DoctorReport {
         }
         problems.extend(self.live_stores.problems(now));
         self.notes = self.live_stores.notes(now);
+        self.notes.append(&mut self.handover.lines.notes);
         if self.duties_without_job > 0 {
             problems.push(erasure::without_job_problem(self.duties_without_job));
         }
@@ -285,6 +300,7 @@ impl DoctorReport {
         for (product, how) in &self.handover.products {
             problems.push(format!("the line of product {product} at Shopify is not what was sent: {how}"));
         }
+        problems.append(&mut self.handover.lines.problems);
         if self.handover.differing > 0 {
             let count = self.handover.differing;
             problems.push(format!(

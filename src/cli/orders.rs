@@ -49,7 +49,7 @@ enum Command {
     },
     /// Delete a store's orders that never went to Shopify, such as those of a flood. Their numbers are not given again
     Delete {
-        /// Those that are open: Shopify has none of them. The only ones that can be deleted alone
+        /// Those that Shopify has never had: open ones, and those cancelled before they were handed over. No others can be deleted alone
         #[arg(long, required = true)]
         never_sent: bool,
         /// Those made before this time, RFC 3339, or before this day, such as 2026-11-01 (UTC)

@@ -170,6 +170,9 @@ fn product_text(product: &Product) -> String {
         ("weight", weight.unwrap_or_else(dash)),
     ]
     .map(|(name, value)| format!("{name:<15}{value}"))
+    .into_iter()
+    .chain(settings.warnings().into_iter().map(|warning| format!("note           {warning}")))
+    .collect::<Vec<_>>()
     .join("\n")
 }
 

@@ -272,6 +272,14 @@ order it, and open the page that the answer names as checkoutUrl:
 
   curl -H 'X-API-Key: {key}' -d '{{\"productId\":\"{product}\",\"width\":{width},\"height\":{height},\"quantity\":1}}' http://{address}/api/v1/draft-orders
 
+order three sizes at once, and open their page:
+
+  curl -H 'X-API-Key: {key}' -d '{{\"items\":[{{\"productId\":\"{product}\",\"width\":{width},\"height\":{height},\"quantity\":2,\"label\":\"Kitchen, left\"}},{{\"productId\":\"{product}\",\"width\":600,\"height\":250,\"label\":\"Kitchen, right\"}},{{\"productId\":\"{product}\",\"width\":850,\"height\":200,\"label\":\"Hall\"}}]}}' http://{address}/api/v1/draft-orders
+
+get what the workshop makes them by, for any spreadsheet:
+
+  {program} --database {database} orders --shop {shop} export
+
 see what the store sells, and its keys:
 
   {program} --database {database} matrices --shop {shop} list

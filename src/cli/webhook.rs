@@ -40,7 +40,8 @@ pub(super) enum Command {
 
 #[derive(Debug, clap::Args)]
 pub(super) struct SendArgs {
-    /// customers/data_request, customers/redact, shop/redact or app/uninstalled; any other needs --file
+    /// customers/data_request, customers/redact, shop/redact, app/uninstalled, draft_orders/update or draft_orders/delete; any other needs
+    /// --file
     #[arg(value_name = "TOPIC")]
     topic: String,
     /// The shop it is about
@@ -188,7 +189,8 @@ fn secret(args: &SendArgs) -> Result<Secret> {
 fn body(args: &SendArgs) -> Result<Vec<u8>> {
     let Some(file) = &args.file else {
         let sample = Topic::find_known(&args.topic).and_then(|topic| sample_body(&topic, &args.shop));
-        let known = Topic::KNOWN.map(|topic| topic.to_string()).join(", ");
+        let known = Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS);
+        let known = known.map(|topic| topic.to_string()).collect::<Vec<_>>().join(", ");
         return sample
             .map(String::into_bytes)
             .ok_or_else(|| invalid(format!("there is no sample of this topic: give --file, or one of {known}")));

@@ -73,7 +73,8 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a shopper calls an item of an order: trimmed, 1 to 60 characters, none of them a control character.
+/// What a shopper calls an item of an order: trimmed, 1 to 60 characters, none of them a control character, and none that overrides
+/// the direction of the text around it: a stranger's words must not rearrange the merchant's row.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label(String);
 
@@ -91,6 +92,9 @@ impl Label {
     /// # Errors
     /// [`NotALabel`] when it is too long or contains control characters.
     pub fn read(text: &str) -> Result<Option<Self>, NotALabel> {
+        // What is copied from elsewhere may bring them along unseen: they are left out.
+        let is_kept = |c: &char| !matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        let text: String = text.chars().filter(is_kept).collect();
         let text = text.trim();
         if text.chars().count() > LABEL_MAX || text.chars().any(char::is_control) {
             return Err(NotALabel);
@@ -153,6 +157,10 @@ mod tests {
             (read(&"ä".repeat(61)), read("a\nb"), read("a\0b")),
             (Err(NotALabel), Err(NotALabel), Err(NotALabel))
         );
+        // Hebrew needs no override; what would turn the rest of a row around is left out, and so is what then stands in front.
+        assert_eq!(read("\u{5d7}\u{5dc}\u{5d5}\u{5df}"), Ok(Some("\u{5d7}\u{5dc}\u{5d5}\u{5df}".to_owned())));
+        assert_eq!(read("\u{202e}\u{2066} =live\u{202c}"), Ok(Some("=live".to_owned())));
+        assert_eq!(read("\u{202e}"), Ok(None));
     }
 
     #[test]

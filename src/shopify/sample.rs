@@ -1,4 +1,4 @@
-//! Playing Shopify: sample bodies of the four topics, and the signature Shopify would put on them.
+//! Playing Shopify: sample bodies of the topics that are known, and the signature Shopify would put on them.
 
 use super::webhook::{Topic, keyed};
 use crate::domain::ids::ShopDomain;
@@ -9,7 +9,8 @@ use hmac::Mac;
 /// The shop in the sample files, which [`sample_body`] replaces.
 const SAMPLE_SHOP: &str = "sample-shop.myshopify.com";
 
-/// A body as Shopify would send it about `shop`, with an invented customer or owner; `None` for a topic without a sample.
+/// A body as Shopify would send it about `shop`, with an invented customer or owner; `None` for a topic without a sample. That of a
+/// draft order names an invented draft and no shop: only the header says whose it is.
 pub fn sample_body(topic: &Topic, shop: &ShopDomain) -> Option<String> {
     topic.sample().map(|sample| sample.replace(SAMPLE_SHOP, shop.as_str()))
 }
@@ -22,6 +23,7 @@ pub fn sign(secret: &str, body: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::shopify::webhook::Subscription;
 
     #[test]
     fn every_sample_names_the_shop_and_only_it() {
@@ -32,6 +34,17 @@ mod tests {
             assert!(body.contains("panes.myshopify.com"), "{topic}");
             // example.invalid cannot belong to anyone (RFC 2606), 555-01xx numbers neither.
             assert_eq!(body.matches('@').count(), body.matches("@example.invalid").count(), "{topic}");
+        }
+    }
+
+    #[test]
+    fn the_samples_of_draft_orders_have_no_field_that_is_not_subscribed_to() {
+        let shop: ShopDomain = "panes.myshopify.com".parse().expect("valid");
+        for topic in Topic::DRAFT_ORDERS {
+            let body = sample_body(&topic, &shop).expect("a sample of every topic that is subscribed to");
+            let sample: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&body).expect("an object");
+            let Some(Subscription::Fields(fields)) = topic.subscription() else { panic!("{topic} has no fields") };
+            assert!(sample.keys().all(|field| fields.contains(&field.as_str())), "{topic}: {body}");
         }
     }
 }

@@ -242,6 +242,7 @@ pub fn product(product: &Product) -> Value {
         "requiresShipping": product.settings.is_shipped(),
         "taxable": product.settings.is_taxable(),
         "weight": product.settings.weight.map(weight),
+        "warnings": product.settings.warnings(),
     })
 }
 

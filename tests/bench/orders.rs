@@ -10,8 +10,9 @@
 //! - `quick`: one whose Shopify answers at once.
 //!
 //! All run in this process, load generator and fake Shopify included, so on two cores everything shares those; rounds are
-//! interleaved and the median of each figure is shown. Compare the lines; absolute figures say little. `--seconds 2 --rounds 5`
-//! takes longer.
+//! interleaved and the median of each figure is shown. Beside them orders of five items; and what it costs to look whether a shop has too
+//! many unpaid orders, which each order does where there is a limit: at most that many rows of an index are read. Compare the lines;
+//! absolute figures say little. `--seconds 2 --rounds 5` takes longer.
 
 #[path = "load/arguments.rs"]
 mod arguments;
@@ -28,6 +29,8 @@ use quotegrid::demo;
 use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::http::{AppState, Router};
 use quotegrid::orders::handover;
+use quotegrid::orders::open_limit::OPEN_ORDER_LIMIT;
+use quotegrid::orders::records;
 use quotegrid::secret::Secret;
 use quotegrid::shopify::Secrets;
 use quotegrid::shopify::sample::sign;
@@ -46,9 +49,11 @@ const WAIT: Duration = Duration::from_millis(250);
 const SECRET: &str = "bench-secret-bench-secret-bench-";
 
 /// Which loads run alongside each other.
-const MIXES: [(&str, &[&str]); 4] = [
+const MIXES: [(&str, &[&str]); 6] = [
     ("webhooks", &["webhooks"]),
     ("orders", &["orders"]),
+    ("orders of five", &["orders of five"]),
+    ("webhooks + orders of five", &["webhooks", "orders of five"]),
     ("webhooks + prices", &["webhooks", "prices"]),
     ("webhooks + orders + prices", &["webhooks", "orders", "prices"]),
 ];
@@ -84,10 +89,39 @@ fn main() {
             median(runs, Run::kib_each),
         );
     }
+    time_looks_at_the_limit();
     for target in targets {
         println!("{}: hand-overs {:?}", target.name, target.app.handover.figures().all());
         target.stop();
     }
+}
+
+/// How long each order takes to look whether its shop has too many unpaid ones, where there are as many as there may be.
+fn time_looks_at_the_limit() {
+    const LOOKS: u32 = 2_000;
+    let directory = tempfile::tempdir().expect("a directory");
+    let app = App::open(Options::new(directory.path().join("limit.db"))).expect("a database");
+    let shop = demo::load(&app).expect("the demo store loads").shop;
+    let (now, limit) = (app.clock.now(), i64::from(OPEN_ORDER_LIMIT));
+    let store = app.db.write(move |tx| -> quotegrid::db::Result<_> {
+        tx.execute("UPDATE draft_order_records SET status = 'ordered'", ())?;
+        tx.execute(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+             INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
+             SELECT 'o' || i, s.id, 1000 + i, 't' || i, 'mm', 'EUR', 1, ?2 FROM n, stores AS s",
+            (limit, now.timestamp_millis()),
+        )?;
+        Ok(quotegrid::catalog::stores::find(tx, &shop)?.expect("the demo store").id)
+    });
+    let store = store.expect("written");
+    let look = |connection: &rusqlite::Connection| {
+        records::count_unpaid(connection, store, now - chrono::TimeDelta::hours(1), now)
+    };
+    let begun = std::time::Instant::now();
+    for _ in 0..LOOKS {
+        assert_eq!(app.db.read(look).expect("readable").0, u64::from(OPEN_ORDER_LIMIT));
+    }
+    println!("a look at {limit} unpaid orders takes {:.0} µs", begun.elapsed().as_secs_f64() * 1e6 / f64::from(LOOKS));
 }
 
 /// A running server.
@@ -127,7 +161,10 @@ impl Target {
                 .map(|load| {
                     let run = move || match *load {
                         "webhooks" => client::run(address, &Webhooks, Load::Kept(16), time),
-                        "orders" => client::run(address, &Orders { key: &self.key }, Load::Kept(32), time),
+                        "orders" => client::run(address, &Orders { key: &self.key, items: 1 }, Load::Kept(32), time),
+                        "orders of five" => {
+                            client::run(address, &Orders { key: &self.key, items: 5 }, Load::Kept(32), time)
+                        }
                         _ => client::run(address, &Prices { key: &self.key }, Load::Kept(1), time),
                     };
                     (*load, scope.spawn(run))
@@ -222,6 +259,7 @@ impl Requests for Webhooks {
 
 struct Orders<'a> {
     key: &'a str,
+    items: usize,
 }
 
 impl Requests for Orders<'_> {
@@ -229,7 +267,9 @@ impl Requests for Orders<'_> {
     fn write(&self, out: &mut Vec<u8>, _close: bool) {
         static ORDERED: AtomicU64 = AtomicU64::new(0);
         let (key, number) = (self.key, ORDERED.fetch_add(1, Ordering::Relaxed));
-        let body = r#"{"productId":"gid://shopify/Product/1009","width":600,"height":250}"#;
+        let item = r#"{"productId":"gid://shopify/Product/1009","width":600,"height":250}"#;
+        let items = format!(r#"{{"items":[{}]}}"#, vec![item; self.items].join(","));
+        let body = if self.items == 1 { item } else { items.as_str() };
         out.clear();
         let _infallible = write!(
             out,

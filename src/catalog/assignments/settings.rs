@@ -25,6 +25,9 @@ pub struct ProductSettings {
     pub weight: Option<Weight>,
 }
 
+/// What Shopify makes of a line that is shipped and has no weight.
+const NO_WEIGHT: &str = "it is shipped and has no weight: shipping rates by weight take it for 0 g";
+
 /// What becomes of a product's settings. What is not mentioned stays; `Some(None)` clears.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct SettingsEdit {
@@ -51,6 +54,27 @@ impl ProductSettings {
     /// Whether it is taxed.
     pub fn is_taxable(&self) -> bool {
         self.taxable.unwrap_or(true)
+    }
+
+    /// What of the product's line at Shopify may not be what the merchant expects, as far as these settings alone tell; a sentence each.
+    pub fn warnings(&self) -> Vec<String> {
+        if self.variant_id.is_none() {
+            let is_weightless = self.is_shipped() && self.weight.is_none();
+            return is_weightless.then(|| NO_WEIGHT.to_owned()).into_iter().collect();
+        }
+        let set = [
+            ("title", self.title.is_some()),
+            ("SKU", self.sku.is_some()),
+            ("weight", self.weight.is_some()),
+            ("shipping", self.requires_shipping.is_some()),
+            ("tax", self.taxable.is_some()),
+        ];
+        let set: Vec<&str> = set.into_iter().filter(|(_, is_set)| *is_set).map(|(name, _)| name).collect();
+        if set.is_empty() {
+            return Vec::new();
+        }
+        let set = set.join(", ");
+        vec![format!("it is sold as a variant, and what is set here ({set}) counts only if Shopify rejects that")]
     }
 
     /// The settings that come of `edit`.

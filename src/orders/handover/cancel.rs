@@ -11,7 +11,7 @@ use super::sessions::Sessions;
 use super::{Handover, ORDER_ID, Parts};
 use crate::domain::ids::DraftOrderId;
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
-use crate::shopify::admin::{self, DraftOrder, Fate, ShopifyError};
+use crate::shopify::admin::{self, Fate, ShopifyError};
 use log::info;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -84,27 +84,38 @@ struct CancelRun<'a> {
 }
 
 impl CancelRun<'_> {
+    /// Deletes the order's draft, and writes down what became of it.
     fn delete(self, draft: &str) -> Result<Finish, JobError> {
-        let (id, store, shop) = (self.id, self.state.store, self.state.shop.clone());
-        let answer = self.sessions.ask(&shop, &admin::delete(draft), Instant::now());
+        let (id, store) = (self.id, self.state.store);
+        match self.fate_of(draft)? {
+            None => {
+                info!("the draft of a cancelled order was deleted at Shopify id={id}");
+                Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)))
+            }
+            Some(fate) => {
+                let (shop, draft, report) = (self.state.shop, draft.to_owned(), reported(fate));
+                Ok(Finish::with(move |tx, now| Ok(fate::report(tx, now, &shop, &draft, &report).map(drop)?)))
+            }
+        }
+    }
+
+    /// Has Shopify delete a draft. `None`: it has done so now. Else what became of the draft before.
+    fn fate_of(&self, draft: &str) -> Result<Option<Fate>, JobError> {
+        let shop = &self.state.shop;
+        let answer = self.sessions.ask(shop, &admin::delete(draft), Instant::now());
         let answer = answer
             .and_then(|reply| admin::read_deleted(draft, reply.status, reply.retry_after.as_deref(), &reply.body));
         fail_point!("handover::deleted");
         if answer.map_err(|failure| self.put_off(failure))? {
-            info!("the draft of a cancelled order was deleted at Shopify id={id}");
-            return Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)));
+            return Ok(None);
         }
         // It is not there any more, or Shopify keeps it because it was ordered.
         let drafts = [draft.to_owned()];
-        let answer = self.sessions.ask(&shop, &admin::states(&drafts), Instant::now());
+        let answer = self.sessions.ask(shop, &admin::states(&drafts), Instant::now());
         let answer = answer
             .and_then(|reply| admin::read_states(&drafts, reply.status, reply.retry_after.as_deref(), &reply.body));
-        let [draft] = drafts;
         match answer.map_err(|failure| self.put_off(failure))?.into_iter().next() {
-            Some(fate @ (Fate::Deleted | Fate::Completed { .. })) => {
-                let report = reported(fate);
-                Ok(Finish::with(move |tx, now| Ok(fate::report(tx, now, &shop, &draft, &report).map(drop)?)))
-            }
+            Some(fate @ (Fate::Deleted | Fate::Completed { .. })) => Ok(Some(fate)),
             _ => Err(JobError::Retry("Shopify does not delete the draft order".to_owned())),
         }
     }
@@ -125,18 +136,27 @@ impl CancelRun<'_> {
         let answer = answer.and_then(|reply| {
             admin::read_found(&id.to_string(), reply.status, reply.retry_after.as_deref(), &reply.body)
         });
-        match answer.map_err(|failure| self.put_off(failure))?.into_iter().next() {
-            Some(DraftOrder { id: draft, name, .. }) => {
-                let noted = draft.clone();
-                self.context.write(move |tx| Ok(rows::note_draft_of_cancelled(tx, store, id, &noted, &name)?))?;
-                self.delete(&draft)
-            }
-            None if age >= self.settle => {
+        let mut found = answer.map_err(|failure| self.put_off(failure))?;
+        if found.is_empty() {
+            return if age >= self.settle {
                 self.parts.uncertain.end(id);
                 Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)))
-            }
-            None => Err(JobError::Snooze(age.max(FIRST_REST).min(self.settle - age))),
+            } else {
+                Err(JobError::Snooze(age.max(FIRST_REST).min(self.settle - age)))
+            };
         }
+        // All but one go before the last is written down: a run that is cut off finds by the tag what is left. The one that somebody has
+        // ordered is the order's.
+        let mut draft = found.remove(0);
+        for other in found {
+            if let Some(Fate::Completed { .. }) = self.fate_of(&other.id)? {
+                self.fate_of(&draft.id)?;
+                draft = other;
+            }
+        }
+        let (noted, name) = (draft.id.clone(), draft.name.clone());
+        self.context.write(move |tx| Ok(rows::note_draft_of_cancelled(tx, store, id, &noted, &name)?))?;
+        self.delete(&draft.id)
     }
 
     fn put_off(&self, failure: ShopifyError) -> JobError {

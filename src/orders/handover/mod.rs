@@ -49,7 +49,7 @@ use crate::keyed_hash::{KeyedHasher, hex};
 use crate::orders::records::{self, Record, State};
 use crate::queue::{NewJob, Queue, Registry};
 use crate::secret::Secret;
-use crate::shopify::admin::Installation;
+use crate::shopify::admin::{self, Installation, SeenShop};
 use checkout_waiters::CheckoutWaiters;
 use chrono::{DateTime, Utc};
 use serde_json::json;
@@ -57,7 +57,7 @@ use sessions::Sessions;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use turns::Turns;
 use uncertain::Uncertain;
 
@@ -365,6 +365,24 @@ impl Handover {
     pub fn check(&self, shop: &ShopDomain) -> std::result::Result<(), String> {
         let Some(sessions) = &self.0.sessions else { return Ok(()) };
         sessions.check(shop).map_err(|failure| failure.to_string())
+    }
+
+    /// Asks Shopify what it knows of variants, [`admin::VARIANTS_MAX`] at the most, and what their shop takes, in one call; `None` without an
+    /// app. Waits for the answer.
+    ///
+    /// # Errors
+    /// A sentence that says why Shopify does not tell.
+    pub fn look_at_variants(
+        &self,
+        shop: &ShopDomain,
+        variant_ids: &[String],
+    ) -> Option<std::result::Result<SeenShop, String>> {
+        let sessions = self.0.sessions.as_ref()?;
+        let reply = sessions.ask(shop, &admin::variants(variant_ids), Instant::now());
+        let seen = reply.and_then(|reply| {
+            admin::read_variants(variant_ids, reply.status, reply.retry_after.as_deref(), &reply.body)
+        });
+        Some(seen.map_err(|failure| failure.to_string()))
     }
 }
 

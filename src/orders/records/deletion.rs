@@ -43,17 +43,31 @@ fn delete_within(tx: &Tx<'_>, orders: Vec<DraftOrderId>, budget: usize) -> db::R
     Ok((records, items))
 }
 
+/// Orders of which nothing is at Shopify and nothing will be, by what became of them, each kind with the index that finds it: SQLite
+/// would walk through all that are cancelled. One that may be there, for nobody knows whether its draft was made or is gone, is none of
+/// them.
+const NEVER_SENT: [(&str, &str); 2] = [
+    ("draft_order_records_state", "status = 'open' AND handover_attempted_at IS NULL"),
+    (
+        "draft_order_records_never_sent",
+        "status = 'cancelled' AND shopify_draft_order_id IS NULL AND handover_attempted_at IS NULL AND deletion_due_at IS NULL",
+    ),
+];
+
 /// The stores that have orders from before `before` which never went to Shopify.
 ///
 /// # Errors
 /// When the database fails.
 pub fn stores_with_never_sent(connection: &Connection, before: DateTime<Utc>) -> db::Result<Vec<StoreId>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT s.id FROM stores AS s
-         WHERE s.erasing_since IS NULL AND EXISTS (
-             SELECT 1 FROM draft_order_records AS o
-             WHERE o.store_id = s.id AND o.status = 'open' AND o.created_at < :before AND o.handover_attempted_at IS NULL)",
-    )?;
+    let [open, cancelled] = NEVER_SENT.map(|(index, kind)| {
+        format!(
+            "EXISTS (SELECT 1 FROM draft_order_records INDEXED BY {index}
+                     WHERE store_id = s.id AND created_at < :before AND {kind})"
+        )
+    });
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT s.id FROM stores AS s WHERE s.erasing_since IS NULL AND ({open} OR {cancelled})"
+    ))?;
     let stores = statement.query_map(named_params! { ":before": Millis(before) }, |row| row.get("id"))?;
     Ok(stores.collect::<rusqlite::Result<_>>()?)
 }
@@ -63,27 +77,38 @@ pub fn stores_with_never_sent(connection: &Connection, before: DateTime<Utc>) ->
 /// # Errors
 /// When the database fails.
 pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTime<Utc>) -> db::Result<u64> {
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM draft_order_records
-         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL",
-    )?;
-    Ok(statement.query_row(named_params! { ":store_id": store, ":before": Millis(before) }, |row| row.get(0))?)
+    let mut count = 0;
+    for (index, kind) in NEVER_SENT {
+        let mut statement = connection.prepare_cached(&format!(
+            "SELECT count(*) FROM draft_order_records INDEXED BY {index}
+             WHERE store_id = :store_id AND created_at < :before AND {kind}"
+        ))?;
+        let params = named_params! { ":store_id": store, ":before": Millis(before) };
+        count += statement.query_row(params, |row| row.get::<_, u64>(0))?;
+    }
+    Ok(count)
 }
 
-/// Deletes some of a store's orders from before `before` that never went to Shopify, as many as a budget of cheap rows is worth;
-/// returns how many, and zero when none is left. One that may be there, because it is not known whether its draft was made, stays. A job that
-/// would still hand one over finds nothing, and ends.
+/// Deletes some of a store's orders from before `before` that never went to Shopify, whether they are open or were cancelled before
+/// they did, as many as a budget of cheap rows is worth; returns how many, and zero when none is left. A job that would still hand one
+/// over finds nothing, and ends.
 ///
 /// # Errors
 /// When the database fails.
 pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, budget: usize) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(
-        "SELECT id FROM draft_order_records
-         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL
-         ORDER BY created_at LIMIT :limit",
-    )?;
     let limit = (budget / (COST + LINE_COST)).max(1);
-    let params = named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit };
-    let found = statement.query_map(params, |row| row.get("id"))?;
-    Ok(delete_within(tx, found.collect::<rusqlite::Result<_>>()?, budget)?.0)
+    for (index, kind) in NEVER_SENT {
+        let mut statement = tx.prepare_cached(&format!(
+            "SELECT id FROM draft_order_records INDEXED BY {index}
+             WHERE store_id = :store_id AND created_at < :before AND {kind}
+             ORDER BY created_at LIMIT :limit"
+        ))?;
+        let params = named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit };
+        let found: Vec<DraftOrderId> =
+            statement.query_map(params, |row| row.get("id"))?.collect::<rusqlite::Result<_>>()?;
+        if !found.is_empty() {
+            return Ok(delete_within(tx, found, budget)?.0);
+        }
+    }
+    Ok(0)
 }

@@ -1,8 +1,8 @@
 //! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
-//! The GraphQL documents are files of their own, with what several ask for in fragments, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
-//! against the names of Shopify's published schema. `draftOrderCreate` knows no idempotency key, so every draft carries a tag that
+//! The GraphQL documents are files of their own, with what several ask for in fragments, so that other tools can judge
+//! them; `tests/it/handover/documents.rs` holds them against the names of Shopify's published schema. `draftOrderCreate` knows no idempotency key, so every draft carries a tag that
 //! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
 
 mod answer;
@@ -10,6 +10,7 @@ mod draft_order;
 mod failure;
 mod request;
 mod token;
+mod variants;
 
 pub(super) use answer::read_time;
 pub use answer::{Fate, read_created, read_deleted, read_found, read_seen, read_states, served_version};
@@ -19,6 +20,7 @@ pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };
 pub use token::{GRANT_PATH, Grant, Installation, grant_form, read_grant, read_installation};
+pub use variants::{SeenShop, SeenVariant, VARIANTS, VARIANTS_MAX, read_variants, variants};
 
 /// The version that the documents were written for, and the default.
 pub const VERSION: &str = "2026-10";

@@ -199,6 +199,26 @@ fn a_body_passes_under_its_own_topic_only() {
 }
 
 #[test]
+fn the_sample_of_a_draft_order_passes_under_its_own_topic_only() {
+    let body = |topic: &Topic| sample_body(topic, &shop()).expect("a sample");
+    let (updated, deleted) = (body(&Topic::DraftOrdersUpdate), body(&Topic::DraftOrdersDelete));
+    let draft_id = "gid://shopify/DraftOrder/994118539".to_owned();
+    match classic("draft_orders/update", updated.as_bytes()).expect("its own").event {
+        WebhookEvent::DraftOrderUpdated { draft_id: found, is_completed: true, completed_at: Some(_) } => {
+            assert_eq!(found, draft_id);
+        }
+        other => panic!("{other:?}"),
+    }
+    let event = classic("draft_orders/delete", deleted.as_bytes()).expect("its own").event;
+    assert_eq!(event, WebhookEvent::DraftOrderDeleted { draft_id });
+    assert_eq!(classic("draft_orders/delete", updated.as_bytes()), Err(WRONG_SHAPE));
+    for topic in Topic::KNOWN {
+        assert_eq!(classic(topic.as_str(), updated.as_bytes()), Err(WRONG_SHAPE), "{topic}");
+        assert_eq!(classic(topic.as_str(), deleted.as_bytes()), Err(WRONG_SHAPE), "{topic}");
+    }
+}
+
+#[test]
 fn a_body_with_a_member_of_another_topic_is_refused_even_where_that_is_null() {
     for member in [
         "customer",

@@ -156,13 +156,13 @@ impl Topic {
                 name: "draft_orders/update",
                 subscription: DRAFT_ORDER_FIELDS,
                 reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersUpdate, body)),
-                sample: None,
+                sample: Some(include_str!("../../../data/webhooks/draft_orders_update.json")),
             },
             Self::DraftOrdersDelete => Definition {
                 name: "draft_orders/delete",
                 subscription: DRAFT_ORDER_FIELDS,
                 reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersDelete, body)),
-                sample: None,
+                sample: Some(include_str!("../../../data/webhooks/draft_orders_delete.json")),
             },
             Self::Unknown(_) => return None,
         })

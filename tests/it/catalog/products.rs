@@ -26,6 +26,7 @@ fn a_product_changes_its_matrix_only_when_that_is_confirmed_and_keeps_its_option
             "matrix": { "id": second, "name": "second" }, "assignedAt": "2026-01-01T00:00:00.000Z",
             "optionGroups": [{ "id": group, "name": "g" }],
             "sku": null, "variantId": null, "requiresShipping": true, "taxable": true, "weight": null,
+            "warnings": ["it is shipped and has no weight: shipping rates by weight take it for 0 g"],
         })
     );
     // The same again is no conflict.
@@ -213,6 +214,31 @@ fn what_a_products_line_is_to_have_is_set_shown_and_taken_back() {
     assert_eq!(shop.json("PATCH", "/products/2", None, Some(&json!({"sku": "x"}))).0, 404);
     let other = Shop::install(&fixture, "others");
     assert_eq!(other.json("PATCH", path, None, Some(&json!({"sku": "x"}))).0, 404);
+}
+
+#[test]
+fn a_product_says_what_of_its_line_may_not_be_as_expected() {
+    let fixture = Fixture::new();
+    let shop = Shop::install(&fixture, "panes");
+    shop.assign("1", &shop.matrix("m"));
+    let warned = |settings: &Value| -> Vec<String> {
+        let (status, product) = shop.json("PATCH", "/products/1", None, Some(settings));
+        assert_eq!(status, 200, "{product}");
+        assert_eq!(shop.get("/products/1")["warnings"], product["warnings"]);
+        assert_eq!(shop.get("/products")["products"][0]["warnings"], product["warnings"]);
+        let warnings = product["warnings"].as_array().expect("a list");
+        warnings.iter().map(|warning| warning.as_str().expect("text").to_owned()).collect()
+    };
+    let weightless = |settings: &Value| warned(settings).iter().any(|warning| warning.contains("has no weight"));
+    assert!(weightless(&json!({})), "it is shipped where nothing is said");
+    assert!(!weightless(&json!({"requiresShipping": false})));
+    assert!(weightless(&json!({"requiresShipping": true})));
+    assert_eq!(warned(&json!({"weight": {"grams": 0}})), Vec::<String>::new(), "that was said");
+    assert_eq!(warned(&json!({"variantId": "7", "weight": null, "requiresShipping": null})), Vec::<String>::new());
+    let all = json!({"title": "T", "sku": "S", "weight": {"grams": 5}, "requiresShipping": true, "taxable": false});
+    let warnings = warned(&all);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("(title, SKU, weight, shipping, tax) counts only if Shopify rejects"), "{warnings:?}");
 }
 
 #[test]

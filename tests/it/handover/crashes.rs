@@ -1,7 +1,8 @@
 //! kill -9 at each step of a hand-over, on the real binary: after the restart the order is at Shopify, once.
 
 use super::PRODUCT;
-use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake, Fault, Manner};
+use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake, Fault, Manner, Variant};
+use super::rounds;
 use crate::process::harness::{Machine, Process, Starting};
 use crate::support::dice::Dice;
 use crate::support::waiting::wait_until;
@@ -55,8 +56,18 @@ fn is_over(machine: &Machine) -> bool {
 /// An order is placed at a server that is killed at `point`, and which meets `faults`; then another server goes on. Returns whether
 /// it was killed.
 fn killed_at(point: &str, times: u32, faults: &[Fault]) -> bool {
+    killed_at_with(point, times, faults, &[]).0
+}
+
+/// The same with a change of what the product sends, by a command; also what the order says afterwards.
+fn killed_at_with(point: &str, times: u32, faults: &[Fault], product: &[&str]) -> (bool, Option<String>) {
     let (machine, fake) = (Machine::new(), Fake::start());
     fake.fail(faults);
+    if !product.is_empty() {
+        // The demo store is loaded by the first start.
+        assert_eq!(serve(&machine, &fake, &[]).ready().stop(), Some(0));
+        machine.json(&[&["products", "set", "1009"], product].concat());
+    }
     let kill_at = format!("{point}={times}");
     let mut first = serve(&machine, &fake, &[]).env("QUOTEGRID_KILL_AT", &kill_at).spawn();
     let mut killed = !first.wait_ready();
@@ -85,6 +96,40 @@ fn killed_at(point: &str, times: u32, faults: &[Fault]) -> bool {
     let sent = "SELECT count(*) FROM draft_order_records WHERE status = 'sent'";
     assert_eq!(machine.query::<i64>(sent), 1, "{point}: {}", second.log());
     assert_eq!(fake.state().drafts.len(), 1, "{point}: {}", second.log());
+    assert_eq!(machine.query::<i64>("SELECT count(*) FROM job_queue WHERE status <> 'completed'"), 0, "{point}");
+    (killed, machine.query("SELECT handover_warnings FROM draft_order_records WHERE status = 'sent'"))
+}
+
+/// An order that is at Shopify, or is just being asked for there, is called off at a server that is killed at `point`; then another
+/// server goes on. Returns whether it was killed.
+fn killed_while_called_off(point: &str, times: u32, deletions: &[Manner], is_paid: bool) -> bool {
+    let (machine, fake) = (Machine::new(), Fake::start());
+    fake.state().delete_faults.extend(deletions);
+    let kill_at = format!("{point}={times}");
+    let first = serve(&machine, &fake, &[]).ready();
+    let placed = post_order(first.address(), &key(&first), "one").expect("an answer").1;
+    let order = placed["draftOrderId"].as_str().expect("an id").to_owned();
+    wait_until("it is sent", || is_over(&machine));
+    assert_eq!((first.stop(), fake.drafts_of(&order)), (Some(0), 1));
+    if is_paid {
+        fake.complete_draft_of(&order, "#1042");
+    }
+    // By a command, while no server runs: the job waits for the one that is killed.
+    machine.json(&["orders", "cancel", &order]);
+    let mut second = serve(&machine, &fake, &[]).env("QUOTEGRID_KILL_AT", &kill_at).spawn();
+    let is_ready = second.wait_ready();
+    wait_until("it is killed, or all is done", || second.has_ended() || is_ready && is_over(&machine));
+    let killed = second.has_ended();
+    drop(second);
+    let third = serve(&machine, &fake, &[]).ready();
+    wait_until("the order is over", || is_over(&machine));
+    let (status, due): (String, Option<i64>) = (
+        machine.query(&format!("SELECT status FROM draft_order_records WHERE id = '{order}'")),
+        machine.query(&format!("SELECT deletion_due_at FROM draft_order_records WHERE id = '{order}'")),
+    );
+    let expected = if is_paid { "ordered" } else { "cancelled" };
+    assert_eq!((status.as_str(), due), (expected, None), "{point}: {}", third.log());
+    assert_eq!(fake.drafts_of(&order), usize::from(is_paid), "{point}: {}", third.log());
     assert_eq!(machine.query::<i64>("SELECT count(*) FROM job_queue WHERE status <> 'completed'"), 0, "{point}");
     killed
 }
@@ -134,17 +179,84 @@ fn killed_at_any_commit_the_order_is_at_shopify_once() {
     assert!(killed >= 8, "{killed} of 14 were killed");
 }
 
-/// Killed at a random step of one of a few orders that meet random faults, over and over, each is at Shopify once.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
+fn killed_between_the_two_calls_for_a_refused_variant_and_after_each_the_order_is_at_shopify_once() {
+    // The fake has no variants.
+    let variant = ["--variant", "77"];
+    for (point, faults) in [
+        ("handover::variant_refused", &[][..]),
+        ("handover::answered", &[]),
+        // The second call's answer is lost, and the process dies before it is known that it is: with a draft and without.
+        ("handover::answered", &[Fault::after(Manner::Answer), Fault::after(Manner::Close)]),
+        ("handover::answered", &[Fault::after(Manner::Answer), Fault::before(Manner::Close)]),
+        ("queue::effects", &[]),
+    ] {
+        let (killed, warnings) = killed_at_with(point, 1, faults, &variant);
+        assert!(killed, "{point} was never come to");
+        assert!(warnings.is_some_and(|text| text.contains("in place of")), "{point}: the order says it");
+    }
+}
+
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
+fn killed_at_any_step_of_a_deletion_what_was_called_off_is_gone_and_what_was_paid_for_is_ordered() {
+    for (point, times, deletions, is_paid) in [
+        ("queue::claimed", 1, &[][..], false),
+        ("queue::run", 1, &[], false),
+        // Deleted, and nobody has written it down.
+        ("handover::deleted", 1, &[], false),
+        ("handover::deleted", 1, &[Manner::Close], false),
+        ("handover::deleted", 1, &[Manner::Status(502)], false),
+        ("handover::deleted", 2, &[Manner::HalfAnswer], false),
+        ("queue::ran", 1, &[], false),
+        ("queue::effects", 1, &[], false),
+        ("handover::deleted", 1, &[], true),
+        ("queue::effects", 1, &[], true),
+    ] {
+        assert!(killed_while_called_off(point, times, deletions, is_paid), "{point} {deletions:?} was never come to");
+    }
+}
+
+/// The call for a draft is under way when its order is called off, and the process dies before the answer is written down.
+#[test]
+#[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
+fn killed_with_an_order_called_off_while_its_draft_is_asked_for_no_draft_is_left() {
+    for works in [true, false] {
+        let (machine, fake) = (Machine::new(), Fake::start());
+        fake.fail(&[Fault { works, manner: Manner::Hang }]);
+        let more = &["--checkout-wait-ms", "0"];
+        let mut first = serve(&machine, &fake, more).env("QUOTEGRID_KILL_AT", "handover::answered=1").ready();
+        let placed = post_order(first.address(), &key(&first), "one").expect("an answer").1;
+        let order = placed["draftOrderId"].as_str().expect("an id").to_owned();
+        fake.wait_until("it hangs", |state| state.hanging == 1);
+        machine.json(&["orders", "cancel", &order]);
+        fake.let_go();
+        first.wait_killed();
+        let second = serve(&machine, &fake, more).ready();
+        wait_until("the order is over", || is_over(&machine));
+        assert_eq!(fake.drafts_of(&order), 0, "{works}: {}", second.log());
+        let due: Option<i64> = machine.query(&format!(
+            "SELECT deletion_due_at FROM draft_order_records WHERE id = '{order}' AND status = 'cancelled'"
+        ));
+        assert_eq!(due, None);
+    }
+}
+
+/// Killed at a random step of one of a few orders that meet random faults, over and over, each is at Shopify once, or gone where it was
+/// called off.
 #[test]
 #[cfg_attr(not(debug_assertions), ignore = "needs failpoints, which no release build has")]
 fn killed_over_and_over_among_faults_each_order_is_at_shopify_once() {
-    const POINTS: [&str; 9] = [
+    const POINTS: [&str; 11] = [
         "queue::claimed",
         "queue::run",
         "handover::noted",
         "handover::answered",
         "handover::looked",
         "handover::cleared",
+        "handover::variant_refused",
+        "handover::deleted",
         "queue::ran",
         "queue::effects",
         "db::after_commit",
@@ -160,37 +272,60 @@ fn killed_over_and_over_among_faults_each_order_is_at_shopify_once() {
         Manner::Status(401),
     ];
     let (machine, fake, mut dice) = (Machine::new(), Fake::start(), Dice(0x0bad_cafe));
+    assert_eq!(serve(&machine, &fake, &[]).ready().stop(), Some(0));
+    machine.json(&["products", "set", "1009", "--variant", "77"]);
     // The list of the newest is what finds a draft in time here.
     fake.state().index_lag = 3;
-    let (mut killed, mut placed) = (0, 0);
-    for round in 0..12 {
+    let (rounds, mut killed, mut off) = (rounds(12), 0, 0);
+    for round in 0..rounds {
         for _ in 0..dice.below(3) {
             let manner = FAULTS[usize::try_from(dice.below(FAULTS.len() as u64)).expect("small")];
             let is_clear = matches!(manner, Manner::RetryAfter(..) | Manner::Busy | Manner::Status(401));
             let works = manner == Manner::Answer || (!is_clear && dice.below(2) == 0);
             fake.fail(&[Fault { works, manner }]);
+            fake.state().delete_faults.push_back(manner);
         }
+        // Shopify has the variant in every other round.
+        if dice.below(2) == 0 {
+            fake.state().variants.clear();
+        } else {
+            fake.state().variants.insert("gid://shopify/ProductVariant/77".to_owned(), Variant::PLAIN);
+        }
+        let (is_off, key_of_order) = (dice.below(2) == 0, format!("order-{round}"));
         let point = POINTS[usize::try_from(dice.below(POINTS.len() as u64)).expect("small")];
         let kill_at = format!("{point}={}", 1 + dice.below(3));
         let mut server = serve(&machine, &fake, &[]).env("QUOTEGRID_KILL_AT", &kill_at).spawn();
         if server.wait_ready() {
             // Nobody need be answered: whoever is not asks again with the same key, below.
-            let _nobody_knows = post_order(server.address(), &key(&server), &format!("order-{round}"));
+            let placed = post_order(server.address(), &key(&server), &key_of_order);
+            if let Some(order) = placed.ok().and_then(|(_, answer)| answer["draftOrderId"].as_str().map(str::to_owned))
+                && is_off
+            {
+                machine.json(&["orders", "cancel", &order]);
+            }
         }
         wait_until("it is killed, or all is done", || server.has_ended() || is_over(&machine));
-        killed += usize::from(server.has_ended());
+        killed += u64::from(server.has_ended());
         drop(server);
         let second = serve(&machine, &fake, &[]).ready();
-        let answer = post_order(second.address(), &key(&second), &format!("order-{round}")).expect("an answer");
-        assert_eq!(answer.0, 201, "{kill_at}: {answer:?}");
-        placed += 1;
+        let (status, answer) = post_order(second.address(), &key(&second), &key_of_order).expect("an answer");
+        assert_eq!(status, 201, "{kill_at}: {answer}");
+        if is_off {
+            machine.json(&["orders", "cancel", answer["draftOrderId"].as_str().expect("an id")]);
+            off += 1;
+        }
         wait_until("all orders are over", || is_over(&machine));
         assert_eq!(second.stop(), Some(0));
-        let sent = "SELECT count(*) FROM draft_order_records WHERE status = 'sent'";
-        assert_eq!(machine.query::<i64>(sent), placed, "round {round}, {kill_at}");
+        let there = round + 1 - off;
+        let count = |state: &str| {
+            machine.query::<u64>(&format!("SELECT count(*) FROM draft_order_records WHERE status = '{state}'"))
+        };
+        assert_eq!((count("sent"), count("cancelled")), (there, off), "round {round}, {kill_at}");
         assert_eq!(fake.doubles(), Vec::<String>::new(), "round {round}, {kill_at}");
-        assert_eq!(fake.state().drafts.len(), usize::try_from(placed).expect("few"), "round {round}, {kill_at}");
+        assert_eq!(fake.state().drafts.len() as u64, there, "round {round}, {kill_at}");
+        let unfinished = "SELECT count(*) FROM job_queue WHERE status <> 'completed'";
+        assert_eq!(machine.query::<u64>(unfinished), 0, "round {round}, {kill_at}");
     }
-    println!("{killed} of 12 were killed");
-    assert!(killed >= 4, "{killed} of 12 were killed");
+    println!("{killed} of {rounds} were killed, {off} orders were called off");
+    assert!(killed * 4 >= rounds, "{killed} of {rounds} were killed");
 }

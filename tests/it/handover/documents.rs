@@ -2,13 +2,13 @@
 //! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
-use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, create};
+use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, VARIANTS, create};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Types with the fields that are known of them: `name → type`, where scalars are `_`.
-const SCHEMA: [(&str, &str); 20] = [
-    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node"),
+const SCHEMA: [(&str, &str); 25] = [
+    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node shop:Shop"),
     ("Node", "id:_"),
     ("Mutation", "draftOrderCreate:DraftOrderCreatePayload draftOrderDelete:DraftOrderDeletePayload"),
     ("DraftOrderConnection", "nodes:DraftOrder edges:DraftOrderEdge pageInfo:PageInfo"),
@@ -26,7 +26,12 @@ const SCHEMA: [(&str, &str); 20] = [
         "custom:_ id:_ quantity:_ requiresShipping:_ taxable:_ sku:_ title:_ uuid:_ variant:ProductVariant weight:Weight \
          priceOverride:MoneyV2 originalUnitPriceSet:MoneyBag customAttributes:Attribute",
     ),
-    ("ProductVariant", "id:_ title:_ sku:_ price:_ taxable:_"),
+    ("ProductVariant", "id:_ title:_ sku:_ price:_ taxable:_ product:Product inventoryItem:InventoryItem"),
+    ("Product", "id:_ title:_ status:_"),
+    ("InventoryItem", "id:_ sku:_ tracked:_ requiresShipping:_ measurement:InventoryItemMeasurement"),
+    ("InventoryItemMeasurement", "id:_ weight:Weight"),
+    ("Weight", "value:_ unit:_"),
+    ("Shop", "id:_ name:_ currencyCode:_ enabledPresentmentCurrencies:_ taxesIncluded:_"),
     ("DraftOrderDeletePayload", "deletedId:_ userErrors:UserError"),
     ("DraftOrderDeleteInput", "id:_"),
     ("WeightInput", "value:_ unit:_"),
@@ -164,6 +169,7 @@ fn the_documents_ask_for_what_the_schema_has() {
     check(FIND);
     check(LOOK);
     check(STATES);
+    check(VARIANTS);
     check(DELETE);
 }
 

@@ -179,3 +179,100 @@ fn a_shopify_that_hangs_delays_no_redaction_no_price_and_no_webhook() {
     background.stop(GRACE);
     assert!(shop.fake.doubles().is_empty());
 }
+
+/// Waits until no job waits or runs; time passes.
+fn wait_until_over(shop: &Shop) {
+    wait_until("it is over", || {
+        shop.fixture.advance(Duration::from_secs(10));
+        shop.fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status IN ('pending', 'processing')") == 0
+    });
+}
+
+/// Has the demo store erased by its operator while a call hangs, lets the call go, and finds nothing of the order anywhere.
+fn erase_beside(shop: &Shop, order: &str) {
+    let domain = shop.demo.shop.as_str();
+    let path = format!("/admin/api/stores/{domain}");
+    assert_eq!(shop.fixture.admin("DELETE", &path, Some(&json!({ "confirm": domain }))).status, 202);
+    wait_until("the store is erased, though Shopify hangs", || is_erased(shop));
+    assert_eq!((shop.fixture.count("stores"), shop.fake.state().hanging), (0, 1));
+    shop.fake.let_go();
+    wait_until_over(shop);
+    assert_eq!((shop.fixture.count("draft_order_records"), shop.fixture.count("draft_order_lines")), (0, 0));
+    let told: u64 = shop.fixture.query(
+        "SELECT (SELECT count(*) FROM job_queue WHERE payload <> '{}' AND type LIKE 'draft_order%' OR error IS NOT NULL)
+              + (SELECT count(*) FROM job_attempts WHERE error IS NOT NULL)",
+    );
+    assert_eq!(told, 0, "no job says anything of it");
+    for text in ["/invoices/", "DraftOrder/1", "shpat_fake", "Oak shelf", "#1042"] {
+        assert!(!is_in_files(shop, text), "{text} is in the files");
+    }
+    // Who called it off is in the audit log, which names it by its id and the store by a hash.
+    let is_audited = shop.fixture.query::<u64>("SELECT count(*) FROM audit_log WHERE action = 'order.cancel'") > 0;
+    assert_eq!(is_in_files(shop, order), is_audited);
+}
+
+#[test]
+fn a_store_that_is_erased_while_a_draft_of_it_is_deleted_leaves_nothing_whatever_shopify_answers() {
+    for answered in [Manner::Answer, Manner::Status(502), Manner::Throttled, Manner::Close] {
+        let shop = Shop::new();
+        let order = shop.order();
+        shop.settle();
+        shop.assert_sent(&order);
+        shop.fake.state().delete_faults.push_back(Manner::Hang);
+        shop.fake.state().after_hang = Some(answered);
+        let background = shop.fixture.app.start(2).expect("threads");
+        let path = format!("/admin/api/stores/{}/draft-orders/{order}/cancel", shop.demo.shop);
+        assert_eq!(shop.fixture.admin("POST", &path, None).status, 200);
+        shop.fake.wait_until("the deletion hangs", |state| state.hanging == 1);
+        erase_beside(&shop, &order);
+        background.stop(GRACE);
+        assert_eq!(shop.fake.state().deletes, 1, "{answered:?}: nobody asks again for a shop that is gone");
+    }
+}
+
+#[test]
+fn a_store_that_is_erased_while_shopify_is_asked_what_became_of_its_drafts_leaves_nothing() {
+    for answered in [Manner::Answer, Manner::Status(502), Manner::Throttled] {
+        let shop = Shop::new();
+        let order = shop.order();
+        shop.settle();
+        shop.assert_sent(&order);
+        // What the answer would tell is news.
+        shop.fake.complete_draft_of(&order, "#1042");
+        shop.fake.state().states_faults.push_back(Manner::Hang);
+        shop.fake.state().after_hang = Some(answered);
+        shop.fixture.advance(Duration::from_secs(601));
+        let app = &shop.fixture.app;
+        app.handover.enqueue_due_looks(&app.db, shop.fixture.now(), &app.queue).expect("written");
+        let background = shop.fixture.app.start(2).expect("threads");
+        shop.fake.wait_until("the look hangs", |state| state.hanging == 1);
+        erase_beside(&shop, &order);
+        background.stop(GRACE);
+        assert_eq!(shop.fake.state().states, 1, "{answered:?}: nobody asks again for a shop that is gone");
+    }
+}
+
+#[test]
+fn a_redaction_of_a_customer_passes_an_order_that_is_being_called_off_and_one_that_is_looked_at() {
+    let shop = Shop::new();
+    let orders = [shop.order(), shop.order()];
+    shop.settle();
+    shop.fake.state().delete_faults.push_back(Manner::Hang);
+    shop.fake.state().states_faults.push_back(Manner::Hang);
+    shop.fixture.advance(Duration::from_secs(601));
+    let app = &shop.fixture.app;
+    app.handover.enqueue_due_looks(&app.db, shop.fixture.now(), &app.queue).expect("written");
+    let path = format!("/admin/api/stores/{}/draft-orders/{}/cancel", shop.demo.shop, orders[0]);
+    assert_eq!(shop.fixture.admin("POST", &path, None).status, 200);
+    let background = shop.fixture.app.start(2).expect("threads");
+    shop.fake.wait_until("both hang", |state| state.hanging == 2);
+    let redact = json!({ "shop_id": 1, "shop_domain": shop.demo.shop.as_str(), "customer": { "id": 7 }, "orders_to_redact": [99] });
+    assert_eq!(shop.fixture.post_webhook("customers/redact", &redact).status, 200);
+    wait_until("the customer is redacted, though Shopify hangs", || is_erased(&shop));
+    assert_eq!(shop.fake.state().hanging, 2);
+    shop.fake.let_go();
+    wait_until_over(&shop);
+    background.stop(GRACE);
+    assert_eq!(shop.column::<String>(&orders[0], "status"), "cancelled");
+    shop.assert_sent(&orders[1]);
+}

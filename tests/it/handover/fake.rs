@@ -5,7 +5,7 @@ use super::documents::{check, check_input};
 use crate::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use quotegrid::clock::{Clock, ManualClock};
-use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES};
+use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES, VARIANTS};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -198,6 +198,21 @@ fn price_of(item: &Value) -> &Value {
 pub(crate) struct Variant {
     pub(crate) requires_shipping: bool,
     pub(crate) taxable: bool,
+    pub(crate) grams: u32,
+    /// The number of its product.
+    pub(crate) product: u64,
+}
+
+impl Variant {
+    /// One that is shipped, taxed and weighs something, of the product that the tests order.
+    pub(crate) const PLAIN: Self = Self { requires_shipping: true, taxable: true, grams: 100, product: 1009 };
+
+    fn node(self, id: &str) -> Value {
+        json!({ "id": id, "taxable": self.taxable,
+            "product": { "id": format!("gid://shopify/Product/{}", self.product) },
+            "inventoryItem": { "requiresShipping": self.requires_shipping,
+                "measurement": { "weight": { "value": self.grams } } } })
+    }
 }
 
 /// What Shopify does not take, as user errors; `None`: nothing is wrong.
@@ -249,6 +264,28 @@ fn refusal(input: &Value, variants: &HashMap<String, Variant>, names_no_field: b
     None
 }
 
+/// What happens while a call about a draft is under way.
+pub(crate) type Meanwhile = Box<dyn FnOnce(&Underway<'_>) + Send>;
+
+/// A call about a draft that is under way.
+pub(crate) struct Underway<'a> {
+    /// The order whose draft it is about, as far as it is known.
+    pub(crate) order: Option<String>,
+    /// The draft's number, where there is one.
+    pub(crate) number: Option<u64>,
+    state: &'a Mutex<State>,
+}
+
+impl Underway<'_> {
+    /// The shopper orders meanwhile, where the draft stands there.
+    pub(crate) fn complete(&self, name: &'static str) {
+        let mut state = self.state.lock();
+        if let Some(draft) = state.drafts.iter_mut().find(|draft| Some(draft.number) == self.number) {
+            draft.completed = Some(name);
+        }
+    }
+}
+
 #[derive(Default)]
 pub(crate) struct State {
     pub(crate) drafts: Vec<Draft>,
@@ -264,6 +301,12 @@ pub(crate) struct State {
     pub(crate) names_no_field: bool,
     /// Whether the app may not see orders.
     pub(crate) hides_orders: bool,
+    /// Whether the app may not see products.
+    pub(crate) hides_products: bool,
+    /// What the shop takes.
+    pub(crate) currencies: Vec<&'static str>,
+    /// Looks at variants so far.
+    pub(crate) variant_looks: usize,
     /// What is otherwise in the lines of the answers.
     pub(crate) line_change: Option<fn(&mut Value)>,
     /// What happens to every call that creates, when no other fault is left.
@@ -295,6 +338,9 @@ pub(crate) struct State {
     pub(crate) newest_is_late: bool,
     pub(crate) token_life: u64,
     tokens: HashSet<String>,
+    /// Done while the next calls that create, and those that delete, are under way: after Shopify has done its work and before it answers.
+    pub(crate) during_create: VecDeque<Meanwhile>,
+    pub(crate) during_delete: VecDeque<Meanwhile>,
     /// Calls so far.
     pub(crate) granted: usize,
     pub(crate) creates: usize,
@@ -306,6 +352,8 @@ pub(crate) struct State {
     /// How often the fake has let go of those that hang.
     let_go: usize,
     number: u64,
+    /// The number of each tag's newest draft, also of one that is gone.
+    numbers: HashMap<String, u64>,
 }
 
 impl State {
@@ -346,7 +394,7 @@ impl Fake {
     pub(crate) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
-        let state = State { token_life: 86_399, ..State::default() };
+        let state = State { token_life: 86_399, currencies: vec!["EUR"], ..State::default() };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new(), stopping: AtomicBool::new(false) });
         let inside = shared.clone();
@@ -436,10 +484,34 @@ impl Fake {
         draft.completed = Some(name);
     }
 
+    /// Whether a draft of an order was completed.
+    pub(crate) fn is_completed(&self, order: &str) -> bool {
+        let tag = format!("pm-{order}");
+        self.state().drafts.iter().any(|draft| draft.tag() == tag && draft.completed.is_some())
+    }
+
+    /// From now on all goes well.
+    pub(crate) fn forget_faults(&self) {
+        let mut state = self.state();
+        state.token_faults.clear();
+        state.create_faults.clear();
+        state.find_faults.clear();
+        state.look_faults.clear();
+        state.delete_faults.clear();
+        state.states_faults.clear();
+        state.during_create.clear();
+        state.during_delete.clear();
+    }
+
     /// The merchant deletes every draft of an order.
     pub(crate) fn delete_drafts_of(&self, order: &str) {
         let tag = format!("pm-{order}");
         self.state().drafts.retain(|draft| draft.tag() != tag);
+    }
+
+    /// The number of the draft that an order has or had.
+    pub(crate) fn number_of(&self, order: &str) -> Option<u64> {
+        self.state().numbers.get(&format!("pm-{order}")).copied()
     }
 
     pub(crate) fn drafts_of(&self, order: &str) -> usize {
@@ -457,6 +529,10 @@ impl Drop for Fake {
             let _panicked = thread.join();
         }
     }
+}
+
+fn number_of(id: &str) -> Option<u64> {
+    id.rsplit('/').next()?.parse().ok()
 }
 
 struct Call {
@@ -521,6 +597,8 @@ impl Shared {
             self.look(socket, shop, body["variables"]["id"].as_str().expect("an id"));
         } else if body["query"] == STATES {
             self.states(socket, shop, body["variables"]["ids"].as_array().expect("ids"));
+        } else if body["query"] == VARIANTS {
+            self.variants(socket, body["variables"]["ids"].as_array().expect("ids"));
         } else if body["query"] == DELETE {
             check_input("DraftOrderDeleteInput", &body["variables"]["input"]);
             self.delete(socket, shop, body["variables"]["input"]["id"].as_str().expect("an id"));
@@ -585,12 +663,18 @@ impl Shared {
                     completed,
                 };
                 let node = state.charged(draft.node());
+                state.numbers.insert(draft.tag().to_owned(), number);
                 state.drafts.push(draft);
                 node
             });
             (fault, made, refused)
         };
         self.changed.notify_all();
+        let number = made.as_ref().and_then(|node| number_of(node["id"].as_str()?));
+        let tags = input["tags"].as_array().expect("tags").iter().filter_map(Value::as_str);
+        let order = tags.filter_map(|tag| tag.strip_prefix("pm-")).next().map(str::to_owned);
+        let meanwhile = self.lock().during_create.pop_front();
+        meanwhile.into_iter().for_each(|act| act(&Underway { order: order.clone(), number, state: &self.state }));
         let payload = json!({ "draftOrder": made, "userErrors": refused.unwrap_or_else(|| json!([])) });
         self.end(socket, fault.manner, &json!({ "data": { "draftOrderCreate": payload } }));
     }
@@ -635,13 +719,38 @@ impl Shared {
         self.end(socket, manner, &answer);
     }
 
+    fn variants(&self, socket: &TcpStream, ids: &[Value]) {
+        let answer = {
+            let mut state = self.lock();
+            state.variant_looks += 1;
+            let node = |id: &Value| {
+                let id = id.as_str().expect("an id");
+                state.variants.get(id).filter(|_| !state.hides_products).map(|variant| variant.node(id))
+            };
+            let nodes: Vec<_> = ids.iter().map(node).collect();
+            let shop = json!({ "currencyCode": state.currencies[0], "enabledPresentmentCurrencies": state.currencies });
+            let mut answer = json!({ "data": { "shop": shop, "nodes": nodes } });
+            if state.hides_products && !ids.is_empty() {
+                let denied = |place| {
+                    json!({ "message": "Access denied for ProductVariant", "path": ["nodes", place],
+                    "extensions": { "code": "ACCESS_DENIED" } })
+                };
+                answer["errors"] = (0..ids.len()).map(denied).collect();
+            }
+            answer
+        };
+        self.changed.notify_all();
+        self.end(socket, Manner::Answer, &answer);
+    }
+
     fn delete(&self, socket: &TcpStream, shop: &str, id: &str) {
-        let (manner, payload) = {
+        let (manner, payload, order) = {
             let mut state = self.lock();
             state.deletes += 1;
             let manner = state.delete_faults.pop_front().unwrap_or(Manner::Answer);
             let works = matches!(manner, Manner::Answer | Manner::Chunks | Manner::Close | Manner::HalfAnswer);
             let place = state.drafts.iter().position(|draft| draft.shop == shop && draft.id() == id);
+            let order = place.map(|place| state.drafts[place].tag()["pm-".len()..].to_owned());
             let fault =
                 |message: &str| json!({ "deletedId": null, "userErrors": [{ "field": ["id"], "message": message }] });
             let payload = match place {
@@ -656,9 +765,11 @@ impl Shared {
                     json!({ "deletedId": id, "userErrors": [] })
                 }
             };
-            (manner, payload)
+            (manner, payload, order)
         };
         self.changed.notify_all();
+        let (number, meanwhile) = (number_of(id), self.lock().during_delete.pop_front());
+        meanwhile.into_iter().for_each(|act| act(&Underway { order: order.clone(), number, state: &self.state }));
         self.end(socket, manner, &json!({ "data": { "draftOrderDelete": payload } }));
     }
 

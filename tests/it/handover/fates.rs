@@ -2,7 +2,6 @@
 
 use super::fake::{Fault, Manner};
 use super::{Shop, order_unwaited};
-use crate::support::dice::Dice;
 use crate::support::plans::plan;
 use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
@@ -23,7 +22,7 @@ fn number(shop: &Shop, order: &str) -> u64 {
 }
 
 /// As Shopify sends it, whole, with a customer.
-fn completed(number: u64) -> Value {
+pub(super) fn completed(number: u64) -> Value {
     json!({ "id": number, "status": "completed", "name": "#S1", "order_id": 99, "completed_at": "2025-12-31T23:00:00Z",
         "email": "ann@example.invalid", "customer": { "id": 7, "email": "ann@example.invalid" } })
 }
@@ -59,7 +58,7 @@ fn sent() -> (Shop, String) {
 }
 
 /// Has what is due looked at, as the background does every minute.
-fn look(shop: &Shop) {
+pub(super) fn look(shop: &Shop) {
     let app = &shop.fixture.app;
     app.handover.enqueue_due_looks(&app.db, shop.fixture.now(), &app.queue).expect("written");
     shop.settle();
@@ -259,69 +258,48 @@ fn an_order_that_is_called_off_while_its_draft_is_asked_for_leaves_none_behind()
         });
         background.stop(Duration::from_secs(120));
         assert_eq!(shop.fake.drafts_of(&order), 0);
+        // The answer names the draft, or says that there is none: nobody need look for it.
+        assert_eq!(shop.fake.finds(), 0, "{fault:?}");
         assert_eq!(shop.column::<String>(&order, "status"), "cancelled");
         assert_eq!(shop.column::<Option<i64>>(&order, "deletion_due_at"), None);
     }
 }
 
 #[test]
-fn over_rounds_of_faults_what_was_called_off_is_gone_and_all_else_is_there_once() {
-    const FAULTS: [Manner; 6] =
-        [Manner::Answer, Manner::Close, Manner::HalfAnswer, Manner::Status(502), Manner::Throttled, Manner::Passing];
-    let shop = Shop::new();
-    let mut dice = Dice(0x0ca1_1ed0_ff01);
-    let pick = |dice: &mut Dice| FAULTS[usize::try_from(dice.below(FAULTS.len() as u64)).expect("small")];
-    let (mut off, mut ordered) = (0, 0);
-    for round in 0..100 {
-        for _ in 0..dice.below(4) {
-            let manner = pick(&mut dice);
-            let is_clear = matches!(manner, Manner::Throttled | Manner::Passing);
-            let works = manner == Manner::Answer || (!is_clear && dice.below(2) == 0);
-            shop.fake.fail(&[Fault { works, manner }]);
+fn every_draft_of_an_order_that_was_called_off_before_one_was_known_is_deleted() {
+    // Of two or three that bear its tag none or any one was paid for.
+    for (copies, paid) in [(1, None), (2, None), (1, Some(0)), (1, Some(1)), (2, Some(2))] {
+        let shop = Shop::new();
+        shop.fake.fail(&[Fault::after(Manner::Close)]);
+        let order = shop.order();
+        assert!(shop.run().is_some_and(|error| !error.is_empty()));
+        for _ in 0..copies {
+            shop.fake.copy_draft_of(&order);
         }
-        for _ in 0..dice.below(3) {
-            let manner = pick(&mut dice);
-            shop.fake.state().delete_faults.push_back(manner);
+        if let Some(paid) = paid {
+            shop.fake.state().drafts[paid].completed = Some("#9");
         }
-        shop.fake.state().index_lag = usize::try_from(dice.below(4)).expect("small");
-        shop.fake.state().newest_is_late = true;
-        let orders: Vec<String> = (0..2).map(|_| shop.order()).collect();
-        for _ in 0..dice.below(4) {
-            shop.fixture.run_next();
-        }
-        let is_off = dice.below(2) == 0;
-        if is_off {
-            assert_eq!(cancel(&shop, &orders[0]).status, 200, "round {round}");
-        }
+        assert_eq!(cancel(&shop, &order).status, 200);
         shop.settle();
-        shop.assert_sent(&orders[1]);
-        if is_off {
-            off += 1;
-            assert_eq!(shop.fake.drafts_of(&orders[0]), 0, "round {round}");
-            assert_eq!(shop.column::<String>(&orders[0], "status"), "cancelled");
-            assert_eq!(shop.column::<Option<i64>>(&orders[0], "deletion_due_at"), None, "round {round}");
-        } else {
-            shop.assert_sent(&orders[0]);
-        }
-        if dice.below(2) == 0 {
-            ordered += 1;
-            shop.fake.complete_draft_of(&orders[1], "#5");
-            let mut reports = vec![("draft_orders/update", completed(number(&shop, &orders[1])))];
-            reports.push(("draft_orders/delete", json!({ "id": number(&shop, &orders[1]) })));
-            if dice.below(2) == 0 {
-                reports.reverse();
-            }
-            for (topic, body) in reports {
-                tell(&shop, topic, &body);
-            }
-            shop.settle();
-            assert_eq!(shop.column::<String>(&orders[1], "status"), "ordered", "round {round}");
-        }
-        shop.fake.state().delete_faults.clear();
-        shop.fake.state().create_faults.clear();
+        assert_eq!(shop.fake.drafts_of(&order), usize::from(paid.is_some()), "{copies} {paid:?}");
+        let state = if paid.is_some() { "ordered" } else { "cancelled" };
+        assert_eq!(shop.column::<String>(&order, "status"), state, "{copies} {paid:?}");
+        assert_eq!(shop.column::<Option<i64>>(&order, "deletion_due_at"), None);
+        assert_eq!(shop.fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'failed'"), 0);
     }
-    assert_eq!(shop.fake.doubles(), Vec::<String>::new());
-    assert!(off > 20 && ordered > 20);
+}
+
+#[test]
+fn where_the_deletion_of_one_of_two_drafts_fails_the_other_is_not_forgotten() {
+    let shop = Shop::new();
+    shop.fake.fail(&[Fault::after(Manner::Close)]);
+    let order = shop.order();
+    shop.run();
+    shop.fake.copy_draft_of(&order);
+    shop.fake.state().delete_faults.extend([Manner::Status(502), Manner::Close, Manner::HalfAnswer, Manner::Throttled]);
+    assert_eq!(cancel(&shop, &order).status, 200);
+    shop.settle();
+    assert_eq!((shop.fake.drafts_of(&order), shop.column::<String>(&order, "status")), (0, "cancelled".to_owned()));
 }
 
 #[test]

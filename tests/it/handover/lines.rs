@@ -63,7 +63,7 @@ fn each_item_is_a_line_that_always_says_whether_it_is_shipped_and_taxed() {
 fn a_product_with_a_variant_is_sold_as_the_variant_at_the_price_that_was_quoted() {
     let shop = Shop::new();
     set(&shop, &json!({ "variantId": "77", "sku": "ignored-there" }));
-    shop.fake.state().variants.insert(VARIANT.to_owned(), Variant { requires_shipping: true, taxable: true });
+    shop.fake.state().variants.insert(VARIANT.to_owned(), Variant::PLAIN);
     let order = shop.order();
     shop.settle();
     shop.assert_sent(&order);
@@ -98,6 +98,76 @@ fn a_variant_that_shopify_does_not_take_is_replaced_by_a_line_of_its_own_once() 
             "{warnings}"
         );
         assert_eq!(shop.figure("differing"), 1);
+    }
+}
+
+#[test]
+fn attributes_are_the_size_the_options_the_label_the_step_and_the_price_list_in_this_order() {
+    let shop = Shop::new();
+    let options: Vec<(String, String)> = {
+        let path = format!("/admin/api/stores/{}/option-groups", shop.demo.shop);
+        let groups = shop.fixture.admin("GET", &path, None).json_body();
+        let offered = |id: &str| {
+            let path = format!("/admin/api/stores/{}/products/1001", shop.demo.shop);
+            let product = shop.fixture.admin("GET", &path, None).json_body();
+            product["optionGroups"].as_array().expect("a list").iter().any(|group| group["id"] == id)
+        };
+        let groups = groups["optionGroups"].as_array().expect("a list");
+        let of_product = groups.iter().filter(|group| offered(group["id"].as_str().expect("an id")));
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        of_product.map(|group| (text(&group["id"]), text(&group["choices"][0]["id"]))).collect()
+    };
+    assert!(!options.is_empty(), "the demo store's blind has options");
+    let selections: Vec<Value> =
+        options.iter().map(|(group, choice)| json!({ "optionGroupId": group, "choiceId": choice })).collect();
+    let blind = json!({ "productId": "1001", "width": 1193, "height": 1388, "options": selections, "label": "Hall" });
+    shop.place(&json!({ "items": [blind] }));
+    shop.settle();
+    let line = sent_lines(&shop).remove(0);
+    let attributes = line["customAttributes"].as_array().expect("attributes");
+    let keys: Vec<&str> = attributes.iter().map(|attribute| attribute["key"].as_str().expect("text")).collect();
+    let (first, rest) = keys.split_at(2);
+    let (chosen, last) = rest.split_at(options.len());
+    assert_eq!((first, last), (&["Width", "Height"][..], &["Label", "Priced as", "Price list"][..]), "{keys:?}");
+    assert!(chosen.iter().all(|key| !["Label", "Priced as", "Price list"].contains(key)), "{keys:?}");
+    assert_eq!(
+        (&attributes[0]["value"], &attributes[keys.len() - 2]["value"]),
+        (&json!("1193mm"), &json!("1200 x 1400 mm"))
+    );
+}
+
+#[test]
+fn an_order_with_variants_that_shopify_refuses_for_whatever_reason_goes_over_once_more_without_them() {
+    let shop = Shop::new();
+    set(&shop, &json!({ "variantId": "77" }));
+    shop.fake.state().variants.insert(VARIANT.to_owned(), Variant::PLAIN);
+    // What is named is the title of a line.
+    shop.fake.fail(&[Fault::before(Manner::UserErrors)]);
+    let order = shop.order();
+    shop.settle();
+    shop.assert_sent(&order);
+    assert_eq!((shop.fake.creates(), sent_lines(&shop).remove(0).get("variantId")), (2, None));
+    // Without variants a refusal is final.
+    set(&shop, &json!({ "variantId": null }));
+    shop.fake.fail(&[Fault::before(Manner::UserErrors)]);
+    let other = shop.order();
+    shop.settle();
+    assert_eq!((shop.column::<String>(&other, "status"), shop.fake.creates()), ("open".to_owned(), 3));
+}
+
+#[test]
+fn a_variant_that_needs_no_shipping_though_the_product_is_shipped_stands_on_the_order() {
+    for (is_shipped, warns) in [(true, true), (false, false)] {
+        let shop = Shop::new();
+        set(&shop, &json!({ "variantId": "77", "requiresShipping": is_shipped }));
+        let digital = Variant { requires_shipping: false, taxable: false, ..Variant::PLAIN };
+        shop.fake.state().variants.insert(VARIANT.to_owned(), digital);
+        let order = shop.order();
+        shop.settle();
+        shop.assert_sent(&order);
+        let warnings = shown(&shop, &order)["handoverWarnings"].to_string();
+        assert_eq!(warnings.contains("the checkout may ask for no address"), warns, "{warnings}");
+        assert!(!warnings.contains("taxed"), "whether it is taxed is the variant's: {warnings}");
     }
 }
 

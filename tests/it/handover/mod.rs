@@ -9,8 +9,10 @@ mod documents;
 mod erasure;
 mod fairness;
 mod fake;
+mod fate_rounds;
 mod fates;
 mod faults;
+mod histories;
 mod inquiries;
 mod labels;
 mod lines;
@@ -36,6 +38,11 @@ const SETTLE: Duration = Duration::from_secs(600);
 
 /// A shelf of the demo store that needs no option.
 const PRODUCT: &str = "gid://shopify/Product/1009";
+
+/// How many rounds of random faults a test goes through: `HANDOVER_ROUNDS=200` makes them more than the gate has time for.
+fn rounds(default: u64) -> u64 {
+    std::env::var("HANDOVER_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(default)
+}
 
 /// The app with the demo store, handing over to a fake.
 struct Shop {

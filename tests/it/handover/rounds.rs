@@ -1,7 +1,7 @@
 //! Rounds of random faults: whatever happens, in whatever order, each order is at Shopify once in the end.
 
 use super::fake::{Fault, Manner};
-use super::{Shop, order_unwaited};
+use super::{Shop, order_unwaited, rounds};
 use crate::support::dice::Dice;
 use chrono::TimeDelta;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
@@ -57,7 +57,7 @@ fn is_clear(manner: Manner) -> bool {
     )
 }
 
-fn manner(dice: &mut Dice) -> Manner {
+pub(super) fn manner(dice: &mut Dice) -> Manner {
     MANNERS[usize::try_from(dice.below(MANNERS.len() as u64)).expect("small")]
 }
 
@@ -74,7 +74,7 @@ fn some<T>(dice: &mut Dice, most: u64, mut make: impl FnMut(&mut Dice) -> T) -> 
 }
 
 /// What will go wrong next.
-fn plan(shop: &Shop, dice: &mut Dice, lag_max: u64) {
+pub(super) fn plan(shop: &Shop, dice: &mut Dice, lag_max: u64) {
     let creates = some(dice, 4, fault);
     let finds = some(dice, 3, manner);
     let tokens = some(dice, 2, manner);
@@ -118,7 +118,7 @@ fn settle_roughly(shop: &Shop, dice: &mut Dice, placed: &[String]) {
 }
 
 /// Orders that Shopify refused are tried again by hand, as their operator would.
-fn retry_failed(shop: &Shop) -> usize {
+pub(super) fn retry_failed(shop: &Shop) -> usize {
     let filter = Filter { status: Some(Status::Failed), limit: 1_000, ..Filter::default() };
     let failed = shop.fixture.app.db.read(|connection| quotegrid::queue::list(connection, &filter)).expect("readable");
     for job in &failed {
@@ -129,11 +129,11 @@ fn retry_failed(shop: &Shop) -> usize {
 }
 
 #[test]
-fn over_two_hundred_rounds_of_faults_no_order_is_made_twice_and_none_is_lost() {
+fn over_rounds_of_faults_no_order_is_made_twice_and_none_is_lost() {
     let shop = Shop::new();
     let mut dice = Dice(0x5eed_0f07_d3a5);
     let (mut refused, mut orders) = (0, Vec::new());
-    for round in 0..200 {
+    for round in 0..rounds(80) {
         plan(&shop, &mut dice, 500);
         if dice.below(4) == 0 {
             shop.fake.revoke_tokens();

@@ -1,7 +1,7 @@
 //! The program's settings for Shopify, what it says when they are wrong, and what it never says.
 
 use super::crashes::{key, post_order, serve};
-use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake};
+use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake, Variant};
 use crate::process::harness::Machine;
 use crate::support::waiting::wait_until;
 use serde_json::{Value, json};
@@ -111,6 +111,81 @@ fn the_doctor_says_when_shopify_refuses_the_app() {
     let problem = report["problems"][0].as_str().expect("a problem");
     assert!(problem.contains("refuses the app's credentials (invalid_client)"), "{problem}");
     assert!(!report.to_string().contains("another-secret"));
+}
+
+#[test]
+fn the_doctor_names_products_whose_line_would_not_be_as_expected_before_anybody_orders_one() {
+    let (machine, fake) = (Machine::new(), Fake::start());
+    assert_eq!(serve(&machine, &fake, &[]).ready().stop(), Some(0));
+    let texts = |report: &Value, list: &str| -> Vec<String> {
+        let list = report[list].as_array().expect("a list");
+        list.iter().map(|text| text.as_str().expect("text").to_owned()).collect()
+    };
+    // What is known without a variant: one call says what the shop takes.
+    let (ok, report) = doctor(&machine, &fake, CLIENT_SECRET);
+    let notes = texts(&report, "notes");
+    assert!(
+        ok && notes.len() == 1 && notes[0].contains("have no weight") && notes[0].contains(": 1004, 1005"),
+        "{report}"
+    );
+    assert_eq!(fake.state().variant_looks, 1);
+    let set = |product: &str, settings: &[&str]| {
+        machine.json(&[&["products", "set", product], settings].concat());
+    };
+    let looks = |change: &dyn Fn(&mut super::fake::State)| {
+        change(&mut fake.state());
+        doctor(&machine, &fake, CLIENT_SECRET)
+    };
+    set("1009", &["--variant", "77", "--sku", "S-1"]);
+    let (ok, report) = looks(&|_| {});
+    let problems = texts(&report, "problems");
+    assert!(!ok && problems.len() == 1, "{report}");
+    assert!(problems[0].contains("Product/1009") && problems[0].contains("does not have"), "{problems:?}");
+    assert!(texts(&report, "notes").iter().any(|note| note.contains("(SKU) counts only if")), "{report}");
+    let with = |variant: Variant| {
+        move |state: &mut super::fake::State| {
+            state.variants.insert("gid://shopify/ProductVariant/77".to_owned(), variant);
+        }
+    };
+    let (ok, report) = looks(&with(Variant::PLAIN));
+    assert!(ok && texts(&report, "problems").is_empty(), "{report}");
+    for (variant, says) in [
+        (Variant { requires_shipping: false, ..Variant::PLAIN }, "the checkout may ask for no address"),
+        (Variant { taxable: false, ..Variant::PLAIN }, ""),
+    ] {
+        let (ok, report) = looks(&with(variant));
+        let problems = texts(&report, "problems");
+        assert_eq!(ok, says.is_empty(), "{report}");
+        assert!(problems.iter().all(|problem| problem.contains(says)), "{problems:?}");
+    }
+    // Only where the merchant has said it.
+    set("1009", &["--taxable", "true"]);
+    let (ok, report) = looks(&with(Variant { taxable: false, ..Variant::PLAIN }));
+    assert!(!ok && texts(&report, "problems")[0].contains("is not taxed at Shopify"), "{report}");
+    set("1009", &["--clear", "taxable", "--requires-shipping", "false"]);
+    let (ok, report) = looks(&with(Variant::PLAIN));
+    assert!(!ok && texts(&report, "problems")[0].contains("is shipped at Shopify, and the product is not"), "{report}");
+    set("1009", &["--clear", "requires-shipping", "--clear", "sku"]);
+    for (variant, says) in [
+        (Variant { grams: 0, ..Variant::PLAIN }, "has no weight, so"),
+        (Variant { product: 5, ..Variant::PLAIN }, "of another product"),
+    ] {
+        let (ok, report) = looks(&with(variant));
+        assert!(ok && texts(&report, "notes").iter().any(|note| note.contains(says)), "{says}: {report}");
+    }
+    // An app that may not see products knows nothing of variants, and says nothing wrong.
+    let (ok, report) = looks(&|state| state.hides_products = true);
+    assert!(ok && texts(&report, "notes").len() == 1, "{report}");
+    let (ok, report) = looks(&|state| state.currencies = vec!["USD", "CHF"]);
+    let problems = texts(&report, "problems");
+    assert!(!ok && problems[0].contains("are in EUR") && problems[0].contains("USD, CHF"), "{report}");
+    let before = fake.state().variant_looks;
+    let (_, report) = looks(&|state| state.token_faults.push_back(super::fake::Manner::Refused("invalid_client")));
+    assert_eq!(fake.state().variant_looks, before, "a shop that lets nobody in is not asked: {report}");
+    // Without an app there are no lines at Shopify.
+    let output = machine.command(&["doctor", "--json"]).output().expect("it runs");
+    let alone: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&alone["notes"], &alone["problems"]), (&json!([]), &json!([])));
 }
 
 #[test]

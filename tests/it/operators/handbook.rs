@@ -317,6 +317,26 @@ fn the_readme_shows_the_price_that_the_demo_store_answers() {
 }
 
 #[test]
+fn the_order_of_three_sizes_in_the_readme_is_one_that_the_demo_store_takes() {
+    let readme = text("README.md");
+    let body = readme.split("-d '").nth(1).and_then(|rest| rest.split('\'').next()).expect("a body");
+    let fixture = Fixture::new();
+    let mut headers = Headers::default();
+    headers.push("X-API-Key", fixture.demo_store().key.key);
+    let response = fixture.call(Request {
+        method: Method::Post,
+        path: "/api/v1/draft-orders".to_owned(),
+        query: String::new(),
+        headers,
+        body: body.as_bytes().to_vec(),
+        client: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        id: "r".to_owned(),
+    });
+    let answer = response.json_body();
+    assert_eq!((response.status, answer["items"].as_array().map(Vec::len)), (201, Some(3)), "{answer}");
+}
+
+#[test]
 fn the_commands_that_a_development_server_prints_price_order_and_erase() {
     if Command::new("curl").arg("--version").output().is_err() {
         eprintln!("no curl on this machine: the commands are not tried");
@@ -347,10 +367,18 @@ fn the_commands_that_a_development_server_prints_price_order_and_erase() {
         String::from_utf8(output.stdout).expect("text")
     };
     let answers: Vec<String> = outputs.into_iter().map(answer).collect();
-    let expected =
-        ["\"price\":", "\"checkoutUrl\":", "Shelf, solid oak", "demo", "\"products\":", "200 OK"].into_iter();
+    let expected = [
+        "\"price\":",
+        "\"checkoutUrl\":",
+        "\"label\":\"Hall\"",
+        "\"Kitchen, right\",600,250,mm",
+        "Shelf, solid oak",
+        "demo",
+        "\"products\":",
+        "200 OK",
+    ];
     for (answer, part) in answers.iter().zip(expected) {
         assert!(answer.contains(part), "no {part} in {answer}\n{printed}");
     }
-    assert_eq!(answers.len(), 9, "{printed}");
+    assert_eq!(answers.len(), 11, "{printed}");
 }
