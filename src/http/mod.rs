@@ -14,6 +14,7 @@ mod permission;
 mod proxy;
 mod query;
 mod readiness;
+mod recent;
 pub mod respond;
 mod route;
 pub mod router;

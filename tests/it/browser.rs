@@ -148,6 +148,35 @@ impl Browser {
         }
     }
 
+    /// What axe-core finds on the page that keeps people out who see, hear or move otherwise, a line each. It is not shipped.
+    pub(crate) fn barriers(&self) -> Vec<String> {
+        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/widget/axe.min.js");
+        self.ask(&std::fs::read_to_string(axe).expect("axe-core"));
+        self.ask("window.found = null; axe.run().then((result) => { window.found = result.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' | ')}`); });");
+        let found = self.wait_for("return window.found");
+        found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Clicks the first of what `selector` finds whose words begin with `words`.
+    ///
+    /// # Panics
+    /// When there is none in the time that nothing takes unless it hangs.
+    pub(crate) fn click(&self, selector: &str, words: &str) {
+        let (selector, words) = (json!(selector), json!(words));
+        self.wait_for(&format!(
+            "const found = document.readyState === 'complete' && [...document.querySelectorAll({selector})].find(one => !one.disabled && one.textContent.trim().startsWith({words}));
+             if (found) found.click(); return Boolean(found)"
+        ));
+    }
+
+    /// Chooses a file in a form's field, as its dialogue would.
+    pub(crate) fn choose_file(&self, selector: &str, file: &std::path::Path) {
+        let root = self.command("DOM.getDocument", &json!({}))["root"]["nodeId"].clone();
+        let field = self.command("DOM.querySelector", &json!({ "nodeId": root, "selector": selector }));
+        let files = json!({ "files": [file], "nodeId": field["nodeId"] });
+        self.command("DOM.setFileInputFiles", &files);
+    }
+
     /// What the browser had to complain about since it was last asked: blocked styles and scripts, among others.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let logged = self.post("/se/log", &json!({ "type": "browser" }));

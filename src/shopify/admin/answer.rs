@@ -302,7 +302,7 @@ pub(super) fn read_status(status: u16, retry_after: Option<&str>) -> Result<(), 
     }
 }
 
-fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, ShopifyError> {
+pub(super) fn read_document(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result<Value, ShopifyError> {
     if (400..500).contains(&status) {
         // Whatever is in its body: a text, nothing, or, as with some throttles, a code and the cost.
         let document: Value = serde_json::from_slice(body).unwrap_or_default();
@@ -339,7 +339,7 @@ fn is_throttling(code: &Value) -> bool {
 }
 
 /// The second layer. Codes decide, not texts, which are for people and change.
-fn read_errors(document: &Value) -> Result<(), ShopifyError> {
+pub(super) fn read_errors(document: &Value) -> Result<(), ShopifyError> {
     let errors = match &document["errors"] {
         Value::Null => return Ok(()),
         Value::Array(errors) if errors.is_empty() => return Ok(()),

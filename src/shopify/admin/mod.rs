@@ -1,4 +1,4 @@
-//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
+//! Shopify's Admin API as far as draft orders and the choice of products need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
 //! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
@@ -6,6 +6,7 @@
 //! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
 
 mod answer;
+mod products;
 mod request;
 mod token;
 
@@ -14,6 +15,7 @@ pub use answer::{
     DraftOrder, Fate, SeenLine, ShopifyError, plain_words, read_created, read_deleted, read_found, read_seen,
     read_states, served_version,
 };
+pub use products::{CURSOR_MAX, ListedProduct, PRODUCTS, ProductsPage, products, read_products};
 pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };

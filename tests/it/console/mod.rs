@@ -6,6 +6,7 @@ mod jobs;
 mod pages;
 mod roles;
 mod signing_in;
+mod walk;
 mod writes;
 
 use quotegrid::access::Role;

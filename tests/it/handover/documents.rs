@@ -2,14 +2,17 @@
 //! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
-use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, create};
+use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, PRODUCTS, STATES, create};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Types with the fields that are known of them: `name → type`, where scalars are `_`.
-const SCHEMA: [(&str, &str); 20] = [
-    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node"),
+const SCHEMA: [(&str, &str); 23] = [
+    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node products:ProductConnection"),
     ("Node", "id:_"),
+    ("ProductConnection", "nodes:Product edges:ProductEdge pageInfo:PageInfo"),
+    ("Product", "id:_ legacyResourceId:_ title:_ handle:_ status:_ vendor:_"),
+    ("PageInfo", "hasNextPage:_ hasPreviousPage:_ startCursor:_ endCursor:_"),
     ("Mutation", "draftOrderCreate:DraftOrderCreatePayload draftOrderDelete:DraftOrderDeletePayload"),
     ("DraftOrderConnection", "nodes:DraftOrder edges:DraftOrderEdge pageInfo:PageInfo"),
     ("DraftOrderCreatePayload", "draftOrder:DraftOrder userErrors:UserError"),
@@ -102,6 +105,9 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
                         "draftOrders" => {
                             &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
                         }
+                        "products" => {
+                            &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
+                        }
                         "draftOrder" => &["id"],
                         "nodes" if of == "Query" => &["ids"],
                         "lineItems" => &["first", "after", "last", "before", "reverse"],
@@ -164,6 +170,7 @@ fn the_documents_ask_for_what_the_schema_has() {
     check(FIND);
     check(LOOK);
     check(STATES);
+    check(PRODUCTS);
     check(DELETE);
 }
 

@@ -13,6 +13,7 @@ mod fates;
 mod faults;
 mod inquiries;
 mod lines;
+mod products;
 mod rounds;
 mod settings;
 mod tokens;

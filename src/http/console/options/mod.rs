@@ -43,7 +43,7 @@ pub(super) const ROUTES: &[Page] = &[
 /// What was done just now, in words.
 const FLASHES: &[(&str, &str)] = &[
     ("saved", "Saved. Shops offer it like this from now on."),
-    ("created", "The option group is here. Give it to products on the page Products."),
+    ("created", "The option group is saved. Assign it to products on the Products page."),
     ("copied", "This is the copy. No product offers it yet."),
     ("deleted", "The option group is deleted."),
 ];
