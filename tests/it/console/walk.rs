@@ -2,8 +2,8 @@
 //! sheet, to an erasure with its receipts, and to jobs that failed. In a real browser, by what its pages show.
 
 use super::link;
-use crate::browser::{Browser, Look};
 use crate::shop_pages::{SHOP, with_shop};
+use crate::support::browser::{Browser, Look};
 use quotegrid::access::Role;
 use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::http::{Headers, Method, Request};

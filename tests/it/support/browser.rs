@@ -107,7 +107,9 @@ impl Browser {
     pub(crate) fn look(&self, look: Look) {
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         let media = if look == Look::Paper { "print" } else { "screen" };
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        // Without transitions: what is looked at next must not be half-way between two colours.
+        let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }, still]);
         self.command("Emulation.setEmulatedMedia", &json!({ "media": media, "features": features }));
     }
 

@@ -264,7 +264,7 @@ fn when_stale(
         let theirs = state.app.db.read(|connection| options::load(connection, scope.store, id));
         let (Ok(theirs), Kind::Stale) = (theirs, error.kind()) else { return failed(error, response) };
         let notes = vec![
-            "Somebody else has saved this group while you were editing it. Nothing of yours is saved yet: it is below, as you entered it.".to_owned(),
+            "This group was saved by someone else while you were editing it. Your changes are not saved yet: they are below, as you entered them.".to_owned(),
             format!("What is saved now: {}", in_words(&theirs)),
             "Saving yours replaces it.".to_owned(),
         ];
