@@ -188,7 +188,18 @@ impl Browser {
     pub(crate) fn picture(&self, name: &str) {
         use base64::Engine;
         let Ok(directory) = std::env::var("QUOTEGRID_PICTURES") else { return };
-        let shot = self.command("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        let shot =
+            json!({ "cmd": "Page.captureScreenshot", "params": { "format": "png", "captureBeyondViewport": true } });
+        // On a machine with much else to do, a page may be there before there is anything of it to be seen.
+        let until = std::time::Instant::now() + PATIENCE;
+        let shot = loop {
+            let shot = self.try_post("/goog/cdp/execute", &shot);
+            if shot["data"].is_string() {
+                break shot;
+            }
+            assert!(std::time::Instant::now() < until, "no picture: {shot}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let png = base64::prelude::BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("Base64");
         std::fs::write(std::path::Path::new(&directory).join(format!("{name}.png")), png).expect("written");
     }
