@@ -68,7 +68,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     options.retention = args.upkeep.retention(options.handover.is_some());
     let mut rewritten = Vec::new();
     if args.vacuum {
-        // Opened once before, so that a file which is not ours is told as such and not rewritten.
+        // Opened once before, so that a file which is not ours is reported as such and not rewritten.
         let app = App::open(super::options(database, Schema::MustBeCurrent))?;
         rewritten = app.scrubber().waiting()?;
         drop(app);
@@ -79,7 +79,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     app.scrubber().mark_erased(&rewritten)?;
     let report = DoctorReport::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
-    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// What was looked at, and what is wrong with it.

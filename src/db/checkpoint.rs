@@ -4,6 +4,7 @@
 use super::connection::{PAGE_SIZE, with_patience};
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
+use super::slack_tracker::SlackTracker;
 use log::{debug, error};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -54,6 +55,8 @@ struct CheckpointReport {
 pub(super) struct Checkpointer {
     pub(super) connection: Mutex<Watched>,
     health: Arc<Health>,
+    /// Looks at what each commit of the writer has written, before the WAL can start over.
+    pub(super) slack: Arc<SlackTracker>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
     /// The writer's own checkpoint is due and has found the background's in its way.
@@ -71,6 +74,7 @@ impl Checkpointer {
         Self {
             connection: Mutex::new(Watched::new(connection, &health)),
             health,
+            slack: Arc::new(SlackTracker::new()),
             writer_due: AtomicUsize::new(WRITER_PAGES),
             writer_wants: AtomicBool::new(false),
             dirty: AtomicBool::new(true),
@@ -92,7 +96,9 @@ impl Checkpointer {
     /// Called by the writer after each batch: notes the WAL's size, wakes the thread, past 32 MiB moves pages itself, and
     /// empties the WAL when asked to.
     pub(super) fn between_batches(&self, writer: &Connection) {
-        if let Some(pages) = WAL_PAGES.take() {
+        let pages = WAL_PAGES.take();
+        self.slack.follow(writer, pages);
+        if let Some(pages) = pages {
             self.note(writer, pages);
         }
         if self.is_asked.swap(false, Ordering::Acquire)
@@ -101,6 +107,11 @@ impl Checkpointer {
             let emptied = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"));
             let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
         }
+    }
+
+    /// Pages in the WAL after the last commit on this thread, if it has written any. Asked once; [`Checkpointer::between_batches`] asks too.
+    pub(super) fn take_wal_pages() -> Option<usize> {
+        WAL_PAGES.take()
     }
 
     fn note(&self, writer: &Connection, pages: usize) {

@@ -12,7 +12,7 @@ const FAILED: &str = "see `quotegrid jobs list --status failed`, fix the cause, 
 
 /// Jobs that failed permanently, by type. Those of legal obligations are one finding of their own (`server.rs`).
 pub(super) fn of_failed(failed: &[(String, u64)]) -> impl Iterator<Item = Finding> {
-    let others = failed.iter().filter(|(job_type, _)| !erasure::DUTY_JOBS.contains(&job_type.as_str()));
+    let others = failed.iter().filter(|(job_type, _)| !erasure::PRIVACY_JOBS.contains(&job_type.as_str()));
     others.map(|(job_type, count)| {
         let (what, advice) = match job_type.as_str() {
             DRAFT_ORDER_HANDOVER => (

@@ -98,7 +98,7 @@ pub struct Condition {
 /// What is read of the database at one moment.
 struct Rows {
     requests: OpenRequests,
-    failed_duties: u64,
+    failed_privacy_jobs: u64,
     failed: Vec<(String, u64)>,
     next_due_at: Option<DateTime<Utc>>,
     next_types: Vec<String>,
@@ -115,7 +115,7 @@ impl Rows {
             let held = requests::list_found_live(connection, now - erasure::RESPONSE_DEADLINE, HELD_NAMED)?;
             Ok(Self {
                 requests: requests::open_requests(connection, now)?,
-                failed_duties: erasure::count_failed_jobs(connection)?,
+                failed_privacy_jobs: erasure::count_failed_jobs(connection)?,
                 failed: queue::count_failed_by_type(connection)?,
                 next_due_at: queue::next_due_at(connection)?,
                 next_types: queue::next_types(connection)?,
@@ -141,7 +141,7 @@ impl Condition {
         let last_backup = folder::list(app.db.path()).unwrap_or_default().into_iter().next();
         let mut findings = Vec::new();
         findings.extend(server::of_files(&db::file_faults(app.db.path())));
-        findings.extend(server::of_requests(now, &rows.requests, rows.failed_duties, &rows.held));
+        findings.extend(server::of_requests(now, &rows.requests, rows.failed_privacy_jobs, &rows.held));
         findings.extend(jobs::of_failed(&rows.failed));
         let unknown = rows.next_types.iter().filter(|job_type| !app.queue.registry().knows(job_type));
         findings.extend(unknown.map(|job_type| jobs::of_unknown_type(job_type)));

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
 
-/// How far behind one another the jobs of one subject stand: where others wait too, it has about ten of them run a second.
+/// How far behind one another the jobs of one subject are: where others wait too, it has about ten of them run a second.
 const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// When the next waiting job is, or has been, due; a past instant means now.
@@ -183,12 +183,12 @@ fn claim_unpaused(
         if claims.len() == wanted {
             break;
         }
-        let is_suspect = claim.poison_candidate;
-        if is_suspect && !claims.is_empty() {
+        let is_candidate = claim.poison_candidate;
+        if is_candidate && !claims.is_empty() {
             break;
         }
         claims.push(claim);
-        if is_suspect {
+        if is_candidate {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! The products of a shop as Shopify lists them, a page at a time, so that a merchant can choose some instead of typing their numbers.
 //! Needs the scope `read_products`.
 
-use super::answer::{ShopifyError, read_document, read_errors};
+use super::failure::{ShopifyError, read_document, read_errors};
 use serde_json::{Value, json};
 
 /// Lists products.

@@ -4,15 +4,13 @@
 use super::super::layout::{Frame, page, sentence};
 use super::super::shops::area::{ShopArea, Tab, frame_of};
 use super::super::words::in_query;
-use super::super::writes::ready;
 use super::super::{Visit, form::Form};
 use super::Catalog;
 use crate::catalog::assignments;
 use crate::catalog::stores::Scope;
 use crate::domain::ids::{ProductId, ShopDomain};
 use crate::error::{Error, Result};
-use crate::http::admin::run_on_own_thread;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::shopify::admin::{CURSOR_MAX, ListedProduct, ProductsPage, ShopifyError};
@@ -64,9 +62,9 @@ fn asked(state: &AppState, visit: &Visit) -> Result<Asked> {
 }
 
 /// Shopify may take its time: this answers from a thread of its own.
-pub(super) fn show(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let Some((responder, asked)) = ready(responder, asked(state, &visit)) else { return };
-    run_on_own_thread(state, responder, move |state| {
+pub(super) fn show(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let asked = asked(state, &visit)?;
+    Ok(Deferred::on_own_thread(move |state, _record| {
         let (listed, fault) = match listed(state, &asked) {
             Ok(listed) => (listed, None),
             Err(failure) => (ProductsPage { products: Vec::new(), next: None }, Some(words_of(&failure))),
@@ -88,7 +86,7 @@ pub(super) fn show(state: &Arc<AppState>, visit: Visit, _params: Params, respond
         let next = listed.next.map(|after| format!("q={}&after={}", in_query(&asked.search), in_query(&after)));
         let (frame, area) = (frame_of(&visit, super::FLASHES), ShopArea::of(&visit, Tab::Products)?);
         page(200, &ShopifyPage { frame, area, lines, search: asked.search, next, catalog, fault })
-    });
+    }))
 }
 
 /// The list, which is the same for a while.
