@@ -274,6 +274,11 @@ impl App {
         }
     }
 
+    /// After how long without a webhook an operator is to know of it; `None`: never.
+    pub fn silence(&self) -> Option<TimeDelta> {
+        self.alerts.silence
+    }
+
     /// How long finished things are kept.
     pub fn retention(&self) -> &Retention {
         &self.retention

@@ -99,7 +99,7 @@
 //! | [`shopify`], [`intake`], [`erasure`] | what Shopify sends, how a webhook becomes durable, and how a privacy request is fulfilled and proved |
 //! | [`edge`], [`http`], [`views`] | the sockets, the API and the console behind them, and the shapes of the JSON |
 //! | [`access`], [`activity`] | who may do what in the console and the admin API, and what happened in which hour |
-//! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`workshop`], [`disk`] | what keeps a database that runs for years small, safe and watched |
+//! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`workshop`], [`disk`], [`findings`] | what keeps a database that runs for years small, safe and watched |
 //! | [`cli`] | the command line, for the binary alone |
 //! | [`testing`], [`demo`] | the app in a test, and a store to try it on |
 
@@ -126,6 +126,7 @@ pub mod entropy;
 pub mod erasure;
 pub mod error;
 pub mod export;
+pub mod findings;
 pub mod housekeeping;
 pub mod http;
 pub mod intake;

@@ -9,15 +9,14 @@ use crate::app::App;
 use crate::backup::unfinished;
 use crate::catalog::matrices::{self, FreeSizes};
 use crate::catalog::stores;
-use crate::clock::{instant, optional_instant};
+use crate::clock::optional_instant;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
 use crate::disk;
-use crate::domain::ids::ShopDomain;
-use crate::domain::money::Currency;
+use crate::erasure;
 use crate::erasure::requests::{self, OpenRequests};
 use crate::erasure::verify::{self, Verification};
-use crate::erasure::{self, RESPONSE_DEADLINE};
+use crate::findings::{self, Condition, Finding, UnknownCurrency};
 use crate::intake;
 use crate::orders::handover::{DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER};
 use crate::orders::records;
@@ -49,16 +48,6 @@ const PROBES: usize = 21;
 /// Bytes of each: about a small commit.
 const PROBE_BYTES: usize = 8 << 10;
 
-/// A job that has been due for this long is not being processed.
-const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
-
-/// An erasure that has waited for the scrub for this long waits for something that does not end by itself. Longer than a day, for a
-/// replicator that is paused every night.
-const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
-
-/// Percent of the time for a privacy request below which its deadline is near.
-const DEADLINE_SHARE_LEFT: i32 = 5;
-
 /// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
 const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
 
@@ -73,9 +62,6 @@ const STORES_LOOKED_AT: usize = 100;
 
 /// Matrices that are named because they sell sizes for nothing.
 const FREE_NAMED: usize = 20;
-
-/// Free bytes on the disk below which it is as good as full.
-const DISK_FREE_MIN: u64 = 100 << 20;
 
 pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> Result<(), Failure> {
     let mut options = options(database, Schema::MustBeCurrent);
@@ -111,10 +97,6 @@ struct DoctorReport {
     oldest_due_at: Option<DateTime<Utc>>,
     duties: OpenRequests,
     failed_duty_jobs: u64,
-    /// Other jobs that were discarded, by type.
-    failed_other_jobs: Vec<(String, u64)>,
-    /// Types of waiting jobs that this program has no handler for.
-    unknown_types: Vec<String>,
     duties_without_job: usize,
     handover: Handovers,
     live_stores: LiveStores,
@@ -124,8 +106,8 @@ struct DoctorReport {
     free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
-    file_faults: Vec<String>,
-    can_clear_page_slack: bool,
+    /// What the console shows too.
+    found: Vec<Finding>,
     problems: Vec<String>,
 }
 
@@ -143,7 +125,7 @@ struct Handovers {
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
     /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
-    unknown_currencies: Vec<(Currency, u64, ShopDomain)>,
+    unknown_currencies: Vec<UnknownCurrency>,
     /// Products whose lines would not be as expected.
     lines: ProductLines,
 }
@@ -151,7 +133,7 @@ struct Handovers {
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
         let since = app.clock.now() - DIFFERING_TOLD;
-        let (failed_jobs, failed_deletions, products, differing, stores, mut unknown_currencies) =
+        let (failed_jobs, failed_deletions, products, differing, stores) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
@@ -159,15 +141,14 @@ impl Handovers {
                     records::list_differing_products(connection, since, PRODUCTS_NAMED)?,
                     records::count_differing(connection, since)?,
                     stores::list(connection, None, STORES_LOOKED_AT)?,
-                    stores::list_currencies(connection)?,
                 ))
             })?;
         let is_configured = app.handover.options().is_some();
-        unknown_currencies.retain(|(currency, ..)| is_configured && !currency.is_known_to_shopify());
         let live = stores.iter().filter(|store| store.is_live());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
         let refused = tried.filter_map(|store| Some((store.shop.to_string(), app.handover.check(&store.shop).err()?)));
         let refused: Vec<(String, String)> = refused.collect();
+        let unknown_currencies = findings::unknown_currencies(app)?;
         let lines = ProductLines::look(app, &stores, &refused)?;
         Ok(Self {
             is_configured,
@@ -192,31 +173,19 @@ impl DoctorReport {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (
-            space,
-            jobs,
-            oldest_due_at,
-            duties,
-            failed_duty_jobs,
-            failed,
-            next_types,
-            duties_without_job,
-            last_webhook_at,
-            free,
-        ) = app.db.read(|connection| -> db::Result<_> {
-            Ok((
-                db::space(connection)?,
-                queue::counts(connection)?,
-                queue::next_due_at(connection)?.filter(|at| *at <= now),
-                requests::open_requests(connection, now)?,
-                erasure::count_failed_jobs(connection)?,
-                queue::count_failed_by_type(connection)?,
-                queue::next_types(connection)?,
-                erasure::list_without_job(connection)?.len(),
-                intake::last_received_at(connection)?,
-                matrices::list_free(connection, FREE_NAMED)?,
-            ))
-        })?;
+        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, duties_without_job, last_webhook_at, free) =
+            app.db.read(|connection| -> db::Result<_> {
+                Ok((
+                    db::space(connection)?,
+                    queue::counts(connection)?,
+                    queue::next_due_at(connection)?.filter(|at| *at <= now),
+                    requests::open_requests(connection, now)?,
+                    erasure::count_failed_jobs(connection)?,
+                    erasure::list_without_job(connection)?.len(),
+                    intake::last_received_at(connection)?,
+                    matrices::list_free(connection, FREE_NAMED)?,
+                ))
+            })?;
         let program = std::env::current_exe()?;
         let mut report = Self {
             path: app.db.path().display().to_string(),
@@ -230,8 +199,6 @@ impl DoctorReport {
             oldest_due_at,
             duties,
             failed_duty_jobs,
-            failed_other_jobs: failed.into_iter().filter(|(job_type, _)| !is_named_elsewhere(job_type)).collect(),
-            unknown_types: next_types.into_iter().filter(|job_type| !app.queue.registry().knows(job_type)).collect(),
             duties_without_job,
             handover: Handovers::look(app)?,
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
@@ -240,37 +207,16 @@ impl DoctorReport {
             free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
-            file_faults: db::file_faults(app.db.path()),
-            can_clear_page_slack: app.db.read(db::can_clear_page_slack)?,
+            found: Condition::look(app, silence)?.findings,
             problems: Vec::new(),
         };
-        report.judge(now, silence);
+        report.judge(now);
         Ok(report)
     }
 
-    fn judge(&mut self, now: DateTime<Utc>, silence: Option<TimeDelta>) {
-        let mut problems = std::mem::take(&mut self.file_faults);
-        if self.duties.overdue > 0 {
-            problems.push(format!("{} privacy requests are overdue: see `quotegrid gdpr list`", self.duties.overdue));
-        } else if self.duties.next_due_at.is_some_and(|due| due - now < RESPONSE_DEADLINE * DEADLINE_SHARE_LEFT / 100) {
-            problems.push("a privacy request is nearly due and not done: see `quotegrid gdpr list`".to_owned());
-        }
-        if self.failed_duty_jobs > 0 {
-            let count = self.failed_duty_jobs;
-            problems.push(format!(
-                "{count} jobs of legal duties have failed permanently: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
-            ));
-        }
-        for (job_type, count) in &self.failed_other_jobs {
-            problems.push(format!(
-                "{count} jobs of type {job_type:?} have failed: see `quotegrid jobs list --status failed`, then `quotegrid jobs retry` them"
-            ));
-        }
-        for job_type in &self.unknown_types {
-            problems.push(format!(
-                "jobs of type {job_type:?} wait, and this program does not know that type: start the program that does, or `quotegrid jobs cancel` them"
-            ));
-        }
+    fn judge(&mut self, now: DateTime<Utc>) {
+        let mut problems = Vec::new();
+        problems.extend(self.found.iter().filter_map(Finding::problem));
         problems.extend(self.live_stores.problems(now));
         self.notes = self.live_stores.notes(now);
         self.notes.append(&mut self.handover.lines.notes);
@@ -280,78 +226,25 @@ impl DoctorReport {
         for (shop, why) in &self.handover.refused {
             problems.push(format!("orders of {shop} cannot be handed over: {why}"));
         }
-        for (currency, count, first) in &self.handover.unknown_currencies {
-            problems.push(format!(
-                "{count} stores have prices in {currency}, which Shopify is not known to take: orders there cannot be handed over. See `quotegrid stores show {first}`, and `quotegrid stores set` for another currency"
-            ));
-        }
-        if self.handover.failed_jobs > 0 {
-            let count = self.handover.failed_jobs;
-            problems.push(format!(
-                "{count} orders could not be handed over to Shopify: see `quotegrid jobs list --status failed`, fix the cause, and `quotegrid jobs retry` them"
-            ));
-        }
-        if self.handover.failed_deletions > 0 {
-            let count = self.handover.failed_deletions;
-            problems.push(format!(
-                "{count} draft orders of cancelled orders could not be deleted at Shopify, and their shoppers can still pay: see `quotegrid jobs list --status failed`, and delete them there or `quotegrid jobs retry`"
-            ));
-        }
+        problems.extend(
+            self.handover
+                .unknown_currencies
+                .iter()
+                .map(findings::of_unknown_currency)
+                .filter_map(|found| found.problem()),
+        );
         for (product, how) in &self.handover.products {
             problems.push(format!("the line of product {product} at Shopify is not what was sent: {how}"));
         }
         problems.append(&mut self.handover.lines.problems);
-        if self.handover.differing > 0 {
-            let count = self.handover.differing;
-            problems.push(format!(
-                "{count} orders of the last 30 days are not at Shopify as they were quoted: `quotegrid orders list` marks them, and `quotegrid orders show` says how"
-            ));
-        }
-        if self.oldest_due_at.is_some_and(|at| now - at > WAITED_TOO_LONG) {
-            problems.push(
-                "jobs have been due for over an hour: is `quotegrid serve` or `quotegrid work` running?".to_owned(),
-            );
-        }
-        if let (Some(last), Some(silence)) = (self.last_webhook_at, silence)
-            && now - last > silence
-        {
-            problems.push(format!(
-                "no webhook has come since {}: is the server reachable, and the app's webhook address right? (`quotegrid webhook setup`)",
-                instant(last)
-            ));
-        }
         if let Some((sequence, why)) = self.verification.chain.broken_at {
             problems.push(format!("the chain of receipts is broken at number {sequence}: {why}"));
         }
         for mismatch in &self.verification.mismatches {
             problems.push(format!("mismatch in {}: {} ({} times)", mismatch.place, mismatch.what, mismatch.times));
         }
-        if self.duties.to_scrub_since.is_some_and(|since| now - since > UNSCRUBBED_TOO_LONG) {
-            problems.push(
-                "erasures have waited for the scrub for over a day: no server is running, or another program keeps the WAL in use (a replicator, a sqlite3 shell that was left open?)".to_owned(),
-            );
-        }
-        for copy in &self.unfinished {
-            problems.push(format!(
-                "{} is what a backup, restore or upgrade that was cut off has left, with all that was erased since: it is removed when `quotegrid serve` or `quotegrid work` starts, or delete it",
-                copy.display()
-            ));
-        }
         for leftover in &self.verification.leftovers {
             problems.push(format!("left over in {}: {} ({} times)", leftover.place, leftover.what, leftover.times));
-        }
-        if let Some(disk) = self.disk.filter(disk::Seen::is_low) {
-            let floor = mebibytes(disk.floor);
-            problems.push(format!(
-                "the disk is nearly full: below {floor} free no orders and imports are taken (QUOTEGRID_DISK_FLOOR); `quotegrid orders delete` makes room, and so does a larger disk"
-            ));
-        } else if self.disk.is_some_and(|disk| disk.free < DISK_FREE_MIN) {
-            problems.push("the disk is nearly full".to_owned());
-        }
-        if !self.can_clear_page_slack {
-            problems.push(
-                "this build cannot look for erased rows that SQLite has moved and left in pages: build it in a checkout, or elsewhere with LIBSQLITE3_FLAGS=-DSQLITE_ENABLE_DBPAGE_VTAB in its environment, as the README has it, and run `quotegrid doctor --vacuum` meanwhile".to_owned(),
-            );
         }
         if self.settings.iter().any(|(name, value)| *name == "secure_delete" && value != "1") {
             problems.push("secure_delete is off".to_owned());
@@ -454,11 +347,6 @@ impl DoctorReport {
         lines.extend(self.problems.iter().map(|problem| format!("PROBLEM: {problem}")));
         lines.join("\n")
     }
-}
-
-/// Whether failed jobs of this type have a sentence of their own, which says what they mean.
-fn is_named_elsewhere(job_type: &str) -> bool {
-    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::PRIVACY_JOBS.contains(&job_type)
 }
 
 fn mebibytes(bytes: u64) -> String {

@@ -2,7 +2,7 @@
 
 use super::output::Output;
 use super::signals::{self, StopSignals};
-use super::{Failure, options, remove_unfinished, warn_of_files};
+use super::{Cli, Failure, options, remove_unfinished, settings, warn_of_files};
 use crate::app::App;
 use crate::clock::{EARLIEST, LATEST, ManualClock};
 use crate::config::{
@@ -20,6 +20,7 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::shopify::Secrets;
 use chrono::{DateTime, Utc};
+use clap::CommandFactory;
 use log::{info, warn};
 use serde_json::json;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
@@ -129,6 +130,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         .with_rate_limit(args.server.rate_limit)
         .with_order_limit(args.server.order_limit())
         .with_operator(args.server.operator())
+        .with_setting_faults(settings::faults(&Cli::command()))
         .with_demo(demo.clone());
     if let Some(token) = admin_token.as_ref().or(generated.admin_token.as_ref()) {
         state = state.with_admin_token(token);

@@ -34,18 +34,25 @@ fn shown(arg: &Arg, matches: &ArgMatches) -> String {
 /// Warns of environment variables that look like settings and are not, and of an invalid log level: a slip in a name is
 /// otherwise a setting that silently does nothing.
 pub(super) fn warn_of_unknown(command: &Command) {
+    for fault in faults(command) {
+        warn!("{fault}");
+    }
+}
+
+/// The same, a sentence each without a full stop.
+pub(super) fn faults(command: &Command) -> Vec<String> {
     let known = known_variables(command);
-    for name in variable_names().filter(|name| name.starts_with(PREFIX) && !known.contains(name)) {
-        match nearest(&name, &known) {
-            Some(meant) => warn!("{name} is not a setting and does nothing: did you mean {meant}?"),
-            None => warn!("{name} is not a setting and does nothing: see `quotegrid serve --help`"),
-        }
-    }
-    if let Some(fault) = faulty_log_filter() {
-        warn!(
+    let unknown = variable_names().filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    let unknown = unknown.map(|name| match nearest(&name, &known) {
+        Some(meant) => format!("{name} is not a setting and does nothing: did you mean {meant}?"),
+        None => format!("{name} is not a setting and does nothing: see `quotegrid serve --help`"),
+    });
+    let filter = faulty_log_filter().map(|fault| {
+        format!(
             "{LOG_VARIABLE}: {fault:?} is not a level; info is used. Levels are off, error, warn, info, debug and trace"
-        );
-    }
+        )
+    });
+    unknown.chain(filter).collect()
 }
 
 fn known_variables(command: &Command) -> BTreeSet<String> {

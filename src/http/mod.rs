@@ -16,6 +16,7 @@ mod permission;
 mod proxy;
 mod query;
 mod readiness;
+mod recent;
 pub(crate) mod respond;
 mod route;
 pub mod router;

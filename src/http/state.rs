@@ -5,23 +5,38 @@ use super::guard::bearer::{BearerTokens, Guesses};
 use super::guard::sign_ins::SignInLimits;
 use super::long_calls::LongCalls;
 use super::readiness::Readiness;
+use super::recent::Recent;
 use super::webhooks::refusals::Refusals;
 use crate::access::Actor;
 use crate::access::audit::{Entry, Record};
 use crate::app::App;
 use crate::clock::ManualClock;
 use crate::demo::DemoStore;
+use crate::domain::ids::ShopDomain;
+use crate::findings::UnknownCurrency;
 use crate::intake::Intake;
 use crate::metrics::Metrics;
 use crate::orders::Orders;
 use crate::secret::Secret;
 use crate::shopify::Secrets;
+use crate::shopify::admin::ProductsPage;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// Where the server listens where nothing is said.
 pub const LISTEN: SocketAddr = SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8080));
+
+/// How long it is good to know which stores' currencies Shopify does not know: finding out reads every store.
+const CURRENCIES_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a list of products that Shopify has given is shown again, and how many of them are held.
+const PRODUCTS_LIFE: Duration = Duration::from_secs(60);
+const PRODUCTS_HELD: usize = 50;
+
+/// A page of Shopify's list of products: whose, the words searched for, and after which cursor.
+type ProductsKey = (ShopDomain, String, Option<String>);
 
 /// Who runs the server, as its privacy page says.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +84,12 @@ pub struct AppState {
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
     pub program: Option<PathBuf>,
+    /// What is wrong with the settings that this server was started with, a sentence each.
+    pub setting_faults: Vec<String>,
+    /// Currencies of stores that orders cannot be handed over in.
+    pub(super) unknown_currencies: Recent<(), Vec<UnknownCurrency>>,
+    /// Products as Shopify has listed them just now.
+    pub(super) shopify_products: Recent<ProductsKey, ProductsPage>,
     /// Calls that run on threads of their own now.
     pub(super) long_calls: Arc<LongCalls>,
 }
@@ -100,6 +121,9 @@ impl AppState {
             demo: None,
             frozen_clock: None,
             program: None,
+            setting_faults: Vec::new(),
+            unknown_currencies: Recent::new(CURRENCIES_LIFE, 1),
+            shopify_products: Recent::new(PRODUCTS_LIFE, PRODUCTS_HELD),
             long_calls: Arc::default(),
         }
     }
@@ -114,6 +138,12 @@ impl AppState {
     #[must_use]
     pub fn with_order_limit(self, order_limit: u32) -> Self {
         Self { guard: self.guard.with_order_limit(order_limit), ..self }
+    }
+
+    /// The same site, whose console shows what is wrong with its settings: a sentence each, without a full stop.
+    #[must_use]
+    pub fn with_setting_faults(self, setting_faults: Vec<String>) -> Self {
+        Self { setting_faults, ..self }
     }
 
     /// The same site, run by `operator`.

@@ -7,6 +7,7 @@ pub mod gdpr;
 pub mod jobs;
 pub mod orders;
 pub mod stores;
+pub mod words;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use std::str::FromStr;

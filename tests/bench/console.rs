@@ -1,7 +1,7 @@
 //! How long the console's pages take on a large database: `cargo bench --bench console`.
 //!
 //! In process, requests through the router, on a million jobs (a thousand of them failed, a thousand waiting), 10,000 stores, 100,000
-//! orders of one of them, 10,000 deliveries and 100,000 rows of the audit log. Each page is asked for several times; the median is printed
+//! orders of one of them, 10,000 deliveries, 10,000 privacy requests, 100,000 rows of the audit log and a price list of 50 x 50. Each page is asked for several times; the median is printed
 //! with the bound, and the run fails where a page is over it.
 
 use quotegrid::access::Role;
@@ -44,6 +44,11 @@ fn main() -> ExitCode {
     let router = Router::new(Arc::new(AppState::new(app.clone(), Secrets::new(["hush"]))));
     let cookie = sign_in(&app, &router);
     let shop = &demo.shop;
+    let id = |sql: &'static str| {
+        let found =
+            app.db.read(|connection| -> db::Result<String> { Ok(connection.query_row(sql, (), |row| row.get(0))?) });
+        found.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    };
     let pages = [
         "/admin".to_owned(),
         "/admin/jobs".to_owned(),
@@ -60,6 +65,18 @@ fn main() -> ExitCode {
         format!("/admin/shops/{shop}/options"),
         format!("/admin/shops/{shop}/products"),
         format!("/admin/shops/{shop}/orders"),
+        format!("/admin/shops/{shop}/orders?state=cancelled"),
+        format!("/admin/shops/{shop}/orders?number=50000"),
+        format!("/admin/shops/{shop}/orders/workshop?from=2020-01-01&to=2020-01-01"),
+        format!("/admin/jobs/{}", id("SELECT id FROM job_queue WHERE status = 'failed' LIMIT 1")),
+        format!("/admin/privacy/{}", id("SELECT id FROM gdpr_requests LIMIT 1")),
+        format!("/admin/shops/{shop}/orders/{}", id("SELECT id FROM draft_order_records LIMIT 1")),
+        format!("/admin/shops/{shop}/options/{}", id("SELECT id FROM option_groups LIMIT 1")),
+        format!(
+            "/admin/shops/{shop}/products/one?width=1000&height=1000&id={}",
+            id("SELECT product_id FROM product_matrices LIMIT 1")
+        ),
+        format!("/admin/shops/{shop}/prices/{}", id("SELECT id FROM price_matrices WHERE name = 'Largest'")),
     ];
     let mut is_over = false;
     for path in &pages {
@@ -105,6 +122,25 @@ fn fill(app: &App) {
          SELECT {ID}, n, 'operator', 'api', 'job.retry', 'a' FROM numbers",
         numbers(100_000)
     );
+    let requests = format!(
+        "{} INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, triggered_at, due_at, created_at, processed_at, outcome, erased_at)
+         SELECT {ID}, 'shop-' || n || '.myshopify.com', 'SHOP_REDACT', '{{}}', 'r' || n, n, n, n, n, 'erased', n FROM numbers",
+        numbers(10_000)
+    );
+    let largest = [
+        "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
+         SELECT 'ffffffff-0000-7000-8000-000000000000', id, 'Largest', unit, currency, 1, 1 FROM stores WHERE draft_order_count > 0".to_owned(),
+        format!(
+            "{} INSERT INTO breakpoints SELECT 'ffffffff-0000-7000-8000-000000000000', axis.name, n - 1, n * 100000
+             FROM numbers, (SELECT 'width' AS name UNION ALL SELECT 'height') AS axis",
+            numbers(50)
+        ),
+        format!(
+            "{} INSERT INTO matrix_cells SELECT 'ffffffff-0000-7000-8000-000000000000', h.n - 1, w.n - 1, 1000 + h.n * w.n
+             FROM numbers AS h, numbers AS w",
+            numbers(50)
+        ),
+    ];
     // As the first order of the demo store, whatever columns there are.
     let orders = move |tx: &db::Tx<'_>| -> db::Result<String> {
         let mut statement = tx.prepare("SELECT name FROM pragma_table_info('draft_order_records')")?;
@@ -124,7 +160,7 @@ fn fill(app: &App) {
         ))
     };
     let filled = app.db.write(move |tx| -> db::Result<()> {
-        for sql in [jobs, stores, deliveries, audit] {
+        for sql in [jobs, stores, deliveries, audit, requests].into_iter().chain(largest) {
             tx.execute(&sql, ())?;
         }
         let orders = orders(tx)?;

@@ -1,13 +1,14 @@
 //! `/admin/health`: files, disk and backups, and what is wrong with them.
 
-use super::findings::{Finding, Standing};
 use super::layout::{Frame, Section, page};
+use super::overview::condition;
 use super::words::{bytes, time};
 use super::{Page, Visit};
 use crate::access::Role;
 use crate::backup::{BackupError, folder};
 use crate::db;
 use crate::error::{Error, Kind, Result};
+use crate::findings::{Condition, Finding};
 use crate::http::Response;
 use crate::http::deferred::Deferred;
 use crate::http::route::Params;
@@ -20,7 +21,7 @@ pub(super) const ROUTES: &[Page] =
     &[Page::show("/admin/health", show), Page::write("/admin/health/backup", "backup.create", back_up)];
 
 /// What the page says after a write.
-const DONE: &[(&str, &str)] = &[("backup", "The backup is made and checked. Copy it to another machine.")];
+const DONE: &[(&str, &str)] = &[("backup", "The backup was made and verified. Copy it to another machine.")];
 
 /// Backups that are listed.
 const LISTED_MAX: usize = 20;
@@ -39,16 +40,16 @@ struct Health {
 
 fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let app = &state.app;
-    let Standing { findings, disk, .. } = Standing::look(state)?;
+    let Condition { findings, disk, .. } = condition(state)?;
     let space = app.db.read(db::space)?;
     let sizes = app.db.file_sizes();
     let backups = folder::list(app.db.path()).unwrap_or_default();
     let mut facts = vec![
         ("Database", bytes(sizes.database)),
-        ("of it free", bytes(space.free * space.page_size)),
+        ("Free inside the file", bytes(space.free * space.page_size)),
         ("Write-ahead log", bytes(sizes.wal)),
     ];
-    facts.extend(disk.map(|disk| ("Disk, free", bytes(disk.free))));
+    facts.extend(disk.map(|disk| ("Free disk space", bytes(disk.free))));
     facts.push(("Schema", app.db.migrated().to.to_string()));
     facts.push(("quotegrid", env!("CARGO_PKG_VERSION").to_owned()));
     facts.push(("SQLite", rusqlite::version().to_owned()));

@@ -125,9 +125,9 @@ fn tone(status: Status) -> &'static str {
 const TABS: &[(&str, Option<Status>)] = &[
     ("All", None),
     ("Failed", Some(Status::Failed)),
-    ("Waiting", Some(Status::Pending)),
-    ("Running", Some(Status::Processing)),
-    ("Done", Some(Status::Completed)),
+    ("Pending", Some(Status::Pending)),
+    ("Processing", Some(Status::Processing)),
+    ("Completed", Some(Status::Completed)),
     ("Cancelled", Some(Status::Cancelled)),
 ];
 

@@ -158,13 +158,13 @@ struct ErrorPage<'a> {
 /// The page for what could not be done. `response` is what a program would be answered: its status, and when to try again.
 pub(super) fn error_page(frame: Frame, error: &Error, response: Response, request_id: &str) -> Response {
     let (title, advice) = match error.kind() {
-        Kind::NotFound => ("There is no such page", "The address may be mistyped, or what it named has been deleted."),
-        Kind::Forbidden => ("This is not allowed", "Ask whoever runs this server if you need it."),
+        Kind::NotFound => ("There is no such page", "The address may be mistyped, or the item was deleted."),
+        Kind::Forbidden => ("This is not allowed", "Ask the operator of this server if you need it."),
         Kind::Conflict | Kind::Stale | Kind::VersionRequired => {
-            ("This has changed meanwhile", "Go back, reload the page, and look at what it says now.")
+            ("This has changed in the meantime", "Go back, reload the page, and check what it shows now.")
         }
         Kind::Malformed | Kind::Invalid | Kind::TooLarge => {
-            ("This cannot be taken as it is", "Go back and correct what you have entered: it is still there.")
+            ("This cannot be saved as it is", "Go back and correct what you have entered: it is still there.")
         }
         Kind::Limited | Kind::Overloaded => ("Not now", "Wait a moment and try again. Nothing was changed."),
         Kind::Unauthorized | Kind::Internal => (

@@ -9,7 +9,6 @@ mod activity;
 pub(in crate::http) mod assets;
 mod chart;
 mod enter;
-mod findings;
 mod form;
 mod health;
 mod jobs;

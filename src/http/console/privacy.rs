@@ -37,8 +37,8 @@ const NEARLY_DUE: TimeDelta = TimeDelta::days(3);
 
 /// What a page says after a write.
 const DONE: &[(&str, &str)] = &[
-    ("confirmed", "The erasure is confirmed: it runs now."),
-    ("rejected", "The request is rejected: the store stays."),
+    ("confirmed", "The erasure is confirmed and runs now."),
+    ("rejected", "The request is rejected; the store is kept."),
 ];
 
 struct Row {
@@ -83,13 +83,13 @@ fn kind_of(kind: RequestKind) -> &'static str {
 
 fn state_of(request: &PrivacyRequest, now: DateTime<Utc>) -> (&'static str, &'static str) {
     match request.outcome {
-        None if request.hold.held_until.is_some() && request.hold.decision.is_none() => ("waits for you", "warn"),
+        None if request.hold.held_until.is_some() && request.hold.decision.is_none() => ("needs a decision", "warn"),
         None if request.due_at < now => ("overdue", "bad"),
         None if request.due_at - now < NEARLY_DUE => ("nearly due", "warn"),
         None => ("open", "quiet"),
         Some(RequestOutcome::Rejected) => ("rejected", "quiet"),
         Some(_) if request.erased_at.is_none() && request.kind == RequestKind::ShopRedact => {
-            ("last bytes to go", "warn")
+            ("wiping the files", "warn")
         }
         Some(_) => ("done", "good"),
     }

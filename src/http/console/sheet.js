@@ -11,6 +11,8 @@
 
 const STEPS_MAX = 50;
 const LENGTH_DECIMALS = 3;
+// Characters of a price that fit a column of the usual width.
+const NARROW_MAX = 9;
 const DECORATION = /[\s\u00a0\u202f'’$€£¥₹₩₺₽₪₫฿₴₱]|EUR|USD|GBP|CHF/gu;
 
 const form = document.querySelector('form[data-sheet]');
@@ -418,6 +420,7 @@ function start(form) {
         wrong += isWrong;
       });
     }
+    table.classList.toggle('wide', fields.some((line) => line.some((field) => field.value.length > NARROW_MAX)));
     const steps = stepsChanged(tops, side);
     const isChanged = changed + steps > 0;
     form.classList.toggle('is-changed', isChanged);

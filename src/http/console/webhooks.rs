@@ -86,23 +86,21 @@ fn sum(connection: &rusqlite::Connection, now: DateTime<Utc>, event: Event, last
         meaning: meaning(event),
         day: figure(chart.day),
         month: figure(chart.month),
-        last: last.map_or_else(|| "never".to_owned(), |at| format!("within the hour from {}", time(at))),
+        last: last.map_or_else(|| "never".to_owned(), time),
     })
 }
 
 fn meaning(event: Event) -> &'static str {
     match event {
-        Event::CustomersDataRequest => "a shopper asks what is held about them",
-        Event::CustomersRedact => "a shopper is to be forgotten",
-        Event::ShopRedact => "a shop is to be erased",
+        Event::CustomersDataRequest => "a shopper asks what data is held about them",
+        Event::CustomersRedact => "a shopper’s data must be erased",
+        Event::ShopRedact => "a shop’s data must be erased",
         Event::AppUninstalled => "a shop has removed the app",
-        Event::Duplicate => "came before: answered again, done once",
-        Event::Ignored => "a topic that means nothing here: unsubscribe from it",
-        Event::Unsigned => {
-            "no valid signature: a wrong secret, a proxy that changes bodies, or a request that is not Shopify's"
-        }
+        Event::Duplicate => "a repeated delivery: acknowledged, not processed again",
+        Event::Ignored => "a topic that this server does not use: unsubscribe from it",
+        Event::Unsigned => "no valid signature: a wrong secret, a proxy that changes bodies, or not from Shopify",
         Event::OtherShop => "signed for another shop than the header names",
-        Event::Malformed => "signed, and not what Shopify sends: look into the log",
+        Event::Malformed => "signed, but not what Shopify sends: see the log",
         Event::TooLarge => "over the size limit",
         Event::Order => "an order",
     }

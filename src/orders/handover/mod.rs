@@ -29,6 +29,7 @@ mod differences;
 mod fate;
 mod job;
 mod looks;
+mod products;
 mod rows;
 mod sessions;
 mod turns;

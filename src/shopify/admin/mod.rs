@@ -1,4 +1,4 @@
-//! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
+//! Shopify's Admin API as far as draft orders and the choice of products need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
 //! The GraphQL documents are files of their own, with what several ask for in fragments, so that other tools can judge
@@ -8,6 +8,7 @@
 mod answer;
 mod draft_order;
 mod failure;
+mod products;
 mod request;
 mod token;
 mod variants;
@@ -16,6 +17,7 @@ pub(super) use answer::read_time;
 pub use answer::{Fate, read_created, read_deleted, read_found, read_seen, read_states, served_version};
 pub use draft_order::{DraftOrder, SeenLine};
 pub use failure::{ShopifyError, plain_words};
+pub use products::{CURSOR_MAX, ListedProduct, PRODUCTS, ProductsPage, products, read_products};
 pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };

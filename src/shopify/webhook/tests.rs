@@ -204,7 +204,7 @@ fn the_sample_of_a_draft_order_passes_under_its_own_topic_only() {
     let (updated, deleted) = (body(&Topic::DraftOrdersUpdate), body(&Topic::DraftOrdersDelete));
     let draft_id = "gid://shopify/DraftOrder/994118539".to_owned();
     match classic("draft_orders/update", updated.as_bytes()).expect("its own").event {
-        WebhookEvent::DraftOrderUpdated { draft_id: found, is_completed: true, completed_at: Some(_) } => {
+        WebhookEvent::DraftOrderUpdated { draft_id: found, is_completed: true, completed_at: Some(_), .. } => {
             assert_eq!(found, draft_id);
         }
         other => panic!("{other:?}"),

@@ -105,7 +105,7 @@ fn jobs_of_a_paused_type_wait_others_run_and_after_the_resumption_all_have_run()
     );
     let listed = fixture.admin("GET", "/admin/api/jobs/types", None).json_body();
     assert_eq!(listed["paused"][0]["type"], "fine");
-    assert!(text(&operator.get("/admin")).contains("are paused since"));
+    assert!(text(&operator.get("/admin")).contains("have been paused for"));
     assert_eq!(operator.post("/admin/jobs/types/resume", "type=fine").status, 303);
     assert_eq!(operator.post("/admin/jobs/types/resume", "type=fine").status, 409, "it is resumed");
     fixture.run_jobs();

@@ -7,6 +7,7 @@ mod pages;
 mod roles;
 mod scriptless;
 mod signing_in;
+mod walk;
 mod writes;
 
 use quotegrid::access::Role;

@@ -1,11 +1,15 @@
 //! What every page has, and what the pages of the server show.
 
 use super::{Person, SERVER_PAGES, request, text};
+use chrono::TimeDelta;
 use quotegrid::access::Role;
 use quotegrid::access::links::{self, Invitation, LINK_LIFE};
 use quotegrid::activity::Event;
+use quotegrid::http::{AppState, Reply, Router, Service};
+use quotegrid::shopify::Secrets;
 use quotegrid::testing::Fixture;
 use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
@@ -217,4 +221,44 @@ fn answers_of_the_api_are_of_no_use_to_other_origins_and_kept_by_nobody() {
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
     }
+}
+
+fn each_finding_says_what_to_do_and_leads_there() {
+    let fixture = Fixture::opened_with(|options| options.alerts.silence = Some(TimeDelta::hours(12)));
+    fixture.post_webhook("app/uninstalled", &json!({ "id": 1, "myshopify_domain": "a.myshopify.com" }));
+    fixture.enqueue("a<type>&more", json!({}));
+    let quiet = text(&Person::operator(&fixture).get("/admin"));
+    assert!(!quiet.contains("no webhook for"), "{quiet}");
+    fixture.advance(Duration::from_secs(13 * 60 * 60));
+    let operator = Person::operator(&fixture);
+    for path in ["/admin", "/admin/health"] {
+        let page = text(&operator.get(path));
+        for words in [
+            "There was no webhook for 13 hours",
+            "quotegrid webhook setup",
+            "admin/jobs?status=pending&#38;type=a%3Ctype%3E%26more",
+            "Jobs have been due for over an hour",
+            "There is no backup in this server’s folder",
+        ] {
+            assert!(page.contains(words), "{words} in {page}");
+        }
+        let findings = page.matches("class=\"finding linked").count();
+        assert!(findings >= 4, "{findings} in {page}");
+    }
+}
+
+#[test]
+fn a_setting_that_has_no_effect_is_shown() {
+    let fixture = Fixture::new();
+    let operator = Person::operator(&fixture);
+    let fault = "QUOTEGRID_SILENCE_HOUR is not a setting and does nothing: did you mean QUOTEGRID_SILENCE_HOURS?";
+    let state = AppState::new(fixture.app.clone(), Secrets::new(["hush"])).with_setting_faults(vec![fault.to_owned()]);
+    let (sender, answer) = std::sync::mpsc::sync_channel(1);
+    let reply = Reply::new(move |response| {
+        let _nobody_waits = sender.send(response);
+    });
+    Router::new(Arc::new(state)).call(request("GET", "/admin", Some(&operator.cookie), ""), reply);
+    let page = text(&answer.recv().expect("an answer"));
+    assert!(page.contains("A setting has no effect") && page.contains(fault), "{page}");
+    assert!(!text(&operator.get("/admin")).contains("A setting has no effect"));
 }

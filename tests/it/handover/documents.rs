@@ -2,14 +2,20 @@
 //! they are in the introspection of versions 2025-10 to 2026-10. (The same files pass graphql-js' `validate` against those five
 //! schemas; that needs Node.js and 14 MB of data, so it is not part of the tests.)
 
-use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, VARIANTS, create};
+use quotegrid::shopify::admin::{CREATE, DELETE, Draft, DraftLine, FIND, LOOK, PRODUCTS, STATES, VARIANTS, create};
 use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// Types with the fields that are known of them: `name → type`, where scalars are `_`.
-const SCHEMA: [(&str, &str); 25] = [
-    ("Query", "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node shop:Shop"),
+const SCHEMA: [(&str, &str); 27] = [
+    (
+        "Query",
+        "draftOrder:DraftOrder draftOrders:DraftOrderConnection node:Node nodes:Node products:ProductConnection shop:Shop",
+    ),
     ("Node", "id:_"),
+    ("ProductConnection", "nodes:Product edges:ProductEdge pageInfo:PageInfo"),
+    ("Product", "id:_ legacyResourceId:_ title:_ handle:_ status:_ vendor:_"),
+    ("PageInfo", "hasNextPage:_ hasPreviousPage:_ startCursor:_ endCursor:_"),
     ("Mutation", "draftOrderCreate:DraftOrderCreatePayload draftOrderDelete:DraftOrderDeletePayload"),
     ("DraftOrderConnection", "nodes:DraftOrder edges:DraftOrderEdge pageInfo:PageInfo"),
     ("DraftOrderCreatePayload", "draftOrder:DraftOrder userErrors:UserError"),
@@ -27,7 +33,6 @@ const SCHEMA: [(&str, &str); 25] = [
          priceOverride:MoneyV2 originalUnitPriceSet:MoneyBag customAttributes:Attribute",
     ),
     ("ProductVariant", "id:_ title:_ sku:_ price:_ taxable:_ product:Product inventoryItem:InventoryItem"),
-    ("Product", "id:_ title:_ status:_"),
     ("InventoryItem", "id:_ sku:_ tracked:_ requiresShipping:_ measurement:InventoryItemMeasurement"),
     ("InventoryItemMeasurement", "id:_ weight:Weight"),
     ("Weight", "value:_ unit:_"),
@@ -107,6 +112,9 @@ fn walk(tokens: &[String], mut at: usize, of: &str, fragments: &BTreeMap<String,
                         "draftOrders" => {
                             &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
                         }
+                        "products" => {
+                            &["first", "after", "last", "before", "query", "reverse", "sortKey", "savedSearchId"]
+                        }
                         "draftOrder" => &["id"],
                         "nodes" if of == "Query" => &["ids"],
                         "lineItems" => &["first", "after", "last", "before", "reverse"],
@@ -170,6 +178,7 @@ fn the_documents_ask_for_what_the_schema_has() {
     check(LOOK);
     check(STATES);
     check(VARIANTS);
+    check(PRODUCTS);
     check(DELETE);
 }
 

@@ -5,7 +5,7 @@ use super::documents::{check, check_input};
 use crate::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use quotegrid::clock::{Clock, ManualClock};
-use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES, VARIANTS};
+use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, PRODUCTS, STATES, VARIANTS};
 use serde_json::{Value, json};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -288,6 +288,10 @@ impl Underway<'_> {
 
 #[derive(Default)]
 pub(crate) struct State {
+    /// Whether the app has no scope for products.
+    pub(crate) denies_products: bool,
+    /// Lists of products that were asked for.
+    pub(crate) product_lists: usize,
     pub(crate) drafts: Vec<Draft>,
     /// What happens to the next calls; those after them go well.
     pub(crate) token_faults: VecDeque<Manner>,
@@ -599,6 +603,8 @@ impl Shared {
             self.states(socket, shop, body["variables"]["ids"].as_array().expect("ids"));
         } else if body["query"] == VARIANTS {
             self.variants(socket, body["variables"]["ids"].as_array().expect("ids"));
+        } else if body["query"] == PRODUCTS {
+            self.products(socket, &body["variables"]);
         } else if body["query"] == DELETE {
             check_input("DraftOrderDeleteInput", &body["variables"]["input"]);
             self.delete(socket, shop, body["variables"]["input"]["id"].as_str().expect("an id"));
@@ -609,6 +615,30 @@ impl Shared {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock()
+    }
+
+    /// Sixty blinds, fifty a page; the cursor is the last one's number.
+    fn products(&self, socket: &TcpStream, variables: &Value) {
+        let is_denied = {
+            let mut state = self.lock();
+            state.product_lists += 1;
+            state.denies_products
+        };
+        if is_denied {
+            let error =
+                json!({ "message": "Access denied for products field.", "extensions": { "code": "ACCESS_DENIED" } });
+            return answer(socket, 200, "", &json!({ "errors": [error], "data": null }).to_string());
+        }
+        let after: u64 = variables["after"].as_str().map_or(0, |after| after.parse().expect("a cursor of ours"));
+        let search = variables["search"].as_str().unwrap_or_default();
+        let title = |number: u64| format!("Blind {number:02} <b>\"wide\"</b>");
+        let found: Vec<u64> = (1..=60).filter(|number| *number > after && title(*number).contains(search)).collect();
+        let page: Vec<u64> = found.iter().copied().take(50).collect();
+        let status = |number: u64| if number.is_multiple_of(2) { "ACTIVE" } else { "DRAFT" };
+        let node = |number: &u64| json!({ "id": format!("gid://shopify/Product/{}", 7_000 + number), "title": title(*number), "status": status(*number) });
+        let info = json!({ "hasNextPage": found.len() > page.len(), "endCursor": page.last().map(u64::to_string) });
+        let nodes: Vec<Value> = page.iter().map(node).collect();
+        answer(socket, 200, "", &json!({ "data": { "products": { "nodes": nodes, "pageInfo": info } } }).to_string());
     }
 
     fn grant(&self, socket: &TcpStream, call: &Call) {

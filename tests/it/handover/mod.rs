@@ -16,6 +16,7 @@ mod histories;
 mod inquiries;
 mod labels;
 mod lines;
+mod products;
 mod rounds;
 mod settings;
 mod tokens;

@@ -79,9 +79,9 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
     let (code, report) = run_json(&path, &["doctor"]);
     let problems: Vec<&str> = report["problems"].as_array().expect("a list").iter().filter_map(Value::as_str).collect();
     assert_eq!((code, problems.len()), (1, 1), "{report}");
-    assert!(problems[0].starts_with("1 jobs of legal duties have failed permanently"), "{problems:?}");
+    assert!(problems[0].starts_with("1 job for legal obligations failed permanently"), "{problems:?}");
     let (code, text) = run(&path, &["doctor"]);
-    assert!(code == 1 && text.contains("PROBLEM: 1 jobs"), "{text}");
+    assert!(code == 1 && text.contains("PROBLEM: 1 job for"), "{text}");
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn the_doctor_names_failed_jobs_of_any_type_and_jobs_that_nobody_here_knows() {
     let (code, report) = run_json(&path, &["doctor"]);
     let problems = report["problems"].to_string();
     assert_eq!((code, report["problems"].as_array().map(Vec::len)), (1, Some(2)), "{problems}");
-    assert!(problems.contains("1 jobs of type") && problems.contains("reindex"), "{problems}");
+    assert!(problems.contains("1 job of type") && problems.contains("reindex"), "{problems}");
     assert!(problems.contains("nobody-knows") && problems.contains("does not know that type"), "{problems}");
 }
 

@@ -98,5 +98,5 @@ fn the_floor_is_a_setting_of_the_program() {
     assert_eq!(process.stop(), Some(0));
     let doctor = machine.command(&["doctor", "--json", "--disk-floor", "8000000TiB"]).output().expect("it runs");
     let report: Value = serde_json::from_slice(&doctor.stdout).expect("JSON");
-    assert!(report["problems"].to_string().contains("the disk is nearly full"), "{report}");
+    assert!(report["problems"].to_string().contains("The disk is nearly full"), "{report}");
 }

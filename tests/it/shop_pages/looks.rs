@@ -153,6 +153,7 @@ fn browser_shows_every_page_of_a_shop_wide_and_on_a_phone_by_day_and_by_night() 
             let complaints: Vec<String> =
                 browser.complaints().into_iter().filter(|text| !text.contains("404 (Not Found)")).collect();
             assert_eq!(complaints, Vec::<String>::new(), "{at}");
+            assert_eq!(browser.barriers(), Vec::<String>::new(), "{name} {width} {look:?}");
         }
     }
     browser.look(Look::Paper);

@@ -190,6 +190,14 @@ fn browser_pastes_blocks_from_spreadsheets_and_the_sheet_grows_with_them() {
     sheet.paste("H/B\t500\t1000\t1500\n300\t1,5\t2,5\t3,5\n600\t4,5\t5,5\t6,5");
     assert_eq!((sheet.values("w"), sheet.values("h")), (json!(["500", "1000", "1500"]), json!(["300", "600"])));
     assert_eq!(sheet.values("p"), json!(["1.50", "2.50", "3.50", "4.50", "5.50", "6.50"]));
+    // A price that is cut off looks like another price.
+    sheet.focus(5);
+    sheet.browser.press(&[], "1234567890,12");
+    sheet.browser.press(&[], UP);
+    assert_eq!(sheet.values("p")[5], "1234567890.12");
+    let cut = "return [...document.querySelectorAll('[name=p]')].filter(field => field.scrollWidth > field.clientWidth).length";
+    assert_eq!(sheet.browser.ask(cut), 0);
+    sheet.browser.press(&[CONTROL], "z");
     // A selection is copied with tabs, and one value fills one.
     sheet.focus(0);
     sheet.browser.press(&[SHIFT], RIGHT);

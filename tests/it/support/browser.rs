@@ -107,7 +107,9 @@ impl Browser {
     pub(crate) fn look(&self, look: Look) {
         let scheme = if look == Look::Dark { "dark" } else { "light" };
         let media = if look == Look::Paper { "print" } else { "screen" };
-        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }]);
+        // Without transitions: what is looked at next must not be half-way between two colours.
+        let still = json!({ "name": "prefers-reduced-motion", "value": "reduce" });
+        let features = json!([{ "name": "prefers-color-scheme", "value": scheme }, still]);
         self.command("Emulation.setEmulatedMedia", &json!({ "media": media, "features": features }));
     }
 
@@ -169,6 +171,35 @@ impl Browser {
         }
     }
 
+    /// What axe-core finds on the page that keeps people out who see, hear or move otherwise, a line each. It is not shipped.
+    pub(crate) fn barriers(&self) -> Vec<String> {
+        let axe = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/widget/axe.min.js");
+        self.ask(&std::fs::read_to_string(axe).expect("axe-core"));
+        self.ask("window.found = null; axe.run().then((result) => { window.found = result.violations.map((violation) => `${violation.id}: ${violation.nodes.map((node) => node.html).join(' | ')}`); });");
+        let found = self.wait_for("return window.found");
+        found.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+    }
+
+    /// Clicks the first of what `selector` finds whose words begin with `words`.
+    ///
+    /// # Panics
+    /// When there is none in the time that nothing takes unless it hangs.
+    pub(crate) fn click_text(&self, selector: &str, words: &str) {
+        let (selector, words) = (json!(selector), json!(words));
+        self.wait_for(&format!(
+            "const found = document.readyState === 'complete' && [...document.querySelectorAll({selector})].find(one => !one.disabled && one.textContent.trim().startsWith({words}));
+             if (found) found.click(); return Boolean(found)"
+        ));
+    }
+
+    /// Chooses a file in a form's field, as its dialogue would.
+    pub(crate) fn choose_file(&self, selector: &str, file: &std::path::Path) {
+        let root = self.command("DOM.getDocument", &json!({}))["root"]["nodeId"].clone();
+        let field = self.command("DOM.querySelector", &json!({ "nodeId": root, "selector": selector }));
+        let files = json!({ "files": [file], "nodeId": field["nodeId"] });
+        self.command("DOM.setFileInputFiles", &files);
+    }
+
     /// What the browser had to complain about since it was last asked: blocked styles and scripts, among others.
     pub(crate) fn complaints(&self) -> Vec<String> {
         let logged = self.post("/se/log", &json!({ "type": "browser" }));
@@ -180,7 +211,18 @@ impl Browser {
     pub(crate) fn picture(&self, name: &str) {
         use base64::Engine;
         let Ok(directory) = std::env::var("QUOTEGRID_PICTURES") else { return };
-        let shot = self.command("Page.captureScreenshot", &json!({ "format": "png", "captureBeyondViewport": true }));
+        let shot =
+            json!({ "cmd": "Page.captureScreenshot", "params": { "format": "png", "captureBeyondViewport": true } });
+        // On a machine with much else to do, a page may be there before there is anything of it to be seen.
+        let until = std::time::Instant::now() + PATIENCE;
+        let shot = loop {
+            let shot = self.try_post("/goog/cdp/execute", &shot);
+            if shot["data"].is_string() {
+                break shot;
+            }
+            assert!(std::time::Instant::now() < until, "no picture: {shot}");
+            std::thread::sleep(Duration::from_millis(50));
+        };
         let png = base64::prelude::BASE64_STANDARD.decode(shot["data"].as_str().expect("a picture")).expect("Base64");
         std::fs::write(std::path::Path::new(&directory).join(format!("{name}.png")), png).expect("written");
     }

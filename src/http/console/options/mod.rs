@@ -42,7 +42,7 @@ pub(super) const ROUTES: &[Page] = &[
 /// What was done just now, in words.
 const FLASHES: &[(&str, &str)] = &[
     ("saved", "Saved. Shops offer it like this from now on."),
-    ("created", "The option group is here. Give it to products on the page Products."),
+    ("created", "The option group is saved. Assign it to products on the Products page."),
     ("copied", "This is the copy. No product offers it yet."),
     ("deleted", "The option group is deleted."),
 ];
@@ -258,7 +258,7 @@ fn when_stale(
         let theirs = state.app.db.read(|connection| options::load(connection, scope.store, id));
         let (Ok(theirs), Kind::Stale) = (theirs, error.kind()) else { return failed(error, response) };
         let notes = vec![
-            "Somebody else has saved this group while you were editing it. Nothing of yours is saved yet: it is below, as you entered it.".to_owned(),
+            "This group was saved by someone else while you were editing it. Your changes are not saved yet: they are below, as you entered them.".to_owned(),
             format!("What is saved now: {}", in_words(&theirs)),
             "Saving yours replaces it.".to_owned(),
         ];

@@ -36,7 +36,7 @@ pub(super) const ROUTES: &[Page] = &[
 /// What was done just now, in words.
 const FLASHES: &[(&str, &str)] = &[
     ("retried", "The hand-over is tried again. Reload the page in a moment to see how it went."),
-    ("cancelled", "The order is cancelled. What stands at Shopify of it is deleted now."),
+    ("cancelled", "The order is cancelled. Its draft order at Shopify is being deleted."),
 ];
 
 /// What a search form asks for.

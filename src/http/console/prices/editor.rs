@@ -42,7 +42,7 @@ const ROUNDINGS: &[(&str, &str)] = &[
 const PERCENT_DECIMALS: usize = 2;
 
 /// What the sheet's script says; `{0}` is a number or a few values.
-const WORDS: &str = r#"{"undone":"Undone.","redone":"Done again.","pasted":"{0} cells pasted.","outside":"{0} did not fit into the sheet.","unread":"Not readable as prices: {0}.","changes":"{0} unsaved changes","oneChange":"1 unsaved change","noChanges":"No unsaved changes","holes":"{0} not offered","falls":"{0} lower than a smaller size","wrong":"{0} not readable","adjusted":"The prices are changed in the sheet. Look at them, then save.","failed":"This could not be worked out. Nothing was changed.","width":"Width","height":"Height","price":"Price"}"#;
+const WORDS: &str = r#"{"undone":"Undone.","redone":"Redone.","pasted":"{0} cells pasted.","outside":"{0} did not fit into the sheet.","unread":"Not readable as prices: {0}.","changes":"{0} unsaved changes","oneChange":"1 unsaved change","noChanges":"No unsaved changes","holes":"{0} not offered","falls":"{0} lower than a smaller size","wrong":"{0} not readable","adjusted":"The prices are changed in the sheet. Check them, then save.","failed":"This could not be calculated. Nothing was changed.","width":"Width","height":"Height","price":"Price"}"#;
 
 /// A conflict in words.
 struct ConflictLine {
@@ -210,9 +210,9 @@ pub(super) fn rework(state: &Arc<AppState>, visit: &Visit, params: &Params) -> R
 
 fn changed_note(count: usize) -> String {
     match count {
-        0 => "No price changes by that.".to_owned(),
-        1 => "1 price is changed in the sheet and marked. Look at it, then save.".to_owned(),
-        count => format!("{count} prices are changed in the sheet and marked. Look at them, then save."),
+        0 => "This changes no price.".to_owned(),
+        1 => "1 price is changed in the sheet and marked. Check it, then save.".to_owned(),
+        count => format!("{count} prices are changed in the sheet and marked. Check them, then save."),
     }
 }
 
@@ -341,18 +341,16 @@ fn when_stale(
 
 fn merge_notes(taken_over: usize, conflicts: usize) -> Vec<String> {
     let mut notes = vec![
-        "Somebody else has saved this list while you were editing it. Nothing of yours is saved yet, and nothing is lost: the sheet shows both edits together.".to_owned(),
+        "This list was saved by someone else while you were editing it. Your changes are not saved yet and not lost: the sheet shows both edits together.".to_owned(),
     ];
     if taken_over > 0 {
-        notes.push(format!(
-            "Prices that only they have changed, and that the sheet has as they saved them: {taken_over}."
-        ));
+        notes.push(format!("Prices that only the other edit changed, already in your sheet: {taken_over}."));
     }
     notes.push(match conflicts {
-        0 => "No price was changed by both of you. Look at the sheet, then save.".to_owned(),
-        1 => "One price was changed by both of you: yours is in the sheet, theirs below it. Decide, then save.".to_owned(),
+        0 => "No price was changed by both edits. Check the sheet, then save.".to_owned(),
+        1 => "One price was changed by both edits: yours is in the sheet, theirs below it. Decide, then save.".to_owned(),
         count => {
-            format!("{count} prices were changed by both of you: yours are in the sheet, theirs below them. Decide, then save.")
+            format!("{count} prices were changed by both edits: yours are in the sheet, theirs below them. Decide, then save.")
         }
     });
     notes

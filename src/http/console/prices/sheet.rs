@@ -182,7 +182,7 @@ impl Sheet {
         }
         if columns.is_empty() != rows.is_empty() {
             let place = if columns.is_empty() { Place::Width(0) } else { Place::Height(0) };
-            faults.entry(place).or_insert_with(|| "is needed: a price stands for a width and a height".to_owned());
+            faults.entry(place).or_insert_with(|| "is required: each price belongs to a width and a height".to_owned());
         }
         if !faults.is_empty() {
             return Err(faults);
@@ -202,7 +202,7 @@ fn steps(texts: &[String], used: &[usize], place: fn(usize) -> Place, faults: &m
     for &at in used {
         match length(&texts[at]) {
             Ok(length) if seen.insert(length, at).is_some() => {
-                faults.insert(place(at), format!("{length} stands here twice"));
+                faults.insert(place(at), format!("{length} is here twice"));
             }
             Ok(length) => lengths.push(length),
             Err(fault) => {

@@ -33,6 +33,9 @@ pub(super) struct RowView {
     pub(super) cells: Vec<CellView>,
 }
 
+/// Characters of a price that fit a column of the usual width.
+const NARROW_MAX: usize = 9;
+
 /// The whole sheet.
 #[derive(Debug)]
 pub(super) struct SheetView {
@@ -40,6 +43,8 @@ pub(super) struct SheetView {
     pub(super) rows: Vec<RowView>,
     /// What it was made from, for a hidden field.
     pub(super) base: String,
+    /// Whether a price is too long for columns of the usual width.
+    pub(super) is_wide: bool,
     /// What is wrong, in sentences, for those who cannot look at every cell.
     pub(super) faults: Vec<String>,
     pub(super) changed: usize,
@@ -89,6 +94,7 @@ pub(super) fn view(
         head: sheet.widths.iter().enumerate().map(|(at, text)| step(Place::Width(at), text, "Width", at)).collect(),
         rows: (0..sheet.heights.len()).map(row).collect(),
         base: sheet::pack(saved),
+        is_wide: sheet.prices.iter().flatten().any(|price| price.len() > NARROW_MAX),
         faults: faults.iter().map(|(place, fault)| format!("{} {fault}", sheet.place_name(*place))).collect(),
         changed: count(|marks| marks.is_changed),
         holes: count(|marks| marks.is_hole),

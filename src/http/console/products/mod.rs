@@ -5,6 +5,7 @@
 //! said of what it sends.
 
 mod sent;
+mod shopify;
 mod trial;
 
 use super::form::Form;
@@ -32,6 +33,7 @@ use std::sync::Arc;
 pub(super) const ROUTES: &[Page] = &[
     Page::show("/admin/shops/{shop}/products", list),
     Page::write("/admin/shops/{shop}/products", "product.assign", assign),
+    Page::show_later("/admin/shops/{shop}/products/shopify", shopify::show),
     Page::show("/admin/shops/{shop}/products/one", trial::show),
     Page::write("/admin/shops/{shop}/products/one", "product.assign", assign),
     Page::write("/admin/shops/{shop}/products/{product}/sent", "product.update", trial::set),
@@ -111,6 +113,8 @@ struct ListPage {
     products: Vec<ProductView>,
     next: Option<String>,
     catalog: Catalog,
+    /// Whether products can be chosen from Shopify's own list.
+    has_app: bool,
     /// What was entered, where it could not be taken.
     entered: String,
     fault: Option<String>,
@@ -129,7 +133,8 @@ fn list_page(state: &AppState, visit: &Visit, status: u16, entered: String, faul
     let next = next_cursor(&mut found, |product| product.id.to_string());
     let (frame, area) = (frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Products)?);
     let products = found.into_iter().map(ProductView::from).collect();
-    page(status, &ListPage { frame, area, products, next, catalog, entered, fault })
+    let has_app = state.app.handover.options().is_some();
+    page(status, &ListPage { frame, area, products, next, catalog, has_app, entered, fault })
 }
 
 /// What a form wants done to products.
@@ -179,7 +184,8 @@ fn products_of(form: &Form) -> std::result::Result<Vec<(ProductId, Option<Title>
         let title = form.entered("title").map(str::parse::<Title>).transpose();
         products.insert(id, title.map_err(|fault| format!("the title {fault}"))?);
     }
-    for (at, line) in form.get("new").lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+    let lines = form.all("new").flat_map(str::lines);
+    for (at, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let (id, title) = line.trim().split_once([' ', '\t', ';', ',']).unwrap_or((line.trim(), ""));
         let place = at + 1;
         // People copy the address of a product's page in Shopify.
@@ -225,7 +231,8 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defer
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
     let status = crate::http::status::of(error.kind());
     let message = super::layout::sentence(&error.to_string());
-    list_page(state, visit, status, visit.form.get("new").to_owned(), Some(message))
+    let entered: Vec<&str> = visit.form.all("new").collect();
+    list_page(state, visit, status, entered.join("\n"), Some(message))
 }
 
 /// Does all of it or nothing.

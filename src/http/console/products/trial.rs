@@ -230,7 +230,8 @@ fn price_view(quote: &Quote, pricing: &ProductPricing, scope: Scope) -> PriceVie
     };
     let steps = quote.explain(currency, unit).into_iter().map(|step| StepView {
         amount: if step.amount.get() == 0 { String::new() } else { exact(step.amount) },
-        subtotal: exact(step.subtotal),
+        // Sizes are rounded before there is a price to show.
+        subtotal: if step.amount.get() == 0 && step.subtotal.get() == 0 { String::new() } else { exact(step.subtotal) },
         text: sentence(&step.text),
     });
     let name = |id| pricing.groups.iter().find(|group| group.id == id).map(|group| group.name.to_string());
