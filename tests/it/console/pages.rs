@@ -223,6 +223,7 @@ fn answers_of_the_api_are_of_no_use_to_other_origins_and_kept_by_nobody() {
     }
 }
 
+#[test]
 fn each_finding_says_what_to_do_and_leads_there() {
     let fixture = Fixture::opened_with(|options| options.alerts.silence = Some(TimeDelta::hours(12)));
     fixture.post_webhook("app/uninstalled", &json!({ "id": 1, "myshopify_domain": "a.myshopify.com" }));
