@@ -274,7 +274,7 @@ fn a_restore_that_meets_a_fault_of_the_disk_leaves_the_old_database_or_says_that
         assert_eq!(output.status.success(), is_new, "{nth}: {told}");
         std::fs::copy(&present, &machine.database).expect("copied");
         if !recorder.has_nth_failed() {
-            assert!(nth > 10 && output.status.success(), "{nth}: {told}");
+            assert!(nth > 20 && output.status.success(), "{nth}: {told}");
             break;
         }
     }
