@@ -171,6 +171,7 @@ CREATE TABLE draft_order_records (
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
     order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    shopify_order_id       INTEGER,                            -- and its number: a customers/redact names nothing else
     ordered_at             INTEGER,
     cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
@@ -189,6 +190,7 @@ CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) W
 
 -- By what Shopify calls them: a webhook names nothing else.
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
+CREATE INDEX draft_order_records_order_id ON draft_order_records (store_id, shopify_order_id) WHERE shopify_order_id IS NOT NULL;
 -- Those of which it is to be asked what has become of them.
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
 
@@ -267,7 +269,7 @@ CREATE TABLE job_queue (
 -- the claim takes whichever of both is first. Jobs that are held come last.
 CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
 CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
-CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_held ON job_queue (type, scheduled_at) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
@@ -440,6 +442,7 @@ CREATE TABLE admin_sessions (
     label        TEXT NOT NULL CHECK (length(label) <= 60),
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL,
+    token_proof  BLOB CHECK (length(token_proof) = 32),       -- of the admin token that began it, keyed by the cookie's value; NULL: a link did
     CHECK ((role = 'merchant') = (store_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
@@ -449,7 +452,7 @@ CREATE TABLE audit_log (
     id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
     recorded_at INTEGER NOT NULL,
     role        TEXT NOT NULL,
-    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label (of merchants: merchant), api or cli
     action      TEXT NOT NULL,
     store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
     objects     TEXT NOT NULL                                  -- ids, with blanks between

@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// How long rows are kept: a year and a month, so that a yearly look finds the whole year.
 pub const KEPT: TimeDelta = TimeDelta::days(400);
 
+/// Characters of an id that are kept: longer than any of ours, and a path may name anything.
+const OBJECT_MAX: usize = 100;
+
 /// Ids that one row names: more would not help, and a row stays small.
 const OBJECTS_MAX: usize = 20;
 
@@ -46,7 +49,8 @@ impl Entry {
             return self;
         }
         // What a path named may be no id at all: it must not look like several.
-        self.objects.push(id.to_string().split_whitespace().collect());
+        let id: String = id.to_string().split_whitespace().collect();
+        self.objects.push(id.chars().take(OBJECT_MAX).collect());
         self
     }
 }
@@ -64,6 +68,18 @@ impl Record {
     /// `actor` does what `entry` says.
     pub fn new(now: DateTime<Utc>, entropy: Arc<dyn Entropy>, actor: Actor, entry: Entry) -> Self {
         Self { now, entropy, actor, entry }
+    }
+
+    /// The same, and this was changed too: an id that was made with the change.
+    #[must_use]
+    pub fn object(self, id: impl ToString) -> Self {
+        Self { entry: self.entry.object(id), ..self }
+    }
+
+    /// The same, of this store.
+    #[must_use]
+    pub fn of_store(self, hash: [u8; 32]) -> Self {
+        Self { entry: self.entry.of_store(hash), ..self }
     }
 
     /// Writes the row.
@@ -177,4 +193,18 @@ fn recorded_from_row(row: &Row<'_>) -> rusqlite::Result<Recorded> {
         store: row.get("store_hash")?,
         objects: objects.split(' ').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_path_names_is_one_word_and_cut_where_it_is_no_id() {
+        let entry = Entry::new("job.cancel").object("a b\nc").object("ä".repeat(5_000));
+        assert_eq!(entry.objects[0], "abc");
+        assert_eq!(entry.objects[1].chars().count(), OBJECT_MAX);
+        let many = (0..100).fold(Entry::new("product.assign"), |entry, id| entry.object(id));
+        assert_eq!(many.objects.len(), OBJECTS_MAX);
+    }
 }

@@ -79,7 +79,7 @@ pub struct Actor {
     pub role: Role,
     /// The only store they may see; `None`: all of them.
     pub store: Option<StoreId>,
-    /// How the audit log calls them: a session's label, `api` or `cli`. Never a person's name unless an operator chose it as a label.
+    /// How the audit log calls them: a session's label, of a merchant `merchant`, `api` or `cli`. Never a person's name unless an operator chose it as a label.
     pub name: String,
 }
 
@@ -147,6 +147,11 @@ impl Token {
     /// A new one.
     pub fn new(entropy: &dyn Entropy) -> Self {
         Self(hex(&entropy.array::<32>()))
+    }
+
+    /// Whether `text` has the form of a token.
+    pub fn may_be(text: &str) -> bool {
+        text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
     }
 
     /// The token itself: for the one it is made for, never for a log.

@@ -1,5 +1,6 @@
 //! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began,
-//! when it is ended, and with the store of its merchant. Only digests are kept: a reader of the file cannot sign in with it.
+//! when it is ended, with the store of its merchant, and with the admin token that began it. Only digests are kept: a reader of the
+//! file cannot sign in with it.
 
 use super::links::Invitation;
 use super::{Actor, Role, Token, TokenDigest};
@@ -7,7 +8,10 @@ use crate::db::{self, Millis, Tx};
 use crate::domain::ids::{SessionId, StoreId};
 use crate::entropy::Entropy;
 use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
 
 /// A session that has not been used for this long is over.
 pub const IDLE_END: TimeDelta = TimeDelta::hours(12);
@@ -36,12 +40,20 @@ pub struct Session {
     pub created_at: DateTime<Utc>,
     /// When they were last seen, within about five minutes.
     pub last_used_at: DateTime<Utc>,
+    /// Of the admin token that began it; `None`: a link did.
+    token_proof: Option<[u8; 32]>,
 }
 
 impl Session {
     /// Who they are to those who are asked for something.
     pub fn actor(&self) -> Actor {
-        Actor { role: self.role, store: self.store, name: self.label.clone() }
+        actor(self.role, self.store, &self.label)
+    }
+
+    /// Whether what began it is still a way in: a link, or one of `admin_tokens`. `token`: the session's own, as its cookie has it.
+    pub fn is_open_to(&self, token: &str, admin_tokens: &[TokenDigest]) -> bool {
+        let Some(proof) = &self.token_proof else { return true };
+        admin_tokens.iter().any(|admin_token| bool::from(proof_of(token, *admin_token).ct_eq(proof)))
     }
 
     /// When it ends if it is not used any more.
@@ -56,27 +68,60 @@ impl Session {
     }
 }
 
-/// Begins a session for whom `invitation` lets in.
+/// Who somebody is to those who are asked for something. Merchants are called by their role: the label that an operator chose for one may
+/// name a person, and the audit log outlives the erasure of the shop.
+fn actor(role: Role, store: Option<StoreId>, label: &str) -> Actor {
+    let name = if role == Role::Merchant { role.as_str() } else { label };
+    Actor { role, store, name: name.to_owned() }
+}
+
+/// A session that has just begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// Its id.
+    pub id: SessionId,
+    /// Who is in it.
+    pub actor: Actor,
+    /// What its cookie has.
+    pub token: Token,
+}
+
+/// What of an admin token is kept with the session that it began. Keyed by what only the browser has: the file confirms no guess of a
+/// token that a person has chosen.
+fn proof_of(token: &str, admin_token: TokenDigest) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(token.as_bytes()).expect("HMAC takes keys of any length");
+    mac.update(admin_token.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+/// Begins a session for whom `invitation` lets in, by a link or by `admin_token`.
 ///
 /// # Errors
 /// When the database cannot be written.
-pub fn begin(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, invitation: &Invitation) -> db::Result<Token> {
+pub fn begin(
+    tx: &Tx<'_>,
+    now: DateTime<Utc>,
+    entropy: &dyn Entropy,
+    invitation: &Invitation,
+    admin_token: Option<TokenDigest>,
+) -> db::Result<Begun> {
     prune(tx, now)?;
-    let token = Token::new(entropy);
+    let (id, token) = (SessionId::new(now, entropy.array()), Token::new(entropy));
     let mut statement = tx.prepare_cached(
-        "INSERT INTO admin_sessions (id, digest, role, store_id, label, created_at, last_used_at)
-         VALUES (:id, :digest, :role, :store, :label, :now, :now)",
+        "INSERT INTO admin_sessions (id, digest, role, store_id, label, created_at, last_used_at, token_proof)
+         VALUES (:id, :digest, :role, :store, :label, :now, :now, :token_proof)",
     )?;
     statement.execute(named_params! {
-        ":id": SessionId::new(now, entropy.array()),
+        ":id": id,
         ":digest": token.digest(),
         ":role": invitation.role,
         ":store": invitation.store,
         ":label": invitation.label,
         ":now": Millis(now),
+        ":token_proof": admin_token.map(|admin_token| proof_of(token.expose(), admin_token)),
     })?;
     note_first_link(tx)?;
-    Ok(token)
+    Ok(Begun { id, actor: actor(invitation.role, invitation.store, &invitation.label), token })
 }
 
 /// Notes that a person has had a way in to this database's console; `true` for the first time. A server prints a link by itself
@@ -96,7 +141,7 @@ pub fn note_first_link(tx: &Tx<'_>) -> db::Result<bool> {
 /// When the database cannot be read.
 pub fn find(connection: &Connection, now: DateTime<Utc>, digest: TokenDigest) -> db::Result<Option<Session>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, role, store_id, label, created_at, last_used_at
+        "SELECT id, role, store_id, label, created_at, last_used_at, token_proof
          FROM admin_sessions WHERE digest = :digest",
     )?;
     let found = statement.query_row(named_params! { ":digest": digest }, session_from_row).optional()?;
@@ -109,7 +154,7 @@ pub fn find(connection: &Connection, now: DateTime<Utc>, digest: TokenDigest) ->
 /// When the database cannot be read.
 pub fn list(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Session>> {
     let mut statement = connection.prepare_cached(
-        "SELECT id, role, store_id, label, created_at, last_used_at
+        "SELECT id, role, store_id, label, created_at, last_used_at, token_proof
          FROM admin_sessions ORDER BY last_used_at DESC, id",
     )?;
     let sessions: Vec<Session> = statement.query_map((), session_from_row)?.collect::<rusqlite::Result<_>>()?;
@@ -167,5 +212,6 @@ fn session_from_row(row: &Row<'_>) -> rusqlite::Result<Session> {
         label: row.get("label")?,
         created_at: row.get::<_, Millis>("created_at")?.0,
         last_used_at: row.get::<_, Millis>("last_used_at")?.0,
+        token_proof: row.get("token_proof")?,
     })
 }

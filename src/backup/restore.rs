@@ -23,6 +23,7 @@ use crate::erasure::{self, receipts, requests, shop, subject_hash};
 use crate::error::Error;
 use crate::intake::deliveries;
 use crate::keyed_hash::KeyedHasher;
+use crate::orders::labels;
 use log::info;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};
@@ -65,6 +66,8 @@ pub struct RestoreReport {
     pub requests: usize,
     /// Webhook deliveries taken over.
     pub deliveries: usize,
+    /// Labels of orders that were forgotten since, and are once more.
+    pub labels: usize,
     /// Jobs enqueued for open privacy requests that had none.
     pub jobs: usize,
     /// Uninstallations and revoked keys taken over.
@@ -148,6 +151,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
         report.deliveries =
             import_rows(&app, |after| deliveries::list_rows(current, after, BATCH), deliveries::import)?;
         report.withdrawals = import_withdrawals(&app, current)?;
+        report.labels = forget_labels(&app, current)?;
         for shop in come_back(&app, current, known)? {
             info!("[GDPR] the backup holds a store that has been erased since, it is erased again");
             shop::erase_again(&app.db, app.clock.now(), &app.hasher, &app.entropy, &shop)?;
@@ -253,6 +257,24 @@ fn import_withdrawals(app: &App, current: &Connection) -> Result<usize, BackupEr
         Ok(imported)
     })?;
     Ok(imported)
+}
+
+/// Labels that were forgotten since the backup was made. What a request named is forgotten with it, so that the rows themselves have to
+/// tell.
+fn forget_labels(app: &App, current: &Connection) -> Result<usize, BackupError> {
+    let (mut after, mut forgotten) = (None, 0);
+    loop {
+        let page = app.db.read(|connection| labels::list(connection, after, BATCH))?;
+        let Some(last) = page.last() else { return Ok(forgotten) };
+        after = Some(*last);
+        let mut gone = Vec::new();
+        for item in page {
+            if labels::is_forgotten(current, item)? {
+                gone.push(item);
+            }
+        }
+        forgotten += app.db.write(move |tx| labels::forget_items(tx, &gone))?;
+    }
 }
 
 /// The shops that the backup has and whose erasure it does not know.

@@ -19,6 +19,9 @@ use chrono::TimeDelta;
 use clap::Subcommand;
 use serde_json::json;
 
+/// What the audit log says of a link.
+const LINK_CREATE: &str = "link.create";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Print a link that lets one person in to the console, once
@@ -87,7 +90,11 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             let app = open(database, Schema::MustBeCurrent)?;
             let invitation = invitation(&app, role, shop.as_ref(), label)?;
             let role = invitation.role;
-            let (link, expires_at) = make_link(&app, &public_url, invitation, TimeDelta::hours(hours.into()))?;
+            let entry = match &shop {
+                Some(shop) => Entry::new(LINK_CREATE).of_store(crate::erasure::subject_hash(&app.hasher, shop)),
+                None => Entry::new(LINK_CREATE),
+            };
+            let (link, expires_at) = make_link(&app, &public_url, invitation, TimeDelta::hours(hours.into()), entry)?;
             let document = json!({ "link": link, "role": role.as_str(), "shop": shop.as_ref().map(ShopDomain::as_str), "expiresAt": expires_at });
             output.print(&document, || link.clone())?;
         }
@@ -145,10 +152,16 @@ fn invitation(app: &App, role: Option<Role>, shop: Option<&ShopDomain>, label: O
 }
 
 /// Makes a link; returns it, and when it ends.
-fn make_link(app: &App, public_url: &str, invitation: Invitation, life: TimeDelta) -> Result<(String, String)> {
+fn make_link(
+    app: &App,
+    public_url: &str,
+    invitation: Invitation,
+    life: TimeDelta,
+    entry: Entry,
+) -> Result<(String, String)> {
     let (now, entropy) = (app.clock.now(), app.entropy.clone());
     let expires_at = now + life;
-    let token = write_recorded(app, Entry::new("link.create"), move |tx| -> Result<Token> {
+    let token = write_recorded(app, entry, move |tx| -> Result<Token> {
         Ok(links::insert(tx, now, entropy.as_ref(), &invitation, expires_at)?)
     })?;
     // Behind the `#`, where no server and no log sees it.
@@ -161,7 +174,7 @@ pub(super) fn first_link(app: &App, public_url: &str) -> Result<Option<String>> 
         return Ok(None);
     }
     let invitation = Invitation { role: Role::Operator, store: None, label: Role::Operator.to_string() };
-    Ok(Some(make_link(app, public_url, invitation, LINK_LIFE)?.0))
+    Ok(Some(make_link(app, public_url, invitation, LINK_LIFE, Entry::new(LINK_CREATE))?.0))
 }
 
 fn sessions_text(found: &[Session]) -> String {

@@ -146,7 +146,7 @@ pub(super) fn run(database: &DatabaseSettings, options: Options, output: Output)
                 NewGroup { name, requirement, choices: choices.into_iter().map(|edited| edited.choice).collect() };
             let now = app.clock.now();
             let id = OptionGroupId::new(now, app.entropy.array());
-            let entry = Entry::new("options.create").object(id);
+            let entry = Entry::new("option_group.create").object(id);
             let made = write_in_store(&app, scope, entry, move |tx| -> Result<_> {
                 options::insert(tx, now, id, scope, &group)?;
                 options::load(tx, scope.store, id)
@@ -156,7 +156,7 @@ pub(super) fn run(database: &DatabaseSettings, options: Options, output: Output)
         Command::Set(SetArgs { group, what }) => set(&app, scope, &named(&group)?, what, output)?,
         Command::Duplicate { group } => {
             let (now, entropy, id) = (app.clock.now(), app.entropy.clone(), named(&group)?.group.id);
-            let entry = Entry::new("options.duplicate").object(id);
+            let entry = Entry::new("option_group.duplicate").object(id);
             let made =
                 write_in_store(&app, scope, entry, move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, id))?;
             show(&made, output)?;
@@ -278,7 +278,7 @@ fn set(app: &App, scope: Scope, stored: &StoredGroup, what: SetWhat, output: Out
     };
     let (now, id, expected) = (app.clock.now(), stored.group.id, Some(Expected::Version(stored.version)));
     let edit = GroupEdit { name, requirement, choices };
-    let entry = Entry::new("options.update").object(id);
+    let entry = Entry::new("option_group.update").object(id);
     let saved = write_in_store(app, scope, entry, move |tx| options::replace(tx, now, scope, id, expected, edit))?;
     show(&saved, output)
 }
@@ -287,7 +287,7 @@ fn delete(app: &App, scope: Scope, stored: &StoredGroup, confirmed: bool, output
     let (now, id) = (app.clock.now(), stored.group.id);
     let mut expected = Some(Expected::Version(stored.version));
     loop {
-        let step = write_in_store(app, scope, Entry::new("options.delete").object(id), move |tx| {
+        let step = write_in_store(app, scope, Entry::new("option_group.delete").object(id), move |tx| {
             if !confirmed {
                 assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
             }

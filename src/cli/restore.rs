@@ -34,7 +34,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
         without_replay: args.without_replay,
     };
     let report = backup::restore(&restore, &mut |stage| eprintln!("restore: {stage}"))?;
-    let RestoreReport { erased_again, receipts, requests, deliveries, jobs, withdrawals } = report;
+    let RestoreReport { erased_again, receipts, requests, deliveries, labels, jobs, withdrawals } = report;
     let (file, path) = (restore.backup.display().to_string(), restore.database.display().to_string());
     let document = json!({
         "database": path,
@@ -44,13 +44,15 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
         "requests": requests,
         "deliveries": deliveries,
         "withdrawals": withdrawals,
+        "labels": labels,
         "jobs": jobs,
     });
     output.print(&document, || {
         format!(
             "{path} is now as {file} was, and knows what that did not:\n  stores erased again: {erased_again}\n  \
              receipts kept: {receipts}\n  privacy requests kept: {requests}, {jobs} of them enqueued anew\n  \
-             webhook deliveries kept: {deliveries}\n  uninstallations and revoked keys kept: {withdrawals}"
+             webhook deliveries kept: {deliveries}\n  uninstallations and revoked keys kept: {withdrawals}\n  \
+             labels of orders forgotten again: {labels}"
         )
     })?;
     Ok(())

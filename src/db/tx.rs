@@ -20,8 +20,9 @@ impl<'a> Tx<'a> {
         Self { connection, announced: Cell::new(false), after_commit: RefCell::default() }
     }
 
-    /// Runs `then` after the commit that holds this change, on another thread, and not at all when it is rolled back: for log
-    /// lines and counters that claim success.
+    /// Runs `then` after the commit that holds this change, and not at all when it is rolled back: for log lines and counters that
+    /// claim success. It runs before the change's own answer is given, usually on a thread that gives answers; where the change
+    /// waits for its turn on the thread that asked for it and nobody else writes, on that one. So it must not write, and not wait.
     pub fn after_commit(&self, then: impl FnOnce() + Send + 'static) {
         self.after_commit.borrow_mut().push(Box::new(then));
     }

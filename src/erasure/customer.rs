@@ -1,5 +1,6 @@
-//! The handlers of `customers/redact` and `customers/data_request`. This program keeps nothing by customer, so one has only the ids
-//! of the request itself to forget, and the other reports that nothing is held, and where shoppers' own words may be.
+//! The handlers of `customers/redact` and `customers/data_request`. This program keeps nothing by customer, but items of orders may have
+//! a label, in the shopper's own words. So one forgets the labels of the orders that the request names, and the ids that came with it;
+//! the other reports that nothing is held, and where shoppers' own words may be.
 
 use super::receipts::{self, NewReceipt, ReceiptKind};
 use super::requests::{self, PrivacyRequest, RequestKind, RequestOutcome};
@@ -8,6 +9,7 @@ use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::RequestId;
 use crate::error::Error;
 use crate::keyed_hash::KeyedHasher;
+use crate::orders::labels;
 use crate::queue::{Claim, Context, Finish, Handler, JobError};
 use chrono::{DateTime, SecondsFormat, Utc};
 use log::info;
@@ -16,6 +18,22 @@ use serde_json::{Value, json};
 
 /// Requests that one transaction fulfils: each is a mark and a receipt.
 const CLOSED_AT_ONCE: usize = 100;
+
+/// Orders that one step before that looks for: a few milliseconds of the writer's time.
+const LOOKED_FOR_AT_ONCE: usize = 1_000;
+
+/// Orders that may be left of a request for the transaction that fulfils it, with up to [`CLOSED_AT_ONCE`] others: as many as customers
+/// have, so that most requests need no step.
+const LEFT_TO_CLOSING: usize = 20;
+
+/// The member of a request's payload that names Shopify's orders by their numbers.
+pub const ORDERS_TO_REDACT: &str = "ordersToRedact";
+
+/// And the one that says how many labels are forgotten already: a crash between two steps loses no count.
+const LABELS_FORGOTTEN: &str = "labelsForgotten";
+
+/// What receipts and requests count labels by: the items stay.
+const LABELS: &str = "draft_order_lines.label";
 
 /// Forgets a customer.
 pub struct CustomerRedact {
@@ -32,10 +50,8 @@ impl CustomerRedact {
 impl Handler for CustomerRedact {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let hasher = self.hasher.clone();
-        // Customer data would be deleted here, by the customer and order ids in the request's payload, if any were kept: draft
-        // orders record sizes, options and prices, and no person. Labels are a shopper's own words, which no id leads to.
-        let close = move |tx: &Tx<'_>, now, request: &PrivacyRequest| acknowledge(tx, now, &hasher, request);
-        fulfil(job, context, RequestKind::CustomersRedact, close)
+        let close = move |tx: &Tx<'_>, now, request: &PrivacyRequest| forget(tx, now, &hasher, request);
+        fulfil(job, context, RequestKind::CustomersRedact, forget_in_steps, close)
     }
 
     fn max_attempts(&self) -> u32 {
@@ -51,15 +67,51 @@ impl Handler for CustomerRedact {
     }
 }
 
-fn acknowledge(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &PrivacyRequest) -> Result<(), Error> {
-    let deleted = RowCounts::default();
-    requests::mark_processed(tx, now, request.id, RequestOutcome::Acknowledged, &deleted, None)?;
+/// Forgets labels until so few orders are left that the closing transaction sees to them.
+fn forget_in_steps(context: &Context, request: &PrivacyRequest) -> Result<(), JobError> {
+    loop {
+        let payload = context.db().read(|connection| requests::load_payload(connection, request.id))?;
+        if orders_left(&payload).len() <= LEFT_TO_CLOSING {
+            return Ok(());
+        }
+        if context.is_stopping() {
+            return Err(JobError::Stopped);
+        }
+        let (id, shop) = (request.id, request.shop.clone());
+        context.write(move |tx| -> Result<(), Error> {
+            let payload = requests::load_payload(tx, id)?;
+            let mut orders = orders_left(&payload);
+            let left = orders.split_off(LOOKED_FOR_AT_ONCE.min(orders.len()));
+            let forgotten = labels_forgotten(&payload) + labels::forget(tx, &shop, &orders)?;
+            requests::set_payload(tx, id, &json!({ ORDERS_TO_REDACT: left, LABELS_FORGOTTEN: forgotten }))?;
+            Ok(())
+        })?;
+    }
+}
+
+/// The orders whose labels are still to be forgotten.
+fn orders_left(payload: &Value) -> Vec<u64> {
+    let orders = payload.get(ORDERS_TO_REDACT).and_then(Value::as_array);
+    orders.into_iter().flatten().filter_map(Value::as_u64).collect()
+}
+
+fn labels_forgotten(payload: &Value) -> usize {
+    payload.get(LABELS_FORGOTTEN).and_then(Value::as_u64).and_then(|count| count.try_into().ok()).unwrap_or_default()
+}
+
+/// Forgets what is left of a request, and closes it.
+fn forget(tx: &Tx<'_>, now: DateTime<Utc>, hasher: &KeyedHasher, request: &PrivacyRequest) -> Result<(), Error> {
+    let payload = requests::load_payload(tx, request.id)?;
+    let mut deleted = RowCounts::default();
+    deleted.add(LABELS, labels_forgotten(&payload) + labels::forget(tx, &request.shop, &orders_left(&payload))?);
+    let outcome = if deleted.is_empty() { RequestOutcome::Acknowledged } else { RequestOutcome::Erased };
+    requests::mark_processed(tx, now, request.id, outcome, &deleted, None)?;
     let receipt = NewReceipt {
         kind: ReceiptKind::Erased,
         request_id: request.id,
         request_type: RequestKind::CustomersRedact.as_str(),
         subject_hash: subject_hash(hasher, &request.shop),
-        outcome: RequestOutcome::Acknowledged,
+        outcome,
         counts: deleted,
     };
     receipts::append(tx, now, receipt)?;
@@ -87,7 +139,7 @@ impl Handler for CustomersDataRequest {
             tx.after_commit(move || info!("[GDPR] data request reported for {shop} request={id}"));
             Ok(())
         };
-        fulfil(job, context, RequestKind::CustomersDataRequest, close)
+        fulfil(job, context, RequestKind::CustomersDataRequest, |_context, _request| Ok(()), close)
     }
 
     fn max_attempts(&self) -> u32 {
@@ -115,19 +167,20 @@ fn report(request: &PrivacyRequest, payload: &Value, now: DateTime<Utc>) -> Valu
         "explanation": "quotegrid keeps no data by customer. Draft orders record product, size, options and price, \
                         without a name, an address, an e-mail address, a phone number or a customer id. Items may have a \
                         label, free text that the shopper wrote: look at the labels of this customer's orders, which are \
-                        found by the orders' numbers.",
+                        found by the orders' numbers. A customers/redact forgets those labels.",
     })
 }
 
-/// Fulfils the requests that a job is about, each by `close`: in its closing transaction as many as that has room for, those of a
-/// job by hand that are more in steps before.
+/// Fulfils the requests that a job is about, each by `close` after `prepare`: in its closing transaction as many as that has room for,
+/// those of a job by hand that are more in steps before.
 fn fulfil(
     job: &Claim,
     context: &Context,
     kind: RequestKind,
+    prepare: fn(&Context, &PrivacyRequest) -> Result<(), JobError>,
     close: impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static,
 ) -> Result<Finish, JobError> {
-    let (requests, keep) = open_requests(job, context, kind, &close)?;
+    let (requests, keep) = open_requests(job, context, kind, prepare, &close)?;
     let effects = move |tx: &Tx<'_>, now| requests.iter().try_for_each(|request| close(tx, now, request));
     Ok(Finish::with(effects).keeping(keep))
 }
@@ -137,24 +190,28 @@ fn open_requests(
     job: &Claim,
     context: &Context,
     kind: RequestKind,
+    prepare: fn(&Context, &PrivacyRequest) -> Result<(), JobError>,
     close: &(impl Fn(&Tx<'_>, DateTime<Utc>, &PrivacyRequest) -> Result<(), Error> + Clone + Send + 'static),
 ) -> Result<(Vec<PrivacyRequest>, Value), JobError> {
     match RedactionTarget::of(job)? {
         RedactionTarget::Request(id) => {
             let request = find_of_kind(context, id, kind)?;
             let open = request.processed_at.is_none().then_some(request);
+            open.iter().try_for_each(|request| prepare(context, request))?;
             Ok((open.into_iter().collect(), json!({ REQUEST_ID: id.to_string() })))
         }
         RedactionTarget::Shop(shop) => loop {
             let list = |connection: &Connection| requests::list_open(connection, &shop, kind, CLOSED_AT_ONCE + 1);
             let mut open = context.db().read(list)?;
-            if open.len() <= CLOSED_AT_ONCE {
+            let are_all = open.len() <= CLOSED_AT_ONCE;
+            open.truncate(CLOSED_AT_ONCE);
+            open.iter().try_for_each(|request| prepare(context, request))?;
+            if are_all {
                 return Ok((open, json!({})));
             }
             if context.is_stopping() {
                 return Err(JobError::Stopped);
             }
-            open.truncate(CLOSED_AT_ONCE);
             let (close, now) = (close.clone(), context.now());
             context.write(move |tx| open.iter().try_for_each(|request| close(tx, now, request)))?;
         },

@@ -3,7 +3,7 @@
 //! | Shopify sends | when | we owe (within 30 days) | job |
 //! | --- | --- | --- | --- |
 //! | `shop/redact` | 48 h after an uninstall | everything about the shop is gone | [`SHOP_REDACT`], `shop.rs`; of a store that looks live see `hold.rs` |
-//! | `customers/redact` | a customer is to be forgotten | everything about the customer is gone | [`CUSTOMER_REDACT`], `customer.rs` |
+//! | `customers/redact` | a customer is to be forgotten | the labels of the customer's orders are gone: nothing else is kept | [`CUSTOMER_REDACT`], `customer.rs` |
 //! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
 //!
 //! A privacy request is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are

@@ -208,6 +208,14 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
 }
 
+/// Replaces what an open request came with, by what is left to do of it.
+pub(super) fn set_payload(tx: &Tx<'_>, id: RequestId, payload: &Json) -> db::Result<()> {
+    let mut statement =
+        tx.prepare_cached("UPDATE gdpr_requests SET payload = :payload WHERE id = :id AND processed_at IS NULL")?;
+    let params = named_params! { ":payload": payload.to_string(), ":id": id };
+    expect_one(statement.execute(params)?, "erasure::requests::set_payload")
+}
+
 /// Every open request, oldest first.
 ///
 /// # Errors

@@ -10,29 +10,28 @@ use crate::access::audit::Record;
 use crate::catalog::Expected;
 use crate::catalog::matrices::Deletion;
 use crate::db::Tx;
-use crate::error::{Error, Kind, Result};
+use crate::error::{Error, Result};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-
-/// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
-const LONG_CALLS_MAX: usize = 4;
 
 /// What is to be done, and what is answered then.
 pub(super) struct Deferred {
     begin: Begin,
     error_page: Option<ErrorPage>,
+    /// What the row of the audit log names besides the path's ids.
+    objects: Vec<String>,
+    store: Option<[u8; 32]>,
 }
 
 type Begin = Box<dyn FnOnce(&Arc<AppState>, Responder)>;
 
 impl Deferred {
     fn new(begin: impl FnOnce(&Arc<AppState>, Responder) + 'static) -> Self {
-        Self { begin: Box::new(begin), error_page: None }
+        Self { begin: Box::new(begin), error_page: None, objects: Vec::new(), store: None }
     }
 
     /// Nothing is left to be done: a preview, or a form that comes back with what is wrong. The audit log has no row of it.
     pub(super) fn answered(response: Response) -> Self {
-        Self::new(move |_state, responder| responder.send(Ok(response)))
+        Self::new(move |_state, responder| responder.changing_nothing().send(Ok(response)))
     }
 
     /// Commits `change` together with its row of the audit log, and answers with what `response` makes of its outcome. No handler
@@ -41,11 +40,24 @@ impl Deferred {
         change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
         response: impl FnOnce(T) -> Response + Send + 'static,
     ) -> Self {
+        Self::commit_new(change, |_done| None::<String>, response)
+    }
+
+    /// The same for a change that makes something: its row also has the id that `made` takes from the outcome.
+    pub(super) fn commit_new<T: Send + 'static, I: ToString>(
+        change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
+        made: impl FnOnce(&T) -> Option<I> + Send + 'static,
+        response: impl FnOnce(T) -> Response + Send + 'static,
+    ) -> Self {
         Self::new(move |state, mut responder| {
             let record = responder.take_record();
             state.app.db.write_then(
                 move |tx| {
                     let done = change(tx)?;
+                    let record = match made(&done) {
+                        Some(id) => record.map(|record| record.object(id)),
+                        None => record,
+                    };
                     write_record(record.as_ref(), tx)?;
                     Ok(done)
                 },
@@ -74,19 +86,30 @@ impl Deferred {
         call: impl FnOnce(&Arc<AppState>, Option<Record>) -> Result<Response> + Send + 'static,
     ) -> Self {
         Self::new(move |state, mut responder| {
-            let Some(slot) = LongCallSlot::take(&state.long_calls) else {
-                let message = format!("{LONG_CALLS_MAX} long calls are running, try again later");
-                return responder.send(Err(Error::new(Kind::Overloaded, message)));
+            let place = match state.long_calls.take(responder.only_store()) {
+                Ok(place) => place,
+                Err(error) => return responder.send(Err(error)),
             };
             let (state, record) = (state.clone(), responder.take_record());
             let thread = std::thread::Builder::new().name("admin-call".to_owned());
             // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
             let _no_thread = thread.spawn(move || {
                 let outcome = call(&state, record);
-                drop(slot);
+                drop(place);
                 responder.send(outcome);
             });
         })
+    }
+
+    /// The same; the row of the audit log names this too, which the path does not.
+    pub(super) fn concerning(mut self, id: impl ToString) -> Self {
+        self.objects.push(id.to_string());
+        self
+    }
+
+    /// The same; the row of the audit log is of this store, which the path does not name.
+    pub(super) fn of_store(self, hash: [u8; 32]) -> Self {
+        Self { store: Some(hash), ..self }
     }
 
     /// The same with another page for an error.
@@ -98,6 +121,11 @@ impl Deferred {
     pub(super) fn begin(self, state: &Arc<AppState>, responder: Responder) {
         let responder = match self.error_page {
             Some(page) => responder.with_error_page(page),
+            None => responder,
+        };
+        let responder = self.objects.iter().fold(responder, Responder::concerning);
+        let responder = match self.store {
+            Some(hash) => responder.of_store(hash),
             None => responder,
         };
         (self.begin)(state, responder);
@@ -132,20 +160,4 @@ fn delete_step(
             Err(error) => responder.send(Err(error)),
         },
     );
-}
-
-/// One of the places for long calls; given back when dropped.
-struct LongCallSlot(Arc<AtomicUsize>);
-
-impl LongCallSlot {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let slot = Self(taken.clone());
-        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(slot)
-    }
-}
-
-impl Drop for LongCallSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }

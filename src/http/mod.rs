@@ -8,6 +8,7 @@ mod body;
 pub(crate) mod console;
 mod deferred;
 pub mod guard;
+mod long_calls;
 pub mod openapi;
 pub(crate) mod ops;
 pub(crate) mod pages;

@@ -19,7 +19,7 @@ const ENTRANCE: &str = "/admin";
 
 /// The first segment below a shop of the routes that a merchant may call. What is not listed is closed to them.
 const MERCHANT_AREAS: &[&str] =
-    &["matrices", "option-groups", "products", "draft-orders", "prices", "options", "orders"];
+    &["matrices", "option-groups", "products", "draft-orders", "draft-orders.csv", "prices", "options", "orders"];
 
 /// Whether this method only reads.
 pub(super) fn is_read(method: &Method) -> bool {

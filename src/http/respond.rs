@@ -2,10 +2,13 @@
 
 use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
+use crate::access::Actor;
 use crate::access::audit::Record;
+use crate::domain::ids::StoreId;
 use crate::error::{Error, Kind, Result};
-use crate::languages::Language;
+use crate::languages::{Language, fill};
 use crate::log_limit::{LogLimiter, cut};
+use crate::pricing::codes;
 use log::{debug, error, warn};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
@@ -28,6 +31,7 @@ pub(crate) struct Responder {
     request_id: String,
     error_page: Option<ErrorPage>,
     record: Option<Record>,
+    only_store: Option<StoreId>,
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
@@ -35,7 +39,7 @@ pub(super) type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
-        Self { reply, request_id, error_page: None, record: None }
+        Self { reply, request_id, error_page: None, record: None, only_store: None }
     }
 
     /// The same, for a person: errors are pages.
@@ -48,6 +52,31 @@ impl Responder {
         Self { record: Some(record), ..self }
     }
 
+    /// The same, for a call of this one.
+    pub(super) fn for_caller(self, actor: &Actor) -> Self {
+        Self { only_store: actor.store, ..self }
+    }
+
+    /// The only store that the caller may see; `None`: all of them.
+    pub(super) fn only_store(&self) -> Option<StoreId> {
+        self.only_store
+    }
+
+    /// The same, for a write that also changes this, which its path does not name.
+    pub(super) fn concerning(self, id: impl ToString) -> Self {
+        Self { record: self.record.map(|record| record.object(id)), ..self }
+    }
+
+    /// The same, for a write of this store, which its path does not name.
+    pub(super) fn of_store(self, hash: [u8; 32]) -> Self {
+        Self { record: self.record.map(|record| record.of_store(hash)), ..self }
+    }
+
+    /// The same, for a write that is only looked at.
+    pub(super) fn changing_nothing(self) -> Self {
+        Self { record: None, ..self }
+    }
+
     /// The row of the audit log that is added to the transaction of the write.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         self.record.take()
@@ -55,7 +84,10 @@ impl Responder {
 
     /// Answers, with a problem where `outcome` is an error.
     pub(crate) fn send(self, outcome: Result<Response>) {
-        let Self { reply, request_id, error_page, .. } = self;
+        let Self { reply, request_id, error_page, record, .. } = self;
+        // What has changed something has written the row with it.
+        let is_done = outcome.as_ref().is_ok_and(|response| response.status < 400);
+        debug_assert!(record.is_none() || !is_done, "a write is answered without its row of the audit log: {record:?}");
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
             match error_page {
@@ -140,24 +172,45 @@ pub(super) fn in_language(response: Response, language: Language) -> Response {
         return response;
     }
     let Ok(Value::Object(mut body)) = serde_json::from_slice(&response.body) else { return response };
-    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
-    let sentence = language.texts().problem(code).map(|text| with_values(text, &body));
-    if let Some(sentence) = sentence {
+    if let Some(sentence) = sentence_in(&body, language) {
         body.insert("detail".to_owned(), json!(sentence));
+    }
+    for faults in body.get_mut("errors").and_then(Value::as_object_mut).into_iter().flat_map(Map::values_mut) {
+        for fault in faults.as_array_mut().into_iter().flatten() {
+            if let Some(text) = fault.as_str().and_then(|text| language.texts().fault(text)) {
+                *fault = json!(text);
+            }
+        }
     }
     Response { body: Value::Object(body).to_string().into_bytes(), ..response }
         .with_header("Content-Language", language.as_str())
 }
 
-/// A sentence with what the problem's fields say in the places of their names: `{min}`, `{max}`, `{unit}`, `{groups}`.
-fn with_values(text: &str, body: &Map<String, Value>) -> String {
-    let shown = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let mut text = text.to_owned();
-    for (name, value) in body.get("limits").and_then(Value::as_object).into_iter().flatten() {
-        text = text.replace(&format!("{{{name}}}"), &shown(value));
+/// What a problem says in another language than English, with what its fields say in the places of their names: `{axis}`, `{min}`,
+/// `{max}`, `{unit}`, `{groups}`.
+fn sentence_in(body: &Map<String, Value>, language: Language) -> Option<String> {
+    let texts = language.texts();
+    let code = body.get("code").and_then(Value::as_str).unwrap_or_default();
+    let limits = body.get("limits").and_then(Value::as_object);
+    // A product of which no size is left has no limits to tell of.
+    let code = if code == codes::SIZE_OUTSIDE && limits.is_none() { codes::SIZE_NOT_OFFERED } else { code };
+    let shown = |value: &Value| match value {
+        Value::String(text) => text.clone(),
+        number => texts.figures.plain(&number.to_string()),
+    };
+    let mut values: Vec<(&str, String)> =
+        limits.into_iter().flatten().map(|(name, value)| (name.as_str(), shown(value))).collect();
+    for (_, axis) in values.iter_mut().filter(|(name, _)| *name == "axis") {
+        *axis = texts.field(axis).unwrap_or(axis).to_owned();
     }
     let groups = body.get("groups").and_then(Value::as_array).into_iter().flatten().map(shown);
-    text.replace("{groups}", &groups.collect::<Vec<_>>().join(", "))
+    values.push(("groups", groups.collect::<Vec<_>>().join(", ")));
+    let values: Vec<(&str, &str)> = values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let sentence = fill(texts.problem(code)?, &values);
+    Some(match body.get("item").and_then(Value::as_u64) {
+        Some(place) => texts.in_item(place + 1, &sentence),
+        None => sentence,
+    })
 }
 
 fn is_problem(response: &Response) -> bool {

@@ -91,7 +91,7 @@ impl Service for Router {
         } else if proxy::owns(&request.path) {
             for_shoppers(reply, guard::language_for(&request, None))
         } else if admin::owns(&request.path) {
-            let reply = admin::no_store(reply);
+            let reply = admin::for_operators(reply);
             match admin::caller(state, &request) {
                 Ok(caller) => actor = Some(caller),
                 Err(error) => return reply.send(bearer::refusal(&error, &id)),
@@ -133,7 +133,8 @@ impl Service for Router {
             }
             // What is below /api/ and /admin/api/ is for programs, whoever asks.
             Found::Nothing if is_open && pages::is_for_a_person(&request) => {
-                Responder::new(reply, request.id).send(pages::unknown_path_page());
+                let page = pages::unknown_path_page(&request);
+                Responder::new(reply, request.id).send(page);
             }
             Found::Nothing => reply.send(respond::failure(&Error::not_found("path"), &request.id)),
         }));
@@ -151,14 +152,16 @@ impl Service for Router {
     }
 
     fn redact_path(&self, path: &str) -> String {
-        without_tokens(path)
+        loggable(path)
     }
 }
 
-/// Hides what follows `/q/`, wherever it is: a proxy may put something before it, and a person something after it.
-fn without_tokens(path: &str) -> String {
-    match path.find(pages::TOKENS_BELOW) {
-        Some(at) => format!("{}***", &path[..at + pages::TOKENS_BELOW.len()]),
+/// Hides what follows `/q/` and `/proxy/`, wherever it is: a proxy may put something before it, and a person something after it.
+/// Behind the one is a token, behind the other what a shopper does in a shop.
+fn loggable(path: &str) -> String {
+    let secrets = [pages::TOKENS_BELOW, proxy::BELOW].into_iter();
+    match secrets.filter_map(|below| Some(path.find(below)? + below.len())).min() {
+        Some(end) => format!("{}***", &path[..end]),
         None => path.to_owned(),
     }
 }
@@ -256,6 +259,18 @@ mod tests {
         }
     }
 
+    /// What the console does and the admin API has no route for.
+    const OF_THE_CONSOLE_ALONE: [&str; 3] = ["order.retry", "backup.create", "chain.verify"];
+
+    #[test]
+    fn a_write_of_the_console_is_called_as_the_same_write_of_the_admin_api() {
+        let of_the_api: Vec<&str> = SURFACES.iter().copied().flatten().filter_map(|route| route.action).collect();
+        for (pattern, action) in console::writes() {
+            let is_known = of_the_api.contains(&action) || OF_THE_CONSOLE_ALONE.contains(&action);
+            assert!(is_known, "{pattern}: {action}");
+        }
+    }
+
     #[test]
     fn a_preflight_is_told_the_methods_of_the_path() {
         assert_eq!(methods("/api/v1/products/gid://shopify/Product/1/price"), "GET, OPTIONS");
@@ -331,15 +346,18 @@ mod tests {
     }
 
     #[test]
-    fn logs_show_no_token() {
+    fn logs_show_no_token_and_nothing_of_a_shopper() {
         for (path, shown) in [
             ("/q/0123", "/q/***"),
             ("/q/0123/", "/q/***"),
             ("/quotes//q/0123?x", "/quotes//q/***"),
             ("/q/", "/q/***"),
+            ("/proxy/products/1/price", "/proxy/***"),
+            ("//proxy/q/0123", "//proxy/***"),
+            ("/q/0123/proxy/1", "/q/***"),
             ("/healthz", "/healthz"),
         ] {
-            assert_eq!(without_tokens(path), shown);
+            assert_eq!(loggable(path), shown);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Who is signed in to the console: the session's cookie, the token against forged writes, the site that a write comes from, and the limits of
 //! sign-ins.
 
+use super::guard::bearer::BearerTokens;
 use super::state::AppState;
 use super::{Request, permission};
 use crate::access::sessions::{self, Session};
@@ -25,6 +26,10 @@ const COOKIES_MAX: usize = 4;
 /// The header in which a script sends what forms send as the field `csrf`.
 const CSRF_HEADER: &str = "x-csrf-token";
 
+/// The header of what a page asks by itself every few seconds while it can be seen. It is no use of a session: one that is left on a screen
+/// ends like any other.
+const REFRESH_HEADER: &str = "x-refresh";
+
 /// A person who is signed in, and the token that their writes must carry.
 #[derive(Debug)]
 pub(super) struct SignedIn {
@@ -39,11 +44,18 @@ pub(super) struct SignedIn {
 /// When the database fails.
 pub(super) fn find(state: &AppState, request: &Request) -> Result<Option<SignedIn>> {
     let now = state.app.clock.now();
+    let admin_tokens = state.admin_tokens.as_ref().map(BearerTokens::digests).unwrap_or_default();
     for token in tokens(state, request).take(COOKIES_MAX) {
         let digest = TokenDigest::of(token);
         let found = state.app.db.read(|connection| sessions::find(connection, now, digest))?;
         let Some(session) = found else { continue };
-        if session.use_is_news(now) {
+        if !session.is_open_to(token, admin_tokens) {
+            // The admin token that began it is not set any more, for somebody has it who should not. Nobody waits for the row to go.
+            let id = session.id;
+            state.app.db.write_then(move |tx| sessions::end(tx, id).map(drop), |_ended: crate::db::Result<()>| {});
+            continue;
+        }
+        if session.use_is_news(now) && request.headers.get(REFRESH_HEADER).is_none() {
             let id = session.id;
             // The page does not wait for it: it is shown whether or not its use can be noted.
             state.app.db.write_then(move |tx| sessions::note_used(tx, now, id), |_noted: crate::db::Result<()>| {});
@@ -60,7 +72,9 @@ fn tokens<'a>(state: &AppState, request: &'a Request) -> impl Iterator<Item = &'
     let pairs = request.headers.all("cookie").flat_map(|field| field.split(';'));
     pairs.filter_map(move |pair| {
         let (name, value) = pair.trim().split_once('=')?;
-        (name == SECURE_COOKIE || takes_plain && name == PLAIN_COOKIE).then_some(value)
+        let is_ours = name == SECURE_COOKIE || takes_plain && name == PLAIN_COOKIE;
+        // Whatever else has this name is no session's, and costs no look into the database.
+        (is_ours && Token::may_be(value)).then_some(value)
     })
 }
 

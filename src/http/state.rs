@@ -3,6 +3,7 @@
 use super::guard::Guard;
 use super::guard::bearer::{BearerTokens, Guesses};
 use super::guard::sign_ins::SignInLimits;
+use super::long_calls::LongCalls;
 use super::readiness::Readiness;
 use super::webhooks::refusals::Refusals;
 use crate::access::Actor;
@@ -17,7 +18,6 @@ use crate::secret::Secret;
 use crate::shopify::Secrets;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 /// Where the server listens where nothing is said.
@@ -70,7 +70,7 @@ pub struct AppState {
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
     pub program: Option<PathBuf>,
     /// Calls that run on threads of their own now.
-    pub(super) long_calls: Arc<AtomicUsize>,
+    pub(super) long_calls: Arc<LongCalls>,
 }
 
 impl AppState {

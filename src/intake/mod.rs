@@ -173,13 +173,13 @@ impl Action {
                 RequestKind::CustomersRedact,
                 known_members([
                     ("customerId", customer_id.map(Value::from)),
-                    ("ordersToRedact", orders_to_redact.as_deref().map(Value::from)),
+                    (erasure::customer::ORDERS_TO_REDACT, orders_to_redact.as_deref().map(Value::from)),
                 ]),
             ),
             WebhookEvent::ShopRedact => (RequestKind::ShopRedact, known_members([])),
             WebhookEvent::AppUninstalled => return Some(Self::Uninstall),
-            WebhookEvent::DraftOrderUpdated { draft_id, is_completed, completed_at } => {
-                let completed = Report::Completed { order_name: None, at: *completed_at };
+            WebhookEvent::DraftOrderUpdated { draft_id, is_completed, order_id, completed_at } => {
+                let completed = Report::Completed { order_id: *order_id, order_name: None, at: *completed_at };
                 let report = if *is_completed { completed } else { Report::Standing };
                 return Some(Self::DraftOrder { draft_id: draft_id.clone(), report });
             }

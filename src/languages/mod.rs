@@ -1,9 +1,12 @@
 //! The languages that shoppers are spoken to in, each with its texts in a file of its own. A text that a file lacks, or has too much,
 //! fails the tests: the parts of a file have a type, and the element's are held against the first language's.
 
+mod figures;
+pub(crate) mod pages;
 mod texts;
 
-pub use texts::{Texts, element_texts};
+pub use figures::Figures;
+pub use texts::{Texts, element_texts, fill};
 
 use std::fmt;
 use std::str::FromStr;

@@ -4,6 +4,7 @@
 pub mod deletion;
 pub mod handover;
 pub mod idempotency;
+pub mod labels;
 pub mod lines;
 pub mod open_limit;
 pub mod place;

@@ -16,6 +16,7 @@ use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::text_enum::text_enum;
 use crate::error::{Error, Result};
+use crate::languages::Language;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -94,6 +95,8 @@ pub struct Record {
     pub checkout_url: Option<String>,
     /// Shopify's name of the order that the draft became.
     pub order_name: Option<String>,
+    /// Shopify's number of that order.
+    pub shopify_order_id: Option<i64>,
     /// When the draft became an order.
     pub ordered_at: Option<DateTime<Utc>>,
     /// When it was cancelled.
@@ -119,8 +122,8 @@ impl Record {
 }
 
 const COLUMNS: &str = "o.id, o.store_id, o.number, o.token, o.status, o.unit, o.currency, o.total_price_minor, \
-    o.shopify_draft_order_id, o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.order_name, o.ordered_at, \
-    o.cancelled_at, o.handover_error, o.handover_warnings, o.created_at";
+    o.shopify_draft_order_id, o.shopify_order_name, o.shopify_total_minor, o.checkout_url, o.order_name, o.shopify_order_id, \
+    o.ordered_at, o.cancelled_at, o.handover_error, o.handover_warnings, o.created_at";
 
 /// A store's order.
 ///
@@ -166,20 +169,33 @@ pub fn is_sent(connection: &Connection, store: StoreId, id: DraftOrderId) -> db:
     Ok(statement.exists(named_params! { ":id": id, ":store_id": store })?)
 }
 
-/// The order whose page this token opens, and its shop. Pages are closed while their store is uninstalled, and from the moment in
+/// What the page of an order shows.
+#[derive(Debug)]
+pub struct Page {
+    /// The order.
+    pub record: Record,
+    /// Whose it is.
+    pub shop: ShopDomain,
+    /// The language in which that shop speaks to shoppers, where it has chosen one.
+    pub locale: Option<Language>,
+}
+
+/// The order whose page this token opens. Pages are closed while their store is uninstalled, and from the moment in
 /// which its erasure begins.
 ///
 /// # Errors
 /// When the database fails.
-pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<(Record, ShopDomain)>> {
+pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<Page>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, s.shop FROM draft_order_records AS o
+        "SELECT {COLUMNS}, s.shop, s.locale FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.token = :token AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL"
     ))?;
-    let page = statement
-        .query_row(named_params! { ":token": token.expose() }, |row| Ok((record_from_row(row)?, row.get("shop")?)));
-    page.optional()?.map(|(record, shop)| Ok((with_lines(connection, record)?, shop))).transpose()
+    let page = statement.query_row(named_params! { ":token": token.expose() }, |row| {
+        Ok(Page { record: record_from_row(row)?, shop: row.get("shop")?, locale: row.get("locale")? })
+    });
+    let with_lines = |page: Page| Ok(Page { record: with_lines(connection, page.record)?, ..page });
+    page.optional()?.map(with_lines).transpose()
 }
 
 /// A store's orders, newest first; `before`: only those with a smaller number.
@@ -341,6 +357,7 @@ fn record_from_row(row: &Row<'_>) -> rusqlite::Result<Record> {
         shopify_total: row.get("shopify_total_minor")?,
         checkout_url: row.get("checkout_url")?,
         order_name: row.get("order_name")?,
+        shopify_order_id: row.get("shopify_order_id")?,
         ordered_at: instant("ordered_at")?,
         cancelled_at: instant("cancelled_at")?,
         handover_error: row.get("handover_error")?,

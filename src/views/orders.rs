@@ -24,6 +24,7 @@ pub fn draft_order(record: &Record) -> Value {
         "shopifyTotal": record.shopify_total.map(money),
         "checkoutUrl": record.checkout_url,
         "orderName": record.order_name,
+        "shopifyOrderId": record.shopify_order_id.map(|number| format!("gid://shopify/Order/{number}")),
         "orderedAt": record.ordered_at.map(instant),
         "cancelledAt": record.cancelled_at.map(instant),
         "handoverError": record.handover_error,

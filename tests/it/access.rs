@@ -28,8 +28,8 @@ fn take(fixture: &Fixture, digest: TokenDigest) -> Option<Invitation> {
 
 fn begin(fixture: &Fixture, invitation: Invitation) -> Token {
     let (now, entropy) = (fixture.now(), fixture.app.entropy.clone());
-    let begun = fixture.app.db.write(move |tx| sessions::begin(tx, now, entropy.as_ref(), &invitation));
-    begun.expect("a working database")
+    let begun = fixture.app.db.write(move |tx| sessions::begin(tx, now, entropy.as_ref(), &invitation, None));
+    begun.expect("a working database").token
 }
 
 fn find(fixture: &Fixture, token: &Token) -> Option<Session> {
@@ -167,4 +167,33 @@ fn no_look_at_sessions_or_the_log_walks_a_whole_table() {
         let plan = crate::support::plans::plan(&fixture, sql);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
+}
+
+#[test]
+fn the_proof_of_an_admin_token_is_another_for_each_session_and_confirms_no_guess() {
+    let fixture = Fixture::new();
+    let admin_token = TokenDigest::of("chosen-by-a-person");
+    let begin = || {
+        let (now, entropy) = (fixture.now(), fixture.app.entropy.clone());
+        let begun = fixture
+            .app
+            .db
+            .write(move |tx| sessions::begin(tx, now, entropy.as_ref(), &invitation(), Some(admin_token)))
+            .expect("a working database");
+        begun.token
+    };
+    let (one, other) = (begin(), begin());
+    let proofs: Vec<String> = fixture
+        .query::<String>("SELECT group_concat(hex(token_proof)) FROM admin_sessions")
+        .split(',')
+        .map(str::to_owned)
+        .collect();
+    assert_ne!(proofs[0], proofs[1]);
+    let digest: String = admin_token.as_bytes().iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(!proofs.contains(&digest));
+    let session = find(&fixture, &one).expect("signed in");
+    assert!(session.is_open_to(one.expose(), &[TokenDigest::of("another"), admin_token]));
+    assert!(!session.is_open_to(one.expose(), &[TokenDigest::of("another")]));
+    assert!(!session.is_open_to(one.expose(), &[]));
+    assert!(!session.is_open_to(other.expose(), &[admin_token]), "the cookie is the key");
 }

@@ -35,11 +35,11 @@ impl RequestKind {
 text_enum! {
     /// What came of it.
     pub enum RequestOutcome {
-        /// Rows were deleted.
+        /// Rows were deleted, or labels forgotten.
         Erased = "erased",
         /// There was nothing to delete.
         NothingHeld = "nothing_held",
-        /// Taken note of: no such data is kept at all.
+        /// Taken note of: nothing was held.
         Acknowledged = "acknowledged",
         /// A report is ready.
         Reported = "reported",

@@ -30,7 +30,8 @@ fn cancel(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result
 
 fn change(request: &Request, change: BulkChange) -> Result<Deferred> {
     let (selection, dry_run) = wanted(request, change)?;
-    Ok(Deferred::on_own_thread(move |state, record| {
+    let job_type = selection.job_type.clone();
+    let deferred = Deferred::on_own_thread(move |state, record| {
         let (queue, db) = (&state.app.queue, &state.app.db);
         let (matched, changed) = if dry_run {
             (queue.list_for_bulk(db, change, &selection)?.len(), 0)
@@ -40,7 +41,8 @@ fn change(request: &Request, change: BulkChange) -> Result<Deferred> {
             (outcome.matched, outcome.changed)
         };
         Ok(Response::json(200, &json!({ "matched": matched, "changed": changed })))
-    }))
+    });
+    Ok(job_type.into_iter().fold(deferred, Deferred::concerning))
 }
 
 fn wanted(request: &Request, change: BulkChange) -> Result<(Selection, bool)> {

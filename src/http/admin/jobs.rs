@@ -60,8 +60,9 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
 fn enqueue(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
     let job = state.app.about_its_shop(new_job(request)?);
     let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| queue.enqueue(tx, now, job),
+        |id| Some(*id),
         |id| Response::json(201, &json!({ "jobId": id.to_string() })),
     ))
 }

@@ -47,11 +47,12 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
 fn issue(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
     let (shop, new) = (shop(params)?, new_key(request)?);
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
             keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
+        |key| Some(key.id),
         |key| Response::json(201, &json!({ "id": key.id.to_string(), "apiKey": key.key })),
     ))
 }

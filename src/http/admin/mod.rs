@@ -70,6 +70,7 @@ pub(super) fn permitted(
         responder.send(Err(error));
         return None;
     }
+    let responder = responder.for_caller(&actor);
     match route.action {
         Some(action) => Some(responder.recorded_as(state.record(actor, entry(state, action, params)))),
         None => Some(responder),
@@ -86,9 +87,17 @@ fn entry(state: &AppState, action: &'static str, params: &Params) -> Entry {
     ids.fold(entry, |entry, (_, id)| entry.object(id))
 }
 
-/// The same way back for answers that no cache may keep: there are keys among them.
-pub(super) fn no_store(reply: Reply) -> Reply {
-    Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
+/// The same way back for answers that no cache may keep, for there are keys among them, and that no page of another origin may load:
+/// a session's cookie goes along with what a page of the same site asks for.
+pub(super) fn for_operators(reply: Reply) -> Reply {
+    Reply::new(move |response| {
+        reply.send(
+            response
+                .with_header("Cache-Control", "no-store")
+                .with_header("X-Content-Type-Options", "nosniff")
+                .with_header("Cross-Origin-Resource-Policy", "same-origin"),
+        );
+    })
 }
 
 /// The `{shop}` of a path. What is no shop's domain names no store.

@@ -27,11 +27,16 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups", list),
-    Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups", "options.create", create),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups", "option_group.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
-    Route::write(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", "options.update", replace),
-    Route::write(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", "options.delete", delete),
-    Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", "options.duplicate", duplicate),
+    Route::write(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", "option_group.update", replace),
+    Route::write(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", "option_group.delete", delete),
+    Route::write(
+        Method::Post,
+        "/admin/api/stores/{shop}/option-groups/{id}/duplicate",
+        "option_group.duplicate",
+        duplicate,
+    ),
 ];
 
 /// The error of an invalid group.
@@ -80,7 +85,8 @@ fn create(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<D
             options::load(tx, scope.store, id)
         },
         |stored| shown(201, &stored),
-    ))
+    )
+    .concerning(id))
 }
 
 fn replace(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
@@ -107,8 +113,9 @@ fn delete(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<D
 fn duplicate(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
     let (scope, original) = (store_of(state, params)?.scope(), id(params)?);
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |copy| Some(copy.group.id),
         |stored| shown(201, &stored),
     ))
 }

@@ -50,10 +50,12 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
 fn install(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
     let wanted = wanted(request)?;
     let (entropy, now, shop) = (state.app.entropy.clone(), state.app.clock.now(), wanted.shop.clone());
+    let hash = crate::erasure::subject_hash(&state.app.hasher, &shop);
     Ok(Deferred::commit(
         move |tx| installation::install(tx, now, entropy.as_ref(), &wanted),
         move |done| Response::json(if done.again { 200 } else { 201 }, &views::installation(&shop, &done)),
-    ))
+    )
+    .of_store(hash))
 }
 
 fn wanted(request: &Request) -> Result<Wanted> {
@@ -77,11 +79,12 @@ fn erase(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<De
         return Ok(Deferred::answered(Response::json(200, &document)));
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| {
             load_store(tx, &shop)?;
             order.write(tx, now)
         },
+        |job| Some(*job),
         |id| Response::json(202, &json!({ "jobId": id.to_string() })),
     ))
 }

@@ -60,7 +60,7 @@ fn in_words(action: &str) -> String {
     let (object, verb) = action.split_once('.').unwrap_or((action, ""));
     let object = match object {
         "matrix" => "price list",
-        "options" => "option group",
+        "option_group" => "option group",
         other => other,
     };
     let verb = verb.replace('_', " ");

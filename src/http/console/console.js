@@ -18,7 +18,7 @@ async function refresh() {
   if (document.hidden) return;
   const shown = [...document.querySelectorAll('[data-live]')];
   if (shown.length === 0) return;
-  const answer = await fetch(location.href, { headers: { Accept: 'text/html' }, redirect: 'error' });
+  const answer = await fetch(location.href, { headers: { Accept: 'text/html', 'X-Refresh': '1' }, redirect: 'error' });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html');
   for (const part of shown) {

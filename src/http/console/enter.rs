@@ -1,19 +1,24 @@
 //! `/admin/enter`: the way in, by a link's token or the admin token, and `/admin/sign-out`.
 
 use super::form::Form;
-use super::layout::{page, sentence, with_headers};
+use super::layout::{page, sentence, who, with_headers};
 use super::{ROOT, Visit, see_other, way_to_root};
 use crate::access::audit::{self, Entry};
 use crate::access::links::{self, Invitation};
-use crate::access::sessions;
-use crate::access::{Actor, Role, TokenDigest};
+use crate::access::sessions::{self, Session};
+use crate::access::{Role, TokenDigest};
+use crate::catalog::stores;
+use crate::domain::ids::{SessionId, StoreId};
+use crate::erasure::subject_hash;
 use crate::error::{Error, Kind, Result};
 use crate::http::deferred::Deferred;
 use crate::http::respond::{self, Responder};
-use crate::http::session::{check_origin, cookie, cookie_name, without_cookie};
+use crate::http::session::{self, SignedIn, check_origin, check_write, cookie, cookie_name, without_cookie};
 use crate::http::state::AppState;
 use crate::http::{Method, Reply, Request, Response, permission};
+use crate::keyed_hash::KeyedHasher;
 use askama::Template;
+use rusqlite::Connection;
 use std::sync::Arc;
 
 /// Where people come in.
@@ -35,6 +40,18 @@ struct EnterPage {
     comes_back: bool,
 }
 
+/// Asks a person who is signed in already whether they mean to be somebody else. Otherwise the sender of a link could have them work in a
+/// session that is not theirs.
+#[derive(Template)]
+#[template(path = "enter_instead.html", config = "src/http/console/askama.toml")]
+struct InsteadPage {
+    root: String,
+    next: String,
+    who: String,
+    token: String,
+    csrf: String,
+}
+
 /// Sends a person who is not signed in to where they can sign in, and back afterwards.
 pub(super) fn ask_to_sign_in(request: &Request) -> Response {
     let root = way_to_root(&request.path);
@@ -53,7 +70,7 @@ pub(super) fn call(state: &Arc<AppState>, request: Request, reply: Reply) {
         Method::Post => enter(state, request, reply),
         _ => {
             let problem = respond::problem(405, "this path takes GET, HEAD, POST", &request.id, serde_json::Map::new());
-            reply.send(problem.with_header("Allow", "GET, HEAD, POST"));
+            reply.send(with_headers(problem.with_header("Allow", "GET, HEAD, POST")));
         }
     }
 }
@@ -92,23 +109,42 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
     };
     let next = checked_next(form.get("next"));
     let given = form.get("token").trim();
+    let replaced = match replaced(state, &request, &form) {
+        Ok(Replaced::Nobody) => None,
+        Ok(Replaced::Session(session)) => Some(*session),
+        Ok(Replaced::Ask(signed_in)) => {
+            let SignedIn { session, csrf } = *signed_in;
+            let who = who(&session.label, session.role);
+            let page_of = InsteadPage { root: way_to_root(&request.path), next, who, token: given.to_owned(), csrf };
+            return reply.send(page(200, &page_of).unwrap_or_else(|error| respond::failure(&error, &request.id)));
+        }
+        Err(error) => return reply.send(refused(&request, &error, next)),
+    };
+    if let Err(error) = state.sign_ins.admit(request.client, state.app.clock.uptime()) {
+        return reply.send(refused(&request, &error, next));
+    }
     // Who pastes the whole link means what is behind its `#`.
     let token = given.rsplit('#').next().unwrap_or_default().to_owned();
-    let bears_admin_token = state.admin_tokens.as_ref().is_some_and(|tokens| tokens.contain(given));
-    let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
+    let admin_token = state.admin_tokens.as_ref().and_then(|tokens| tokens.digest_of(given));
+    let (now, entropy, hasher) = (state.app.clock.now(), state.app.entropy.clone(), state.app.hasher.clone());
     let at_work = state.clone();
     state.app.db.write_then(
         move |tx| {
-            let invitation = if bears_admin_token {
+            let invitation = if admin_token.is_some() {
                 Some(Invitation { role: Role::Operator, store: None, label: TOKEN_LABEL.to_owned() })
             } else {
                 links::take(tx, now, TokenDigest::of(&token))?
             };
             let Some(invitation) = invitation else { return Ok(None) };
-            let begun = sessions::begin(tx, now, entropy.as_ref(), &invitation)?;
-            let actor = Actor { role: invitation.role, store: invitation.store, name: invitation.label };
-            audit::record(tx, now, entropy.as_ref(), &actor, &Entry::new("session.begin"))?;
-            Ok(Some(begun))
+            if let Some(session) = replaced {
+                sessions::end(tx, session.id)?;
+                let entry = entry(tx, &hasher, "session.end", session.id, session.store)?;
+                audit::record(tx, now, entropy.as_ref(), &session.actor(), &entry)?;
+            }
+            let begun = sessions::begin(tx, now, entropy.as_ref(), &invitation, admin_token)?;
+            let entry = entry(tx, &hasher, "session.begin", begun.id, invitation.store)?;
+            audit::record(tx, now, entropy.as_ref(), &begun.actor, &entry)?;
+            Ok(Some(begun.token))
         },
         move |outcome: Result<_>| {
             let outcome = outcome.and_then(|begun| {
@@ -119,6 +155,7 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
             });
             reply.send(match outcome {
                 Ok(cookie) => {
+                    at_work.sign_ins.remember(request.client);
                     let next = if next.is_empty() { ROOT.trim_start_matches('/') } else { &next };
                     see_other(&way_to_root(&request.path), next).with_header("Set-Cookie", cookie)
                 }
@@ -132,9 +169,41 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
 fn admitted(state: &AppState, request: &Request) -> Result<Form> {
     check_origin(state, request)?;
     cookie_name(state, request)?;
-    let form = Form::of(request)?;
-    state.sign_ins.admit(request.client, state.app.clock.uptime())?;
-    Ok(form)
+    Form::of(request)
+}
+
+/// Whose place somebody takes who signs in.
+enum Replaced {
+    Nobody,
+    /// They have said so.
+    Session(Box<Session>),
+    /// They are to be asked.
+    Ask(Box<SignedIn>),
+}
+
+fn replaced(state: &AppState, request: &Request, form: &Form) -> Result<Replaced> {
+    let Some(signed_in) = session::find(state, request)? else { return Ok(Replaced::Nobody) };
+    if !form.has("instead") {
+        return Ok(Replaced::Ask(Box::new(signed_in)));
+    }
+    check_write(state, request, &signed_in, Some(form.get("csrf")))?;
+    Ok(Replaced::Session(Box::new(signed_in.session)))
+}
+
+/// What the audit log says of a session; of a merchant's also of which store it is.
+fn entry(
+    connection: &Connection,
+    hasher: &KeyedHasher,
+    action: &'static str,
+    id: SessionId,
+    store: Option<StoreId>,
+) -> Result<Entry> {
+    let entry = Entry::new(action).object(id);
+    let store = store.map(|store| stores::find_by_id(connection, store)).transpose()?.flatten();
+    Ok(match store {
+        Some(store) => entry.of_store(subject_hash(hasher, &store.shop)),
+        None => entry,
+    })
 }
 
 /// The page again, with the reason.
@@ -157,7 +226,11 @@ pub(super) fn sign_out(state: &Arc<AppState>, visit: Visit, responder: Responder
         return responder.send(Err(error));
     }
     let id = visit.session.id;
-    let responder = responder.recorded_as(state.record(visit.session.actor(), Entry::new("session.end")));
+    let mut entry = Entry::new("session.end").object(id);
+    if let Some(shop) = &visit.merchants_shop {
+        entry = entry.of_store(subject_hash(&state.app.hasher, shop));
+    }
+    let responder = responder.recorded_as(state.record(visit.session.actor(), entry));
     let ending = Deferred::commit(
         move |tx| Ok(sessions::end(tx, id)?),
         move |_ended| {

@@ -261,24 +261,28 @@ fn change_all(visit: Visit, change: BulkChange, done: &'static str) -> Result<De
         job_type: visit.form.entered("type").map(str::to_owned),
         error: Some(visit.form.get("error").to_owned()).filter(|error| !error.is_empty()),
     };
-    Ok(Deferred::on_own_thread(move |state, record| {
+    let job_type = selection.job_type.clone();
+    let deferred = Deferred::on_own_thread(move |state, record| {
         let recorded = move |tx: &db::Tx<'_>| write_record(record.as_ref(), tx);
         let (queue, db, now) = (&state.app.queue, &state.app.db, state.app.clock.now());
         queue.change_all(db, now, change, &selection, recorded)?;
         Ok(visit.see_other(&format!("admin/jobs?done={done}")))
-    }))
+    });
+    Ok(job_type.into_iter().fold(deferred, Deferred::concerning))
 }
 
 fn pause(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=paused");
-    Ok(Deferred::commit(move |tx| queue.pause(tx, now, &job_type), |()| away))
+    let named = job_type.clone();
+    Ok(Deferred::commit(move |tx| queue.pause(tx, now, &job_type), |()| away).concerning(named))
 }
 
 fn resume(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (queue, job_type) = (state.app.queue.clone(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=resumed");
-    Ok(Deferred::commit(move |tx| queue.resume(tx, &job_type), |()| away))
+    let named = job_type.clone();
+    Ok(Deferred::commit(move |tx| queue.resume(tx, &job_type), |()| away).concerning(named))
 }
 
 #[derive(Template)]

@@ -105,14 +105,18 @@ impl Frame {
 
     /// Who is signed in, in words.
     pub(super) fn who(&self) -> String {
-        let (label, role) = (&self.label, self.role.as_str());
-        if label == role { label.clone() } else { format!("{label} · {role}") }
+        who(&self.label, self.role)
     }
 
     /// Whether buttons that write are of use to who is signed in.
     pub(super) fn may_write(&self) -> bool {
         self.role != Role::Viewer
     }
+}
+
+/// Who is signed in, in words.
+pub(super) fn who(label: &str, role: Role) -> String {
+    if label == role.as_str() { label.to_owned() } else { format!("{label} · {role}") }
 }
 
 /// A page.

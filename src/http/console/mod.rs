@@ -194,11 +194,11 @@ pub(super) fn call(state: &Arc<AppState>, request: Request, reply: Reply) {
     let signed_in = match session::find(state, &request) {
         Ok(Some(signed_in)) => signed_in,
         Ok(None) => return reply.send(enter::ask_to_sign_in(&request)),
-        Err(error) => return reply.send(respond::failure(&error, &id)),
+        Err(error) => return reply.send(layout::with_headers(respond::failure(&error, &id))),
     };
     match visit(state, request, signed_in) {
         Ok(visit) => dispatch(state, visit, reply),
-        Err(error) => reply.send(respond::failure(&error, &id)),
+        Err(error) => reply.send(layout::with_headers(respond::failure(&error, &id))),
     }
 }
 
@@ -214,7 +214,7 @@ fn visit(state: &AppState, request: Request, signed_in: SignedIn) -> Result<Visi
 
 fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     let id = visit.request.id.clone();
-    let responder = Responder::new(reply, id.clone()).with_error_page({
+    let responder = Responder::new(reply, id.clone()).for_caller(&visit.session.actor()).with_error_page({
         let frame = visit.frame(Section::Elsewhere);
         move |error, response| layout::error_page(frame, error, response, &id)
     });
@@ -271,4 +271,14 @@ fn check_form(state: &AppState, visit: &Visit) -> Result<Form> {
     let signed_in = SignedIn { session: visit.session.clone(), csrf: visit.csrf.clone() };
     session::check_write(state, &visit.request, &signed_in, Some(form.get("csrf")))?;
     Ok(form)
+}
+
+/// Pattern and action of every write, for those who compare them with the admin API's.
+#[cfg(test)]
+pub(super) fn writes() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let pages = PAGES.iter().copied().flatten();
+    pages.filter_map(|page| match page.handler {
+        Handler::Deferred(Some(action), _) => Some((page.pattern, action)),
+        Handler::Now(_) | Handler::Deferred(None, _) => None,
+    })
 }

@@ -1,6 +1,6 @@
 //! `/admin/privacy`: what privacy law asks, what became of it, and the proof of what was done.
 
-use super::layout::{Frame, Section, page};
+use super::layout::{Frame, Section, page, with_headers};
 use super::words::{figure, many, optional_time, span, time};
 use super::{Page, Visit};
 use crate::access::Role;
@@ -203,10 +203,8 @@ fn report(state: &Arc<AppState>, _visit: &Visit, params: &Params) -> Result<Resp
     let report = state.app.db.read(|connection| requests::load_report(connection, id))?;
     let text = serde_json::to_string_pretty(&report)
         .map_err(|error| Error::new(Kind::Internal, "the report could not be written").with_source(error))?;
-    Ok(Response::new(200, "application/json", text)
-        .with_header("Content-Disposition", format!("attachment; filename=\"report-{id}.json\""))
-        .with_header("Cache-Control", "private, no-store")
-        .with_header("X-Content-Type-Options", "nosniff"))
+    let file = format!("attachment; filename=\"report-{id}.json\"");
+    Ok(with_headers(Response::new(200, "application/json", text).with_header("Content-Disposition", file)))
 }
 
 fn confirm(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
@@ -243,7 +241,7 @@ struct Verified {
 
 /// Reads every page of the files, in a process of its own.
 fn verify(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
-    Ok(Deferred::on_own_thread(move |state, _record| {
+    Ok(Deferred::on_own_thread(move |state, record| {
         let failed =
             |error: std::io::Error| Error::new(Kind::Internal, "the files could not be verified").with_source(error);
         let program = match &state.program {
@@ -251,6 +249,10 @@ fn verify(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defe
             None => std::env::current_exe().map_err(failed)?,
         };
         let found = verify_with_copies(&state.app.db, &state.app.hasher, &program).map_err(failed)?;
+        // It changes nothing, but who looked, and when, is worth knowing.
+        if let Some(record) = record {
+            state.app.db.write(move |tx| record.write(tx))?;
+        }
         page(200, &Verified::new(&visit, &found))
     }))
 }

@@ -2,15 +2,14 @@
 
 use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
+use super::known::{KnownAddresses, guesser};
+use crate::access::TokenDigest;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, Kind, Result};
 use crate::http::{Request, Response, respond};
 use crate::log_limit::LogLimiter;
 use crate::secret::Secret;
 use log::warn;
-use parking_lot::{Mutex, MutexGuard};
-use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
 use std::time::Duration;
 use subtle::{Choice, ConstantTimeEq};
 
@@ -20,31 +19,34 @@ const CLIENT_GUESSES: Rate = Rate { tokens: 30, refill: Duration::from_secs(2) }
 /// Wrong tokens that all may send together: ten a second of 2^64 and more find nothing.
 const ALL_GUESSES: Rate = Rate { tokens: 300, refill: Duration::from_millis(100) };
 
-/// Addresses that have borne a right token and are let in while others guess from elsewhere. Operators have few.
-const KNOWN_MAX: usize = 64;
-
 /// Lines about wrong tokens.
 static WRONG: LogLimiter = LogLimiter::new();
 
 /// The tokens that callers may bear: one, or two while one replaces the other. Kept as their hashes: all comparisons take the same
 /// time, whatever the lengths are.
-pub struct BearerTokens(Vec<[u8; 32]>);
+pub struct BearerTokens(Vec<TokenDigest>);
 
 impl BearerTokens {
     /// The tokens in `secret`, with commas between them.
     pub fn new(secret: &Secret) -> Self {
         let tokens = secret.expose().split(',').map(str::trim).filter(|token| !token.is_empty());
-        Self(tokens.map(|token| Sha256::digest(token).into()).collect())
+        Self(tokens.map(TokenDigest::of).collect())
     }
 
-    /// Whether `token` is one of them.
-    pub(in crate::http) fn contain(&self, token: &str) -> bool {
-        self.hold(&Sha256::digest(token).into()).into()
+    /// The digest of `token`, where it is one of them.
+    pub(in crate::http) fn digest_of(&self, token: &str) -> Option<TokenDigest> {
+        let given = TokenDigest::of(token);
+        bool::from(self.hold(given)).then_some(given)
     }
 
-    /// Whether one of them has this hash.
-    fn hold(&self, given: &[u8; 32]) -> Choice {
-        self.0.iter().fold(Choice::from(0), |found, token| found | token.ct_eq(given))
+    /// The digests of all of them.
+    pub(in crate::http) fn digests(&self) -> &[TokenDigest] {
+        &self.0
+    }
+
+    /// Whether one of them has this digest.
+    fn hold(&self, given: TokenDigest) -> Choice {
+        self.0.iter().fold(Choice::from(0), |found, token| found | token.as_bytes().ct_eq(given.as_bytes()))
     }
 }
 
@@ -65,8 +67,8 @@ fn is_right(tokens: &[&BearerTokens], request: &Request) -> bool {
     // Two fields could be read as either; no honest client sends them.
     let (Some(field), None) = (fields.next(), fields.next()) else { return false };
     let Some((scheme, token)) = field.split_once(' ') else { return false };
-    let given: [u8; 32] = Sha256::digest(token.trim()).into();
-    let found = tokens.iter().fold(Choice::from(0), |found, tokens| found | tokens.hold(&given));
+    let given = TokenDigest::of(token.trim());
+    let found = tokens.iter().fold(Choice::from(0), |found, tokens| found | tokens.hold(given));
     scheme.eq_ignore_ascii_case("bearer") & bool::from(found)
 }
 
@@ -75,12 +77,12 @@ fn is_right(tokens: &[&BearerTokens], request: &Request) -> bool {
 pub struct Guesses {
     clients: Buckets<ClientAddress>,
     all: Buckets<()>,
-    known: Mutex<VecDeque<ClientAddress>>,
+    known: KnownAddresses,
 }
 
 impl Default for Guesses {
     fn default() -> Self {
-        Self { clients: Buckets::new(CLIENT_GUESSES), all: Buckets::new(ALL_GUESSES), known: Mutex::default() }
+        Self { clients: Buckets::new(CLIENT_GUESSES), all: Buckets::new(ALL_GUESSES), known: KnownAddresses::default() }
     }
 }
 
@@ -100,15 +102,13 @@ impl Guesses {
         if !bears_one(request) {
             return Err(unauthorized());
         }
-        let client = ClientAddress::of(request.client);
-        // A whole site is one here: its holder has 65,536 networks to guess from.
-        let client = client.site().unwrap_or(client);
+        let client = guesser(request.client);
         if let Some(pause) = self.pause(client, uptime) {
             report("too many wrong tokens, no more are looked at");
             return Err(Error::new(Kind::Limited, "too many wrong tokens").with_retry_after(pause));
         }
         if is_right(tokens, request) {
-            self.remember(client);
+            self.known.remember(client);
             return Ok(());
         }
         self.clients.take(client, uptime);
@@ -122,23 +122,7 @@ impl Guesses {
         if self.clients.look(&client, uptime).remaining == 0 {
             return Some(CLIENT_GUESSES.refill);
         }
-        (self.all.look(&(), uptime).remaining == 0 && !self.known().contains(&client)).then_some(ALL_GUESSES.refill)
-    }
-
-    fn remember(&self, client: ClientAddress) {
-        let mut known = self.known();
-        if known.back() == Some(&client) {
-            return;
-        }
-        known.retain(|found| *found != client);
-        known.push_back(client);
-        if known.len() > KNOWN_MAX {
-            known.pop_front();
-        }
-    }
-
-    fn known(&self) -> MutexGuard<'_, VecDeque<ClientAddress>> {
-        self.known.lock()
+        (self.all.look(&(), uptime).remaining == 0 && !self.known.has(client)).then_some(ALL_GUESSES.refill)
     }
 }
 

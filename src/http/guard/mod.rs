@@ -7,6 +7,7 @@
 pub mod bearer;
 pub(super) mod buckets;
 pub(super) mod cors;
+mod known;
 mod limit;
 pub mod sign_ins;
 
@@ -295,6 +296,11 @@ pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Lan
     let query = Query::open(&request.query);
     let asked = query.once("lang").ok().flatten();
     Language::choose(asked, of_store, request.headers.get("accept-language"))
+}
+
+/// The language that the request asks for, where that is one of ours.
+pub(super) fn asked_language(request: &Request) -> Option<Language> {
+    Query::open(&request.query).once("lang").ok().flatten().and_then(Language::of_tag)
 }
 
 fn too_many(pause: Duration) -> Error {

@@ -4,14 +4,18 @@
 mod privacy;
 mod quote;
 
+use super::guard::language_for;
 use super::route::{Params, Route};
 use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::error::{Error, Kind, Result};
-use crate::orders::records::{self, PageToken};
+use crate::languages::Language;
+use crate::languages::pages::{HomeTexts, NoticeTexts};
+use crate::orders::records::{self, Page, PageToken};
 use askama::Template;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
+use quote::QuotePage;
 use sha2::{Digest, Sha256};
 use std::sync::{Arc, LazyLock};
 
@@ -42,17 +46,20 @@ pub(super) fn policy() -> &'static str {
     &CONTENT_SECURITY_POLICY
 }
 
+/// A page that says one thing.
 #[derive(Template)]
-#[template(path = "not_found.html", config = "src/http/pages/askama.toml")]
-struct NotFound;
+#[template(path = "notice.html", config = "src/http/pages/askama.toml")]
+struct Notice {
+    language: Language,
+    text: &'static NoticeTexts,
+}
 
 #[derive(Template)]
 #[template(path = "home.html", config = "src/http/pages/askama.toml")]
-struct Home;
-
-#[derive(Template)]
-#[template(path = "unknown_path.html", config = "src/http/pages/askama.toml")]
-struct UnknownPath;
+struct Home {
+    language: Language,
+    text: &'static HomeTexts,
+}
 
 /// What browsers show alongside a page's title: a grid with one of its cells chosen.
 const FAVICON: &str = include_str!("favicon.svg");
@@ -67,13 +74,18 @@ pub(super) fn is_for_a_person(request: &Request) -> bool {
 }
 
 /// The page for a path where nothing is.
-pub(super) fn unknown_path_page() -> Result<Response> {
-    page(404, &UnknownPath)
+pub(super) fn unknown_path_page(request: &Request) -> Result<Response> {
+    let language = language_for(request, None);
+    page(404, language, &Notice { language, text: &language.texts().pages.no_page })
 }
 
 /// `/`: a page for people; for programs there is nothing.
 fn home_page(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
-    if is_for_a_person(request) { page(200, &Home) } else { Err(Error::not_found("path")) }
+    if !is_for_a_person(request) {
+        return Err(Error::not_found("path"));
+    }
+    let language = language_for(request, None);
+    page(200, language, &Home { language, text: &language.texts().pages.home })
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
@@ -84,23 +96,32 @@ fn favicon(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Resu
 }
 
 /// The page of an order, for a reader who has its address.
-fn quote_page(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Response> {
+fn quote_page(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     // What cannot be a token is not looked up.
     let found = match PageToken::parse(params.get("token")) {
         Some(token) => state.app.db.read(|connection| records::find_page(connection, &token))?,
         None => None,
     };
     let page = match &found {
-        Some((record, shop)) => page(200, &quote::QuotePage::new(record, shop))?,
-        None => page(404, &NotFound)?,
+        Some(Page { record, shop, locale }) => {
+            let language = language_for(request, *locale);
+            page(200, language, &QuotePage::new(record, shop, language))?
+        }
+        None => {
+            let language = language_for(request, None);
+            page(404, language, &Notice { language, text: &language.texts().pages.no_quote })?
+        }
     };
     Ok(private(page))
 }
 
-fn page(status: u16, template: &impl Template) -> Result<Response> {
+fn page(status: u16, language: Language, template: &impl Template) -> Result<Response> {
     let html =
         template.render().map_err(|error| Error::new(Kind::Internal, "a page cannot be written").with_source(error))?;
     Ok(Response::new(status, "text/html; charset=utf-8", html)
+        .with_header("Content-Language", language.as_str())
+        // The same address says the same in the language that a browser asks for.
+        .with_header("Vary", "Accept-Language")
         .with_header("Content-Security-Policy", CONTENT_SECURITY_POLICY.as_str())
         .with_header("X-Content-Type-Options", "nosniff")
         .with_header("Referrer-Policy", "no-referrer"))

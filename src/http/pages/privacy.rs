@@ -1,31 +1,34 @@
 //! `GET /privacy`: what is kept about whom, and how long. Its periods are those by which this server deletes, so that the words
 //! cannot promise anything else.
 
+use super::super::guard::language_for;
 use super::super::route::Params;
 use super::super::state::{AppState, Operator};
 use super::super::{Request, Response};
 use super::page;
 use crate::error::Result;
 use crate::housekeeping::Retention;
+use crate::languages::pages::{PrivacyTexts, Section};
+use crate::languages::{Language, fill};
 use crate::orders::idempotency;
 use askama::Template;
+use chrono::{NaiveDate, TimeDelta};
 use std::sync::Arc;
 
-/// The day on which the words were last changed. A change of them changes this.
-const CHANGED: &str = "29 November 2026";
+/// The day on which the words were last changed, as year, month and day. A change of them changes this.
+const CHANGED: (i32, u32, u32) = (2026, 11, 29);
 
 #[derive(Template)]
 #[template(path = "privacy.html", config = "src/http/pages/askama.toml")]
 struct PrivacyPage<'a> {
-    operator: &'a str,
+    language: Language,
+    text: &'static PrivacyTexts,
+    /// Whose server it is, where that is set.
+    operator: Option<&'a str>,
     contact: Contact<'a>,
-    delivery_days: i64,
-    request_days: i64,
-    job_days: i64,
-    failed_job_days: i64,
-    order_key_hours: i64,
-    open_order_days: Option<i64>,
-    changed: &'static str,
+    /// Periods and the like, by the names they have in the texts.
+    values: [(&'static str, String); 6],
+    open_order_time: Option<String>,
 }
 
 /// Whom to ask.
@@ -48,23 +51,48 @@ impl<'a> Contact<'a> {
 }
 
 impl<'a> PrivacyPage<'a> {
-    fn new(operator: &'a Operator, retention: &Retention) -> Self {
+    fn new(operator: &'a Operator, retention: &Retention, language: Language) -> Self {
+        let texts = language.texts();
+        let days = |kept: TimeDelta| texts.figures.days(kept.num_days());
+        let (year, month, day) = CHANGED;
+        let changed = NaiveDate::from_ymd_opt(year, month, day).unwrap_or_default();
         Self {
-            operator: operator.name.as_deref().unwrap_or("the operator of this server"),
+            language,
+            text: &texts.pages.privacy,
+            operator: operator.name.as_deref(),
             contact: Contact::of(operator.contact.as_deref()),
-            delivery_days: retention.deliveries.num_days(),
-            request_days: retention.requests.num_days(),
-            job_days: retention.jobs.finished.num_days(),
-            failed_job_days: retention.jobs.failed.num_days(),
-            order_key_hours: idempotency::KEPT.num_hours(),
-            open_order_days: retention.open_orders.map(|kept| kept.num_days()),
-            changed: CHANGED,
+            values: [
+                ("orderKeyTime", texts.figures.hours(idempotency::KEPT.num_hours())),
+                ("deliveryTime", days(retention.deliveries)),
+                ("requestTime", days(retention.requests)),
+                ("jobTime", days(retention.jobs.finished)),
+                ("failedJobTime", days(retention.jobs.failed)),
+                ("date", texts.figures.date(changed)),
+            ],
+            open_order_time: retention.open_orders.map(days),
         }
+    }
+
+    /// `text` with what it says of this server in its places.
+    fn say(&self, text: &str) -> String {
+        let mut values: Vec<(&str, &str)> = self.values.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        values.push(("operator", self.operator.unwrap_or(&self.text.operator)));
+        values.extend(self.open_order_time.as_deref().map(|time| ("openOrderTime", time)));
+        fill(text, &values)
+    }
+
+    fn sections(&self) -> [&'static Section; 3] {
+        [&self.text.shoppers, &self.text.merchants, &self.text.others]
+    }
+
+    fn contact_name(&self) -> &str {
+        self.operator.unwrap_or(&self.text.contact.operator)
     }
 }
 
 /// The page, for any reader.
-pub(super) fn privacy_page(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
-    let shown = page(200, &PrivacyPage::new(&state.operator, state.app.retention()))?;
+pub(super) fn privacy_page(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
+    let language = language_for(request, None);
+    let shown = page(200, language, &PrivacyPage::new(&state.operator, state.app.retention(), language))?;
     Ok(shown.with_header("Cache-Control", "public, max-age=86400"))
 }

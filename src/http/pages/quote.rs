@@ -1,9 +1,11 @@
 //! An order in the words and figures of its page. Everything comes from the order's own snapshot.
 
 use crate::domain::ids::ShopDomain;
-use crate::domain::length::Length;
-use crate::domain::money::{BasisPoints, Currency, Minor};
+use crate::domain::length::{Length, Unit};
+use crate::domain::money::{Currency, Minor};
 use crate::domain::options::Modifier;
+use crate::languages::pages::QuoteTexts;
+use crate::languages::{Figures, Language, fill};
 use crate::orders::lines::Line;
 use crate::orders::records::Record;
 use crate::orders::snapshot::SelectedOption;
@@ -12,6 +14,8 @@ use askama::Template;
 #[derive(Template)]
 #[template(path = "quote.html", config = "src/http/pages/askama.toml")]
 pub(super) struct QuotePage<'a> {
+    language: Language,
+    text: &'static QuoteTexts,
     name: String,
     shop: &'a str,
     /// What the page is called: the only item, or how many there are.
@@ -20,7 +24,8 @@ pub(super) struct QuotePage<'a> {
     /// The sum of several items.
     sum: Option<String>,
     checkout_url: Option<&'a str>,
-    date: String,
+    /// When it was quoted, and by what.
+    quoted: String,
 }
 
 /// An item with its drawing and what its price is made up of.
@@ -30,7 +35,7 @@ struct Item<'a> {
     title: &'a str,
     label: Option<&'a str>,
     size: String,
-    /// The step of the grid, where it is not the size itself.
+    /// As what it is priced, where that is not the size itself.
     step: Option<String>,
     sketch: Sketch,
     width: String,
@@ -52,103 +57,126 @@ struct OptionLine<'a> {
     amount: String,
 }
 
+/// How amounts of one currency are written.
+#[derive(Debug, Clone, Copy)]
+struct Money {
+    figures: &'static Figures,
+    currency: Currency,
+}
+
 impl<'a> QuotePage<'a> {
-    pub(super) fn new(record: &'a Record, shop: &'a ShopDomain) -> Self {
+    pub(super) fn new(record: &'a Record, shop: &'a ShopDomain, language: Language) -> Self {
+        let texts = language.texts();
+        let (text, figures) = (&texts.pages.quote, &texts.figures);
+        let money = Money { figures, currency: record.currency };
         let several = record.lines.len() > 1;
         let items = record.lines.iter().enumerate();
-        let items = items.map(|(place, line)| Item::new(line, several.then_some(place + 1), record));
-        let title = match record.lines.as_slice() {
-            [only] => only.product_title.clone(),
-            lines => format!("{} items", lines.len()),
+        let items = items.map(|(place, line)| Item::new(line, several.then_some(place + 1), record.unit, text, money));
+        let date = figures.moment(record.created_at);
+        let (title, quoted) = match record.lines.as_slice() {
+            [only] => {
+                let quoted = fill(&text.quoted, &[("date", &date), ("list", &only.matrix_name)]);
+                (only.product_title.clone(), quoted)
+            }
+            lines => {
+                let title = fill(&text.items, &[("count", &lines.len().to_string())]);
+                (title, fill(&text.quoted_items, &[("date", &date)]))
+            }
         };
         Self {
+            language,
+            text,
             name: record.name(),
             shop: shop.as_str(),
             title,
             items: items.collect(),
-            sum: several.then(|| money(record.total_price, record.currency)),
+            sum: several.then(|| money.amount(record.total_price)),
             checkout_url: record.checkout_url.as_deref(),
-            date: record.created_at.format("%-d %B %Y, %H:%M UTC").to_string(),
+            quoted,
         }
+    }
+
+    fn title(&self) -> String {
+        fill(&self.text.title, &[("name", &self.name), ("title", &self.title)])
+    }
+
+    fn heading(&self) -> String {
+        fill(&self.text.heading, &[("name", &self.name), ("shop", self.shop)])
+    }
+
+    /// What is before and after the link to the shop.
+    fn ask(&self) -> (String, String) {
+        let (before, after) = self.text.ask.split_once("{shop}").unwrap_or((&self.text.ask, ""));
+        let named = |part| fill(part, &[("name", &self.name)]);
+        (named(before), named(after))
     }
 }
 
 impl<'a> Item<'a> {
-    fn new(line: &'a Line, number: Option<usize>, record: &Record) -> Self {
-        let currency = record.currency;
-        let size = |width: Length, height: Length| format!("{width} × {height} {}", record.unit);
-        let options = line.selections.iter().map(|option| OptionLine::new(option, currency));
+    fn new(line: &'a Line, number: Option<usize>, unit: Unit, text: &QuoteTexts, money: Money) -> Self {
+        let figures = money.figures;
+        let length = |length: Length| figures.plain(&length.to_string());
+        let size = |width: Length, height: Length| format!("{} × {}\u{a0}{unit}", length(width), length(height));
+        let options = line.selections.iter().map(|option| OptionLine::new(option, money));
         let added: i64 = line.selections.iter().map(|option| option.applied_minor).sum();
         let floor = line.unit_price.get() - (line.base_price.get() + added);
-        let step = (!line.is_priced_as_asked()).then(|| size(line.priced_width, line.priced_height));
+        let step = || fill(&text.priced_as, &[("size", &size(line.priced_width, line.priced_height))]);
         Self {
             number,
             title: &line.product_title,
             label: line.label.as_deref(),
             size: size(line.width, line.height),
-            step,
+            step: (!line.is_priced_as_asked()).then(step),
             sketch: Sketch::new(line.width, line.height),
-            width: line.width.to_string(),
-            height: line.height.to_string(),
-            base: money(line.base_price, currency),
+            width: length(line.width),
+            height: length(line.height),
+            base: money.amount(line.base_price),
             options: options.collect(),
-            floor: (floor != 0).then(|| added_money(Minor::new(floor), currency)),
-            unit_price: money(line.unit_price, currency),
-            quantity: grouped(&line.quantity.to_string()),
-            total: money(line.total_price, currency),
+            floor: (floor != 0).then(|| money.added(Minor::new(floor))),
+            unit_price: money.amount(line.unit_price),
+            quantity: figures.grouped(&line.quantity.to_string()),
+            total: money.amount(line.total_price),
             matrix: &line.matrix_name,
         }
+    }
+
+    fn made_to_measure(&self, text: &QuoteTexts) -> String {
+        fill(&text.size_made_to_measure, &[("size", &self.size)])
+    }
+
+    fn by_price_list(&self, text: &QuoteTexts) -> String {
+        fill(&text.by_price_list, &[("list", self.matrix)])
+    }
+
+    fn share(&self, share: &str, text: &QuoteTexts) -> String {
+        fill(&text.share_of, &[("share", share), ("amount", &self.base)])
     }
 }
 
 impl<'a> OptionLine<'a> {
-    fn new(option: &'a SelectedOption, currency: Currency) -> Self {
+    fn new(option: &'a SelectedOption, money: Money) -> Self {
         let share = option.modifier().and_then(|modifier| match modifier {
-            Modifier::Percentage(share) => Some(percent(share)),
+            Modifier::Percentage(share) => Some(money.figures.percent(&share.format_percent())),
             Modifier::Fixed(_) => None,
         });
         Self {
             group: &option.option_group_name,
             choice: &option.choice_label,
             share,
-            amount: added_money(option.applied(), currency),
+            amount: money.added(option.applied()),
         }
     }
 }
 
-/// The non-breaking blank keeps amount and currency on one line.
-fn money(amount: Minor, currency: Currency) -> String {
-    format!("{}\u{a0}{currency}", grouped(&currency.format(amount))).replace('-', "\u{2212}")
-}
-
-/// Digits in threes, from five digits on, with a narrow blank that means the same in every country.
-fn grouped(amount: &str) -> String {
-    let (whole, decimals) = amount.split_at(amount.find('.').unwrap_or(amount.len()));
-    let (sign, digits) = whole.split_at(usize::from(whole.starts_with('-')));
-    if digits.len() < 5 {
-        return amount.to_owned();
+impl Money {
+    fn amount(self, amount: Minor) -> String {
+        self.figures.money(&self.currency.format(amount), self.currency.code())
     }
-    let mut text = sign.to_owned();
-    for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push('\u{202f}');
-        }
-        text.push(digit);
+
+    /// An amount that is added to another.
+    fn added(self, amount: Minor) -> String {
+        self.figures.added_money(&self.currency.format(amount), self.currency.code())
     }
-    text + decimals
-}
-
-/// An amount that is added to another.
-fn added_money(amount: Minor, currency: Currency) -> String {
-    let sign = if amount.get() > 0 { "+" } else { "" };
-    format!("{sign}{}", money(amount, currency))
-}
-
-fn percent(share: BasisPoints) -> String {
-    let (whole, rest) = (share.get().unsigned_abs() / 100, share.get().unsigned_abs() % 100);
-    let sign = if share.get() < 0 { "\u{2212}" } else { "" };
-    let decimals = format!(".{rest:02}");
-    format!("{sign}{whole}{}\u{a0}%", decimals.trim_end_matches('0').trim_end_matches('.'))
 }
 
 /// A drawing of the piece in its proportions, in CSS pixels.
@@ -191,26 +219,6 @@ impl Sketch {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn shares_and_amounts_are_written_for_people() {
-        let share = |basis_points| percent(BasisPoints::new(basis_points));
-        assert_eq!(
-            (share(1_500), share(725), share(-1_250)),
-            ("15\u{a0}%".into(), "7.25\u{a0}%".into(), "−12.5\u{a0}%".into())
-        );
-        let euro: Currency = "EUR".parse().expect("a currency");
-        let amount = |minor| added_money(Minor::new(minor), euro);
-        assert_eq!(
-            (amount(-123_456_789), amount(999_999)),
-            ("−1\u{202f}234\u{202f}567.89\u{a0}EUR".into(), "+9999.99\u{a0}EUR".into())
-        );
-        assert_eq!((grouped("10000"), grouped("0.0001")), ("10\u{202f}000".to_owned(), "0.0001".to_owned()));
-        assert_eq!(
-            (amount(450), amount(0), amount(-5)),
-            ("+4.50\u{a0}EUR".into(), "0.00\u{a0}EUR".into(), "−0.05\u{a0}EUR".into())
-        );
-    }
 
     #[test]
     fn a_drawing_has_the_proportions_of_the_piece_and_can_always_be_seen() {

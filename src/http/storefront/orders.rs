@@ -1,7 +1,7 @@
 //! `POST /api/v1/draft-orders`: a price becomes an order, and the shopper is sent to where it goes on.
 
 use super::super::body;
-use super::super::guard::Entry;
+use super::super::guard::{self, Entry};
 use super::super::respond::Responder;
 use super::super::route::Params;
 use super::super::state::AppState;
@@ -14,6 +14,7 @@ use crate::domain::length::Unit;
 use crate::domain::name::Label;
 use crate::error::{Error, Kind, Result};
 use crate::http::query::Query;
+use crate::languages::Language;
 use crate::orders::idempotency::{IdempotencyKey, NotAKey};
 use crate::orders::lines::Line;
 use crate::orders::place::{ITEMS_MAX, ItemRequest};
@@ -50,6 +51,7 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
     let traits: Vec<&str> = traits.iter().map(String::as_str).collect();
     let shopper = Shopper { address: request.client, traits: &traits };
     let (store, client) = (authenticated.key.store, admission.client);
+    let asked = guard::asked_language(&request);
     let admit = || {
         state.app.disk.admit()?;
         state.guard.admit_order(store, client, state.app.clock.uptime())
@@ -58,7 +60,7 @@ pub(super) fn order(state: &Arc<AppState>, request: Request, _params: Params, re
         if outcome.as_ref().is_ok_and(|placed| !placed.repeated) {
             at.app.activity.count(at.app.clock.as_ref(), Event::Order);
         }
-        let outcome = outcome.map(|placed| created(&placed.record, unit, is_list, &at.public_url()));
+        let outcome = outcome.map(|placed| created(&placed.record, unit, is_list, &at.public_url(), asked));
         responder.send(Ok(admission.finish(outcome)));
     });
 }
@@ -98,9 +100,14 @@ fn without_port(hop: &str) -> &str {
     }
 }
 
-/// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.
-fn created(record: &Record, unit: SizeUnit, is_list: bool, public_url: &str) -> Response {
-    Response { status: 201, ..json_response(&CreatedBody::new(record, unit, is_list, public_url)) }
+/// The one place that composes the answer to an order, from its record alone: a repetition finds the same words. The order's own page
+/// goes on in the language that was `asked` for.
+fn created(record: &Record, unit: SizeUnit, is_list: bool, public_url: &str, asked: Option<Language>) -> Response {
+    let mut page = page_url(record, public_url);
+    if let Some(language) = asked {
+        page += &format!("?lang={language}");
+    }
+    Response { status: 201, ..json_response(&CreatedBody::new(record, unit, is_list, page)) }
 }
 
 /// What is ordered, and the key that distinguishes it from another order of the same.
@@ -246,7 +253,7 @@ struct ModifierBody<'a> {
 }
 
 impl<'a> CreatedBody<'a> {
-    fn new(record: &'a Record, unit: SizeUnit, is_list: bool, public_url: &str) -> Self {
+    fn new(record: &'a Record, unit: SizeUnit, is_list: bool, page: String) -> Self {
         let only = record.lines.first().filter(|_| !is_list);
         let unit = unit.of(record.unit);
         Self {
@@ -254,7 +261,7 @@ impl<'a> CreatedBody<'a> {
             // Shopify's, once it is there: it is what the merchant and the checkout call it.
             name: record.shopify_order_name.clone().unwrap_or_else(|| record.name()),
             // Widgets send the shopper there whatever it is: it is never missing.
-            checkout_url: record.checkout_url.clone().unwrap_or_else(|| page_url(record, public_url)),
+            checkout_url: record.checkout_url.clone().unwrap_or(page),
             total: record.currency.format(record.shopify_total.unwrap_or(record.total_price)),
             currency: record.currency.code(),
             only: only.map(|line| PricedBody::new(line, unit, record)),

@@ -30,6 +30,9 @@ const TEXTS: &str = "{/* texts */}";
 /// What the element's style begins with.
 const STYLE_BEGINS: &str = "replaceSync(`";
 
+/// Marks with a blank behind them, and what stands before the few that shoppers see: "`, ${label}`" and "${group}: ${choice}".
+const BLANKS: [(char, char); 2] = [(',', '`'), (':', '}')];
+
 /// What short names are made of.
 const LETTERS: &[u8; 52] = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
 
@@ -57,12 +60,15 @@ static SCRIPT: LazyLock<Script> = LazyLock::new(|| {
 });
 
 /// `source` without indentation, empty lines and lines that hold only a comment, without the blanks around its commonest operators, and
-/// with short names for what is private or constant. Nothing of that is in a string of the source.
+/// with short names for what is private or constant. Nothing of that is in a string of the source, except for what [`BLANKS`] tells apart.
 fn shortened(source: &str) -> String {
     let lines = source.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("//"));
     let mut text: String = lines.flat_map(|line| [line, "\n"]).collect();
-    for operator in ["=>", "===", "!==", "&&", "||", "??", "="] {
+    for operator in ["=>", "===", "!==", "&&", "||", "??", "=", "?", ":", "+", "*"] {
         text = text.replace(&format!(" {operator} "), operator);
+    }
+    for (mark, shown_behind) in BLANKS {
+        text = without_blanks(&text, mark, shown_behind);
     }
     for (from, to) in [(") {", "){"), ("if (", "if("), ("for (", "for("), ("; ", ";"), ("{ ", "{"), (" }", "}")] {
         text = text.replace(from, to);
@@ -76,6 +82,23 @@ fn shortened(source: &str) -> String {
         text = [before, STYLE_BEGINS, &style, "`);", after].concat();
     }
     with_short_names(&text)
+}
+
+/// `text` without the blanks behind `mark`, but for those where it stands behind `shown_behind`.
+fn without_blanks(text: &str, mark: char, shown_behind: char) -> String {
+    let blank = format!("{mark} ");
+    let mut pieces = text.split(blank.as_str()).peekable();
+    let mut shortened = String::with_capacity(text.len());
+    while let Some(piece) = pieces.next() {
+        shortened.push_str(piece);
+        if pieces.peek().is_some() {
+            shortened.push(mark);
+            if piece.ends_with(shown_behind) {
+                shortened.push(' ');
+            }
+        }
+    }
+    shortened
 }
 
 /// `text` with a number in the place of each private name (`#name`) that is used, and of each constant in capitals.
@@ -203,6 +226,13 @@ mod tests {
             let name = said.split('\'').nth(1).unwrap_or_default();
             assert!(names.contains(&name), "{name} has no text");
         }
+    }
+
+    #[test]
+    fn blanks_are_left_out_where_nobody_sees_them() {
+        let source = "make('p', { a: 1, b: x ? 2 : 3 }, `${name}: ${this.say('x')}${label ? `, ${label}` : ''}`);";
+        let short = "make('p',{a:1,b:x?2:3 },`${name}: ${this.say('x')}${label?`, ${label}`:''}`);";
+        assert_eq!(shortened(source), format!("{}\n", short.replace("3 }", "3}")));
     }
 
     #[test]

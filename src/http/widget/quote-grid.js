@@ -13,7 +13,8 @@ const TEXTS = {/* texts */};
 const PAUSE = 250;
 // How often an answer that says "later" is waited for before it counts as a failure.
 const RETRIES = 4;
-// Seconds to wait where such an answer does not say how long, and the most that is waited.
+// Seconds to wait where such an answer does not say how long, and the most that a shopper is made to wait: what takes longer is told at
+// once, and never tried before its time.
 const RETRY_AFTER = 2;
 const RETRY_AFTER_MAX = 60;
 // What an order takes.
@@ -26,7 +27,7 @@ const ROUNDING = { mm: 1, cm: 0.1, m: 0.001, in: 0.125 };
 
 const STYLE = new CSSStyleSheet();
 STYLE.replaceSync(`
-:host { display: block; color: var(--qg-color, inherit); font: var(--qg-font, inherit); --accent: var(--qg-accent, #14532d); }
+:host { display: block; color: var(--qg-color, inherit); font: var(--qg-font, inherit); --accent: var(--qg-accent, #14532d); --error: var(--qg-error, light-dark(#b3261e, #ff8a80)); }
 * { box-sizing: border-box; }
 form { display: grid; gap: var(--qg-gap, 1rem); max-width: var(--qg-width, 32rem); }
 .sizes { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(min(9rem, 100%), 1fr)); }
@@ -36,14 +37,14 @@ label, legend { display: block; margin-block-end: .25rem; font-weight: 600; }
 input, select, button { font: inherit; min-height: 2.75rem; border-radius: var(--qg-radius, .35rem); max-width: 100%; }
 input, select { width: 100%; padding: .4rem .6rem; color: inherit; background: var(--qg-field, transparent); border: 1px solid var(--qg-border, #767676); }
 option { color: initial; }
-[aria-invalid=true] { border-color: var(--qg-error, #b3261e); border-width: 2px; }
+[aria-invalid=true] { border-color: var(--error); border-width: 2px; }
 .hint, .note, .tax { font-size: .875em; opacity: .85; }
 .hint, .fault { margin: .25rem 0 0; }
-.fault, .problem { color: var(--qg-error, #b3261e); }
+.fault, .problem { color: var(--error); }
 .fault:empty, .problem:empty, .note:empty, .hint:empty { display: none; }
 p { margin: 0; overflow-wrap: anywhere; }
 .drawing { display: block; width: 100%; height: 11rem; overflow: visible; }
-.drawing rect { fill: var(--qg-fill, #14532d1a); stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.drawing rect { fill: var(--qg-fill, #80808026); stroke: currentColor; stroke-width: 1.5; vector-effect: non-scaling-stroke; }
 .drawing text { fill: currentColor; font-size: 13px; }
 .price { min-height: 4.5rem; }
 .amount { font-size: 1.5em; font-weight: 700; font-variant-numeric: tabular-nums; }
@@ -52,9 +53,9 @@ table { width: 100%; border-collapse: collapse; font-size: .9em; font-variant-nu
 th { font-weight: 400; text-align: start; padding: .15rem 0; overflow-wrap: anywhere; }
 td { text-align: end; white-space: nowrap; padding: .15rem 0 .15rem 1rem; vertical-align: top; }
 button { padding: .5rem 1rem; cursor: pointer; color: inherit; background: transparent; border: 1px solid currentColor; }
-button.main { color: var(--qg-on-accent, #fff); background: var(--accent); border-color: var(--accent); font-weight: 600; }
+button.main { width: 100%; color: var(--qg-on-accent, #fff); background: var(--accent); border-color: var(--accent); font-weight: 600; }
 button:disabled { opacity: .55; cursor: default; }
-:focus-visible { outline: 3px solid var(--qg-focus, var(--accent)); outline-offset: 2px; }
+:focus-visible { outline: 3px solid var(--qg-focus, #2e8b57); outline-offset: 2px; }
 ol { list-style: none; margin: 0; padding: 0; }
 li { overflow-wrap: anywhere; display: grid; grid-template-columns: 1fr auto auto; gap: .25rem 1rem; align-items: center; padding: .5rem 0; border-block-start: 1px solid var(--qg-border, #76767655); }
 .sum { display: flex; justify-content: space-between; gap: 1rem; font-weight: 700; padding-block: .5rem; border-block-start: 2px solid; }
@@ -217,17 +218,17 @@ class QuoteGrid extends HTMLElement {
   }
 
   #money(amount, signed = false) {
-    const signDisplay = signed ? 'always' : 'auto';
+    const signDisplay = signed ? 'exceptZero' : 'auto';
     return new Intl.NumberFormat(this.#tag, { style: 'currency', currency: this.#product.currency, signDisplay }).format(amount);
   }
 
-  // As a field takes it: with the language's decimal sign, and exactly.
-  #plain(value) {
-    return new Intl.NumberFormat(this.#tag, { maximumFractionDigits: 6, useGrouping: false, numberingSystem: 'latn' }).format(value);
+  // A length as a field takes it: with the language's decimal sign, and its digits not in groups, for "1.800" is read as 1.8.
+  #length(value, digits = 3) {
+    return new Intl.NumberFormat(this.#tag, { maximumFractionDigits: digits, useGrouping: false, numberingSystem: 'latn' }).format(value);
   }
 
   #size(width, height) {
-    return `${this.#number(width)} × ${this.#number(height)} ${this.#unit}`;
+    return `${this.#length(width)} × ${this.#length(height)} ${this.#unit}`;
   }
 
   get #unit() {
@@ -255,8 +256,9 @@ class QuoteGrid extends HTMLElement {
     if (status === 0) return this.#say('offline');
     if ([401, 403, 404].includes(status) || code === 'not_priced_yet') return this.#say('noPrices');
     if (status === 422 && code !== 'price_too_large') return this.#say('notOffered');
-    // The server words what is wrong with a request in the language that it was asked in.
-    return status < 500 && failure.message ? failure.message : this.#say('failed');
+    // The server words what is wrong with a request in the language that it was asked in. What has no id is not from there, but from
+    // something before it, and not for shoppers.
+    return failure.problem.requestId ? failure.message : this.#say('failed');
   }
 
   // The server -------------------------------------------------------------------------------------------------------
@@ -289,8 +291,8 @@ class QuoteGrid extends HTMLElement {
       const said = await answer.json().catch(() => ({}));
       if (answer.ok) return said;
       const failure = new Failure(answer.status, said);
-      if ((answer.status !== 429 && answer.status !== 503) || left === 0) throw failure;
-      const seconds = Math.min(Number(answer.headers.get('Retry-After')) || RETRY_AFTER, RETRY_AFTER_MAX);
+      const seconds = Number(answer.headers.get('Retry-After')) || RETRY_AFTER;
+      if ((answer.status !== 429 && answer.status !== 503) || left === 0 || seconds > RETRY_AFTER_MAX) throw failure;
       const { status } = this.#parts;
       const wait = this.#say('wait', this.#number(seconds));
       status.textContent = wait;
@@ -332,7 +334,7 @@ class QuoteGrid extends HTMLElement {
       const { min, max } = this.#limits(axis);
       const decimal = this.#unit === 'in' ? 'text' : 'decimal';
       const input = make('input', { inputmode: decimal, autocomplete: 'off', required: true, part: 'input', oninput: ask });
-      const hint = this.#say('range', this.#number(min), this.#number(max), this.#unit);
+      const hint = this.#say('range', this.#length(min), this.#length(max), this.#unit);
       return field(id, `${this.#say(id)} (${this.#unit})`, input, hint);
     };
     const group = ({ id, name, requirement, choices }, at) => {
@@ -354,13 +356,13 @@ class QuoteGrid extends HTMLElement {
     this.#parts.problem = make('div', { class: 'problem', role: 'alert', part: 'error' });
     this.#parts.list = make('div', { part: 'list' });
     this.#parts.main = make('button', { class: 'main', part: 'button' }, this.#say(this.#inList ? 'add' : 'order'));
-    const form = make('form', { novalidate: true, part: 'form', lang: this.#parts.lang, onsubmit: (event) => this.#submit(event) },
-      make('div', { class: 'sizes' }, size('width', 'Width'), size('height', 'Height')),
+    // All of its languages run from left to right, on whatever page: "1 × 450 × 350 mm" must not be turned round.
+    const form = make('form', { novalidate: true, part: 'form', lang: this.#parts.lang, dir: 'ltr', onsubmit: (event) => this.#submit(event) },
+      make('div', { class: 'sizes', role: 'group', 'aria-label': product.title }, size('width', 'Width'), size('height', 'Height')),
       product.optionGroups.map(group),
       field('quantity', this.#say('quantity'), quantity),
       this.#inList ? field('label', this.#say('label'), label, this.#say('labelHint')) : null,
       this.#parts.drawing, this.#parts.price, this.#parts.problem, this.#parts.status, this.#parts.main, this.#parts.list);
-    form.setAttribute('aria-label', product.title ?? '');
     for (const [id, value] of Object.entries(this.#filled)) if (this.#parts[id]?.input) this.#refill(this.#parts[id].input, value);
     this.#root.replaceChildren(form);
     this.#showList();
@@ -400,9 +402,9 @@ class QuoteGrid extends HTMLElement {
       const number = readNumber(value, this.#unit);
       let fault = '';
       if (value.trim() === '') fault = strict ? this.#say('needed') : ' ';
-      else if (Number.isNaN(number)) fault = this.#say('notANumber', this.#unit === 'in' ? '47 3/8' : this.#number(47.5));
-      else if (number < min) fault = this.#say('atLeast', this.#number(min), this.#unit);
-      else if (number > max) fault = this.#say('atMost', this.#number(max), this.#unit);
+      else if (Number.isNaN(number)) fault = this.#say('notANumber', this.#unit === 'in' ? '47 3/8' : this.#length(47.5));
+      else if (number < min) fault = this.#say('atLeast', this.#length(min), this.#unit);
+      else if (number > max) fault = this.#say('atMost', this.#length(max), this.#unit);
       sound = fault === '' && sound;
       this.#fault(id, fault.trim());
       item[id] = number;
@@ -501,8 +503,8 @@ class QuoteGrid extends HTMLElement {
     const [width, height] = [Math.max(item.width * scale, 2), Math.max(item.height * scale, 2)];
     const picture = make('svg', { class: 'drawing', viewBox: `-75 -5 ${width + 150} ${height + 35}` },
       make('rect', { x: 0, y: 0, width, height }),
-      make('text', { x: width / 2, y: height + 20, 'text-anchor': 'middle' }, `${this.#number(item.width)} ${this.#unit}`),
-      make('text', { x: width + 8, y: height / 2, 'dominant-baseline': 'middle' }, `${this.#number(item.height)} ${this.#unit}`));
+      make('text', { x: width / 2, y: height + 20, 'text-anchor': 'middle' }, `${this.#length(item.width)} ${this.#unit}`),
+      make('text', { x: width + 8, y: height / 2, 'dominant-baseline': 'middle' }, `${this.#length(item.height)} ${this.#unit}`));
     this.#parts.drawing.replaceChildren(picture);
   }
 
@@ -511,8 +513,8 @@ class QuoteGrid extends HTMLElement {
     const { nearest } = failure.problem;
     if (nearest) {
       const use = () => {
-        this.#parts.width.input.value = this.#plain(nearest.width);
-        this.#parts.height.input.value = this.#plain(nearest.height);
+        this.#parts.width.input.value = this.#length(nearest.width, 6);
+        this.#parts.height.input.value = this.#length(nearest.height, 6);
         this.#parts.width.input.focus();
         this.#ask();
       };

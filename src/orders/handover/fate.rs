@@ -30,6 +30,8 @@ pub enum Report {
     Standing,
     /// The shopper has ordered.
     Completed {
+        /// Shopify's number of the order, where it is known.
+        order_id: Option<u64>,
         /// Shopify's name of the order, where it is known.
         order_name: Option<String>,
         /// When, where it is known.
@@ -75,10 +77,21 @@ pub fn report(
     let Some((order, store)) = found else { return Ok(Reported::NotOurs) };
     let is_news = match report {
         Report::Standing => false,
-        Report::Completed { order_name, at } => complete(tx, now, store, order, order_name.as_deref(), *at)?,
+        Report::Completed { order_id, order_name, at } => {
+            // What is no number of SQLite's is none of Shopify's.
+            let order_id = order_id.and_then(|id| i64::try_from(id).ok());
+            complete(tx, now, store, order, &Became { order_id, order_name: order_name.as_deref(), at: *at })?
+        }
         Report::Deleted => delete(tx, now, store, order)?,
     };
     Ok(if is_news { Reported::Changed } else { Reported::Known })
+}
+
+/// What a completed draft became.
+struct Became<'a> {
+    order_id: Option<i64>,
+    order_name: Option<&'a str>,
+    at: Option<DateTime<Utc>>,
 }
 
 fn complete(
@@ -86,26 +99,29 @@ fn complete(
     now: DateTime<Utc>,
     store: StoreId,
     order: DraftOrderId,
-    order_name: Option<&str>,
-    at: Option<DateTime<Utc>>,
+    became: &Became<'_>,
 ) -> db::Result<bool> {
-    // Without a name one more look may find it; a second report without one asks for no second look.
+    // Without a name one more look may find it; a second report without one asks for no second look, and calls none off.
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records
          SET handover_warnings = iif(status = 'cancelled',
                  json_insert(coalesce(handover_warnings, '[]'), '$[#]', :all_the_same), handover_warnings),
-             look_due_at = iif(coalesce(order_name, :order_name) IS NULL AND status <> 'ordered', :now, NULL),
+             look_due_at = CASE WHEN coalesce(order_name, :order_name) IS NOT NULL THEN NULL
+                                WHEN status = 'ordered' THEN look_due_at ELSE :now END,
              ordered_at = coalesce(ordered_at, :at), order_name = coalesce(order_name, :order_name),
+             shopify_order_id = coalesce(shopify_order_id, :order_id),
              status = 'ordered', cancelled_at = NULL, deletion_due_at = NULL, handover_attempted_at = NULL
          WHERE id = :id AND store_id = :store_id
-           AND (status IN ('sent', 'cancelled') OR status = 'ordered' AND order_name IS NULL AND :order_name IS NOT NULL)",
+           AND (status IN ('sent', 'cancelled') OR status = 'ordered' AND (
+                   order_name IS NULL AND :order_name IS NOT NULL OR shopify_order_id IS NULL AND :order_id IS NOT NULL))",
     )?;
     let changed = statement.execute(named_params! {
         ":all_the_same": ORDERED_ALL_THE_SAME,
-        ":order_name": order_name,
+        ":order_id": became.order_id,
+        ":order_name": became.order_name,
         ":now": Millis(now),
         // What another's clock says is believed as long as it is not of the future.
-        ":at": Millis(at.unwrap_or(now).min(now)),
+        ":at": Millis(became.at.unwrap_or(now).min(now)),
         ":id": order,
         ":store_id": store,
     })?;

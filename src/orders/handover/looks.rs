@@ -84,7 +84,7 @@ impl Handler for LooksJob {
 pub(super) fn reported(fate: Fate) -> Report {
     match fate {
         Fate::Standing | Fate::Unknown => Report::Standing,
-        Fate::Completed { order_name, at } => Report::Completed { order_name, at },
+        Fate::Completed { order_id, order_name, at } => Report::Completed { order_id, order_name, at },
         Fate::Deleted => Report::Deleted,
     }
 }

@@ -61,12 +61,12 @@ pub(in crate::queue) fn resume(tx: &Tx<'_>, job_type: &str) -> db::Result<bool> 
     Ok(statement.execute(named_params! { ":type": job_type })? == 1)
 }
 
-/// Releases some held jobs of a type that was resumed; once none is left, its pause is over.
+/// Releases some held jobs of a type that was resumed, in the order in which they were due; once none is left, its pause is over.
 pub(super) fn release_some(tx: &Tx<'_>, job_type: &str) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue SET held = 0
          WHERE id IN (SELECT id FROM job_queue INDEXED BY job_queue_held
-                      WHERE held = 1 AND type = :type LIMIT :limit)",
+                      WHERE held = 1 AND type = :type ORDER BY scheduled_at, id LIMIT :limit)",
     )?;
     let released = statement.execute(named_params! { ":type": job_type, ":limit": MOVED_AT_ONCE })?;
     if released < MOVED_AT_ONCE {

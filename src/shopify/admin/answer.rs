@@ -17,6 +17,8 @@ pub enum Fate {
     Standing,
     /// The shopper has ordered: the order's name, where the app may know it, and when.
     Completed {
+        /// Shopify's number of the order, where the app may know it.
+        order_id: Option<u64>,
         /// `#1042`.
         order_name: Option<String>,
         /// When.
@@ -109,6 +111,7 @@ pub fn read_states(
         node if node["id"].as_str() != Some(id) => Fate::Unknown,
         node => match node["status"].as_str() {
             Some("COMPLETED") => Fate::Completed {
+                order_id: order_number(&node["order"]["legacyResourceId"]),
                 order_name: node["order"]["name"].as_str().and_then(order_name),
                 at: node["completedAt"].as_str().and_then(read_time),
             },
@@ -141,6 +144,11 @@ pub fn read_deleted(draft_id: &str, status: u16, retry_after: Option<&str>, body
 fn order_name(text: &str) -> Option<String> {
     let fits = !text.is_empty() && text.chars().count() <= ORDER_NAME_MAX && !text.chars().any(char::is_control);
     fits.then(|| text.to_owned())
+}
+
+/// Shopify's number of an order: digits in a string, as GraphQL has whole numbers of this size.
+fn order_number(value: &Value) -> Option<u64> {
+    value.as_str().and_then(|digits| digits.parse().ok()).or_else(|| value.as_u64())
 }
 
 pub(in crate::shopify) fn read_time(text: &str) -> Option<DateTime<Utc>> {

@@ -95,7 +95,7 @@ pub(super) fn orders_to_redact(body: &[u8]) -> Option<Vec<u64>> {
 /// How a draft order's status reads once the shopper has ordered.
 const COMPLETED: &str = "completed";
 
-/// What a body says of a draft order: its id, its status and when it was completed. Nothing of a customer is a field here. Of all that a
+/// What a body says of a draft order: its id, its status, the order that it became and when. Nothing of a customer is a field here. Of all that a
 /// whole draft order has only the id must be there; but what says its status is no notice of a deletion, whatever the unsigned
 /// header calls it.
 pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Refusal> {
@@ -104,6 +104,7 @@ pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Re
         id: Id,
         #[serde(default, deserialize_with = "present")]
         status: Present<Value>,
+        order_id: Option<Id>,
         completed_at: Option<Value>,
         admin_graphql_api_id: Option<Value>,
     }
@@ -120,7 +121,8 @@ pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Re
     let completed_at = said.completed_at.as_ref().and_then(Value::as_str).and_then(read_time);
     let is_completed =
         status.as_ref().and_then(Value::as_str).is_some_and(|status| status.eq_ignore_ascii_case(COMPLETED));
-    Ok(WebhookEvent::DraftOrderUpdated { draft_id, is_completed, completed_at })
+    let order_id = said.order_id.and_then(|id| id.0);
+    Ok(WebhookEvent::DraftOrderUpdated { draft_id, is_completed, order_id, completed_at })
 }
 
 /// The shop that a body of an unknown topic names, if it names one; such a body may be any JSON.

@@ -50,6 +50,8 @@ pub enum WebhookEvent {
         draft_id: String,
         /// Whether the shopper has ordered.
         is_completed: bool,
+        /// Shopify's number of the order, where it says so.
+        order_id: Option<u64>,
         /// When, where it says so.
         completed_at: Option<DateTime<Utc>>,
     },

@@ -6,6 +6,7 @@ use quotegrid::access::links::{self, Invitation, LINK_LIFE};
 use quotegrid::access::sessions;
 use quotegrid::clock::Clock;
 use quotegrid::db;
+use quotegrid::domain::ids::DraftOrderId;
 use quotegrid::erasure::receipts;
 use quotegrid::error::{Error, Kind};
 use quotegrid::intake::IntakeOutcome;
@@ -206,7 +207,7 @@ fn a_link_that_was_used_and_a_session_that_was_ended_since_the_backup_let_nobody
     let (now, entropy) = (app.clock.now(), app.entropy.clone());
     let made: db::Result<_> = app.db.write(move |tx| {
         let link = links::insert(tx, now, entropy.as_ref(), &invitation, now + LINK_LIFE)?;
-        Ok((link, sessions::begin(tx, now, entropy.as_ref(), &invitation)?))
+        Ok((link, sessions::begin(tx, now, entropy.as_ref(), &invitation, None)?.token))
     });
     let (link, session) = made.expect("writable");
     house.back_up();
@@ -271,5 +272,52 @@ fn a_duty_that_was_fulfilled_and_pruned_since_the_backup_is_not_proved_twice() {
     let app = house.open();
     run_all(&app);
     assert!(!has_store(&app, "gone"));
+    assert_clean(&app);
+}
+
+/// An order of a store that has become the order 99 at Shopify, with a label.
+fn order(app: &quotegrid::app::App, label: &'static str) {
+    let id = DraftOrderId::new(app.clock.now(), app.entropy.array());
+    let done: db::Result<()> = app.db.write(move |tx| {
+        tx.execute(
+            "INSERT INTO draft_order_records (id, store_id, number, token, status, unit, currency, total_price_minor,
+                 shopify_draft_order_id, shopify_order_id, created_at)
+             SELECT ?1, id, 1, ?1, 'ordered', 'mm', 'EUR', 1, 'gid://shopify/DraftOrder/1', 99, 0 FROM stores",
+            [id.to_string()],
+        )?;
+        tx.execute(
+            "INSERT INTO draft_order_lines (draft_order_id, position, matrix_name, product_id, product_title, label, width,
+                 height, priced_width, priced_height, quantity, base_price_minor, unit_price_minor, total_price_minor)
+             VALUES (?1, 0, 'm', 'p', 't', ?2, 1, 1, 1, 1, 1, 1, 1, 1), (?1, 1, 'm', 'p', 't', 'kept', 1, 1, 1, 1, 1, 1, 1, 1)",
+            [id.to_string(), label.to_owned()],
+        )?;
+        Ok(())
+    });
+    done.expect("written");
+}
+
+#[test]
+fn a_label_that_was_forgotten_since_the_backup_stays_forgotten() {
+    let house = House::new();
+    let app = house.open();
+    install(&app, "one");
+    order(&app, "marked-label");
+    house.back_up();
+    house.pass_a_minute();
+    let event = WebhookEvent::CustomersRedact { customer_id: Some(7), orders_to_redact: Some(vec![99]) };
+    deliver(&app, Topic::CustomersRedact, event, "one", "redact");
+    assert!(run_all(&app) > 0);
+    app.scrubber().scrub_all().expect("scrubbed");
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM draft_order_lines WHERE label IS NOT NULL"), 0);
+    // What a shopper writes later is no concern of it.
+    let later: db::Result<usize> =
+        app.db.write(|tx| Ok(tx.execute("UPDATE draft_order_lines SET label = 'kept' WHERE position = 1", ())?));
+    later.expect("written");
+    drop(app);
+    assert!(holds(&house.path("backup.db"), "marked-label"), "the backup has it");
+    assert_eq!(house.restore().expect("restored").labels, 1);
+    assert!(!holds(&house.database(), "marked-label"));
+    let app = house.open();
+    assert_eq!(one::<String>(&app, "SELECT group_concat(label) FROM draft_order_lines"), "kept");
     assert_clean(&app);
 }

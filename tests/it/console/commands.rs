@@ -1,7 +1,10 @@
 //! `quotegrid admin`, and the link of a server's first start, with the real binary.
 
+use crate::process::harness::{Machine, Process};
 use crate::support::command::program;
 use crate::support::files::holds;
+use crate::support::waiting::wait_until;
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Stdio;
@@ -55,4 +58,24 @@ fn links_are_made_for_each_role_and_what_makes_no_sense_is_refused() {
     assert_eq!(run(&["admin", "sessions", "end", "--all"]).1, json!({ "ended": 0 }));
     let (_, token) = link.rsplit_once('#').expect("a token");
     assert!(!holds(&database, token), "only its digest is kept");
+}
+
+#[test]
+fn a_server_prints_a_link_at_its_first_start_and_never_again() {
+    let machine = Machine::new();
+    let lines = |process: &Process| process.log().lines().filter(|line| line.contains("/admin/enter#")).count();
+    let first = machine.serve(&[]).ready();
+    wait_until("the link is printed", || lines(&first) == 1);
+    assert!(first.log().contains("Nobody has signed in"), "{}", first.log());
+    // Nobody has come in by it: whoever can make a server start again must not get another one for that.
+    assert_eq!(first.stop(), Some(0));
+    for _ in 0..2 {
+        let mut again = machine.serve(&[]).ready();
+        assert_eq!(again.ready["consoleLink"], Value::Null);
+        again.signal(Signal::TERM);
+        assert!(again.wait().success());
+        assert_eq!(lines(&again), 0, "{}", again.log());
+    }
+    assert_eq!(machine.query::<u64>("SELECT count(*) FROM admin_links"), 1);
+    assert_eq!(machine.query::<u64>("SELECT count(*) FROM audit_log WHERE action = 'link.create'"), 1);
 }

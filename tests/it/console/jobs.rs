@@ -152,7 +152,10 @@ fn no_look_at_jobs_deliveries_or_counts_walks_a_whole_table() {
             "SELECT id FROM job_queue INDEXED BY job_queue_failed WHERE status = 'failed' AND type = 'a' AND error = 'b' LIMIT 9",
             "job_queue_failed",
         ),
-        ("SELECT id FROM job_queue INDEXED BY job_queue_held WHERE held = 1 AND type = 'a' LIMIT 9", "job_queue_held"),
+        (
+            "SELECT id FROM job_queue INDEXED BY job_queue_held WHERE held = 1 AND type = 'a' ORDER BY scheduled_at, id LIMIT 9",
+            "job_queue_held",
+        ),
         (
             "SELECT topic FROM other_webhook_deliveries WHERE (received_at, topic, webhook_id) < (1, 'a', 'b') ORDER BY received_at DESC, topic DESC, webhook_id DESC LIMIT 9",
             "other_webhook_deliveries_received_at",
@@ -164,4 +167,26 @@ fn no_look_at_jobs_deliveries_or_counts_walks_a_whole_table() {
         let plan = crate::support::plans::plan(&fixture, sql);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
+}
+
+#[test]
+fn what_a_resumption_releases_runs_in_the_order_in_which_it_was_due() {
+    let fixture = fixture();
+    let operator = Person::operator(&fixture);
+    assert_eq!(operator.post("/admin/jobs/types/pause", "type=fine").status, 303);
+    // More than are released at once; those that were enqueued last were due first.
+    let (start, mut jobs) = (fixture.now(), Vec::new());
+    for number in 0..500 {
+        let job = NewJob::new("fine", json!({})).scheduled_at(start + chrono::TimeDelta::milliseconds(1_000 - number));
+        jobs.push(fixture.app.enqueue(job).expect("enqueued"));
+    }
+    fixture.advance(Duration::from_secs(2));
+    fixture.run_jobs();
+    assert_eq!(fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE held = 1"), 500);
+    assert_eq!(operator.post("/admin/jobs/types/resume", "type=fine").status, 303);
+    while fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'completed'") == 0 {
+        fixture.run_next();
+    }
+    let first: String = fixture.query("SELECT id FROM job_queue WHERE status = 'completed'");
+    assert_eq!(first, jobs.last().expect("jobs").to_string());
 }

@@ -5,6 +5,7 @@ mod commands;
 mod jobs;
 mod pages;
 mod roles;
+mod scriptless;
 mod signing_in;
 mod writes;
 
@@ -73,7 +74,11 @@ struct Person<'a> {
 
 impl<'a> Person<'a> {
     fn sign_in(fixture: &'a Fixture, role: Role, store: Option<StoreId>) -> Self {
-        let token = link(fixture, role, store);
+        Self::enter(fixture, &link(fixture, role, store))
+    }
+
+    /// By a link's token.
+    fn enter(fixture: &'a Fixture, token: &str) -> Self {
         let entered = fixture.call(request("POST", "/admin/enter", None, &format!("token={token}")));
         assert_eq!(entered.status, 303, "{}", text(&entered));
         let mut person = Self { fixture, cookie: cookie_of(&entered).expect("a cookie"), csrf: String::new() };

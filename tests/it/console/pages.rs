@@ -1,6 +1,8 @@
 //! What every page has, and what the pages of the server show.
 
 use super::{Person, SERVER_PAGES, request, text};
+use quotegrid::access::Role;
+use quotegrid::access::links::{self, Invitation, LINK_LIFE};
 use quotegrid::activity::Event;
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -168,4 +170,51 @@ fn lists_page_by_key_without_gap_or_repetition() {
         path = format!("/admin/webhooks?limit=3&cursor={next}");
     }
     assert_eq!(shops, [6, 5, 4, 3, 2, 1, 0]);
+}
+
+#[test]
+fn what_turns_the_direction_of_writing_stays_within_what_it_was_written_in() {
+    let fixture = Fixture::new();
+    let turn = '\u{202e}';
+    let job = fixture.enqueue("fax", json!({ "note": format!("a{turn}b") }));
+    let (error, id) = (format!("it says {turn}txt.exe"), job.to_string());
+    let (now, entropy) = (fixture.now(), fixture.app.entropy.clone());
+    let invitation = Invitation { role: Role::Operator, store: None, label: format!("till{turn}2") };
+    let made = fixture.app.db.write(move |tx| {
+        let sql = "UPDATE job_queue SET status = 'failed', processed_at = 0, error = ?1 WHERE id = ?2";
+        tx.execute(sql, [error, id])?;
+        links::insert(tx, now, entropy.as_ref(), &invitation, now + LINK_LIFE)
+    });
+    let operator = Person::enter(&fixture, made.expect("a link").expose());
+    let error = "it%20says%20%E2%80%AEtxt.exe";
+    for path in [
+        "/admin/jobs?status=failed".to_owned(),
+        format!("/admin/jobs?status=failed&error={error}"),
+        format!("/admin/jobs/all?change=retry&status=failed&error={error}"),
+        format!("/admin/jobs/{job}"),
+        "/admin/activity".to_owned(),
+        "/admin".to_owned(),
+    ] {
+        let page = text(&operator.get(&path));
+        let found = page.match_indices(turn).map(|(at, _)| &page[..at]).inspect(|before| {
+            let tag = &before[before.rfind('<').expect("a tag")..];
+            // Inside a tag it is an attribute's value.
+            assert!(tag.starts_with("<bdi>") || !tag.contains('>'), "{path}: {tag}");
+        });
+        assert!(found.count() > usize::from(path.contains("jobs")), "{path}: {page}");
+    }
+}
+
+#[test]
+fn answers_of_the_api_are_of_no_use_to_other_origins_and_kept_by_nobody() {
+    let fixture = Fixture::new();
+    let demo = fixture.demo_store();
+    let operator = Person::operator(&fixture);
+    for path in ["/admin/api/jobs".to_owned(), format!("/admin/api/stores/{}/draft-orders.csv", demo.shop)] {
+        let answer = operator.ask("GET", &path, "");
+        assert_eq!(answer.status, 200, "{path}");
+        assert_eq!(answer.header("cross-origin-resource-policy"), Some("same-origin"), "{path}");
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+    }
 }

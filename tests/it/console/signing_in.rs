@@ -3,8 +3,15 @@
 use super::{HOST, Person, SERVER_PAGES, cookie_of, link, request, text};
 use quotegrid::access::Role;
 use quotegrid::access::links::LINK_LIFE;
+use quotegrid::access::sessions::IDLE_END;
+use quotegrid::http::router::Router;
+use quotegrid::http::state::AppState;
+use quotegrid::secret::Secret;
+use quotegrid::shopify::Secrets;
 use quotegrid::testing::Fixture;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn enter(fixture: &Fixture, token: &str) -> quotegrid::http::Response {
     fixture.call(request("POST", "/admin/enter", None, &format!("token={token}")))
@@ -148,6 +155,7 @@ fn who_guesses_too_often_is_refused_and_others_are_not() {
         from(last, "guess");
     }
     assert_eq!(from(251, &link(&fixture, Role::Operator, None)).status, 429);
+    assert_eq!(from(2, &link(&fixture, Role::Operator, None)).status, 303, "somebody has come in from there before");
 }
 
 #[test]
@@ -176,4 +184,110 @@ fn a_link_from_another_site_leads_to_the_page_though_the_cookie_stayed_behind() 
     assert!(page.contains(r#"<meta http-equiv="refresh" content="0; url=../admin/jobs">"#), "{page}");
     let typed = text(&fixture.call(request("GET", "/admin/enter?next=admin/jobs", None, "")));
     assert!(!typed.contains("http-equiv"), "once, and not for ever");
+}
+
+/// The value of a hidden field.
+fn hidden(page: &str, name: &str) -> String {
+    let field = page.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_else(|| panic!("no {name}: {page}"));
+    field.split('"').next().expect("a value").to_owned()
+}
+
+#[test]
+fn whoever_is_signed_in_is_asked_before_a_link_makes_them_somebody_else_and_the_old_session_ends() {
+    let fixture = Fixture::new();
+    let person = Person::operator(&fixture);
+    // Somebody else's link, opened in this browser.
+    let token = link(&fixture, Role::Viewer, None);
+    let open = |body: &str| fixture.call(request("POST", "/admin/enter", Some(&person.cookie), body));
+    let asked = open(&format!("token={token}&next=admin/jobs"));
+    assert_eq!((asked.status, asked.header("set-cookie")), (200, None));
+    assert_eq!(asked.header("content-security-policy"), person.get("/admin").header("content-security-policy"));
+    let page = text(&asked);
+    assert!(page.contains("a operator") && page.contains("Stay signed in"), "{page}");
+    assert_eq!((fixture.count("admin_sessions"), fixture.count("admin_links")), (1, 1), "nothing has happened");
+    // A page of another site, or one that does not know this session, cannot press the button.
+    for csrf in ["", "guessed"] {
+        let refused = open(&format!("token={token}&instead=1&csrf={csrf}"));
+        assert_eq!((refused.status, refused.header("set-cookie")), (403, None), "{csrf}");
+    }
+    assert_eq!(person.get("/admin").status, 200);
+    let (csrf, sent, next) = (hidden(&page, "csrf"), hidden(&page, "token"), hidden(&page, "next"));
+    let entered = open(&format!("token={sent}&instead=1&csrf={csrf}&next={next}"));
+    assert_eq!((entered.status, entered.header("location")), (303, Some("../admin/jobs")));
+    assert_eq!(person.get("/admin").status, 303, "the old session has ended");
+    assert_eq!(fixture.query::<String>("SELECT group_concat(role) FROM admin_sessions"), "viewer");
+    let log = fixture.query::<String>(
+        "SELECT group_concat(action || ' ' || actor) FROM (SELECT action, actor FROM audit_log ORDER BY id)",
+    );
+    assert_eq!(log.matches("session.begin").count(), 2, "{log}");
+    assert!(log.contains("session.end a operator"), "{log}");
+}
+
+#[test]
+fn a_link_that_lets_nobody_in_ends_no_session() {
+    let fixture = Fixture::new();
+    let person = Person::operator(&fixture);
+    let body = format!("token=guessed&instead=1&csrf={}", person.csrf);
+    assert_eq!(fixture.call(request("POST", "/admin/enter", Some(&person.cookie), &body)).status, 401);
+    assert_eq!(person.get("/admin").status, 200);
+}
+
+#[test]
+fn what_is_typed_as_a_token_comes_back_escaped() {
+    let fixture = Fixture::new();
+    let person = Person::operator(&fixture);
+    let body = "token=%22%3E%3Cscript%3Ealert(1)%3C/script%3E&next=%22%3E%3Cb%3E";
+    let page = text(&fixture.call(request("POST", "/admin/enter", Some(&person.cookie), body)));
+    assert!(!page.contains("<script>") && !page.contains("<b>"), "{page}");
+}
+
+#[test]
+fn a_session_that_an_admin_token_began_ends_when_that_token_is_set_no_more() {
+    let mut fixture = Fixture::new();
+    let by_link = Person::operator(&fixture).cookie;
+    let by_token = cookie_of(&enter(&fixture, Fixture::ADMIN_TOKEN)).expect("a cookie");
+    let start_with = |fixture: &mut Fixture, tokens: Option<&str>| {
+        let state = AppState::new(fixture.app.clone(), Secrets::new([Fixture::SECRET]));
+        let state = match tokens {
+            Some(tokens) => state.with_admin_token(&Secret::new(tokens)),
+            None => state,
+        };
+        fixture.router = Router::new(Arc::new(state));
+    };
+    let shown = |fixture: &Fixture, cookie: &str| fixture.call(request("GET", "/admin", Some(cookie), "")).status;
+    // While one token replaces the other, both are good.
+    start_with(&mut fixture, Some(&format!("the-new-token-of-the-test,{}", Fixture::ADMIN_TOKEN)));
+    assert_eq!((shown(&fixture, &by_link), shown(&fixture, &by_token)), (200, 200));
+    start_with(&mut fixture, Some("the-new-token-of-the-test"));
+    assert_eq!((shown(&fixture, &by_link), shown(&fixture, &by_token)), (200, 303));
+    let api = fixture.call(request("GET", "/admin/api/jobs", Some(&by_token), ""));
+    assert_eq!(api.status, 401, "nor is it a way into the API");
+    // Its row is taken away behind the answer, and it does not come back with the token.
+    fixture.app.db.write(|_tx| Ok::<(), quotegrid::db::Error>(())).expect("a working database");
+    assert_eq!(fixture.count("admin_sessions"), 1);
+    start_with(&mut fixture, Some(Fixture::ADMIN_TOKEN));
+    assert_eq!(shown(&fixture, &by_token), 303);
+
+    let again = cookie_of(&enter(&fixture, Fixture::ADMIN_TOKEN)).expect("a cookie");
+    assert_eq!(shown(&fixture, &again), 200);
+    start_with(&mut fixture, None);
+    assert_eq!((shown(&fixture, &by_link), shown(&fixture, &again)), (200, 303), "without any token as well");
+}
+
+#[test]
+fn a_page_that_refreshes_itself_keeps_no_session_alive() {
+    let fixture = Fixture::new();
+    let (left, used) = (Person::operator(&fixture), Person::operator(&fixture));
+    let hour = Duration::from_secs(3_600);
+    let hours = IDLE_END.num_hours();
+    for _ in 0..hours {
+        fixture.advance(hour);
+        let mut refresh = request("GET", "/admin", Some(&left.cookie), "");
+        refresh.headers.push("X-Refresh", "1");
+        fixture.call(refresh);
+        used.get("/admin");
+        // The note of the use is written behind the answer.
+        fixture.app.db.write(|_tx| Ok::<(), quotegrid::db::Error>(())).expect("a working database");
+    }
+    assert_eq!((left.get("/admin").status, used.get("/admin").status), (303, 200));
 }

@@ -2,6 +2,7 @@
 
 use super::{Person, request};
 use quotegrid::access::Role;
+use quotegrid::access::links::{self, Invitation, LINK_LIFE};
 use quotegrid::queue::{self, NewJob};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -107,8 +108,8 @@ fn writes_of_the_api_of_every_kind_leave_their_row() {
         ("PUT", format!("{store}/products/{product}/option-groups/{group}"), json!({}), "product.offer"),
         ("DELETE", format!("{store}/products/{product}/option-groups/{group}"), json!({}), "product.withdraw"),
         ("DELETE", format!("{store}/products/{product}/matrix"), json!({}), "product.unassign"),
-        ("POST", format!("{store}/option-groups/{group}/duplicate"), json!({}), "options.duplicate"),
-        ("DELETE", format!("{store}/option-groups/{group}?confirm=true"), json!({}), "options.delete"),
+        ("POST", format!("{store}/option-groups/{group}/duplicate"), json!({}), "option_group.duplicate"),
+        ("DELETE", format!("{store}/option-groups/{group}?confirm=true"), json!({}), "option_group.delete"),
         ("PATCH", store.clone(), json!({ "unit": "cm" }), "store.update"),
         ("POST", "/admin/api/jobs/run".to_owned(), json!({}), "jobs.run"),
         ("POST", "/admin/api/clock".to_owned(), json!({ "advanceMs": 1 }), "clock.advance"),
@@ -125,4 +126,101 @@ fn writes_of_the_api_of_every_kind_leave_their_row() {
         let entry = last_entry(&fixture);
         assert!(entry.starts_with(&format!("operator api {action}")), "{method} {path}: {entry}");
     }
+}
+
+#[test]
+fn no_label_of_a_merchant_outlives_their_shop_and_the_log_still_says_whose_session_it_was() {
+    let fixture = Fixture::new();
+    let demo = fixture.demo_store();
+    let store: String = fixture.query("SELECT id FROM stores");
+    let invitation = Invitation {
+        role: Role::Merchant,
+        store: Some(store.parse().expect("an id")),
+        label: "Ann Example of Blinds".to_owned(),
+    };
+    let (now, entropy) = (fixture.now(), fixture.app.entropy.clone());
+    let made = fixture.app.db.write(move |tx| links::insert(tx, now, entropy.as_ref(), &invitation, now + LINK_LIFE));
+    let token = made.expect("a link");
+    let entered = fixture.call(request("POST", "/admin/enter", None, &format!("token={}", token.expose())));
+    let cookie = super::cookie_of(&entered).expect("a cookie");
+    let page = super::text(&fixture.call(request("GET", "/admin/nowhere", Some(&cookie), "")));
+    assert!(page.contains("Ann Example"), "they themselves are called by it");
+    let csrf = page.split(r#"name="csrf" value=""#).nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    fixture.advance(std::time::Duration::from_millis(1));
+    let left = fixture.call(request("POST", "/admin/sign-out", Some(&cookie), &format!("csrf={csrf}")));
+    assert_eq!(left.status, 303);
+    let session: String = fixture.query("SELECT objects FROM audit_log WHERE action = 'session.begin'");
+    let listed = fixture.admin("GET", &format!("/admin/api/audit?shop={}", demo.shop), None).json_body();
+    for (entry, action) in listed["entries"].as_array().expect("a list").iter().zip(["session.end", "session.begin"]) {
+        assert_eq!((&entry["action"], &entry["actor"]), (&json!(action), &json!("merchant")));
+        assert_eq!(entry["objects"], json!([session]));
+    }
+    assert_eq!(listed["entries"].as_array().map(Vec::len), Some(2));
+    fixture.post_webhook("shop/redact", &json!({ "shop_id": 1, "shop_domain": demo.shop.as_str() }));
+    fixture.run_jobs();
+    assert_eq!(fixture.query::<u64>("SELECT count(*) FROM audit_log WHERE actor LIKE '%Ann%'"), 0);
+    assert_eq!(fixture.query::<u64>("SELECT count(*) FROM audit_log WHERE action = 'session.begin'"), 1);
+}
+
+#[test]
+fn what_a_write_makes_is_named_by_its_row() {
+    let fixture = Fixture::new();
+    let demo = fixture.demo_store();
+    let operator = Person::operator(&fixture);
+    let shop = format!("/admin/shops/{}", demo.shop);
+    let api = format!("/admin/api/stores/{}", demo.shop);
+    let newest = |table: &str| fixture.query::<String>(&format!("SELECT id FROM {table} ORDER BY id DESC LIMIT 1"));
+    let step = || fixture.advance(std::time::Duration::from_millis(1));
+    let objects = |action: &str| {
+        let entry = last_entry(&fixture);
+        let objects = entry.split(' ').skip_while(|word| *word != action).skip(1).map(str::to_owned);
+        let objects: Vec<String> = objects.collect();
+        assert!(entry.contains(action), "{action}: {entry}");
+        objects
+    };
+    let (matrix, group) = (newest("price_matrices"), newest("option_groups"));
+
+    step();
+    let made = fixture.admin("POST", &format!("{api}/keys"), Some(&json!({}))).json_body();
+    assert_eq!(objects("key.issue"), [made["id"].as_str().expect("an id")]);
+    step();
+    let made = fixture.admin("POST", "/admin/api/jobs", Some(&json!({ "type": "a", "payload": {} }))).json_body();
+    assert_eq!(objects("job.enqueue"), [made["jobId"].as_str().expect("an id")]);
+    step();
+    fixture.admin("POST", &format!("{api}/matrices/{matrix}/duplicate"), None);
+    assert_eq!(objects("matrix.duplicate"), [matrix.clone(), newest("price_matrices")]);
+    step();
+    fixture.admin("POST", &format!("{api}/option-groups/{group}/duplicate"), None);
+    assert_eq!(objects("option_group.duplicate"), [group.clone(), newest("option_groups")]);
+    step();
+    let added = fixture.admin("POST", "/admin/api/stores", Some(&json!({ "shop": "other.myshopify.com" })));
+    assert_eq!(added.status, 201);
+    let listed = fixture.admin("GET", "/admin/api/audit?shop=other.myshopify.com", None).json_body();
+    assert_eq!(listed["entries"][0]["action"], "store.add");
+
+    step();
+    assert_eq!(operator.post(&format!("{shop}/prices"), "name=New").status, 303);
+    assert_eq!(objects("matrix.create"), [newest("price_matrices")]);
+    step();
+    assert_eq!(operator.post(&format!("{shop}/prices/{matrix}/duplicate"), "").status, 303);
+    assert_eq!(objects("matrix.duplicate"), [matrix.clone(), newest("price_matrices")]);
+    step();
+    assert_eq!(operator.post(&format!("{shop}/options/{group}/duplicate"), "").status, 303);
+    assert_eq!(objects("option_group.duplicate"), [group, newest("option_groups")]);
+    step();
+    assert_eq!(operator.post(&format!("{shop}/keys"), "").status, 201);
+    assert_eq!(objects("key.issue").len(), 1);
+    step();
+    let assigned = operator.post(&format!("{shop}/products"), &format!("list={matrix}&new=7001+Blind%0A7002+Awning"));
+    assert_eq!(assigned.status, 303, "{}", super::text(&assigned));
+    assert_eq!(objects("product.assign"), ["gid://shopify/Product/7001", "gid://shopify/Product/7002"]);
+    step();
+    assert_eq!(operator.post("/admin/jobs/types/pause", "type=later").status, 303);
+    assert_eq!(objects("jobs.pause"), ["later"]);
+    step();
+    assert_eq!(operator.post("/admin/jobs/types/resume", "type=later").status, 303);
+    assert_eq!(objects("jobs.resume"), ["later"]);
+    step();
+    assert_eq!(operator.post(&format!("{shop}/erase"), &format!("confirm={}", demo.shop)).status, 303);
+    assert_eq!(objects("store.erase").len(), 1, "the job");
 }

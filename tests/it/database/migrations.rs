@@ -74,7 +74,7 @@ const ROWS: &str = "
     INSERT INTO other_webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
     INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
-    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
+    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1, NULL);
     INSERT INTO audit_log VALUES ('l1', 1, 'operator', 'api', 'job.retry', NULL, 'j1');
     INSERT INTO activity_counts VALUES ('webhooks', 1, 1);
     INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));

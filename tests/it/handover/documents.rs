@@ -19,7 +19,7 @@ const SCHEMA: [(&str, &str); 20] = [
         "id:_ legacyResourceId:_ name:_ status:_ invoiceUrl:_ ready:_ warnings:DraftOrderWarning totalPriceSet:MoneyBag totalTaxSet:MoneyBag \
          taxesIncluded:_ tags:_ completedAt:_ order:Order lineItems:DraftOrderLineItemConnection",
     ),
-    ("Order", "id:_ name:_ createdAt:_"),
+    ("Order", "id:_ legacyResourceId:_ name:_ createdAt:_"),
     ("DraftOrderLineItemConnection", "nodes:DraftOrderLineItem edges:DraftOrderLineItemEdge pageInfo:PageInfo"),
     (
         "DraftOrderLineItem",

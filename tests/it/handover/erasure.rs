@@ -15,7 +15,7 @@ const GRACE: Duration = Duration::from_secs(60);
 const REDACT_AFTER: Duration = Duration::from_secs(48 * 3_600);
 
 /// Whether `text` stands anywhere in the files, as another process sees them.
-fn is_in_files(shop: &Shop, text: &str) -> bool {
+pub(super) fn is_in_files(shop: &Shop, text: &str) -> bool {
     let database = shop.fixture.database().into_os_string();
     ["", "-wal"].into_iter().any(|suffix| {
         let mut file = database.clone();

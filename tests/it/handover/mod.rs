@@ -12,6 +12,7 @@ mod fake;
 mod fates;
 mod faults;
 mod inquiries;
+mod labels;
 mod lines;
 mod rounds;
 mod settings;

@@ -8,6 +8,7 @@ mod floor;
 mod fuzz;
 mod getting_started;
 mod items;
+mod languages;
 mod limits;
 pub(crate) mod looking;
 mod pages;

@@ -28,12 +28,12 @@ use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::Arc;
 
-fn html(response: &Response) -> String {
+pub(super) fn html(response: &Response) -> String {
     String::from_utf8(response.body.clone()).expect("text")
 }
 
 /// What a reader sees: the text between tags, blanks made one.
-fn text(response: &Response) -> String {
+pub(super) fn text(response: &Response) -> String {
     let html = html(response);
     let body = html.split("<body>").nth(1).expect("a body");
     let mut text = String::new();
@@ -63,11 +63,11 @@ fn it_says_how_the_price_is_made_up() {
     let shown = page(&server, &order(&server, &shop.key.key, &wanted));
     assert_eq!(shown.status, 200);
     let expected = "Quote #D1 from fixture.myshopify.com a pane 450.5 × 350 mm, made to measure 450.5 350 How the price is made up \
-        450.5 × 350 mm priced as 600 × 400 mm 30.00 USD Holes: Holes: 1 +5.00 USD Edge: Edge: 2 15 % of 30.00 USD +4.50 USD \
-        One piece 39.50 USD Quantity 2 Total 79.00 USD \
+        450.5 × 350 mm priced as 600 × 400 mm $30.00 Holes: Holes: 1 +$5.00 Edge: Edge: 2 15% of $30.00 +$4.50 \
+        One piece $39.50 Quantity 2 Total $79.00 \
         Quoted on 1 January 2026, 00:00 UTC from the price list “Glass”. Later changes of that list do not change this quote. \
         To go on, or to ask something, name quote #D1 to fixture.myshopify.com . Keep this page’s address to yourself: whoever has \
-        it can see this quote.";
+        it can see this quote. English Deutsch Nederlands Français";
     assert_eq!(text(&shown), expected);
     assert!(html(&shown).contains("<title>Quote #D1: a pane</title>"));
 }
@@ -83,7 +83,7 @@ fn a_size_that_is_a_step_and_a_price_of_nothing_are_said_too() {
     let text = text(&page(&server, &order(&server, &shop.key.key, &wanted)));
     assert!(!text.contains("priced as"), "{text}");
     let expected =
-        "300 × 200 cm 1000 JPY Edge: Edge: 1 −99 999 JPY A price never falls below zero +98 999 JPY One piece 0 JPY";
+        "300 × 200 cm JPY 1,000 Edge: Edge: 1 −JPY 99,999 A price never falls below zero +JPY 98,999 One piece JPY 0";
     assert!(text.contains(expected), "{text}");
 }
 

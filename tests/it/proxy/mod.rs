@@ -1,5 +1,7 @@
 //! The storefront API through a shop's own domain: what Shopify signs is let in, and nothing else is, and nothing of it is written.
 
+mod log;
+
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, encoded, grid, request};
 use crate::storefront::spec;
 use quotegrid::catalog::stores;
@@ -17,7 +19,7 @@ pub(crate) fn signed(path: &str, own: Pairs<'_>, shop: &str, seconds: i64, secre
     let of_shopify = [
         ("shop", shop),
         ("path_prefix", "/apps/quotes"),
-        ("logged_in_customer_id", "4711"),
+        ("logged_in_customer_id", "7700000004711"),
         ("timestamp", time.as_str()),
     ];
     let pairs: Vec<(String, String)> =
@@ -118,6 +120,15 @@ fn whatever_shopify_has_not_signed_for_a_live_store_is_401_and_says_no_more() {
         format!("{good}&shop="),
         format!("{good}&timestamp={time}"),
         format!("{good}&extra=1"),
+        // Names may be encoded too: these are the ones above.
+        format!("{good}&%73ignature={signature}"),
+        format!("{good}&s%68op={}", encoded(OTHER_SHOP)),
+        format!("{good}&timestam%70={time}"),
+        good.replace("shop=", "shop%00="),
+        good.replace("shop=", "shop[]="),
+        good.replace('&', ";"),
+        good.replace("&signature=", "&Signature="),
+        good.replace("&signature=", "#signature="),
         format!("{good}&").replace("width=450", "width=451"),
         good.replace(&encoded(SHOP), &encoded(OTHER_SHOP)),
         // Encoded twice, each value says something else.
@@ -157,6 +168,38 @@ fn whatever_shopify_has_not_signed_for_a_live_store_is_401_and_says_no_more() {
     let (domain, at) = (SHOP.parse().expect("a shop"), server.fixture.now());
     server.write(move |tx| Ok(stores::mark_uninstalled(tx, &domain, at, at)?));
     assert_eq!(get(&server, &good).status, 401);
+}
+
+#[test]
+fn what_a_page_adds_is_signed_with_the_rest_and_changes_no_shop_and_no_price() {
+    let server = Server::new();
+    let _example = server.example();
+    let path = "/proxy/products/1001/price";
+    let time = now(&server);
+    for own in [
+        &[("note", "1"), ("note", "2")][..],
+        &[("note", "")],
+        &[("", "")],
+        &[("a[]", "x,y"), ("a[]", "z")],
+        &[("note", "a=b&c;d#e%25+ \u{0}ä")],
+        &[("Shop", OTHER_SHOP), ("shops", OTHER_SHOP)],
+        &[("hmac", "0"), ("key", "pm_x"), ("X-API-Key", "pm_x")],
+        &[("logged_in_customer_id", "2")],
+        &[("lang", "xx"), ("lang", "%00")],
+    ] {
+        let own: Vec<(&str, &str)> = SIZE.iter().chain(own).copied().collect();
+        let target = signed(path, &own, SHOP, time, "hush");
+        let found = get(&server, &target);
+        assert_eq!((found.status, &body(&found)["price"]), (200, &json!(30)), "{target}");
+        // The order of two values is part of what was signed.
+        let turned = target.replace("note=1&note=2", "note=2&note=1");
+        assert!(turned == target || get(&server, &turned).status == 401, "{turned}");
+    }
+    // A size that comes twice is nobody's to guess.
+    let twice = signed(path, &[SIZE[0], SIZE[0], SIZE[1]], SHOP, time, "hush");
+    assert_eq!((get(&server, &twice).status, get(&server, &twice.replacen("width=450&", "", 1)).status), (400, 401));
+    let huge = signed(path, &[("width", "1e999"), ("height", &"9".repeat(400))], SHOP, time, "hush");
+    assert_eq!(get(&server, &huge).status, 400);
 }
 
 #[test]

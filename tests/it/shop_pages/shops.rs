@@ -29,7 +29,7 @@ fn a_shop_is_added_with_its_key_shown_once() {
     assert_eq!(wrong.status, 422);
     assert!(text(&wrong).contains("&#60;b&#62;") && !text(&wrong).contains("<b>"), "{}", text(&wrong));
     let audited: String = fixture.query("SELECT group_concat(action, ' ') FROM audit_log WHERE action LIKE 'store%'");
-    assert_eq!(audited, "store.install", "what was refused is not there");
+    assert_eq!(audited, "store.add", "what was refused is not there");
 }
 
 #[test]

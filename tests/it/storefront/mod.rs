@@ -5,6 +5,7 @@ mod command;
 mod cors;
 mod fuzz;
 pub(crate) mod harness;
+mod languages;
 mod limits;
 mod options;
 mod prices;

@@ -210,7 +210,7 @@ fn problems_are_worded_in_the_shoppers_language() {
         let language = response.header("content-language").unwrap_or_default().to_owned();
         (language, body(&response)["detail"].as_str().unwrap_or_default().to_owned())
     };
-    let german = "Dieses Maß fertigen wir nicht. Möglich sind 300 bis 900 mm.".to_owned();
+    let german = "Dieses Maß können wir nicht fertigen. Breite: 300 bis 900 mm.".to_owned();
     let english = "A width of 901 mm is not available: it must be from 300 to 900 mm".to_owned();
     assert_eq!(ask("", ""), ("en".to_owned(), english.clone()));
     assert_eq!(ask("", "de-AT,de;q=0.9"), ("de".to_owned(), german.clone()));

@@ -125,6 +125,29 @@ impl Browser {
         self.post("/actions", &json!({ "actions": [{ "type": "key", "id": "keyboard", "actions": actions }] }));
     }
 
+    /// From now on pages run no scripts of their own.
+    pub(crate) fn without_scripts(&self) {
+        self.command("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
+    /// Clicks what a CSS selector finds first, as a person does: it must be there to be seen.
+    pub(crate) fn click(&self, selector: &str) {
+        self.post(&format!("/element/{}/click", self.find(selector)), &json!({}));
+    }
+
+    /// Puts `text` in the place of what is in a field.
+    pub(crate) fn fill(&self, selector: &str, text: &str) {
+        let field = self.find(selector);
+        self.post(&format!("/element/{field}/clear"), &json!({}));
+        self.post(&format!("/element/{field}/value"), &json!({ "text": text }));
+    }
+
+    fn find(&self, selector: &str) -> String {
+        let found = self.post("/element", &json!({ "using": "css selector", "value": selector }));
+        let name = found.as_object().and_then(|element| element.values().next()?.as_str());
+        name.unwrap_or_else(|| panic!("{selector}: {found}")).to_owned()
+    }
+
     /// What a function's body returns in the page. The page's own policy does not hold for it.
     pub(crate) fn ask(&self, function: &str) -> Value {
         self.post("/execute/sync", &json!({ "script": function, "args": [] }))

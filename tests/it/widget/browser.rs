@@ -3,6 +3,7 @@
 use super::site::{site, started};
 use crate::storefront::harness::{Example, PRODUCT, Server, fixed, matrix};
 use crate::support::browser::Browser;
+use quotegrid::app::{App, Options};
 use quotegrid::catalog::settings::{self, Change};
 use quotegrid::domain::length::Unit;
 use quotegrid::domain::matrix::OutOfRange;
@@ -10,22 +11,23 @@ use quotegrid::domain::options::Requirement;
 use quotegrid::domain::tax_label::TaxLabel;
 use quotegrid::edge::Server as HttpServer;
 use quotegrid::http::{AppState, Router};
+use quotegrid::orders::open_limit::OpenOrderLimit;
 use quotegrid::shopify::Secrets;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// A shop's page with elements, in a browser, and the server that they ask.
-struct Shop {
-    server: Server,
-    example: Example,
-    browser: Browser,
-    api: String,
+pub(super) struct Shop {
+    pub(super) server: Server,
+    pub(super) example: Example,
+    pub(super) browser: Browser,
+    pub(super) api: String,
     _http: HttpServer,
 }
 
 /// What a test asks a page with.
-const TOOLS: &str = r"
+pub(super) const TOOLS: &str = r"
 window.heard = [];
 for (const name of ['price', 'order', 'error']) {
   document.addEventListener('quotegrid:' + name, (event) => {
@@ -58,18 +60,18 @@ pub(super) fn example(server: &Server) -> Example {
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self::of(Server::new())
     }
 
-    fn of(server: Server) -> Self {
+    pub(super) fn of(server: Server) -> Self {
         let example = example(&server);
         let (http, api) = started(&server);
         Self { server, example, browser: Browser::start(), api, _http: http }
     }
 
     /// Opens a page with `elements`, in which `KEY` is the shop's key.
-    fn open(&self, head: &str, elements: &str) {
+    pub(super) fn open(&self, head: &str, elements: &str) {
         let Self { api, example, .. } = self;
         let elements = elements.replace("KEY", &example.shop.key.key);
         let page = format!(
@@ -81,41 +83,41 @@ impl Shop {
     }
 
     /// The usual page, ready for sizes.
-    fn ready(&self) {
+    pub(super) fn ready(&self) {
         self.open("lang=en", "<quote-grid product=1001 key=KEY></quote-grid>");
         self.wait("qg() && part('button')");
     }
 
-    fn wait(&self, expression: &str) -> Value {
+    pub(super) fn wait(&self, expression: &str) -> Value {
         self.browser.wait_for(&format!("return {expression}"))
     }
 
-    fn see(&self, expression: &str) -> Value {
+    pub(super) fn see(&self, expression: &str) -> Value {
         self.browser.ask(&format!("return {expression}"))
     }
 
-    fn act(&self, script: &str) {
+    pub(super) fn act(&self, script: &str) {
         self.browser.ask(script);
     }
 
     /// Fills in a size and waits for its price.
-    fn price(&self, width: &str, height: &str) -> String {
+    pub(super) fn price(&self, width: &str, height: &str) -> String {
         self.act(&format!("fill('width', '{width}'); fill('height', '{height}')"));
         self.wait("said('amount')").as_str().unwrap_or_default().to_owned()
     }
 
-    fn network(&self, is_offline: bool, latency: u32) {
+    pub(super) fn network(&self, is_offline: bool, latency: u32) {
         let conditions =
             json!({ "offline": is_offline, "latency": latency, "downloadThroughput": -1, "uploadThroughput": -1 });
         self.browser.command("Network.enable", &json!({}));
         self.browser.command("Network.emulateNetworkConditions", &conditions);
     }
 
-    fn orders(&self) -> i64 {
+    pub(super) fn orders(&self) -> i64 {
         self.server.fixture.query("SELECT count(*) FROM draft_order_records")
     }
 
-    fn change(&self, change: Change) {
+    pub(super) fn change(&self, change: Change) {
         let app = &self.server.fixture.app;
         let shop = crate::storefront::harness::SHOP.parse().expect("a shop");
         settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false, None).expect("changed");
@@ -128,7 +130,7 @@ fn browser_element_prices_a_size_as_it_is_typed_and_orders_it() {
     let shop = Shop::new();
     shop.change(Change { tax_label: Some(TaxLabel::Incl), ..Change::default() });
     shop.ready();
-    assert_eq!(shop.see("qg().querySelector('form').getAttribute('aria-label')"), "a pane");
+    assert_eq!(shop.see("qg().querySelector('[role=group]').getAttribute('aria-label')"), "a pane");
     assert!(
         shop.see("all()").as_str().is_some_and(|text| text.contains("300 to 900 mm") && text.contains("200 to 600 mm"))
     );
@@ -288,6 +290,33 @@ fn browser_element_waits_as_long_as_the_server_says() {
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
+fn browser_element_says_at_once_what_a_shopper_would_wait_too_long_for() {
+    let server = Server::new();
+    let mut options = Options::new(server.fixture.database());
+    options.clock = server.fixture.clock.clone();
+    options.open_order_limit = OpenOrderLimit::new(1);
+    let app = Arc::new(App::open(options).expect("the same database"));
+    let state = AppState::new(app, Secrets::new(["hush"])).with_rate_limit(0);
+    let shop = Shop::of(Server { router: Router::new(Arc::new(state)), ..server });
+    shop.open("lang=nl", "<quote-grid product=1001 key=KEY></quote-grid>");
+    shop.wait("qg() && part('button')");
+    assert_eq!(shop.price("450", "350"), "US$\u{a0}30,00");
+    shop.act("order()");
+    shop.wait("heard.some(([name]) => name === 'order')");
+    shop.act("fill('quantity', '2')");
+    shop.wait("said('amount') === 'US$\u{a0}60,00'");
+    // The shop takes no more for an hour, and says so in its own words.
+    shop.act("order()");
+    shop.wait("said('error').includes('Deze winkel heeft op dit moment te veel openstaande bestellingen.')");
+    assert_eq!(
+        (shop.see("heard.at(-1)[1].code"), shop.see("said('status')")),
+        (json!("too_many_open_orders"), json!(""))
+    );
+    assert_eq!(shop.orders(), 1);
+}
+
+#[test]
+#[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
 fn browser_element_asks_before_it_goes_on_with_a_price_that_has_changed() {
     let shop = Shop::new();
     shop.ready();
@@ -386,95 +415,6 @@ fn browser_element_speaks_the_languages_of_its_page_and_writes_their_figures() {
         assert_eq!(shop.price("450,5", "350"), amount, "{lang}");
         assert_eq!(shop.see("qg().querySelector('form').lang"), if lang == "sv" { "en" } else { &lang[..2] });
     }
-}
-
-/// What axe-core finds in the page, by rule.
-fn faults_found_by_axe(shop: &Shop) -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/widget/axe.min.js");
-    let axe = std::fs::read_to_string(path).expect("axe-core, which is not part of the shipped package");
-    shop.act(&format!("{axe}; axe.run({{ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }}).then((found) => {{ window.found = found; }})"));
-    shop.wait("window.found");
-    shop.see("found.violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)])")
-}
-
-#[test]
-#[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_works_without_a_mouse_and_tells_a_screen_reader_everything() {
-    let shop = Shop::new();
-    shop.ready();
-    const TAB: char = '\u{e004}';
-    const ENTER: char = '\u{e007}';
-    shop.browser.press(&[], &format!("{TAB}450{TAB}350"));
-    shop.wait("said('amount') === '$30.00'");
-    assert_eq!(shop.see("part('price').getAttribute('aria-live')"), "polite");
-    // Every field has a name and says what it wants.
-    let fields = shop.see("[...qg().querySelectorAll('input, select')].map((field) => [field.labels[0].innerText, field.getAttribute('aria-describedby').split(' ').every((id) => qg().getElementById(id))])");
-    for field in fields.as_array().expect("fields") {
-        assert!(field[0].as_str().is_some_and(|name| !name.is_empty()) && field[1] == true, "{field}");
-    }
-    let tree = shop.browser.command("Accessibility.getFullAXTree", &json!({}));
-    let names: Vec<&str> =
-        tree["nodes"].as_array().into_iter().flatten().filter_map(|node| node["name"]["value"].as_str()).collect();
-    for name in ["Width (mm)", "Height (mm)", "Edge", "Holes", "Quantity", "Order made to measure"] {
-        assert!(names.contains(&name), "{name} in {names:?}");
-    }
-    // The focus is seen, and Enter orders.
-    let outline = shop.see("getComputedStyle(qg().activeElement).outlineStyle");
-    assert_eq!(outline, "solid");
-    assert_eq!(faults_found_by_axe(&shop), json!([]));
-    shop.browser.press(&[], &ENTER.to_string());
-    shop.wait("heard.some(([name]) => name === 'order')");
-    assert_eq!(shop.orders(), 1);
-}
-
-#[test]
-#[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_fits_a_page_that_reads_from_right_to_left_and_one_at_four_times_the_size() {
-    let shop = Shop::new();
-    shop.open("lang=en dir=rtl", "<quote-grid product=1001 key=KEY cart=list></quote-grid>");
-    shop.wait("qg() && part('button')");
-    assert_eq!(shop.price("450", "350"), "$30.00");
-    shop.act("order()");
-    shop.wait("said('sum').includes('$30.00')");
-    let at = shop.see("[part('label').getBoundingClientRect().right, part('sum').children[0].getBoundingClientRect().left - part('sum').children[1].getBoundingClientRect().left]");
-    assert!(at[1].as_f64().is_some_and(|distance| distance > 0.0), "what begins a line is on the right: {at}");
-    assert_eq!(faults_found_by_axe(&shop), json!([]));
-    // 1280 pixels at 400 % are 320.
-    shop.browser.resize(320, 256);
-    for language in ["en", "de", "nl", "fr"] {
-        shop.act(&format!("document.querySelector('quote-grid').setAttribute('lang', '{language}')"));
-        shop.wait(&format!("qg().querySelector('form')?.lang === '{language}' && said('sum') !== ''"));
-        let width = shop.see("document.documentElement.scrollWidth");
-        assert!(width.as_u64().is_some_and(|width| width <= 320), "{language}: {width}");
-        let small = shop.see("[...qg().querySelectorAll('button, input, select')].filter((part) => part.getBoundingClientRect().height < 24 || part.getBoundingClientRect().width < 24).length");
-        assert_eq!(small, 0, "{language}");
-    }
-    shop.browser.picture("element-at-320-pixels");
-}
-
-#[test]
-#[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_finds_nothing_wrong_with_the_demo_page() {
-    let server = Server::new();
-    let demo = server.fixture.demo_store();
-    let state =
-        AppState::new(server.fixture.app.clone(), Secrets::new(["hush"])).with_rate_limit(0).with_demo(Some(demo));
-    let server = Server { router: Router::new(Arc::new(state)), ..server };
-    let shop = Shop::of(server);
-    for language in ["en", "de", "nl", "fr"] {
-        shop.browser.open(&format!("{}/widget/demo?lang={language}", shop.api));
-        shop.act(TOOLS);
-        shop.wait("[...document.querySelectorAll('quote-grid')].every((element) => element.shadowRoot?.querySelector('form'))");
-        shop.act("for (const at of [0, 1]) { fill('width', '600', at); fill('height', '400', at); }");
-        shop.wait("said('amount', 0) && said('amount', 1)");
-        shop.act("order(1)");
-        shop.wait("said('sum', 1)");
-        assert_eq!(shop.see("document.documentElement.lang"), language);
-        assert_eq!(faults_found_by_axe(&shop), json!([]), "{language}");
-        shop.browser.picture(&format!("demo-{language}"));
-    }
-    let lost = shop.browser.complaints();
-    assert!(!lost.iter().any(|line| line.contains("Security Policy") || line.contains("Refused")), "{lost:?}");
 }
 
 #[test]

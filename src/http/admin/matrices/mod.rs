@@ -63,7 +63,8 @@ fn create(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<D
     let (name, matrix) = grid::new_matrix(request, scope)?;
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    Ok(Deferred::commit(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id)))
+    Ok(Deferred::commit(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id))
+        .concerning(id))
 }
 
 fn created(id: MatrixId) -> Response {
@@ -115,5 +116,6 @@ fn duplicate(state: &Arc<AppState>, _request: &Request, params: &Params) -> Resu
     let (original, scope) = (id(params)?, store_of(state, params)?.scope());
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    Ok(Deferred::commit(move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id)))
+    Ok(Deferred::commit(move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id))
+        .concerning(id))
 }

@@ -73,7 +73,8 @@ fn import_new(state: &Arc<AppState>, request: &Request, params: &Params) -> Resu
     Ok(Deferred::commit(
         move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
         move |()| imported(201, id, FIRST_VERSION, &zeros),
-    ))
+    )
+    .concerning(id))
 }
 
 fn import_into(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {

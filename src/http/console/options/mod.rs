@@ -204,7 +204,8 @@ fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defer
     Ok(Deferred::commit(
         move |tx| options::insert(tx, now, id, scope, &group),
         move |()| visit.see_other(&format!("{path}/{id}?done=created")),
-    ))
+    )
+    .concerning(id))
 }
 
 fn new_choice(state: &AppState, now: DateTime<Utc>) -> ChoiceId {
@@ -284,8 +285,9 @@ fn in_words(stored: &StoredGroup) -> String {
 fn duplicate(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
     let (original, scope, path) = (group_id(params)?, visit.store()?.scope(), path(&visit)?);
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
+        |copy| Some(copy.group.id),
         move |copy| visit.see_other(&format!("{path}/{}?done=copied", copy.group.id)),
     ))
 }

@@ -121,7 +121,8 @@ fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defer
             matrices::insert(tx, now, id, scope, &name, &empty)
         },
         move |()| redirect(&visit, id, "created"),
-    ))
+    )
+    .concerning(id))
 }
 
 /// To the sheet of a list, saying what was done.
@@ -179,7 +180,8 @@ fn duplicate(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Def
     Ok(Deferred::commit(
         move |tx| matrices::duplicate(tx, now, id, scope, original),
         move |()| redirect(&visit, id, "copied"),
-    ))
+    )
+    .concerning(id))
 }
 
 fn export(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {

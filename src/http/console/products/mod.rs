@@ -215,7 +215,10 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defer
         let state = state.clone();
         move |error: &Error, response: Response| again(&state, &visit, error).unwrap_or(response)
     };
-    Ok(Deferred::commit(move |tx| carry_out(tx, now, scope, &wanted), move |()| done).with_error_page(again))
+    let products: Vec<String> = wanted.products.iter().map(|(product, _)| product.to_string()).collect();
+    let deferred =
+        Deferred::commit(move |tx| carry_out(tx, now, scope, &wanted), move |()| done).with_error_page(again);
+    Ok(products.into_iter().fold(deferred, Deferred::concerning))
 }
 
 /// The list again, with what was entered and what is wrong with it.

@@ -45,5 +45,5 @@ pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Re
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     let done = visit.see_other(&format!("admin/shops/{shop}?done=erasing"));
-    Ok(Deferred::commit(move |tx| order.write(tx, now), move |_job| done))
+    Ok(Deferred::commit_new(move |tx| order.write(tx, now), |job| Some(*job), move |_job| done))
 }

@@ -35,12 +35,13 @@ pub(super) fn issue(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Re
     let new = NewKey::new(label, (!origins.is_empty()).then_some(origins))?;
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
     let (frame, named) = (frame_of(&visit, &[]), shop.clone());
-    Ok(Deferred::commit(
+    Ok(Deferred::commit_new(
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
-            Ok(keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)?.key)
+            keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
-        move |key| shown_once(frame, named, key),
+        |issued| Some(issued.id),
+        move |issued| shown_once(frame, named, issued.key),
     ))
 }
 

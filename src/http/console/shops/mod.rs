@@ -28,7 +28,7 @@ use std::sync::Arc;
 /// The pages.
 pub(super) const ROUTES: &[Page] = &[
     Page::show("/admin/shops", list),
-    Page::write("/admin/shops", "store.install", install),
+    Page::write("/admin/shops", "store.add", install),
     Page::show("/admin/shops/{shop}", one::show),
     Page::write("/admin/shops/{shop}/settings", "store.update", one::change),
     Page::write("/admin/shops/{shop}/keys", "key.issue", keys::issue),
@@ -109,13 +109,16 @@ fn install(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Defe
         let wrong = matches!(error.kind(), Kind::Conflict | Kind::Invalid);
         if wrong { again(&at_work, &visit, error).unwrap_or(response) } else { response }
     };
-    Ok(Deferred::commit(
+    let hash = crate::erasure::subject_hash(&state.app.hasher, &shop);
+    Ok(Deferred::commit_new(
         move |tx| {
             let installed = stores::install_new(tx, now, entropy.as_ref(), &new)?;
-            Ok(api_keys::issue(tx, now, entropy.as_ref(), installed.id(), None)?.key)
+            api_keys::issue(tx, now, entropy.as_ref(), installed.id(), None)
         },
-        move |key| keys::shown_once(frame, shop, key),
+        |issued| Some(issued.id),
+        move |issued| keys::shown_once(frame, shop, issued.key),
     )
+    .of_store(hash)
     .with_error_page(again))
 }
 
