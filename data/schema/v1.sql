@@ -21,6 +21,7 @@ CREATE TABLE admin_sessions (
     label        TEXT NOT NULL CHECK (length(label) <= 60),
     created_at   INTEGER NOT NULL,
     last_used_at INTEGER NOT NULL,
+    token_proof  BLOB CHECK (length(token_proof) = 32),       -- of the admin token that began it, keyed by the cookie's value; NULL: a link did
     CHECK ((role = 'merchant') = (store_id IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE api_keys (
@@ -38,7 +39,7 @@ CREATE TABLE audit_log (
     id          TEXT PRIMARY KEY,                              -- a UUIDv7: by time
     recorded_at INTEGER NOT NULL,
     role        TEXT NOT NULL,
-    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label, api or cli
+    actor       TEXT NOT NULL CHECK (length(actor) <= 60),     -- a session's label (of merchants: merchant), api or cli
     action      TEXT NOT NULL,
     store_hash  BLOB CHECK (store_hash IS NULL OR length(store_hash) = 32),
     objects     TEXT NOT NULL                                  -- ids, with blanks between
@@ -90,6 +91,7 @@ CREATE TABLE draft_order_records (
     shopify_total_minor    INTEGER,                            -- what it comes to there: taxes may be in it
     checkout_url           TEXT,
     order_name             TEXT,                               -- Shopify's name of the order that the draft became
+    shopify_order_id       INTEGER,                            -- and its number: a customers/redact names nothing else
     ordered_at             INTEGER,
     cancelled_at           INTEGER,
     handover_attempted_at  INTEGER,                            -- a draft was asked for then, and nobody knows whether it was made; of
@@ -321,6 +323,7 @@ CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash
 CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
+CREATE INDEX draft_order_records_order_id ON draft_order_records (store_id, shopify_order_id) WHERE shopify_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 CREATE TRIGGER erasure_receipts_are_never_changed BEFORE UPDATE ON erasure_receipts
@@ -361,7 +364,7 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
-CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_held ON job_queue (type, scheduled_at) WHERE held = 1;
 CREATE INDEX job_queue_mentions ON job_queue (id)
     WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
       AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
@@ -383,7 +386,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T19:38:05.73241933Z', '12098024682782051722');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T20:25:07.120665929Z', '6840509917691190102');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);
@@ -408,7 +411,7 @@ INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T19:38:05.73
     INSERT INTO other_webhook_deliveries VALUES ('shop/redact', 'w1', NULL, 'demo.myshopify.com', 1, 'j1');
     INSERT INTO gdpr_requests (id, shop, type, payload, triggered_at, due_at, created_at) VALUES ('r1', 'demo.myshopify.com', 'SHOP_REDACT', '{}', 1, 2, 1);
     INSERT INTO admin_links VALUES (zeroblob(32), 'operator', NULL, 'link', 1, 2);
-    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1);
+    INSERT INTO admin_sessions VALUES ('a1', zeroblob(32), 'merchant', 's1', 'session', 1, 1, NULL);
     INSERT INTO audit_log VALUES ('l1', 1, 'operator', 'api', 'job.retry', NULL, 'j1');
     INSERT INTO activity_counts VALUES ('webhooks', 1, 1);
     INSERT INTO erasure_receipts VALUES (1, zeroblob(32), 'erased', 'r1', 'SHOP_REDACT', zeroblob(32), 'erased', '{}', 1, 'v', zeroblob(32));
