@@ -222,7 +222,7 @@ fn a_backup_that_meets_a_fault_of_the_disk_is_there_and_sound_or_not_there_at_al
                 assert!(matches!(output.status.code(), Some(1 | 3)) && left.is_empty(), "{nth}: {left:?} {output:?}");
             }
             if !recorder.has_nth_failed() {
-                assert!(nth > 20 && output.status.success(), "{nth}: {told}");
+                assert!(nth > 10 && output.status.success(), "{nth}: {told}");
                 break;
             }
         }
