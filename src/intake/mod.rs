@@ -102,7 +102,7 @@ impl Intake {
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
         let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
-        self.db.without_savepoint().write_then(
+        self.db.without_savepoint().write_then_or_lead(
             move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {
                 let outcome = match outcome {

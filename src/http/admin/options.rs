@@ -2,6 +2,7 @@
 
 use super::commit;
 use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
@@ -18,7 +19,6 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::deletion::STEP_ROWS;
 use crate::views::catalog as views;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -116,7 +116,7 @@ fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Re
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
-        options::delete(tx, now, scope, id, expected, STEP_ROWS)
+        options::delete(tx, now, scope, id, expected, DELETION_STEP)
     });
 }
 

@@ -9,6 +9,7 @@ pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
 use super::commit;
 use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
@@ -19,7 +20,6 @@ use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::deletion;
 use crate::views::catalog as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -118,7 +118,7 @@ fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Re
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
-        deletion::delete_matrix(tx, now, scope, id, expected)
+        matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
     });
 }
 

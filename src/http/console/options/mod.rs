@@ -7,10 +7,10 @@ use super::paging::{PAGE_ITEMS, cursor, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::writes::{delete_in_steps, expected, ready};
 use super::{Page, Visit, commit};
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::domain::ids::{ChoiceId, OptionGroupId};
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
@@ -20,7 +20,6 @@ use crate::http::Response;
 use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::deletion::STEP_ROWS;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use draft::{Draft, Drafted};
@@ -336,6 +335,6 @@ fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Respon
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, Some(expected))?;
         }
-        options::delete(tx, now, scope, id, Some(expected), STEP_ROWS)
+        options::delete(tx, now, scope, id, Some(expected), DELETION_STEP)
     });
 }

@@ -13,9 +13,9 @@ use super::paging::{PAGE_ITEMS, cursor, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::writes::{delete_in_steps, expected, ready};
 use super::{Page, Visit, commit};
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Edit, MatrixSummary, PolicyEdit, StoredMatrix};
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::clock::instant;
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
@@ -27,7 +27,6 @@ use crate::http::Response;
 use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::deletion;
 use askama::Template;
 use std::sync::Arc;
 
@@ -248,6 +247,6 @@ fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Respon
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, Some(expected))?;
         }
-        deletion::delete_matrix(tx, now, scope, id, Some(expected))
+        matrices::delete(tx, now, scope, id, Some(expected), DELETION_STEP)
     });
 }
