@@ -1,5 +1,6 @@
 //! Who may come in: links, sessions and the audit log, on a real file.
 
+use crate::support::files::holds;
 use chrono::{DateTime, TimeDelta, Utc};
 use quotegrid::access::audit::{self, Entry};
 use quotegrid::access::links::{self, Invitation, LINK_LIFE};
@@ -87,10 +88,8 @@ fn neither_a_link_nor_a_session_can_be_read_from_the_file() {
     let fixture = Fixture::new();
     let (link, session) = (link(&fixture, invitation()), begin(&fixture, invitation()));
     fixture.app.db.empty_wal(Duration::from_secs(60)).expect("emptied");
-    let bytes = std::fs::read(fixture.app.db.path()).expect("readable");
     for token in [link, session] {
-        let text = token.expose().as_bytes();
-        assert!(!bytes.windows(text.len()).any(|window| window == text));
+        assert!(!holds(fixture.app.db.path(), token.expose()));
     }
 }
 
@@ -165,7 +164,7 @@ fn no_look_at_sessions_or_the_log_walks_a_whole_table() {
             "SEARCH audit_log USING PRIMARY KEY",
         ),
     ] {
-        let plan = crate::operators::plan(&fixture, sql);
+        let plan = crate::support::plans::plan(&fixture, sql);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }

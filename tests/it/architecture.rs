@@ -1,6 +1,8 @@
 //! The direction of the code, written as absences, and the documents held against the code. Each rule's reason is in
 //! ARCHITECTURE.md.
 
+use crate::support::command::PROGRAM;
+use crate::support::files::contains;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -366,10 +368,9 @@ fn what_stands_in_one_place_only() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "looks at a release build")]
 fn a_release_build_has_no_failpoints_whatever_it_was_built_for() {
-    let program = fs::read(env!("CARGO_BIN_EXE_quotegrid")).expect("the program");
+    let program = fs::read(PROGRAM).expect("the program");
     for word in ["QUOTEGRID_KILL_AT", "QUOTEGRID_HOLD_AT", "db::before_commit", "queue::claimed"] {
-        let found = program.windows(word.len()).any(|bytes| bytes == word.as_bytes());
-        assert!(!found, "{word}");
+        assert!(!contains(&program, word), "{word}");
     }
 }
 

@@ -7,6 +7,8 @@ mod ordered;
 mod restoring;
 mod taking;
 
+use crate::support::command::PROGRAM;
+use crate::support::files::holds;
 use quotegrid::app::{App, Options};
 use quotegrid::backup::{self, BackupError, Restore, RestoreReport};
 use quotegrid::catalog::{keys, matrices, stores};
@@ -28,8 +30,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::time::Duration;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_quotegrid");
 
 /// Each opening has ids of its own, and each database a key of its own.
 static OPENINGS: AtomicU64 = AtomicU64::new(1);
@@ -161,10 +161,4 @@ fn assert_clean(app: &App) {
     let found = verify::verify(&app.db, &app.hasher, Path::new(PROGRAM)).expect("verifiable");
     assert!(found.is_ok(), "{found:?}");
     assert_eq!(found.to_scrub, 0);
-}
-
-/// Whether the bytes of a file hold a text. Only for files that nobody has open.
-fn holds(path: &Path, text: &str) -> bool {
-    let bytes = fs::read(path).expect("readable");
-    bytes.windows(text.len()).any(|window| window.eq_ignore_ascii_case(text.as_bytes()))
 }

@@ -1,7 +1,7 @@
 //! Taking a backup.
 
 use super::{House, PROGRAM, erase, has_store, install, one};
-use crate::ending::SetAtEnd;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::backup::{self, BackupError};
 use quotegrid::queue::NewJob;
 use serde_json::json;

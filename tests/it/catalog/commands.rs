@@ -1,11 +1,12 @@
 //! What the command line does to the catalog, and that it can do whatever the admin API can.
 
 use super::price_lists::CommandLine;
+use crate::support::command::program;
 use quotegrid::http::router;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 /// Runs a command that is refused; its exit code and what it told.
 fn refused(line: &CommandLine, arguments: &[&str]) -> (Option<i32>, String) {
@@ -78,7 +79,7 @@ fn whatever_the_admin_api_does_a_command_does() {
         };
         let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.push("--help");
-        let help = Command::new(env!("CARGO_BIN_EXE_quotegrid")).args(&arguments).output().expect("it runs");
+        let help = program().args(&arguments).output().expect("it runs");
         let text = String::from_utf8(help.stdout).expect("text");
         let last = arguments[arguments.len() - 2];
         let usage = text.lines().find(|line| line.starts_with("Usage: ")).unwrap_or_default();
@@ -256,7 +257,7 @@ fn erase_at_a_terminal(line: &CommandLine, arguments: &[&str], typed: &str) -> (
     let theirs = std::fs::OpenOptions::new().read(true).write(true).open(name).expect("opened");
     let mut ours = std::fs::File::from(ours);
     ours.write_all(typed.as_bytes()).expect("typed");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    let mut child = program()
         .args(["stores", "erase"])
         .args(arguments)
         .env("QUOTEGRID_DATABASE", line.0.path().join("quotegrid.db"))

@@ -2,10 +2,12 @@
 
 use super::{Shop, made};
 use crate::operators::ephemeral::Ephemeral;
+use crate::support::command::program;
+use crate::support::plans::plan;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 use std::io::Write;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 fn import(shop: &Shop<'_>, query: &str, csv: &str) -> (u16, Value) {
     let response = shop.send("POST", &format!("/matrices/import?{query}"), None, csv.as_bytes());
@@ -229,7 +231,7 @@ impl CommandLine {
     }
 
     pub(super) fn run(&self, arguments: &[&str], stdin: &str) -> Output {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        let mut child = program()
             .args(arguments)
             .current_dir(self.0.path())
             .env("QUOTEGRID_DATABASE", self.0.path().join("quotegrid.db"))
@@ -411,12 +413,8 @@ fn zeros_among_prices_are_asked_about_and_named_once_they_are_sold() {
     assert_eq!((again.status, &again.json_body()["zeroPrices"]), (200, &zeros));
 
     // Found by an index of their own, however many prices there are.
-    let plan = fixture.app.db.read(|connection| -> quotegrid::db::Result<String> {
-        let sql =
-            "EXPLAIN QUERY PLAN SELECT matrix_id, count(*) FROM matrix_cells WHERE price_minor = 0 GROUP BY matrix_id";
-        Ok(connection.query_row(sql, (), |row| row.get("detail"))?)
-    });
-    assert!(plan.as_ref().is_ok_and(|plan| plan.contains("matrix_cells_free")), "{plan:?}");
+    let plan = plan(&fixture, "SELECT matrix_id, count(*) FROM matrix_cells WHERE price_minor = 0 GROUP BY matrix_id");
+    assert!(plan.contains("matrix_cells_free"), "{plan}");
 
     let (status, answer) = import(&shop, "name=n&zero=not-offered", csv);
     assert_eq!((status, &answer["zeroPrices"]), (201, &json!([])));

@@ -1,6 +1,7 @@
 //! What is assigned to a product.
 
 use super::{Shop, fields};
+use crate::support::command::program;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
 
@@ -220,7 +221,7 @@ fn the_command_sets_and_clears_what_the_admin_api_does() {
     let shop = Shop::install(&fixture, "panes");
     shop.assign("1", &shop.matrix("m"));
     let run = |arguments: &[&str]| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        let output = program()
             .env("QUOTEGRID_LOG", "error")
             .arg("--database")
             .arg(fixture.database())
@@ -293,7 +294,7 @@ fn a_store_says_which_discounts_count_at_shopify_and_none_do_unless_it_does() {
     assert_eq!((status, flags(&answer), &answer["unit"]), (200, (json!(true), json!(true)), &json!("cm")));
     let (status, answer) = shop.json("PATCH", "", None, Some(&json!({"allowDiscountCodes": "yes"})));
     assert_eq!((status, fields(&answer)), (422, vec!["allowDiscountCodes"]));
-    let output = std::process::Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    let output = program()
         .arg("--database")
         .arg(fixture.database())
         .args(["stores", "set", "panes.myshopify.com", "--allow-discount-codes", "false"])

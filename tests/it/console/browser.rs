@@ -1,12 +1,10 @@
 //! The console in a real browser: by its first link, on every page, wide and narrow, by day and by night.
 
-use crate::browser::{Browser, Look};
 use crate::operators::ephemeral::Ephemeral;
+use crate::support::browser::{Browser, Look};
+use crate::support::waiting::PATIENCE;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
-
-/// Nothing here takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 const PAGES: [(&str, &str); 7] = [
     ("overview", "/admin"),

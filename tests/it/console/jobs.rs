@@ -1,6 +1,7 @@
 //! What people do to many jobs, and to a type.
 
 use super::{Person, text};
+use crate::support::waiting::wait_until;
 use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, NewJob, Registry, Status};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -122,15 +123,10 @@ fn a_worker_that_has_nothing_else_to_do_runs_what_a_resumption_releases() {
     assert_eq!(operator.post("/admin/jobs/types/pause", "type=fine").status, 303);
     let job = fixture.enqueue("fine", json!({}));
     let running = std::sync::Arc::new(fixture.app.worker().expect("a worker")).start(1).expect("threads");
-    let until = |condition: &dyn Fn() -> bool| {
-        while !condition() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    };
-    until(&|| fixture.query::<bool>("SELECT held FROM job_queue"));
+    wait_until("the job is held", || fixture.query::<bool>("SELECT held FROM job_queue"));
     assert_eq!(operator.post("/admin/jobs/types/resume", "type=fine").status, 303);
-    until(&|| fixture.job(job).status == Status::Completed);
-    until(&|| fixture.count("paused_job_types") == 0);
+    wait_until("it is run", || fixture.job(job).status == Status::Completed);
+    wait_until("the pause has ended", || fixture.count("paused_job_types") == 0);
     drop(running);
 }
 
@@ -165,7 +161,7 @@ fn no_look_at_jobs_deliveries_or_counts_walks_a_whole_table() {
         ("SELECT hour FROM activity_counts WHERE name = 'a' AND hour >= 1 ORDER BY hour", "PRIMARY KEY"),
         ("SELECT max(hour) FROM activity_counts WHERE name = 'a'", "PRIMARY KEY"),
     ] {
-        let plan = crate::operators::plan(&fixture, sql);
+        let plan = crate::support::plans::plan(&fixture, sql);
         assert!(plan.contains(index) && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
 }

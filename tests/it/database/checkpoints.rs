@@ -1,7 +1,7 @@
 //! The WAL stays small, can be emptied whatever goes on, and nobody waits for either.
 
 use super::{FOREVER, Fixture, note_bytes, size_of};
-use crate::ending::SetAtEnd;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::db::{self, Db};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};

@@ -1,6 +1,7 @@
 //! Names, mounts, owners and modes of the files, through the real binary.
 
 use super::size_of;
+use crate::support::command::{PROGRAM, program};
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::process::CommandExt as _;
@@ -11,7 +12,7 @@ use std::process::{Command, Output};
 const SERVER: u32 = 54_321;
 
 fn command(directory: &Path, database: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let mut command = program();
     command.current_dir(directory).args(["--database", database]).args(arguments).env("QUOTEGRID_LOG", "warn");
     command
 }
@@ -159,7 +160,7 @@ fn a_command_run_as_root_leaves_nothing_that_the_servers_user_cannot_open() {
 fn new_directories_are_for_their_owner_alone_whatever_the_umask() {
     for umask in ["0000", "0022", "0377"] {
         let directory = directory();
-        let program = env!("CARGO_BIN_EXE_quotegrid");
+        let program = PROGRAM;
         let script = format!("umask {umask}; exec \"{program}\" --database new/below/test.db migrate");
         let output = Command::new("sh").arg("-c").arg(script).current_dir(directory.path()).output().expect("it runs");
         assert!(output.status.success() || umask == "0377", "{umask}: {output:?}");

@@ -1,7 +1,8 @@
 //! Other processes on the same file.
 
 use super::{Fixture, Other, all, note};
-use crate::ending::SetAtEnd;
+use crate::support::command::PROGRAM;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::db::{self, Db, Error, Options};
 use rustix::process::Signal;
 use std::io::Read as _;
@@ -183,7 +184,7 @@ fn seen_from_a_symbolic_link_the_database_has_the_same_locks_and_the_same_wal() 
     assert_eq!(linked.path(), fixture.path().canonicalize().expect("there"));
     fixture.db.write(|tx| note(tx, "shop-in-the-wal.myshopify.com")).expect("written");
     drop(linked);
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let program = std::path::Path::new(PROGRAM);
     let hits = quotegrid::erasure::scan::run_in_child(program, &link).expect("scanned");
     assert!(hits.iter().any(|hit| hit.file == "wal" && hit.text.contains("shop-in-the-wal")), "{hits:?}");
     assert_eq!(std::fs::read_dir(elsewhere.path()).expect("listed").count(), 1, "the link alone");

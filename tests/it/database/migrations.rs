@@ -1,10 +1,11 @@
 //! Making and migrating the file.
 
 use super::{assert_sound, names_in};
+use crate::support::command::program;
 use quotegrid::db::{Db, Options, Schema, newest_version};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 #[test]
 fn many_processes_at_once_make_one_database() {
@@ -13,7 +14,7 @@ fn many_processes_at_once_make_one_database() {
         let path = directory.path().join("test.db");
         let started: Vec<_> = (0..8)
             .map(|_| {
-                Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+                program()
                     .arg("--database")
                     .arg(&path)
                     .args(["migrate", "--json"])

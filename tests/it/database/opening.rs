@@ -1,6 +1,7 @@
 //! What cannot be opened: a clear error through the real binary, exit code 3, and everything as it was before.
 
 use super::{SmallDisk, size_of};
+use crate::support::command::program;
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::CommandExt as _;
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 const COMMANDS: [&[&str]; 3] = [&["stores", "list"], &["jobs", "enqueue", "some_type", "{}"], &["migrate"]];
 
 fn command(path: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let mut command = program();
     command.arg("--database").arg(path).args(arguments).env("QUOTEGRID_LOG", "off");
     command
 }

@@ -1,6 +1,7 @@
 //! What SQLite leaves between the cells of a page that is in use, although `secure_delete` is on.
 
 use super::assert_sound;
+use crate::support::files::contains;
 use quotegrid::db::{Db, Options, PageSlack};
 use rusqlite::Connection;
 use std::fs;
@@ -65,7 +66,7 @@ fn write_and_forget(connection: &Connection, seed: u64) -> Vec<String> {
 /// How many of `marks` are in the file. Every connection is closed by then, so the WAL is in it.
 fn count_in(path: &Path, marks: &[String]) -> usize {
     let bytes = fs::read(path).expect("readable");
-    marks.iter().filter(|mark| bytes.windows(mark.len()).any(|window| window == mark.as_bytes())).count()
+    marks.iter().filter(|mark| contains(&bytes, mark)).count()
 }
 
 /// A row that a page gave to its neighbour stays in the middle of the page it came from, where no later delete looks for it: about

@@ -1,10 +1,10 @@
 //! Reads: one snapshot, no writes, an end; and what is left when all is closed.
 
 use super::{FOREVER, Fixture, names, note, size_of};
+use crate::support::command::program;
 use quotegrid::db::{self, Db, Error, Options};
 use rusqlite::ffi::ErrorCode;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
 use std::time::Duration;
 
 fn count(connection: &rusqlite::Connection) -> db::Result<i64> {
@@ -105,13 +105,7 @@ fn a_command_leaves_nothing_but_the_file() {
     for arguments in
         [&["migrate"][..], &["stores", "list"], &["jobs", "stats"], &["jobs", "enqueue", "some_type", "{}"]]
     {
-        let status = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
-            .arg("--database")
-            .arg(&path)
-            .args(arguments)
-            .output()
-            .expect("runs")
-            .status;
+        let status = program().arg("--database").arg(&path).args(arguments).output().expect("runs").status;
         assert!(status.success(), "{arguments:?}");
         assert_eq!((size_of(&path, "-wal"), size_of(&path, "-shm")), (None, None), "{arguments:?}");
     }

@@ -1,12 +1,9 @@
 //! What a change wrote before it was rolled back, and the free pages that it wrote it into.
 
 use super::{Fixture, note_bytes};
+use crate::support::waiting::PATIENCE;
 use quotegrid::db::{self, Db};
 use std::fs;
-use std::time::Duration;
-
-/// Longer than anything here takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Stands in each row that is written and rolled back.
 const ROLLED_BACK: &str = "never-meant-to-stay";

@@ -1,6 +1,7 @@
 //! Crowds: more connections than places, heads that are kept back, bodies that hold memory. Whoever has something to ask is heard.
 
-use super::harness::{Edge, Wire, pattern, wait_until};
+use super::harness::{Edge, Wire, pattern};
+use crate::support::waiting::wait_until;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 

@@ -1,5 +1,6 @@
 //! A server with a service that does as its path says, and a client that writes bytes.
 
+use crate::support::waiting::PATIENCE;
 use quotegrid::edge::frontend::FrontEndLimits;
 use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::http::{Reply, Request, Response, Service};
@@ -9,10 +10,6 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
-
-/// Nothing here takes this long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) struct Edge {
     pub(crate) server: Server,
@@ -234,14 +231,5 @@ impl Wire {
     /// That the server has ended this connection, without another word.
     pub(crate) fn assert_ended(&mut self) {
         assert_eq!(self.rest(), "", "nothing more was to come");
-    }
-}
-
-/// Waits for `condition`, which something else brings about.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let started = std::time::Instant::now();
-    while !condition() {
-        assert!(started.elapsed() < PATIENCE, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }

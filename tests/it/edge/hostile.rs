@@ -1,9 +1,10 @@
 //! What hostile clients cannot do to `quotegrid serve`: each row of the table in `design.md` section 9, and then some. Signed webhooks
 //! go on being taken permanently meanwhile, and memory, threads and descriptors stay what they are.
 
-use super::harness::{PATIENCE, Wire, pattern};
+use super::harness::{Wire, pattern};
 use super::target::{Target, room_for_connections};
-use crate::process::harness::{Hook, wait_until};
+use crate::process::harness::Hook;
+use crate::support::waiting::{PATIENCE, wait_until};
 use quotegrid::shopify::Topic;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};

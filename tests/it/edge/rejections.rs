@@ -1,6 +1,7 @@
 //! Every refusal: its status, its problem JSON, and the end of the connection.
 
 use super::harness::Edge;
+use crate::support::waiting::wait_until;
 use std::io::Write;
 use std::time::Duration;
 
@@ -152,7 +153,7 @@ fn one_address_gets_its_share_and_no_more() {
     fourth.assert_ended();
     assert_eq!(edge.metrics.rejections("address_full"), 1);
     held.pop();
-    super::harness::wait_until("the place is free again", || {
+    wait_until("the place is free again", || {
         let mut wire = edge.connect();
         wire.send("GET /echo HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         wire.try_answer().is_some_and(|answer| answer.status == 200)
@@ -310,7 +311,7 @@ fn large_bodies_share_a_purse_and_small_ones_need_none() {
     let mut first = edge.connect();
     first.send(large);
     first.send(vec![b'a'; 999_999]);
-    super::harness::wait_until("the first body is held", || edge.metrics.body_bytes.get() >= 999_999);
+    wait_until("the first body is held", || edge.metrics.body_bytes.get() >= 999_999);
     let mut second = edge.connect();
     second.send(large);
     second.send(vec![b'a'; 999_999]);
@@ -322,7 +323,7 @@ fn large_bodies_share_a_purse_and_small_ones_need_none() {
     assert_eq!(request.body.len(), 1_000_000);
     reply.send(quotegrid::http::Response::empty(200));
     assert_eq!(first.answer().status, 200);
-    super::harness::wait_until("the memory budget is full again", || edge.metrics.body_bytes.get() == 0);
+    wait_until("the memory budget is full again", || edge.metrics.body_bytes.get() == 0);
 }
 
 #[test]

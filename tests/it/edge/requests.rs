@@ -1,6 +1,7 @@
 //! What honest clients may send, and what of it reaches the service.
 
-use super::harness::{Edge, pattern, wait_until};
+use super::harness::{Edge, pattern};
+use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
 use std::io::Write;
 
@@ -238,7 +239,7 @@ fn one_upstream() -> Edge {
     Edge::with(|limits| {
         limits.upstreams = 1;
         limits.critical_upstreams = 0;
-        limits.queue_time = super::harness::PATIENCE;
+        limits.queue_time = crate::support::waiting::PATIENCE;
     })
 }
 

@@ -1,6 +1,7 @@
 //! What comes back: framing, large answers, panics, and answers that come late or never.
 
-use super::harness::{Edge, pattern, wait_until};
+use super::harness::{Edge, pattern};
+use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! Stopping: nothing that was answered is lost, nothing new is begun.
 
-use super::harness::{Edge, Wire, wait_until};
+use super::harness::{Edge, Wire};
+use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,7 +1,8 @@
 //! `quotegrid serve` as somebody's target, with Shopify's webhooks going on alongside whatever is done to it.
 
 use super::harness::Wire;
-use crate::process::harness::{Answer, Client, Hook, Ledger, Machine, PATIENCE, Process};
+use crate::process::harness::{Answer, Client, Hook, Ledger, Machine, Process};
+use crate::support::waiting::PATIENCE;
 use quotegrid::shopify::Topic;
 use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
 use std::process::Command;

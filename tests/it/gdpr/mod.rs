@@ -11,6 +11,7 @@ mod reinstalled;
 mod scrubbing;
 mod verifying;
 
+use crate::support::command::PROGRAM;
 use chrono::{DateTime, Utc};
 use quotegrid::catalog::{keys, matrices, options, stores};
 use quotegrid::demo::DemoStore;
@@ -143,6 +144,6 @@ fn counts(fixture: &Fixture) -> Vec<u64> {
 }
 
 fn verification(fixture: &Fixture) -> verify::Verification {
-    let program = Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let program = Path::new(PROGRAM);
     verify::verify(&fixture.app.db, &fixture.app.hasher, program).expect("verifiable")
 }

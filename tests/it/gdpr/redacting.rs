@@ -1,6 +1,7 @@
 //! What a shop's redaction deletes and what it stamps, however often it is asked for or cut off.
 
 use super::{CHILDREN, counts, demo_store, load, request, shop, small_store};
+use crate::support::plans::plan;
 use quotegrid::catalog::stores;
 use quotegrid::db::RowCounts;
 use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
@@ -213,17 +214,9 @@ fn erasure_finds_its_rows_by_index() {
              AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected' ORDER BY processed_at LIMIT 10",
         "SELECT 1 FROM erasure_receipts WHERE subject_hash = x'00' AND type = 'SHOP_REDACT'",
     ] {
-        let plan: Vec<String> = fixture
-            .app
-            .db
-            .read(|connection| -> quotegrid::db::Result<_> {
-                let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-                let lines = statement.query_map((), |row| row.get("detail"))?.collect::<Result<_, _>>()?;
-                Ok(lines)
-            })
-            .expect("a plan");
-        let searched = plan.iter().any(|line| line.contains("SEARCH") || line.contains("gdpr_requests_to_scrub"));
-        assert!(searched && !plan.iter().any(|line| line.contains("TEMP B-TREE")), "{sql}: {plan:?}");
+        let plan = plan(&fixture, sql);
+        let searched = plan.contains("SEARCH") || plan.contains("gdpr_requests_to_scrub");
+        assert!(searched && !plan.contains("TEMP B-TREE"), "{sql}: {plan}");
     }
     for sql in [
         "SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_open WHERE processed_at IS NULL AND shop = 's' AND type = 't'",

@@ -1,6 +1,7 @@
 //! From *processed* to *erased*: nothing is left in the files.
 
 use super::{counts, load, request, shop, verification};
+use crate::support::waiting::wait_until;
 use quotegrid::db;
 use quotegrid::erasure::requests::RequestKind;
 use quotegrid::erasure::scrub::Scrubbed;
@@ -63,9 +64,7 @@ fn the_background_erases_without_being_asked() {
     let demo = fixture.demo_store();
     let background = fixture.app.start(2).expect("threads");
     let (id, _) = request(&fixture, &demo.shop, RequestKind::ShopRedact, fixture.now());
-    while load(&fixture, id).erased_at.is_none() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_until("it is stamped", || load(&fixture, id).erased_at.is_some());
     background.stop(Duration::from_secs(60));
     assert_eq!(counts(&fixture), [0; 12]);
     assert!(verification(&fixture).is_ok());

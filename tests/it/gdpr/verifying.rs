@@ -1,6 +1,7 @@
 //! Whether erasure kept its word.
 
 use super::{request, shop, small_store, verification};
+use crate::support::command::{PROGRAM, program};
 use quotegrid::app::{App, OpenError, Options};
 use quotegrid::erasure::receipts::{self, Head};
 use quotegrid::erasure::requests::RequestKind;
@@ -8,7 +9,6 @@ use quotegrid::erasure::verify;
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 #[test]
@@ -139,7 +139,7 @@ fn receipts_and_requests_that_do_not_say_the_same_are_found() {
         unguarded(&fixture, sql);
         // Opened anew, for the key is read then.
         let app = App::open(Options::new(fixture.app.db.path())).expect("it opens");
-        let program = Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+        let program = Path::new(PROGRAM);
         let found = verify::verify(&app.db, &app.hasher, program).expect("verifiable");
         assert!(!found.mismatches.is_empty() && !found.is_ok(), "{sql}: {found:?}");
         assert!(!format!("{found:?}").contains("myshopify"), "{sql}: a finding names no shop");
@@ -181,7 +181,7 @@ fn a_head_that_was_noted_tells_that_the_chain_was_cut_off_behind_it() {
     let chain = fixture.app.db.read(receipts::walk).expect("readable");
     let head = Head { sequence: chain.last, hash: chain.head };
     let verify = |head: &str| {
-        let program = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        let program = program()
             .args(["gdpr", "verify", "--head", head, "--database"])
             .arg(fixture.app.db.path())
             .output()

@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Manner};
 use super::{Shop, body, shelf};
-use crate::process::harness::wait_until;
+use crate::support::waiting::{PATIENCE, wait_until};
 use quotegrid::http::{Reply, Request, Response, Service};
 use quotegrid::orders::handover::Options;
 use serde_json::{Value, json};
@@ -10,8 +10,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 const GRACE: Duration = Duration::from_secs(60);
-const PATIENCE: Duration = Duration::from_secs(120);
-
 /// A wait that no test sits out.
 fn for_ever(options: &mut Options) {
     options.wait = Duration::from_secs(20 * 3_600);

@@ -2,7 +2,9 @@
 
 use super::PRODUCT;
 use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake, Fault, Manner};
-use crate::process::harness::{Dice, Machine, Process, Starting, wait_until};
+use crate::process::harness::{Machine, Process, Starting};
+use crate::support::dice::Dice;
+use crate::support::waiting::wait_until;
 use serde_json::{Value, json};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};

@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Manner};
 use super::{PRODUCT, Shop, order_unwaited};
-use crate::process::harness::wait_until;
+use crate::support::waiting::wait_until;
 use quotegrid::queue::Status;
 use serde_json::json;
 use std::path::PathBuf;

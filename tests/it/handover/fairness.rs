@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Manner};
 use super::{Shop, body, shelf};
-use crate::process::harness::wait_until;
+use crate::support::waiting::{PATIENCE, wait_until};
 use quotegrid::http::{Reply, Request, Response, Service};
 use quotegrid::queue::StepOutcome;
 use serde_json::{Value, json};
@@ -11,8 +11,6 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(120);
-
 fn request(shop: &Shop, client: u32, order: &Value) -> Request {
     let mut request = shop.request(order);
     request.client = Ipv4Addr::from(0x0a00_0000 + client).into();

@@ -2,6 +2,7 @@
 //! included, and fails in every way that it is told to.
 
 use super::documents::{check, check_input};
+use crate::support::waiting::PATIENCE;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use quotegrid::clock::{Clock, ManualClock};
 use quotegrid::shopify::admin::{CREATE, DELETE, FIND, LOOK, STATES};
@@ -19,9 +20,6 @@ pub(crate) const CLIENT_SECRET: &str = "quiet-4f9c71be-hush";
 
 /// Where redirects lead: nobody may come there with a token.
 const ELSEWHERE: &str = "/elsewhere";
-
-/// Nothing here takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How a call ends. Each is combined with whether the work was done before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,9 @@
 
 use super::fake::{Fault, Manner};
 use super::{Shop, order_unwaited};
-use crate::process::harness::{Dice, wait_until};
+use crate::support::dice::Dice;
+use crate::support::plans::plan;
+use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -332,12 +334,7 @@ fn looks_and_webhooks_find_their_orders_by_an_index() {
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.shopify_draft_order_id = 'x' AND s.shop = 'y' AND s.erasing_since IS NULL",
     ] {
-        let plan = shop.fixture.app.db.read(|connection| -> quotegrid::db::Result<Vec<String>> {
-            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-            let steps = statement.query_map((), |row| row.get("detail"))?;
-            Ok(steps.collect::<rusqlite::Result<_>>()?)
-        });
-        let plan = plan.expect("readable").join("; ");
+        let plan = plan(&shop.fixture, sql);
         assert!(plan.contains("USING INDEX draft_order_records_") && !plan.contains("TEMP B-TREE"), "{plan}");
         assert!(!plan.contains("SCAN o"), "{plan}");
     }

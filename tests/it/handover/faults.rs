@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Manner};
 use super::{SETTLE, Shop, order_unwaited, shelf};
-use crate::process::harness::wait_until;
+use crate::support::waiting::wait_until;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::Status;
 use serde_json::{Value, json};

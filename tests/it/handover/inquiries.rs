@@ -2,7 +2,7 @@
 
 use super::Shop;
 use super::fake::{Fault, Manner};
-use crate::process::harness::wait_until;
+use crate::support::waiting::wait_until;
 use quotegrid::alerts::{self, Alerts};
 use quotegrid::catalog::stores;
 use serde_json::{Value, json};

@@ -17,7 +17,7 @@ mod rounds;
 mod settings;
 mod tokens;
 
-use crate::process::harness::wait_until;
+use crate::support::waiting::wait_until;
 use fake::{CLIENT_ID, CLIENT_SECRET, Fake};
 use quotegrid::demo::DemoStore;
 use quotegrid::http::{Headers, Method, Reply, Request, Response, Service};

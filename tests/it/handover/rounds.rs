@@ -2,7 +2,7 @@
 
 use super::fake::{Fault, Manner};
 use super::{Shop, order_unwaited};
-use crate::process::harness::Dice;
+use crate::support::dice::Dice;
 use chrono::TimeDelta;
 use quotegrid::orders::handover::DRAFT_ORDER_HANDOVER;
 use quotegrid::queue::{Filter, Status};

@@ -2,7 +2,8 @@
 
 use super::crashes::{key, post_order, serve};
 use super::fake::{CLIENT_ID, CLIENT_SECRET, Fake};
-use crate::process::harness::{Machine, wait_until};
+use crate::process::harness::Machine;
+use crate::support::waiting::wait_until;
 use serde_json::{Value, json};
 
 #[test]

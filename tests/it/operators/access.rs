@@ -2,11 +2,11 @@
 
 use super::run;
 use crate::edge::target::Target;
+use crate::support::command::program;
 use quotegrid::http::{Headers, Method, Request, Response};
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::net::{IpAddr, Ipv4Addr};
-use std::process::Command;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
@@ -81,7 +81,7 @@ fn a_token_that_can_be_guessed_or_not_be_sent_is_refused_at_the_start() {
         ("long-enough-but-möbel", "visible ASCII"),
         ("the-first-of-three-tokens,the-second-of-three-tokens,the-third-of-three-tokens", "more than 2"),
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        let output = program()
             .args(["--database", "unused.db", "serve", "--ephemeral", "--admin-token", tokens])
             .current_dir(directory.path())
             .output()

@@ -1,6 +1,7 @@
 //! The operators' commands, through the real binary on a real file.
 
 use super::{quotegrid, run, run_json};
+use crate::support::files::holds;
 use quotegrid::app::{App, Options};
 use quotegrid::demo;
 use quotegrid::domain::ids::RequestId;
@@ -191,12 +192,11 @@ fn the_doctor_rewrites_the_file_and_what_another_program_left_in_it_is_gone() {
     let busy = run(&path, &["doctor", "--vacuum"]);
     assert_eq!(busy.0, 3, "somebody has it open: {busy:?}");
     drop(shell);
-    let holds = || std::fs::read(&path).expect("readable").windows(13).any(|bytes| bytes == b"telltale-text");
-    assert!(holds());
+    assert!(holds(&path, "telltale-text"));
     let (code, report) = run_json(&path, &["doctor", "--vacuum"]);
     assert_eq!((code, &report["ok"]), (0, &json!(true)), "{report}");
     assert_eq!((&report["settings"]["auto_vacuum"], &report["settings"]["page_size"]), (&json!("2"), &json!("4096")));
-    assert!(!holds());
+    assert!(!holds(&path, "telltale-text"));
     assert_eq!(run_json(&path, &["stores", "list"]), stores);
 }
 

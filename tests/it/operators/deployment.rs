@@ -9,7 +9,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-const BINARY: &str = env!("CARGO_BIN_EXE_quotegrid");
+use crate::support::command::PROGRAM;
 
 /// The files in `data/deploy`, by name, each with its text.
 fn deployed() -> BTreeMap<String, String> {
@@ -52,7 +52,7 @@ impl Machine {
         let lines = self.units[unit].lines().filter_map(|line| line.strip_prefix(key)?.strip_prefix('='));
         let here = |name: &str| self.path(name).display().to_string();
         let value = |line: &str| {
-            line.replace("/usr/local/bin/quotegrid", BINARY)
+            line.replace("/usr/local/bin/quotegrid", PROGRAM)
                 .replace("/var/lib/quotegrid", &here("state"))
                 .replace("/var/backups/quotegrid", &here("backups"))
                 .replace("%d", &here("credentials"))
@@ -118,7 +118,7 @@ fn what_the_units_start_works_with_the_settings_they_set() {
     BufReader::new(server.0.stdout.take().expect("piped")).read_line(&mut line).expect("readable");
     let url = line.trim_end().strip_prefix("quotegrid listening on ").expect("it listens").to_owned();
     assert!(machine.path("state/quotegrid.db").exists());
-    let sent = Command::new(BINARY)
+    let sent = Command::new(PROGRAM)
         .args(["webhook", "send", "shop/redact", "--shop", "a.myshopify.com", "--url", &format!("{url}/webhooks")])
         .arg("--secret-file")
         .arg(machine.path("credentials/shopify-api-secret"))
@@ -138,7 +138,7 @@ fn what_the_units_start_works_with_the_settings_they_set() {
 
 #[test]
 fn the_settings_in_the_units_are_settings_of_this_program() {
-    let help = Command::new(BINARY).args(["serve", "--help"]).output().expect("it runs");
+    let help = Command::new(PROGRAM).args(["serve", "--help"]).output().expect("it runs");
     let help = String::from_utf8(help.stdout).expect("text");
     let units = units();
     assert_eq!(units.len(), 7, "{:?}", units.keys());
@@ -207,7 +207,7 @@ fn systemd_finds_nothing_wrong_with_the_units() {
     let directory = machine.path("units");
     fs::create_dir(&directory).expect("made");
     for (name, text) in &machine.units {
-        fs::write(directory.join(name), text.replace("/usr/local/bin/quotegrid", BINARY)).expect("written");
+        fs::write(directory.join(name), text.replace("/usr/local/bin/quotegrid", PROGRAM)).expect("written");
     }
     let paths = machine.units.keys().filter(|name| !name.contains('@')).map(|name| directory.join(name));
     let output = Command::new("systemd-analyze").args(["verify", "--man=no"]).args(paths).output().expect("it runs");

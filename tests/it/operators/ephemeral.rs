@@ -2,16 +2,13 @@
 //! standard input.
 
 use super::quotegrid;
+use crate::support::waiting::PATIENCE;
 use quotegrid::shopify::sample::sign;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
-use std::time::Duration;
-
-/// Nothing here takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The child process; killed where a test does not end it.
 pub(crate) struct Ephemeral {

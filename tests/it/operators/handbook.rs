@@ -1,6 +1,8 @@
 //! The handbook (`src/docs`) and the README held against the program: examples run as they are printed, commands, settings with
 //! their defaults, and links.
 
+use crate::support::command::{PROGRAM, program};
+use crate::support::waiting::wait_until;
 use quotegrid::http::{Headers, Method, Request};
 use quotegrid::testing::Fixture;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,7 +11,6 @@ use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -33,7 +34,7 @@ fn try_out(language: &str, program: &str, file: &str) {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let script = directory.path().join(file);
     fs::write(&script, example).expect("written");
-    let binary = Path::new(env!("CARGO_BIN_EXE_quotegrid")).parent().expect("a directory");
+    let binary = Path::new(PROGRAM).parent().expect("a directory");
     let path = std::env::var("PATH").expect("a search path");
     let output = Command::new(program)
         .args((program == "bash").then_some("-e"))
@@ -87,7 +88,7 @@ fn every_command_is_named_once() {
     let named: BTreeSet<String> = lines.iter().filter_map(|line| name(line)).collect();
     let uses: BTreeSet<&str> = lines.iter().map(|line| line[..27].trim_end()).collect();
     assert_eq!(uses.len(), lines.len(), "one is named twice: {lines:#?}");
-    let help = Command::new(env!("CARGO_BIN_EXE_quotegrid")).arg("--help").output().expect("it runs");
+    let help = program().arg("--help").output().expect("it runs");
     let help = String::from_utf8(help.stdout).expect("text");
     let commands = help.split("Commands:\n").nth(1).and_then(|rest| rest.split("\n\n").next()).expect("commands");
     // A second line of help goes on further right.
@@ -104,7 +105,7 @@ fn first_word(value: &str) -> String {
 
 /// The settings that `serve` takes, each with its default where it has one.
 fn settings_of_serve() -> BTreeMap<String, Option<String>> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let mut command = program();
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUOTEGRID_")) {
         command.env_remove(name);
     }
@@ -330,10 +331,7 @@ fn the_commands_that_a_development_server_prints_price_order_and_erase() {
     let mut ready = String::new();
     BufReader::new(server.stdout.take().expect("piped")).read_line(&mut ready).expect("text");
     let printed = || std::fs::read_to_string(&hints).expect("readable");
-    let until = Instant::now() + Duration::from_secs(120);
-    while !printed().contains("gdpr verify") && Instant::now() < until {
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until("all hints are printed", || printed().contains("gdpr verify"));
     let printed = printed();
     // The link that lets a person in to the console is none of them.
     let is_command = |line: &&str| !line.starts_with("http");

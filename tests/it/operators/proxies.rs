@@ -1,8 +1,9 @@
 //! The files for proxies in `data/deploy`, as they are but for names and ports: a burst of more connections than quotegrid has places for gets
 //! answers through them, and their logs hold no address of an order's page. Where this machine lacks a proxy, that one is passed over.
 
-use crate::edge::harness::{Wire, wait_until};
+use crate::edge::harness::Wire;
 use crate::edge::target::{Target, room_for_connections};
+use crate::support::waiting::wait_until;
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;

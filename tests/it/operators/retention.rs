@@ -1,6 +1,8 @@
 //! What is pruned and when, that nothing else is, and that the files stop growing.
 
-use super::{plan, redact};
+use super::redact;
+use crate::support::command::PROGRAM;
+use crate::support::plans::plan;
 use chrono::TimeDelta;
 use quotegrid::app::{App, Options};
 use quotegrid::background::Stop;
@@ -73,7 +75,7 @@ fn deliveries_and_settled_requests_go_each_in_their_time_and_receipts_stay() {
     assert_eq!(prune(&fixture), Pruned { requests: 1, ..Pruned::default() });
     assert_eq!((fixture.count("gdpr_requests"), fixture.count("erasure_receipts")), (0, 2));
     // Now no place is left where the domain may stand, neither in the tables nor in the files.
-    let program = std::path::Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let program = std::path::Path::new(PROGRAM);
     let found = quotegrid::erasure::verify::verify(&fixture.app.db, &fixture.app.hasher, program).expect("verifiable");
     assert!(found.is_ok(), "{found:?}");
 }

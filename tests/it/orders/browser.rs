@@ -1,8 +1,8 @@
 //! The page of an order in a real browser: on a phone, at night, on paper.
 
 use super::{example_order, order, page};
-use crate::browser::{Browser, Look};
 use crate::storefront::harness::{PRODUCT, Server, body, fixed, grid};
+use crate::support::browser::{Browser, Look};
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::{Modifier, Requirement};
 use quotegrid::edge::{Server as HttpServer, ServerOptions};

@@ -2,6 +2,7 @@
 
 use super::looking::command;
 use crate::storefront::harness::Server;
+use crate::support::plans;
 use chrono::TimeDelta;
 use quotegrid::background::Stop;
 use quotegrid::db;
@@ -105,14 +106,7 @@ fn without_an_age_open_orders_are_kept_as_long_as_their_store() {
 #[test]
 fn old_open_orders_are_found_by_an_index_however_many_there_are() {
     let fixture = Fixture::new();
-    let plan = |sql: &str| -> String {
-        let read = fixture.app.db.read(|connection| -> db::Result<_> {
-            let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-            let rows = statement.query_map((), |row| row.get::<_, String>("detail"))?;
-            Ok(rows.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
-        });
-        read.expect("explained")
-    };
+    let plan = |sql: &str| plans::plan(&fixture, sql);
     let never_sent = plan(
         "SELECT id FROM draft_order_records WHERE store_id = 'a' AND status = 'open' AND created_at < 1
            AND handover_attempted_at IS NULL ORDER BY created_at LIMIT 200",

@@ -2,6 +2,7 @@
 
 use super::{assert_orders, keyed_request, order, page};
 use crate::storefront::harness::{OTHER_SHOP, PRODUCT, SHOP, Server, grid, request};
+use crate::support::command::PROGRAM;
 use quotegrid::catalog::assignments;
 use quotegrid::domain::ids::{ProductId, ShopDomain};
 use quotegrid::domain::matrix::OutOfRange;
@@ -88,7 +89,7 @@ fn an_erasure_leaves_no_byte_of_an_order_and_the_other_stores_orders_untouched()
         assert_eq!(lines_with(&server, text), 0, "{text}");
     }
     assert!(lines_with(&server, "remaining") > 0, "the search finds what is there");
-    let program = Path::new(env!("CARGO_BIN_EXE_quotegrid"));
+    let program = Path::new(PROGRAM);
     let found = verify::verify(&server.fixture.app.db, &server.fixture.app.hasher, program).expect("verifiable");
     assert!(found.is_ok(), "{found:?}");
 }

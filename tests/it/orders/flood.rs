@@ -2,6 +2,7 @@
 
 use super::{example_order, keyed_request};
 use crate::storefront::harness::{Example, OTHER_SHOP, PRODUCT, Server, ask, body, grid};
+use crate::support::plans::plan;
 use quotegrid::app::{App, Options};
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::http::{AppState, Router};
@@ -75,18 +76,10 @@ fn a_store_holds_so_many_unpaid_orders_of_an_hour_and_paid_ones_do_not_count() {
 #[test]
 fn counting_an_hours_unpaid_orders_reads_an_index_alone() {
     let server = Server::new();
-    let plan: String = server
-        .fixture
-        .app
-        .db
-        .read(|connection| -> quotegrid::db::Result<_> {
-            let mut statement = connection.prepare(
-                "EXPLAIN QUERY PLAN SELECT count(*), min(created_at) FROM draft_order_records
+    let plan = plan(
+        &server.fixture,
+        "SELECT count(*), min(created_at) FROM draft_order_records
                  WHERE store_id = 's' AND created_at > 1 AND created_at <= 2 AND status IN ('open', 'sent')",
-            )?;
-            let lines = statement.query_map((), |row| row.get::<_, String>("detail"))?;
-            Ok(lines.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
-        })
-        .expect("a plan");
+    );
     assert!(plan.contains("COVERING INDEX draft_order_records_state"), "{plan}");
 }

@@ -1,7 +1,7 @@
 //! A disk that is nearly full: no orders and imports, and everything that is a duty.
 
 use super::order_request;
-use crate::process::harness::wait_until;
+use crate::support::waiting::wait_until;
 use quotegrid::alerts;
 use quotegrid::disk::Floor;
 use quotegrid::http::Response;

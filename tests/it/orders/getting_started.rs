@@ -1,5 +1,6 @@
 //! The handbook's way from nothing to an order and its page, run as it is printed.
 
+use crate::support::command::PROGRAM;
 use std::fs;
 use std::net::TcpListener;
 use std::path::Path;
@@ -34,7 +35,7 @@ fn a_newcomer_prices_a_size_orders_it_and_opens_its_page() {
         "set -e -o pipefail\n{commands}\necho\ncurl -s -f $(quotegrid orders show D1 --shop my-shop.myshopify.com | grep -o 'http://.*')\ncat orders.csv\n"
     );
     fs::write(directory.path().join("script.sh"), &script).expect("written");
-    let binary = Path::new(env!("CARGO_BIN_EXE_quotegrid")).parent().expect("a directory");
+    let binary = Path::new(PROGRAM).parent().expect("a directory");
     let path = std::env::var("PATH").expect("a search path");
     let mut command = Command::new("bash");
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("QUOTEGRID_")) {

@@ -4,6 +4,7 @@ use super::{assert_orders, example_order, keyed_request, order, order_request, p
 use crate::storefront::harness::{
     Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, entropy, grid, matrix, request,
 };
+use crate::support::files::contains;
 use quotegrid::catalog::assignments;
 use quotegrid::db;
 use quotegrid::domain::ids::{MatrixId, ProductId};
@@ -403,7 +404,7 @@ fn a_stores_items_and_labels_are_erased_with_it_and_counted() {
         file.push(suffix);
         std::fs::read(file).unwrap_or_default()
     });
-    let holds = |text: &str| files.iter().any(|bytes| bytes.windows(text.len()).any(|found| found == text.as_bytes()));
+    let holds = |text: &str| files.iter().any(|bytes| contains(bytes, text));
     assert!(!holds("vanishing label") && holds("staying label"));
 }
 

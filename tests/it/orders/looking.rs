@@ -1,10 +1,10 @@
 //! Orders as merchants look at them: the admin API, the commands, the export.
 
 use crate::storefront::spec;
+use crate::support::command::program;
 use quotegrid::http::Response;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
-use std::process::Command;
 
 fn admin(fixture: &Fixture, path: &str) -> Response {
     let response = fixture.admin("GET", path, None);
@@ -14,7 +14,7 @@ fn admin(fixture: &Fixture, path: &str) -> Response {
 
 /// The real binary on the fixture's database.
 pub(super) fn command(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    let output = program()
         .env_remove("QUOTEGRID_PUBLIC_URL")
         .env("QUOTEGRID_LOG", "error")
         .arg("--database")

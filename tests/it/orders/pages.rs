@@ -6,6 +6,7 @@ use crate::storefront::harness::{
     Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, entropy, fixed, grid, request,
 };
 use crate::storefront::spec;
+use crate::support::command::program;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
@@ -24,7 +25,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::sync::Arc;
 
 fn html(response: &Response) -> String {
@@ -229,7 +230,7 @@ fn it_is_closed_while_the_store_is_uninstalled_and_open_again_after() {
 
 #[test]
 fn its_address_is_in_no_log() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    let mut child = program()
         .args(["serve", "--ephemeral", "--json", "--slow-request-ms", "1"])
         .env("QUOTEGRID_LOG", "trace")
         .stdin(Stdio::piped())

@@ -4,6 +4,7 @@ use super::looking::command;
 use super::{example_order, order};
 use crate::storefront::harness::{Example, PRODUCT, SHOP, Server, fixed, grid};
 use crate::storefront::spec;
+use crate::support::plans::plan;
 use quotegrid::domain::ids::ProductId;
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::Requirement;
@@ -278,19 +279,11 @@ fn many_orders_of_one_moment_are_exported_each_once() {
     let found = rows(&text(&export(&server, "")));
     let names: Vec<String> = found.into_iter().skip(1).map(|row| row[0].clone()).collect();
     assert_eq!(names, (1..=250).map(|number| format!("#D{number}")).collect::<Vec<_>>());
-    let plan: String = server
-        .fixture
-        .app
-        .db
-        .read(|connection| -> quotegrid::db::Result<_> {
-            let mut statement = connection.prepare(
-                "EXPLAIN QUERY PLAN SELECT * FROM draft_order_records AS o
+    let plan = plan(
+        &server.fixture,
+        "SELECT * FROM draft_order_records AS o
                  WHERE o.store_id = 's' AND o.status = 'open' AND (o.created_at, o.number) > (1, 1) AND o.created_at < 9
                  ORDER BY o.created_at, o.number LIMIT 100",
-            )?;
-            let lines = statement.query_map((), |row| row.get::<_, String>("detail"))?;
-            Ok(lines.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
-        })
-        .expect("a plan");
+    );
     assert!(plan.contains("draft_order_records_state") && !plan.contains("TEMP B-TREE"), "{plan}");
 }

@@ -1,7 +1,7 @@
 //! No room left, in the middle of batches: what cannot be committed is refused with 503, and all goes on once there is room.
 
 use super::harness::*;
-use crate::ending::SetAtEnd;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::shopify::Topic;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use std::path::{Path, PathBuf};

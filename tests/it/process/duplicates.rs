@@ -1,7 +1,7 @@
 //! The same delivery at the same instant on many connections, to two servers on one file, alongside other workers.
 
 use super::harness::*;
-use crate::ending::SetAtEnd;
+use crate::support::waiting::SetAtEnd;
 use std::collections::HashSet;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,7 +2,7 @@
 //! and nobody empties it before the next start has copied all of it once more.
 
 use super::harness::*;
-use crate::ending::SetAtEnd;
+use crate::support::waiting::SetAtEnd;
 use quotegrid::shopify::Topic;
 use rusqlite::Connection;
 use std::path::{Path, PathBuf};

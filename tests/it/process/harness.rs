@@ -6,10 +6,14 @@ mod disk_record;
 mod filled;
 mod ledger;
 
+pub(crate) use crate::support::dice::Dice;
+pub(crate) use crate::support::waiting::{PATIENCE, wait_until};
 pub(crate) use client::{Answer, Client, Hook};
 pub(crate) use disk_record::{Part, Recorder};
 pub(crate) use filled::{FILLED, fill, filled_counts};
 pub(crate) use ledger::{Ledger, assert_exactly_once, lines_with, rows};
+
+use crate::support::command::PROGRAM;
 
 use quotegrid::shopify::Topic;
 use rusqlite::{Connection, OpenFlags};
@@ -28,13 +32,8 @@ use tempfile::TempDir;
 /// Signs the webhooks of these tests, and nothing else.
 pub(crate) const SECRET: &str = "fake-secret-of-the-process-tests";
 
-/// Nothing here takes this long unless it hangs.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
-
 /// Topics that lead to a privacy request and its job.
 pub(crate) const DUTIES: [Topic; 3] = [Topic::CustomersDataRequest, Topic::CustomersRedact, Topic::ShopRedact];
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_quotegrid");
 
 /// A place for one database, and for the logs of all processes on it.
 pub(crate) struct Machine {
@@ -279,25 +278,4 @@ pub(crate) fn ticks(id: u32) -> u64 {
     let fields: Vec<&str> = fields.split(' ').collect();
     let number = |at: usize| fields[at].parse::<u64>().expect("a number");
     number(11) + number(12)
-}
-
-/// Waits for `condition`, which something else brings about.
-pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !condition() {
-        assert!(Instant::now() < until, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Numbers that look random and are the same for the same seed.
-pub(crate) struct Dice(pub(crate) u64);
-
-impl Dice {
-    pub(crate) fn below(&mut self, limit: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % limit
-    }
 }

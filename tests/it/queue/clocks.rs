@@ -1,6 +1,7 @@
 //! Clocks that are set.
 
-use super::{claim_by, fixture, outcomes, paused, wait_until, worker};
+use super::{claim_by, fixture, outcomes, paused, worker};
+use crate::support::waiting::wait_until;
 use quotegrid::queue::{Finish, JobError, NewJob, Status};
 use serde_json::json;
 use std::sync::mpsc::channel;
@@ -40,7 +41,7 @@ fn a_clock_that_leaps_forward_takes_no_claim_from_a_living_worker() {
     fixture.clock.set(fixture.now() + chrono::TimeDelta::days(1));
     // Once its maintenance has noticed, the lease is one of the new time.
     let leap = fixture.now().timestamp_millis();
-    wait_until(|| fixture.query::<i64>("SELECT max(lease_expires_at) FROM job_queue") > leap);
+    wait_until("the lease is renewed", || fixture.query::<i64>("SELECT max(lease_expires_at) FROM job_queue") > leap);
     let_go.send(()).expect("it waits");
     running.stop(Duration::from_secs(60));
     watching.stop(Duration::from_secs(60));

@@ -1,6 +1,7 @@
 //! Looks at the queue, and what its statements cost.
 
 use super::fixture;
+use crate::support::plans::plan;
 use quotegrid::queue::{self, Filter, Finish, JobError, Status};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -120,13 +121,4 @@ fn no_row_of_the_busy_tables_costs_a_table_of_its_own() {
         });
         assert_eq!(tables.expect("explained"), 0, "{sql}");
     }
-}
-
-fn plan(fixture: &Fixture, sql: &str) -> String {
-    let lines = fixture.app.db.read(|connection| -> quotegrid::db::Result<Vec<String>> {
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
-        let lines = statement.query_map((), |row| row.get("detail"))?.collect::<Result<_, _>>()?;
-        Ok(lines)
-    });
-    lines.expect("a plan").join("\n")
 }

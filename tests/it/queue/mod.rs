@@ -14,7 +14,6 @@ use quotegrid::queue::{self, Claim, Context, Finish, Handler, JobError, Registry
 use quotegrid::testing::Fixture;
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 /// A handler made of a closure.
 struct Run<F>(F);
@@ -86,11 +85,4 @@ fn claim_by(fixture: &Fixture, name: &str, count: usize) {
         )?)
     });
     assert_eq!(changed.expect("writable"), count);
-}
-
-/// Waits for a condition that other threads bring about. Never ends when it never comes: the test runner tells.
-fn wait_until(mut holds: impl FnMut() -> bool) {
-    while !holds() {
-        std::thread::sleep(Duration::from_millis(1));
-    }
 }

@@ -1,6 +1,7 @@
 //! Threads that process jobs, and how they stop.
 
-use super::{count_effect, fixture, outcomes, paused, wait_until, worker};
+use super::{count_effect, fixture, outcomes, paused, worker};
+use crate::support::waiting::wait_until;
 use quotegrid::queue::{NewJob, Status};
 use serde_json::json;
 use std::sync::mpsc::channel;
@@ -16,7 +17,9 @@ fn threads_work_off_a_backlog_and_what_comes_later() {
     for number in 0..300 {
         fixture.enqueue("count", json!(number));
     }
-    wait_until(|| fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'completed'") == 600);
+    wait_until("all are completed", || {
+        fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'completed'") == 600
+    });
     running.stop(Duration::from_secs(60));
     assert_eq!(fixture.count("meta"), 601);
 }
@@ -30,7 +33,7 @@ fn a_job_scheduled_for_later_wakes_an_idle_worker_in_time() {
     fixture.advance(Duration::from_secs(3_599));
     assert_eq!(fixture.job(id).status, Status::Pending);
     fixture.advance(Duration::from_secs(1));
-    wait_until(|| fixture.job(id).status == Status::Completed);
+    wait_until("it is completed", || fixture.job(id).status == Status::Completed);
     running.stop(Duration::from_secs(60));
 }
 
@@ -42,7 +45,9 @@ fn stopping_gives_back_what_was_not_begun_and_what_does_not_end_with_its_attempt
     let ids: Vec<_> = (0..5).map(|number| fixture.enqueue("slow", json!(number))).collect();
     let running = worker(&fixture).start(1).expect("threads");
     has_begun.recv().expect("the first begins");
-    wait_until(|| fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'processing'") == 5);
+    wait_until("five are running", || {
+        fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'processing'") == 5
+    });
     running.stop(Duration::ZERO);
     for id in &ids {
         let job = fixture.job(*id);

@@ -1,7 +1,7 @@
 //! Every page of a shop in a real browser: wide, on a phone, by day and by night, with names as long as they may be.
 
 use super::{SHOP, install, link};
-use crate::browser::{Browser, Look};
+use crate::support::browser::{Browser, Look};
 use quotegrid::access::Role;
 use quotegrid::edge::{Server, ServerOptions};
 use quotegrid::http::Service;

@@ -1,6 +1,7 @@
 //! Orders of the demo shop: found, looked at, printed for the workshop.
 
 use super::{SHOP, Visitor, install, location, text};
+use crate::support::plans::plan;
 use quotegrid::access::Role;
 use quotegrid::orders::search::{self, Place, Search};
 use quotegrid::testing::Fixture;
@@ -83,16 +84,12 @@ fn a_list_of_many_orders_goes_on_by_key_and_names_each_once() {
     assert_eq!(paged, all);
     assert_eq!(all.len() as i64, fixture.query::<i64>("SELECT count(*) FROM draft_order_records"));
     // No look walks the orders of all stores, or sorts.
-    let plan: String = fixture.app.db.read(|connection| -> quotegrid::db::Result<String> {
-        let mut statement = connection.prepare(
-            "EXPLAIN QUERY PLAN SELECT created_at, number FROM draft_order_records
+    let plan = plan(
+        &fixture,
+        "SELECT created_at, number FROM draft_order_records
              WHERE store_id = ?1 AND status = ?2 AND created_at >= ?3 AND created_at < ?4 AND (created_at, number) < (?5, ?6)
              ORDER BY created_at DESC, number DESC LIMIT ?7",
-        )?;
-        let details = statement.query_map((1, 2, 3, 4, 5, 6, 7), |row| row.get::<_, String>("detail"))?;
-        Ok(details.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
-    })
-    .expect("a plan");
+    );
     assert!(plan.starts_with("SEARCH draft_order_records USING COVERING INDEX draft_order_records_state"), "{plan}");
     assert!(!plan.contains("TEMP B-TREE"), "{plan}");
 }

@@ -2,7 +2,7 @@
 //! below a path prefix.
 
 use super::{SHOP, Visitor, link, with_shop};
-use crate::browser::Browser;
+use crate::support::browser::Browser;
 use quotegrid::access::Role;
 use quotegrid::catalog::matrices::{self, Edit};
 use quotegrid::catalog::{Expected, stores::Scope};

@@ -1,6 +1,7 @@
 //! The list of shops, and one shop: settings, keys, erasure.
 
 use super::{SHOP, Visitor, install, location, text, with_shop};
+use crate::support::plans::plan;
 use quotegrid::access::Role;
 use quotegrid::catalog::stores;
 use quotegrid::testing::Fixture;
@@ -47,14 +48,10 @@ fn shops_are_found_by_the_beginning_of_their_name_and_pages_go_on_by_key() {
     let page = viewer.page(SHOPS);
     let after = page.split("after=").nth(1).and_then(|rest| rest.split('"').next()).expect("another page");
     assert_eq!(listed(&format!("?after={after}")), 11);
-    let plan: String = fixture.app.db.read(|connection| -> quotegrid::db::Result<String> {
-        let mut statement = connection.prepare(
-            "EXPLAIN QUERY PLAN SELECT id FROM stores WHERE shop > coalesce(?1, '') AND shop >= ?2 AND shop < ?2 || '~' ORDER BY shop LIMIT 9",
-        )?;
-        let details = statement.query_map((1, 2), |row| row.get::<_, String>("detail"))?;
-        Ok(details.collect::<rusqlite::Result<Vec<_>>>()?.join("; "))
-    })
-    .expect("a plan");
+    let plan = plan(
+        &fixture,
+        "SELECT id FROM stores WHERE shop > coalesce(?1, '') AND shop >= ?2 AND shop < ?2 || '~' ORDER BY shop LIMIT 9",
+    );
     assert!(plan.starts_with("SEARCH stores") && !plan.contains("TEMP B-TREE"), "{plan}");
 }
 

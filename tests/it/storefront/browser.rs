@@ -2,7 +2,7 @@
 //! sends and what it makes of the answers is in `page.html`.
 
 use super::harness::{PRODUCT, Server, encoded};
-use crate::browser::Browser;
+use crate::support::browser::Browser;
 use quotegrid::edge::{Server as HttpServer, ServerOptions};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Write};

@@ -1,11 +1,12 @@
 //! `quotegrid quote`: the same price from the command line.
 
 use super::harness::{Example, SHOP, Server};
+use crate::support::command::program;
 use serde_json::{Value, json};
-use std::process::{Command, Output};
+use std::process::Output;
 
 fn quote(server: &Server, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+    program()
         .arg("--database")
         .arg(server.fixture.database())
         .args(["quote", "--shop", SHOP, "--product", "1001"])
@@ -70,7 +71,7 @@ fn the_only_store_needs_no_name_and_of_several_one_must_be_named() {
     let server = Server::new();
     let _example = server.example();
     let ask = || {
-        Command::new(env!("CARGO_BIN_EXE_quotegrid"))
+        program()
             .arg("--database")
             .arg(server.fixture.database())
             .args(["quote", "--product", "1001", "--width", "450", "--height", "350", "--json"])

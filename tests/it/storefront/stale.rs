@@ -1,6 +1,7 @@
 //! No answer comes from what is no longer true: not after an edit, not after the end of a key or a store, whoever wrote it.
 
 use super::harness::{Example, PRODUCT, SHOP, Server, body, entropy, fixed, grid, matrix, selections};
+use crate::support::command::program;
 use quotegrid::app::{App, Options};
 use quotegrid::catalog::options::{EditedChoice, GroupEdit, NewChoice};
 use quotegrid::catalog::settings::Change;
@@ -11,7 +12,6 @@ use quotegrid::domain::ids::{MatrixId, ProductId, ShopDomain};
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::error::Error;
 use serde_json::{Value, json};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,12 +42,8 @@ fn write<T: Send + 'static>(app: &App, change: impl FnOnce(&Tx<'_>) -> Result<T,
 
 /// The command line on the same file: another process to everybody.
 fn command(server: &Server, arguments: &[&str]) {
-    let output = Command::new(env!("CARGO_BIN_EXE_quotegrid"))
-        .arg("--database")
-        .arg(server.fixture.database())
-        .args(arguments)
-        .output()
-        .expect("the program runs");
+    let output =
+        program().arg("--database").arg(server.fixture.database()).args(arguments).output().expect("the program runs");
     assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 

@@ -6,6 +6,7 @@ mod refusals;
 mod repetitions;
 mod written;
 
+use crate::support::waiting::PATIENCE;
 use chrono::{DateTime, Utc};
 use quotegrid::app::{App, Options};
 use quotegrid::catalog::stores;
@@ -24,14 +25,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
 
 const SHOP: &str = "fixture.myshopify.com";
 
 const SHOP_REDACT: &str = r#"{"shop_id":954889,"shop_domain":"fixture.myshopify.com"}"#;
-
-/// Longer than anything takes, however busy the machine is.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Server {
     directory: tempfile::TempDir,

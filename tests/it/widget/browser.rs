@@ -1,8 +1,8 @@
 //! The element in a real browser, on a page of another site with a key: every state that a shopper may meet.
 
 use super::site::{site, started};
-use crate::browser::Browser;
 use crate::storefront::harness::{Example, PRODUCT, Server, fixed, matrix};
+use crate::support::browser::Browser;
 use quotegrid::catalog::settings::{self, Change};
 use quotegrid::domain::length::Unit;
 use quotegrid::domain::matrix::OutOfRange;

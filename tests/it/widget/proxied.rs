@@ -1,8 +1,8 @@
 //! The element through a shop's own domain: without a key in the page, signed by Shopify's app proxy.
 
 use super::site::{AppProxy, site, started};
-use crate::browser::Browser;
 use crate::storefront::harness::{SHOP, Server};
+use crate::support::browser::Browser;
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]

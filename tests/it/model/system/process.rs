@@ -1,9 +1,9 @@
 //! One of the two processes: an app on the file, and runs that pause where the history wants it.
 
-use super::LOOK;
 use super::handlers::{Acting, Control, Event, Pausing, Word};
 use crate::model::ops::{Answer, PauseAt, Stop};
 use crate::model::reference::{KEPT_DELIVERIES, KEPT_FAILED, KEPT_FINISHED, KEPT_REQUESTS};
+use crate::support::waiting::wait_until;
 use chrono::TimeDelta;
 use quotegrid::app::{App, Options};
 use quotegrid::clock::ManualClock;
@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Longer than any run takes.
 const LONG: Duration = Duration::from_secs(120);
@@ -135,11 +135,7 @@ impl Process {
         if stop.in_time {
             let stopper = std::thread::spawn(move || running.stop(LONG));
             // First all others, or the end of this one might call them off before they are released.
-            let until = Instant::now() + LONG;
-            while given_back.iter().any(|id| self.is_running(*id)) {
-                assert!(Instant::now() < until, "what was not begun is given back");
-                std::thread::sleep(LOOK);
-            }
+            wait_until("what was not begun is given back", || !given_back.iter().any(|id| self.is_running(*id)));
             self.words.send(Word::GoOn).expect("it waits");
             stopper.join().expect("stopped");
         } else {
@@ -149,9 +145,7 @@ impl Process {
             }
         }
         // Threads that are late must have failed to write what they came to.
-        while Arc::strong_count(&worker) > 1 {
-            std::thread::sleep(LOOK);
-        }
+        wait_until("no thread of the worker is left", || Arc::strong_count(&worker) == 1);
         self.control.until_stop.store(false, Ordering::Relaxed);
     }
 

@@ -1,14 +1,12 @@
 //! A real browser: Debian's Chromium without a window, driven by its own WebDriver over HTTP. Tests that need it are ignored unless
 //! asked for (`cargo test --test it -- --ignored browser`), and the gate asks for them.
 
+use super::waiting::PATIENCE;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
-
-/// Nothing here takes this long unless it hangs.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How often Chromium is started before it counts as one that does not start.
 const START_TRIES: usize = 3;
