@@ -80,8 +80,8 @@ impl Intake {
         Self { db, clock, entropy, queue, handover, hasher, figures: Arc::default(), activity }
     }
 
-    /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
-    /// tells deliveries apart that have no id, and is not kept.
+    /// Takes a verified webhook and returns at once, or where nobody else writes after a commit of its own; `answer` runs once it is
+    /// durable, or once it is clear that it is not. `body` tells deliveries apart that have no id, and is not kept.
     pub fn accept_then(
         &self,
         webhook: Webhook,

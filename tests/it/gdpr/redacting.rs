@@ -223,13 +223,7 @@ fn erasure_finds_its_rows_by_index() {
         "SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_shop WHERE processed_at IS NOT NULL AND shop = 's' AND id < 'r'",
         "SELECT count(*) FROM gdpr_requests WHERE processed_at IS NULL",
     ] {
-        let plan: String = fixture
-            .app
-            .db
-            .read(|connection| -> quotegrid::db::Result<_> {
-                Ok(connection.query_row(&format!("EXPLAIN QUERY PLAN {sql}"), (), |row| row.get("detail"))?)
-            })
-            .expect("a plan");
+        let plan = plan(&fixture, sql);
         assert!(plan.contains("COVERING INDEX"), "no row is read of the requests of others: {sql}: {plan}");
     }
     // A cascade looks children up by their foreign key: each must be the beginning of an index.
