@@ -274,6 +274,11 @@ CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL AND status NOT IN ('pending', 'processing');
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
+-- Jobs in which an erasure looks for the name of its shop: all but those of which it is known what they hold. The duties of a busy shop
+-- are never in it, so that they pay nothing for it, and each erasure walks past a million of them.
+CREATE INDEX job_queue_mentions ON job_queue (id)
+    WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
+      AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
 
 -- How many jobs stand where, for those who watch: counting a million of them takes a tenth of a second. Kept by triggers, so that
 -- whoever changes a job keeps it right. Those that run are few, and counted by their index.

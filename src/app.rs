@@ -9,22 +9,17 @@ use crate::db::{self, Db};
 use crate::disk::{Disk, Floor};
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::entropy::{Entropy, OsEntropy};
-use crate::erasure::customer::{CustomerRedact, CustomersDataRequest};
 use crate::erasure::hold::Policy;
-use crate::erasure::inquiry::Inquiry;
 use crate::erasure::ordered::ErasureOrder;
 use crate::erasure::scrub::Scrubber;
-use crate::erasure::shop::{Gone, ShopRedact};
-use crate::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST, SHOP_REDACT, SHOP_REDACT_INQUIRY, receipts};
+use crate::erasure::shop::Gone;
+use crate::erasure::{self, receipts};
 use crate::error::Error;
 use crate::housekeeping::{Housekeeper, Retention};
 use crate::intake::Intake;
 use crate::keyed_hash::KeyedHasher;
 use crate::orders::Orders;
-use crate::orders::handover::{
-    self, CancelJob, DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER, DRAFT_ORDER_LOOKS, Handover, HandoverJob, LooksJob,
-    RunningWaiters,
-};
+use crate::orders::handover::{self, Handover, RunningWaiters};
 use crate::orders::open_limit::OpenOrderLimit;
 use crate::pricing::Pricing;
 use crate::queue::{self, NewJob, Queue, Registry, Running, Share, StepOutcome, Worker};
@@ -61,7 +56,7 @@ pub struct Options {
     pub worker: queue::Options,
     /// How long finished things are kept.
     pub retention: Retention,
-    /// Whom to tell what a person must know of.
+    /// Where alerts go.
     pub alerts: alerts::Options,
     /// The Shopify app that orders are handed over by; without one they stay here.
     pub handover: Option<handover::Options>,
@@ -100,6 +95,7 @@ impl std::fmt::Debug for Options {
 
 /// Why the app could not be opened.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The database could not be opened.
     #[error(transparent)]
@@ -175,16 +171,10 @@ impl App {
             prices.forget_store(store);
             sessions.forget_shop(shop);
         });
-        let redact = ShopRedact::new(hasher.clone(), entropy.clone()).holding(policy).telling(gone);
-        let registry = handlers
-            .with(SHOP_REDACT, redact)
-            .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
-            .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
-            .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
-            .with(ALERT, Poster::new(alerts.url.clone()))
-            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(&handover))
-            .with(DRAFT_ORDER_LOOKS, LooksJob::new(&handover))
-            .with(DRAFT_ORDER_DELETION, CancelJob::new(&handover));
+        let registry = handlers.with(ALERT, Poster::new(alerts.url.clone()));
+        let registry = handover.register(registry);
+        let parts = erasure::Parts { hasher: &hasher, entropy: entropy.clone(), policy, gone, handover: &handover };
+        let registry = erasure::register(registry, parts);
         let queue = Queue::new(entropy.clone(), registry);
         let disk = Arc::new(Disk::new(db.path(), disk_floor));
         Ok(Self {
@@ -255,7 +245,7 @@ impl App {
         Ok(ran)
     }
 
-    /// A worker that works jobs off one at a time, for commands and tests.
+    /// A worker that processes jobs one at a time, for commands and tests.
     ///
     /// # Errors
     /// When the lock directory next to the database cannot be used.
@@ -396,7 +386,7 @@ impl App {
                 if looked_at.is_none_or(|at| at.elapsed() >= DUE_LOOKS_EVERY) {
                     looked_at = Some(Instant::now());
                     if let Err(error) = handover.enqueue_due_looks(&db, clock.now(), &queue) {
-                        debug!("nobody was asked what has become of draft orders: {error}");
+                        debug!("Shopify was not asked what has become of draft orders: {error}");
                     }
                 }
                 if let Err(error) = pricing.sweep(&db) {
@@ -416,7 +406,7 @@ fn tell_of_lost_duties(db: &Db) {
     match db.read(erasure::list_without_job) {
         Ok(found) if found.is_empty() => {}
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
-        Err(error) => warn!("nobody could look for privacy requests without a job: {error}"),
+        Err(error) => warn!("could not look for privacy requests without a job: {error}"),
     }
 }
 
@@ -462,7 +452,7 @@ impl Background {
     /// Stops: running jobs get `grace` to end and are released otherwise.
     pub fn stop(self, grace: Duration) {
         self.stop.ask();
-        // Nobody waits for what is not going to happen.
+        // No request waits for what is not going to happen.
         drop(self.attended);
         std::thread::scope(|scope| {
             for running in self.running {

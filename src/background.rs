@@ -1,4 +1,4 @@
-//! Threads that go on until they are told to stop, whatever panics: the stop signal, the loop around them, and what a
+//! Threads that go on until they are stopped, whatever panics: the stop signal, the loop around them, and what a
 //! panic says.
 
 use log::error;

@@ -21,13 +21,13 @@ fn within(at: DateTime<Utc>) -> DateTime<Utc> {
     at.clamp(EARLIEST, LATEST).trunc_subsecs(3)
 }
 
-/// Tells the time. Asked once per request, worker step or command, so that all rows of one change agree.
+/// The time. Asked once per request, worker step or command, so that all rows of one change agree.
 pub trait Clock: Send + Sync + 'static {
     /// The present instant, in whole milliseconds, which is what the database can hold, from [`EARLIEST`] to [`LATEST`].
     fn now(&self) -> DateTime<Utc>;
 
     /// Time that has really passed since some fixed moment, however the wall clock is set meanwhile. Held against
-    /// [`Clock::now`] it tells that the clock was moved.
+    /// [`Clock::now`] it shows that the clock was moved.
     fn uptime(&self) -> Duration;
 }
 
@@ -54,7 +54,7 @@ fn shown(at: SystemTime) -> DateTime<Utc> {
     millis.and_then(DateTime::from_timestamp_millis).map_or(LATEST, within)
 }
 
-/// A clock that stands still until it is moved.
+/// A clock that is frozen until it is moved.
 #[derive(Debug)]
 pub struct ManualClock(Mutex<Shown>);
 

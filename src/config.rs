@@ -7,10 +7,10 @@ mod server;
 mod shopify;
 mod upkeep;
 
-pub use edge::EdgeSettings;
-pub use server::{ServerSettings, checked_public_url};
-pub use shopify::ShopifySettings;
-pub use upkeep::UpkeepSettings;
+pub(crate) use edge::EdgeSettings;
+pub(crate) use server::{ServerSettings, checked_public_url};
+pub(crate) use shopify::ShopifySettings;
+pub(crate) use upkeep::UpkeepSettings;
 
 use crate::db::Synchronous;
 use crate::orders::handover;
@@ -19,16 +19,16 @@ use secret::{SECRET_MIN, TOKEN_MIN, TOKENS_MAX};
 use std::path::PathBuf;
 
 /// What the name of every setting's variable begins with.
-pub const PREFIX: &str = "QUOTEGRID_";
+pub(crate) const PREFIX: &str = "QUOTEGRID_";
 
 /// The variable that sets the level of the log.
-pub const LOG_VARIABLE: &str = "QUOTEGRID_LOG";
+pub(crate) const LOG_VARIABLE: &str = "QUOTEGRID_LOG";
 
 /// The level of the log where nothing is said, or nothing that is one.
 const LOG_LEVEL: &str = "info";
 
 /// Variables that are read here and belong to no flag.
-pub const OTHER_VARIABLES: &[&str] = &[
+pub(crate) const OTHER_VARIABLES: &[&str] = &[
     LOG_VARIABLE,
     #[cfg(debug_assertions)]
     "QUOTEGRID_KILL_AT",
@@ -37,13 +37,13 @@ pub const OTHER_VARIABLES: &[&str] = &[
 ];
 
 /// The level of the log, by `QUOTEGRID_LOG`; info where that is unset or not a level.
-pub fn log_filter() -> String {
+pub(crate) fn log_filter() -> String {
     let wanted = std::env::var(LOG_VARIABLE).unwrap_or_default();
     if wanted.trim().is_empty() || faulty_directive(&wanted).is_some() { LOG_LEVEL.to_owned() } else { wanted }
 }
 
 /// What of `QUOTEGRID_LOG` is not a level, if anything is.
-pub fn faulty_log_filter() -> Option<String> {
+pub(crate) fn faulty_log_filter() -> Option<String> {
     faulty_directive(&std::env::var(LOG_VARIABLE).unwrap_or_default())
 }
 
@@ -58,7 +58,7 @@ fn faulty_directive(filter: &str) -> Option<String> {
 }
 
 /// The names of all environment variables that are text.
-pub fn variable_names() -> impl Iterator<Item = String> {
+pub(crate) fn variable_names() -> impl Iterator<Item = String> {
     std::env::vars_os().filter_map(|(name, _value)| name.into_string().ok())
 }
 
@@ -67,7 +67,7 @@ pub fn variable_names() -> impl Iterator<Item = String> {
 /// # Panics
 /// When the number is not valid.
 #[cfg(debug_assertions)]
-pub fn kill_point() -> Option<(String, usize)> {
+pub(crate) fn kill_point() -> Option<(String, usize)> {
     let wanted = std::env::var("QUOTEGRID_KILL_AT").ok()?;
     let (point, times) = wanted.split_once('=').unwrap_or((&wanted, "1"));
     Some((point.to_owned(), times.parse().expect("QUOTEGRID_KILL_AT=point=n has a number")))
@@ -78,7 +78,7 @@ pub fn kill_point() -> Option<(String, usize)> {
 /// # Panics
 /// When no file is named.
 #[cfg(debug_assertions)]
-pub fn hold_point() -> Option<(String, PathBuf)> {
+pub(crate) fn hold_point() -> Option<(String, PathBuf)> {
     let wanted = std::env::var("QUOTEGRID_HOLD_AT").ok()?;
     let (point, file) = wanted.split_once('=').expect("QUOTEGRID_HOLD_AT=point=file names a file");
     Some((point.to_owned(), PathBuf::from(file)))
@@ -86,7 +86,7 @@ pub fn hold_point() -> Option<(String, PathBuf)> {
 
 /// Which database, and how it is written: for every command.
 #[derive(Debug, Clone, clap::Args)]
-pub struct DatabaseSettings {
+pub(crate) struct DatabaseSettings {
     /// The database file; made with its directory where the command may make it
     #[arg(
         long,
@@ -111,7 +111,7 @@ pub struct DatabaseSettings {
 
 /// How many jobs run alongside each other, and how long they may take to end: for `serve` and `work`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct WorkerSettings {
+pub(crate) struct WorkerSettings {
     /// Threads that process jobs; 0: none. [default: 2, with --clock-at 0]
     #[arg(long, env = "QUOTEGRID_WORKERS", value_name = "THREADS",
           value_parser = clap::value_parser!(u16).range(0..=64))]
@@ -127,11 +127,11 @@ pub struct WorkerSettings {
 }
 
 /// Threads that process jobs where nothing is said.
-pub const WORKERS: u16 = 2;
+pub(crate) const WORKERS: u16 = 2;
 
 /// What is wrong with a setting, and how to fix it.
 #[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
+pub(crate) enum ConfigError {
     /// A needed secret is missing.
     #[error(
         "no Shopify API secret: set QUOTEGRID_SHOPIFY_API_SECRET (or QUOTEGRID_SHOPIFY_API_SECRET_FILE) to your app's client secret, or try it on this machine with --dev"

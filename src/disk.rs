@@ -21,7 +21,7 @@ const LEAST_PERCENT: u64 = 5;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
 /// How often the log says that nothing is taken in.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
 /// When a rejected client may try again: an operator has to make room first.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -112,7 +112,7 @@ pub struct Disk {
 #[derive(Debug, Default)]
 struct Last {
     seen: Option<(Instant, Seen)>,
-    told: Option<Instant>,
+    logged_at: Option<Instant>,
 }
 
 impl Disk {
@@ -143,8 +143,8 @@ impl Disk {
     pub fn admit(&self) -> Result<()> {
         let Some(seen) = self.look().filter(Seen::is_low) else { return Ok(()) };
         let mut last = self.last.lock();
-        if last.told.is_none_or(|at| at.elapsed() >= TOLD_EVERY) {
-            last.told = Some(Instant::now());
+        if last.logged_at.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
+            last.logged_at = Some(Instant::now());
             let (free, floor) = (seen.free >> 20, seen.floor >> 20);
             warn!(
                 "the disk is nearly full: {free} MiB are free, and below {floor} MiB no orders and imports are taken"

@@ -13,6 +13,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// What kind of thing went wrong. Surfaces turn it into a status or an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// The request cannot be understood at all (400).
     Malformed,
@@ -129,7 +130,7 @@ impl Error {
         &self.faults
     }
 
-    /// What it tells programs alongside its kind and faults.
+    /// What programs can read alongside its kind and faults.
     pub fn members(&self) -> &Map<String, Value> {
         &self.members
     }

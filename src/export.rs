@@ -107,7 +107,7 @@ struct Export<'a> {
 }
 
 impl Export<'_> {
-    /// The store, where there is one: of an erased shop, only its duties are held.
+    /// The store, where there is one: of an erased shop, only its privacy requests are held.
     fn store(&self) -> Result<Option<Store>> {
         match self.db.read(|connection| stores::load(connection, self.shop)) {
             Ok(store) => Ok(Some(store)),

@@ -50,7 +50,7 @@ const SCRUB_PATIENCE: Duration = Duration::from_secs(5);
 pub struct Retention {
     /// Jobs.
     pub jobs: queue::Retention,
-    /// Webhook deliveries, which tell repetitions from new ones: Shopify can be days late.
+    /// Webhook deliveries, by which repetitions are recognized: Shopify can be days late.
     pub deliveries: TimeDelta,
     /// Privacy requests that are done: the proof, alongside the receipts, that names the shop.
     pub requests: TimeDelta,
@@ -214,7 +214,7 @@ impl Housekeeper {
         let mut pruned_at: Option<DateTime<Utc>> = None;
         while !stop.rest(ROUND) {
             let now = self.clock.now();
-            // A clock that was set back makes it due too: nobody knows when the last one was, then.
+            // A clock that was set back makes it due too: it is not known when the last one was, then.
             if pruned_at.is_none_or(|at| (now - at).abs() >= PRUNE_EVERY) {
                 pruned_at = Some(now);
                 if let Err(error) = self.prune(stop) {

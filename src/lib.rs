@@ -91,16 +91,15 @@
 //! | module | what it is |
 //! | --- | --- |
 //! | [`docs`] | the handbook |
-//! | [`app`] | the one place that wires the parts; [`config`], [`clock`], [`entropy`], [`error`], [`metrics`] are what all of them share |
+//! | [`app`] | the one place that wires the parts; [`clock`], [`entropy`], [`error`], [`metrics`] are what all of them share |
 //! | [`db`] | one file, one writer thread that commits in groups, a pool of readers |
 //! | [`queue`] | durable jobs, each run exactly once in effect |
 //! | [`domain`] | sizes, money, price matrices and options as plain values: what a size costs, without a database |
 //! | [`catalog`], [`pricing`], [`orders`], [`languages`] | what a merchant keeps, a price from memory, an order and its hand-over to Shopify, the words for shoppers |
-//! | [`shopify`], [`intake`], [`erasure`] | what Shopify sends, how a webhook becomes durable, and how a duty is done and proved |
+//! | [`shopify`], [`intake`], [`erasure`] | what Shopify sends, how a webhook becomes durable, and how a privacy request is fulfilled and proved |
 //! | [`edge`], [`http`], [`views`] | the sockets, the API and the console behind them, and the shapes of the JSON |
 //! | [`access`], [`activity`] | who may do what in the console and the admin API, and what happened in which hour |
 //! | [`housekeeping`], [`alerts`], [`backup`], [`export`], [`workshop`], [`disk`] | what keeps a database that runs for years small, safe and watched |
-//! | [`cli`] | the command line of the binary |
 //! | [`testing`], [`demo`] | the app in a test, and a store to try it on |
 
 #[macro_use]
@@ -113,9 +112,10 @@ pub mod app;
 pub mod background;
 pub mod backup;
 pub mod catalog;
+#[doc(hidden)]
 pub mod cli;
 pub mod clock;
-pub mod config;
+pub(crate) mod config;
 pub mod db;
 pub mod demo;
 pub mod disk;

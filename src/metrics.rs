@@ -1,5 +1,9 @@
-//! The registry, and every metric's name and help text. Code that counts holds an `Arc` of [`Metrics`] or a clone of one metric;
-//! only this file knows how they are written out.
+//! The registry, and every metric's name and help text. Code that counts holds an `Arc` of [`Metrics`] or a clone of one metric; what
+//! is read at the time of a scrape is a [`MetricsSnapshot`]. Only this module knows how they are written out.
+
+mod snapshot;
+
+pub use snapshot::MetricsSnapshot;
 
 use parking_lot::Mutex;
 use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEncoder, text};
@@ -10,8 +14,10 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+/// What every metric's name begins with; an underscore follows.
+const PREFIX: &str = "quotegrid";
 
 /// The media type of [`Metrics::render`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -23,7 +29,7 @@ pub const PLAIN_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// gives up after five seconds.
 const LATENCY_BUCKETS: [f64; 12] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5, 5.0];
 
-/// why the edge rejected something: the reason's name.
+/// Why the edge rejected something: the reason's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Reason(pub &'static str);
 
@@ -33,7 +39,7 @@ impl EncodeLabelValue for Reason {
     }
 }
 
-/// The label of what was refused.
+/// The label of what was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RejectedLabels {
     /// Why.
@@ -54,157 +60,6 @@ pub struct RequestLabels {
 pub struct RouteLabels {
     /// The route's name.
     pub route: &'static str,
-}
-
-/// The label of things that are counted by where they stand.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct StatusLabels {
-    /// Where.
-    pub status: &'static str,
-}
-
-/// The label of things that are counted by what became of them.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct OutcomeLabels {
-    /// What became of it.
-    pub outcome: &'static str,
-}
-
-/// Figures that are read from the database and from counters kept elsewhere, at the time of asking.
-#[derive(Debug, Clone)]
-pub struct MetricsSnapshot {
-    /// Jobs by status.
-    pub jobs: [(&'static str, u64); 5],
-    /// For how long the oldest due job has been due.
-    pub oldest_due_seconds: f64,
-    /// Jobs of legal duties that were discarded.
-    pub failed_privacy_jobs: u64,
-    /// Privacy requests by where they stand.
-    pub open_requests: [(&'static str, u64); 3],
-    /// Until the nearest deadline of an open one; negative when it is past, `None` when none is open.
-    pub next_deadline_seconds: Option<f64>,
-    /// Since the last webhook was taken; `None` when none is known.
-    pub last_webhook_seconds: Option<f64>,
-    /// Webhooks by what became of them, since the start.
-    pub webhooks: [(&'static str, u64); 7],
-    /// Orders by what became of handing them over, since the start.
-    pub handovers: [(&'static str, u64); 9],
-    /// Requests that wait for Shopify's checkout now.
-    pub handover_waiting: u64,
-    /// Changes that wait for the writer now.
-    pub writer_waiting: u64,
-    /// Transactions committed.
-    pub writer_commits: u64,
-    /// Changes committed.
-    pub writer_changes: u64,
-    /// Changes rejected or lost.
-    pub writer_rejected: u64,
-    /// Time spent in transactions.
-    pub writer_busy_seconds: f64,
-    /// Bytes of the database file.
-    pub database_bytes: u64,
-    /// Bytes of its WAL.
-    pub wal_bytes: u64,
-    /// Bytes of the file's free pages.
-    pub free_bytes: u64,
-}
-
-/// Where [`MetricsSnapshot`] are shown.
-#[derive(Debug, Default, Clone)]
-struct SnapshotMetrics {
-    jobs: Family<StatusLabels, Gauge>,
-    oldest_due_seconds: Gauge<f64, AtomicU64>,
-    failed_privacy_jobs: Gauge,
-    open_requests: Family<StatusLabels, Gauge>,
-    next_deadline_seconds: Gauge<f64, AtomicU64>,
-    last_webhook_seconds: Gauge<f64, AtomicU64>,
-    webhooks: Family<OutcomeLabels, Counter>,
-    handovers: Family<OutcomeLabels, Counter>,
-    handover_waiting: Gauge,
-    writer_waiting: Gauge,
-    writer_commits: Counter,
-    writer_changes: Counter,
-    writer_rejected: Counter,
-    writer_busy_seconds: Counter<f64, AtomicU64>,
-    database_bytes: Gauge,
-    wal_bytes: Gauge,
-    free_bytes: Gauge,
-}
-
-impl SnapshotMetrics {
-    fn register(&self, registry: &mut Registry) {
-        registry.register("jobs", "Jobs by status", self.jobs.clone());
-        registry.register(
-            "jobs_oldest_due_seconds",
-            "For how long the oldest due job has been due; 0 when none is",
-            self.oldest_due_seconds.clone(),
-        );
-        registry.register(
-            "jobs_failed_privacy",
-            "Jobs of legal duties that were given up: a person must act",
-            self.failed_privacy_jobs.clone(),
-        );
-        registry.register("privacy_requests", "Privacy requests that are not settled", self.open_requests.clone());
-        registry.register(
-            "privacy_next_deadline_seconds",
-            "Until the nearest deadline of an open privacy request; NaN when none is open",
-            self.next_deadline_seconds.clone(),
-        );
-        registry.register(
-            "webhooks_last_accepted_seconds",
-            "Since the last webhook was accepted; NaN when none is known",
-            self.last_webhook_seconds.clone(),
-        );
-        registry.register("webhooks", "Webhooks by what became of them", self.webhooks.clone());
-        registry.register("handovers", "Orders by what became of handing them over to Shopify", self.handovers.clone());
-        registry.register(
-            "handover_waiting_requests",
-            "Requests that wait for Shopify's checkout now",
-            self.handover_waiting.clone(),
-        );
-        registry.register("writer_waiting", "Changes that wait for the writer now", self.writer_waiting.clone());
-        registry.register("writer_commits", "Transactions committed", self.writer_commits.clone());
-        registry.register("writer_changes", "Changes committed", self.writer_changes.clone());
-        registry.register("writer_rejected", "Changes rejected or lost", self.writer_rejected.clone());
-        registry.register("writer_busy_seconds", "Time spent in transactions", self.writer_busy_seconds.clone());
-        registry.register("database_bytes", "Bytes of the database file", self.database_bytes.clone());
-        registry.register("wal_bytes", "Bytes of the write-ahead log", self.wal_bytes.clone());
-        registry.register("database_free_bytes", "Bytes of the file's free pages", self.free_bytes.clone());
-    }
-
-    fn show(&self, figures: &MetricsSnapshot) {
-        let signed = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
-        for (status, count) in figures.jobs {
-            self.jobs.get_or_create(&StatusLabels { status }).set(signed(count));
-        }
-        for (status, count) in figures.open_requests {
-            self.open_requests.get_or_create(&StatusLabels { status }).set(signed(count));
-        }
-        for (outcome, count) in figures.webhooks {
-            self.webhooks.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
-        }
-        for (outcome, count) in figures.handovers {
-            self.handovers.get_or_create(&OutcomeLabels { outcome }).inner().store(count, Ordering::Relaxed);
-        }
-        self.handover_waiting.set(signed(figures.handover_waiting));
-        self.oldest_due_seconds.set(figures.oldest_due_seconds);
-        self.failed_privacy_jobs.set(signed(figures.failed_privacy_jobs));
-        // A comparison with NaN is false: what is not known alarms nobody.
-        self.next_deadline_seconds.set(figures.next_deadline_seconds.unwrap_or(f64::NAN));
-        self.last_webhook_seconds.set(figures.last_webhook_seconds.unwrap_or(f64::NAN));
-        self.writer_waiting.set(signed(figures.writer_waiting));
-        for (counter, count) in [
-            (&self.writer_commits, figures.writer_commits),
-            (&self.writer_changes, figures.writer_changes),
-            (&self.writer_rejected, figures.writer_rejected),
-        ] {
-            counter.inner().store(count, Ordering::Relaxed);
-        }
-        self.writer_busy_seconds.inner().store(figures.writer_busy_seconds.to_bits(), Ordering::Relaxed);
-        self.database_bytes.set(signed(figures.database_bytes));
-        self.wal_bytes.set(signed(figures.wal_bytes));
-        self.free_bytes.set(signed(figures.free_bytes));
-    }
 }
 
 /// The program's figures, and the registry that writes them out. Parts with figures of their own add them by
@@ -232,13 +87,12 @@ pub struct Metrics {
     pub requests: Family<RequestLabels, Counter>,
     /// Time from a whole request to its answer, by route.
     pub latency: Family<RouteLabels, Histogram>,
-    snapshot: SnapshotMetrics,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let metrics = Self {
-            registry: Mutex::new(Registry::with_prefix("quotegrid")),
+            registry: Mutex::new(Registry::with_prefix(PREFIX)),
             connections: Gauge::default(),
             connections_accepted: Counter::default(),
             rejected: Family::default(),
@@ -249,9 +103,7 @@ impl Default for Metrics {
             panics: Counter::default(),
             requests: Family::default(),
             latency: Family::new_with_constructor(|| Histogram::new(LATENCY_BUCKETS)),
-            snapshot: SnapshotMetrics::default(),
         };
-        metrics.register(|registry| metrics.snapshot.register(registry));
         metrics.register(|registry| {
             registry.register("http_connections", "Connections open now", metrics.connections.clone());
             registry.register(
@@ -298,17 +150,21 @@ impl Metrics {
         add(&mut self.registry.lock());
     }
 
-    /// Everything, as OpenMetrics text.
-    pub fn render(&self) -> String {
+    /// Everything, as OpenMetrics text: what was counted since the start, and what `snapshot` has read for this page.
+    pub fn render(&self, snapshot: MetricsSnapshot) -> String {
+        let mut read_now = Registry::with_prefix(PREFIX);
+        read_now.register_collector(Box::new(snapshot));
         let mut page = String::new();
-        let registry = self.registry.lock();
-        text::encode(&mut page, &registry).expect("writing to a String does not fail");
+        text::encode_registry(&mut page, &read_now)
+            .and_then(|()| text::encode_registry(&mut page, &self.registry.lock()))
+            .and_then(|()| text::encode_eof(&mut page))
+            .expect("writing to a String does not fail");
         page
     }
 
     /// The same in the older text format of Prometheus, where a counter's family is called as its samples are.
-    pub fn render_plain(&self) -> String {
-        let page = self.render();
+    pub fn render_plain(&self, snapshot: MetricsSnapshot) -> String {
+        let page = self.render(snapshot);
         let counters: BTreeSet<&str> =
             page.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.strip_suffix(" counter")).collect();
         let line = |line: &str| -> Option<String> {
@@ -321,17 +177,12 @@ impl Metrics {
         page.lines().filter_map(line).map(|line| line + "\n").collect()
     }
 
-    /// Shows these figures until others are shown.
-    pub fn show(&self, figures: &MetricsSnapshot) {
-        self.snapshot.show(figures);
-    }
-
-    /// Counts one refusal.
+    /// Counts one rejection.
     pub fn count_rejection(&self, reason: &'static str) {
         self.rejected.get_or_create(&RejectedLabels { reason: Reason(reason) }).inc();
     }
 
-    /// Refusals for `reason` so far.
+    /// Rejections for `reason` so far.
     pub fn rejections(&self, reason: &'static str) -> u64 {
         self.rejected.get_or_create(&RejectedLabels { reason: Reason(reason) }).get()
     }
@@ -353,7 +204,7 @@ mod tests {
         metrics.count_rejection("head_too_large");
         metrics.count_request("webhooks", 200, Duration::from_millis(3));
         metrics.connections.set(2);
-        let page = metrics.render();
+        let page = metrics.render(MetricsSnapshot::default());
         assert!(page.contains(r#"quotegrid_http_rejected_total{reason="head_too_large"} 1"#), "{page}");
         assert!(page.contains(r#"quotegrid_http_requests_total{route="webhooks",status="200"} 1"#), "{page}");
         assert!(

@@ -1,4 +1,4 @@
-//! The app in a test: a real database file in a directory of its own, a clock that stands still until it is moved, and nothing in
+//! The app in a test: a real database file in a directory of its own, a clock that is frozen until it is moved, and nothing in
 //! the background. For this project's tests, and for those of programs that embed it.
 //!
 //! ```
@@ -120,7 +120,7 @@ impl Fixture {
         options.clock = clock.clone();
         options.entropy = Arc::new(SeededEntropy::new(1));
         let app = Arc::new(App::open(options).expect("a new database"));
-        // Without limits of requests: a clock that stands still gives none back.
+        // Without limits of requests: a frozen clock gives none back.
         let state = AppState::new(app.clone(), Secrets::new([Self::SECRET]))
             .with_rate_limit(0)
             .with_admin_token(&Secret::new(Self::ADMIN_TOKEN))

@@ -363,6 +363,9 @@ CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_held ON job_queue (type) WHERE held = 1;
+CREATE INDEX job_queue_mentions ON job_queue (id)
+    WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
+      AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
 CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id, subject) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL AND status NOT IN ('pending', 'processing');
@@ -380,7 +383,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T19:17:31.438549345Z', '5065303542885422864');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T20:19:10.45438143Z', '14799964127076070866');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

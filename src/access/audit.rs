@@ -1,4 +1,4 @@
-//! SQL of `audit_log`: who changed what, and when. It names no person and no shop: a store stands here as the keyed hash that its
+//! SQL of `audit_log`: who changed what, and when. It names no person and no shop: a store is here as the keyed hash that its
 //! receipts have too, objects by their ids. So an erasure leaves its rows.
 
 use super::Actor;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// How long rows are kept: a year and a month, so that a yearly look finds the whole year.
 pub const KEPT: TimeDelta = TimeDelta::days(400);
 
-/// Ids that one row names: more tell nobody more, and a row stays small.
+/// Ids that one row names: more would not help, and a row stays small.
 const OBJECTS_MAX: usize = 20;
 
 /// What was done to what.
@@ -81,7 +81,7 @@ impl std::fmt::Debug for Record {
     }
 }
 
-/// A row as it stands.
+/// A row as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Recorded {
     /// Its id.

@@ -1,4 +1,4 @@
-//! SQL of `admin_links`: addresses that let somebody in once.
+//! SQL of `admin_links`: addresses that let a person in once.
 
 use super::{Role, Token, TokenDigest};
 use crate::db::{self, Millis, Tx};

@@ -1,4 +1,4 @@
-//! Who may do what in the console and the admin API, and what they did: roles, links that let somebody in once (`links.rs`), sessions
+//! Who may do what in the console and the admin API, and what they did: roles, links that let a person in once (`links.rs`), sessions
 //! (`sessions.rs`), and the audit log (`audit.rs`). Knows no HTTP: surfaces ask [`Actor`] before they do anything.
 
 pub mod audit;
@@ -19,7 +19,7 @@ use std::str::FromStr;
 /// Characters of a session's label.
 pub const LABEL_MAX: usize = 60;
 
-/// What somebody may do.
+/// What a caller may do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Everything.
@@ -72,7 +72,7 @@ impl FromSql for Role {
     }
 }
 
-/// Whoever asks for something: a session of the console, a bearer of the admin token, or a command.
+/// Who asks for something: a session of the console, a bearer of the admin token, or a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Actor {
     /// What they may do.
@@ -89,12 +89,12 @@ impl Actor {
         Self { role: Role::Operator, store: None, name: "api".to_owned() }
     }
 
-    /// Whoever runs a command on this machine.
+    /// A person who runs a command on this machine.
     pub fn command_line() -> Self {
         Self { role: Role::Operator, store: None, name: "cli".to_owned() }
     }
 
-    /// Lets through whoever may change something of `store`.
+    /// Lets through those who may change something of `store`.
     ///
     /// # Errors
     /// `NotFound` where this store does not exist for them, `Forbidden` where they may only look.
@@ -103,10 +103,10 @@ impl Actor {
         self.may_change_anything()
     }
 
-    /// Lets through whoever may look at `store`.
+    /// Lets through those who may look at `store`.
     ///
     /// # Errors
-    /// `NotFound` where this store does not exist for them: a refusal would tell that it does for others.
+    /// `NotFound` where this store does not exist for them: a refusal would show that it does for others.
     pub fn may_see_store(&self, store: StoreId) -> Result<()> {
         match self.store {
             Some(own) if own != store => Err(Error::not_found("store")),
@@ -114,7 +114,7 @@ impl Actor {
         }
     }
 
-    /// Lets through whoever may look at what concerns the whole server.
+    /// Lets through those who may look at what concerns the whole server.
     ///
     /// # Errors
     /// `NotFound` for a merchant.
@@ -122,7 +122,7 @@ impl Actor {
         if self.role == Role::Merchant { Err(Error::not_found("path")) } else { Ok(()) }
     }
 
-    /// Lets through whoever may change what concerns the whole server.
+    /// Lets through those who may change what concerns the whole server.
     ///
     /// # Errors
     /// `NotFound` for a merchant, `Forbidden` for a viewer.
@@ -139,7 +139,7 @@ impl Actor {
     }
 }
 
-/// A secret that lets somebody in: 32 random bytes, shown once, of which only the digest is kept.
+/// A secret that lets a person in: 32 random bytes, shown once, of which only the digest is kept.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
@@ -166,7 +166,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a token: what is stored. A look-up by digest tells nothing about how near a guess was.
+/// The SHA-256 of a token: what is stored. A look-up by digest reveals nothing about how near a guess was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 

@@ -1,5 +1,5 @@
 //! SQL of `admin_sessions`: who is signed in. A session ends twelve hours after it was last used, thirty days after it began,
-//! when it is ended, and with the store of its merchant. Only digests are kept: whoever reads the file cannot sign in with it.
+//! when it is ended, and with the store of its merchant. Only digests are kept: a reader of the file cannot sign in with it.
 
 use super::links::Invitation;
 use super::{Actor, Role, Token, TokenDigest};
@@ -18,10 +18,10 @@ pub const ABSOLUTE_END: TimeDelta = TimeDelta::days(30);
 /// How exactly the last use of a session is known: a write per page would cost more than the page.
 const USE_PRECISION: TimeDelta = TimeDelta::minutes(5);
 
-/// Sessions at once; whoever signs in as one more ends the one that was used longest ago. Far more than people who share a server.
+/// Sessions at once; one more ends the one that was used longest ago. Far more than people who share a server.
 const SESSIONS_MAX: usize = 200;
 
-/// Somebody who is signed in.
+/// A person who is signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
     /// Its id.
@@ -79,8 +79,8 @@ pub fn begin(tx: &Tx<'_>, now: DateTime<Utc>, entropy: &dyn Entropy, invitation:
     Ok(token)
 }
 
-/// Notes that somebody has had a way in to this database's console; `true` for the first time. A server prints a link by itself
-/// only then, so that no later start offers one to whoever reads its log.
+/// Notes that a person has had a way in to this database's console; `true` for the first time. A server prints a link by itself
+/// only then, so that no later start offers one to readers of its log.
 ///
 /// # Errors
 /// When the database cannot be written.

@@ -1,7 +1,7 @@
 //! What an operator must know of: a job that was discarded, a legal deadline that nears, a silence of Shopify's, a disk that is nearly
 //! full, a store that is to be erased though it looks live, or was uninstalled while its keys were in use. Each is raised once,
 //! as a job that posts one small JSON document (`post.rs`), so that a receiver that is down is tried again. That it was raised is
-//! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves the house.
+//! noted in the same transaction (`raised.rs`). No alert names a shop or a person: it leaves this machine.
 
 mod post;
 mod raised;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// Posts an alert: job type; its payload is what is posted.
 pub const ALERT: &str = "alert";
 
-/// Shares of the time for a duty, in percent, at which its deadline counts as near.
+/// Shares of the time for a privacy request, in percent, at which its deadline counts as near.
 const DEADLINE_SHARES: [i32; 3] = [95, 80, 50];
 
 /// Jobs that were discarded longer ago than this raise no alert: an operator who sets an alert URL does not get old ones.
@@ -69,7 +69,7 @@ pub struct Alerts {
 /// Something that may have to be raised.
 #[derive(Debug)]
 struct Cause {
-    /// Tells it from all others, for ever.
+    /// Distinguishes it from all others, permanently.
     name: String,
     kind: &'static str,
     /// A member of the alert's list.
@@ -154,7 +154,7 @@ impl Alerts {
 
     fn silence(&self, connection: &Connection, now: DateTime<Utc>) -> db::Result<Option<Cause>> {
         let Some(silence) = self.silence else { return Ok(None) };
-        // Before the first webhook nobody expects one.
+        // Before the first webhook none is expected.
         let last = intake::last_received_at(connection)?.filter(|last| now - *last > silence);
         Ok(last.map(|last| Cause {
             name: format!("no_webhook:{}", last.timestamp_millis()),
@@ -176,7 +176,7 @@ fn failed_jobs(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Ca
     let failed = failed.into_iter().filter(|job| job.job_type != ALERT);
     Ok(failed
         .map(|job| Cause {
-            // A job that is retried and given up again is news again.
+            // A job that is retried and discarded again is a new alert.
             name: format!("job_failed:{}:{}", job.id, job.processed_at.map_or(0, |at| at.timestamp_millis())),
             kind: "job_failed",
             item: json!({ "jobId": job.id.to_string(), "type": job.job_type }),
@@ -193,7 +193,7 @@ fn low_disk(seen: Seen, now: DateTime<Utc>) -> Option<Cause> {
     })
 }
 
-/// A store with too many unpaid orders is news once a day, as long as it has them.
+/// A store with too many unpaid orders is a new alert once a day, as long as it has them.
 fn flood(flooded: Flooded, now: DateTime<Utc>) -> Cause {
     let Flooded { store, orders, limit } = flooded;
     Cause {
@@ -233,8 +233,9 @@ pub fn test_document(now: DateTime<Utc>) -> Value {
 fn redacts_of_live_stores(connection: &Connection, now: DateTime<Utc>) -> db::Result<Vec<Cause>> {
     let found = requests::list_found_live(connection, now - RESPONSE_DEADLINE, STORE_NEWS_LISTED)?;
     let is_news = |at: Option<DateTime<Utc>>| at.is_some_and(|at| now - at < STORE_NEWS);
-    let news = found.iter().filter(|request| is_news(request.hold.found_live_at) || is_news(request.processed_at));
-    Ok(news.map(redact_of_live_store).collect())
+    let unreported =
+        found.iter().filter(|request| is_news(request.hold.found_live_at) || is_news(request.processed_at));
+    Ok(unreported.map(redact_of_live_store).collect())
 }
 
 fn redact_of_live_store(request: &requests::PrivacyRequest) -> Cause {

@@ -7,7 +7,7 @@ use crate::db::{OpenError, copy, files};
 use log::info;
 use std::path::Path;
 
-/// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `told` is called with
+/// Copies `database` to `target`, however much is written to it meanwhile, and checks the copy before it gets its name. `progress` is called with
 /// how far it is: pages done, pages in all.
 ///
 /// # Errors
@@ -16,7 +16,7 @@ pub fn create(
     database: &Path,
     target: &Path,
     overwrite: bool,
-    told: &mut dyn FnMut(u64, u64),
+    progress: &mut dyn FnMut(u64, u64),
 ) -> Result<(), BackupError> {
     if !database.exists() {
         return Err(OpenError::Missing { path: database.to_path_buf() }.into());
@@ -31,7 +31,7 @@ pub fn create(
         info!("{} is removed, a backup that was cut off", path.display());
     }
     let partial = Partial::make(target, BACKING_UP)?;
-    copy::copy(database, partial.path(), told)?;
+    copy::copy(database, partial.path(), progress)?;
     fail_point!("backup::copied");
     copy::check(partial.path())?;
     partial.name(overwrite)

@@ -1,4 +1,4 @@
-//! Backups that are made from the console: copies in a folder beside the database, named by their time.
+//! Backups that are made from the console: copies in a folder next to the database, named by their time.
 
 use super::{BackupError, create};
 use chrono::{DateTime, Utc};
@@ -40,7 +40,7 @@ pub fn add(database: &Path, now: DateTime<Utc>) -> Result<PathBuf, BackupError> 
     Ok(target)
 }
 
-/// Nobody but the server's user may look into it.
+/// Only the server's user may look into it.
 fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);

@@ -1,7 +1,7 @@
 //! Copies of the database, and the way back from one.
 //!
 //! A backup is a whole, checked copy of the file, taken while others go on writing ([`create`]). A restore ([`restore()`]) puts one in
-//! the place of the database, and must not undo what the law demands: whatever the present database knows of erasures, of duties
+//! the place of the database, and must not undo what the law demands: whatever the present database knows of erasures, of privacy requests
 //! taken on, of uninstallations and of revoked keys is brought into the copy first. Everything else is as it was when the backup
 //! was taken, and what came after is gone.
 

@@ -34,7 +34,7 @@ pub(super) struct Partial {
 impl Partial {
     /// Makes an empty file alongside `target`, for its owner only. One that was left by a process that died is used again.
     pub(super) fn make(target: &Path, suffix: &str) -> Result<Self, BackupError> {
-        let path = files::beside(target, suffix);
+        let path = files::companion(target, suffix);
         let io = |source| BackupError::system(&path, source);
         let file = loop {
             let file = access::open_own(&path).map_err(BackupError::System)?;
@@ -62,7 +62,7 @@ impl Partial {
         let io = BackupError::system;
         self.file.sync_all().map_err(|error| io(&self.path, error))?;
         fail_point!("backup::synced");
-        // Whoever has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into
+        // A process that has looked into an older backup of this name and was killed has left its WAL, which SQLite would replay into
         // this one.
         remove_companions(&self.target).map_err(|error| io(&self.target, error))?;
         // And the check has left its own where SQLite could not remove them.

@@ -71,13 +71,13 @@ pub struct RestoreReport {
     pub withdrawals: usize,
 }
 
-/// Replaces the database by a backup; see the module. `told` is called with the progress.
+/// Replaces the database by a backup; see the module. `progress` is called with the progress.
 ///
 /// The present file is not kept: a file set aside would outlive every later erasure. Who may want it back takes a backup first.
 ///
 /// # Errors
 /// When the backup cannot be used or the database is in use; the database is as it was then.
-pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<RestoreReport, BackupError> {
+pub fn restore(what: &Restore, progress: &mut dyn FnMut(&str)) -> Result<RestoreReport, BackupError> {
     let Restore { backup, database, .. } = what;
     let database = &db::real_path(database);
     if !backup.exists() {
@@ -88,20 +88,20 @@ pub fn restore(what: &Restore, told: &mut dyn FnMut(&str)) -> Result<RestoreRepo
     let exclusive = take(what, database)?;
     let partial = Partial::make(database, RESTORING)?;
     copy::copy(backup, partial.path(), &mut |_done, _all| {}).map_err(BackupError::Unusable)?;
-    told("the backup is copied");
+    progress("the backup is copied");
     fail_point!("restore::copied");
     copy::check(partial.path()).map_err(BackupError::Unusable)?;
-    told("the copy is sound");
+    progress("the copy is sound");
     let report = carry_over(what, partial.path(), exclusive.current())?;
-    told("what it did not know is carried over");
+    progress("what it did not know is carried over");
     fail_point!("restore::carried_over");
     copy::fold_wal(partial.path())?;
     copy::check(partial.path())?;
     remove_companions(partial.path()).map_err(|source| BackupError::Io { path: database.clone(), source })?;
-    told("the result is sound");
+    progress("the result is sound");
     fail_point!("restore::ready");
     exclusive.replace_by(partial.path())?;
-    told("it is in place");
+    progress("it is in place");
     fail_point!("restore::replaced");
     partial.was_named();
     Ok(report)
@@ -156,7 +156,7 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
     }
     report.jobs = enqueue_missing(&app)?;
     // Always, for what was taken over may say that it is erased from the files, and the copy's bytes are the backup's. So that the
-    // proof is whole before anyone sees the file, what waits is stamped too.
+    // proof is whole before anyone sees the file, what waits is marked too.
     let cleaned = app.scrubber().clean()?;
     let scrubbed = app.scrubber().scrub_all()?;
     drop(app);
@@ -175,7 +175,7 @@ fn refuse_other_chain(app: &App, current: &Connection, known: i64, database: &Pa
     let same_key = KeyedHasher::find(current)?.is_none_or(|key| key == app.hasher);
     let (here, there) =
         (receipts::hash_at(current, common)?, app.db.read(|connection| receipts::hash_at(connection, common))?);
-    // Without a receipt the present key has named nobody, and the backup's is as good.
+    // Without a receipt the present key has named no shop, and the backup's is as good.
     if last > 0 && (!same_key || here != there) {
         return Err(BackupError::OtherChain { path: database.to_path_buf(), receipts: last });
     }
@@ -229,7 +229,7 @@ fn settle_proved(app: &App) -> Result<(), BackupError> {
     Ok(())
 }
 
-/// Whoever is in the console signs in again: of the copy's sessions some were ended since, and of its links some were used. The present
+/// People in the console sign in again: of the copy's sessions some were ended since, and of its links some were used. The present
 /// database does not say which, for neither leaves a row.
 fn forget_ways_in(app: &App) -> Result<(), BackupError> {
     app.db.write(|tx| -> db::Result<()> {
@@ -271,7 +271,7 @@ fn come_back(app: &App, current: &Connection, known: i64) -> Result<Vec<ShopDoma
     }
 }
 
-/// A duty that was taken over has no job in the copy.
+/// A privacy request that was imported has no job in the copy.
 fn enqueue_missing(app: &App) -> Result<usize, BackupError> {
     let missing = app.db.read(erasure::list_without_job)?;
     let (queue, hasher, now, count) = (app.queue.clone(), app.hasher.clone(), app.clock.now(), missing.len());

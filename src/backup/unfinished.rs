@@ -113,7 +113,7 @@ fn abandoned(path: &Path) -> io::Result<Option<File>> {
 
 fn remove_one(path: &Path) -> io::Result<bool> {
     let Some(_locked) = abandoned(path)? else { return Ok(false) };
-    // It goes last: without it nobody would find the others.
+    // It goes last: without it the others would not be found.
     let removed = remove_companions(path).and_then(|()| fs::remove_file(path));
     removed.map_err(|error| access::explained(path, error))?;
     Ok(true)

@@ -62,7 +62,7 @@ pub struct LiveKey {
     pub currency: Currency,
     /// What the store's sizes are in.
     pub unit: Unit,
-    /// What shoppers are told of taxes.
+    /// What shoppers read about taxes.
     pub tax_label: TaxLabel,
     /// The language of its store's pages; the browser's where it has none.
     pub locale: Option<Language>,

@@ -28,7 +28,7 @@ pub struct Change {
     pub unit: Option<Unit>,
     /// Whether sizes may be converted; otherwise a store with matrices keeps its unit.
     pub convert: bool,
-    /// What shoppers are told of taxes.
+    /// What shoppers read about taxes.
     pub tax_label: Option<TaxLabel>,
     /// The language of its pages; `Some(None)` leaves it to the browser.
     pub locale: Option<Option<Language>>,
@@ -119,11 +119,11 @@ fn has_figures(connection: &Connection, store: &Store) -> Result<bool> {
     Ok(found)
 }
 
-/// Looks at everything that a change is tried with: one that is overtaken so often by edits should wait for a quieter moment.
+/// Looks at everything that a change is tried with: one that edits come before so often should wait for a quieter moment.
 const TRIES: usize = 5;
 
 /// Changes a store's settings, in a look and a commit that are repeated while edits come between. A change of currency must
-/// be `confirmed` where there are prices. `record` is committed with it. Returns the store as it stands then.
+/// be `confirmed` where there are prices. `record` is committed with it. Returns the store as it is then.
 ///
 /// # Errors
 /// As [`check`], [`Checked::refuse_relabelling`] and [`apply`]; `Conflict` when edits come between all the time.

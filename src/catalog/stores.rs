@@ -29,7 +29,7 @@ pub struct Store {
     pub currency: Currency,
     /// What its sizes are in.
     pub unit: Unit,
-    /// What shoppers are told of taxes.
+    /// What shoppers read about taxes.
     pub tax_label: TaxLabel,
     /// The language of its pages; the browser's where it has none.
     pub locale: Option<Language>,
@@ -64,7 +64,7 @@ const CLOCK_TOLERANCE: TimeDelta = TimeDelta::minutes(5);
 
 impl Store {
     /// Whether the running installation began after an event, which is about an earlier one then. An installation in the future is a
-    /// wrong clock and tells nothing.
+    /// wrong clock and says nothing.
     pub fn is_installed_after(&self, event: DateTime<Utc>, now: DateTime<Utc>) -> bool {
         self.installed_at > event && !self.is_installed_in_future(now)
     }
@@ -195,7 +195,7 @@ pub fn load(connection: &Connection, shop: &ShopDomain) -> Result<Store, Error> 
     Ok(store)
 }
 
-/// Announces a change below a store, first thing in the change's transaction: caches of what hangs below the store learn of
+/// Announces a change below a store, first thing in the change's transaction: caches of what is below the store see
 /// it, and a change that was made for a store that is being erased, or for another unit or currency, is refused.
 ///
 /// # Errors

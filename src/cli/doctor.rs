@@ -54,7 +54,7 @@ const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
 /// replicator that is paused every night.
 const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 
-/// Percent of the time for a duty below which its deadline is near.
+/// Percent of the time for a privacy request below which its deadline is near.
 const DEADLINE_SHARE_LEFT: i32 = 5;
 
 /// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
@@ -82,7 +82,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     options.retention = args.upkeep.retention(options.handover.is_some());
     let mut rewritten = Vec::new();
     if args.vacuum {
-        // Opened once before, so that a file which is not ours is told as such and not rewritten.
+        // Opened once before, so that a file which is not ours is reported as such and not rewritten.
         let app = App::open(super::options(database, Schema::MustBeCurrent))?;
         rewritten = app.scrubber().waiting()?;
         drop(app);
@@ -93,7 +93,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     app.scrubber().mark_erased(&rewritten)?;
     let report = DoctorReport::make(&app, args.upkeep.silence())?;
     output.print(&report.document(), || report.text())?;
-    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Told) }
+    if report.problems.is_empty() { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// What was looked at, and what is wrong with it.
@@ -442,7 +442,7 @@ impl DoctorReport {
 
 /// Whether failed jobs of this type have a sentence of their own, which says what they mean.
 fn is_named_elsewhere(job_type: &str) -> bool {
-    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::DUTY_JOBS.contains(&job_type)
+    [DRAFT_ORDER_HANDOVER, DRAFT_ORDER_DELETION].contains(&job_type) || erasure::PRIVACY_JOBS.contains(&job_type)
 }
 
 fn mebibytes(bytes: u64) -> String {

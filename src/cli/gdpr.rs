@@ -1,4 +1,4 @@
-//! `quotegrid gdpr`: the duties, their reports, and the proof that what was erased is gone.
+//! `quotegrid gdpr`: privacy requests, their reports, and the proof that what was erased is gone.
 
 use super::output::{Output, table};
 use super::{Failure, open, write_recorded};
@@ -118,7 +118,7 @@ pub(super) fn run(database: &DatabaseSettings, command: Command, output: Output)
             }
             output.print(&gdpr::verification(&verification), || verification_text(&verification))?;
             if !verification.is_ok() {
-                return Err(Failure::Told);
+                return Err(Failure::Reported);
             }
         }
         Command::Receipts => print_receipts(&app.db, output)?,

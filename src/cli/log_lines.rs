@@ -117,7 +117,7 @@ impl LogLines {
     fn takes_at_once(&self, line: &[u8]) -> bool {
         let mut sink = [PollFd::new(&self.sink, PollFlags::OUT)];
         let polled = poll(&mut sink, Some(&Timespec::default()));
-        // One that nobody will ever read again takes everything at once: the error.
+        // One that will never be read again takes everything at once: the error.
         line.len() <= AT_ONCE_MAX && polled.is_ok_and(|ready| ready > 0)
     }
 }
@@ -158,7 +158,7 @@ impl Waiting {
             let line = lines.queue.pop_front().unwrap_or_default();
             lines.writing = true;
             drop(lines);
-            // Where nobody reads any more, there is nobody to tell either.
+            // Where stderr is not read any more, there is nowhere to report it either.
             let _closed = sink.write_all(&line);
             lines = self.lines();
         }
@@ -181,7 +181,7 @@ mod tests {
         let sink = || File::from(OwnedFd::from(writer.try_clone().expect("a descriptor")));
         let mut log = LogLines::new(sink(), sink()).expect("a thread");
         drop(writer);
-        // A pipe holds 64 KiB, less than a tenth of these; nobody reads it yet.
+        // A pipe holds 64 KiB, less than a tenth of these; it is not read yet.
         let sent = 4 * WAITING_MAX;
         for number in 0..sent {
             log.write_all(format!("{number} {}\n", "x".repeat(100)).as_bytes()).expect("taken");

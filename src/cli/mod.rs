@@ -146,7 +146,7 @@ enum Failure {
     Io(#[from] std::io::Error),
     /// What was asked for has been printed, and it reports a problem.
     #[error("")]
-    Told,
+    Reported,
 }
 
 impl Failure {
@@ -156,14 +156,14 @@ impl Failure {
             Self::Config(_) => Exit::Config,
             Self::Failed(error) if matches!(error.kind(), Kind::Malformed | Kind::Invalid) => Exit::Usage,
             Self::Backup(BackupError::Open(_)) => Exit::Database,
-            Self::Failed(_) | Self::Backup(_) | Self::Database(_) | Self::Io(_) | Self::Told => Exit::Failed,
+            Self::Failed(_) | Self::Backup(_) | Self::Database(_) | Self::Io(_) | Self::Reported => Exit::Failed,
         }
     }
 
-    fn tell(&self) {
+    fn report(&self) {
         use std::error::Error as _;
         match self {
-            Self::Told => {}
+            Self::Reported => {}
             Self::Failed(error) => {
                 let mut text = format!("quotegrid: {error}\n");
                 for (field, texts) in error.faults() {
@@ -184,13 +184,13 @@ pub fn start_logger() {
     let mut logger = env_logger::Builder::new();
     logger
         .parse_filters(&log_filter())
-        // It tells each migration in four lines; we tell all of them in one.
+        // It logs each migration in four lines; we log all of them in one.
         .filter_module("refinery_core", log::LevelFilter::Warn)
-        // They tell every byte of a call to Shopify, its token and the client secret among them.
+        // They log every byte of a call to Shopify, its token and the client secret among them.
         .filter_module("ureq", log::LevelFilter::Warn)
         .filter_module("ureq_proto", log::LevelFilter::Warn)
         .format(log_lines::format);
-    // Without a descriptor or a thread to spare lines are written by whoever logs, as they would be without all this.
+    // Without a descriptor or a thread to spare lines are written by the thread that logs, as they would be without all this.
     if let Ok(lines) = log_lines::to_stderr() {
         logger.target(env_logger::Target::Pipe(Box::new(lines)));
     }
@@ -230,12 +230,12 @@ pub fn run() -> Exit {
         );
     }
     let done = dispatch(cli);
-    // What led to a failure is told before it.
+    // What led to a failure is logged before it.
     log_lines::flush();
     match done {
         Ok(()) => Exit::Done,
         Err(failure) => {
-            failure.tell();
+            failure.report();
             failure.exit()
         }
     }

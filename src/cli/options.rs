@@ -317,7 +317,7 @@ fn offered(
         };
         products.iter().map(one).collect()
     })?;
-    // A product that has nothing any more is none that we know of.
+    // A product that has nothing any more is not known here.
     let found: Vec<_> = changed.iter().filter_map(|(_, found)| found.as_ref().map(views::product)).collect();
     output.print(&json!({ "products": found }), || {
         let lines = changed.iter().map(|(id, found)| {

@@ -192,7 +192,7 @@ fn export(
     match workshop::write(db, store, selected, public_url, format, &mut stdout) {
         Ok(()) => Ok(()),
         Err(WriteError::Read(error)) => Err(error.into()),
-        // Whoever reads has seen enough, as `| head` has.
+        // The reader has seen enough, as `| head` has.
         Err(WriteError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(WriteError::Write(error)) => Err(error.into()),
     }

@@ -48,7 +48,7 @@ impl Output {
     pub(super) fn line(self, line: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match writeln!(stdout, "{}", line.trim_end_matches('\n')).and_then(|()| stdout.flush()) {
-            // Whoever reads has seen enough, as `| head` has.
+            // The reader has seen enough, as `| head` has.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }

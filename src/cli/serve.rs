@@ -99,7 +99,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     let directory = if args.ephemeral { Some(temporary_directory()?) } else { None };
     let mut database = database.clone();
     if let Some(directory) = &directory {
-        // Whatever is configured: a database that goes with the process must be nobody's.
+        // Whatever is configured: a database that goes with the process must hold no real shop.
         database.database = directory.path().join("quotegrid.db");
         args.server.listen = args.server.listen.or(Some(ANY_PORT));
     }
@@ -115,7 +115,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     if let Some(clock) = &frozen_clock {
         options.clock = clock.clone();
     }
-    // With a clock that stands still, a test wants to say what happens when.
+    // With a frozen clock, a test wants to say what happens when.
     let workers = args.workers.workers.unwrap_or(if frozen_clock.is_some() { 0 } else { WORKERS });
 
     let app = Arc::new(App::open(options)?);
@@ -145,7 +145,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
         state.set_public_url(url);
     }
     let server = Server::start(server_options, Arc::new(Router::new(state.clone()))).map_err(std::io::Error::other)?;
-    // Nobody knows a port of our own choosing before this.
+    // A port of our own choosing is not known before this.
     state.set_public_url(format!("http://{}", reachable(server.address())));
 
     // After the server: one that cannot listen would claim jobs, end, and so cost them an attempt at every restart.
@@ -197,7 +197,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
 }
 
 fn temporary_directory() -> std::io::Result<TempDir> {
-    // 0700, and a name that nobody can guess.
+    // 0700, and a name that cannot be guessed.
     tempfile::Builder::new().prefix("quotegrid-ephemeral-").tempdir()
 }
 

@@ -48,7 +48,7 @@ pub(super) fn grace_for(db: &Db, grace: Duration) -> Duration {
     if db.has_sync_failed() { grace.min(GRACE_AFTER_FAILURE) } else { grace }
 }
 
-/// Enough to tell those who wait that they are refused.
+/// Enough to answer those who wait that they are rejected.
 const GRACE_AFTER_FAILURE: Duration = Duration::from_millis(500);
 
 /// Signals that have been caught since this was made.

@@ -101,7 +101,7 @@ pub(super) struct SetWhat {
     /// The unit that sizes are given in; sizes are converted exactly, or nothing is changed
     #[arg(long, value_name = "mm|cm")]
     unit: Option<Unit>,
-    /// What shoppers are told of taxes alongside a price: that it includes them, that they are added, or nothing
+    /// What shoppers read about taxes alongside a price: that it includes them, that they are added, or nothing
     #[arg(long, value_name = "incl|excl|none")]
     tax_label: Option<TaxLabel>,
     /// The language of the store's pages and messages; none leaves it to each shopper's browser
@@ -300,7 +300,7 @@ fn export(database: &DatabaseSettings, shop: &ShopDomain) -> Result<(), Failure>
     match export::write(&app.db, &app.hasher, app.clock.now(), shop, &mut stdout) {
         Ok(()) => Ok(()),
         Err(ExportError::Read(error)) => Err(error.into()),
-        // Whoever reads has seen enough, as `| head` has.
+        // The reader has seen enough, as `| head` has.
         Err(ExportError::Write(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
         Err(ExportError::Write(error)) => Err(error.into()),
     }

@@ -93,7 +93,7 @@ pub(super) fn run(command: Command, output: Output) -> std::result::Result<(), F
     };
     let sent = send(&args, SystemClock.now(), &OsEntropy)?;
     output.print(&sent.document(), || sent.text())?;
-    if (200..300).contains(&sent.answer.status) { Ok(()) } else { Err(Failure::Told) }
+    if (200..300).contains(&sent.answer.status) { Ok(()) } else { Err(Failure::Reported) }
 }
 
 /// Shows what to enter at Shopify.
@@ -424,7 +424,7 @@ mod tests {
         assert!(failure(&args(&["shop/redact", "--url", "ftp://x"])).starts_with("the URL must look like"));
         assert!(failure(&args(&["orders/create"])).starts_with("there is no sample of this topic"));
         assert!(failure(&args(&["shop/redact", "--webhook-id", "a\r\nb: c"])).contains("control character"));
-        // Nobody listens there; a port that was free a moment ago may be another test's by now.
+        // No server listens there; a port that was free a moment ago may be another test's by now.
         assert!(failure(&args(&["shop/redact", "--url", "http://127.0.0.1:1/"])).ends_with("does not answer"));
         let mut without = args(&["shop/redact"]);
         without.secret = None;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// What the server lets in, and how long it waits: for `serve`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct EdgeSettings {
+pub(crate) struct EdgeSettings {
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or ranges such as 10.0.0.0/8, with commas
     #[arg(long, env = "QUOTEGRID_TRUSTED_PROXIES", value_name = "ADDRESS[,…]", value_delimiter = ',')]
     pub trusted_proxies: Vec<Network>,
@@ -41,7 +41,7 @@ pub struct EdgeSettings {
 
 impl EdgeSettings {
     /// The front end's limits; those that need no setting have their defaults.
-    pub fn limits(&self) -> FrontEndLimits {
+    pub(crate) fn limits(&self) -> FrontEndLimits {
         let time = |ms: u32| Duration::from_millis(u64::from(ms));
         FrontEndLimits {
             connections: self.max_connections as usize,

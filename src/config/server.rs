@@ -21,7 +21,7 @@ const ADMIN_TOKEN: &str = "QUOTEGRID_ADMIN_TOKEN";
 
 /// Where and for whom the server listens: for `serve`.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ServerSettings {
+pub(crate) struct ServerSettings {
     /// Address and port to listen on; port 0 picks a free one. TLS is a reverse proxy's job. [default: 127.0.0.1:8080, with
     /// --ephemeral 127.0.0.1:0]; a port alone is one of 127.0.0.1
     #[arg(long, env = "QUOTEGRID_LISTEN", value_name = "ADDRESS:PORT", value_parser = parse_listen)]
@@ -66,12 +66,12 @@ pub struct ServerSettings {
 
 impl ServerSettings {
     /// How many orders each client may place at once. Without any rate limit there is none of orders either, unless one is set.
-    pub fn order_limit(&self) -> u32 {
+    pub(crate) fn order_limit(&self) -> u32 {
         self.order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { ORDER_LIMIT })
     }
 
     /// How many unpaid orders of an hour a store may hold.
-    pub fn open_order_limit(&self) -> OpenOrderLimit {
+    pub(crate) fn open_order_limit(&self) -> OpenOrderLimit {
         OpenOrderLimit::new(self.open_order_limit.unwrap_or(if self.rate_limit == 0 { 0 } else { OPEN_ORDER_LIMIT }))
     }
 
@@ -79,7 +79,7 @@ impl ServerSettings {
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
-    pub fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
+    pub(crate) fn admin_token(&self) -> Result<Option<Secret>, ConfigError> {
         own_tokens(ADMIN_TOKEN, self.admin_token.as_ref(), self.admin_token_file.as_deref())
     }
 
@@ -87,19 +87,19 @@ impl ServerSettings {
     ///
     /// # Errors
     /// As [`super::ShopifySettings::secrets`].
-    pub fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
+    pub(crate) fn metrics_token(&self) -> Result<Option<Secret>, ConfigError> {
         own_tokens(METRICS_TOKEN, self.metrics_token.as_ref(), self.metrics_token_file.as_deref())
     }
 
     /// Who runs the server; what is blank counts as not said.
-    pub fn operator(&self) -> Operator {
+    pub(crate) fn operator(&self) -> Operator {
         let said =
             |text: &Option<String>| text.as_deref().map(str::trim).filter(|text| !text.is_empty()).map(str::to_owned);
         Operator { name: said(&self.operator.name), contact: said(&self.operator.contact) }
     }
 
     /// How the server runs with these settings and those of its edge.
-    pub fn options(&self, edge: &EdgeSettings, metrics: Arc<Metrics>) -> ServerOptions {
+    pub(crate) fn options(&self, edge: &EdgeSettings, metrics: Arc<Metrics>) -> ServerOptions {
         ServerOptions {
             listen: self.listen.unwrap_or(LISTEN),
             handlers: usize::from(self.handlers),
@@ -113,7 +113,7 @@ impl ServerSettings {
     ///
     /// # Errors
     /// When it is not an http or https address.
-    pub fn public_url(&self) -> Result<Option<String>, ConfigError> {
+    pub(crate) fn public_url(&self) -> Result<Option<String>, ConfigError> {
         checked_public_url(self.public_url.as_deref().unwrap_or_default())
     }
 }
@@ -154,7 +154,7 @@ struct OperatorSettings {
 ///
 /// # Errors
 /// When it is not an http or https address.
-pub fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
+pub(crate) fn checked_public_url(url: &str) -> Result<Option<String>, ConfigError> {
     let url = url.trim();
     if url.is_empty() {
         return Ok(None);

@@ -16,7 +16,7 @@ const SHOPIFY_CLIENT_SECRET: &str = "QUOTEGRID_SHOPIFY_CLIENT_SECRET";
 
 /// The app at Shopify, and how it is used: for commands that take webhooks or process jobs.
 #[derive(Debug, Clone, clap::Args)]
-pub struct ShopifySettings {
+pub(crate) struct ShopifySettings {
     /// The app's client secret, which signs webhooks; several with commas while one is being rotated, the newest first
     #[arg(long, env = "QUOTEGRID_SHOPIFY_API_SECRET", value_name = "SECRET", hide_env_values = true)]
     pub shopify_api_secret: Option<Secret>,
@@ -74,7 +74,7 @@ impl ShopifySettings {
     ///
     /// # Errors
     /// When they are given twice, cannot be read, or are too short.
-    pub fn secrets(&self) -> Result<Vec<Secret>, ConfigError> {
+    pub(crate) fn secrets(&self) -> Result<Vec<Secret>, ConfigError> {
         let text = one_of(SHOPIFY_SECRET, self.shopify_api_secret.as_ref(), self.shopify_api_secret_file.as_deref())?;
         let secrets = text.split([',', '\n']).map(str::trim).filter(|secret| !secret.is_empty()).map(Secret::new);
         let secrets: Vec<Secret> = secrets.collect();
@@ -88,7 +88,7 @@ impl ShopifySettings {
     ///
     /// # Errors
     /// When there is an id and no secret, or something cannot be what it says.
-    pub fn handover(&self) -> Result<Option<handover::Options>, ConfigError> {
+    pub(crate) fn handover(&self) -> Result<Option<handover::Options>, ConfigError> {
         let id = self.shopify_client_id.as_deref().map(str::trim).filter(|id| !id.is_empty());
         let (value, file) = (self.shopify_client_secret.as_ref(), self.shopify_client_secret_file.as_deref());
         let own = token(SHOPIFY_CLIENT_SECRET, value, file)?;

@@ -1,4 +1,4 @@
-//! What is kept how long, and whom to tell what a person must know of.
+//! How long data is kept, and where alerts go.
 
 use super::ConfigError;
 use super::secret::one_of;
@@ -14,13 +14,13 @@ use std::path::PathBuf;
 /// The variable of the address for alerts, for messages.
 const ALERT_URL: &str = "QUOTEGRID_ALERT_URL";
 
-/// The longest hold: the 30 days for the duty without the last two, which are for carrying it out. The erasure itself keeps to that
+/// The longest hold: the 30 days for the request without the last two, which are for carrying it out. The erasure itself keeps to that
 /// limit too (`erasure/hold.rs`).
 const REDACT_HOLD_DAYS_MAX: i64 = 28;
 
-/// What is kept how long, and whom to tell what a person must know of: for commands that process jobs or keep house.
+/// How long data is kept, and where alerts go: for commands that process jobs or run maintenance.
 #[derive(Debug, Clone, clap::Args)]
-pub struct UpkeepSettings {
+pub(crate) struct UpkeepSettings {
     /// Days after which completed and cancelled jobs are pruned
     #[arg(long, env = "QUOTEGRID_JOB_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30, hide_short_help = true,
           value_parser = clap::value_parser!(u16).range(1..=36_500))]
@@ -29,7 +29,7 @@ pub struct UpkeepSettings {
     #[arg(long, env = "QUOTEGRID_DELIVERY_RETENTION_DAYS", value_name = "DAYS", default_value_t = 30,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(3..=36_500))]
     pub delivery_retention_days: u16,
-    /// Days after which privacy requests that are done, and jobs that failed permanently, are pruned; receipts are kept for ever
+    /// Days after which privacy requests that are done, and jobs that failed permanently, are pruned; receipts are kept permanently
     #[arg(long, env = "QUOTEGRID_GDPR_RETENTION_DAYS", value_name = "DAYS", default_value_t = 1_095,
           hide_short_help = true, value_parser = clap::value_parser!(u16).range(31..=36_500))]
     pub gdpr_retention_days: u16,
@@ -64,7 +64,7 @@ const OPEN_ORDER_DAYS: u16 = 365;
 
 impl UpkeepSettings {
     /// What is kept how long, where orders are handed over to Shopify or not.
-    pub fn retention(&self, hands_over: bool) -> Retention {
+    pub(crate) fn retention(&self, hands_over: bool) -> Retention {
         let days = |days: u16| TimeDelta::days(days.into());
         let requests = days(self.gdpr_retention_days);
         // A failed job is something that a person has yet to look at.
@@ -82,12 +82,12 @@ impl UpkeepSettings {
     }
 
     /// How long the erasure of a store that looks live waits for a decision.
-    pub fn redact_hold(&self) -> TimeDelta {
+    pub(crate) fn redact_hold(&self) -> TimeDelta {
         TimeDelta::days(self.redact_hold_days.into())
     }
 
-    /// After how long a silence of Shopify's is worth telling.
-    pub fn silence(&self) -> Option<TimeDelta> {
+    /// After how long a silence of Shopify's is worth an alert.
+    pub(crate) fn silence(&self) -> Option<TimeDelta> {
         (self.silence_hours > 0).then(|| TimeDelta::hours(self.silence_hours.into()))
     }
 
@@ -95,7 +95,7 @@ impl UpkeepSettings {
     ///
     /// # Errors
     /// When the address is given twice, cannot be read, or is not valid.
-    pub fn alerts(&self) -> Result<alerts::Options, ConfigError> {
+    pub(crate) fn alerts(&self) -> Result<alerts::Options, ConfigError> {
         let text = one_of(ALERT_URL, self.alert_url.as_ref(), self.alert_url_file.as_deref())?;
         let url = text.trim();
         if !url.is_empty() && !is_alert_address(url) {

@@ -63,7 +63,7 @@ pub(super) fn faults(path: &Path) -> Vec<String> {
 fn around(path: &Path) -> Vec<PathBuf> {
     let locks = files::lock_directory(path);
     let mut all = vec![files::directory_of(path).to_path_buf(), path.to_path_buf(), files::wal(path)];
-    all.extend([files::wal_index(path), files::beside(path, "-journal"), locks.clone()]);
+    all.extend([files::wal_index(path), files::companion(path, "-journal"), locks.clone()]);
     let entries = fs::read_dir(locks).into_iter().flatten().flatten();
     all.extend(entries.map(|entry| entry.path()));
     all

@@ -4,6 +4,7 @@
 use super::connection::{PAGE_SIZE, with_patience};
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
+use super::slack_tracker::SlackTracker;
 use log::{debug, error};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -54,6 +55,8 @@ struct CheckpointReport {
 pub(super) struct Checkpointer {
     pub(super) connection: Mutex<Watched>,
     health: Arc<Health>,
+    /// Looks at what each commit of the writer has written, before the WAL can start over.
+    pub(super) slack: Arc<SlackTracker>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
     /// Pages in the WAL after a commit of a caller that leaves what is due to the writer's thread; 0: nothing is left.
@@ -73,6 +76,7 @@ impl Checkpointer {
         Self {
             connection: Mutex::new(Watched::new(connection, &health)),
             health,
+            slack: Arc::new(SlackTracker::new()),
             writer_due: AtomicUsize::new(WRITER_PAGES),
             left_pages: AtomicUsize::new(0),
             writer_wants: AtomicBool::new(false),
@@ -96,7 +100,9 @@ impl Checkpointer {
     /// empties the WAL when asked to.
     pub(super) fn between_batches(&self, writer: &Connection) {
         let left = self.left_pages.swap(0, Ordering::Relaxed);
-        if let Some(pages) = WAL_PAGES.take().or((left > 0).then_some(left)) {
+        let pages = WAL_PAGES.take();
+        self.slack.follow(writer, pages);
+        if let Some(pages) = pages.or((left > 0).then_some(left)) {
             self.note(writer, pages);
         }
         if self.is_asked.swap(false, Ordering::Acquire)
@@ -109,13 +115,20 @@ impl Checkpointer {
 
     /// Instead of [`Checkpointer::between_batches`], for a caller that must not wait for a checkpoint. Returns whether the writer's thread
     /// has something to do.
-    pub(super) fn leave_to_writer(&self) -> bool {
-        if let Some(pages) = WAL_PAGES.take()
+    pub(super) fn leave_to_writer(&self, writer: &Connection) -> bool {
+        let pages = WAL_PAGES.take();
+        self.slack.follow(writer, pages);
+        if let Some(pages) = pages
             && self.is_writer_due(pages)
         {
             self.left_pages.store(pages, Ordering::Relaxed);
         }
         self.left_pages.load(Ordering::Relaxed) > 0 || self.is_asked.load(Ordering::Acquire)
+    }
+
+    /// Pages in the WAL after the last commit on this thread, if it has written any. Asked once; [`Checkpointer::between_batches`] asks too.
+    pub(super) fn take_wal_pages() -> Option<usize> {
+        WAL_PAGES.take()
     }
 
     /// Notes the WAL's size and wakes the thread. Returns whether the writer is to move pages itself.

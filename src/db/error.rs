@@ -10,6 +10,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// A read or a change that did not happen.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum Error {
     /// The writer has more waiting than it can do in useful time. Nothing was written; try again later.
     #[error("the database is overloaded, try again later")]
@@ -95,6 +96,7 @@ impl Error {
 
 /// Which kind of rule of the schema was broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Constraint {
     /// UNIQUE or PRIMARY KEY.
     Unique,
@@ -106,6 +108,7 @@ pub enum Constraint {
 
 /// Why a database could not be opened. The file is as it was; each message says what to do.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OpenError {
     /// The file is something else.
     #[error("{path} is not a database: choose another file with --database, or restore it from a backup")]

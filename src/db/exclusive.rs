@@ -43,7 +43,7 @@ impl Exclusive {
                 health::recover(path)?;
                 exclusive.current = Some(lock_file(path)?);
             }
-            // Only now that nobody in this process has it open either: closing a file drops SQLite's locks on it.
+            // Only now that this process has it not open either: closing a file drops SQLite's locks on it.
             let file = OpenOptions::new().read(true).write(true).open(path);
             exclusive.file = Some(file.map_err(|error| OpenError::from_io(path, error))?);
         }
@@ -74,7 +74,7 @@ impl Exclusive {
                 "{path} is in place, but its directory could not be brought to the disk: after a power cut the old one may be back, look then ({error})"
             );
         } else if let Some(old) = &self.file
-            // Whoever waits for the old file's lock finds nothing in it, and fails, instead of writing where no one will look.
+            // A process that waits for the old file's lock finds nothing in it, and fails, instead of writing where nothing will be read.
             && let Err(error) = old.set_len(0)
         {
             warn!("the file that was {path} could not be emptied: end every program that still has it open ({error})");

@@ -41,6 +41,11 @@ impl FileIdentity {
         self.database.iter().all(is_in_place)
     }
 
+    /// Whether an open file is the WAL that was there at first.
+    pub(super) fn is_wal(&self, found: &fs::Metadata) -> bool {
+        self.wal.first().is_some_and(|(_, wal)| (wal.device, wal.inode) == (found.dev(), found.ino()))
+    }
+
     /// Whether the WAL and its index are where they were.
     pub(super) fn is_wal_kept(&self) -> bool {
         self.wal.iter().all(is_in_place)

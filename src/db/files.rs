@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 const COMPANIONS: [&str; 3] = ["-wal", "-shm", "-journal"];
 
 /// The file alongside `path` whose name has `suffix` more.
-pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
+pub(crate) fn companion(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(suffix);
     path.with_file_name(name)
 }
 
-/// `path` so that nobody takes it for anything else: SQLite for a URI (`file:…`), for no file at all (`:memory:`, an empty name), a
+/// `path` so that it is not taken for anything else: SQLite for a URI (`file:…`), for no file at all (`:memory:`, an empty name), a
 /// command for an option (`-…`).
 pub(crate) fn literal(path: &Path) -> PathBuf {
     let is_odd = [":", "-", "file:"].iter().any(|odd| path.as_os_str().as_encoded_bytes().starts_with(odd.as_bytes()));
@@ -23,12 +23,12 @@ pub(crate) fn literal(path: &Path) -> PathBuf {
 
 /// The WAL of the database at `path`.
 pub(crate) fn wal(path: &Path) -> PathBuf {
-    beside(path, "-wal")
+    companion(path, "-wal")
 }
 
 /// The index of that WAL, which all processes share.
 pub(crate) fn wal_index(path: &Path) -> PathBuf {
-    beside(path, "-shm")
+    companion(path, "-shm")
 }
 
 /// The directory that a file is in.
@@ -38,7 +38,7 @@ pub(crate) fn directory_of(path: &Path) -> &Path {
 
 /// The directory of the lock files of the database at `path`.
 pub(crate) fn lock_directory(path: &Path) -> PathBuf {
-    beside(path, ".locks")
+    companion(path, ".locks")
 }
 
 /// Makes the names in a file's directory durable.
@@ -46,12 +46,12 @@ pub(crate) fn sync_directory_of(path: &Path) -> io::Result<()> {
     File::open(directory_of(path))?.sync_all()
 }
 
-/// Removes what SQLite keeps next to the database at `path`, which nobody may have open.
+/// Removes what SQLite keeps next to the database at `path`, which no process may have open.
 pub(crate) fn remove_companions(path: &Path) -> io::Result<()> {
     let mut done = Ok(());
     for suffix in COMPANIONS {
         // One that cannot be removed must not keep the others.
-        match fs::remove_file(beside(path, suffix)) {
+        match fs::remove_file(companion(path, suffix)) {
             Err(error) if error.kind() != ErrorKind::NotFound => done = Err(error),
             _ => {}
         }

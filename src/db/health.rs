@@ -75,6 +75,11 @@ impl Health {
         }
     }
 
+    /// Whether an open file is the WAL that SQLite has open too.
+    pub(super) fn is_wal(&self, found: &fs::Metadata) -> bool {
+        self.place.is_wal(found)
+    }
+
     fn is_wal_kept(&self) -> bool {
         let is_kept = self.place.is_wal_kept();
         self.is_displaced.store(!is_kept, Ordering::Relaxed);

@@ -34,7 +34,7 @@ impl fmt::Display for LockHolder {
 }
 
 impl Db {
-    /// The other process that holds the write lock now, as far as the system tells.
+    /// The other process that holds the write lock now, as far as the system says.
     pub fn write_lock_holder(&self) -> Option<LockHolder> {
         write_lock_holder(self.path())
     }
@@ -42,7 +42,7 @@ impl Db {
 
 /// The same for the database at `path`.
 pub(super) fn write_lock_holder(path: &Path) -> Option<LockHolder> {
-    let inode = fs::metadata(files::beside(path, "-shm")).ok()?.ino();
+    let inode = fs::metadata(files::companion(path, "-shm")).ok()?.ino();
     let locks = fs::read_to_string("/proc/locks").ok()?;
     let process =
         locks.lines().find_map(|line| holder_in(line, inode)).filter(|process| *process != std::process::id())?;

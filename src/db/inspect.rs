@@ -8,6 +8,7 @@ use std::path::Path;
 
 /// A query-only connection and the size of the file's pages.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Inspection {
     connection: Connection,
     /// Bytes a page.

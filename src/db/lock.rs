@@ -12,20 +12,20 @@ use std::time::{Duration, Instant};
 const POLL: Duration = Duration::from_millis(5);
 
 /// Makes the directory of the lock files (mode 0700) unless it is there, and returns it.
-pub fn make_directory(database: &Path) -> io::Result<PathBuf> {
+pub(crate) fn make_directory(database: &Path) -> io::Result<PathBuf> {
     let directory = files::lock_directory(database);
     access::make_directory(&directory).map(|()| directory)
 }
 
 /// Opens the lock file `name`, made with mode 0600 unless it is there.
-pub fn open(directory: &Path, name: &str) -> io::Result<File> {
+pub(crate) fn open(directory: &Path, name: &str) -> io::Result<File> {
     let file = access::open_own(&directory.join(name))?;
     access::give_to_owner_of(directory, &file)?;
     Ok(file)
 }
 
 /// Takes the lock on `file`, waiting up to `patience`; `false` when another process still holds it then.
-pub fn take(file: &File, patience: Duration) -> io::Result<bool> {
+pub(crate) fn take(file: &File, patience: Duration) -> io::Result<bool> {
     let until = Instant::now() + patience;
     loop {
         match file.try_lock() {
@@ -38,7 +38,7 @@ pub fn take(file: &File, patience: Duration) -> io::Result<bool> {
 }
 
 /// Whether `file`, once opened at `path`, still is what others would open there: not when it was removed or renamed meanwhile.
-pub fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn is_in_place(file: &File, path: &Path) -> io::Result<bool> {
     let held = file.metadata()?;
     match fs::symlink_metadata(path) {
         Ok(found) => Ok((found.dev(), found.ino()) == (held.dev(), held.ino())),

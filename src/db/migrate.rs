@@ -27,6 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What a migration did.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Migrated {
     /// The schema version before; 0: a new file.
     pub from: u32,
@@ -129,9 +130,9 @@ fn open_with(
         Ok((connection, Migrated { from, to: known }))
     });
     if brought.is_err() && is_new {
-        // Nobody else has it open for more than a look: they wait for the lock.
+        // Other processes do not have it open for more than a look: they wait for the lock.
         for suffix in ["", "-wal", "-shm", "-journal"] {
-            let _never_made = fs::remove_file(files::beside(path, suffix));
+            let _never_made = fs::remove_file(files::companion(path, suffix));
         }
         migration_lock.remove();
     }
@@ -210,10 +211,10 @@ impl MigrationLock {
 
 /// Runs the migrations on a copy, which is gone again when this returns.
 fn rehearse(runner: &Runner, connection: &Connection, path: &Path, version: u32) -> Result<(), OpenError> {
-    let copy = files::beside(path, &format!(".upgrading-from-v{version}"));
+    let copy = files::companion(path, &format!(".upgrading-from-v{version}"));
     let remove = || {
         for suffix in ["", "-wal", "-shm", "-journal"] {
-            match fs::remove_file(files::beside(&copy, suffix)) {
+            match fs::remove_file(files::companion(&copy, suffix)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(OpenError::from_io(&copy, error)),
                 _ => {}
             }
@@ -260,7 +261,7 @@ impl Fault {
         if let Some(failure) = cause.and_then(rusqlite::Error::sqlite_error) {
             match OpenError::from_sqlite(path, rusqlite::Error::SqliteFailure(*failure, None)) {
                 OpenError::Sqlite { .. } | OpenError::NotADatabase { .. } => {}
-                told => return told,
+                outcome => return outcome,
             }
         }
         OpenError::Migration { path: path.to_path_buf(), message }
@@ -344,7 +345,7 @@ mod tests {
         let connection = rusqlite::Connection::open(&path).expect("opened");
         let keys: i64 = connection.query_row("SELECT count(*) FROM api_keys", (), |row| row.get(0)).expect("read");
         assert_eq!(keys, 1, "the children of the rebuilt table are still there");
-        // Whoever knows less refuses it now.
+        // A program that knows less refuses it now.
         assert!(matches!(bring(with(&[]), &path), Err(OpenError::Newer { .. })));
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod access;
 mod checkpoint;
 mod connection;
 pub(crate) mod copy;
+mod errands;
 mod error;
 pub(crate) mod exclusive;
 mod file_identity;
@@ -15,14 +16,19 @@ mod handle;
 mod health;
 mod holder;
 mod inspect;
-pub mod lock;
+pub(crate) mod lock;
 mod migrate;
 mod notify;
+mod options;
 mod page_slack;
 mod readers;
 mod row_counts;
+mod slack_scrub;
+mod slack_tracker;
 mod space;
+mod tx;
 mod types;
+mod wal_reader;
 mod write_queue;
 pub(crate) mod writer;
 
@@ -33,9 +39,12 @@ pub use holder::LockHolder;
 pub use inspect::{Inspection, inspect};
 pub use migrate::{Migrated, Schema, newest_version};
 pub use notify::{ChangeWatch, CommitNotifier, DataVersion};
-pub use page_slack::{PageSlack, can_clear_page_slack};
+pub use options::Options;
+pub use page_slack::can_clear_page_slack;
 pub use row_counts::RowCounts;
+pub use slack_scrub::PageSlack;
 pub use space::{FileSizes, SETTINGS, Space, rewrite, settings, space};
+pub use tx::{Tx, expect_one};
 pub use types::Millis;
 pub(crate) use types::text_sql;
 pub use writer::WriterFigures;
@@ -45,52 +54,13 @@ use connection::Role;
 use health::{Health, Watched};
 use readers::Readers;
 use rusqlite::Connection;
-use std::cell::{Cell, RefCell};
-use std::ops::Deref;
+use slack_tracker::SlackTracker;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
+use tx::AfterCommit;
 use writer::Writer;
-
-/// How to open a database.
-#[derive(Debug, Clone)]
-pub struct Options {
-    /// The file. Its directory is made when it is missing.
-    pub path: PathBuf,
-    /// How hard a commit is pushed to the disk.
-    pub synchronous: Synchronous,
-    /// What to do with a missing or old file.
-    pub schema: Schema,
-    /// Connections for reading.
-    pub readers: u32,
-    /// Changes that may wait for the writer; more are refused as overload.
-    pub write_queue: usize,
-    /// How long a change of [`Db::write_then`] waits for its turn before it is refused, and how long any change waits for the
-    /// write lock that another process holds.
-    pub write_wait: Duration,
-    /// How long a read may take.
-    pub read_limit: Duration,
-}
-
-impl Options {
-    /// The defaults for the file at `path`: durable, made and migrated when needed.
-    pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            synchronous: Synchronous::Full,
-            schema: Schema::BringUpToDate,
-            // More readers than cores only share the cores; four cover reads that wait for the disk.
-            readers: 4,
-            // At 10,000 changes a second, four tenths of a second of waiting.
-            write_queue: 4096,
-            // Shopify hangs up after 5 s and would not see the answer.
-            write_wait: Duration::from_secs(4),
-            // Longer ones would keep the WAL from starting over.
-            read_limit: Duration::from_secs(10),
-        }
-    }
-}
 
 /// The file that `path` leads to. SQLite keeps the WAL alongside the file itself, and so must everybody who looks for it, for a lock or
 /// for a copy: alongside a symbolic link they would be others.
@@ -361,6 +331,19 @@ impl Db {
         checkpointer.empty_wal(patience, || writer.wake())
     }
 
+    /// Has the writer run `errand` between two batches, with no transaction open, and waits for it.
+    fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&writer::Core) -> T + Send + 'static,
+    ) -> Result<T> {
+        writer::assert_may_wait();
+        self.shared.open().writer.between_batches(errand)
+    }
+
+    fn slack_tracker(&self) -> Arc<SlackTracker> {
+        self.shared.open().checkpointer.slack.clone()
+    }
+
     /// Whether an fsync of the database has failed: nothing is read or written any more, what was committed is safe in the WAL, and
     /// the process should end, so that the next start recovers it.
     pub fn has_sync_failed(&self) -> bool {
@@ -394,53 +377,6 @@ impl std::fmt::Debug for Db {
     }
 }
 
-/// The writer's savepoint: derefs to the connection for statements. Only the writer makes one, and only the writer commits.
-pub struct Tx<'a> {
-    connection: &'a Connection,
-    announced: Cell<bool>,
-    after_commit: RefCell<Vec<AfterCommit>>,
-}
-
-/// What a change wants done once it is committed.
-type AfterCommit = Box<dyn FnOnce() + Send>;
-
-impl<'a> Tx<'a> {
-    fn new(connection: &'a Connection) -> Self {
-        Self { connection, announced: Cell::new(false), after_commit: RefCell::default() }
-    }
-
-    /// Runs `then` after the commit that holds this change, on another thread, and not at all when it is rolled back: for log
-    /// lines and counters that claim success.
-    pub fn after_commit(&self, then: impl FnOnce() + Send + 'static) {
-        self.after_commit.borrow_mut().push(Box::new(then));
-    }
-
-    /// Wakes those who wait for [`CommitNotifier`] once this transaction is committed. Waking them for nothing does no harm.
-    pub fn announce(&self) {
-        self.announced.set(true);
-    }
-
-    fn was_announced(&self) -> bool {
-        self.announced.get()
-    }
-}
-
-impl Deref for Tx<'_> {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        self.connection
-    }
-}
-
-/// Makes sure that a change keyed by an id changed its row: `operation` names the function, as `module::function`.
-///
-/// # Errors
-/// [`Error::LostRow`] for any other number.
-pub fn expect_one(changed: usize, operation: &'static str) -> Result<()> {
-    if changed == 1 { Ok(()) } else { Err(Error::LostRow { operation, changed }) }
-}
-
 /// Takes the write lock once, so that a read-only or full disk is reported at the start and not by the first webhook.
 fn prove_writable(writer: &Connection, path: &Path) -> std::result::Result<(), OpenError> {
     writer.execute_batch("BEGIN IMMEDIATE; ROLLBACK").map_err(|error| OpenError::from_sqlite(path, error))
@@ -460,7 +396,7 @@ mod tests {
             tx.after_commit(move || {
                 for number in 0..3 {
                     let given = given.clone();
-                    let answer = move |_written: Result<()>| given.send(number).expect("somebody who counts");
+                    let answer = move |_written: Result<()>| given.send(number).expect("the test counts");
                     handing_over.write_unbounded(|_tx| Ok(()), answer);
                 }
             });

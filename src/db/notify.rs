@@ -1,4 +1,4 @@
-//! How those who wait for work learn of it: at once for commits of this process, by a cheap look for those of others.
+//! How threads that wait for work are woken: at once for commits of this process, by a cheap look for those of others.
 
 use super::health::Watched;
 use parking_lot::{Condvar, Mutex};
@@ -32,7 +32,7 @@ impl CommitNotifier {
     }
 }
 
-/// Tells whether anyone else has written, for about 3 µs a look (`PRAGMA data_version`).
+/// Says whether another process has written, for about 3 µs a look (`PRAGMA data_version`).
 #[derive(Debug)]
 pub struct ChangeWatch {
     connection: Watched,

@@ -1,15 +1,12 @@
 //! Rows that SQLite has moved and left: when a full page shares its rows with a neighbour, copies may stay in the unallocated middle of
-//! the page they came from, where no later deletion reaches them, `secure_delete` or not. They are looked for page by page and zeroed,
-//! in steps between other changes. The layout of a page is that of sqlite.org/fileformat2.html.
+//! the page they came from, where no later deletion reaches them, `secure_delete` or not. Here they are found in a page, and zeroed;
+//! which pages are looked at is decided by `slack_scrub.rs`. The layout of a page is that of sqlite.org/fileformat2.html.
 
-use super::{Db, Result, Tx};
+use super::error::Result;
 use rusqlite::{Connection, OptionalExtension};
 
-/// Pages that one read looks at: a few milliseconds, so that no checkpoint waits for its snapshot.
-const LOOK: u32 = 128;
-
-/// Pages that one change zeroes gaps in: about a millisecond of the writer's time.
-const STEP: usize = 32;
+/// Pages that one transaction zeroes gaps in: about a millisecond of the writer's time.
+pub(super) const STEP: usize = 32;
 
 /// The byte at which SQLite's locks lie; the page around it is never used.
 const LOCK_BYTE: u32 = 1 << 30;
@@ -17,16 +14,7 @@ const LOCK_BYTE: u32 = 1 << 30;
 /// As many as the largest page has.
 static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 
-/// What [`Db::clear_page_slack`] did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PageSlack {
-    /// Nothing is left in any page's gap; in so many of them there was something.
-    Cleared(usize),
-    /// SQLite was built without the virtual table `sqlite_dbpage`, so it cannot be checked.
-    NotLookedAt,
-}
-
-/// Whether this build of SQLite lets [`Db::clear_page_slack`] look into pages.
+/// Whether this build of SQLite lets anyone look into pages.
 ///
 /// # Errors
 /// When SQLite fails.
@@ -35,60 +23,37 @@ pub fn can_clear_page_slack(connection: &Connection) -> Result<bool> {
     Ok(connection.query_row("SELECT sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')", (), |row| row.get(0))?)
 }
 
-impl Db {
-    /// Sees to it that nothing of what was deleted before the call is left in the unallocated middle of any page. The bytes are gone
-    /// from the files with the next emptying of the WAL. Takes about 30 µs a page of the file, on a reader.
-    ///
-    /// # Errors
-    /// When SQLite fails.
-    pub fn clear_page_slack(&self) -> Result<PageSlack> {
-        let (can, pages) = self.read(|connection| -> Result<_> {
-            let pages: u32 = connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
-            Ok((can_clear_page_slack(connection)?, pages))
-        })?;
-        if !can {
-            return Ok(PageSlack::NotLookedAt);
-        }
-        let mut cleared = 0;
-        // From the last page to the first: a vacuum moves pages forwards only, so none gets past.
-        let mut until = pages;
-        while until > 0 {
-            let from = until.saturating_sub(LOOK);
-            let found = self.read(|connection| pages_with_remains(connection, from + 1, until))?;
-            for step in found.chunks(STEP) {
-                let step = step.to_vec();
-                cleared += self.write(move |tx| tx.clear_gaps_of(&step))?;
-            }
-            until = from;
-        }
-        Ok(PageSlack::Cleared(cleared))
+/// Zeroes what is left in the gaps of `pages`, and returns in how many there was something.
+pub(super) fn clear_gaps_of(writer: &Connection, pages: &[u32]) -> Result<usize> {
+    let mut cleared = 0;
+    let mut update = writer.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?;
+    for &number in pages {
+        // Read again: it may have become another page since it was found.
+        let Some(mut page) = tree_page(writer, number)? else { continue };
+        let Some(gap) = remains(&page, number) else { continue };
+        page[gap].fill(0);
+        update.execute((number, page))?;
+        cleared += 1;
     }
+    Ok(cleared)
 }
 
-impl Tx<'_> {
-    fn clear_gaps_of(&self, pages: &[u32]) -> Result<usize> {
-        let mut cleared = 0;
-        let mut update = self.prepare_cached("UPDATE sqlite_dbpage SET data = ?2 WHERE pgno = ?1")?;
-        for &number in pages {
-            // Read again: it may have become another page since it was found.
-            let Some(mut page) = tree_page(self, number)? else { continue };
-            let Some(gap) = remains(&page, number) else { continue };
-            page[gap].fill(0);
-            update.execute((number, page))?;
-            cleared += 1;
-        }
-        Ok(cleared)
-    }
-}
-
-fn pages_with_remains(connection: &Connection, from: u32, until: u32) -> Result<Vec<u32>> {
+/// Those pages from `from` to `until` that hold remains.
+pub(super) fn pages_with_remains(connection: &Connection, from: u32, until: u32) -> Result<Vec<u32>> {
+    // One statement for all of them: one a page takes several times as long.
+    let mut statement = connection.prepare_cached(
+        "WITH RECURSIVE wanted (number) AS (VALUES (?1) UNION ALL SELECT number + 1 FROM wanted WHERE number < ?2)
+         SELECT number, data FROM wanted CROSS JOIN sqlite_dbpage ON pgno = number",
+    )?;
+    let mut rows = statement.query([from, until])?;
     let mut found = Vec::new();
-    for number in (from..=until).rev() {
-        let has_remains = read_page(connection, number, |page| remains(page, number).is_some())?;
-        if has_remains == Some(true) && is_tree_page(connection, number)? {
+    while let Some(row) = rows.next()? {
+        let number: u32 = row.get(0)?;
+        if has_remains(row.get_ref(1)?.as_blob().unwrap_or_default(), number) {
             found.push(number);
         }
     }
+    found.retain(|number| is_tree_page(connection, *number).unwrap_or(true));
     Ok(found)
 }
 
@@ -133,13 +98,18 @@ fn place_in_map(number: u32, size: u32) -> Option<(u32, usize)> {
     Some((map, usize::try_from((number - map - 1) * ENTRY).ok()?))
 }
 
+/// Whether a page, if it is one of rows, has anything but zeros and former pointers to rows in its unallocated middle.
+pub(super) fn has_remains(page: &[u8], number: u32) -> bool {
+    remains(page, number).is_some()
+}
+
 /// Where the unallocated middle of a page of rows is, if anything but zeros and former pointers to rows is in it.
 fn remains(page: &[u8], number: u32) -> Option<std::ops::Range<usize>> {
     let gap = gap(page, number)?;
     // Deleting a row leaves the last pointer of the list behind the list, which says nothing of any row: an even number of bytes from
     // here, below the size of a page. Rows hold text.
     let highest = u8::try_from(page.len() >> 8).unwrap_or(u8::MAX);
-    // Nearly always there is nothing at all, which one comparison tells.
+    // Nearly always there is nothing at all, which one comparison shows.
     if ZEROS.get(..gap.len()).is_some_and(|zeros| page[gap.clone()] == *zeros) {
         return None;
     }

@@ -24,6 +24,7 @@ const CUT_STEP: u32 = 128;
 
 /// How the file's space is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Space {
     /// Bytes a page.
     pub page_size: u64,
@@ -44,6 +45,7 @@ pub fn space(connection: &Connection) -> Result<Space> {
 
 /// Bytes on the disk.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct FileSizes {
     /// The database file.
     pub database: u64,
@@ -137,7 +139,7 @@ pub fn rewrite(path: &Path, synchronous: Synchronous) -> std::result::Result<(),
     let sqlite = |error| OpenError::from_sqlite(path, error);
     let connection = connection::open(path, Role::Writer, synchronous)?;
     // A rewrite alongside a server would hold its writes up for minutes. With this mode the next lock is the whole file's, which
-    // nobody gets while another connection is open.
+    // cannot be had while another connection is open.
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE").map_err(sqlite)?;
     connection.execute_batch("BEGIN EXCLUSIVE; COMMIT").map_err(sqlite)?;
     connection.execute_batch("VACUUM").map_err(sqlite)?;

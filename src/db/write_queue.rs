@@ -1,6 +1,6 @@
 //! The changes that wait for the writer, and who may write: the writer's thread, or a caller that leads a batch itself.
 //!
-//! A caller that finds nobody writing and nobody waiting need not wake the writer's thread and be woken by it: it takes the lead, runs
+//! A caller that finds no change being written and none waiting need not wake the writer's thread and be woken by it: it takes the lead, runs
 //! its own change and those that come meanwhile, commits, and leaves what has come since to the thread. While the last batch had more
 //! than one change, callers leave the lead to the thread, which then makes batches of all that wait.
 
@@ -47,7 +47,7 @@ struct State<C> {
     waiting: VecDeque<QueuedChange<C>>,
     /// Callers that wait for a place.
     want_room: usize,
-    /// Somebody runs a batch.
+    /// A thread runs a batch.
     is_led: bool,
     /// The last batch had more than one change.
     is_busy: bool,
@@ -105,13 +105,13 @@ impl<C> WriteQueue<C> {
         state.waiting.push_back(QueuedChange::new(change));
         let wakes = !state.is_led;
         drop(state);
-        // Whoever leads looks here again before it goes.
+        // The leading thread looks here again before it goes.
         if wakes {
             self.work.notify_one();
         }
     }
 
-    /// Takes the lead, if nobody has it and nothing is to be done first. Whoever has it must call [`WriteQueue::step_back`].
+    /// Takes the lead, if no thread has it and nothing is to be done first. The thread that has it must call [`WriteQueue::step_back`].
     pub(super) fn take_lead(&self) -> bool {
         let mut state = self.state();
         let may = !state.is_led && !state.is_busy && state.waiting.is_empty() && !state.wants_look && !state.is_closed;
@@ -157,7 +157,7 @@ impl<C> WriteQueue<C> {
         }
     }
 
-    /// The next change, if one waits, for whoever leads.
+    /// The next change, if one waits, for the thread that leads.
     pub(super) fn next(&self) -> Option<QueuedChange<C>> {
         let mut state = self.state();
         let next = state.waiting.pop_front();

@@ -1,27 +1,34 @@
 //! The one writer: it takes whatever changes wait, runs each so that it can be undone alone, commits once, and only then has all of
-//! them answered. One fsync so serves many callers, and nobody fights for the write lock. It is a thread, or a caller that has found
+//! them answered. One fsync so serves many callers, and no two callers contend for the write lock. It is a thread, or a caller that has found
 //! it idle (`write_queue.rs`).
+
+mod answers;
+mod change;
+
+pub(super) use change::Closure;
 
 use super::checkpoint::Checkpointer;
 use super::connection::with_patience;
+use super::errands::Errands;
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
+use super::slack_tracker::Alone;
 use super::space::suspect_free_pages;
 use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
-use crate::background::panic_message;
+use answers::{AfterBatch, PendingAnswer, give_answers};
+use change::{Change, CommitOutcome};
 use log::{error, warn};
 use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::ffi::ErrorCode;
 use std::cell::Cell;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -37,99 +44,9 @@ const LOCK_SLICE: Duration = Duration::from_millis(100);
 /// Threads that give answers after a commit: two, so that one slow receiver does not hold up all others.
 const ANSWERERS: usize = 2;
 
-/// What became of the transaction that held a change.
-#[derive(Clone)]
-pub(super) enum CommitOutcome {
-    Committed,
-    Lost { code: ErrorCode, message: Arc<str> },
-    Overloaded,
-    Closed,
-}
-
-impl CommitOutcome {
-    fn lost(error: &rusqlite::Error) -> Self {
-        Self::Lost {
-            code: error.sqlite_error_code().unwrap_or(ErrorCode::Unknown),
-            message: Arc::from(error.to_string()),
-        }
-    }
-
-    fn into_result<T>(self, value: T) -> Result<T> {
-        match self {
-            Self::Committed => Ok(value),
-            Self::Lost { code, message } => Err(Error::NotCommitted { code, message }),
-            Self::Overloaded => Err(Error::Overloaded),
-            Self::Closed => Err(Error::Closed),
-        }
-    }
-}
-
 type QueuedChange = write_queue::QueuedChange<Box<dyn Change>>;
 type Turn = write_queue::Turn<Box<dyn Change>>;
 type WriteQueue = write_queue::WriteQueue<Box<dyn Change>>;
-
-/// A change with its types erased: what the writer's queue holds.
-pub(super) trait Change: Send {
-    /// Runs the change; `false` has its savepoint rolled back.
-    fn run(&mut self, tx: &Tx<'_>) -> bool;
-    /// Answers the caller, after the commit or after it has failed.
-    fn answer(self: Box<Self>, outcome: CommitOutcome);
-    /// Whether the answer only wakes a thread, so that the writer itself may give it.
-    fn answers_quickly(&self) -> bool;
-    /// Whether it would rather be refused than wait longer than the limit.
-    fn gives_up(&self) -> bool;
-    /// Whether it may fail after it has written, and so needs a savepoint.
-    fn needs_savepoint(&self) -> bool;
-}
-
-/// A change with the closure to run and the one to answer with.
-pub(super) struct Closure<T, E, F, A> {
-    pub(super) change: Option<F>,
-    pub(super) outcome: Option<std::result::Result<T, E>>,
-    pub(super) answer: A,
-    pub(super) quick: bool,
-    pub(super) gives_up: bool,
-    pub(super) with_savepoint: bool,
-}
-
-impl<T, E, F, A> Change for Closure<T, E, F, A>
-where
-    T: Send,
-    E: From<Error> + Send,
-    F: FnOnce(&Tx<'_>) -> std::result::Result<T, E> + Send,
-    A: FnOnce(std::result::Result<T, E>) + Send,
-{
-    fn run(&mut self, tx: &Tx<'_>) -> bool {
-        let Some(change) = self.change.take() else { return false };
-        let outcome = catch_unwind(AssertUnwindSafe(|| change(tx))).unwrap_or_else(|panic| {
-            error!("a database change panicked and was rolled back: {}", panic_message(panic.as_ref()));
-            Err(Error::Panicked.into())
-        });
-        self.outcome.insert(outcome).is_ok()
-    }
-
-    fn answer(self: Box<Self>, outcome: CommitOutcome) {
-        // An error of the change itself rests on what it read in this transaction, so it too is void when that was lost.
-        let outcome = match (outcome.into_result(()), self.outcome) {
-            (Err(error), _) => Err(error.into()),
-            (Ok(()), Some(outcome)) => outcome,
-            (Ok(()), None) => Err(Error::Closed.into()),
-        };
-        (self.answer)(outcome);
-    }
-
-    fn answers_quickly(&self) -> bool {
-        self.quick
-    }
-
-    fn gives_up(&self) -> bool {
-        self.gives_up
-    }
-
-    fn needs_savepoint(&self) -> bool {
-        self.with_savepoint
-    }
-}
 
 /// Figures of the writer, for metrics.
 #[derive(Debug, Default)]
@@ -149,7 +66,8 @@ pub struct WriterFigures {
 /// The way in to the writer, and the handle to stop it.
 pub(super) struct Writer {
     queue: Arc<WriteQueue>,
-    /// Whoever leads has it. `None` once the thread has ended.
+    errands: Arc<Errands<Core>>,
+    /// The thread that leads holds it. `None` once the thread has ended.
     core: Arc<Mutex<Option<Core>>>,
     figures: Arc<WriterFigures>,
     threads: Vec<JoinHandle<()>>,
@@ -199,6 +117,7 @@ impl Writer {
         let (answers, outbox) = channel::<AfterBatch>();
         let outbox = Arc::new(Mutex::new(outbox));
         let figures = Arc::new(WriterFigures::default());
+        let errands = Arc::new(Errands::new());
         let mut threads = Vec::new();
         let core = Core {
             connection,
@@ -209,6 +128,7 @@ impl Writer {
             checkpointer,
             figures: figures.clone(),
             queue: queue.clone(),
+            errands: errands.clone(),
         };
         core.keep_out_stray_commits();
         let core = Arc::new(Mutex::new(Some(core)));
@@ -223,7 +143,7 @@ impl Writer {
                     .spawn(move || give_answers(&outbox))?,
             );
         }
-        Ok(Self { queue, core, figures, threads })
+        Ok(Self { queue, errands, core, figures, threads })
     }
 
     pub(super) fn figures(&self) -> &WriterFigures {
@@ -233,6 +153,19 @@ impl Writer {
     /// Has an idle writer look at what the checkpointer wants; a busy one looks after each batch anyway.
     pub(super) fn wake(&self) {
         self.queue.want_look();
+    }
+
+    /// Has `errand` run between two batches, and waits for it.
+    pub(super) fn between_batches<T: Send + 'static>(
+        &self,
+        errand: impl FnOnce(&Core) -> T + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.errands.add(move |writer| {
+            let _nobody_waits = answer.send(errand(writer));
+        });
+        self.queue.want_look();
+        answered.recv().map_err(|_dropped| Error::Closed)
     }
 
     /// Hands a change over, or has it answered with "overloaded" at once when too many wait.
@@ -258,8 +191,8 @@ impl Writer {
         }
     }
 
-    /// Runs a change on this very thread when nobody else writes, and what comes meanwhile along with it; `change` is answered before
-    /// this returns. Gives it back when somebody does, or when this thread is one of a writer. A `patience` of [`Patience::CommitOnly`]
+    /// Runs a change on this very thread when no other writes, and what comes meanwhile along with it; `change` is answered before
+    /// this returns. Gives it back when another does, or when this thread is one of a writer. A `patience` of [`Patience::CommitOnly`]
     /// gives it back also where another process holds the write lock.
     pub(super) fn lead(&self, change: Box<dyn Change>, patience: Patience) -> Option<Box<dyn Change>> {
         if is_own_thread() || !self.queue.take_lead() {
@@ -277,7 +210,7 @@ impl Writer {
                 }
                 self.figures.waiting.fetch_add(1, Ordering::Relaxed);
                 let own = core.run_batch(change, true);
-                if core.checkpointer.leave_to_writer() {
+                if core.checkpointer.leave_to_writer(&core.connection) {
                     self.queue.want_look();
                 }
                 own
@@ -287,7 +220,7 @@ impl Writer {
             }
         };
         if let Some(own) = own {
-            // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up nobody but this caller.
+            // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up this caller alone.
             let _role = Role::begin(ThreadRole::GivesAnswers);
             own.give();
         }
@@ -335,7 +268,7 @@ pub(super) fn assert_may_wait() {
         Some(ThreadRole::RunsChanges) => {
             panic!("a change must not wait for another change: the writer would wait for itself")
         }
-        // Two of them waiting would leave nobody to give the answers that they wait for.
+        // Two of them waiting would leave no thread to give the answers that they wait for.
         Some(ThreadRole::GivesAnswers) => {
             panic!("an answer must not wait for another change: hand it over with write_then or write_unbounded")
         }
@@ -355,53 +288,13 @@ impl Drop for Writer {
     }
 }
 
-/// What is left to do after a commit, or after one that failed.
-struct AfterBatch {
-    after_commit: Vec<AfterCommit>,
-    answers: Vec<PendingAnswer>,
-}
-
-struct PendingAnswer {
-    change: Box<dyn Change>,
-    outcome: CommitOutcome,
-}
-
-impl AfterBatch {
-    /// Log lines first, so that a change is logged before its caller acts on it.
-    fn give(self) {
-        for then in self.after_commit {
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(then)) {
-                error!("an after-commit callback panicked: {}", panic_message(panic.as_ref()));
-            }
-        }
-        for PendingAnswer { change, outcome } in self.answers {
-            give_answer(change, outcome);
-        }
-    }
-}
-
-fn give_answers(outbox: &Mutex<Receiver<AfterBatch>>) {
-    ROLE.set(Some(ThreadRole::GivesAnswers));
-    loop {
-        let received = outbox.lock().recv();
-        let Ok(answers) = received else { return };
-        answers.give();
-    }
-}
-
-fn give_answer(change: Box<dyn Change>, outcome: CommitOutcome) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| change.answer(outcome))) {
-        error!("an answer after a commit panicked: {}", panic_message(panic.as_ref()));
-    }
-}
-
 /// The whole transaction is lost.
 fn lost(why: &str) -> rusqlite::Error {
     let code = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_ABORT_ROLLBACK);
     rusqlite::Error::SqliteFailure(code, Some(why.to_owned()))
 }
 
-/// The writer's thread: leads whenever there is something to do and nobody else does.
+/// The writer's thread: leads whenever there is something to do and no caller does.
 fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
     ROLE.set(Some(ThreadRole::RunsChanges));
     while let Some(turn) = queue.wait() {
@@ -411,11 +304,14 @@ fn serve(queue: &WriteQueue, core: &Mutex<Option<Core>>) {
         }
     }
     // The connection is closed, and those who give answers learn that no more will come.
-    core.lock().take();
+    let core = core.lock().take();
+    if let Some(core) = core {
+        core.errands.close();
+    }
 }
 
-/// What it takes to write, for whoever leads.
-struct Core {
+/// What it takes to write, for the thread that leads.
+pub(super) struct Core {
     connection: Watched,
     health: Arc<Health>,
     wait_limit: Duration,
@@ -424,13 +320,37 @@ struct Core {
     checkpointer: Arc<Checkpointer>,
     figures: Arc<WriterFigures>,
     queue: Arc<WriteQueue>,
+    errands: Arc<Errands<Core>>,
+}
+
+impl Alone for Core {
+    fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    fn begin(&self) -> Result<bool> {
+        match with_patience(LOCK_SLICE, || self.execute("BEGIN IMMEDIATE")) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+            begun => Ok(begun.and_then(|()| self.keep_in_place()).map(|()| true)?),
+        }
+    }
+
+    fn commit(&self) -> Result<Option<usize>> {
+        let committed = Core::commit(self);
+        let pages = Checkpointer::take_wal_pages();
+        committed.into_result(pages)
+    }
+
+    fn roll_back(&self) {
+        Core::roll_back(self);
+    }
 }
 
 impl Core {
     fn keep_out_stray_commits(&self) {
         self.checkpointer.watch(&self.connection);
         // What a change does after SQLite has rolled its transaction back would be committed statement by statement, though
-        // its caller is told that nothing was; and a change must not commit for its batch mates. Both are undone instead.
+        // its caller is answered that nothing was; and a change must not commit for its batch mates. Both are undone instead.
         if let Err(error) = self.connection.commit_hook(Some(|| !COMMITTING.get())) {
             error!("stray commits cannot be kept out: {error}");
         }
@@ -444,11 +364,13 @@ impl Core {
             Turn::Look => None,
         };
         self.checkpointer.between_batches(&self.connection);
+        self.errands.run(self);
         own
     }
 
     /// Runs `first` and what else waits in one transaction.
     fn batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
+        self.checkpointer.slack.begin_transaction();
         if let Err(error) = self.begin(&first) {
             let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
             match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
@@ -524,7 +446,11 @@ impl Core {
     /// Begins a transaction if nobody holds the lock.
     fn begin_at_once(&self) -> bool {
         let begun = with_patience(Duration::ZERO, || self.execute("BEGIN IMMEDIATE"));
-        begun.and_then(|()| self.keep_in_place()).is_ok()
+        let has_begun = begun.and_then(|()| self.keep_in_place()).is_ok();
+        if has_begun {
+            self.checkpointer.slack.begin_transaction();
+        }
+        has_begun
     }
 
     /// Ends the transaction that has begun where what it commits would be lost.
@@ -617,14 +543,14 @@ impl Core {
         }
         let lost = if matches!(outcome, CommitOutcome::Committed) { 0 } else { done.len() };
         self.figures.rejected.fetch_add(lost + refused.len(), Ordering::Relaxed);
-        // Released, so that whoever finds them waiting no more finds them counted as done.
+        // Released, so that a thread that finds them waiting no more finds them counted as done.
         self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Release);
         let alone = done.len() == 1 && refused.is_empty();
         let mut answers: Vec<PendingAnswer> =
             done.into_iter().map(|change| PendingAnswer { change, outcome: outcome.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| PendingAnswer { change, outcome: CommitOutcome::Overloaded }));
         let answers = AfterBatch { after_commit, answers };
-        // A lone waiter is woken from here: one thread switch less than by way of the answering threads. Whoever waits and leads
+        // A lone waiter is woken from here: one thread switch less than by way of the answering threads. A caller that waits and leads
         // gives its own answer itself.
         if alone && waits {
             return Some(answers);

@@ -25,7 +25,7 @@ pub enum DecimalFault {
 /// Reads `digits[.digits]` into an integer of units of 10^-`decimals`.
 pub(crate) fn parse(text: &str, decimals: u32) -> Result<i64, DecimalFault> {
     match text.strip_prefix('-') {
-        // What follows says whether "negative" is the news, or that it is no number at all.
+        // What follows says whether it is negative, or no number at all.
         Some(rest) => match parse_unsigned(rest, decimals)? {
             0 => Ok(0),
             _ => Err(DecimalFault::Negative),
@@ -74,7 +74,7 @@ pub(crate) fn parse_signed_number(number: &Number, decimals: u32) -> Result<i64,
 }
 
 /// A whole JSON number, however it is written: `5`, `5.0` and `0.5e1` are one number. `None` where it has a fraction, and where a
-/// double may stand for several whole numbers.
+/// double may be any of several whole numbers.
 pub fn whole_number(number: &Number) -> Option<i64> {
     const EXACT: i64 = 1 << 53;
     match number.as_i64() {

@@ -114,9 +114,9 @@ id!(/// A job of the queue.
     JobId);
 id!(/// A privacy request (`gdpr_requests`).
     RequestId);
-id!(/// Somebody who is signed in to the console.
+id!(/// A person who is signed in to the console.
     SessionId);
-id!(/// A change that somebody made, as it was recorded.
+id!(/// A change that was made, as it was recorded.
     AuditId);
 
 /// A Shopify product, `gid://shopify/Product/` and digits. Leading zeros stay: `12` and `0012` are different products.

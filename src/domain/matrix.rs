@@ -1,9 +1,14 @@
 //! The grid that prices a size: which column and row a width and a height fall into, and the price there.
 
-use super::length::{Length, LengthError, Unit};
+mod changes;
+mod template;
+
+pub use changes::{GridChanges, PriceChange};
+pub use template::{Template, UnknownTemplate};
+
+use super::length::Length;
 use super::money::Minor;
 use crate::domain::text_enum::text_enum;
-use std::str::FromStr;
 
 /// The most breakpoints of an axis.
 pub const BREAKPOINTS_MAX: usize = 50;
@@ -270,7 +275,7 @@ impl PriceMatrix {
     /// The cell that prices `width` x `height`: on each axis the first breakpoint that is not smaller.
     ///
     /// # Errors
-    /// A [`LookupError`] that tells "not priced yet", "outside the grid" and "not offered" apart.
+    /// A [`LookupError`] that distinguishes "not priced yet", "outside the grid" and "not offered".
     pub fn find_cell(&self, width: Length, height: Length) -> Result<Cell, LookupError> {
         let width_position = self.position(Axis::Width, width)?;
         let height_position = self.position(Axis::Height, height)?;
@@ -282,35 +287,6 @@ impl PriceMatrix {
             height: self.heights[height_position],
             price: price.ok_or(LookupError::NotOffered { width, height })?,
         })
-    }
-
-    /// What an import or edit would change: `self` is the present matrix.
-    pub fn changes_to(&self, new: &Self) -> GridChanges {
-        let missing_in = |from: &[Length], other: &[Length]| -> Vec<Length> {
-            from.iter().copied().filter(|value| other.binary_search(value).is_err()).collect()
-        };
-        let mut prices = Vec::new();
-        for (row, &height) in new.rows().zip(&new.heights) {
-            for (&to, &width) in row.iter().zip(&new.widths) {
-                if let Some(from) = self.stored(width, height).filter(|&from| from != to) {
-                    prices.push(PriceChange { width, height, from, to });
-                }
-            }
-        }
-        GridChanges {
-            widths_added: missing_in(&new.widths, &self.widths),
-            widths_removed: missing_in(&self.widths, &new.widths),
-            heights_added: missing_in(&new.heights, &self.heights),
-            heights_removed: missing_in(&self.heights, &new.heights),
-            prices,
-        }
-    }
-
-    /// What is at exactly these breakpoints.
-    fn stored(&self, width: Length, height: Length) -> Option<Option<Minor>> {
-        let column = self.widths.binary_search(&width).ok()?;
-        let row = self.heights.binary_search(&height).ok()?;
-        Some(self.cells[row * self.widths.len() + column])
     }
 
     fn steps(&self, axis: Axis) -> &[Length] {
@@ -325,7 +301,7 @@ impl PriceMatrix {
         let (first, last) = (*steps.first()?, *steps.last()?);
         let (min, max) = self.limits.of(axis);
         Some(match self.outside {
-            // Nobody sells less than one of a unit, but a grid may.
+            // Less than one of a unit is not sold, but a grid may say otherwise.
             OutOfRange::Clamp => (min.unwrap_or(first.min(Length::ONE)), max.unwrap_or(Length::MAX)),
             OutOfRange::Reject => (min.map_or(first, |min| min.max(first)), max.map_or(last, |max| max.min(last))),
         })
@@ -346,85 +322,6 @@ impl PriceMatrix {
         }
         let position = steps.partition_point(|&step| step < asked);
         Ok(position.min(steps.len() - 1))
-    }
-}
-
-/// One price that another grid would change. `None`: not offered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PriceChange {
-    /// The width step.
-    pub width: Length,
-    /// The height step.
-    pub height: Length,
-    /// The price now.
-    pub from: Option<Minor>,
-    /// The price then.
-    pub to: Option<Minor>,
-}
-
-/// What another grid would change: steps that come and go, and prices of the steps that both have.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct GridChanges {
-    /// Width steps that only the new grid has.
-    pub widths_added: Vec<Length>,
-    /// Width steps that only the old grid has.
-    pub widths_removed: Vec<Length>,
-    /// Height steps that only the new grid has.
-    pub heights_added: Vec<Length>,
-    /// Height steps that only the old grid has.
-    pub heights_removed: Vec<Length>,
-    /// Prices that differ at steps both have.
-    pub prices: Vec<PriceChange>,
-}
-
-/// A new matrix to start from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Template {
-    /// 3 x 3: 300, 600, 900 mm.
-    Small,
-    /// 5 x 5: 200 to 1000 mm by 200.
-    Medium,
-    /// No breakpoints: not priced yet.
-    Custom,
-}
-
-/// The text names no template.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("must be small, medium or custom")]
-pub struct UnknownTemplate;
-
-impl FromStr for Template {
-    type Err = UnknownTemplate;
-
-    fn from_str(text: &str) -> Result<Self, UnknownTemplate> {
-        match text {
-            "small" => Ok(Self::Small),
-            "medium" => Ok(Self::Medium),
-            "custom" => Ok(Self::Custom),
-            _ => Err(UnknownTemplate),
-        }
-    }
-}
-
-impl Template {
-    /// A matrix to start from, its steps given in the store's unit, all cells 0.
-    ///
-    /// # Errors
-    /// When a lower limit is above its upper one.
-    pub fn build(self, unit: Unit, outside: OutOfRange, limits: SizeLimits) -> Result<PriceMatrix, Vec<MatrixFault>> {
-        let millimetres: &[i64] = match self {
-            Self::Small => &[300, 600, 900],
-            Self::Medium => &[200, 400, 600, 800, 1000],
-            Self::Custom => &[],
-        };
-        let scale = match unit {
-            Unit::Mm => 1_000,
-            Unit::Cm => 100,
-        };
-        let steps: Result<Vec<Length>, LengthError> =
-            millimetres.iter().map(|step| Length::from_thousandths(step * scale)).collect();
-        let steps = steps.expect("the templates' steps are lengths");
-        PriceMatrix::new(&steps, &steps, &vec![vec![Some(Minor::ZERO); steps.len()]; steps.len()], outside, limits)
     }
 }
 
@@ -561,35 +458,5 @@ mod tests {
         assert_eq!(faults.last(), Some(&MatrixFault::Limits { axis: Axis::Height }));
         let half = PriceMatrix::new(&lengths(&["1"]), &[], &[], OutOfRange::Reject, SizeLimits::default());
         assert_eq!(half, Err(vec![MatrixFault::Breakpoints { axis: Axis::Height, count: 0 }]));
-    }
-
-    #[test]
-    fn templates_follow_the_unit() {
-        let build = |template: &str, unit| {
-            let template: Template = template.parse().expect("a template");
-            template.build(unit, OutOfRange::Reject, SizeLimits::default()).expect("valid")
-        };
-        assert_eq!(build("small", Unit::Mm).widths(), lengths(&["300", "600", "900"]));
-        assert_eq!(build("medium", Unit::Cm).heights(), lengths(&["20", "40", "60", "80", "100"]));
-        assert!(build("custom", Unit::Mm).widths().is_empty());
-    }
-
-    #[test]
-    fn changes_name_steps_and_prices() {
-        let old = matrix(OutOfRange::Reject, SizeLimits::default());
-        let prices = vec![vec![Some(Minor::new(10)), None], vec![Some(Minor::new(5)), Some(Minor::new(6))]];
-        let axes = (lengths(&["300", "900"]), lengths(&["200", "400"]));
-        let new =
-            PriceMatrix::new(&axes.0, &axes.1, &prices, OutOfRange::Reject, SizeLimits::default()).expect("valid");
-        let changes = old.changes_to(&new);
-        assert_eq!((changes.widths_added, changes.widths_removed), (lengths(&["900"]), lengths(&["600"])));
-        let price = PriceChange {
-            width: length("300"),
-            height: length("400"),
-            from: Some(Minor::new(30)),
-            to: Some(Minor::new(5)),
-        };
-        assert_eq!(changes.prices, vec![price]);
-        assert_eq!(old.changes_to(&old), GridChanges::default());
     }
 }

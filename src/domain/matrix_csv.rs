@@ -63,7 +63,7 @@ text_enum! {
 }
 
 text_enum! {
-    /// What a price of 0 means that stands among others: to many makers that a size is not made.
+    /// What a price of 0 among others means: to many makers that a size is not made.
     pub enum Zero {
         /// The size costs nothing.
         Free = "free",
@@ -295,24 +295,8 @@ impl Reading<'_> {
                 }
             }
         }
-        let decimal = evidence.decimal_mark(separator);
-        let reader = GridReader {
-            unit,
-            currency,
-            widths_in,
-            heights_in,
-            decimal,
-            likely: evidence.likely(),
-            bare_sizes: evidence.bare_sizes(),
-        };
-        found.understood = Some(Understood {
-            lines_above: head.titles,
-            separator: separator.as_char(),
-            decimal: decimal.or(evidence.likely()),
-            widths_in,
-            heights_in,
-            across: None,
-        });
+        let reader = self.reader(&evidence, separator, widths_in, heights_in);
+        found.understood = Some(Understood::new(head, separator, &reader, None));
         found.repeats = long::read(&mut list, order, &reader, &mut self.grid, &mut self.rows, &mut self.faults);
         Ok(())
     }
@@ -352,27 +336,39 @@ impl Reading<'_> {
             evidence.size(corner::other(across), record.field(0).unwrap_or_default());
             record.fields_from(1).for_each(|field| evidence.price(field, currency));
         }
-        let decimal = evidence.decimal_mark(separator);
-        let reader = GridReader {
-            unit,
-            currency,
-            widths_in,
-            heights_in,
-            decimal,
-            likely: evidence.likely(),
-            bare_sizes: evidence.bare_sizes(),
-        };
-        found.understood = Some(Understood {
-            lines_above: head.titles,
-            separator: separator.as_char(),
-            decimal: decimal.or(evidence.likely()),
-            widths_in,
-            heights_in,
-            across: Some(across),
-        });
+        let reader = self.reader(&evidence, separator, widths_in, heights_in);
+        found.understood = Some(Understood::new(head, separator, &reader, Some(across)));
         found.axes =
             grid::read(&mut list, across, &reader, self.options, &mut self.grid, &mut self.rows, &mut self.faults);
         Ok(())
+    }
+}
+
+impl Reading<'_> {
+    /// How the fields of the list are read, by what the whole of it has shown.
+    fn reader(
+        &self,
+        evidence: &Evidence,
+        separator: Separator,
+        widths_in: ListUnit,
+        heights_in: ListUnit,
+    ) -> GridReader {
+        let ImportOptions { unit, currency, .. } = *self.options;
+        let (decimal, likely) = (evidence.decimal_mark(separator), evidence.likely());
+        GridReader { unit, currency, widths_in, heights_in, decimal, likely, bare_sizes: evidence.bare_sizes() }
+    }
+}
+
+impl Understood {
+    fn new(head: &layout::Head, separator: Separator, reader: &GridReader, across: Option<Axis>) -> Self {
+        Self {
+            lines_above: head.titles,
+            separator: separator.as_char(),
+            decimal: reader.decimal.or(reader.likely),
+            widths_in: reader.widths_in,
+            heights_in: reader.heights_in,
+            across,
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sizes in the unit of whoever gives them, and the way to the store's: exact as given, rounded once.
+//! Sizes in the unit that they are given in, and the way to the store's: exact as given, rounded once.
 
 use super::decimal::{self, DecimalFault};
 use super::length::{Length, LengthError, Unit};

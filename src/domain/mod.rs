@@ -13,11 +13,11 @@ pub mod measure;
 pub mod money;
 pub mod name;
 pub mod options;
-pub mod percent;
+pub(crate) mod percent;
 pub mod quote;
 pub mod sizes;
 pub mod tax_label;
-pub mod text_enum;
+pub(crate) mod text_enum;
 pub mod weight;
 
 pub use decimal::{DecimalFault, whole_number};

@@ -2,8 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
-/// What `text` stands for; `None` where a `%` is not followed by two hexadecimal digits, or the bytes are no UTF-8.
-pub fn decode(text: &str) -> Option<String> {
+/// What `text` decodes to; `None` where a `%` is not followed by two hexadecimal digits, or the bytes are no UTF-8.
+pub(crate) fn decode(text: &str) -> Option<String> {
     let is_whole = text.split('%').skip(1).all(|rest| {
         let digits = rest.as_bytes().get(..2);
         digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))

@@ -33,7 +33,7 @@ struct Interval {
     max: Length,
     shown_min: Length,
     shown_max: Length,
-    /// The largest that is named to somebody who asks for more.
+    /// The largest that is named to a client that asks for more.
     named_max: Length,
 }
 
@@ -122,7 +122,7 @@ impl PriceMatrix {
             let is_last = at + 1 == steps.len();
             let (min, max) =
                 (after.map_or(least, |after| after.max(least)), if is_last { most } else { step.min(most) });
-            // Clamping without a limit takes everything, but nobody is told to go there.
+            // Clamping without a limit takes everything, but that is not offered to shoppers.
             let named_max = if is_last { limits.1.unwrap_or(last).min(most).max(min) } else { max };
             let (shown_min, shown_max) = (min.max(shown_least).min(max), max.min(shown_most).max(min));
             (min <= max).then_some(Interval { min, max, shown_min, shown_max, named_max })

@@ -50,6 +50,7 @@ impl ServerOptions {
 
 /// Why a server cannot be started.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StartError {
     /// The address cannot be listened on.
     #[error("cannot listen on {address}: {source}")]

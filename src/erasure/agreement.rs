@@ -1,4 +1,4 @@
-//! Whether receipts and requests say the same. The chain alone does not tell that all of it, or its end, was cut off, or that a request
+//! Whether receipts and requests say the same. The chain alone does not show that all of it, or its end, was cut off, or that a request
 //! was changed: each redaction that is done has exactly its receipts, and what guards them is in place.
 
 use super::finding::Finding;

@@ -14,7 +14,7 @@ use log::info;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-/// Requests that one transaction fulfils: each is a stamp and a receipt.
+/// Requests that one transaction fulfils: each is a mark and a receipt.
 const CLOSED_AT_ONCE: usize = 100;
 
 /// Forgets a customer.

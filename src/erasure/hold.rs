@@ -1,11 +1,11 @@
 //! Redactions of stores that still look live. The signature of a `shop/redact` never changes and its time is unsigned, so an attacker who has
-//! seen one can send it again while the app is installed. The duty comes first: by default such a store is erased at once as any
+//! seen one can send it again while the app is installed. The privacy request comes first: by default such a store is erased at once as any
 //! other, and it is reported to the operator. Where more is known or wanted, its erasure is held:
 //!
 //! - with a Shopify app, Shopify is asked whether the app is installed in the shop (`inquiry.rs`);
 //! - with a hold, it waits for a person's decision, and is carried out at the end if no decision was made.
 //!
-//! No hold goes beyond `LAST_CALL` before the duty is due. An operator's own order is never held.
+//! No hold goes beyond `LAST_CALL` before the request is due. An operator's own order is never held.
 
 pub use super::requests::types::{Decision, Hold, ShopifySays};
 
@@ -81,7 +81,7 @@ pub(super) fn next(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId, policy: Polic
         Ok(Next::Erase(stores::begin_erasure(tx, now, &request.shop, event)?))
     };
     if request.ordered_by == OrderedBy::Operator {
-        // Whoever gives the order means the store that is there, whenever that was installed.
+        // An operator means the store that is there, whenever that was installed.
         return begin(DateTime::<Utc>::MAX_UTC);
     }
     let store = stores::find(tx, &request.shop)?.filter(|store| looks_live(store, &request, now));
@@ -128,7 +128,7 @@ fn end_of_hold(request: &PrivacyRequest, store: &Store, policy: Policy, now: Dat
         Some(at) => at.min(now) + REDACT_AFTER,
         None => request.created_at.min(now) + policy.hold,
     };
-    // What a person was told is the latest stays so, however the clock is set meanwhile.
+    // The latest time that a person was shown stays so, however the clock is set meanwhile.
     Some(end.min(request.hold.held_until.unwrap_or(end)).min(request.last_call()))
 }
 

@@ -6,7 +6,7 @@
 //! | `customers/redact` | a customer is to be forgotten | everything about the customer is gone | [`CUSTOMER_REDACT`], `customer.rs` |
 //! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
 //!
-//! A duty is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
+//! A privacy request is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
 //! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
 //! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain, compares it
 //! with the requests (`agreement.rs`) and looks for leftovers.
@@ -23,6 +23,7 @@ mod mentions;
 pub mod ordered;
 pub mod receipts;
 pub mod requests;
+#[doc(hidden)]
 pub mod scan;
 pub mod scrub;
 pub mod shop;
@@ -30,13 +31,20 @@ pub mod verify;
 
 use crate::db;
 use crate::domain::ids::{RequestId, ShopDomain};
+use crate::entropy::Entropy;
 use crate::keyed_hash::{KeyedHasher, hex};
-use crate::queue::{self, Claim, JobError, NewJob};
+use crate::orders::handover::Handover;
+use crate::queue::{self, Claim, JobError, NewJob, Registry};
 use chrono::TimeDelta;
+use customer::{CustomerRedact, CustomersDataRequest};
+use hold::Policy;
+use inquiry::Inquiry;
 use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
 use serde_json::json;
+use shop::{Gone, ShopRedact};
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
 pub const SHOP_REDACT: &str = "shop_redact";
@@ -51,7 +59,7 @@ pub const CUSTOMER_REDACT: &str = "customer_redact";
 pub const CUSTOMERS_DATA_REQUEST: &str = "customers_data_request";
 
 /// Every job type that sees to a request: one is open as long as no other has taken over.
-pub const DUTY_JOBS: [&str; 4] = {
+pub const PRIVACY_JOBS: [&str; 4] = {
     let [data_request, customer, shop] = RequestKind::ALL;
     [shop.job_type(), SHOP_REDACT_INQUIRY, customer.job_type(), data_request.job_type()]
 };
@@ -59,15 +67,39 @@ pub const DUTY_JOBS: [&str; 4] = {
 /// Shopify: "complete the action within 30 days of receiving the request" (privacy law compliance).
 pub const RESPONSE_DEADLINE: TimeDelta = TimeDelta::days(30);
 
-/// Attempts of the legal duties: with delays that grow to six hours these go on for a week, and leave a person three more.
+/// Attempts of the jobs of privacy requests: with delays that grow to six hours these go on for a week, and leave a person three more.
 const REDACTION_ATTEMPTS: u32 = 40;
 
-/// What the log adds when a legal duty's job is discarded.
+/// What the log adds when the job of a privacy request is discarded.
 const OPEN_REQUEST_HINT: &str =
-    "- a legal duty stays open: a person must act before its due date, see `quotegrid gdpr list`";
+    "- a privacy request stays open: a person must act before its due date, see `quotegrid gdpr list`";
 
 /// The member of a job's payload that names its request, and the only one that survives the erasure of the job's shop.
 const REQUEST_ID: &str = "requestId";
+
+/// What the jobs of privacy requests need.
+pub struct Parts<'a> {
+    /// Names shops in receipts.
+    pub hasher: &'a KeyedHasher,
+    /// The source of ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// What becomes of a store that looks live.
+    pub policy: Policy,
+    /// Called when a store is gone.
+    pub gone: Gone,
+    /// Asks Shopify.
+    pub handover: &'a Handover,
+}
+
+/// Adds what runs the jobs of privacy requests to `registry`.
+pub fn register(registry: Registry, parts: Parts<'_>) -> Registry {
+    let Parts { hasher, entropy, policy, gone, handover } = parts;
+    registry
+        .with(SHOP_REDACT, ShopRedact::new(hasher.clone(), entropy).holding(policy).notifying(gone))
+        .with(SHOP_REDACT_INQUIRY, Inquiry::new(hasher.clone(), handover.clone()))
+        .with(CUSTOMER_REDACT, CustomerRedact::new(hasher.clone()))
+        .with(CUSTOMERS_DATA_REQUEST, CustomersDataRequest)
+}
 
 /// The keyed hash of a shop's domain: what receipts name it by.
 pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
@@ -75,7 +107,7 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 }
 
 /// What a shop's jobs are about, for the queue: half of the same hash as text, so that no job row names the shop for longer than
-/// needed. It stands in each job and in an index, and 128 bits are enough to tell shops apart.
+/// needed. It is in each job and in an index, and 128 bits are enough to distinguish shops.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
     hex(&subject_hash(hasher, shop)[..16])
 }
@@ -103,7 +135,7 @@ pub fn job_key(request: RequestId) -> String {
 pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     let mut by_hand: HashSet<(String, String)> = HashSet::new();
-    queue::each_unfinished(connection, &DUTY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
+    queue::each_unfinished(connection, &PRIVACY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
         Some(id) => seen_to.extend(id.as_str().and_then(|id| id.parse::<RequestId>().ok())),
         None => {
             let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();
@@ -121,16 +153,16 @@ pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyReques
 /// The message about as many requests that [`list_without_job`] has found.
 pub fn without_job_problem(count: usize) -> String {
     format!(
-        "{count} open privacy requests have no job that would fulfil them, for it was called off, given up or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
+        "{count} open privacy requests have no job that would fulfil them, for it was cancelled, discarded or lost: see `quotegrid gdpr list`, then `quotegrid jobs retry` their jobs, or enqueue new ones with `quotegrid jobs enqueue`, type {SHOP_REDACT}, {CUSTOMER_REDACT} or {CUSTOMERS_DATA_REQUEST}, payload {{\"shop\": …}}"
     )
 }
 
-/// How many jobs of legal duties were discarded: each means that a person must act.
+/// How many jobs of privacy requests were discarded: each means that a person must act.
 ///
 /// # Errors
 /// When the database fails.
 pub fn count_failed_jobs(connection: &Connection) -> db::Result<u64> {
-    queue::count_failed(connection, &DUTY_JOBS)
+    queue::count_failed(connection, &PRIVACY_JOBS)
 }
 
 /// What a redaction job is asked to do, read from its payload.

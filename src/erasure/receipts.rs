@@ -141,7 +141,7 @@ fn insert(tx: &Tx<'_>, receipt: &Receipt) -> db::Result<()> {
     Ok(())
 }
 
-/// Takes receipts of the same chain over from another copy of this database, as they stand. They must follow the last one here.
+/// Takes receipts of the same chain over from another copy of this database, as they are. They must follow the last one here.
 ///
 /// # Errors
 /// `LostRow` when they do not follow, and when the database fails.

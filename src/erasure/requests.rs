@@ -1,21 +1,23 @@
-//! SQL of `gdpr_requests`: the duties, keyed by the shop's domain as text, for they outlive its store.
+//! SQL of `gdpr_requests`: privacy requests, keyed by the shop's domain as text, for they outlive its store.
 
+mod deliveries;
+mod import;
 pub(super) mod types;
 
+pub use deliveries::{Delivered, each_delivered, find_delivery, last_delivered_at, prune};
+pub use import::{Row, import, list_rows, settle_by};
 pub use types::{NewRequest, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 
 use super::RESPONSE_DEADLINE;
-use super::receipts::Receipt;
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
-use crate::domain::ids::{JobId, RequestId, ShopDomain};
+use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
-use chrono::{DateTime, TimeDelta, Utc};
-use rusqlite::types::Value;
-use rusqlite::{Connection, OptionalExtension, named_params, params_from_iter};
+use chrono::{DateTime, Utc};
+use rusqlite::{Connection, OptionalExtension, named_params};
 use serde_json::Value as Json;
 use types::Hold;
 
-/// Writes a duty that came in at `now` from Shopify.
+/// Writes a request that came in at `now` from Shopify.
 ///
 /// # Errors
 /// When the database fails.
@@ -23,7 +25,7 @@ pub fn insert(tx: &Tx<'_>, id: RequestId, now: DateTime<Utc>, request: &NewReque
     insert_of(tx, id, now, request, OrderedBy::Shopify)
 }
 
-/// Writes a duty that came in at `now`.
+/// Writes a request that came in at `now`.
 pub(super) fn insert_of(
     tx: &Tx<'_>,
     id: RequestId,
@@ -64,31 +66,6 @@ pub fn find(connection: &Connection, id: RequestId) -> db::Result<Option<Privacy
     Ok(statement.query_row(named_params! { ":id": id }, request_from_row).optional()?)
 }
 
-/// Whether a delivery that asks for this is known by its request (the outer option), and the job that it led to.
-///
-/// # Errors
-/// When the database fails.
-pub fn find_delivery(
-    connection: &Connection,
-    kind: RequestKind,
-    webhook_id: &str,
-) -> db::Result<Option<Option<JobId>>> {
-    let mut statement = connection
-        .prepare_cached("SELECT job_id FROM gdpr_requests WHERE webhook_id = :webhook_id AND type = :type")?;
-    let params = named_params! { ":webhook_id": webhook_id, ":type": kind.as_str() };
-    Ok(statement.query_row(params, |row| row.get("job_id")).optional()?)
-}
-
-/// When the last request came in that Shopify has made. Ids are made of times.
-///
-/// # Errors
-/// When the database fails.
-pub fn last_delivered_at(connection: &Connection) -> db::Result<Option<DateTime<Utc>>> {
-    let mut statement = connection
-        .prepare_cached("SELECT created_at FROM gdpr_requests WHERE webhook_id IS NOT NULL ORDER BY id DESC LIMIT 1")?;
-    Ok(statement.query_row((), |row| row.get::<_, Millis>("created_at")).optional()?.map(|at| at.0))
-}
-
 /// The request with this id.
 ///
 /// # Errors
@@ -105,7 +82,7 @@ pub fn load_report(connection: &Connection, id: RequestId) -> Result<Json, Error
     let request = load(connection, id)?;
     find_report(connection, id)?.ok_or_else(|| {
         let why = match request.processed_at {
-            None => "it has not been worked off yet",
+            None => "it is not processed yet",
             Some(_) => "only a CUSTOMERS_DATA_REQUEST has one",
         };
         Error::new(Kind::NotFound, format!("privacy request {id} has no report: {why}"))
@@ -247,82 +224,6 @@ pub(super) fn load_payload(connection: &Connection, id: RequestId) -> db::Result
     Ok(statement.query_row(named_params! { ":id": id }, |row| row.get("payload"))?)
 }
 
-/// A request's row as it is, to be imported by another copy of this database.
-#[derive(Debug)]
-pub struct Row([Value; COLUMN_COUNT]);
-
-/// All columns of a request's row.
-const COLUMN_COUNT: usize = 22;
-
-const ALL_COLUMNS: &str = "id, shop, type, payload, webhook_id, event_id, job_id, triggered_at, due_at, created_at, \
-                           processed_at, outcome, deleted, report, erased_at, ordered_by, found_live_at, keys_used_at, held_until, \
-                           shopify_says, decision, decided_at";
-
-/// The rows of all requests after `after`, in the order of their ids.
-///
-/// # Errors
-/// When the database fails.
-pub fn list_rows(connection: &Connection, after: Option<&Row>, limit: usize) -> db::Result<Vec<Row>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {ALL_COLUMNS} FROM gdpr_requests WHERE id > :after ORDER BY id LIMIT :limit"
-    ))?;
-    let after = after.map_or(Value::Text(String::new()), |row| row.0[0].clone());
-    let rows = statement.query_map(named_params! { ":after": after, ":limit": limit }, |row| {
-        let mut values = [const { Value::Null }; COLUMN_COUNT];
-        for (index, value) in values.iter_mut().enumerate() {
-            *value = row.get(index)?;
-        }
-        Ok(Row(values))
-    })?;
-    Ok(rows.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Takes a request over from another copy of this database, unless it is known here and as far along. Returns whether it was.
-///
-/// # Errors
-/// When the database fails.
-pub fn import(tx: &Tx<'_>, row: &Row) -> db::Result<bool> {
-    // Where two copies have each taken the same delivery, it is known here by the request of this one, and the other's is a duty of
-    // its own all the same.
-    let mut statement = tx.prepare_cached(&format!(
-        "INSERT INTO gdpr_requests ({ALL_COLUMNS})
-         VALUES (?1, ?2, ?3, ?4,
-             iif(EXISTS (SELECT 1 FROM gdpr_requests AS known
-                         WHERE known.webhook_id = ?5 AND known.type = ?3 AND known.id <> ?1), NULL, ?5), ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20,
-             ?21, ?22)
-         ON CONFLICT (id) DO UPDATE
-         SET payload = excluded.payload, processed_at = excluded.processed_at, outcome = excluded.outcome,
-             deleted = excluded.deleted, report = excluded.report, erased_at = excluded.erased_at,
-             found_live_at = excluded.found_live_at, keys_used_at = excluded.keys_used_at, held_until = excluded.held_until,
-             shopify_says = excluded.shopify_says, decision = excluded.decision, decided_at = excluded.decided_at
-         WHERE gdpr_requests.processed_at IS NULL AND gdpr_requests.decision IS NULL AND excluded.decision IS NOT NULL
-           OR excluded.processed_at IS NOT NULL
-           AND (gdpr_requests.processed_at IS NULL OR gdpr_requests.erased_at IS NULL AND excluded.erased_at IS NOT NULL)"
-    ))?;
-    Ok(statement.execute(params_from_iter(&row.0))? == 1)
-}
-
-/// Marks an open request as what its receipts prove: it was fulfilled, erased from the files and pruned in the copy of this database
-/// that the receipts came from.
-///
-/// # Errors
-/// When the database fails.
-pub fn settle_by(tx: &Tx<'_>, id: RequestId, erased: &Receipt, verified: &Receipt) -> db::Result<()> {
-    let mut statement = tx.prepare_cached(
-        "UPDATE gdpr_requests
-         SET processed_at = :processed_at, outcome = :outcome, deleted = :deleted, payload = '{}', erased_at = :erased_at
-         WHERE id = :id AND processed_at IS NULL",
-    )?;
-    let params = named_params! {
-        ":processed_at": Millis(erased.created_at),
-        ":outcome": erased.outcome,
-        ":deleted": erased.counts,
-        ":erased_at": Millis(verified.created_at),
-        ":id": id,
-    };
-    expect_one(statement.execute(params)?, "erasure::requests::settle_by")
-}
-
 /// Every open request, oldest first.
 ///
 /// # Errors
@@ -415,7 +316,7 @@ pub(super) fn mark_erased(tx: &Tx<'_>, now: DateTime<Utc>, id: RequestId) -> db:
     Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
 }
 
-/// How the duties stand.
+/// How many requests are in which state.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct OpenRequests {
     /// Not yet fulfilled.
@@ -430,7 +331,7 @@ pub struct OpenRequests {
     pub next_due_at: Option<DateTime<Utc>>,
 }
 
-/// How the duties are at `now`.
+/// How many requests are in which state at `now`.
 ///
 /// # Errors
 /// When the database fails.
@@ -471,86 +372,6 @@ pub fn list_due_before(connection: &Connection, at: DateTime<Utc>) -> db::Result
     ))?;
     let requests = statement.query_map(named_params! { ":at": Millis(at), ":limit": DUE_LISTED }, request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)
-}
-
-/// Which requests came in and were settled before a time. Ids are made of times, so their tree finds the old ones; what is open, or
-/// waits for the scrub, is never among them. Apart, so that a test can look at its plan.
-pub(super) const OLD: &str = "SELECT id, type, shop, webhook_id, event_id, job_id, created_at FROM gdpr_requests
-     WHERE id < :before_id AND processed_at < :before
-       AND (erased_at IS NOT NULL OR outcome IN ('superseded_by_reinstall', 'still_installed') OR outcome = 'rejected')
-     ORDER BY id LIMIT :limit";
-
-/// A request, and by which delivery it came.
-#[derive(Debug, Clone)]
-pub struct Delivered {
-    /// What was asked.
-    pub kind: RequestKind,
-    /// Of whom.
-    pub shop: ShopDomain,
-    /// Shopify's id of the delivery, if it had one.
-    pub webhook_id: Option<String>,
-    /// Shopify's id of the event.
-    pub event_id: Option<String>,
-    /// The job that the delivery led to.
-    pub job: Option<JobId>,
-    /// When it came in.
-    pub created_at: DateTime<Utc>,
-}
-
-fn delivered_from_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<Delivered> {
-    Ok(Delivered {
-        kind: row.get("type")?,
-        shop: row.get("shop")?,
-        webhook_id: row.get("webhook_id")?,
-        event_id: row.get("event_id")?,
-        job: row.get("job_id")?,
-        created_at: row.get::<_, Millis>("created_at")?.0,
-    })
-}
-
-/// Calls `look` with each request that came by a delivery with an id, at `until` or before, newest first, until it answers `false`.
-/// Ids are made of times, so they are walked in their order.
-///
-/// # Errors
-/// When the database fails.
-pub fn each_delivered(
-    connection: &Connection,
-    until: Option<DateTime<Utc>>,
-    mut look: impl FnMut(Delivered) -> bool,
-) -> db::Result<()> {
-    let mut statement = connection.prepare_cached(
-        "SELECT type, shop, webhook_id, event_id, job_id, created_at FROM gdpr_requests
-         WHERE webhook_id IS NOT NULL AND id < :first_after ORDER BY id DESC",
-    )?;
-    // Behind all ids stands the letter that no hexadecimal digit is.
-    let first_after = until.map_or_else(
-        || "g".to_owned(),
-        |until| RequestId::new(until + TimeDelta::milliseconds(1), [0; 10]).to_string(),
-    );
-    for delivered in statement.query_map(named_params! { ":first_after": first_after }, delivered_from_row)? {
-        if !look(delivered?) {
-            break;
-        }
-    }
-    Ok(())
-}
-
-/// Forgets up to `limit` requests that were settled before `before`, their shops' domains with them, and returns what came in with
-/// them. Their receipts stay.
-///
-/// # Errors
-/// When the database fails.
-pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<Vec<Delivered>> {
-    let mut list = tx.prepare_cached(OLD)?;
-    let first_after = RequestId::new(before, [0; 10]);
-    let params = named_params! { ":before_id": first_after, ":before": Millis(before), ":limit": limit };
-    let old = list.query_map(params, |row| Ok((row.get::<_, RequestId>("id")?, delivered_from_row(row)?)))?;
-    let old = old.collect::<rusqlite::Result<Vec<_>>>()?;
-    let mut statement = tx.prepare_cached("DELETE FROM gdpr_requests WHERE id = :id")?;
-    for (id, _) in &old {
-        expect_one(statement.execute(named_params! { ":id": id })?, "erasure::requests::prune")?;
-    }
-    Ok(old.into_iter().map(|(_, forgotten)| forgotten).collect())
 }
 
 /// Which requests met a store that looked live. Apart, so that a test can look at its plan.

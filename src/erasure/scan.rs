@@ -10,7 +10,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// Where a shop's domain may stay after its erasure: the duty itself, and the note that its delivery was seen.
+/// Where a shop's domain may stay after its erasure: the request itself, and the note that its delivery was seen.
 const MAY_STAY: [&str; 5] = [
     "gdpr_requests",
     "gdpr_requests_shop",

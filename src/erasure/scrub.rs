@@ -1,6 +1,6 @@
 //! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, pages in use may
 //! hold copies of rows that SQLite has moved, and free ones what was rolled back. One loop notes which requests wait, sees to all
-//! three, and stamps exactly those. However many wait, one
+//! three, and marks exactly those as erased. However many wait, one
 //! emptying of the WAL serves them all.
 
 use super::mentions;
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 /// Requests noted for one emptying of the WAL: they are held in memory.
 const NOTED: usize = 10_000;
 
-/// Requests stamped in one transaction: about what its budget is enough for.
+/// Requests marked in one transaction: about what its budget is enough for.
 const BATCH: usize = 100;
 
 /// How long one try at emptying the WAL may take. Readers end within ten seconds, so the next try or the one after succeeds.
@@ -34,8 +34,8 @@ const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look 
                          none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
                          the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
 
-/// The pause after a scrub, as a multiple of what the scrub took: each looks at every page of the file, and where requests come
-/// without end they would look all the time.
+/// The pause after a scrub, as a multiple of what the scrub took: each has the disk brought up to date, the first one looks at every
+/// page of the file, and where requests come without end they would do so all the time.
 const REST_SHARE: u32 = 3;
 
 /// The longest pause after a scrub: what is erased just after one began is marked by the next, soon.
@@ -63,7 +63,7 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
-    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was stamped.
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked.
     Unchecked,
 }
 

@@ -1,5 +1,5 @@
 //! The handler of `shop_redact`: children in steps that keep the writer's budget, then, in one transaction, the cascading delete of
-//! the store, its request's stamp, the receipt, and the jobs' forgetting.
+//! the store, its request's mark as processed, the receipt, and the jobs' forgetting.
 
 use super::hold::{self, Next, Policy};
 use super::receipts::{self, NewReceipt, ReceiptKind};
@@ -40,7 +40,7 @@ const FORGET_LOOK: usize = 2_000;
 /// How long before it is committed a job may have got its id.
 const ENQUEUING_MAX: TimeDelta = TimeDelta::seconds(5);
 
-/// Requests that one closing transaction fulfils: each is a stamp and a receipt. Those beyond have jobs of their own.
+/// Requests that one closing transaction fulfils: each is a mark and a receipt. Those beyond have jobs of their own.
 const CLOSED_AT_ONCE: usize = 100;
 
 /// What is called for a store that is gone, so that it is gone from this process's memory as well.
@@ -68,7 +68,7 @@ impl ShopRedact {
 
     /// The same handler, which calls `gone` once a store's erasure is committed.
     #[must_use]
-    pub fn telling(mut self, gone: Gone) -> Self {
+    pub fn notifying(mut self, gone: Gone) -> Self {
         self.gone = Some(gone);
         self
     }

@@ -47,7 +47,7 @@ impl Verification {
 /// # Errors
 /// When the database or the files cannot be read.
 pub fn verify(db: &Db, hasher: &KeyedHasher, program: &Path) -> io::Result<Verification> {
-    // In one look: a receipt is written with the stamp of its request.
+    // In one look: a receipt is written with the mark of its request.
     let look = |connection: &Connection| -> db::Result<_> {
         Ok((receipts::walk(connection)?, agreement::mismatches(connection, hasher)?))
     };

@@ -3,24 +3,26 @@
 //! A [`Service`] is given a [`Request`] and a [`Reply`], and may answer later and from another thread: a webhook is answered by
 //! the thread that saw its commit, and no handler thread ever waits for one.
 
-pub mod admin;
+pub(crate) mod admin;
 mod body;
-pub mod console;
+pub(crate) mod console;
+mod deferred;
 pub mod guard;
 pub mod openapi;
-pub mod ops;
-pub mod pages;
+pub(crate) mod ops;
+pub(crate) mod pages;
 mod permission;
 mod proxy;
 mod query;
 mod readiness;
-pub mod respond;
+pub(crate) mod respond;
 mod route;
 pub mod router;
 mod session;
 pub mod state;
+pub(crate) mod status;
 pub mod storefront;
-pub mod webhooks;
+pub(crate) mod webhooks;
 pub mod widget;
 
 pub use router::Router;
@@ -190,11 +192,14 @@ impl Reply {
 impl Drop for Reply {
     fn drop(&mut self) {
         if let Some(send) = self.0.take() {
-            send(Response::new(
-                500,
-                "application/problem+json",
-                r#"{"type":"about:blank","title":"Internal Server Error","status":500,"detail":"internal error","code":"internal_error"}"#,
-            ));
+            let problem = serde_json::json!({
+                "type": "about:blank",
+                "title": status::phrase(500),
+                "status": 500,
+                "detail": "internal error",
+                "code": status::default_code(500),
+            });
+            send(Response::new(500, status::PROBLEM, problem.to_string()));
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) const ROUTES: &[Route] = &[
 
 /// Touches nothing that could be busy: a process that is merely overloaded must not be restarted.
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn health(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+fn health(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let body = json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") });
     Ok(Response::json(200, &body).with_header("Cache-Control", "no-store"))
 }
@@ -47,7 +47,7 @@ fn ready(state: &Arc<AppState>, request: Request, _params: Params, responder: Re
             let response = bearer::refusal(&error, responder.request_id());
             return responder.send(Ok(response));
         }
-        // What cannot be read is left out; that it cannot is what they are told.
+        // What cannot be read is left out; that it cannot is the answer.
         details = Some(look(state).unwrap_or_default());
     }
     if !state.readiness.wait(Waiting { responder, details }) {
@@ -95,7 +95,7 @@ fn demand(state: &AppState, request: &Request) -> Result<()> {
     if tokens.is_empty() { Err(Error::not_found("path")) } else { state.guesses.demand(&tokens, request) }
 }
 
-/// The figures, for Prometheus. They tell a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
+/// The figures, for Prometheus. They show a competitor how a shop is doing, and behind a proxy everybody comes from loopback: so a
 /// token it is.
 fn metrics(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     if let Err(error) = demand(state, &request) {
@@ -103,12 +103,11 @@ fn metrics(state: &Arc<AppState>, request: Request, _params: Params, responder: 
         return responder.send(Ok(response));
     }
     responder.send(figures(state).map(|figures| {
-        state.metrics.show(&figures);
         let accept: Vec<&str> = request.headers.all("accept").collect();
         let response = if wants_plain(&accept.join(",")) {
-            Response::new(200, PLAIN_CONTENT_TYPE, state.metrics.render_plain())
+            Response::new(200, PLAIN_CONTENT_TYPE, state.metrics.render_plain(figures))
         } else {
-            Response::new(200, CONTENT_TYPE, state.metrics.render())
+            Response::new(200, CONTENT_TYPE, state.metrics.render(figures))
         };
         response.with_header("Cache-Control", "no-store").with_header("Vary", "Accept")
     }));
@@ -123,7 +122,7 @@ fn wants_plain(accept: &str) -> bool {
             let name = parts.next()?;
             let place = names.iter().position(|wanted| name.eq_ignore_ascii_case(wanted))?;
             let weight = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-            // A weight that is none counts as the least that still accepts.
+            // A weight that is not valid counts as the least that still accepts.
             Some((place, weight.map_or(1.0, |weight| weight.parse::<f64>().unwrap_or(0.001))))
         });
         // The most exact name decides.
@@ -195,7 +194,7 @@ fn handovers(connection: &Connection, handover: &Handover) -> db::Result<Value> 
     }))
 }
 
-/// How the privacy duties stand. A `failed` job means that a person must act before the duty is due.
+/// How many privacy requests are in which state. A `failed` job means that a person must act before the request is due.
 fn open_requests(connection: &Connection, now: DateTime<Utc>) -> db::Result<Value> {
     let open_requests = requests::open_requests(connection, now)?;
     Ok(json!({

@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// Where it is.
 pub(super) const BELOW: &str = "/proxy/";
 
-/// One sentence for every way in which a request can be wrong: nobody learns which.
+/// One sentence for every way in which a request can be wrong: clients do not learn which.
 const NOT_SIGNED: &str = "the request does not have Shopify's signature for a shop of this server";
 
 /// Whether `path` comes through a shop's own domain.

@@ -33,7 +33,7 @@ impl Query {
             } else if parameters.iter().any(|(found, _)| *found == name) {
                 error = error.with_fault(name, "is given twice");
             } else if value.is_empty() {
-                // A script whose variable was unset means one shop's jobs, and would be told of all.
+                // A script whose variable was unset means one shop's jobs, and would be answered with all.
                 error = error.with_fault(name, "is empty: leave it out, or say what it is");
             } else {
                 parameters.push((name, value));
@@ -123,7 +123,7 @@ pub(super) struct Page<C> {
 }
 
 impl<C> Page<C> {
-    /// How many items to fetch: one more than are shown tells whether there is another page.
+    /// How many items to fetch: one more than are shown says whether there is another page.
     pub(super) fn fetch(&self) -> usize {
         self.limit + 1
     }

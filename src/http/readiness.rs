@@ -52,7 +52,7 @@ impl Readiness {
         {
             let verdict = verdict.clone();
             drop(found);
-            waiting.tell(&verdict);
+            waiting.answer(&verdict);
             return false;
         }
         found.waiting.push(waiting);
@@ -66,13 +66,13 @@ impl Readiness {
         let waiting = std::mem::take(&mut found.waiting);
         drop(found);
         for waiting in waiting {
-            waiting.tell(verdict);
+            waiting.answer(verdict);
         }
     }
 }
 
 impl Waiting {
-    fn tell(self, verdict: &Verdict) {
+    fn answer(self, verdict: &Verdict) {
         let mut members = Map::new();
         if let Some(details) = self.details {
             members.extend(details);

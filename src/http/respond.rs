@@ -1,5 +1,6 @@
-//! Errors on their way out: one match from [`Kind`] to a status, and RFC 9457 problem JSON for all of them.
+//! Errors on their way out: RFC 9457 problem JSON for all of them, with the statuses of `status.rs`.
 
+use super::status::{self, PROBLEM, default_code, phrase};
 use super::{Reply, Response};
 use crate::access::audit::Record;
 use crate::error::{Error, Kind, Result};
@@ -15,14 +16,14 @@ const VALIDATION_FAILED: &str = "validation_failed";
 /// How long a client should wait where the error does not know better.
 const PAUSE: Duration = Duration::from_secs(2);
 
-/// Lines about requests that were rejected as overload, and about those that failed by our own fault.
+/// Lines about requests that were rejected as overload.
 static OVERLOADED: LogLimiter = LogLimiter::new();
+
+/// Lines about requests that failed by our own fault.
 static FAILED: LogLimiter = LogLimiter::new();
-/// The media type of RFC 9457.
-const PROBLEM: &str = "application/problem+json";
 
 /// The way back to the client of one request, for a handler that answers later.
-pub struct Responder {
+pub(crate) struct Responder {
     reply: Reply,
     request_id: String,
     error_page: Option<ErrorPage>,
@@ -30,7 +31,7 @@ pub struct Responder {
 }
 
 /// Turns an error, and what a program would be answered, into a page for a person.
-type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
+pub(super) type ErrorPage = Box<dyn FnOnce(&Error, Response) -> Response + Send>;
 
 impl Responder {
     pub(super) fn new(reply: Reply, request_id: String) -> Self {
@@ -42,18 +43,18 @@ impl Responder {
         Self { error_page: Some(Box::new(page)), ..self }
     }
 
-    /// The same, for a write that the audit log tells of.
+    /// The same, for a write that is recorded in the audit log.
     pub(super) fn recorded_as(self, record: Record) -> Self {
         Self { record: Some(record), ..self }
     }
 
-    /// The row of the audit log that whoever commits the write adds to its transaction.
+    /// The row of the audit log that is added to the transaction of the write.
     pub(super) fn take_record(&mut self) -> Option<Record> {
         self.record.take()
     }
 
     /// Answers, with a problem where `outcome` is an error.
-    pub fn send(self, outcome: Result<Response>) {
+    pub(crate) fn send(self, outcome: Result<Response>) {
         let Self { reply, request_id, error_page, .. } = self;
         reply.send(outcome.unwrap_or_else(|error| {
             let problem = failure(&error, &request_id);
@@ -65,44 +66,15 @@ impl Responder {
     }
 
     /// Names the request in log lines.
-    pub fn request_id(&self) -> &str {
+    pub(crate) fn request_id(&self) -> &str {
         &self.request_id
-    }
-}
-
-/// Works on whatever must be right before anything is committed; a fault of the request is answered at once.
-pub(super) fn prepared<T>(responder: Responder, prepared: Result<T>) -> Option<(Responder, T)> {
-    match prepared {
-        Ok(prepared) => Some((responder, prepared)),
-        Err(error) => {
-            responder.send(Err(error));
-            None
-        }
-    }
-}
-
-/// The status of each kind of error.
-pub fn status(kind: Kind) -> u16 {
-    match kind {
-        Kind::Malformed => 400,
-        Kind::Unauthorized => 401,
-        Kind::Forbidden => 403,
-        Kind::NotFound => 404,
-        Kind::Conflict => 409,
-        Kind::Stale => 412,
-        Kind::TooLarge => 413,
-        Kind::Invalid => 422,
-        Kind::VersionRequired => 428,
-        Kind::Limited => 429,
-        Kind::Internal => 500,
-        Kind::Overloaded => 503,
     }
 }
 
 /// The answer to a request that failed. Causes go to the log, once; the client learns the error's own sentence, and of our own
 /// faults nothing but the id to ask us with.
-pub fn failure(error: &Error, request_id: &str) -> Response {
-    let status = status(error.kind());
+pub(crate) fn failure(error: &Error, request_id: &str) -> Response {
+    let status = status::of(error.kind());
     let mut detail = error.to_string();
     match error.kind() {
         Kind::Internal => {
@@ -112,7 +84,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
             }
             "internal error".clone_into(&mut detail);
         }
-        // One with a code was told of where it arose, and not for each request: lines fill a disk that is nearly full.
+        // One with a code was logged where it arose, and not for each request: lines fill a disk that is nearly full.
         Kind::Overloaded if error.members().contains_key("code") => {}
         Kind::Overloaded => {
             if let Some(left_out) = OVERLOADED.admit() {
@@ -140,7 +112,7 @@ pub fn failure(error: &Error, request_id: &str) -> Response {
 }
 
 /// Problem JSON. `members` are added to the usual ones, and replace them where they have the same name.
-pub fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
+pub(crate) fn problem(status: u16, detail: &str, request_id: &str, members: Map<String, Value>) -> Response {
     let mut body = Map::new();
     body.insert("type".to_owned(), json!("about:blank"));
     body.insert("title".to_owned(), json!(phrase(status)));
@@ -220,25 +192,6 @@ fn sentence(text: &str) -> String {
     letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
 }
 
-/// The code of a problem that has none of its own.
-pub(super) fn default_code(status: u16) -> &'static str {
-    match status {
-        400 => "bad_request",
-        401 => "unauthorized",
-        403 => "forbidden",
-        404 => "not_found",
-        405 => "method_not_allowed",
-        409 => "conflict",
-        412 => "stale_version",
-        413 => "too_large",
-        422 => "invalid",
-        428 => "version_required",
-        429 => "too_many_requests",
-        503 => "overloaded",
-        _ => "internal_error",
-    }
-}
-
 fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);
@@ -251,45 +204,9 @@ fn with_causes(error: &Error) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// The phrase of a status, in status lines and in problems alike: the one of RFC 9110.
-pub(crate) fn phrase(status: u16) -> &'static str {
-    match status {
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        204 => "No Content",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        417 => "Expectation Failed",
-        422 => "Unprocessable Content",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        // RFC 9112 lets it be empty.
-        _ => "",
-    }
-}
-
 impl std::fmt::Debug for Responder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Answer").field("request_id", &self.request_id).finish_non_exhaustive()
+        f.debug_struct("Responder").field("request_id", &self.request_id).finish_non_exhaustive()
     }
 }
 
@@ -332,14 +249,14 @@ mod tests {
 
     #[test]
     fn shoppers_read_sentences_and_nothing_of_our_own_faults() {
-        let told = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
-        assert_eq!(told(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
-        assert_eq!(told(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
+        let detail = |error: Error| body(&for_shoppers(failure(&error, "r-1")))["detail"].clone();
+        assert_eq!(detail(Error::new(Kind::Invalid, "the size is not offered")), "The size is not offered");
+        assert_eq!(detail(Error::new(Kind::Invalid, "ärgerlich")), "Ärgerlich");
         let busy = Error::new(Kind::Overloaded, "the database cannot take this now");
-        assert_eq!(told(busy), "This is not possible right now, please try again in a moment");
+        assert_eq!(detail(busy), "This is not possible right now, please try again in a moment");
         let known = Error::new(Kind::Overloaded, "orders are closed for a moment").with_member("code", "closed");
-        assert_eq!(told(known), "Orders are closed for a moment");
-        assert_eq!(told(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
+        assert_eq!(detail(known), "Orders are closed for a moment");
+        assert_eq!(detail(Error::new(Kind::Internal, "hush")), "Something went wrong, please try again in a moment");
         let good = Response::json(200, &json!({ "detail": "as it is" }));
         assert_eq!(body(&for_shoppers(good))["detail"], "as it is");
     }

@@ -3,6 +3,7 @@
 //! A path pattern has literal segments, `{name}` for one segment, and once `{*name}` for any number of them: product ids have
 //! slashes, and storefronts send them as they are.
 
+use super::deferred::Deferred;
 use super::respond::Responder;
 use super::state::AppState;
 use super::{Method, Request, Response};
@@ -16,7 +17,9 @@ use std::sync::Arc;
 pub(super) enum RouteHandler {
     /// At once.
     Now(fn(&Arc<AppState>, &Request, &Params) -> Result<Response>),
-    /// Later, from another thread: whatever has to wait for a commit.
+    /// When what the handler returns is done: a commit, or a call on a thread of its own.
+    Deferred(fn(&Arc<AppState>, &Request, &Params) -> Result<Deferred>),
+    /// Whenever the handler does, from whichever thread.
     Later(fn(&Arc<AppState>, Request, Params, Responder)),
 }
 
@@ -25,23 +28,46 @@ pub(super) struct Route {
     pub(super) method: Method,
     pub(super) pattern: &'static str,
     pub(super) handler: RouteHandler,
+    /// What the audit log calls it: an object and a verb, such as `matrix.update`; `None` for what is not recorded there.
+    pub(super) action: Option<&'static str>,
 }
 
 impl Route {
+    /// A read, or anything else that needs no commit.
     pub(super) const fn now(
         method: Method,
         pattern: &'static str,
         handler: fn(&Arc<AppState>, &Request, &Params) -> Result<Response>,
     ) -> Self {
-        Self { method, pattern, handler: RouteHandler::Now(handler) }
+        Self { method, pattern, handler: RouteHandler::Now(handler), action: None }
     }
 
+    /// A write: what it changes is committed together with its row of the audit log, which calls it `action`.
+    pub(super) const fn write(
+        method: Method,
+        pattern: &'static str,
+        action: &'static str,
+        handler: fn(&Arc<AppState>, &Request, &Params) -> Result<Deferred>,
+    ) -> Self {
+        Self { method, pattern, handler: RouteHandler::Deferred(handler), action: Some(action) }
+    }
+
+    /// A read that takes long.
+    pub(super) const fn deferred(
+        method: Method,
+        pattern: &'static str,
+        handler: fn(&Arc<AppState>, &Request, &Params) -> Result<Deferred>,
+    ) -> Self {
+        Self { method, pattern, handler: RouteHandler::Deferred(handler), action: None }
+    }
+
+    /// A route whose handler answers by itself, now or later.
     pub(super) const fn later(
         method: Method,
         pattern: &'static str,
         handler: fn(&Arc<AppState>, Request, Params, Responder),
     ) -> Self {
-        Self { method, pattern, handler: RouteHandler::Later(handler) }
+        Self { method, pattern, handler: RouteHandler::Later(handler), action: None }
     }
 }
 

@@ -25,7 +25,7 @@ const COOKIES_MAX: usize = 4;
 /// The header in which a script sends what forms send as the field `csrf`.
 const CSRF_HEADER: &str = "x-csrf-token";
 
-/// Somebody who is signed in, and the token that their writes must carry.
+/// A person who is signed in, and the token that their writes must carry.
 #[derive(Debug)]
 pub(super) struct SignedIn {
     pub(super) session: Session,
@@ -45,7 +45,7 @@ pub(super) fn find(state: &AppState, request: &Request) -> Result<Option<SignedI
         let Some(session) = found else { continue };
         if session.use_is_news(now) {
             let id = session.id;
-            // Nobody waits for it: a page is shown whether or not its use can be noted.
+            // The page does not wait for it: it is shown whether or not its use can be noted.
             state.app.db.write_then(move |tx| sessions::note_used(tx, now, id), |_noted: crate::db::Result<()>| {});
         }
         return Ok(Some(SignedIn { session, csrf: csrf_of(token) }));

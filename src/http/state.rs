@@ -51,21 +51,21 @@ pub struct AppState {
     pub refusals: Refusals,
     /// The figures that /metrics shows.
     pub metrics: Arc<Metrics>,
-    /// What whoever asks for the figures may bear alongside the admin tokens.
+    /// The tokens that give access to the metrics, alongside the admin tokens.
     pub metrics_tokens: Option<BearerTokens>,
     /// The storefront's keys and limits.
     pub guard: Guard,
     /// What callers of the admin API must bear; without one there is no admin API.
     pub admin_tokens: Option<BearerTokens>,
-    /// How often somebody may guess one.
+    /// How often a client may guess one.
     pub guesses: Guesses,
-    /// How often somebody may fail to sign in to the console.
+    /// How often a client may fail to sign in to the console.
     pub sign_ins: SignInLimits,
     /// Whether the server can do its work, as it was found last.
     pub(super) readiness: Arc<Readiness>,
     /// The demo store, where there is one: its page shows it to anybody.
     pub demo: Option<DemoStore>,
-    /// The clock, where it stands still until it is told to move.
+    /// The clock, where it is frozen until it is moved.
     pub frozen_clock: Option<Arc<ManualClock>>,
     /// The quotegrid binary that scans the files for leftovers; this process's own where unset.
     pub program: Option<PathBuf>,
@@ -147,7 +147,7 @@ impl AppState {
         self
     }
 
-    /// The same site with a token of its own for /metrics, so that whoever scrapes it cannot do anything else.
+    /// The same site with a token of its own for /metrics, so that the scraper cannot do anything else.
     #[must_use]
     pub fn with_metrics_token(mut self, token: &Secret) -> Self {
         self.metrics_tokens = Some(BearerTokens::new(token));

@@ -61,7 +61,7 @@ pub(super) fn find(
 pub struct RecordedDelivery {
     /// What it was about.
     pub topic: String,
-    /// Shopify's id of the webhook, or what stands for it.
+    /// Shopify's id of the webhook, or what is used in its place.
     pub webhook_id: String,
     /// Shopify's id of the event.
     pub event_id: Option<String>,
@@ -164,7 +164,7 @@ pub fn prune_requests(
     Ok(forgotten.len())
 }
 
-/// A delivery's row as it stands, to be taken over by another copy of this database.
+/// A delivery's row as it is, to be imported by another copy of this database.
 #[derive(Debug)]
 pub struct Row {
     topic: String,
@@ -261,7 +261,7 @@ impl std::str::FromStr for DeliveryPlace {
 pub struct ListedDelivery {
     /// What it was about.
     pub topic: String,
-    /// Shopify's id of the webhook, or what stands for it.
+    /// Shopify's id of the webhook, or what is used in its place.
     pub webhook_id: String,
     /// Shopify's id of the event.
     pub event_id: Option<String>,

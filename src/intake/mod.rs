@@ -1,4 +1,4 @@
-//! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before anyone is told 200.
+//! How a webhook becomes durable: the delivery, the privacy request and its job, in one transaction, before 200 is answered.
 //!
 //! Nothing is looked up first: a shop that is not known here has its request recorded and processed like any other. Whether a
 //! delivery came before is decided by the request that it led to, whose row it shares, and for the few others by a row of their own
@@ -80,8 +80,8 @@ impl Intake {
         Self { db, clock, entropy, queue, handover, hasher, figures: Arc::default(), activity }
     }
 
-    /// Takes a verified webhook and returns at once, or where nobody else writes after a commit of its own; `answer` runs once it is
-    /// durable, or once it is clear that it is not. `body` tells deliveries apart that have no id, and is not kept.
+    /// Takes a verified webhook and returns at once, or where no other writes after a commit of its own; `answer` runs once it is durable,
+    /// or once it is clear that it is not. `body` distinguishes deliveries that have no id, and is not kept.
     pub fn accept_then(
         &self,
         webhook: Webhook,
@@ -137,8 +137,8 @@ impl Intake {
     /// The key of a delivery without an id: keyed, for a plain hash of a body would confirm a guessed e-mail address.
     ///
     /// All `shop/redact` bodies of a shop are the same, so the body alone would take the second uninstallation's for a
-    /// duplicate of the first's, and an erasure would be lost. The time of the event tells them apart, which Shopify repeats
-    /// when it sends again; without it the day does, and a repetition past midnight is a second request, which harms nobody.
+    /// duplicate of the first's, and an erasure would be lost. The time of the event distinguishes them, which Shopify repeats
+    /// when it sends again; without it the day does, and a repetition past midnight is a second request, which does no harm.
     fn key_without_id(&self, webhook: &Webhook, body: &[u8], now: DateTime<Utc>) -> String {
         let when = webhook.triggered_at.map_or_else(
             || now.date_naive().to_string(),
@@ -207,7 +207,7 @@ struct PendingDelivery {
     request: RequestId,
 }
 
-/// Why an arrival was rolled back.
+/// Why a delivery was rolled back.
 enum NotRecorded {
     Duplicate(Option<JobId>),
     Fault(Error),
@@ -221,7 +221,7 @@ impl<E: Into<Error>> From<E> for NotRecorded {
 
 impl PendingDelivery {
     /// Writes everything, unless the delivery is known; the job first, so that its request can name it without being written twice.
-    /// Nobody else writes between the look and the end: the transaction holds the write lock.
+    /// No other process writes between the look and the end: the transaction holds the write lock.
     fn write(
         self,
         tx: &Tx<'_>,
@@ -252,7 +252,7 @@ impl PendingDelivery {
         if let Action::Request { kind: RequestKind::ShopRedact, .. } = &action
             && let Some(open) = requests::find_open_redact(tx, &shop)?
         {
-            // Whoever replays a signed body under ever new ids adds nothing to what is open.
+            // A client that replays a signed body under ever new ids adds nothing to what is open.
             let first = open.webhook_id.as_deref().map(|id| deliveries::find(tx, &topic, kind, id)).transpose()?;
             let job = first.unwrap_or(known).flatten();
             if known.is_some() && job.is_some_and(|job| is_unfinished(tx, job).unwrap_or(false)) {
@@ -353,7 +353,7 @@ fn repeat(
     }
     match job {
         Some(job) if is_unfinished(tx, job)? => Ok(job),
-        // Called off, given up, or gone: the duty is still there. One such job at a time.
+        // Cancelled, discarded, or gone: the request is still there. One such job at a time.
         _ => {
             let job = erasure::job_of(open.kind, open.id, &open.shop);
             Ok(queue.enqueue(tx, now, job.about(subject).dedupe_key(erasure::job_key(open.id)))?)

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-/// The texts of a language. English has no problems: its sentences stand where the problems come up.
+/// The texts of a language. English has no problems: its sentences are where the problems come up.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Texts {

@@ -1,4 +1,4 @@
-//! How many orders of one hour a store holds that nobody has paid or called off: a flood of them is a row for years each, and a draft at
+//! How many orders of one hour a store holds that are neither paid nor cancelled: a flood of them is a row for years each, and a draft at
 //! Shopify that a person must delete. Counted in the database, so that neither a restart nor a second process forgets any; outside of
 //! the transaction that writes an order, so those that are on their way at the same moment may be a few more.
 
@@ -17,7 +17,7 @@ pub const OPEN_ORDER_LIMIT: u32 = 1_000;
 /// What counts as now.
 const WINDOW: TimeDelta = TimeDelta::hours(1);
 
-/// What a program can act on, and the kind of the alert: the store has too many orders that nobody has paid.
+/// What a program can act on, and the kind of the alert: the store has too many orders that are not paid.
 pub const TOO_MANY_OPEN_ORDERS: &str = "too_many_open_orders";
 
 /// How many there may be; none: any number.

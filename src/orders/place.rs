@@ -175,13 +175,13 @@ impl Orders {
         queue: Queue,
         handover: Handover,
     ) -> Self {
-        // Its secret is nobody's to repeat, not even a test's.
+        // Its secret must not be repeated, not even in a test.
         let recent = Arc::new(RecentOrders::new(&OsEntropy));
         let limit = OpenOrderLimit::default();
         Self { db, clock, entropy, hasher, pricing, recent, queue, handover, limit }
     }
 
-    /// The same, which takes no order of a store that holds too many of the last hour that nobody has paid.
+    /// The same, which takes no order of a store that holds too many of the last hour that are not paid.
     #[must_use]
     pub fn with_limit(self, limit: OpenOrderLimit) -> Self {
         Self { limit, ..self }

@@ -20,7 +20,7 @@ const WINDOW: Duration = Duration::from_secs(5);
 /// Orders remembered at the most: all of five seconds at 10,000 a second.
 const ORDERS_MAX: usize = 50_000;
 
-/// What tells orders apart: who made it, and what was ordered.
+/// What distinguishes orders: who made it, and what was ordered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
 

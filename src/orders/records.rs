@@ -1,5 +1,11 @@
 //! SQL of `draft_order_records`.
 
+mod deletion;
+mod page_token;
+
+pub use deletion::{count_never_sent, delete_never_sent, delete_some, stores_with_never_sent};
+pub use page_token::PageToken;
+
 use super::lines::{self, Line};
 use super::snapshot::listed;
 use crate::catalog::stores;
@@ -9,9 +15,7 @@ use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
 use crate::domain::text_enum::text_enum;
-use crate::entropy::Entropy;
 use crate::error::{Error, Result};
-use crate::keyed_hash::hex;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
@@ -26,39 +30,6 @@ pub struct NewRecord<'a> {
     pub total_price: Minor,
     /// Its items, at least one.
     pub lines: &'a [Line],
-}
-
-/// The unguessable part of an order page's address: it is all that is needed to see the page, so it is printed nowhere but there.
-#[derive(Clone, PartialEq, Eq)]
-pub struct PageToken(String);
-
-/// Digits of a token.
-const TOKEN_DIGITS: usize = 64;
-
-impl PageToken {
-    /// A new token: 48 bits of time and 208 random ones, as hexadecimal digits. The time in front keeps its index in the order of the
-    /// rows, so that an erasure deletes from few pages instead of one a row.
-    pub fn new(now: DateTime<Utc>, entropy: &dyn Entropy) -> Self {
-        let millis = u64::try_from(now.timestamp_millis()).unwrap_or_default().to_be_bytes();
-        Self(format!("{}{}", hex(&millis[2..]), hex(&entropy.array::<26>())))
-    }
-
-    /// The token of an address, if it can be one.
-    pub fn parse(text: &str) -> Option<Self> {
-        let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        (text.len() == TOKEN_DIGITS && text.bytes().all(is_digit)).then(|| Self(text.to_owned()))
-    }
-
-    /// The token itself: for addresses, never for logs.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for PageToken {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("PageToken(***)")
-    }
 }
 
 /// Writes an order and its items, with the next number of its store's sequence.
@@ -125,7 +96,7 @@ pub struct Record {
     pub order_name: Option<String>,
     /// When the draft became an order.
     pub ordered_at: Option<DateTime<Utc>>,
-    /// When it was called off.
+    /// When it was cancelled.
     pub cancelled_at: Option<DateTime<Utc>>,
     /// Why it is not at Shopify, where a hand-over has failed.
     pub handover_error: Option<String>,
@@ -257,7 +228,7 @@ text_enum! {
         Sent = "sent",
         /// The draft was completed.
         Ordered = "ordered",
-        /// It was called off.
+        /// It was cancelled.
         Cancelled = "cancelled",
     }
 }
@@ -310,7 +281,7 @@ pub fn list_selected(
     records.into_iter().map(|record| with_lines(connection, record)).collect()
 }
 
-/// How many of a store's orders, made after `since` and not after `until`, nobody has paid or called off, and when the oldest was made.
+/// How many of a store's orders, made after `since` and not after `until`, are neither paid nor cancelled, and when the oldest was made.
 ///
 /// # Errors
 /// When the database fails.
@@ -430,88 +401,6 @@ pub fn count_differing(connection: &Connection, since: DateTime<Utc>) -> db::Res
         "SELECT count(*) FROM draft_order_records WHERE handover_warnings IS NOT NULL AND created_at >= :since",
     )?;
     Ok(statement.query_row(named_params! { ":since": Millis(since) }, |row| row.get(0))?)
-}
-
-/// An order's row is in four trees and is not clustered under its store: deleting one costs about as much as eight cells.
-const COST: usize = 8;
-
-/// An item's row is clustered under its order, larger than a cell, and in no index.
-const LINE_COST: usize = 2;
-
-/// Deletes a store's orders and their items, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
-///
-/// # Errors
-/// When the database fails.
-pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
-    let mut statement =
-        tx.prepare_cached("SELECT id FROM draft_order_records WHERE store_id = :store_id LIMIT :limit")?;
-    let limit = (budget / (COST + LINE_COST)).max(1);
-    let found = statement.query_map(named_params! { ":store_id": store, ":limit": limit }, |row| row.get("id"))?;
-    let (records, items) = delete_within(tx, found.collect::<rusqlite::Result<_>>()?, budget)?;
-    let mut counts = RowCounts::default();
-    counts.add("draft_order_records", records);
-    counts.add("draft_order_lines", items);
-    Ok(counts)
-}
-
-/// Deletes these orders one by one with their items, until the budget is used up: at least one. Returns how many of both.
-fn delete_within(tx: &Tx<'_>, orders: Vec<DraftOrderId>, budget: usize) -> db::Result<(usize, usize)> {
-    let mut statement = tx.prepare_cached("DELETE FROM draft_order_records WHERE id = :id")?;
-    let (mut records, mut items) = (0, 0);
-    for order in orders {
-        // The items first: what a cascade deletes nobody counts.
-        items += lines::delete(tx, order)?;
-        records += statement.execute(named_params! { ":id": order })?;
-        if records * COST + items * LINE_COST >= budget {
-            break;
-        }
-    }
-    Ok((records, items))
-}
-
-/// The stores that have orders from before `before` which never went to Shopify.
-///
-/// # Errors
-/// When the database fails.
-pub fn stores_with_never_sent(connection: &Connection, before: DateTime<Utc>) -> db::Result<Vec<StoreId>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT s.id FROM stores AS s
-         WHERE s.erasing_since IS NULL AND EXISTS (
-             SELECT 1 FROM draft_order_records AS o
-             WHERE o.store_id = s.id AND o.status = 'open' AND o.created_at < :before AND o.handover_attempted_at IS NULL)",
-    )?;
-    let stores = statement.query_map(named_params! { ":before": Millis(before) }, |row| row.get("id"))?;
-    Ok(stores.collect::<rusqlite::Result<_>>()?)
-}
-
-/// How many of a store's orders from before `before` never went to Shopify.
-///
-/// # Errors
-/// When the database fails.
-pub fn count_never_sent(connection: &Connection, store: StoreId, before: DateTime<Utc>) -> db::Result<u64> {
-    let mut statement = connection.prepare_cached(
-        "SELECT count(*) FROM draft_order_records
-         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL",
-    )?;
-    Ok(statement.query_row(named_params! { ":store_id": store, ":before": Millis(before) }, |row| row.get(0))?)
-}
-
-/// Deletes some of a store's orders from before `before` that never went to Shopify, as many as a budget of cheap rows is worth;
-/// returns how many, and zero when none is left. One that may be there, for nobody knows whether its draft was made, stays. A job that
-/// would still hand one over finds nothing, and ends.
-///
-/// # Errors
-/// When the database fails.
-pub fn delete_never_sent(tx: &Tx<'_>, store: StoreId, before: DateTime<Utc>, budget: usize) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(
-        "SELECT id FROM draft_order_records
-         WHERE store_id = :store_id AND status = 'open' AND created_at < :before AND handover_attempted_at IS NULL
-         ORDER BY created_at LIMIT :limit",
-    )?;
-    let limit = (budget / (COST + LINE_COST)).max(1);
-    let params = named_params! { ":store_id": store, ":before": Millis(before), ":limit": limit };
-    let found = statement.query_map(params, |row| row.get("id"))?;
-    Ok(delete_within(tx, found.collect::<rusqlite::Result<_>>()?, budget)?.0)
 }
 
 /// A store's rows here, by table.

@@ -1,4 +1,4 @@
-//! Who orders, as far as can be told.
+//! Who orders, as far as can be known.
 
 use std::net::IpAddr;
 
@@ -7,6 +7,6 @@ use std::net::IpAddr;
 pub struct Shopper<'a> {
     /// Where the request comes from. Many shoppers may come from one address.
     pub address: IpAddr,
-    /// What else tells one browser from another, in an order that does not change.
+    /// What else distinguishes one browser from another, in an order that does not change.
     pub traits: &'a [&'a str],
 }

@@ -1,6 +1,6 @@
 //! From a key and a product to a price: loads what it takes, keeps it, and never answers from what is no longer true.
 //!
-//! A request costs a look at the database's generation (about 3 µs) and two look-ups in memory as long as nobody has committed
+//! A request costs a look at the database's generation (about 3 µs) and two look-ups in memory as long as nothing was committed
 //! anything. After a commit of anybody, this process or another, the key is read again by its index: it is live and its store's
 //! `catalog_version` is what it was, or what is kept is of no use. So the end of a key, an edit, an uninstall and an erasure all count
 //! from the moment of their commit.
@@ -66,7 +66,7 @@ pub struct Pricing {
     swept: AtomicU64,
 }
 
-/// Whoever came with a valid key, or with Shopify's signature for a shop.
+/// A client with a valid key, or with Shopify's signature for a shop.
 #[derive(Debug)]
 pub struct AuthenticatedKey {
     proof: Proof,
@@ -197,7 +197,7 @@ impl Pricing {
         }
     }
 
-    /// The same for whoever has found that what was loaded is no longer true.
+    /// The same for a caller that has found that what was loaded is no longer true.
     ///
     /// # Errors
     /// As [`Pricing::load`].
@@ -237,7 +237,7 @@ impl Pricing {
     }
 
     /// Forgets what belongs to keys and stores that are gone, and to earlier versions: a store that is erased is soon gone from
-    /// memory too, even if nobody asks for it again.
+    /// memory too, even if it is not asked for again.
     ///
     /// # Errors
     /// When the database fails.
@@ -286,7 +286,7 @@ impl Pricing {
 }
 
 impl AuthenticatedKey {
-    /// The key as the transaction of `connection` has it: one look by an index. Whoever writes down a price in that transaction at
+    /// The key as the transaction of `connection` has it: one look by an index. A caller that writes down a price in that transaction at
     /// this key's `catalog_version` writes no old one.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(6 * 60 * 60);
 
 /// The rest after the attempt with this number (from 1).
-pub fn after_attempt(attempt: u32) -> Duration {
+pub(crate) fn after_attempt(attempt: u32) -> Duration {
     let seconds = 1_u64.checked_shl(attempt).unwrap_or(u64::MAX);
     Duration::from_secs(seconds).min(LONGEST)
 }

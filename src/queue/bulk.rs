@@ -8,7 +8,7 @@ use crate::domain::ids::JobId;
 use crate::error::{Error, Kind};
 use chrono::{DateTime, Utc};
 
-/// Jobs that one call changes at the most: the call ends within a minute or so. Whoever has more calls again.
+/// Jobs that one call changes at the most: the call ends within a minute or so. A caller with more calls again.
 pub const BULK_MAX: usize = 100_000;
 
 /// Jobs that are changed in one transaction: a few milliseconds.
@@ -42,6 +42,7 @@ impl BulkChange {
 
 /// What became of the jobs that matched.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct BulkOutcome {
     /// How many matched, up to [`BULK_MAX`].
     pub matched: usize,

@@ -135,6 +135,7 @@ impl fmt::Debug for Finish {
 
 /// Why a run did not succeed, and so what becomes of the job. The texts are stored and logged: nothing of a person in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum JobError {
     /// Try again after a delay, while attempts are left.
     #[error("{0}")]

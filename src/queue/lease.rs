@@ -59,7 +59,7 @@ impl LivenessCheck {
         Self { directory }
     }
 
-    /// Whether the worker that signs as `name` is alive. In doubt it is: its lease will tell.
+    /// Whether the worker that signs as `name` is alive. In doubt it is: its lease will expire.
     pub(super) fn is_alive(&self, name: &str) -> bool {
         let Some((slot, token)) = name.split_once(':') else { return false };
         let Ok(slot) = slot.parse::<usize>() else { return false };
@@ -68,7 +68,7 @@ impl LivenessCheck {
             Err(error) => return error.kind() != io::ErrorKind::NotFound,
         };
         match file.try_lock_shared() {
-            // Free, so whoever signed is dead; dropping the file gives the lock back.
+            // Free, so the process that signed is dead; dropping the file gives the lock back.
             Ok(()) => false,
             Err(TryLockError::WouldBlock) => {
                 let mut holder = String::new();
@@ -107,6 +107,6 @@ mod tests {
         let third = take(directory.path(), &entropy);
         assert!(third.name().starts_with("0:"), "the free slot is used again");
         assert!(liveness.is_alive(third.name()) && !liveness.is_alive(&gone));
-        assert!(!liveness.is_alive("7:nobody") && !liveness.is_alive("nonsense"));
+        assert!(!liveness.is_alive("7:unknown") && !liveness.is_alive("nonsense"));
     }
 }

@@ -59,7 +59,7 @@
 //! Read on in `handler.rs` (what a job type implements), `worker.rs` (who runs jobs), `jobs.rs` (the SQL).
 
 mod attempts;
-pub mod backoff;
+mod backoff;
 mod bulk;
 mod handler;
 mod jobs;
@@ -195,7 +195,7 @@ impl NewJob {
 }
 
 text_enum! {
-    /// Where a job stands.
+    /// The status of a job.
     pub enum Status {
         /// Waits for its time and a worker.
         Pending = "pending",
@@ -203,7 +203,7 @@ text_enum! {
         Processing = "processing",
         /// Done; its effects are committed.
         Completed = "completed",
-        /// Given up; a person must look at it.
+        /// Discarded; a person must look at it.
         Failed = "failed",
         /// Called off by a person before it ran.
         Cancelled = "cancelled",
@@ -214,6 +214,7 @@ text_sql!(Status, AttemptOutcome);
 
 /// A job as it is stored.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Job {
     /// Its id.
     pub id: JobId,
@@ -239,6 +240,7 @@ pub struct Job {
 
 /// A job that a worker has claimed: what it is given to run, and the fence it must pass to finish.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Claim {
     /// The job's id.
     pub id: JobId,
@@ -262,6 +264,7 @@ pub struct Claim {
 
 /// One claim of a job that has ended, and how.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Attempt {
     /// Its number; an attempt that was released is used again.
     pub attempt: u32,
@@ -453,7 +456,7 @@ impl Queue {
         self.registry.find(job_type).is_none_or(|handler| handler.may_be_paused())
     }
 
-    /// Why a job could not be changed: there is none, or it stands where that makes no sense.
+    /// Why a job could not be changed: there is none, or its status does not allow it.
     fn stands_elsewhere(tx: &Tx<'_>, id: JobId, change: &str) -> Error {
         match jobs::find(tx, id) {
             Ok(Some(job)) => {

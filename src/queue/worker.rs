@@ -222,7 +222,7 @@ impl Worker {
     fn release(&self, claim: &Claim) {
         let was_held = self.state().held.remove(&(claim.id, claim.number)).is_some();
         if was_held && claim.poison_candidate {
-            // The next poison candidate may be claimed; nothing else would tell those who rest.
+            // The next poison candidate may be claimed; nothing else would wake the threads that wait.
             self.db.notifier().notify();
         }
         self.released.notify_all();

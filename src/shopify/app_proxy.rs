@@ -174,7 +174,7 @@ mod tests {
             ("szshop", "a.myshopify.com"),
             ("timestamp", "1317327555"),
         ]);
-        assert_eq!(sign("hush", &forged), signature, "the digest alone does not tell");
+        assert_eq!(sign("hush", &forged), signature, "the digest alone does not show it");
         forged.push(("signature".to_owned(), signature));
         assert_eq!(verified_shop(&Secrets::new(["hush"]), &forged, at(1_317_327_555)), None);
     }

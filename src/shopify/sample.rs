@@ -30,7 +30,7 @@ mod tests {
             let body = sample_body(&topic, &shop).expect("a sample of every known topic");
             assert_eq!(body.matches(".myshopify.com").count(), 1, "{topic}");
             assert!(body.contains("panes.myshopify.com"), "{topic}");
-            // example.invalid can belong to nobody (RFC 2606), 555-01xx numbers neither.
+            // example.invalid cannot belong to anyone (RFC 2606), 555-01xx numbers neither.
             assert_eq!(body.matches('@').count(), body.matches("@example.invalid").count(), "{topic}");
         }
     }

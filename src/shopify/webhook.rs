@@ -2,9 +2,9 @@
 //!
 //! The signature covers the body and nothing else; topic, shop, ids and times are in headers that anyone who has seen one
 //! delivery could change. So a body is read under its topic's own shape and refused under any other (`webhook/body.rs`), and the
-//! shop that the signed body names must be the header's where there is that header: Shopify has sent duties without, and the body
-//! names the shop all the same. What a duty does not need is not asked for. Between `shop/update` and `app/uninstalled` alone no
-//! shape can tell: both carry the shop object. quotegrid subscribes to the second only.
+//! shop that the signed body names must be the header's where there is that header: Shopify has sent privacy requests without, and the body
+//! names the shop all the same. What a privacy request does not need is not asked for. Between `shop/update` and `app/uninstalled` alone no
+//! shape can be told from its body: both carry the shop object. quotegrid subscribes to the second only.
 //!
 //! E-mail, phone, name and address are not fields of any type here: what is not read cannot be written anywhere.
 

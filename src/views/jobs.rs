@@ -27,7 +27,7 @@ pub fn job_in_full(of: &Job, attempts: &[Attempt]) -> Value {
     document
 }
 
-/// How many jobs stand where.
+/// How many jobs have which status.
 pub fn counts(counts: &Counts) -> Value {
     json!({
         "pending": counts.pending,

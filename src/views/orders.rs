@@ -7,7 +7,7 @@ use crate::orders::records::Record;
 use crate::orders::snapshot::SelectedOption;
 use serde_json::{Value, json};
 
-/// A draft order as lists and files show it. The token of its page is left out: whoever has it may see the page. What an only item has
+/// A draft order as lists and files show it. The token of its page is left out: it is all that is needed to see the page. What an only item has
 /// is in the order's own document too.
 pub fn draft_order(record: &Record) -> Value {
     let money = |amount| record.currency.format(amount);
@@ -73,7 +73,7 @@ fn item(line: &Line, currency: Currency) -> Value {
     })
 }
 
-/// The same with the address of its page below `public_url`, for whoever may send it to the shopper once more.
+/// The same with the address of its page below `public_url`, for operators who send it to the shopper once more.
 pub fn draft_order_with_page(record: &Record, public_url: &str) -> Value {
     let mut document = draft_order(record);
     document["pageUrl"] = json!(page_url(record, public_url));

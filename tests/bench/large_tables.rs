@@ -147,7 +147,7 @@ fn fill(app: &App) {
          INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, error, created_at, subject)
          SELECT {ID}, iif(n % 1000 = 3, 'seldom', 'customer_redact'), json_object('requestId', {ID}),
              iif(n % 1000 = 1, 'failed', iif(n % 5 < 2, 'pending', 'completed')), iif(n % 5 < 2, {later}, n),
-             iif(n % 1000 <> 1 AND n % 5 < 2, NULL, n), iif(n % 1000 = 1, 'the error ' || n % 7, NULL), n, subject
+             iif(n % 1000 <> 1 AND n % 5 < 2, NULL, n), iif(n % 1000 = 1, 'the error ' || (n % 7), NULL), n, subject
          FROM numbers JOIN subjects ON subjects.number = n % 100",
         numbers(1_000_000),
         subjects.join(", ")
@@ -155,7 +155,7 @@ fn fill(app: &App) {
     let requests = format!(
         "{} INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, job_id, triggered_at, due_at, created_at, processed_at,
              outcome, erased_at)
-         SELECT {ID}, 'shop-' || n % 100 || '.myshopify.com', 'CUSTOMERS_REDACT', '{{}}', 'w' || n, {ID}, n, n + 2592000000, n,
+         SELECT {ID}, 'shop-' || (n % 100) || '.myshopify.com', 'CUSTOMERS_REDACT', '{{}}', 'w' || n, {ID}, n, n + 2592000000, n,
              iif(n % 100 = n / 100 % 100, NULL, n), iif(n % 100 = n / 100 % 100, NULL, 'acknowledged'),
              iif(n % 100 = n / 100 % 100, NULL, n) FROM numbers",
         numbers(300_000)

@@ -13,7 +13,14 @@ pub(crate) struct Usage {
 
 impl Usage {
     pub(crate) fn now() -> Self {
-        Self { computed: computed(), written: written() }
+        Self { computed: computed("self"), written: written("self") }
+    }
+
+    /// Of another process.
+    #[allow(dead_code, reason = "most benchmarks run all in one process")]
+    pub(crate) fn of(process: u32) -> Self {
+        let process = process.to_string();
+        Self { computed: computed(&process), written: written(&process) }
     }
 
     pub(crate) fn since(self, before: Self) -> Self {
@@ -32,17 +39,17 @@ impl Usage {
     }
 }
 
-fn computed() -> Duration {
+fn computed(process: &str) -> Duration {
     /// Linux tells in hundredths of a second.
     const TICK: Duration = Duration::from_millis(10);
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
     let ticks: u32 = after_name.split_whitespace().skip(11).take(2).filter_map(|ticks| ticks.parse::<u32>().ok()).sum();
     TICK * ticks
 }
 
-fn written() -> u64 {
-    let io = std::fs::read_to_string("/proc/self/io").unwrap_or_default();
+fn written(process: &str) -> u64 {
+    let io = std::fs::read_to_string(format!("/proc/{process}/io")).unwrap_or_default();
     let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:"));
     line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or_default()
 }

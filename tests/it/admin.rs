@@ -380,7 +380,10 @@ fn privacy_requests_and_their_reports_are_told() {
     assert_eq!(get(&fixture, &path), (200, list["requests"][0].clone()));
     let report = format!("{path}/report");
     let (status, problem) = get(&fixture, &report);
-    assert_eq!((status, problem["detail"].as_str().is_some_and(|text| text.ends_with("worked off yet"))), (404, true));
+    assert_eq!(
+        (status, problem["detail"].as_str().is_some_and(|text| text.ends_with("not processed yet"))),
+        (404, true)
+    );
     assert_eq!(post(&fixture, "/admin/api/jobs/run", json!({})).1["processed"], 1);
     let (status, told) = get(&fixture, &report);
     assert_eq!((status, &told["dataRequestId"]), (200, &json!(9_999)));

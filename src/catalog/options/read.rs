@@ -136,7 +136,7 @@ fn count_products(connection: &Connection, store: StoreId, id: OptionGroupId) ->
     Ok(statement.query_row(named_params! { ":store_id": store, ":id": id }, |row| row.get(0))?)
 }
 
-/// Gathers rows of choices into groups; a group's rows stand together.
+/// Gathers rows of choices into groups; a group's rows are next to each other.
 fn read_groups(mut rows: Rows<'_>) -> Result<Vec<StoredGroup>> {
     let mut groups: Vec<StoredGroup> = Vec::new();
     while let Some(row) = rows.next()? {

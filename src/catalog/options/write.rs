@@ -138,7 +138,7 @@ fn edited_choices(group: &OptionGroup, edited: Option<Vec<EditedChoice>>) -> Res
     };
     let known = |id: ChoiceId| group.choices.iter().any(|choice| choice.id == id);
     match edited.iter().find(|edited| edited.is_known && !known(edited.choice.id)) {
-        Some(stranger) => Err(Error::not_found(format!("choice {} of option group {}", stranger.choice.id, group.id))),
+        Some(foreign) => Err(Error::not_found(format!("choice {} of option group {}", foreign.choice.id, group.id))),
         None => Ok(edited.into_iter().map(|edited| edited.choice).collect()),
     }
 }
@@ -186,7 +186,7 @@ pub fn delete(
     let stored = checked(tx, scope, id, expected)?;
     let params = named_params! { ":store_id": scope.store, ":id": id };
     if clear_group(tx, scope.store, id, budget)? == budget {
-        // The version moves with each step, so that an editor who comes between is told.
+        // The version moves with each step, so that an editor who comes between gets a conflict.
         let mut statement = tx
             .prepare_cached("UPDATE option_groups SET version = version + 1 WHERE store_id = :store_id AND id = :id")?;
         expect_one(statement.execute(params)?, "catalog::options::delete")?;

@@ -43,12 +43,12 @@ impl LiveStores {
                 instant(*at)
             )
         });
-        ahead.chain(self.requests.iter().filter(|request| is_problem(request, now)).map(told)).collect()
+        ahead.chain(self.requests.iter().filter(|request| is_problem(request, now)).map(sentence)).collect()
     }
 
     /// What is good to know.
     pub(super) fn notes(&self, now: DateTime<Utc>) -> Vec<String> {
-        self.requests.iter().filter(|request| !is_problem(request, now)).map(told).collect()
+        self.requests.iter().filter(|request| !is_problem(request, now)).map(sentence).collect()
     }
 
     pub(super) fn document(&self) -> Value {
@@ -76,7 +76,7 @@ fn is_problem(request: &PrivacyRequest, now: DateTime<Utc>) -> bool {
     was_in_use && now - found < PROBLEM_FOR
 }
 
-fn told(request: &PrivacyRequest) -> String {
+fn sentence(request: &PrivacyRequest) -> String {
     let (id, shop) = (request.id, &request.shop);
     let used = optional_instant(request.hold.keys_used_at).unwrap_or_else(|| "never".to_owned());
     let came_to = match (request.outcome, request.waits_until()) {

@@ -103,7 +103,7 @@ pub(super) fn run(app: &App, scope: Scope, args: Args, output: Output) -> std::r
             (id, FIRST_VERSION)
         }
     };
-    // Lines that were left out are told even then.
+    // Lines that were left out are reported even then.
     eprint!("{}", visible(&faults));
     let document = json!({ "id": id.to_string(), "version": version, "zeroPrices": zeros });
     output.print(&document, || {
@@ -133,14 +133,14 @@ fn name_of(file: &Path) -> Result<Name> {
 fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
     if file == Path::new("-") {
         let mut bytes = Vec::new();
-        // One byte more than is allowed, so that the import can tell.
+        // One byte more than is allowed, so that the import notices.
         std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
         return Ok(bytes);
     }
     let named = |error: std::io::Error| std::io::Error::new(error.kind(), format!("{}: {error}", file.display()));
     let length = std::fs::metadata(file).map_err(named)?.len();
     if length > BYTES_MAX as u64 {
-        // What is small enough is told by its first bytes.
+        // The format of what is small enough is known by its first bytes.
         let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
         let is_workbook = extension.is_some_and(|extension| WORKBOOKS.contains(&extension.as_str()));
         let remedy = if is_workbook { ": save its sheet as CSV" } else { "" };

@@ -160,7 +160,7 @@ fn places(corner: &str) -> Result<Option<Axis>, String> {
                 (Some(place), _) => Ok(Some(along(first, place))),
                 (None, Some(place)) => Ok(Some(along(second, place))),
                 (None, None) if parts.contains(&Part::Times) => Ok(None),
-                // What runs down stands first, as in our own exports.
+                // What runs down comes first, as in our own exports.
                 (None, None) if first == Axis::Height => Ok(Some(Axis::Width)),
                 (None, None) => unclear(),
             }

@@ -8,7 +8,7 @@ const WINDOWS_1252: [char; 32] = [
     '“', '”', '•', '–', '—', '˜', '™', 'š', '›', 'œ', '\u{9D}', 'ž', 'Ÿ',
 ];
 
-/// Bytes that are looked at to tell what a file is.
+/// Bytes that are looked at to find out what a file is.
 const LOOKED_AT: usize = 4_096;
 
 /// The file as text. UTF-16 is read without its mark too, and what is no UTF-8 is Windows-1252.
@@ -125,8 +125,8 @@ mod tests {
             (b"<?xml version=\"1.0\"?><Workbook>", "XML"),
             (b"1,2,3\0\0\0\0\0\0", "no text"),
         ] {
-            let told = decode(bytes).expect_err("no text");
-            assert!(told.contains(kind) && told.contains("save the sheet as CSV"), "{kind}: {told}");
+            let message = decode(bytes).expect_err("no text");
+            assert!(message.contains(kind) && message.contains("save the sheet as CSV"), "{kind}: {message}");
         }
     }
 }

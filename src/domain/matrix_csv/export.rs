@@ -21,7 +21,7 @@ pub fn export(matrix: &PriceMatrix, currency: Currency, layout: Layout) -> Strin
         !matches!(currency.exponent(), 0 | 3) && matrix.rows().flatten().flatten().any(|price| *price != Minor::ZERO);
     let size = |size: &Length| {
         let text = size.to_string();
-        // 1.234 could be 1234 where nothing else in the file has decimals; behind a 0 nobody writes thousands.
+        // 1.234 could be 1234 where nothing else in the file has decimals; behind a 0 thousands are not written.
         let is_clear = proves_point || text.split_once('.').is_none_or(|(_, decimals)| decimals.len() != 3);
         if is_clear { text } else { format!("0{text}") }
     };

@@ -24,7 +24,7 @@ pub struct Fall {
     pub than: PricedSize,
 }
 
-/// What stands out in a grid.
+/// What is unusual in a grid.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Findings {
     /// The cheapest size, the smallest of those.

@@ -67,7 +67,7 @@ pub(super) fn check_titles(titles: &[Record], unit: Unit, currency: Currency) ->
             Err((line, format!("{} and {} do not agree what sizes are in", shown(first), shown(text))))
         }
         None if !unit.is_metric() => {
-            Err((0, format!("{} says {unit}: convert the sizes, or mend that line", shown(first))))
+            Err((0, format!("{} says {unit}: convert the sizes, or correct that line", shown(first))))
         }
         None => Ok(()),
     }
@@ -106,7 +106,7 @@ fn count_titles(first: &[Record], lines: usize, layout: Option<Layout>) -> usize
     let has_header = header::columns_named(begun) >= 2
         || layout == Some(Layout::Grid)
         || detect(begun, lines - start, is_named_above) == Layout::Grid;
-    // What is above bare numbers is their header, and a header that says too little is told as such.
+    // What is above bare numbers is their header, and a header that says too little is reported as such.
     if has_header || is_alone(above) { start } else { start - 1 }
 }
 

@@ -94,7 +94,7 @@ fn has_inch_mark(heading: &str) -> bool {
     false
 }
 
-/// Quotation marks that stand for inches.
+/// Quotation marks that mean inches.
 const INCH_MARKS: [char; 5] = ['"', '″', '”', '“', '‟'];
 
 const UNITS: [(ListUnit, &[&str]); 5] = [
@@ -194,7 +194,7 @@ pub(super) fn names(mark: &str, currency: Currency) -> Option<bool> {
 /// A sentence that says what to do.
 pub(super) fn check_currency(heading: &str, currency: Currency) -> Result<(), String> {
     let last = words_of(heading).last();
-    // A code, in capitals wherever it stands; small letters could be any word, but not in brackets or at the end.
+    // A code, in capitals wherever it is; small letters could be any word, but not in brackets or at the end.
     let is_code = |word: &str| {
         let bracketed = ["(", "["].iter().any(|open| heading.contains(&format!("{open}{word}")));
         word.bytes().all(|byte| byte.is_ascii_uppercase()) || bracketed || Some(word) == last
@@ -226,7 +226,7 @@ fn check_signs(heading: &str, currency: Currency) -> Result<(), String> {
     let is_own = |mark: &str| names(mark, currency) != Some(false);
     let signs = heading.split_whitespace().flat_map(|word| {
         let word = word.trim_matches(|letter: char| "()[]/,;:.".contains(letter));
-        // `A$` says more than its sign, and a sign may have become a letter that stands alone.
+        // `A$` says more than its sign, and a sign may have become a lone letter.
         let is_name = names(word, currency).is_some() && (!word.is_ascii() || word.contains('$'));
         let sign = word.chars().find(|letter| SIGNS.contains(letter)).map(String::from);
         if is_name { Some(word.to_owned()) } else { sign }

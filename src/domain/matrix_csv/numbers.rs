@@ -124,7 +124,7 @@ fn marks_of(text: &str) -> Option<Marks> {
     if whole.contains(mark.other().as_char()) {
         return is_grouped(whole, mark.other().as_char()).then_some(Marks::Decimal(mark));
     }
-    // Nobody writes thousands behind a zero, behind more than three digits, or with other than three.
+    // Thousands are not written behind a zero, behind more than three digits, or with other than three.
     let is_either = whole.len() <= 3 && !whole.starts_with('0') && fraction.len() == 3;
     Some(if is_either { Marks::Either(mark) } else { Marks::Decimal(mark) })
 }
@@ -215,7 +215,7 @@ impl Evidence {
         match (self.point, self.comma) {
             (true, false) => Some(DecimalMark::Point),
             (false, true) => Some(DecimalMark::Comma),
-            // Both: whoever has semicolons between fields has them because of decimal commas. The other fields are faults.
+            // Both: semicolons between fields are there because of decimal commas. The other fields are faults.
             (true, true) if separator == Separator::Semicolon => Some(DecimalMark::Comma),
             (true, true) => Some(DecimalMark::Point),
             (false, false) => None,
@@ -350,7 +350,7 @@ fn plain(number: &Number, decided: Option<DecimalMark>) -> Result<String, String
             return Err(match marks {
                 Marks::Thousands(_) => {
                     format!(
-                        "has a {} between thousands, and elsewhere in the file it stands before decimals",
+                        "has a {} between thousands, and elsewhere in the file it comes before decimals",
                         decided.as_str()
                     )
                 }
@@ -379,7 +379,7 @@ pub(super) fn without_unit(field: &str) -> (&str, Option<ListUnit>) {
     }
 }
 
-/// Whether a price is negative, and its number without the store's currency before or behind it, and without the dash that stands for
+/// Whether a price is negative, and its number without the store's currency before or behind it, and without the dash that means
 /// no cents: `99,-`.
 ///
 /// # Errors
@@ -404,6 +404,6 @@ fn without_currency(field: &str, currency: Currency) -> Result<(bool, &str), Opt
     if !unsigned.is_empty() {
         accept(unsigned)?;
     }
-    // What is negative is told as such, wherever its sign stands.
+    // What is negative is reported as such, wherever its sign is.
     Ok((before.contains(MINUS), &field[first..end]))
 }

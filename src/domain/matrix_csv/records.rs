@@ -1,4 +1,4 @@
-//! Text → records of trimmed fields, with the lines they stand on.
+//! Text → records of trimmed fields, with the lines they are on.
 //!
 //! Split by hand, because a price list needs what general readers leave out: a fault for a stray or unclosed quote, blanks around
 //! quotes, and the line a person sees in an editor, blank ones counted.
@@ -125,13 +125,13 @@ impl Iterator for Records<'_> {
 /// another, as below a title, that one. Excel's own line `sep=;` says it outright and holds nothing else.
 fn find_separator(text: &str) -> (Separator, &str, usize) {
     let first = text.lines().next().unwrap_or_default();
-    let told = match first.trim_end().to_ascii_lowercase().strip_prefix("sep=") {
+    let named = match first.trim_end().to_ascii_lowercase().strip_prefix("sep=") {
         Some(",") => Some(Separator::Comma),
         Some(";") => Some(Separator::Semicolon),
         _ if first.trim_end_matches(['\r', '\n']).eq_ignore_ascii_case("sep=\t") => Some(Separator::Tab),
         _ => None,
     };
-    if let Some(separator) = told {
+    if let Some(separator) = named {
         return (separator, text.split_once('\n').map_or("", |(_, rest)| rest), 2);
     }
     // In the order in which they count: decimal commas are alongside both of the others.
@@ -167,7 +167,7 @@ fn each_bare_line(text: &str, mut look: impl FnMut(&[char])) {
     let mut separators = Vec::new();
     for character in text.chars().chain(std::iter::once('\n')) {
         match character {
-            // Behind a digit it stands for inches.
+            // Behind a digit it means inches.
             '"' if quoted || !before.is_ascii_digit() => quoted = !quoted,
             '\r' | '\n' if !quoted => {
                 if !blank {

@@ -220,8 +220,8 @@ fn a_number_with_three_digits_behind_its_mark_is_a_fault_unless_another_field_pr
     assert_eq!(fault("h/w;600;800\n1,000;70;80").0, 2);
     assert_eq!(fault("500\t1.000\t70").0, 1);
     // A currency of two decimals has no price of three, but it may be one of thousands.
-    let (_, told) = fault("500;600;1.200");
-    assert_eq!(told, "price \"1.200\" has too many decimals: 2 at most; if it is 1200, write it so");
+    let (_, message) = fault("500;600;1.200");
+    assert_eq!(message, "price \"1.200\" has too many decimals: 2 at most; if it is 1200, write it so");
 
     // Each is proven by another field, or by its own other marks.
     for (text, like) in [
@@ -272,9 +272,9 @@ fn currencies_without_two_decimals_say_themselves_what_three_digits_are() {
 #[test]
 fn c15_c20_a_price_is_there_and_exact() {
     assert_eq!(fault("1,2,").0, 1);
-    let told = "price \"10.005\" has too many decimals: 2 at most".to_owned();
-    assert_eq!(fault("100,100,10.005\n200,100,1.50"), (1, told.clone()));
-    assert!(fault("100,100,10.005").1.starts_with(&told));
+    let message = "price \"10.005\" has too many decimals: 2 at most".to_owned();
+    assert_eq!(fault("100,100,10.005\n200,100,1.50"), (1, message.clone()));
+    assert!(fault("100,100,10.005").1.starts_with(&message));
     for price in ["Infinity", "0x10", "1e3", "5 x", "5 EUR", "EUR 5", "£5", "1'00", "on request", "free"] {
         assert_eq!(fault(&format!("1,2,{price}")).0, 1, "{price}");
     }

@@ -35,7 +35,7 @@ impl Column {
         WORDS.iter().find(|(_, words)| words.iter().any(|word| heading.contains(word))).map(|&(column, _)| column)
     }
 
-    /// The same, or what a lone letter or an abbreviation stands for alongside its unit: `h`, `W (mm)`, `Drop`.
+    /// The same, or what a lone letter or an abbreviation means alongside its unit: `h`, `W (mm)`, `Drop`.
     pub(super) fn of_short(heading: &str, is_unit: impl Fn(&str) -> bool) -> Option<Self> {
         if let Some(column) = Self::of(heading) {
             return Some(column);

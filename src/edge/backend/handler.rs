@@ -19,7 +19,7 @@ pub(super) struct HandlerThread {
     pub(super) server: Arc<tiny_http::Server>,
     pub(super) parts: HandlerParts,
     pub(super) stopping: Arc<AtomicBool>,
-    /// Dropped at the end, which tells the one who waits for it.
+    /// Dropped at the end, which wakes the thread that waits for it.
     pub(super) _end: Sender<()>,
 }
 
@@ -91,7 +91,7 @@ impl HandlerParts {
     }
 }
 
-/// Our own request from tiny_http's and what the front end has told of it; `None` when the front end hung up in the middle.
+/// Our own request from tiny_http's and what the front end has sent with it; `None` when the front end hung up in the middle.
 fn read_request(incoming: &mut tiny_http::Request, forwarded: &ForwardedRequest<'_>) -> Option<Request> {
     // The front end has checked the length, so that much is wanted and comes.
     let mut body = vec![0; incoming.body_length().unwrap_or(0)];

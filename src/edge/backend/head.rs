@@ -1,7 +1,7 @@
 //! The head of a response as it goes to the front end.
 
 use crate::http::Response;
-use crate::http::respond::phrase;
+use crate::http::status::phrase;
 use log::error;
 use std::io::Write;
 

@@ -76,7 +76,7 @@ pub(crate) struct ClientConnection {
     pub(crate) peer: IpAddr,
     /// The address it counts for, where it counts.
     pub(crate) counted: Option<IpAddr>,
-    /// Tells it from others that had its key before.
+    /// Distinguishes it from others that had its key before.
     pub(crate) serial: u64,
     pub(crate) receiver: Receiver,
     pub(crate) phase: Phase,

@@ -39,7 +39,7 @@ const UPSTREAM_READ: usize = 64 * 1024;
 const ACCEPT_QUEUE: i32 = 4096;
 /// The pause in accepting after it has failed, such as for want of descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How long and how much a connection is listened to after its last answer, so that no reset overtakes that.
+/// How long and how much a connection is listened to after its last answer, so that no reset arrives before that.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// The text of the Date field, made anew once a second.
@@ -285,7 +285,7 @@ impl EventLoop {
             let _closing_anyway = self.poll.registry().deregister(&mut listener);
         }
         for key in self.client_keys() {
-            // A request may have come that no event has told of yet.
+            // A request may have come that no event has reported yet.
             if let Some(client) = self.clients.get_mut(key).filter(|client| client.is_idle()) {
                 client.readable = true;
                 self.advance(key);

@@ -51,7 +51,7 @@ impl Search {
         target_max: usize,
     ) -> Result<Option<usize>, Rejection> {
         if input.first().is_some_and(|first| !is_token(*first)) {
-            // Such as a TLS hello: nothing that follows can fix it, so nobody has to wait for the rest.
+            // Such as a TLS hello: nothing that follows can fix it, so the rest is not waited for.
             return Err(Rejection::BadRequestLine);
         }
         loop {
@@ -160,7 +160,7 @@ fn origin_form<'b>(method: &str, target: &'b str) -> Result<&'b str, Rejection> 
     match rest.find(['/', '?']) {
         Some(0) => Err(Rejection::BadTarget),
         Some(at) if rest.as_bytes()[at] == b'/' => Ok(&rest[at..]),
-        // `http://host?query` has an empty path; nobody sends it, and it would have to be rewritten.
+        // `http://host?query` has an empty path; no client sends it, and it would have to be rewritten.
         Some(_) => Err(Rejection::BadTarget),
         None if rest.is_empty() => Err(Rejection::BadTarget),
         None => Ok("/"),

@@ -111,7 +111,7 @@ impl FrontEndLimits {
         EXTRAS_MAX.min(self.connections / 4).max(1)
     }
 
-    /// Bytes of large bodies that are kept for webhooks: strangers' uploads must not cost a shop its erasure.
+    /// Bytes of large bodies that are kept for webhooks: other clients' uploads must not cost a shop its erasure.
     pub(crate) fn webhook_bodies_bytes(&self) -> usize {
         self.large_bodies_bytes / PART_OF_LARGE_BODIES
     }

@@ -171,7 +171,7 @@ fn run(mut event_loop: EventLoop, restart_parts: &RestartParts, stop: &Arc<StopS
         restart_parts.metrics.panics.inc();
         restart_parts.metrics.connections.set(0);
         restart_parts.metrics.requests_waiting.set(0);
-        // It has let go of this one to stop, and then nobody waits for another.
+        // It has let go of this one to stop, and then no thread waits for another.
         let Some(listener) = event_loop.into_listener() else { return };
         let Some((again, its_waker)) = start_again(&listener, restart_parts, stop, panics) else { return };
         event_loop = again;

@@ -105,7 +105,7 @@ impl ForwardedHead {
             if !passes(name, through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields)) {
                 continue;
             }
-            // tiny_http hangs up on what is not ASCII. Only fields that nobody reads can be that here.
+            // tiny_http hangs up on what is not ASCII. Only fields that no handler reads can be that here.
             if !field.value.is_ascii() {
                 continue;
             }
@@ -174,7 +174,7 @@ fn passes(name: &str, through_proxy: bool) -> bool {
 
 /// Whether a Connection field says that `name` is for this connection only.
 fn is_named_by_connection(name: &str, fields: &[httparse::Header<'_>]) -> bool {
-    // Nobody may strip what signatures and access depend on by naming it there.
+    // A client must not strip what signatures and access depend on by naming it there.
     let protected = ["host", "authorization", "content-type", "cookie", "idempotency-key", "origin", "x-api-key"];
     let mut connections = fields.iter().filter(|field| field.name.eq_ignore_ascii_case("connection"));
     connections.any(|field| list(field.value).any(|option| option.eq_ignore_ascii_case(name.as_bytes())))
@@ -259,7 +259,7 @@ pub(crate) fn write_response_head(
 /// Whether a field of the server's answer goes on to the client.
 fn leaves(name: &str) -> bool {
     let is = |other: &str| name.eq_ignore_ascii_case(other);
-    // What the server is written with is nobody's business.
+    // Clients need not know what the server is written with.
     !(is("server")
         || is("date")
         || is("connection")

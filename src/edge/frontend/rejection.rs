@@ -1,7 +1,7 @@
 //! What the front end says no to, and how: a status, a sentence as problem JSON, and the end of the connection.
 
 use crate::clock::{Clock, SystemClock};
-use crate::http::respond::phrase;
+use crate::http::status::phrase;
 
 /// Why a connection or request is rejected. The connection ends after each of these: after a fault in the framing it is unknown
 /// where the next request begins.
@@ -58,90 +58,42 @@ pub(crate) enum Rejection {
 }
 
 impl Rejection {
-    /// The status code.
-    pub(crate) fn status(self) -> u16 {
+    /// The status code, the name in metrics and logs, and the sentence for people.
+    fn parts(self) -> (u16, &'static str, &'static str) {
+        const BUSY: &str = "Too much to do right now, please try again in a moment";
         match self {
-            Self::BadRequestLine
-            | Self::BadByte
-            | Self::FoldedLine
-            | Self::BadField
-            | Self::NotAscii
-            | Self::BadTarget
-            | Self::BadHost
-            | Self::BadLength
-            | Self::AmbiguousLength
-            | Self::BadChunk => 400,
-            Self::HeadTimeout | Self::BodyTimeout => 408,
-            Self::BodyTooLarge => 413,
-            Self::TargetTooLong => 414,
-            Self::UnknownExpectation => 417,
-            Self::HeadTooLarge => 431,
-            Self::UnknownCoding => 501,
-            Self::NoResponse => 502,
-            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull | Self::AddressFull => 503,
-            Self::ResponseTimeout => 504,
-            Self::UnknownVersion => 505,
-        }
-    }
-
-    /// Its name in metrics and logs, and the code that clients tell it by.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::BadRequestLine => "bad_request_line",
-            Self::BadByte => "bad_byte",
-            Self::FoldedLine => "folded_line",
-            Self::BadField => "bad_field",
-            Self::NotAscii => "not_ascii",
-            Self::BadTarget => "bad_target",
-            Self::BadHost => "bad_host",
-            Self::BadLength => "bad_length",
-            Self::AmbiguousLength => "ambiguous_length",
-            Self::UnknownCoding => "unknown_coding",
-            Self::BadChunk => "bad_chunk",
-            Self::UnknownExpectation => "unknown_expectation",
-            Self::HeadTooLarge => "head_too_large",
-            Self::TargetTooLong => "target_too_long",
-            Self::BodyTooLarge => "body_too_large",
-            Self::UnknownVersion => "unknown_version",
-            Self::HeadTimeout => "head_timeout",
-            Self::BodyTimeout => "body_timeout",
-            Self::Overloaded => "overloaded",
-            Self::BodiesFull => "bodies_full",
-            Self::ConnectionsFull => "connections_full",
-            Self::AddressFull => "address_full",
-            Self::ResponseTimeout => "response_timeout",
-            Self::NoResponse => "no_response",
-        }
-    }
-
-    /// The sentence for people.
-    fn detail(self) -> &'static str {
-        match self {
-            Self::BadRequestLine => "the request line is malformed",
-            Self::BadByte => "the head holds a stray line end or control character",
-            Self::FoldedLine => "folded header lines are obsolete and not accepted",
-            Self::BadField => "a header field is malformed",
-            Self::NotAscii => "a header field holds bytes beyond ASCII, write it in ASCII",
-            Self::BadTarget => "the request target must be a path",
-            Self::BadHost => "exactly one valid Host field is needed",
-            Self::BadLength => "the Content-Length is malformed or given twice",
-            Self::AmbiguousLength => "the body's length is ambiguous",
-            Self::UnknownCoding => "the only transfer coding known here is chunked",
-            Self::BadChunk => "the chunked body is malformed",
-            Self::UnknownExpectation => "the only expectation known here is 100-continue",
-            Self::HeadTooLarge => "the head is larger than 16 KiB or has more than 100 fields",
-            Self::TargetTooLong => "the request target is longer than 8 KiB",
-            Self::BodyTooLarge => "the body is larger than 1 MiB",
-            Self::UnknownVersion => "the versions known here are HTTP/1.1 and HTTP/1.0",
-            Self::HeadTimeout => "the head did not arrive in time",
-            Self::BodyTimeout => "the body did not arrive in time",
-            Self::Overloaded | Self::BodiesFull | Self::ConnectionsFull => {
-                "Too much to do right now, please try again in a moment"
+            Self::BadRequestLine => (400, "bad_request_line", "the request line is malformed"),
+            Self::BadByte => (400, "bad_byte", "the head holds a stray line end or control character"),
+            Self::FoldedLine => (400, "folded_line", "folded header lines are obsolete and not accepted"),
+            Self::BadField => (400, "bad_field", "a header field is malformed"),
+            Self::NotAscii => (400, "not_ascii", "a header field holds bytes beyond ASCII, write it in ASCII"),
+            Self::BadTarget => (400, "bad_target", "the request target must be a path"),
+            Self::BadHost => (400, "bad_host", "exactly one valid Host field is needed"),
+            Self::BadLength => (400, "bad_length", "the Content-Length is malformed or given twice"),
+            Self::AmbiguousLength => (400, "ambiguous_length", "the body's length is ambiguous"),
+            Self::UnknownCoding => (501, "unknown_coding", "the only transfer coding known here is chunked"),
+            Self::BadChunk => (400, "bad_chunk", "the chunked body is malformed"),
+            Self::UnknownExpectation => (417, "unknown_expectation", "the only expectation known here is 100-continue"),
+            Self::HeadTooLarge => (431, "head_too_large", "the head is larger than 16 KiB or has more than 100 fields"),
+            Self::TargetTooLong => (414, "target_too_long", "the request target is longer than 8 KiB"),
+            Self::BodyTooLarge => (413, "body_too_large", "the body is larger than 1 MiB"),
+            Self::UnknownVersion => (505, "unknown_version", "the versions known here are HTTP/1.1 and HTTP/1.0"),
+            Self::HeadTimeout => (408, "head_timeout", "the head did not arrive in time"),
+            Self::BodyTimeout => (408, "body_timeout", "the body did not arrive in time"),
+            Self::Overloaded => (503, "overloaded", BUSY),
+            Self::BodiesFull => (503, "bodies_full", BUSY),
+            Self::ConnectionsFull => (503, "connections_full", BUSY),
+            Self::AddressFull => {
+                (503, "address_full", "Too many connections from this address, please try again in a moment")
             }
-            Self::AddressFull => "Too many connections from this address, please try again in a moment",
-            Self::ResponseTimeout => "This took too long, please try again in a moment",
-            Self::NoResponse => "Something went wrong, please try again in a moment",
+            Self::ResponseTimeout => (504, "response_timeout", "This took too long, please try again in a moment"),
+            Self::NoResponse => (502, "no_response", "Something went wrong, please try again in a moment"),
         }
+    }
+
+    /// Its name in metrics and logs, and the code that clients know it by.
+    pub(crate) fn reason(self) -> &'static str {
+        self.parts().1
     }
 
     /// Whether the request was as it should be, and there was no room for it.
@@ -156,8 +108,8 @@ impl Rejection {
 
     /// Writes the whole response behind whatever `out` holds, to a HEAD without its body.
     pub(crate) fn write(self, id: &str, is_head: bool, out: &mut Vec<u8>) {
-        let (status, title) = (self.status(), phrase(self.status()));
-        let (detail, code) = (self.detail(), self.reason());
+        let (status, code, detail) = self.parts();
+        let title = phrase(status);
         let body = format!(
             r#"{{"type":"about:blank","title":"{title}","status":{status},"detail":"{detail}","code":"{code}"}}"#
         );

@@ -19,7 +19,7 @@ pub(crate) struct Timers {
 }
 
 impl Timers {
-    /// Sets the deadline of the connection `key`; `serial` tells it from those that had this key before.
+    /// Sets the deadline of the connection `key`; `serial` distinguishes it from those that had this key before.
     pub(crate) fn set(&mut self, deadline: &mut Deadline, at: Instant, key: usize, serial: u64) {
         deadline.at = Some(at);
         if deadline.queued.is_none_or(|queued| queued > at) {

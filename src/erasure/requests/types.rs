@@ -57,14 +57,14 @@ text_enum! {
     pub enum OrderedBy {
         /// Shopify, by a webhook.
         Shopify = "shopify",
-        /// Whoever runs this program, by a command or the admin API.
+        /// The operator, by a command or the admin API.
         Operator = "operator",
     }
 }
 
 text_sql!(RequestKind, RequestOutcome, OrderedBy, ShopifySays, Decision);
 
-/// A duty that has just come in.
+/// A request that has just come in.
 #[derive(Debug, Clone)]
 pub struct NewRequest {
     /// Whose data it is about.
@@ -75,7 +75,7 @@ pub struct NewRequest {
     pub payload: Json,
     /// Shopify's id of the delivery.
     pub webhook_id: Option<String>,
-    /// Shopify's id of the event that the delivery tells of.
+    /// Shopify's id of the event that the delivery is about.
     pub event_id: Option<String>,
     /// The job that the delivery leads to.
     pub job: Option<JobId>,
@@ -83,7 +83,7 @@ pub struct NewRequest {
     pub triggered_at: DateTime<Utc>,
 }
 
-/// A duty as it stands.
+/// A request as it is stored.
 #[derive(Debug, Clone)]
 pub struct PrivacyRequest {
     /// Its id.
@@ -123,7 +123,7 @@ text_enum! {
         Installed = "installed",
         /// It is not installed.
         NotInstalled = "not_installed",
-        /// Nothing that could be understood, for as long as the duty allowed to ask.
+        /// Nothing that could be understood, for as long as the deadline allowed to ask.
         Unclear = "unclear",
         /// It was not asked in the end: there is no app, or no need any more.
         NotAsked = "not_asked",

@@ -1,9 +1,9 @@
 //! `/admin/api/jobs/retry`, `/admin/api/jobs/cancel`, `/admin/api/jobs/types/{type}`: what is done to many jobs at once.
 
-use super::{commit, run_on_own_thread};
+use crate::db::Tx;
 use crate::error::Result;
 use crate::http::body::{self, Fields};
-use crate::http::respond::Responder;
+use crate::http::deferred::{Deferred, write_record};
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -13,38 +13,34 @@ use std::sync::Arc;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
-    Route::later(Method::Post, "/admin/api/jobs/retry", retry),
-    Route::later(Method::Post, "/admin/api/jobs/cancel", cancel),
+    Route::write(Method::Post, "/admin/api/jobs/retry", "jobs.retry", retry),
+    Route::write(Method::Post, "/admin/api/jobs/cancel", "jobs.cancel", cancel),
     Route::now(Method::Get, "/admin/api/jobs/types", types),
-    Route::later(Method::Post, "/admin/api/jobs/types/{type}/pause", pause),
-    Route::later(Method::Post, "/admin/api/jobs/types/{type}/resume", resume),
+    Route::write(Method::Post, "/admin/api/jobs/types/{type}/pause", "jobs.pause", pause),
+    Route::write(Method::Post, "/admin/api/jobs/types/{type}/resume", "jobs.resume", resume),
 ];
 
-fn retry(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
-    change(state, &request, responder, BulkChange::Retry);
+fn retry(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
+    change(request, BulkChange::Retry)
 }
 
-fn cancel(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
-    change(state, &request, responder, BulkChange::Cancel);
+fn cancel(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
+    change(request, BulkChange::Cancel)
 }
 
-fn change(state: &Arc<AppState>, request: &Request, mut responder: Responder, change: BulkChange) {
-    let (selection, dry_run) = match wanted(request, change) {
-        Ok(wanted) => wanted,
-        Err(error) => return responder.send(Err(error)),
-    };
-    let record = responder.take_record();
-    run_on_own_thread(state, responder, move |state| {
+fn change(request: &Request, change: BulkChange) -> Result<Deferred> {
+    let (selection, dry_run) = wanted(request, change)?;
+    Ok(Deferred::on_own_thread(move |state, record| {
         let (queue, db) = (&state.app.queue, &state.app.db);
         let (matched, changed) = if dry_run {
             (queue.list_for_bulk(db, change, &selection)?.len(), 0)
         } else {
-            let recorded = move |tx: &crate::db::Tx<'_>| Ok(record.map_or(Ok(()), |record| record.write(tx))?);
+            let recorded = move |tx: &Tx<'_>| write_record(record.as_ref(), tx);
             let outcome = queue.change_all(db, state.app.clock.now(), change, &selection, recorded)?;
             (outcome.matched, outcome.changed)
         };
         Ok(Response::json(200, &json!({ "matched": matched, "changed": changed })))
-    });
+    }))
 }
 
 fn wanted(request: &Request, change: BulkChange) -> Result<(Selection, bool)> {
@@ -67,12 +63,12 @@ fn types(state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<
     Ok(Response::json(200, &json!({ "paused": paused })))
 }
 
-fn pause(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+fn pause(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
     let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), params.get("type").to_owned());
-    commit(state, responder, move |tx| queue.pause(tx, now, &job_type), |()| Response::empty(204));
+    Ok(Deferred::commit(move |tx| queue.pause(tx, now, &job_type), |()| Response::empty(204)))
 }
 
-fn resume(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
+fn resume(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
     let (queue, job_type) = (state.app.queue.clone(), params.get("type").to_owned());
-    commit(state, responder, move |tx| queue.resume(tx, &job_type), |()| Response::empty(204));
+    Ok(Deferred::commit(move |tx| queue.resume(tx, &job_type), |()| Response::empty(204)))
 }

@@ -1,19 +1,13 @@
-//! What edits of the catalog share: the store they are below, `ETag` and `If-Match`, and deletions that take several steps.
-
-pub(super) use crate::http::respond::prepared;
+//! What edits of the catalog share: the store they are below, `ETag` and `If-Match`, and how a deletion is confirmed.
 
 use crate::catalog::Expected;
-use crate::catalog::matrices::Deletion;
 use crate::catalog::stores::{self, Store};
-use crate::db::Tx;
 use crate::error::{Error, Kind, Result};
+use crate::http::Request;
 use crate::http::body::{self, Fields};
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::http::{Request, Response};
-use std::sync::Arc;
 
 /// The store of a path's shop, for work below it.
 ///
@@ -62,34 +56,6 @@ pub(super) fn confirmed(request: &Request) -> Result<bool> {
     let by_body = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish("the deletion cannot be understood")?;
     Ok(by_query || by_body)
-}
-
-/// Commits steps of a deletion until it is done, each in a change of its own, and answers then. No thread waits between them.
-pub(super) fn delete_in_steps(
-    state: &Arc<AppState>,
-    mut responder: Responder,
-    expected: Option<Expected>,
-    step: impl Fn(&Tx<'_>, Option<Expected>) -> Result<Deletion> + Clone + Send + 'static,
-) {
-    let (next, state_then) = (step.clone(), state.clone());
-    // With the first step: what a crash cuts off was done too.
-    let record = responder.take_record();
-    state.app.db.write_then(
-        move |tx| {
-            let deletion = step(tx, expected)?;
-            if let Some(record) = record {
-                record.write(tx)?;
-            }
-            Ok(deletion)
-        },
-        move |outcome: Result<_>| match outcome {
-            Ok(Deletion::Continues(version)) => {
-                delete_in_steps(&state_then, responder, Some(Expected::Version(version)), next);
-            }
-            Ok(Deletion::Done) => responder.send(Ok(Response::empty(204))),
-            Err(error) => responder.send(Err(error)),
-        },
-    );
 }
 
 #[cfg(test)]

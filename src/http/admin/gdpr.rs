@@ -1,14 +1,13 @@
-//! `/admin/api/gdpr`: the duties, their reports, and the proof that what was erased is gone.
+//! `/admin/api/gdpr`: privacy requests, their reports, and the proof that what was erased is gone.
 
-use super::{commit, run_on_own_thread};
 use crate::backup::verify_with_copies;
 use crate::db::Tx;
 use crate::domain::ids::{JobId, RequestId, ShopDomain};
 use crate::erasure::hold;
 use crate::erasure::requests::{self, Filter};
 use crate::error::{Error, Kind, Result};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -21,9 +20,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/gdpr/requests", list),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}", show),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}/report", report),
-    Route::later(Method::Post, "/admin/api/gdpr/requests/{id}/confirm", confirm),
-    Route::later(Method::Post, "/admin/api/gdpr/requests/{id}/reject", reject),
-    Route::later(Method::Get, "/admin/api/gdpr/verify", verify),
+    Route::write(Method::Post, "/admin/api/gdpr/requests/{id}/confirm", "request.confirm", confirm),
+    Route::write(Method::Post, "/admin/api/gdpr/requests/{id}/reject", "request.reject", reject),
+    Route::deferred(Method::Get, "/admin/api/gdpr/verify", verify),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
@@ -50,33 +49,27 @@ fn report(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<
 }
 
 /// Has a held erasure carried out.
-fn confirm(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let id: RequestId = match params.parse("id", "privacy request") {
-        Ok(id) => id,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn confirm(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let id: RequestId = params.parse("id", "privacy request")?;
     let (queue, hasher, now) = (state.app.queue.clone(), state.app.hasher.clone(), state.app.clock.now());
     let done = |job: JobId| Response::json(202, &json!({ "jobId": job.to_string() }));
-    commit(state, responder, move |tx| hold::confirm(tx, now, &queue, &hasher, id), done);
+    Ok(Deferred::commit(move |tx| hold::confirm(tx, now, &queue, &hasher, id), done))
 }
 
 /// Ends a held erasure.
-fn reject(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let id: RequestId = match params.parse("id", "privacy request") {
-        Ok(id) => id,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn reject(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let id: RequestId = params.parse("id", "privacy request")?;
     let now = state.app.clock.now();
     let change = move |tx: &Tx<'_>| {
         hold::reject(tx, now, id)?;
         requests::load(tx, id)
     };
-    commit(state, responder, change, |request| Response::json(200, &views::request(&request)));
+    Ok(Deferred::commit(change, |request| Response::json(200, &views::request(&request))))
 }
 
 /// Reads every page of the files, in a child process.
-fn verify(state: &Arc<AppState>, _request: Request, _params: Params, responder: Responder) {
-    run_on_own_thread(state, responder, |state| {
+fn verify(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Deferred> {
+    Ok(Deferred::on_own_thread(|state, _record| {
         let failed =
             |error: std::io::Error| Error::new(Kind::Internal, "the files could not be verified").with_source(error);
         let program = match &state.program {
@@ -85,5 +78,5 @@ fn verify(state: &Arc<AppState>, _request: Request, _params: Params, responder: 
         };
         let verification = verify_with_copies(&state.app.db, &state.app.hasher, &program).map_err(failed)?;
         Ok(Response::json(200, &views::verification(&verification)))
-    });
+    }))
 }

@@ -1,14 +1,13 @@
 //! `/admin/api/jobs`: list, look, enqueue, retry, cancel, and process what is due within the call.
 
-use super::{commit, run_on_own_thread};
 use crate::app;
 use crate::db::Tx;
 use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -21,11 +20,11 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/jobs", list),
-    Route::later(Method::Post, "/admin/api/jobs", enqueue),
-    Route::later(Method::Post, "/admin/api/jobs/run", run),
+    Route::write(Method::Post, "/admin/api/jobs", "job.enqueue", enqueue),
+    Route::write(Method::Post, "/admin/api/jobs/run", "jobs.run", run),
     Route::now(Method::Get, "/admin/api/jobs/{id}", show),
-    Route::later(Method::Post, "/admin/api/jobs/{id}/retry", retry),
-    Route::later(Method::Post, "/admin/api/jobs/{id}/cancel", cancel),
+    Route::write(Method::Post, "/admin/api/jobs/{id}/retry", "job.retry", retry),
+    Route::write(Method::Post, "/admin/api/jobs/{id}/cancel", "job.cancel", cancel),
 ];
 
 /// The most attempts a job can have, as far as this surface cares: the queue has the last word.
@@ -58,18 +57,13 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &document))
 }
 
-fn enqueue(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
-    let job = match new_job(&request) {
-        Ok(job) => state.app.about_its_shop(job),
-        Err(error) => return responder.send(Err(error)),
-    };
+fn enqueue(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
+    let job = state.app.about_its_shop(new_job(request)?);
     let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| queue.enqueue(tx, now, job),
         |id| Response::json(201, &json!({ "jobId": id.to_string() })),
-    );
+    ))
 }
 
 fn new_job(request: &Request) -> Result<NewJob> {
@@ -100,44 +94,34 @@ fn new_job(request: &Request) -> Result<NewJob> {
     Ok(job)
 }
 
-fn retry(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    change(state, &params, responder, Queue::retry);
+fn retry(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    change(state, params, Queue::retry)
 }
 
-fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    change(state, &params, responder, Queue::cancel);
+fn cancel(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    change(state, params, Queue::cancel)
 }
 
 /// Changes a job's status and answers with the job as it is then.
 fn change(
     state: &Arc<AppState>,
     params: &Params,
-    responder: Responder,
     change: fn(&Queue, &Tx<'_>, DateTime<Utc>, JobId) -> Result<()>,
-) {
-    let id: JobId = match params.parse("id", "job") {
-        Ok(id) => id,
-        Err(error) => return responder.send(Err(error)),
-    };
+) -> Result<Deferred> {
+    let id: JobId = params.parse("id", "job")?;
     let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             change(&queue, tx, now, id)?;
             queue::find(tx, id)?.ok_or_else(|| Error::not_found(format!("job {id}")))
         },
         |job| Response::json(200, &views::job(&job)),
-    );
+    ))
 }
 
-fn run(state: &Arc<AppState>, request: Request, _params: Params, mut responder: Responder) {
-    let limit = match run_limit(&request) {
-        Ok(limit) => limit,
-        Err(error) => return responder.send(Err(error)),
-    };
-    let record = responder.take_record();
-    run_on_own_thread(state, responder, move |state| {
+fn run(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
+    let limit = run_limit(request)?;
+    Ok(Deferred::on_own_thread(move |state, record| {
         if let Some(record) = record {
             state.app.db.write(move |tx| record.write(tx))?;
         }
@@ -146,7 +130,7 @@ fn run(state: &Arc<AppState>, request: Request, _params: Params, mut responder: 
             .run_due(limit)
             .map_err(|error| Error::new(Kind::Internal, "the jobs could not be run").with_source(error))?;
         Ok(Response::json(200, &json!({ "processed": ran.processed, "errors": ran.errors })))
-    });
+    }))
 }
 
 fn run_limit(request: &Request) -> Result<usize> {

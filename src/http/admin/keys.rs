@@ -1,14 +1,14 @@
 //! `/admin/api/stores/{shop}/keys`: keys of the storefront API. A key is shown once; for an overlap the second is issued before
 //! the first is revoked.
 
-use super::{commit, load_store, shop};
+use super::{load_store, shop};
 use crate::catalog::keys::{self, NewKey};
 use crate::catalog::stores;
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::error::{Error, Result};
 use crate::http::body::{self, Fields};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -19,9 +19,9 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/keys", list),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/keys", issue),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/keys", "key.issue", issue),
     Route::now(Method::Get, "/admin/api/stores/{shop}/keys/{id}", show),
-    Route::later(Method::Delete, "/admin/api/stores/{shop}/keys/{id}", revoke),
+    Route::write(Method::Delete, "/admin/api/stores/{shop}/keys/{id}", "key.revoke", revoke),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
@@ -44,21 +44,16 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &views::key(&key)))
 }
 
-fn issue(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let (shop, new) = match shop(&params).and_then(|shop| Ok((shop, new_key(&request)?))) {
-        Ok(wanted) => wanted,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn issue(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (shop, new) = (shop(params)?, new_key(request)?);
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
             keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)
         },
         |key| Response::json(201, &json!({ "id": key.id.to_string(), "apiKey": key.key })),
-    );
+    ))
 }
 
 fn new_key(request: &Request) -> Result<NewKey> {
@@ -73,13 +68,10 @@ fn new_key(request: &Request) -> Result<NewKey> {
     NewKey::new(label, origins)
 }
 
-fn revoke(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let (shop, id) = match named(&params) {
-        Ok(named) => named,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn revoke(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (shop, id) = named(params)?;
     let now = state.app.clock.now();
-    commit(state, responder, move |tx| keys::revoke(tx, now, load_store(tx, &shop)?.id, id), |()| Response::empty(204));
+    Ok(Deferred::commit(move |tx| keys::revoke(tx, now, load_store(tx, &shop)?.id, id), |()| Response::empty(204)))
 }
 
 fn named(params: &Params) -> Result<(ShopDomain, KeyId)> {

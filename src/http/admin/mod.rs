@@ -2,7 +2,6 @@
 //! exist. A surface is a file here with its `ROUTES` and a line in `router.rs`; the shapes are those of the commands
 //! (`crate::views`).
 
-mod actions;
 pub(super) mod bulk;
 pub(super) mod clock;
 mod conditional;
@@ -19,31 +18,27 @@ pub(super) mod stores;
 
 use super::permission;
 use super::respond::Responder;
-use super::route::Params;
+use super::route::{Params, Route};
 use super::session;
 use super::state::AppState;
-use super::{Reply, Request, Response};
+use super::{Reply, Request};
 use crate::access::Actor;
+use crate::access::audit::Entry;
 use crate::catalog::stores::Store;
-use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
-use crate::error::{Error, Kind, Result};
+use crate::erasure;
+use crate::error::{Error, Result};
 use rusqlite::Connection;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Where the tree begins.
 const ROOT: &str = "/admin/api";
-
-/// Calls that may run at once on threads of their own: each can take minutes, and one is all that an operator needs.
-const LONG_CALLS_MAX: usize = 4;
 
 /// Whether `path` is in the tree.
 pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Who calls: a bearer of the token, or somebody who is signed in to the console. Before any look at the table, so that nobody
+/// Who calls: a bearer of the token, or a person who is signed in to the console. Before any look at the table, so that nobody
 /// else learns which paths there are.
 ///
 /// # Errors
@@ -62,86 +57,38 @@ pub(super) fn caller(state: &AppState, request: &Request) -> Result<Actor> {
     Ok(Actor::api())
 }
 
-/// Lets `actor` call the route, where they may: the answer's write is recorded then. Otherwise it is answered.
+/// Lets `actor` call the route, where they may: a write is recorded under its `action` then. Otherwise it is answered.
 pub(super) fn permitted(
     state: &AppState,
     actor: Actor,
     request: &Request,
-    pattern: &'static str,
+    route: &Route,
     params: &Params,
     responder: Responder,
 ) -> Option<Responder> {
-    if let Err(error) = permission::permit(state, &actor, &request.method, pattern, params) {
+    if let Err(error) = permission::permit(state, &actor, &request.method, route.pattern, params) {
         responder.send(Err(error));
         return None;
     }
-    match actions::entry(state, request, pattern, params) {
-        Some(entry) => Some(responder.recorded_as(state.record(actor, entry))),
+    match route.action {
+        Some(action) => Some(responder.recorded_as(state.record(actor, entry(state, action, params)))),
         None => Some(responder),
     }
+}
+
+/// What the audit log says of a write.
+fn entry(state: &AppState, action: &'static str, params: &Params) -> Entry {
+    let mut entry = Entry::new(action);
+    if let Ok(shop) = params.get("shop").parse::<ShopDomain>() {
+        entry = entry.of_store(erasure::subject_hash(&state.app.hasher, &shop));
+    }
+    let ids = params.iter().filter(|(name, _)| *name != "shop");
+    ids.fold(entry, |entry, (_, id)| entry.object(id))
 }
 
 /// The same way back for answers that no cache may keep: there are keys among them.
 pub(super) fn no_store(reply: Reply) -> Reply {
     Reply::new(move |response| reply.send(response.with_header("Cache-Control", "no-store")))
-}
-
-/// Commits `change` together with its row of the audit log and answers with what `response` makes of its outcome; no handler
-/// thread waits for it.
-pub(super) fn commit<T: Send + 'static>(
-    state: &AppState,
-    mut responder: Responder,
-    change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-    response: impl FnOnce(T) -> Response + Send + 'static,
-) {
-    let record = responder.take_record();
-    state.app.db.write_then(
-        move |tx| {
-            let done = change(tx)?;
-            if let Some(record) = record {
-                record.write(tx)?;
-            }
-            Ok(done)
-        },
-        move |outcome| responder.send(outcome.map(response)),
-    );
-}
-
-/// Runs a call that may take long on a thread of its own, so that webhooks never wait for a handler.
-pub(super) fn run_on_own_thread(
-    state: &Arc<AppState>,
-    responder: Responder,
-    call: impl FnOnce(&Arc<AppState>) -> Result<Response> + Send + 'static,
-) {
-    let slot = LongCallSlot::take(&state.long_calls);
-    let Some(slot) = slot else {
-        let error = Error::new(Kind::Overloaded, format!("{LONG_CALLS_MAX} long calls are running, try again later"));
-        return responder.send(Err(error));
-    };
-    let at_work = state.clone();
-    let thread = std::thread::Builder::new().name("admin-call".to_owned());
-    // Where there is no thread to be had the closure is dropped, and its answer says 500 by itself.
-    let _no_thread = thread.spawn(move || {
-        let outcome = call(&at_work);
-        drop(slot);
-        responder.send(outcome);
-    });
-}
-
-/// One of the places for long calls; given back when dropped.
-struct LongCallSlot(Arc<AtomicUsize>);
-
-impl LongCallSlot {
-    fn take(taken: &Arc<AtomicUsize>) -> Option<Self> {
-        let slot = Self(taken.clone());
-        (taken.fetch_add(1, Ordering::AcqRel) < LONG_CALLS_MAX).then_some(slot)
-    }
-}
-
-impl Drop for LongCallSlot {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::AcqRel);
-    }
 }
 
 /// The `{shop}` of a path. What is no shop's domain names no store.

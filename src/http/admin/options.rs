@@ -1,7 +1,6 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
-use super::commit;
-use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use super::conditional::{confirmed, etag, if_match, store_of};
 use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
@@ -14,8 +13,8 @@ use crate::domain::options::{
 };
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -28,11 +27,11 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups", list),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups", create),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups", "options.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
-    Route::later(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", replace),
-    Route::later(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", delete),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", duplicate),
+    Route::write(Method::Put, "/admin/api/stores/{shop}/option-groups/{id}", "options.update", replace),
+    Route::write(Method::Delete, "/admin/api/stores/{shop}/option-groups/{id}", "options.delete", delete),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups/{id}/duplicate", "options.duplicate", duplicate),
 ];
 
 /// The error of an invalid group.
@@ -67,69 +66,51 @@ fn shown(status: u16, stored: &StoredGroup) -> Response {
     Response::json(status, &views::option_group(stored)).with_header("ETag", etag(stored.version))
 }
 
-fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+fn create(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
     let now = state.app.clock.now();
-    let read = || -> Result<_> {
-        let scope = store_of(state, &params)?.scope();
-        let GroupEdit { name, requirement, choices } = read_group(state, &request, now, scope, &Known::Never)?;
-        let (Some(name), Some(choices)) = (name, choices) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
-        let choices = choices.into_iter().map(|edited| edited.choice).collect();
-        Ok((scope, NewGroup { name, requirement: requirement.unwrap_or_default(), choices }))
-    };
-    let Some((responder, (scope, group))) = prepared(responder, read()) else { return };
+    let scope = store_of(state, params)?.scope();
+    let GroupEdit { name, requirement, choices } = read_group(state, request, now, scope, &Known::Never)?;
+    let (Some(name), Some(choices)) = (name, choices) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
+    let choices = choices.into_iter().map(|edited| edited.choice).collect();
+    let group = NewGroup { name, requirement: requirement.unwrap_or_default(), choices };
     let id = OptionGroupId::new(now, state.app.entropy.array());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             options::insert(tx, now, id, scope, &group)?;
             options::load(tx, scope.store, id)
         },
         |stored| shown(201, &stored),
-    );
+    ))
 }
 
-fn replace(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
+fn replace(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
     let now = state.app.clock.now();
-    let read = || -> Result<_> {
-        let (scope, id) = (store_of(state, &params)?.scope(), id(&params)?);
-        let stored = state.app.db.read(|connection| options::find(connection, scope.store, id))?;
-        let known = Known::ById(stored.map_or_else(Vec::new, |stored| stored.group.choices));
-        Ok((scope, id, if_match(&request)?, read_group(state, &request, now, scope, &known)?))
-    };
-    let Some((responder, (scope, id, expected, edit))) = prepared(responder, read()) else { return };
-    commit(
-        state,
-        responder,
-        move |tx| options::replace(tx, now, scope, id, expected, edit),
-        |stored| shown(200, &stored),
-    );
+    let (scope, id) = (store_of(state, params)?.scope(), id(params)?);
+    let stored = state.app.db.read(|connection| options::find(connection, scope.store, id))?;
+    let known = Known::ById(stored.map_or_else(Vec::new, |stored| stored.group.choices));
+    let (expected, edit) = (if_match(request)?, read_group(state, request, now, scope, &known)?);
+    Ok(Deferred::commit(move |tx| options::replace(tx, now, scope, id, expected, edit), |stored| shown(200, &stored)))
 }
 
-fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> {
-        Ok((store_of(state, &params)?.scope(), id(&params)?, if_match(&request)?, confirmed(&request)?))
-    };
-    let Some((responder, (scope, id, expected, confirmed))) = prepared(responder, read()) else { return };
+fn delete(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, id) = (store_of(state, params)?.scope(), id(params)?);
+    let (expected, confirmed) = (if_match(request)?, confirmed(request)?);
     let now = state.app.clock.now();
-    delete_in_steps(state, responder, expected, move |tx, expected| {
+    Ok(Deferred::delete_in_steps(expected, Response::empty(204), move |tx, expected| {
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
         options::delete(tx, now, scope, id, expected, DELETION_STEP)
-    });
+    }))
 }
 
-fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), id(&params)?)) };
-    let Some((responder, (scope, original))) = prepared(responder, read()) else { return };
+fn duplicate(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, original) = (store_of(state, params)?.scope(), id(params)?);
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
         |stored| shown(201, &stored),
-    );
+    ))
 }
 
 /// Whether choices may be known already.
@@ -155,7 +136,7 @@ fn read_group(
         Known::Never => fields.required("choices", body::any),
         Known::ById(_) => fields.optional("choices", body::any),
     };
-    let mut strangers = Vec::new();
+    let mut foreign = Vec::new();
     let choices = choices.and_then(|choices| {
         let Value::Array(choices) = choices else {
             fields.fault("choices", "must be a list");
@@ -167,7 +148,7 @@ fn read_group(
         }
         let new_id = || ChoiceId::new(now, state.app.entropy.array());
         let read = choices.into_iter().enumerate().map(|(place, choice)| {
-            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut strangers)
+            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut foreign)
         });
         read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
     });
@@ -175,7 +156,7 @@ fn read_group(
         check_together(&mut fields, choices);
     }
     fields.finish(CANNOT)?;
-    match strangers.first() {
+    match foreign.first() {
         Some(id) => Err(Error::not_found(format!("choice {id:?} of this option group"))),
         None => Ok(GroupEdit { name, requirement, choices }),
     }
@@ -199,7 +180,7 @@ fn read_choice(
     currency: Currency,
     known: &Known,
     new_id: impl Fn() -> ChoiceId,
-    strangers: &mut Vec<String>,
+    foreign: &mut Vec<String>,
 ) -> Option<EditedChoice> {
     let mut fault = |member: &str, text: String| fields.fault(format!("choices[{place}]{member}"), text);
     let Value::Object(members) = choice else {
@@ -232,7 +213,7 @@ fn read_choice(
     let id = match &sent_id {
         None => new_id(),
         Some(text) => text.parse().unwrap_or_else(|_unreadable| {
-            strangers.push(text.clone());
+            foreign.push(text.clone());
             new_id()
         }),
     };
@@ -273,8 +254,8 @@ fn draft(
         Ok(_) => Err(faults),
         Err(found) => {
             for (name, fault) in found {
-                // What is missing has been told already.
-                if faults.iter().all(|(told, _)| *told != name) {
+                // What is missing has been reported already.
+                if faults.iter().all(|(known, _)| *known != name) {
                     faults.push((name, fault.to_string()));
                 }
             }

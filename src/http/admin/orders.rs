@@ -1,13 +1,13 @@
 //! `/admin/api/stores/{shop}/draft-orders`: what shoppers have ordered, with the snapshot each price came from.
 
 use super::conditional::store_of;
+use super::shop;
 use super::store_settings::{Bounded, EXPORT_BYTES_MAX};
-use super::{commit, run_on_own_thread, shop};
 use crate::catalog::stores;
 use crate::domain::ids::{DraftOrderId, StoreId};
 use crate::error::{Error, Kind, Result};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -21,9 +21,9 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders", list),
-    Route::later(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
+    Route::deferred(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders/{id}", show),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", cancel),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/draft-orders/{id}/cancel", "order.cancel", cancel),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
@@ -40,13 +40,9 @@ fn list(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Res
 }
 
 /// What the workshop needs, for spreadsheets.
-fn export(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.id, selected(&request)?)) };
-    let (store, selected) = match read() {
-        Ok(found) => found,
-        Err(error) => return responder.send(Err(error)),
-    };
-    run_on_own_thread(state, responder, move |state| workshop_file(state, store, selected));
+fn export(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (store, selected) = (store_of(state, params)?.id, selected(request)?);
+    Ok(Deferred::on_own_thread(move |state, _record| workshop_file(state, store, selected)))
 }
 
 /// The workshop's file as an answer. May take long: for a thread of its own.
@@ -81,19 +77,13 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &views::draft_order_with_page(&record, &state.public_url())))
 }
 
-/// Calls an order off; what stands at Shopify of it is deleted by a job.
-fn cancel(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((shop(&params)?, params.parse::<DraftOrderId>("id", "draft order")?)) };
-    let (shop, id) = match read() {
-        Ok(found) => found,
-        Err(error) => return responder.send(Err(error)),
-    };
+/// Cancels an order; a job deletes its draft at Shopify.
+fn cancel(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (shop, id) = (shop(params)?, params.parse::<DraftOrderId>("id", "draft order")?);
     let (handover, queue) = (state.app.handover.clone(), state.app.queue.clone());
     let (now, url) = (state.app.clock.now(), state.public_url());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| handover.cancel(tx, now, &queue, &shop, id),
         move |record| Response::json(200, &views::draft_order_with_page(&record, &url)),
-    );
+    ))
 }

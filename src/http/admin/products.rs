@@ -3,8 +3,7 @@
 //!
 //! A product is named in a path as the storefront names it: digits, `gid%3A%2F%2F…` in one segment, or the id with its slashes.
 
-use super::commit;
-use super::conditional::{prepared, store_of};
+use super::conditional::store_of;
 use crate::catalog::assignments::{self, SettingsEdit, Title};
 use crate::catalog::stores::Scope;
 use crate::domain::ids::{MatrixId, OptionGroupId, ProductId, VariantId};
@@ -12,8 +11,8 @@ use crate::domain::name::Sku;
 use crate::domain::weight::{self, GRAMS_MAX, Weight};
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -25,12 +24,12 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/products", list),
-    Route::later(Method::Put, MATRIX, assign),
-    Route::later(Method::Delete, MATRIX, unassign),
-    Route::later(Method::Put, GROUP, offer),
-    Route::later(Method::Delete, GROUP, withdraw),
+    Route::write(Method::Put, MATRIX, "product.assign", assign),
+    Route::write(Method::Delete, MATRIX, "product.unassign", unassign),
+    Route::write(Method::Put, GROUP, "product.offer", offer),
+    Route::write(Method::Delete, GROUP, "product.withdraw", withdraw),
     Route::now(Method::Get, PRODUCT, show),
-    Route::later(Method::Patch, PRODUCT, set),
+    Route::write(Method::Patch, PRODUCT, "product.update", set),
 ];
 
 const PRODUCT: &str = "/admin/api/stores/{shop}/products/{*productId}";
@@ -71,48 +70,39 @@ fn document(connection: &Connection, scope: Scope, product: &ProductId) -> Resul
     Ok(views::product(&found.ok_or_else(|| Error::not_found(format!("product {product}")))?))
 }
 
-fn assign(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, assignment(&request)?)) };
-    let Some((responder, (scope, product, assignment))) = prepared(responder, read()) else { return };
+fn assign(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, product, assignment) = (store_of(state, params)?.scope(), product_id(params)?, assignment(request)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             let Assignment { matrix, title, confirmed } = assignment;
             assignments::assign_matrix(tx, now, scope, &product, &title, matrix, confirmed)?;
             document(tx, scope, &product)
         },
         |document| Response::json(200, &document),
-    );
+    ))
 }
 
-fn offer(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
-    let Some((responder, (scope, product, group))) = prepared(responder, read()) else { return };
+fn offer(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, product, group) = (store_of(state, params)?.scope(), product_id(params)?, group_id(params)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             assignments::add_group(tx, now, scope, &product, group)?;
             document(tx, scope, &product)
         },
         |document| Response::json(200, &document),
-    );
+    ))
 }
 
 /// What the product's line at Shopify is to have. No version is asked for: the last edit wins.
-fn set(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, settings(&request)?)) };
-    let Some((responder, (scope, product, edit))) = prepared(responder, read()) else { return };
+fn set(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, product, edit) = (store_of(state, params)?.scope(), product_id(params)?, settings(request)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
         |product| Response::json(200, &views::product(&product)),
-    );
+    ))
 }
 
 fn settings(request: &Request) -> Result<SettingsEdit> {
@@ -166,26 +156,22 @@ fn assignment(request: &Request) -> Result<Assignment> {
     let confirmed = fields.optional("confirm", body::flag).unwrap_or(false);
     fields.finish(CANNOT)?;
     let (Some(matrix), Some(title)) = (matrix, title) else { return Err(Error::new(Kind::Invalid, CANNOT)) };
-    // Another store's id is not found, and so is what can be nobody's.
+    // Another store's id is not found, and so is what cannot be an id.
     let matrix = matrix.parse().map_err(|_unreadable| Error::not_found("price matrix"))?;
     Ok(Assignment { matrix, title, confirmed })
 }
 
-fn unassign(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?)) };
-    let Some((responder, (scope, product))) = prepared(responder, read()) else { return };
+fn unassign(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, product) = (store_of(state, params)?.scope(), product_id(params)?);
     let now = state.app.clock.now();
-    commit(state, responder, move |tx| assignments::remove_matrix(tx, now, scope, &product), |()| Response::empty(204));
+    Ok(Deferred::commit(move |tx| assignments::remove_matrix(tx, now, scope, &product), |()| Response::empty(204)))
 }
 
-fn withdraw(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> { Ok((store_of(state, &params)?.scope(), product_id(&params)?, group_id(&params)?)) };
-    let Some((responder, (scope, product, group))) = prepared(responder, read()) else { return };
+fn withdraw(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (scope, product, group) = (store_of(state, params)?.scope(), product_id(params)?, group_id(params)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| assignments::remove_group(tx, now, scope, &product, group),
         |()| Response::empty(204),
-    );
+    ))
 }

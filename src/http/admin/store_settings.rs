@@ -1,7 +1,7 @@
 //! `PATCH /admin/api/stores/{shop}`: its settings; and everything that is held about a shop, for a look.
 
 use super::conditional::store_of;
-use super::{run_on_own_thread, shop};
+use super::shop;
 use crate::catalog::settings::{self, Change};
 use crate::domain::length::Unit;
 use crate::domain::money::Currency;
@@ -9,7 +9,7 @@ use crate::domain::tax_label::TaxLabel;
 use crate::error::{Error, Kind, Result};
 use crate::export::{self, ExportError};
 use crate::http::body::{self, Fields};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -20,29 +20,23 @@ use std::sync::Arc;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
-    Route::later(Method::Patch, "/admin/api/stores/{shop}", change),
-    Route::later(Method::Get, "/admin/api/stores/{shop}/export", export),
+    Route::write(Method::Patch, "/admin/api/stores/{shop}", "store.update", change),
+    Route::deferred(Method::Get, "/admin/api/stores/{shop}/export", export),
 ];
 
 /// An answer is held in memory until the client has taken it: a larger export is for the command line, which needs no memory.
 pub(super) const EXPORT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
-fn change(state: &Arc<AppState>, request: Request, params: Params, mut responder: Responder) {
-    let wanted = || -> Result<_> { Ok((store_of(state, &params)?.shop, read(&request)?)) };
-    match wanted() {
-        // Every price of the store is looked at.
-        Ok((shop, (change, confirmed))) => {
-            let record = responder.take_record();
-            run_on_own_thread(state, responder, move |state| {
-                let app = &state.app;
-                let (db, clock) = (&app.db, app.clock.as_ref());
-                let store = settings::carry_out(db, clock, &shop, change, confirmed, record.as_ref())?;
-                let counted = db.read(|connection| views::Counted::load(connection, &store))?;
-                Ok(Response::json(200, &views::store(&store, &counted)))
-            });
-        }
-        Err(error) => responder.send(Err(error)),
-    }
+fn change(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (shop, (change, confirmed)) = (store_of(state, params)?.shop, read(request)?);
+    // Every price of the store is looked at.
+    Ok(Deferred::on_own_thread(move |state, record| {
+        let app = &state.app;
+        let (db, clock) = (&app.db, app.clock.as_ref());
+        let store = settings::carry_out(db, clock, &shop, change, confirmed, record.as_ref())?;
+        let counted = db.read(|connection| views::Counted::load(connection, &store))?;
+        Ok(Response::json(200, &views::store(&store, &counted)))
+    }))
 }
 
 /// The change, and whether a new currency of old prices is confirmed.
@@ -61,21 +55,19 @@ fn read(request: &Request) -> Result<(Change, bool)> {
     Ok((change, confirmed))
 }
 
-fn export(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    match shop(&params) {
-        Ok(shop) => run_on_own_thread(state, responder, move |state| {
-            let mut document = Bounded::new(EXPORT_BYTES_MAX);
-            match export::write(&state.app.db, &state.app.hasher, state.app.clock.now(), &shop, &mut document) {
-                Ok(()) => Ok(Response::new(200, "application/json", document.into_bytes())),
-                Err(ExportError::Read(error)) => Err(error),
-                Err(ExportError::Write(_full)) => Err(Error::new(
-                    Kind::TooLarge,
-                    format!("the export has more than {EXPORT_BYTES_MAX} bytes: use quotegrid stores export {shop}"),
-                )),
-            }
-        }),
-        Err(error) => responder.send(Err(error)),
-    }
+fn export(_state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let shop = shop(params)?;
+    Ok(Deferred::on_own_thread(move |state, _record| {
+        let mut document = Bounded::new(EXPORT_BYTES_MAX);
+        match export::write(&state.app.db, &state.app.hasher, state.app.clock.now(), &shop, &mut document) {
+            Ok(()) => Ok(Response::new(200, "application/json", document.into_bytes())),
+            Err(ExportError::Read(error)) => Err(error),
+            Err(ExportError::Write(_full)) => Err(Error::new(
+                Kind::TooLarge,
+                format!("the export has more than {EXPORT_BYTES_MAX} bytes: use quotegrid stores export {shop}"),
+            )),
+        }
+    }))
 }
 
 /// A document that fails as it grows too large, and not after.

@@ -1,6 +1,6 @@
 //! `/admin/api/stores`: install, list, look, and erase, by the same job as Shopify's `shop/redact`.
 
-use super::{commit, load_store, shop};
+use super::{load_store, shop};
 use crate::catalog::installation::{self, Wanted};
 use crate::catalog::stores;
 use crate::domain::ids::ShopDomain;
@@ -8,8 +8,8 @@ use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -20,9 +20,9 @@ use std::sync::Arc;
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores", list),
-    Route::later(Method::Post, "/admin/api/stores", install),
+    Route::write(Method::Post, "/admin/api/stores", "store.add", install),
     Route::now(Method::Get, "/admin/api/stores/{shop}", show),
-    Route::later(Method::Delete, "/admin/api/stores/{shop}", erase),
+    Route::write(Method::Delete, "/admin/api/stores/{shop}", "store.erase", erase),
 ];
 
 fn list(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
@@ -47,18 +47,13 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &document))
 }
 
-fn install(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
-    let wanted = match wanted(&request) {
-        Ok(wanted) => wanted,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn install(state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Deferred> {
+    let wanted = wanted(request)?;
     let (entropy, now, shop) = (state.app.entropy.clone(), state.app.clock.now(), wanted.shop.clone());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| installation::install(tx, now, entropy.as_ref(), &wanted),
         move |done| Response::json(if done.again { 200 } else { 201 }, &views::installation(&shop, &done)),
-    );
+    ))
 }
 
 fn wanted(request: &Request) -> Result<Wanted> {
@@ -72,28 +67,23 @@ fn wanted(request: &Request) -> Result<Wanted> {
     Ok(Wanted { shop, currency, unit, revoke_keys })
 }
 
-fn erase(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let (shop, dry_run) = match erasure_of(&request, &params) {
-        Ok(wanted) => wanted,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn erase(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (shop, dry_run) = erasure_of(request, params)?;
     if dry_run {
         let document = state.app.db.read(|connection| -> Result<Value> {
             let rows = crate::erasure::shop::preview(connection, &load_store(connection, &shop)?)?;
             Ok(json!({ "shop": shop.as_str(), "rows": rows }))
-        });
-        return responder.send(document.map(|document| Response::json(200, &document)));
+        })?;
+        return Ok(Deferred::answered(Response::json(200, &document)));
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             load_store(tx, &shop)?;
             order.write(tx, now)
         },
         |id| Response::json(202, &json!({ "jobId": id.to_string() })),
-    );
+    ))
 }
 
 /// Which store is to be erased, and whether only in thought. Deeds are confirmed by naming the shop a second time.

@@ -18,7 +18,7 @@ use std::sync::Arc;
 /// The table's lines.
 pub(super) const ROUTES: &[Page] = &[Page::show("/admin/activity", list)];
 
-/// Digits of a store's hash that tell stores apart for people.
+/// Digits of a store's hash by which people distinguish stores.
 const HASH_DIGITS: usize = 12;
 
 #[derive(Template)]

@@ -38,7 +38,7 @@ pub(super) static STYLE: LazyLock<Asset> =
 pub(super) static SCRIPT: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("console", "js", JAVASCRIPT, include_str!("console.js")));
 
-/// Posts the fragment of a link that lets somebody in.
+/// Posts the fragment of a link that lets a person in.
 pub(super) static ENTER: LazyLock<Asset> =
     LazyLock::new(|| Asset::new("enter", "js", JAVASCRIPT, include_str!("enter.js")));
 

@@ -1,4 +1,4 @@
-//! Small charts as SVG, drawn here: bars by hour or by day, with what they mean in words for whoever cannot see them.
+//! Small charts as SVG, drawn here: bars by hour or by day, with what they mean in words for people who cannot see them.
 
 use super::words::figure;
 use crate::activity::{self, Event};

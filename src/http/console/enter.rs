@@ -8,6 +8,7 @@ use crate::access::links::{self, Invitation};
 use crate::access::sessions;
 use crate::access::{Actor, Role, TokenDigest};
 use crate::error::{Error, Kind, Result};
+use crate::http::deferred::Deferred;
 use crate::http::respond::{self, Responder};
 use crate::http::session::{check_origin, cookie, cookie_name, without_cookie};
 use crate::http::state::AppState;
@@ -34,7 +35,7 @@ struct EnterPage {
     comes_back: bool,
 }
 
-/// Sends whoever is not signed in to where they can, and back afterwards.
+/// Sends a person who is not signed in to where they can sign in, and back afterwards.
 pub(super) fn ask_to_sign_in(request: &Request) -> Response {
     let root = way_to_root(&request.path);
     if !permission::is_read(&request.method) {
@@ -64,15 +65,15 @@ fn shown(request: &Request) -> Response {
     };
     let next = checked_next(&parameter("next"));
     let comes_back = parameter("back") == "1" && !next.is_empty();
-    responder(200, request, next, None, comes_back)
+    enter_page(200, request, next, None, comes_back)
 }
 
-fn responder(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
+fn enter_page(status: u16, request: &Request, next: String, fault: Option<String>, comes_back: bool) -> Response {
     let template = EnterPage { root: way_to_root(&request.path), next, fault, comes_back };
     page(status, &template).unwrap_or_else(|error| respond::failure(&error, &request.id))
 }
 
-/// A page of the console, without a slash in front; empty for anything else, so that nobody is sent to another site.
+/// A page of the console, without a slash in front; empty for anything else, so that no person is sent to another site.
 fn checked_next(next: &str) -> String {
     let path = format!("/{next}");
     let is_plain = next.bytes().all(|byte| byte.is_ascii_graphic() && !b"\\\"<>?#".contains(&byte));
@@ -83,9 +84,9 @@ fn checked_next(next: &str) -> String {
     }
 }
 
-/// Lets somebody in, or says why not.
+/// Lets a person in, or says why not.
 fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
-    let form = match prepared(state, &request) {
+    let form = match admitted(state, &request) {
         Ok(form) => form,
         Err(error) => return reply.send(refused(&request, &error, String::new())),
     };
@@ -128,7 +129,7 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
 }
 
 /// Everything that can be said no to before a link is used up.
-fn prepared(state: &AppState, request: &Request) -> Result<Form> {
+fn admitted(state: &AppState, request: &Request) -> Result<Form> {
     check_origin(state, request)?;
     cookie_name(state, request)?;
     let form = Form::of(request)?;
@@ -142,7 +143,7 @@ fn refused(request: &Request, error: &Error, next: String) -> Response {
     if error.kind() == Kind::Internal {
         return failure;
     }
-    let page = responder(failure.status, request, next, Some(sentence(&error.to_string())), false);
+    let page = enter_page(failure.status, request, next, Some(sentence(&error.to_string())), false);
     let kept = failure.headers.into_iter().filter(|(name, _)| *name == "Retry-After");
     kept.fold(page, |page, (name, value)| page.with_header(name, value))
 }
@@ -157,13 +158,12 @@ pub(super) fn sign_out(state: &Arc<AppState>, visit: Visit, responder: Responder
     }
     let id = visit.session.id;
     let responder = responder.recorded_as(state.record(visit.session.actor(), Entry::new("session.end")));
-    super::commit(
-        state,
-        responder,
+    let ending = Deferred::commit(
         move |tx| Ok(sessions::end(tx, id)?),
         move |_ended| {
             let away = with_headers(Response::empty(303).with_header("Location", format!("{}admin/enter", visit.root)));
             without_cookie().into_iter().fold(away, |away, cookie| away.with_header("Set-Cookie", cookie))
         },
     );
+    ending.begin(state, responder);
 }

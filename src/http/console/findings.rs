@@ -150,7 +150,7 @@ fn of_jobs(
     due_at: Option<DateTime<Utc>>,
     pauses: &[Pause],
 ) {
-    for (job_type, count) in failed.iter().filter(|(job_type, _)| !erasure::DUTY_JOBS.contains(&job_type.as_str())) {
+    for (job_type, count) in failed.iter().filter(|(job_type, _)| !erasure::PRIVACY_JOBS.contains(&job_type.as_str())) {
         let (what, advice) = match job_type.as_str() {
             DRAFT_ORDER_HANDOVER => (
                 format!("Shopify refused {}", many(*count, "order", "orders")),
@@ -162,7 +162,7 @@ fn of_jobs(
             ),
             ALERT => (
                 format!("{} could not be delivered", many(*count, "alert", "alerts")),
-                "Whoever was to be told was not. Check the address in QUOTEGRID_ALERT_URL, then retry.",
+                "The alert did not arrive. Check the address in QUOTEGRID_ALERT_URL, then retry.",
             ),
             _ => (
                 format!("{} of type “{job_type}” failed", many(*count, "job", "jobs")),

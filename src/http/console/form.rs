@@ -1,6 +1,7 @@
 //! What a form sends: `application/x-www-form-urlencoded`, or with a file `multipart/form-data`; names and values in their order.
 
 use super::multipart;
+use crate::catalog::Expected;
 use crate::domain::percent;
 use crate::error::{Error, Kind, Result};
 use crate::http::Request;
@@ -69,6 +70,17 @@ impl Form {
     pub(super) fn file(&self, name: &str) -> Option<&[u8]> {
         let file = self.1.iter().find(|(found, _)| found == name).map(|(_, content)| content.as_slice());
         file.filter(|content| !content.is_empty())
+    }
+
+    /// Which version the form was made from.
+    ///
+    /// # Errors
+    /// `Malformed` where it does not say.
+    pub(super) fn expected(&self) -> Result<Expected> {
+        let version = self.get("version").parse();
+        let version = version
+            .map_err(|_unreadable| Error::new(Kind::Malformed, "the form does not say which version it was made from"));
+        version.map(Expected::Version)
     }
 
     /// All fields, in their order.

@@ -9,8 +9,7 @@ use crate::backup::{BackupError, folder};
 use crate::db;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::admin::run_on_own_thread;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -69,18 +68,17 @@ fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     page(200, &template)
 }
 
-fn back_up(state: &Arc<AppState>, visit: Visit, _params: Params, mut responder: Responder) {
-    let record = responder.take_record();
-    run_on_own_thread(state, responder, move |state| {
+fn back_up(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    Ok(Deferred::on_own_thread(move |state, record| {
         let app = &state.app;
         folder::add(app.db.path(), app.clock.now()).map_err(|error| {
             let kind = if matches!(error, BackupError::Exists { .. }) { Kind::Conflict } else { Kind::Internal };
             Error::new(kind, "the backup could not be made").with_source(error)
         })?;
-        // After it: a backup that failed is none, and the copy is no change of the database.
+        // After it: a backup that failed is not recorded, and the copy is no change of the database.
         if let Some(record) = record {
             app.db.write(move |tx| record.write(tx))?;
         }
         Ok(visit.see_other("admin/health?done=backup"))
-    });
+    }))
 }

@@ -3,7 +3,7 @@
 
 use super::layout::{Frame, Section, page};
 use super::words::{capped, figure, in_query, many, optional_time, span, time};
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::access::Role;
 use crate::catalog::stores;
 use crate::db;
@@ -11,9 +11,8 @@ use crate::domain::ids::{JobId, ShopDomain};
 use crate::erasure::{self, SHOP_REDACT};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::admin::run_on_own_thread;
+use crate::http::deferred::{Deferred, write_record};
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::queue::{self, Attempt, BULK_MAX, BulkChange, FailureGroup, Filter, Job, Pause, Selection, Status};
@@ -60,7 +59,7 @@ struct Jobs {
     tabs: Vec<Tab>,
     groups: Vec<GroupRow>,
     jobs: Vec<JobRow>,
-    /// What is filtered by, as it stands in addresses.
+    /// What is filtered by, as it is in addresses.
     query: String,
     next: Option<String>,
     status: &'static str,
@@ -162,7 +161,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     let tabs = TABS.iter().map(|(name, tab)| Tab {
         name,
         status: tab.map_or("", Status::as_str),
-        // Those that are done are the many: nobody needs their number here.
+        // Those that are done are the many: their number is not needed here.
         count: tab
             .filter(|tab| *tab != Status::Completed)
             .and_then(|_| counts.next())
@@ -244,45 +243,42 @@ fn confirm_all(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result
     page(200, &template)
 }
 
-fn retry_all(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    change_all(state, visit, responder, BulkChange::Retry, "all-retried");
+fn retry_all(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    change_all(visit, BulkChange::Retry, "all-retried")
 }
 
-fn cancel_all(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    change_all(state, visit, responder, BulkChange::Cancel, "all-cancelled");
+fn cancel_all(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    change_all(visit, BulkChange::Cancel, "all-cancelled")
 }
 
-fn change_all(state: &Arc<AppState>, visit: Visit, mut responder: Responder, change: BulkChange, done: &'static str) {
+fn change_all(visit: Visit, change: BulkChange, done: &'static str) -> Result<Deferred> {
     let status = visit.form.entered("status").map_or_else(|| Ok(change.default_status()), str::parse);
-    let Ok(status) = status else {
-        let error =
-            Error::new(Kind::Invalid, "the jobs cannot be changed").with_fault("status", "must be a job's status");
-        return responder.send(Err(error));
-    };
+    let status = status.map_err(|_unknown| {
+        Error::new(Kind::Invalid, "the jobs cannot be changed").with_fault("status", "must be a job's status")
+    })?;
     let selection = Selection {
         status,
         job_type: visit.form.entered("type").map(str::to_owned),
         error: Some(visit.form.get("error").to_owned()).filter(|error| !error.is_empty()),
     };
-    let record = responder.take_record();
-    run_on_own_thread(state, responder, move |state| {
-        let recorded = move |tx: &db::Tx<'_>| Ok(record.map_or(Ok(()), |record| record.write(tx))?);
+    Ok(Deferred::on_own_thread(move |state, record| {
+        let recorded = move |tx: &db::Tx<'_>| write_record(record.as_ref(), tx);
         let (queue, db, now) = (&state.app.queue, &state.app.db, state.app.clock.now());
         queue.change_all(db, now, change, &selection, recorded)?;
         Ok(visit.see_other(&format!("admin/jobs?done={done}")))
-    });
+    }))
 }
 
-fn pause(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+fn pause(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (queue, now, job_type) = (state.app.queue.clone(), state.app.clock.now(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=paused");
-    commit(state, responder, move |tx| queue.pause(tx, now, &job_type), |()| away);
+    Ok(Deferred::commit(move |tx| queue.pause(tx, now, &job_type), |()| away))
 }
 
-fn resume(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+fn resume(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (queue, job_type) = (state.app.queue.clone(), visit.form.get("type").to_owned());
     let away = visit.see_other("admin/jobs?done=resumed");
-    commit(state, responder, move |tx| queue.resume(tx, &job_type), |()| away);
+    Ok(Deferred::commit(move |tx| queue.resume(tx, &job_type), |()| away))
 }
 
 #[derive(Template)]
@@ -366,31 +362,27 @@ fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respons
     page(200, &template)
 }
 
-fn retry(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    change(state, &visit, &params, responder, BulkChange::Retry, "retried");
+fn retry(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    change(state, &visit, params, BulkChange::Retry, "retried")
 }
 
-fn cancel(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    change(state, &visit, &params, responder, BulkChange::Cancel, "cancelled");
+fn cancel(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    change(state, &visit, params, BulkChange::Cancel, "cancelled")
 }
 
 fn change(
     state: &Arc<AppState>,
     visit: &Visit,
     params: &Params,
-    responder: Responder,
     change: BulkChange,
     done: &'static str,
-) {
-    let id: JobId = match params.parse("id", "job") {
-        Ok(id) => id,
-        Err(error) => return responder.send(Err(error)),
-    };
+) -> Result<Deferred> {
+    let id: JobId = params.parse("id", "job")?;
     let (queue, now) = (state.app.queue.clone(), state.app.clock.now());
     let away = visit.see_other(&format!("admin/jobs/{id}?done={done}"));
     let change = move |tx: &db::Tx<'_>| match change {
         BulkChange::Retry => queue.retry(tx, now, id),
         BulkChange::Cancel => queue.cancel(tx, now, id),
     };
-    commit(state, responder, change, |()| away);
+    Ok(Deferred::commit(change, |()| away))
 }

@@ -3,7 +3,7 @@
 //! A page is a line of its file's `ROUTES`: `Page::show` and `Page::show_later` for what only reads, `Page::preview` for a form that is looked at
 //! before it is saved, `Page::write` for what changes something. Before a handler is called, its caller is signed in
 //! (`super::session`), allowed to (`super::permission`), and a form carries its session's token. What a write changes is committed
-//! by `commit`, together with its row of the audit log.
+//! together with its row of the audit log (`super::deferred`).
 
 mod activity;
 pub(in crate::http) mod assets;
@@ -26,9 +26,9 @@ mod products;
 mod shops;
 mod webhooks;
 mod words;
-mod writes;
 
 use super::admin;
+use super::deferred::Deferred;
 use super::permission;
 use super::respond::{self, Responder};
 use super::route::{Params, match_path};
@@ -38,7 +38,6 @@ use super::{Method, Reply, Request, Response};
 use crate::access::audit::Entry;
 use crate::access::sessions::Session;
 use crate::catalog::stores::{self, Store};
-use crate::db::Tx;
 use crate::domain::ids::ShopDomain;
 use crate::erasure;
 use crate::error::{Error, Result};
@@ -78,8 +77,8 @@ struct Page {
 #[derive(Clone, Copy)]
 enum Handler {
     Now(fn(&Arc<AppState>, &Visit, &Params) -> Result<Response>),
-    Later(fn(&Arc<AppState>, Visit, Params, Responder)),
-    Write(&'static str, fn(&Arc<AppState>, Visit, Params, Responder)),
+    /// When what the handler returns is done. A write has its name in the audit log.
+    Deferred(Option<&'static str>, fn(&Arc<AppState>, Visit, &Params) -> Result<Deferred>),
 }
 
 impl Page {
@@ -89,8 +88,11 @@ impl Page {
     }
 
     /// A file that takes long to write: its handler answers from a thread of its own.
-    const fn show_later(pattern: &'static str, handler: fn(&Arc<AppState>, Visit, Params, Responder)) -> Self {
-        Self { method: Method::Get, pattern, handler: Handler::Later(handler) }
+    const fn show_later(
+        pattern: &'static str,
+        handler: fn(&Arc<AppState>, Visit, &Params) -> Result<Deferred>,
+    ) -> Self {
+        Self { method: Method::Get, pattern, handler: Handler::Deferred(None, handler) }
     }
 
     /// A form that is answered with a page and changes nothing.
@@ -102,13 +104,13 @@ impl Page {
     const fn write(
         pattern: &'static str,
         action: &'static str,
-        handler: fn(&Arc<AppState>, Visit, Params, Responder),
+        handler: fn(&Arc<AppState>, Visit, &Params) -> Result<Deferred>,
     ) -> Self {
-        Self { method: Method::Post, pattern, handler: Handler::Write(action, handler) }
+        Self { method: Method::Post, pattern, handler: Handler::Deferred(Some(action), handler) }
     }
 }
 
-/// A request of somebody who is signed in and allowed to make it.
+/// A request of a person who is signed in and allowed to make it.
 #[derive(Debug)]
 struct Visit {
     /// The request.
@@ -226,17 +228,23 @@ fn dispatch(state: &Arc<AppState>, mut visit: Visit, reply: Reply) {
     }
     match permitted(state, &mut visit) {
         Err(error) => responder.send(Err(error)),
-        Ok((Handler::Now(handler), params, _entry)) => responder.send(handler(state, &visit, &params)),
-        Ok((Handler::Later(handler), params, _entry)) => handler(state, visit, params, responder),
-        Ok((Handler::Write(_, handler), params, entry)) => {
-            let responder = responder.recorded_as(state.record(visit.session.actor(), entry));
-            handler(state, visit, params, responder);
+        Ok((Handler::Now(handler), params, _unrecorded)) => responder.send(handler(state, &visit, &params)),
+        Ok((Handler::Deferred(_, handler), params, entry)) => {
+            let responder = match entry {
+                Some(entry) => responder.recorded_as(state.record(visit.session.actor(), entry)),
+                None => responder,
+            };
+            match handler(state, visit, &params) {
+                Ok(deferred) => deferred.begin(state, responder),
+                Err(error) => responder.send(Err(error)),
+            }
         }
     }
 }
 
-/// The handler of a page that its caller may see, or a write that they may make and have meant to make.
-fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, Entry)> {
+/// The handler of a page that its caller may see, or of a write that they may make and have meant to make, with the row of the audit
+/// log that it gets.
+fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, Option<Entry>)> {
     let as_method = if permission::is_read(&visit.request.method) { Method::Get } else { visit.request.method.clone() };
     let pages = PAGES.iter().copied().flatten().filter(|page| page.method == as_method);
     let found = pages.filter_map(|page| Some((page, match_path(page.pattern, &visit.request.path)?))).next();
@@ -246,10 +254,7 @@ fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, En
     }
     let actor = visit.session.actor();
     visit.store = permission::permit(state, &actor, &visit.request.method, page.pattern, &params)?;
-    let action = match page.handler {
-        Handler::Write(action, _) => action,
-        Handler::Now(_) | Handler::Later(_) => "",
-    };
+    let Handler::Deferred(Some(action), _) = page.handler else { return Ok((page.handler, params, None)) };
     let mut entry = Entry::new(action);
     if let Some(store) = &visit.store {
         entry = entry.of_store(erasure::subject_hash(&state.app.hasher, &store.shop));
@@ -257,7 +262,7 @@ fn permitted(state: &AppState, visit: &mut Visit) -> Result<(Handler, Params, En
     for (_, value) in params.iter().filter(|(name, _)| *name != "shop") {
         entry = entry.object(value);
     }
-    Ok((page.handler, params, entry))
+    Ok((page.handler, params, Some(entry)))
 }
 
 /// Reads a form that carries its session's token.
@@ -266,14 +271,4 @@ fn check_form(state: &AppState, visit: &Visit) -> Result<Form> {
     let signed_in = SignedIn { session: visit.session.clone(), csrf: visit.csrf.clone() };
     session::check_write(state, &visit.request, &signed_in, Some(form.get("csrf")))?;
     Ok(form)
-}
-
-/// Commits `change` and its row of the audit log together, and answers with what `response` makes of the outcome.
-fn commit<T: Send + 'static>(
-    state: &AppState,
-    responder: Responder,
-    change: impl FnOnce(&Tx<'_>) -> Result<T> + Send + 'static,
-    response: impl FnOnce(T) -> Response + Send + 'static,
-) {
-    admin::commit(state, responder, change, response);
 }

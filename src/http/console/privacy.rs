@@ -1,8 +1,8 @@
-//! `/admin/privacy`: what privacy law asks, how it stands, and the proof of what was done.
+//! `/admin/privacy`: what privacy law asks, what became of it, and the proof of what was done.
 
 use super::layout::{Frame, Section, page};
 use super::words::{figure, many, optional_time, span, time};
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::access::Role;
 use crate::backup::verify_with_copies;
 use crate::domain::ids::{RequestId, ShopDomain};
@@ -13,9 +13,8 @@ use crate::erasure::requests::{self, Filter, PrivacyRequest, RequestKind, Reques
 use crate::erasure::verify::Verification;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::admin::run_on_own_thread;
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::keyed_hash::hex;
@@ -210,19 +209,16 @@ fn report(state: &Arc<AppState>, _visit: &Visit, params: &Params) -> Result<Resp
         .with_header("X-Content-Type-Options", "nosniff"))
 }
 
-fn confirm(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    decide(state, &visit, &params, responder, Decision::Confirmed);
+fn confirm(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    decide(state, &visit, params, Decision::Confirmed)
 }
 
-fn reject(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    decide(state, &visit, &params, responder, Decision::Rejected);
+fn reject(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    decide(state, &visit, params, Decision::Rejected)
 }
 
-fn decide(state: &Arc<AppState>, visit: &Visit, params: &Params, responder: Responder, decision: Decision) {
-    let id: RequestId = match params.parse("id", "privacy request") {
-        Ok(id) => id,
-        Err(error) => return responder.send(Err(error)),
-    };
+fn decide(state: &Arc<AppState>, visit: &Visit, params: &Params, decision: Decision) -> Result<Deferred> {
+    let id: RequestId = params.parse("id", "privacy request")?;
     let (queue, hasher, now) = (state.app.queue.clone(), state.app.hasher.clone(), state.app.clock.now());
     let done = if decision == Decision::Confirmed { "confirmed" } else { "rejected" };
     let away = visit.see_other(&format!("admin/privacy/{id}?done={done}"));
@@ -230,7 +226,7 @@ fn decide(state: &Arc<AppState>, visit: &Visit, params: &Params, responder: Resp
         Decision::Confirmed => hold::confirm(tx, now, &queue, &hasher, id).map(|_job| ()),
         _ => hold::reject(tx, now, id),
     };
-    commit(state, responder, change, |()| away);
+    Ok(Deferred::commit(change, |()| away))
 }
 
 #[derive(Template)]
@@ -246,8 +242,8 @@ struct Verified {
 }
 
 /// Reads every page of the files, in a process of its own.
-fn verify(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    run_on_own_thread(state, responder, move |state| {
+fn verify(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    Ok(Deferred::on_own_thread(move |state, _record| {
         let failed =
             |error: std::io::Error| Error::new(Kind::Internal, "the files could not be verified").with_source(error);
         let program = match &state.program {
@@ -256,7 +252,7 @@ fn verify(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
         };
         let found = verify_with_copies(&state.app.db, &state.app.hasher, &program).map_err(failed)?;
         page(200, &Verified::new(&visit, &found))
-    });
+    }))
 }
 
 impl Verified {

@@ -98,7 +98,9 @@ fn meaning(event: Event) -> &'static str {
         Event::AppUninstalled => "a shop has removed the app",
         Event::Duplicate => "came before: answered again, done once",
         Event::Ignored => "a topic that means nothing here: unsubscribe from it",
-        Event::Unsigned => "no valid signature: a wrong secret, a proxy that changes bodies, or a stranger",
+        Event::Unsigned => {
+            "no valid signature: a wrong secret, a proxy that changes bodies, or a request that is not Shopify's"
+        }
         Event::OtherShop => "signed for another shop than the header names",
         Event::Malformed => "signed, and not what Shopify sends: look into the log",
         Event::TooLarge => "over the size limit",

@@ -62,7 +62,7 @@ pub(in crate::http) fn bears_one(request: &Request) -> bool {
 /// Whether `request` bears one of `tokens`.
 fn is_right(tokens: &[&BearerTokens], request: &Request) -> bool {
     let mut fields = request.headers.all("authorization");
-    // Two fields could be read as either; nobody honest sends them.
+    // Two fields could be read as either; no honest client sends them.
     let (Some(field), None) = (fields.next(), fields.next()) else { return false };
     let Some((scheme, token)) = field.split_once(' ') else { return false };
     let given: [u8; 32] = Sha256::digest(token.trim()).into();
@@ -101,7 +101,7 @@ impl Guesses {
             return Err(unauthorized());
         }
         let client = ClientAddress::of(request.client);
-        // A whole site is one here: whoever has one has 65,536 networks to guess from.
+        // A whole site is one here: its holder has 65,536 networks to guess from.
         let client = client.site().unwrap_or(client);
         if let Some(pause) = self.pause(client, uptime) {
             report("too many wrong tokens, no more are looked at");

@@ -10,7 +10,7 @@ use std::time::Duration;
 /// addresses than reach a small shop's server in the minute that a bucket takes to fill.
 const BUCKETS_MAX: usize = 65_536;
 
-/// Buckets below which nobody looks for full ones.
+/// Buckets below which full ones are not looked for.
 const SWEEP_MIN: usize = 1_024;
 
 /// How many tokens a bucket holds, and how long one takes to come back.
@@ -69,7 +69,7 @@ impl<K: Hash + Eq> Buckets<K> {
         self.level(after, uptime)
     }
 
-    /// Where a bucket stands.
+    /// The state of a bucket.
     pub(in crate::http) fn look(&self, name: &K, uptime: Duration) -> Level {
         let kept = self.full_at.lock();
         self.level(kept.buckets.get(name).copied().unwrap_or_default(), uptime)
@@ -151,6 +151,6 @@ mod tests {
             buckets.take(name, at(0));
         }
         assert!(buckets.count() <= BUCKETS_MAX, "{}", buckets.count());
-        assert!(buckets.take(usize::MAX, at(0)).refused_for.is_some(), "the greedy are remembered");
+        assert!(buckets.take(usize::MAX, at(0)).refused_for.is_some(), "clients over their limit are remembered");
     }
 }

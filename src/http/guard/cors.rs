@@ -1,5 +1,5 @@
 //! What browsers ask for before a script may read an answer from another site. It is on every answer below `/api/`, errors and
-//! panics too: without it a widget can tell its shopper nothing but "network error".
+//! panics too: without it a widget can show its shopper nothing but "network error".
 
 use super::super::{Request, Response};
 use crate::catalog::keys::Origins;

@@ -86,7 +86,7 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         self.take_many(below, store, client, 1, uptime)
     }
 
-    /// Takes `count` requests of a store whose clients nobody can tell apart.
+    /// Takes `count` requests of a store whose clients cannot be told apart.
     pub(super) fn take_of_store(&self, store: StoreId, count: u32, uptime: Duration) -> Result<Level, NotNow> {
         let level = self.stores.take_many(store, count, uptime);
         match level.refused_for {
@@ -134,7 +134,7 @@ impl<K: Copy + Hash + Eq> Limit<K> {
         }
         let enough = (self.plan.store.tokens / CONTESTED_SHARE).max(1);
         let used = self.tokens().saturating_mul(REMEMBERED) - self.used.look(&(store, client), uptime).remaining;
-        // Whoever has used all of one bucket gets nothing of the last quarter, who has used a tenth of it nothing of its last
+        // A client that has used all of one bucket gets nothing of the last quarter, who has used a tenth of it nothing of its last
         // third, and the very last is for those who have used nothing: by the root, for it is them whom a flood takes it from.
         let enough = u64::from(enough);
         let wanted = 1 + (u64::from(used) * enough * enough / u64::from(self.tokens().max(1))).isqrt();
@@ -171,7 +171,7 @@ mod tests {
         ClientAddress::of(std::net::Ipv4Addr::from(0x0a00_0000 + number).into())
     }
 
-    /// Two minutes in which so many addresses ask as much as they can, and somebody new each second: how many of those are refused,
+    /// Two minutes in which so many addresses ask as much as they can, and a new one each second: how many of those are refused,
     /// and how many requests passed.
     fn flood(limit: &Limit<StoreId>, addresses: u32) -> (u32, u32) {
         let (mut refused, mut passed) = (0, 0);
@@ -202,7 +202,7 @@ mod tests {
             assert!(refused <= 9, "{addresses}: {refused} of 360 refused");
             let most = 6_000 + 100 * 120 + 360;
             assert!(passed <= most, "{addresses}: the store's own limit holds: {passed}");
-            assert!(passed > most / 2, "{addresses}: what nobody else wants is theirs: {passed}");
+            assert!(passed > most / 2, "{addresses}: what no other client wants is theirs: {passed}");
         }
     }
 

@@ -39,7 +39,7 @@ const CLIENT_REFILL: Duration = Duration::from_millis(500);
 /// How many clients' worth of requests a whole store may make: shoppers behind fifty addresses at full speed all the time.
 const STORE_SHARE: u32 = 50;
 
-/// How many clients' worth of requests a whole IPv6 site may make. Whoever has one has 65,536 networks in it, each a client here, and
+/// How many clients' worth of requests a whole IPv6 site may make. Its holder has 65,536 networks in it, each a client here, and
 /// would take all that the store has; a mobile carrier's customers, a network each, may share one.
 const SITE_SHARE: u32 = 10;
 
@@ -65,7 +65,7 @@ const FAILURES_MAX: u32 = 30;
 /// How long it takes until an address may fail once more.
 const FAILURE_REFILL: Duration = Duration::from_secs(2);
 
-/// One sentence for every way in which a key can be wrong: nobody learns which.
+/// One sentence for every way in which a key can be wrong: clients do not learn which.
 const NOT_A_KEY: &str = "prices cannot be shown here, for the page has no valid key (X-API-Key)";
 
 /// Limits of the storefront API.
@@ -187,7 +187,7 @@ impl Guard {
         Ok(admission.unless(refused))
     }
 
-    /// Whoever comes through a shop's own domain. Their address is Shopify's, or what Shopify says of it: the limit is the store's.
+    /// A shopper who comes through a shop's own domain. Their address is Shopify's, or what Shopify says of it: the limit is the store's.
     fn enter_by_proxy(
         &self,
         authenticated: Arc<AuthenticatedKey>,
@@ -260,11 +260,11 @@ pub(super) enum Entry {
     Refused(Response),
 }
 
-/// Whoever was let in, and what the answer must say about it.
+/// A client that was let in, and what the answer must say about it.
 pub(super) struct Admission {
     /// Whose key it is.
     pub(super) authenticated: Arc<AuthenticatedKey>,
-    /// Who asks; nobody in particular where Shopify is between.
+    /// Who asks; not known where Shopify is between.
     pub(super) client: Option<ClientAddress>,
     seen: Option<Seen>,
     reader: cors::AllowedReader,
@@ -282,7 +282,7 @@ impl Admission {
         }
     }
 
-    /// The answer, with what clients are told about their limit and browsers about who may read it.
+    /// The answer, with what clients learn about their limit and browsers about who may read it.
     pub(super) fn finish(self, outcome: Result<Response>) -> Response {
         let response = outcome
             .unwrap_or_else(|error| respond::in_language(respond::failure(&error, &self.request_id), self.language));
@@ -337,7 +337,7 @@ impl ClientAddress {
     }
 }
 
-/// Has the key's last use written down, some time, where that is news. Nobody waits for it, and it may fail.
+/// Has the key's last use written down, some time, where it has changed enough. No request waits for it, and it may fail.
 fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
     if !key.use_is_news(now) {
         return;

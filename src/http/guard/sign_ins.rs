@@ -1,4 +1,4 @@
-//! How often somebody may fail to sign in to the console.
+//! How often a client may fail to sign in to the console.
 
 use super::ClientAddress;
 use super::buckets::{Buckets, Rate};
@@ -35,7 +35,7 @@ impl Default for SignInLimits {
 }
 
 impl SignInLimits {
-    /// Lets an address try. What it takes is given back by nobody: a person signs in a few times a day.
+    /// Lets an address try. What it takes is not given back: a person signs in a few times a day.
     ///
     /// # Errors
     /// `Limited`.

@@ -32,7 +32,7 @@ pub fn text() -> &'static str {
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn document(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+fn document(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     let response = Response::new(200, "application/json", text())
         // Nothing in it is secret, and viewers of such documents are pages of other sites.
         .with_header("Access-Control-Allow-Origin", "*")

@@ -72,12 +72,12 @@ pub(super) fn unknown_path_page() -> Result<Response> {
 }
 
 /// `/`: a page for people; for programs there is nothing.
-fn home_page(_site: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
+fn home_page(_state: &Arc<AppState>, request: &Request, _params: &Params) -> Result<Response> {
     if is_for_a_person(request) { page(200, &Home) } else { Err(Error::not_found("path")) }
 }
 
 #[expect(clippy::unnecessary_wraps, reason = "all handlers of the table have one type")]
-fn favicon(_site: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
+fn favicon(_state: &Arc<AppState>, _request: &Request, _params: &Params) -> Result<Response> {
     Ok(Response::new(200, "image/svg+xml", FAVICON)
         .with_header("Cache-Control", FAVICON_AGE)
         .with_header("X-Content-Type-Options", "nosniff"))

@@ -48,7 +48,7 @@ fn price(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Re
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
         let quote = quote_in(&pricing, &query.request(), unit)?;
         let dimensions = unit.dimensions(query.width, query.height);
-        Ok(responder(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
+        Ok(json_response(&PriceBody::new(&pricing, &quote, dimensions, !query.selections.is_empty(), query.explain)))
     })
 }
 
@@ -67,7 +67,7 @@ fn quote_in(pricing: &ProductPricing, request: &QuoteRequest<'_>, unit: SizeUnit
 fn options(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Response> {
     admit(state, request, params, |Admission { authenticated, .. }, product| {
         let pricing = state.app.pricing.load(&state.app.db, authenticated, product)?;
-        Ok(responder(&OptionsBody::new(&pricing)))
+        Ok(json_response(&OptionsBody::new(&pricing)))
     })
 }
 
@@ -92,7 +92,7 @@ fn product_id(text: &str) -> Result<ProductId> {
     })
 }
 
-fn responder(body: &impl Serialize) -> Response {
+fn json_response(body: &impl Serialize) -> Response {
     Response::new(200, "application/json", serde_json::to_vec(body).expect("text, numbers and lists are JSON"))
 }
 
@@ -124,7 +124,7 @@ impl PriceQuery {
 
     fn request(&self) -> QuoteRequest<'_> {
         let Self { width, height, quantity, ref selections, explain: _ } = *self;
-        // A shopper sees a price before choosing anything; what is still missing is told alongside it.
+        // A shopper sees a price before choosing anything; what is still missing is reported alongside it.
         let (width, height) = (width.length, height.length);
         QuoteRequest { width, height, quantity, selections, required: RequiredGroups::Reported }
     }
@@ -148,7 +148,7 @@ fn quantity(query: &Query) -> std::result::Result<Quantity, String> {
 struct Faults(Vec<(String, String)>);
 
 /// Faults that the sentence for shoppers names; all of them are in `errors`.
-const FAULTS_TOLD: usize = 6;
+const FAULTS_LISTED: usize = 6;
 
 impl Faults {
     fn take<T>(&mut self, field: &str, read: std::result::Result<T, String>) -> Option<T> {
@@ -160,10 +160,10 @@ impl Faults {
     }
 
     fn error(self) -> Error {
-        let told = self.0.iter().take(FAULTS_TOLD).map(|(field, text)| format!("the {} {text}", shown(field)));
-        let more = self.0.len().saturating_sub(FAULTS_TOLD);
+        let listed = self.0.iter().take(FAULTS_LISTED).map(|(field, text)| format!("the {} {text}", shown(field)));
+        let more = self.0.len().saturating_sub(FAULTS_LISTED);
         let more = (more > 0).then(|| format!("and {more} more"));
-        let sentences: Vec<String> = told.chain(more).collect();
+        let sentences: Vec<String> = listed.chain(more).collect();
         let error = Error::new(Kind::Malformed, sentences.join("; "));
         self.0.into_iter().fold(error, |error, (field, text)| error.with_fault(field, text))
     }

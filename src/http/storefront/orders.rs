@@ -8,7 +8,7 @@ use super::super::state::AppState;
 use super::super::{Request, Response};
 use super::item::{product, quantity, selections, side};
 use super::sizes::SizeUnit;
-use super::{Dimensions, Faults, responder as json};
+use super::{Dimensions, Faults, json_response};
 use crate::activity::Event;
 use crate::domain::length::Unit;
 use crate::domain::name::Label;
@@ -75,18 +75,18 @@ const TRAITS: [&str; 8] = [
     "sec-ch-ua-platform",
 ];
 
-/// Fields in which proxies name their clients. They are not believed where their proxy is not trusted, and tell shoppers apart all the
+/// Fields in which proxies name their clients. They are not believed where their proxy is not trusted, and distinguish shoppers all the
 /// same: a client that makes them up orders twice where others order once.
 const FORWARDED: [&str; 4] = ["unbelieved-forwarded-for", "x-real-ip", "cf-connecting-ip", "true-client-ip"];
 
 /// What distinguishes one shopper behind an address from another, as long as no client makes it up.
 fn traits(request: &Request) -> Vec<String> {
     let fields = |name| request.headers.all(name).collect::<Vec<_>>().join(",");
-    let told = TRAITS.into_iter().map(fields);
+    let traits = TRAITS.into_iter().map(fields);
     // Some proxies write the port too, which is another for each connection.
     let forwarded =
         FORWARDED.into_iter().map(|name| fields(name).split(',').map(without_port).collect::<Vec<_>>().join(","));
-    told.chain(forwarded).collect()
+    traits.chain(forwarded).collect()
 }
 
 fn without_port(hop: &str) -> &str {
@@ -100,10 +100,10 @@ fn without_port(hop: &str) -> &str {
 
 /// The one place that composes the answer to an order, from its record alone: a repetition finds the same words.
 fn created(record: &Record, unit: SizeUnit, is_list: bool, public_url: &str) -> Response {
-    Response { status: 201, ..json(&CreatedBody::new(record, unit, is_list, public_url)) }
+    Response { status: 201, ..json_response(&CreatedBody::new(record, unit, is_list, public_url)) }
 }
 
-/// What is ordered, and the key that tells it from another order of the same.
+/// What is ordered, and the key that distinguishes it from another order of the same.
 struct OrderBody {
     order_request: OrderRequest,
     key: Option<IdempotencyKey>,

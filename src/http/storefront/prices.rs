@@ -2,7 +2,7 @@
 
 use super::item::{ListItem, items_of};
 use super::sizes::SizeUnit;
-use super::{PriceBody, responder};
+use super::{PriceBody, json_response};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::options::RequiredGroups;
 use crate::error::{Kind, Result};
@@ -55,7 +55,7 @@ fn price_all(state: &AppState, admission: &Admission, items: Vec<Result<ListItem
         body.insert("currency".to_owned(), json!(currency.code()));
         body.insert("total".to_owned(), json!(currency.to_number(sum)));
     }
-    Ok(responder(&body))
+    Ok(json_response(&body))
 }
 
 fn price(state: &AppState, admission: &Admission, item: &ListItem) -> Result<(Value, Currency, Minor)> {

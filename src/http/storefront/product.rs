@@ -1,6 +1,6 @@
 //! `GET /api/v1/products/{productId}`: everything that a page needs to know of a product before a size is asked for.
 
-use super::{GroupBody, Range, responder};
+use super::{GroupBody, Range, json_response};
 use crate::domain::ids::ProductId;
 use crate::domain::length::Length;
 use crate::domain::sizes::{Offered, SizeRange};
@@ -25,7 +25,7 @@ pub(super) fn product(state: &Arc<AppState>, request: &Request, params: &Params)
                 false => error,
             })?;
         let pricing = state.app.pricing.load(&state.app.db, authenticated, &product)?;
-        Ok(responder(&ProductBody::new(&pricing, authenticated, &product)?))
+        Ok(json_response(&ProductBody::new(&pricing, authenticated, &product)?))
     })
 }
 

@@ -36,7 +36,7 @@ impl SizeUnit {
 
     fn named(query: &Query) -> std::result::Result<Option<InputUnit>, String> {
         let text = query.once("unit").map_err(|fault| fault.to_string())?;
-        // Forms send fields that nobody filled in.
+        // Forms send fields that were not filled in.
         let text = text.filter(|text| !text.is_empty());
         text.map(|text| text.parse().map_err(|fault: crate::domain::measure::UnknownInputUnit| fault.to_string()))
             .transpose()

@@ -1,7 +1,7 @@
 //! `POST /webhooks`, and any path below it for those who configure one a topic: the topic is read from its header, never from
 //! the path. The order of checks is that of the signature first: a client that cannot sign learns nothing but 401.
 
-pub mod refusals;
+pub(crate) mod refusals;
 
 use super::respond::Responder;
 use super::route::{Params, Route};
@@ -22,7 +22,7 @@ pub(super) const ROUTES: &[Route] =
     &[Route::later(Method::Post, "/webhooks", receive), Route::later(Method::Post, "/webhooks/{*rest}", receive)];
 
 /// The longest body that is looked at. The front end rejects longer ones too; this holds for embedders that have no front end.
-pub const BODY_MAX: usize = 1 << 20;
+pub(crate) const BODY_MAX: usize = 1 << 20;
 
 fn receive(state: &Arc<AppState>, request: Request, _params: Params, responder: Responder) {
     if request.body.len() > BODY_MAX {

@@ -1,6 +1,6 @@
-//! The handler of `draft_order_deletion`: deletes what stands at Shopify of an order that its merchant has called off.
+//! The handler of `draft_order_deletion`: deletes the draft at Shopify of an order that its merchant has cancelled.
 //!
-//! From the commit on in which an order is called off no draft is asked for any more: the note before each call is fenced by the
+//! From the commit on in which an order is cancelled no draft is asked for any more: the note before each call is fenced by the
 //! order's state. A call that is under way then may still make one. Its answer names it, or it is looked for by its tag for as long
 //! as one that was made may take to appear. Deleting twice does no harm, so there is nothing to fence.
 
@@ -25,7 +25,7 @@ const NO_APP_REST: Duration = Duration::from_secs(60);
 /// How long it waits for a call that is under way, and for a draft to appear: at twice the age each time.
 const FIRST_REST: Duration = Duration::from_secs(5);
 
-/// Deletes drafts of orders that were called off.
+/// Deletes drafts of cancelled orders.
 pub struct CancelJob(Arc<Parts>);
 
 impl CancelJob {
@@ -69,7 +69,7 @@ impl Handler for CancelJob {
 
     fn operator_hint(&self) -> Option<&'static str> {
         Some(
-            "- the order is cancelled here, but its draft order still stands at Shopify: delete it there, or `quotegrid jobs retry` it",
+            "- the order is cancelled here, but its draft order is still at Shopify: delete it there, or `quotegrid jobs retry` it",
         )
     }
 }
@@ -94,7 +94,7 @@ impl CancelRun<'_> {
             info!("the draft of a cancelled order was deleted at Shopify id={id}");
             return Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)));
         }
-        // It is not there any more, or Shopify keeps it because somebody has ordered.
+        // It is not there any more, or Shopify keeps it because it was ordered.
         let drafts = [draft.to_owned()];
         let answer = self.sessions.ask(&shop, &admin::states(&drafts), Instant::now());
         let answer = answer
@@ -109,7 +109,7 @@ impl CancelRun<'_> {
         }
     }
 
-    /// Nobody knows of a draft; one may have been made.
+    /// No draft is known; one may have been made.
     fn look_up(self) -> Result<Finish, JobError> {
         let (id, store) = (self.id, self.state.store);
         if self.parts.uncertain.is_called(id) {

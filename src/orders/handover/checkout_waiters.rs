@@ -13,10 +13,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 /// Who waits at once. A request that waits keeps one of the front end's 64 upstream connections, and webhooks need them. Who
-/// comes when there is no room takes the place of the one that stands furthest behind, who is answered at once, or is answered at once.
+/// comes when there is no room takes the place of the one that is furthest behind, who is answered at once, or is answered at once.
 const WAITING_MAX: usize = 16;
 
-/// Orders that are remembered as reported. Between an order's commit and its wait there are moments only, and whoever asks for an order
+/// Orders that are remembered as reported. Between an order's commit and its wait there are moments only, and who asks for an order
 /// again need not wait for what has come to nothing.
 const SETTLED_MAX: usize = 256;
 
@@ -55,7 +55,7 @@ impl WaitersState {
         if staying.len() < WAITING_MAX {
             return true;
         }
-        // Of those who stand alike the last one goes.
+        // Of those with the same place the last one goes.
         match staying.iter_mut().max_by_key(|waiter| waiter.place) {
             Some(last) if last.place > place => {
                 last.until = None;
@@ -97,12 +97,12 @@ impl CheckoutWaiters {
         }
         self.changed.notify_all();
         if is_sent() {
-            self.tell(order);
+            self.answer(order);
         }
     }
 
     /// The hand-over of this order has come to something: the request that waits for it waits no longer.
-    pub(super) fn tell(&self, order: DraftOrderId) {
+    pub(super) fn answer(&self, order: DraftOrderId) {
         let mut state = self.state();
         if !state.settled.contains(&order) {
             state.settled.truncate(SETTLED_MAX - 1);
@@ -199,7 +199,7 @@ mod tests {
         let waiting = Arc::new(CheckoutWaiters::default());
         let thread = start(waiting.clone()).expect("a thread");
         let (first, other) = (wait(&waiting, order(1), LONG, false), wait(&waiting, order(2), LONG, false));
-        waiting.tell(order(1));
+        waiting.answer(order(1));
         first.recv_timeout(LONG).expect("answered");
         assert_eq!(waiting.len(), 1);
         waiting.close();
@@ -213,8 +213,8 @@ mod tests {
         let thread = start(waiting.clone()).expect("a thread");
         waiting.wait(order(1), Place::default(), LONG, || false, Box::new(|| panic!("as a fault of ours would")));
         let other = wait(&waiting, order(2), LONG, false);
-        waiting.tell(order(1));
-        waiting.tell(order(2));
+        waiting.answer(order(1));
+        waiting.answer(order(2));
         other.recv_timeout(LONG).expect("answered");
         waiting.close();
         thread.join().expect("it ends by itself");
@@ -234,15 +234,15 @@ mod tests {
     fn what_was_told_of_before_the_wait_began_is_not_waited_for() {
         let waiting = Arc::new(CheckoutWaiters::default());
         let thread = start(waiting.clone()).expect("a thread");
-        waiting.tell(order(1));
+        waiting.answer(order(1));
         wait(&waiting, order(1), LONG, false).try_recv().expect("answered in the call");
         // It is the last that are remembered, each once.
         for _ in 0..2 * SETTLED_MAX {
-            waiting.tell(order(2));
+            waiting.answer(order(2));
         }
         wait(&waiting, order(1), LONG, false).try_recv().expect("answered in the call");
         for number in 0..SETTLED_MAX {
-            waiting.tell(DraftOrderId::new(
+            waiting.answer(DraftOrderId::new(
                 chrono::DateTime::UNIX_EPOCH,
                 [u8::try_from(number).expect("small") ^ 0x80; 10],
             ));
@@ -269,7 +269,7 @@ mod tests {
         let shopper = enter(100, "192.0.2.2");
         waiters.pop().expect("the last").recv_timeout(LONG).expect("let go for the shopper");
         enter(101, "192.0.2.1").try_recv().expect("answered in the call: nobody has ordered more");
-        waiting.tell(order(100));
+        waiting.answer(order(100));
         shopper.recv_timeout(LONG).expect("it has waited");
         assert!(waiters.iter().all(|waiter| waiter.try_recv().is_err()), "the others wait");
         waiting.close();
@@ -285,7 +285,7 @@ mod tests {
         wait(&waiting, order(2), LONG, false).try_recv().expect("answered in the call");
         wait(&waiting, order(2), Duration::ZERO, false).try_recv().expect("answered in the call");
         assert_eq!(waiting.len(), WAITING_MAX);
-        waiting.tell(order(1));
+        waiting.answer(order(1));
         for waiter in waiters {
             waiter.recv_timeout(LONG).expect("answered");
         }

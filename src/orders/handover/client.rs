@@ -126,7 +126,7 @@ impl AdminClient {
         admin::read_grant(reply.status, reply.retry_after.as_deref(), &reply.body)
     }
 
-    /// Asks for a token to learn whether the app is installed; the token is not kept.
+    /// Asks for a token to find out whether the app is installed; the token is not kept.
     pub(super) fn ask_installed(&self, shop: &ShopDomain) -> admin::Installation {
         match self.ask_for_token(shop) {
             Ok(reply) => admin::read_installation(reply.status, reply.retry_after.as_deref(), &reply.body),

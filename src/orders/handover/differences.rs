@@ -11,7 +11,7 @@ use crate::shopify::admin::{DraftOrder, SeenLine, plain_words};
 const TAX_MAX_PERCENT: i128 = 30;
 
 /// An amount of Shopify's: major units as text, and the currency's code.
-type Told = (String, String);
+type Amount = (String, String);
 
 /// What the draft comes to, where that can be compared with the order.
 pub(super) fn total_of(draft: &DraftOrder, currency: Currency) -> Option<i64> {
@@ -39,7 +39,7 @@ pub(super) fn differences(record: &Record, draft: &DraftOrder, refused_variant: 
     found
 }
 
-/// Line by line: what Shopify does not tell is no difference.
+/// Line by line: what Shopify does not say is no difference.
 fn line_differences(record: &Record, seen: &[SeenLine], without_variants: bool) -> Vec<String> {
     if seen.len() != record.lines.len() {
         return vec![format!("Shopify has {} lines, and {} were ordered", seen.len(), record.lines.len())];
@@ -112,7 +112,7 @@ fn total_difference(record: &Record, draft: &DraftOrder) -> Option<String> {
     }
     let more = i128::from(total) - i128::from(quoted);
     let tax = draft.added_tax.as_ref().and_then(|tax| minor(tax, currency)).map(i128::from);
-    // Rounded up: a whole unit of a currency without decimals is not to be told of.
+    // Rounded up: a whole unit of a currency without decimals is not to be reported.
     let explained = tax.unwrap_or_else(|| (i128::from(quoted) * TAX_MAX_PERCENT).div_euclid(100) + 1);
     (more > explained).then(|| {
         format!("Shopify charges {}, more than the {quote} that was quoted and any tax on it explain", money(total))
@@ -120,7 +120,7 @@ fn total_difference(record: &Record, draft: &DraftOrder) -> Option<String> {
 }
 
 /// An amount in minor units, where it is in this currency.
-fn minor((amount, code): &Told, currency: Currency) -> Option<i64> {
+fn minor((amount, code): &Amount, currency: Currency) -> Option<i64> {
     if code != currency.code() {
         return None;
     }

@@ -1,8 +1,8 @@
 //! What becomes of an order at Shopify: `ordered` when its draft was completed, `cancelled` when that was deleted.
 //!
-//! It is told by webhooks, which may come in any order, twice, late or never, and seen by looks at the draft (`looks.rs`). So no report
+//! It is reported by webhooks, which may come in any order, twice, late or never, and seen by looks at the draft (`looks.rs`). So no report
 //! takes back another: an order that was ordered stays so whatever is said after it, and one that counts as cancelled is ordered
-//! after all when its draft turns out to have been completed. Whatever is told twice changes nothing the second time.
+//! after all when its draft turns out to have been completed. Whatever is reported twice changes nothing the second time.
 
 use crate::db::{self, Millis, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
@@ -16,17 +16,17 @@ pub(super) const FIRST_LOOK: TimeDelta = TimeDelta::minutes(10);
 /// How often Shopify is asked what has become of a draft.
 pub(super) const LOOK_EVERY: TimeDelta = TimeDelta::days(1);
 
-/// Drafts that are older are asked for no more: Shopify deletes those that nobody has touched for a year.
+/// Drafts that are older are asked for no more: Shopify deletes those that were not touched for a year.
 pub(super) const LOOKED_AT_FOR: TimeDelta = TimeDelta::days(365);
 
-/// What is said on an order that somebody has paid for all the same.
+/// What is said on an order that was paid for all the same.
 const ORDERED_ALL_THE_SAME: &str =
-    "It was cancelled, and its draft order had been completed at Shopify: somebody has ordered it";
+    "It was cancelled, and its draft order had been completed at Shopify: a shopper has ordered it";
 
 /// What a draft at Shopify has come to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Report {
-    /// It stands there.
+    /// It is there.
     Standing,
     /// The shopper has ordered.
     Completed {
@@ -89,7 +89,7 @@ fn complete(
     order_name: Option<&str>,
     at: Option<DateTime<Utc>>,
 ) -> db::Result<bool> {
-    // Without a name one more look may tell it; a second report without one asks for no second look.
+    // Without a name one more look may find it; a second report without one asks for no second look.
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records
          SET handover_warnings = iif(status = 'cancelled',
@@ -167,7 +167,7 @@ pub(super) fn note_look(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, draft_i
     Ok(())
 }
 
-/// Calls an order off here. `true`: a draft of it stands at Shopify, or may, and is to be deleted. One that is cancelled already is left
+/// Cancels an order here. `true`: a draft of it is at Shopify, or may be, and is to be deleted. One that is cancelled already is left
 /// as it is; one that was ordered must not come here.
 pub(super) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: DraftOrderId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
@@ -184,7 +184,7 @@ pub(super) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: Dra
     Ok(statement.query_row(named_params! { ":id": order, ":store_id": store }, |row| row.get(0))?)
 }
 
-/// The draft of an order that was called off is gone, or there never was one.
+/// The draft of a cancelled order is gone, or there never was one.
 pub(super) fn end_deletion(tx: &Tx<'_>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records SET deletion_due_at = NULL, handover_attempted_at = NULL

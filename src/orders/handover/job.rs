@@ -63,8 +63,8 @@ impl Handler for HandoverJob {
         let id = id.ok_or_else(|| JobError::Permanent(format!("the payload must name an order as {ORDER_ID}")))?;
         let outcome = self.hand_over(id, context);
         if outcome.is_err() {
-            // Nothing comes of it now: whoever waits for it goes on with our own page.
-            self.0.waiting.tell(id);
+            // Nothing comes of it now: requests that wait for it are answered with our own page.
+            self.0.waiting.answer(id);
         }
         if matches!(outcome, Ok(_) | Err(JobError::Permanent(_))) {
             self.0.turns.end(id);
@@ -103,7 +103,7 @@ impl HandoverJob {
         let Some((state, record)) = found else { return Ok(self.leave(id)) };
         if state.is_sent && state.sought.is_none() {
             self.0.uncertain.end(id);
-            self.0.waiting.tell(id);
+            self.0.waiting.answer(id);
             return Ok(Finish::done());
         }
         if state.is_over {
@@ -134,11 +134,11 @@ impl HandoverJob {
         }
     }
 
-    /// There is nothing to hand over any more, or nobody to hand it to.
+    /// There is nothing to hand over any more, or no app to hand it to.
     fn leave(&self, id: DraftOrderId) -> Finish {
         self.0.uncertain.end(id);
         count(&self.0.figures.left);
-        self.0.waiting.tell(id);
+        self.0.waiting.answer(id);
         Finish::done()
     }
 }
@@ -333,7 +333,7 @@ impl HandoverRun<'_> {
             return Err(error);
         }
         count(&parts.figures.left);
-        parts.waiting.tell(id);
+        parts.waiting.answer(id);
         Ok(Finish::done())
     }
 
@@ -359,7 +359,7 @@ impl HandoverRun<'_> {
                     (true, false) => &figures.sent,
                     (false, _) => &figures.left,
                 });
-                parts.waiting.tell(id);
+                parts.waiting.answer(id);
                 info!("draft order handed over id={id} kept={is_kept}");
             });
             Ok(())
@@ -373,7 +373,7 @@ impl HandoverRun<'_> {
         Err(JobError::Snooze(FIRST_ADDRESS_LOOK))
     }
 
-    /// A draft that a search has found, with its lines, which a search does not tell; without them where Shopify does not answer.
+    /// A draft that a search has found, with its lines, which a search does not show; without them where Shopify does not answer.
     fn with_lines(&self, found: DraftOrder) -> DraftOrder {
         let answer = self.sessions.ask(&self.state.shop, &admin::look(&found.id), Instant::now());
         let answer = answer
@@ -381,7 +381,7 @@ impl HandoverRun<'_> {
         answer.ok().flatten().unwrap_or(found)
     }
 
-    /// What the draft comes to, and what it has otherwise than the order; told where that is news.
+    /// What the draft comes to, and what it has otherwise than the order; logged where that is new.
     fn compare(&self, draft: &DraftOrder, refused_variant: Option<&str>) -> (Option<i64>, Vec<String>) {
         let differing = differences(&self.record, draft, refused_variant);
         let is_known = |text: &String| self.record.handover_warnings.contains(text);

@@ -1,5 +1,5 @@
 //! The handler of `draft_order_looks`: asks Shopify what has become of a shop's drafts, many at once. For webhooks that never come or
-//! came too early, and for the names of orders, which webhooks do not tell.
+//! came too early, and for the names of orders, which webhooks do not carry.
 
 use super::fate::{self, Report};
 use super::{Handover, Parts};
@@ -31,7 +31,7 @@ impl Handler for LooksJob {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let shop: Option<ShopDomain> = job.payload[SHOP].as_str().and_then(|shop| shop.parse().ok());
         let shop = shop.ok_or_else(|| JobError::Permanent(format!("the payload must name a shop as {SHOP}")))?;
-        // Where no app is configured nobody can be asked; another process that has one enqueues it again.
+        // Where no app is configured Shopify cannot be asked; another process that has one enqueues it again.
         let Some(sessions) = &self.0.sessions else { return Ok(Finish::done()) };
         loop {
             let now = context.now();
@@ -60,7 +60,7 @@ impl Handler for LooksJob {
                     return Err(JobError::Snooze(after));
                 }
                 Err(failure) => {
-                    info!("nobody could look what has become of draft orders: {failure}");
+                    info!("could not look what has become of draft orders: {failure}");
                     return Err(JobError::Snooze(REST));
                 }
             };
@@ -80,7 +80,7 @@ impl Handler for LooksJob {
     }
 }
 
-/// What is to be written down of what was seen; of what nobody knows, nothing.
+/// What is to be written down of what was seen; of what is not known, nothing.
 pub(super) fn reported(fate: Fate) -> Report {
     match fate {
         Fate::Standing | Fate::Unknown => Report::Standing,

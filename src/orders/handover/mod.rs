@@ -7,7 +7,7 @@
 //! 2. an answer that says what happened settles it: made (the order becomes `sent`, in the transaction that ends the job), or
 //!    surely not made (the note is taken back, and it may be sent again);
 //! 3. anything else (no answer, half an answer, a crash) leaves the note, and a run that finds one, or an order that has waited for
-//!    long, **looks the draft up by its tag** first. Shopify's search learns of new drafts late, so one that is not found is
+//!    long, **looks the draft up by its tag** first. Shopify's search finds new drafts late, so one that is not found is
 //!    looked for again and again, and only when it is missing at the end of the settling time is it sent anew.
 //!
 //! Shopify works on a new draft for a while. One whose checkout has no address yet is `sent` at once, and the job goes on to ask
@@ -15,7 +15,7 @@
 //!
 //! Where orders come faster than they go, clients and shops take turns (`turns.rs`), and so do those who wait for Shopify's checkout.
 //!
-//! What becomes of an order after that is told by webhooks and seen by looks (`fate.rs`, `looks.rs`), and one that its merchant calls off
+//! What becomes of an order after that is reported by webhooks and seen by looks (`fate.rs`, `looks.rs`), and one that its merchant cancels
 //! is deleted there (`cancel.rs`).
 //!
 //! These jobs wait for Shopify on threads of their own ([`crate::queue::Share`]): however long it hangs, redactions and all other
@@ -47,7 +47,7 @@ use crate::domain::ids::{DraftOrderId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::keyed_hash::{KeyedHasher, hex};
 use crate::orders::records::{self, Record, State};
-use crate::queue::{NewJob, Queue};
+use crate::queue::{NewJob, Queue, Registry};
 use crate::secret::Secret;
 use crate::shopify::admin::Installation;
 use checkout_waiters::CheckoutWaiters;
@@ -67,7 +67,7 @@ pub const DRAFT_ORDER_HANDOVER: &str = "draft_order_handover";
 /// Asks what has become of a shop's drafts: job type.
 pub const DRAFT_ORDER_LOOKS: &str = "draft_order_looks";
 
-/// Deletes the draft of an order that was called off: job type.
+/// Deletes the draft of a cancelled order: job type.
 pub const DRAFT_ORDER_DELETION: &str = "draft_order_deletion";
 
 /// The payload's one member.
@@ -221,7 +221,15 @@ impl Handover {
         Ok(())
     }
 
-    /// Calls an order off, and has what stands at Shopify of it deleted. One that is called off already stays so.
+    /// Adds what runs the jobs of the hand-over to `registry`.
+    pub fn register(&self, registry: Registry) -> Registry {
+        registry
+            .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(self))
+            .with(DRAFT_ORDER_LOOKS, LooksJob::new(self))
+            .with(DRAFT_ORDER_DELETION, CancelJob::new(self))
+    }
+
+    /// Cancels an order, and has its draft at Shopify deleted. One that is cancelled already stays so.
     ///
     /// # Errors
     /// `NotFound`, `Conflict` where it was ordered, and when the database fails.
@@ -286,7 +294,7 @@ impl Handover {
         Ok(())
     }
 
-    /// Tells the unfinished job of an order from those of others. It stays with the job's row when the order is erased, and so must
+    /// Distinguishes the unfinished job of an order from those of others. It stays with the job's row when the order is erased, and so must
     /// not name it.
     fn dedupe_key(&self, order: DraftOrderId) -> String {
         hex(&self.0.hasher.hash("handover", &[order.to_string().as_bytes()]))

@@ -6,7 +6,7 @@ use crate::shopify::admin::DraftOrder;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, named_params};
 
-/// Where an order's hand-over stands.
+/// The state of an order's hand-over.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct HandoverState {
     /// The order's store.
@@ -17,21 +17,21 @@ pub(super) struct HandoverState {
     pub(super) is_live: bool,
     /// Whether it is at Shopify, as far as is known here.
     pub(super) is_sent: bool,
-    /// Whether it has been ordered or called off: nothing is handed over any more.
+    /// Whether it has been ordered or cancelled: nothing is handed over any more.
     pub(super) is_over: bool,
     /// Its draft at Shopify, where it has one.
     pub(super) draft: Option<String>,
-    /// Whether its draft is still to be deleted, because it was called off here.
+    /// Whether its draft is still to be deleted, because it was cancelled here.
     pub(super) is_deletion_due: bool,
     /// Whether Shopify's checkout may take discount codes for it, and its shop's automatic discounts.
     pub(super) allow_discounts: (bool, bool),
-    /// When a draft was asked for of which nobody knows whether it was made.
+    /// When a draft was asked for of which it is not known whether it was made.
     pub(super) attempted_at: Option<DateTime<Utc>>,
     /// The draft whose checkout has no address yet, and since when it is asked for.
     pub(super) sought: Option<(String, DateTime<Utc>)>,
 }
 
-/// Where the hand-over of an order stands; `None` when there is no such order.
+/// The state of an order's hand-over; `None` when there is no such order.
 pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<Option<HandoverState>> {
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
@@ -63,7 +63,7 @@ pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<
 }
 
 /// Notes that a draft is going to be asked for. Fails with `LostRow` where the order is gone, sent, or its store no longer live, and
-/// where its note is not the one that was `seen`: another job that somebody enqueued for it by hand has asked for it meanwhile. Nothing
+/// where its note is not the one that was `seen`: another job that was enqueued for it by hand has asked for it meanwhile. Nothing
 /// may be asked for then.
 pub(super) fn note_attempt(
     tx: &Tx<'_>,
@@ -82,7 +82,7 @@ pub(super) fn note_attempt(
 }
 
 /// Notes why an order is not at Shopify; `is_clear`: it is sure that nothing was made, and a draft may be asked for at once. Orders
-/// that are gone or being erased are left alone. One that was called off meanwhile learns that there is nothing to delete.
+/// that are gone or being erased are left alone. Of one that was cancelled meanwhile it is noted that there is nothing to delete.
 pub(super) fn note_failure(
     tx: &Tx<'_>,
     store: StoreId,
@@ -100,7 +100,7 @@ pub(super) fn note_failure(
     Ok(())
 }
 
-/// Notes why nobody knows whether an order is at Shopify; `call_ended`: a call for its draft has, without a clear answer. Until then it
+/// Notes why it is not known whether an order is at Shopify; `call_ended`: a call for its draft has, without a clear answer. Until then it
 /// may have been made, so every process counts the settling time from there. Orders that are gone or being erased are left alone.
 pub(super) fn note_uncertain(
     tx: &Tx<'_>,
@@ -120,7 +120,7 @@ pub(super) fn note_uncertain(
     Ok(())
 }
 
-/// What is written down of a draft that stands at Shopify.
+/// What is written down of a draft that is at Shopify.
 pub(super) struct Sent<'a> {
     /// As the answer has it.
     pub(super) draft: &'a DraftOrder,
@@ -131,8 +131,8 @@ pub(super) struct Sent<'a> {
 }
 
 /// Writes down that an order is at Shopify, with what it has otherwise there; since when the address of its checkout is asked for,
-/// where it has none; and when to ask first what has become of it. `false`: it is gone, being erased or called off, and it is not
-/// `sent`. Of one that was called off while its draft was asked for the draft is written down, for whoever deletes it.
+/// where it has none; and when to ask first what has become of it. `false`: it is gone, being erased or cancelled, and it is not
+/// `sent`. Of one that was cancelled while its draft was asked for the draft is written down, for the job that deletes it.
 pub(super) fn mark_sent(
     tx: &Tx<'_>,
     store: StoreId,
@@ -166,7 +166,7 @@ pub(super) fn mark_sent(
     Ok(changed == 1)
 }
 
-/// Writes down the draft of an order that was called off, where none is known: it is to be deleted. Nothing else asks for one then.
+/// Writes down the draft of a cancelled order, where none is known: it is to be deleted. Nothing else asks for one then.
 pub(super) fn note_draft_of_cancelled(
     tx: &Tx<'_>,
     store: StoreId,

@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn what_was_begun_too_long_ago_is_not_sent() {
         let mut options = Options::new("id", Secret::new("secret"));
-        // Nobody listens there: what is sent ends otherwise.
+        // No server listens there: what is sent ends otherwise.
         options.address = "http://127.0.0.1:1/{shop}".parse().expect("an address");
         let sessions = Sessions::new(&options, Arc::new(ManualClock::default()));
         let (shop, token) = ("one.myshopify.com".parse().expect("a shop"), Secret::new("token"));

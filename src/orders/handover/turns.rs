@@ -21,7 +21,7 @@ const ROUNDS: u32 = 10;
 /// By how much each further order of a shop goes behind within its round.
 const SHOP_STEP: Duration = Duration::from_millis(500);
 
-/// The longest that an order goes ahead of its time. Also for how long a job that had to rest may be overtaken.
+/// The longest that an order goes ahead of its time. Also for how long others may go before a job that had to wait.
 const AHEAD_MAX: Duration = Duration::from_secs(60 * 10);
 
 /// Clients, shops and orders that are remembered, each: beyond it those that are new count as the first.
@@ -81,7 +81,7 @@ impl Turns {
         let within = state.shops.step((shop.clone(), round), uptime, SHOP_STEP, ROUND - SHOP_STEP);
         let place = Place(ROUND * round + within.min(ROUND - SHOP_STEP));
         if state.places.len() >= REMEMBERED_MAX && uptime.saturating_sub(state.swept_at) >= SWEEP_EVERY {
-            // Another process may hand them over, and then nobody says here that they are over.
+            // Another process may hand them over, and then this one does not learn that they are over.
             state.places.retain(|_, (_, given_at)| uptime.saturating_sub(*given_at) < AHEAD_MAX);
             state.swept_at = uptime;
         }

@@ -4,7 +4,7 @@
 //!
 //! And which orders' calls are under way. The note is written before the call is sent, and a run that is held up between the two may
 //! lose its job to another, which finds the note, waits until the settling time is over, and asks for the draft that the first one is
-//! about to ask for. So nobody asks while another still may, and the settling time begins when the call has ended.
+//! about to ask for. So no job asks while another still may, and the settling time begins when the call has ended.
 
 use crate::domain::ids::DraftOrderId;
 use parking_lot::{Mutex, MutexGuard};

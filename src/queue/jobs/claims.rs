@@ -158,12 +158,12 @@ fn claim_unpaused(
         if claims.len() == wanted {
             break;
         }
-        let is_suspect = claim.poison_candidate;
-        if is_suspect && !claims.is_empty() {
+        let is_candidate = claim.poison_candidate;
+        if is_candidate && !claims.is_empty() {
             break;
         }
         claims.push(claim);
-        if is_suspect {
+        if is_candidate {
             break;
         }
     }

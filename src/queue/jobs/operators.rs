@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row, named_params};
 /// Which jobs to list.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Only those that stand here.
+    /// Only those with this status.
     pub status: Option<Status>,
     /// Only those of this type.
     pub job_type: Option<String>,
@@ -23,7 +23,7 @@ pub struct Filter {
     pub limit: usize,
 }
 
-/// How many jobs stand where.
+/// How many jobs have which status.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Waiting.
@@ -181,7 +181,7 @@ pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
     Ok(types.collect::<rusqlite::Result<_>>()?)
 }
 
-/// How many jobs stand where.
+/// How many jobs have which status.
 ///
 /// # Errors
 /// When the database fails.
@@ -214,7 +214,7 @@ pub fn is_any_running(connection: &Connection) -> db::Result<bool> {
     Ok(connection.prepare_cached("SELECT 1 FROM job_queue WHERE status = 'processing' LIMIT 1")?.exists(())?)
 }
 
-/// Puts a job that was discarded or called off back with a fresh set of attempts; its history stays. `false`: it is elsewhere.
+/// Puts a job that was discarded or cancelled back with a fresh set of attempts; its history stays. `false`: it has another status.
 /// Fails with a broken unique constraint when another unfinished job has its dedupe key.
 pub(in crate::queue) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
@@ -226,7 +226,7 @@ pub(in crate::queue) fn retry(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db:
     Ok(statement.execute(named_params! { ":now": Millis(now), ":id": id })? == 1)
 }
 
-/// Calls off a job that waits. `false`: it is elsewhere.
+/// Calls off a job that waits. `false`: it has another status.
 pub(in crate::queue) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, id: JobId) -> db::Result<bool> {
     let mut statement = tx.prepare_cached(
         "UPDATE job_queue SET status = 'cancelled', processed_at = :now

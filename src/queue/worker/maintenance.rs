@@ -89,7 +89,7 @@ impl<'a> Maintenance<'a> {
         self.recover()
     }
 
-    /// Tells a clock that was set from time that has passed, and acts on it.
+    /// Distinguishes a clock that was set from time that has passed, and acts on it.
     fn notice_clock(&mut self) -> db::Result<()> {
         let (now, uptime) = (self.worker.clock.now(), self.worker.clock.uptime());
         let (now_before, uptime_before) = std::mem::replace(&mut self.last_look, (now, uptime));

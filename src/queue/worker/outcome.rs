@@ -37,7 +37,7 @@ impl Worker {
         if finish.effects.is_some() { self.db.with_savepoint() } else { self.db.without_savepoint() }
     }
 
-    /// Tells how a finishing transaction went; an error is left to be recorded.
+    /// Logs how a finishing transaction went; an error is left to be recorded.
     pub(super) fn after_finish(&self, claim: &Claim, committed: Result<(), Error>) -> Option<JobError> {
         match committed {
             Ok(()) => {

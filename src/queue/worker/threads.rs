@@ -109,11 +109,11 @@ impl Worker {
         let claiming = Claiming(self);
         let claimed =
             self.is_due().and_then(|due| if due { self.claim(self.claimed_at_once()) } else { Ok(Vec::new()) });
-        // Under one lock with what is done with the batch: whoever finds that nobody claims finds what was claimed.
+        // Under one lock with what is done with the batch: a thread that finds no claim going on finds what was claimed.
         let mut state = claiming.end();
         let mut claims = VecDeque::from(claimed?);
         if self.is_stopping() {
-            // The stop came during the claim and has released what waited then; nobody else will look at these.
+            // The stop came during the claim and has released what waited then; no other thread will look at these.
             drop(state);
             for claim in claims {
                 self.end(claim, JobError::Stopped);
@@ -126,7 +126,7 @@ impl Worker {
     }
 
     /// Jobs that wait for others are claimed one by one: each takes many times as long as a commit, and one that is held here is in
-    /// line no more, whoever comes meanwhile and would go before it.
+    /// line no more, whatever comes meanwhile and would go before it.
     fn claimed_at_once(&self) -> usize {
         if self.options.share == Share::External { 1 } else { CLAIM_BATCH }
     }

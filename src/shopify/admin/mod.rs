@@ -1,19 +1,20 @@
 //! Shopify's Admin API as far as draft orders need it: what is sent, and what an answer means. Pure: the caller brings the
 //! connection (`orders/handover/client.rs`).
 //!
-//! The GraphQL documents are files of their own, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
+//! The GraphQL documents are files of their own, with what several ask for in fragments, so that other tools can judge them; `tests/it/handover/documents.rs` holds them
 //! against the names of Shopify's published schema. `draftOrderCreate` knows no idempotency key, so every draft carries a tag that
 //! its order's id alone decides ([`tag`]), by which one that may or may not have been made is found again.
 
 mod answer;
+mod draft_order;
+mod failure;
 mod request;
 mod token;
 
 pub(super) use answer::read_time;
-pub use answer::{
-    DraftOrder, Fate, SeenLine, ShopifyError, plain_words, read_created, read_deleted, read_found, read_seen,
-    read_states, served_version,
-};
+pub use answer::{Fate, read_created, read_deleted, read_found, read_seen, read_states, served_version};
+pub use draft_order::{DraftOrder, SeenLine};
+pub use failure::{ShopifyError, plain_words};
 pub use request::{
     CREATE, DELETE, Draft, DraftLine, FIND, LOOK, STATES, STATES_MAX, create, delete, find, look, states, tag,
 };

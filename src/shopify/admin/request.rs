@@ -3,13 +3,15 @@
 use serde_json::{Value, json};
 
 /// Creates a draft order.
-pub const CREATE: &str = include_str!("create.graphql");
+pub const CREATE: &str =
+    concat!(include_str!("create.graphql"), include_str!("draft.graphql"), include_str!("lines.graphql"));
 
 /// Finds draft orders: those that the search knows by their tag, and the newest, which need not be in its index yet.
-pub const FIND: &str = include_str!("find.graphql");
+pub const FIND: &str = concat!(include_str!("find.graphql"), include_str!("draft.graphql"));
 
 /// Looks at one draft order.
-pub const LOOK: &str = include_str!("look.graphql");
+pub const LOOK: &str =
+    concat!(include_str!("look.graphql"), include_str!("draft.graphql"), include_str!("lines.graphql"));
 
 /// Says what became of draft orders.
 pub const STATES: &str = include_str!("states.graphql");

@@ -1,7 +1,7 @@
 //! The client-credentials grant: an app's id and secret for an access token to a shop of the same organisation. There is no refresh
 //! token; a caller that needs another asks again.
 
-use super::answer::{ShopifyError, read_status};
+use super::failure::{ShopifyError, read_status};
 use serde_json::Value;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ pub fn read_grant(status: u16, retry_after: Option<&str>, body: &[u8]) -> Result
     Ok(Grant { token: token.to_owned(), life })
 }
 
-/// Whether an app is installed in a shop, as far as the answer to [`grant_form`] tells.
+/// Whether an app is installed in a shop, as far as the answer to [`grant_form`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Installation {
     /// It is: a token was granted.

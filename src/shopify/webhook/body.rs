@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 /// The fields that say which topic a body belongs to. All others are skipped unread, and of these only the shop's name is read: what
-/// else a body says is read one by one, so that nothing odd in one of them costs the duty.
+/// else a body says is read one by one, so that nothing odd in one of them costs the request.
 #[derive(Debug, Deserialize)]
 pub(super) struct Body<'a> {
     #[serde(default, deserialize_with = "present")]
@@ -37,11 +37,7 @@ pub(super) struct Body<'a> {
 
 impl<'a> Body<'a> {
     pub(super) fn of(body: &'a [u8]) -> Result<Self, Refusal> {
-        // serde would also fill a struct from an array, field by field.
-        if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-            return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
-        }
-        read(body)
+        read_object(body)
     }
 
     /// The shop that the body names, where it is a body of this shape and of no other.
@@ -111,10 +107,7 @@ pub(super) fn draft_order(topic: &Topic, body: &[u8]) -> Result<WebhookEvent, Re
         completed_at: Option<Value>,
         admin_graphql_api_id: Option<Value>,
     }
-    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
-        return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
-    }
-    let said: Said = read(body)?;
+    let said: Said = read_object(body)?;
     let named = said.admin_graphql_api_id.as_ref().and_then(Value::as_str);
     if named.is_some_and(|gid| !gid.starts_with(DRAFT_ORDER_GID)) {
         return Err(WRONG_SHAPE);
@@ -142,7 +135,7 @@ pub(super) fn named_under_unknown_topic(body: &[u8]) -> Result<Option<ShopDomain
     Ok(names.shop_domain.or(names.myshopify_domain).and_then(|named| named.as_str()?.parse().ok()))
 }
 
-/// What tells a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
+/// What distinguishes a topic's bodies from all others, by its fields' presence. `shop_domain` and `myshopify_domain` are apart: whichever a
 /// topic has, it must.
 pub(super) struct Shape {
     /// The fields that it may have; of these, others are wrong.
@@ -163,7 +156,7 @@ pub(super) enum Mark {
     RedactedCustomer,
     /// The request, or the orders asked for.
     DataRequest,
-    /// What tells it from others is what it lacks. Without the shop's number it may have nothing but its name: it is the one body that
+    /// What distinguishes it is what it lacks. Without the shop's number it may have nothing but its name: it is the one body that
     /// erases everything.
     NothingElse,
     /// Its shape says enough.
@@ -290,6 +283,14 @@ fn number_of(text: &str) -> Option<u64> {
     // `parse` alone would also take "+5".
     let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
     if is_number { digits.parse().ok() } else { None }
+}
+
+/// Reads a JSON object. serde would also fill a struct from an array, field by field.
+fn read_object<'a, T: Deserialize<'a>>(body: &'a [u8]) -> Result<T, Refusal> {
+    if body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[') {
+        return read::<IgnoredAny>(body).and(Err(WRONG_SHAPE));
+    }
+    read(body)
 }
 
 /// Reads JSON. serde's own message is not passed on: it may quote the body.

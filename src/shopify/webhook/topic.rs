@@ -98,7 +98,7 @@ impl Topic {
     /// What becomes of draft orders: their bodies name no shop.
     pub const DRAFT_ORDERS: [Self; 2] = [Self::DraftOrdersUpdate, Self::DraftOrdersDelete];
 
-    /// The topics whose bodies name their shop, and which are duties or the end of an installation.
+    /// The topics whose bodies name their shop, and which are privacy requests or the end of an installation.
     pub const KNOWN: [Self; 4] =
         [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact, Self::AppUninstalled];
 

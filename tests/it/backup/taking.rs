@@ -10,6 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 #[test]
 fn a_backup_is_whole_for_its_owner_only_and_laid_out_like_the_database() {
@@ -62,6 +63,44 @@ fn a_wal_that_lies_beside_the_name_of_a_backup_does_not_get_into_it() {
         house.back_up();
         let backup = house.open_file("backup.db");
         assert!(has_store(&backup, "new") && !has_store(&backup, "erased"));
+    }
+}
+
+#[test]
+fn while_a_backup_is_copied_the_wal_can_be_emptied_and_what_is_written_meanwhile_is_in_it() {
+    let house = House::new();
+    let app = house.open();
+    for _ in 0..2_000 {
+        app.enqueue(NewJob::new("early", json!({ "padding": "x".repeat(6_000) }))).expect("enqueued");
+    }
+    let mut steps = 0;
+    backup::create(&house.database(), &house.path("backup.db"), false, &mut |done, all| {
+        if done == all {
+            return;
+        }
+        steps += 1;
+        app.enqueue(NewJob::new("meanwhile", json!({ "padding": "y".repeat(6_000) }))).expect("enqueued");
+        // Pages go, in the part that was copied as well as in the other, and the file gets shorter.
+        let gone: quotegrid::db::Result<()> = app.db.write(move |tx| {
+            let ends = "SELECT * FROM (SELECT id FROM job_queue ORDER BY id LIMIT 20)
+                        UNION SELECT * FROM (SELECT id FROM job_queue WHERE type = 'early' ORDER BY id DESC LIMIT 20)";
+            tx.execute(&format!("DELETE FROM job_queue WHERE id IN ({ends})"), ())?;
+            tx.vacuum_some(50)
+        });
+        gone.expect("deleted");
+        assert!(
+            app.db.empty_wal(Duration::from_secs(120)).expect("tried"),
+            "a snapshot is held while pages are copied"
+        );
+    })
+    .expect("copied");
+    assert!(steps >= 2, "{steps} steps");
+    let copy = house.open_file("backup.db");
+    for kind in ["early", "meanwhile"] {
+        let ids = format!(
+            "SELECT count(*) || ' ' || group_concat(id) FROM (SELECT id FROM job_queue WHERE type = '{kind}' ORDER BY id)"
+        );
+        assert_eq!(one::<String>(&copy, &ids), one::<String>(&app, &ids), "{kind}");
     }
 }
 

@@ -10,6 +10,7 @@ mod opening;
 mod page_slack;
 mod reading;
 mod rolled_back;
+mod slack_tracking;
 
 use quotegrid::db::{self, Db, Options};
 use rustix::process::{Pid, Signal};

@@ -2,6 +2,7 @@
 
 use super::harness::Edge;
 use crate::support::waiting::wait_until;
+use quotegrid::metrics::MetricsSnapshot;
 use std::io::Write;
 use std::time::Duration;
 
@@ -76,7 +77,7 @@ fn what_is_malformed_or_too_large_is_refused_and_the_connection_ends() {
         wire.assert_ended();
         refused += 1;
     }
-    let page = edge.metrics.render();
+    let page = edge.metrics.render(MetricsSnapshot::default());
     let counted: u64 = page
         .lines()
         .filter(|line| line.starts_with("quotegrid_http_rejected_total"))

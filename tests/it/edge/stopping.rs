@@ -3,6 +3,7 @@
 use super::harness::{Edge, Wire};
 use crate::support::waiting::wait_until;
 use quotegrid::http::Response;
+use quotegrid::metrics::MetricsSnapshot;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -72,7 +73,7 @@ fn a_stop_under_load_loses_no_answer_that_was_given() {
         asked.store(answered.load(Ordering::Relaxed), Ordering::Relaxed);
         edge.server.stop(Duration::from_secs(60));
     });
-    let page = edge.metrics.render();
+    let page = edge.metrics.render(MetricsSnapshot::default());
     let line =
         page.lines().find(|line| line.starts_with("quotegrid_http_requests_total{")).expect("requests are counted");
     let given: usize = line.rsplit(' ').next().and_then(|count| count.parse().ok()).expect("a count");

@@ -123,7 +123,7 @@ fn a_deleted_draft_is_cancelled_and_one_that_turns_out_to_be_completed_is_ordere
     assert_eq!(tell(&shop, "draft_orders/update", &completed(draft)), "accepted");
     let document = shown(&shop, &order);
     assert_eq!((&document["status"], &document["cancelledAt"]), (&json!("ordered"), &Value::Null));
-    assert!(document["handoverWarnings"][0].as_str().is_some_and(|text| text.contains("somebody has ordered")));
+    assert!(document["handoverWarnings"][0].as_str().is_some_and(|text| text.contains("a shopper has ordered")));
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn an_order_that_was_paid_for_is_not_called_off() {
     shop.settle();
     let document = shown(&shop, &other);
     assert_eq!((&document["status"], &document["orderName"]), (&json!("ordered"), &json!("#8")));
-    assert!(document["handoverWarnings"][0].as_str().is_some_and(|text| text.contains("somebody has ordered")));
+    assert!(document["handoverWarnings"][0].as_str().is_some_and(|text| text.contains("a shopper has ordered")));
 }
 
 #[test]

@@ -79,8 +79,8 @@ fn a_corner_that_could_mean_either_is_a_fault_that_says_what_to_write() {
     for corner in
         ["width/height", "Breite / Höhe", "B\\H", "w | h", "width → / height →", "width ? / height ?", "width/length"]
     {
-        let (line, told) = fault(&format!("{corner},300,600\n200,10,15\n400,25,30"));
-        assert!(line == 1 && told.contains("does not say which size runs down the side"), "{corner}: {told}");
+        let (line, message) = fault(&format!("{corner},300,600\n200,10,15\n400,25,30"));
+        assert!(line == 1 && message.contains("does not say which size runs down the side"), "{corner}: {message}");
         assert!(skipping(&format!("{corner},300,600\n200,10,15")).accept().is_err());
     }
 }
@@ -122,10 +122,10 @@ fn a_column_that_is_no_size_is_refused_by_its_name() {
         ("Breite;Höhe;Tiefe\n1;2;89", "Tiefe"),
         ("width,height,weight\n1,2,89", "weight"),
     ] {
-        let (line, told) = fault(text);
+        let (line, message) = fault(text);
         assert_eq!(line, 1);
         assert_eq!(
-            told,
+            message,
             format!(
                 "the column \"{name}\" is neither width, height nor price: leave it out, or make a list for each of its values"
             ),
@@ -149,9 +149,9 @@ fn a_column_that_is_no_size_is_refused_by_its_name() {
 #[test]
 fn a_corner_that_names_another_size_is_refused_by_its_name() {
     for corner in ["louvre_mm", "Lamelle [mm]", "slat (cm)"] {
-        let (line, told) = fault(&format!("{corner},610,810\n89,41,45\n127,44,48"));
+        let (line, message) = fault(&format!("{corner},610,810\n89,41,45\n127,44,48"));
         let named = format!("the corner \"{corner}\" is neither width nor height");
-        assert!(line == 1 && told.starts_with(&named), "{told}");
+        assert!(line == 1 && message.starts_with(&named), "{message}");
     }
     for corner in [
         "mm",
@@ -228,7 +228,7 @@ fn sizes_in_another_metric_unit_are_converted_exactly() {
         grid("1,2,3"),
         "the store's unit is what the others are in anyway"
     );
-    // A field that names another unit than its neighbours, which name none, is a slip of somebody's pen.
+    // A field that names another unit than its neighbours, which name none, is a slip of the pen.
     assert_eq!(fault("600,1200,5\n90 cm,1200,6").0, 2);
     assert_eq!(fault("width (mm) (cm),height,price\n1,2,3").0, 1);
     assert!(fault("width in mm and cm,height,price\n1,2,3").1.contains("mm and cm"));
@@ -249,10 +249,10 @@ fn inches_and_feet_are_told_as_such() {
         ("Breite (Zoll);Höhe (Zoll);Preis\n24;36;99", 1),
     ] {
         let import = read(text);
-        let (found, told) = faults(&import)[0];
+        let (found, message) = faults(&import)[0];
         // A bare quote in a heading is a stray one before anything is read.
-        let is_told = told.contains("inches") || told.contains("quote");
-        assert!((found == line || found == 0) && is_told, "{text}: {told}");
+        let is_named = message.contains("inches") || message.contains("quote");
+        assert!((found == line || found == 0) && is_named, "{text}: {message}");
         assert!(import.accept().is_err());
     }
     assert_eq!(fault("24\";36;99"), (1, "width \"24\"\" is in inches: write it in mm".to_owned()));
@@ -349,17 +349,17 @@ fn lines_above_a_list_are_left_out_unless_they_say_something_else() {
         ("Sizes in cm\nh/w (mm),300,600\n200,10,15", "a line above it says cm"),
         ("Sizes in cm\nMaße in mm\nwidth,height,price\n300,200,10", "do not agree"),
     ] {
-        let (_, told) = fault(text);
-        assert!(told.contains(said), "{text}: {told}");
+        let (_, message) = fault(text);
+        assert!(message.contains(said), "{text}: {message}");
     }
 }
 
 #[test]
 fn a_price_of_0_among_others_is_a_fault_that_names_its_size() {
     let csv = "height/width,600,900,1200\n500,120.00,150.00,0.00\n1000,140.00,0.00,0.00";
-    let told = "a price of 0 for 1200 x 500, 900 x 1000, 1200 x 1000: say whether that is not offered (zero=not-offered) or costs \
+    let message = "a price of 0 for 1200 x 500, 900 x 1000, 1200 x 1000: say whether that is not offered (zero=not-offered) or costs \
                 nothing (zero=free)";
-    assert_eq!(fault(csv), (0, told.to_owned()));
+    assert_eq!(fault(csv), (0, message.to_owned()));
     assert!(skipping(csv).accept().is_err(), "no line to skip");
     let with = |zero| read_with(csv, |options| options.zero = Some(zero)).accept().expect("said");
     let third = |matrix: &PriceMatrix| matrix.rows().next().and_then(|row| row[2]);
@@ -405,8 +405,8 @@ fn a_file_that_is_no_csv_is_told_by_what_it_is() {
     let workbook = [b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml".to_vec(), vec![0; BYTES_MAX]].concat();
     for (bytes, kind) in [(&workbook[..], ".xlsx"), (b"<html><table><tr><td>1</td></tr></table></html>", "HTML")] {
         let read = import(bytes, &ImportOptions::new(Unit::Mm, Currency::USD));
-        let told = faults(&read);
-        assert!(told.len() == 1 && told[0].0 == 0 && told[0].1.contains(kind), "{told:?}");
+        let message = faults(&read);
+        assert!(message.len() == 1 && message[0].0 == 0 && message[0].1.contains(kind), "{message:?}");
         assert!(read.accept().is_err());
     }
 }

@@ -66,7 +66,7 @@ enum Room {
     Place,
     /// This one goes for it.
     InsteadOf(Dispensable),
-    /// There is none; it is taken in to be heard or told.
+    /// There is none; it is accepted to be read, or to be answered that there is none.
     Beyond,
 }
 
@@ -128,7 +128,7 @@ impl EventLoop {
                 found.pop();
                 continue;
             }
-            // Whoever is idle has been answered: the crowd gets on.
+            // Idle connections have been answered already, so those that wait get their places.
             if next.rank == IDLE {
                 self.full_since = None;
             }
@@ -155,7 +155,7 @@ impl EventLoop {
         }
         let head_time = self.rules.limits.head_time;
         if let Some(key) = self.add_client(socket, peer, counted, now) {
-            // epoll tells at once of what has come already.
+            // epoll reports at once what has come already.
             self.set_deadline(key, now + head_time);
         }
     }
@@ -315,7 +315,7 @@ impl EventLoop {
             self.extras -= 1;
         }
         if self.full_since.is_some() {
-            // A place has become free, or memory for another to be told.
+            // A place has become free, or memory to answer another.
             self.accept_again = None;
             self.acceptable = true;
         }

@@ -25,7 +25,7 @@ impl EventLoop {
             client.read_closed |= event.is_read_closed();
         }
         if event.is_error() || event.is_write_closed() {
-            // Reset, or gone altogether: nobody is there to answer. A half-closed connection is not one of these.
+            // Reset, or gone altogether: there is no client to answer. A half-closed connection is not one of these.
             self.close(key);
             return;
         }
@@ -145,7 +145,7 @@ impl EventLoop {
         self.report(rejection);
     }
 
-    /// Tells the log that something was rejected for want of room: honest clients may be among those.
+    /// Logs that something was rejected for want of room: honest clients may be among those.
     pub(super) fn report(&mut self, rejection: Rejection) {
         if rejection.is_for_want_of_room()
             && let Some(left_out) = self.reported.entry(rejection.reason()).or_insert_with(LogLimiter::new).admit()

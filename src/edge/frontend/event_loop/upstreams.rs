@@ -224,7 +224,7 @@ impl EventLoop {
         let is_stopping = self.stopping.is_some();
         let limits = &self.rules.limits;
         let Some(upstream) = self.upstreams.get_mut(place).and_then(Option::as_mut) else { return Ok(()) };
-        let mut nobody = Vec::new();
+        let mut discarded = Vec::new();
         // The start of a response that came before, where its head was not all there.
         let mut early = std::mem::take(&mut upstream.input);
         let mut fresh = &self.scratch[..bytes];
@@ -235,7 +235,7 @@ impl EventLoop {
         while !fresh.is_empty() {
             let serving = upstream.serving.front_mut().ok_or(InvalidResponse)?;
             let mut client = serving.client.and_then(|key| self.clients.get_mut(key));
-            let output = client.as_mut().map_or(&mut nobody, |client| client.output());
+            let output = client.as_mut().map_or(&mut discarded, |client| client.output());
             let (left, is_new) = if let Some(left) = serving.body_left {
                 (left, false)
             } else {

@@ -1,7 +1,6 @@
 //! Raising or lowering the prices of a matrix.
 
-use super::super::commit;
-use super::super::conditional::{etag, if_match, prepared, store_of};
+use super::super::conditional::{etag, if_match, store_of};
 use super::id;
 use crate::catalog::matrices::{self, Adjusted};
 use crate::catalog::stores::Scope;
@@ -12,7 +11,7 @@ use crate::domain::matrix::CELLS_MAX;
 use crate::domain::money::BasisPoints;
 use crate::error::{Error, Kind, Result};
 use crate::http::body::{self, Fields};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -22,34 +21,25 @@ use std::sync::Arc;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] =
-    &[Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", adjust)];
+    &[Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", "matrix.adjust", adjust)];
 
 /// The fault of an invalid adjustment.
 const CANNOT: &str = "the prices cannot be adjusted";
 
-fn adjust(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> {
-        let (id, scope) = (id(&params)?, store_of(state, &params)?.scope());
-        let (adjustment, preview) = read(&request, scope)?;
-        if preview {
-            let adjusted =
-                state.app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?;
-            return Ok(Err(adjusted_response(id, &adjusted, scope)));
-        }
-        Ok(Ok((id, scope, if_match(&request)?, adjustment)))
-    };
-    let (responder, (id, scope, expected, adjustment)) = match prepared(responder, read()) {
-        Some((responder, Ok(wanted))) => (responder, wanted),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
-        None => return,
-    };
+fn adjust(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (id, scope) = (id(params)?, store_of(state, params)?.scope());
+    let (adjustment, preview) = read(request, scope)?;
+    if preview {
+        let adjusted =
+            state.app.db.read(|connection| matrices::preview_adjustment(connection, scope, id, &adjustment))?;
+        return Ok(Deferred::answered(adjusted_response(id, &adjusted, scope)));
+    }
+    let expected = if_match(request)?;
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::adjust(tx, now, scope, id, expected, &adjustment),
         move |adjusted| adjusted_response(id, &adjusted, scope),
-    );
+    ))
 }
 
 fn adjusted_response(id: MatrixId, adjusted: &Adjusted, scope: Scope) -> Response {

@@ -7,16 +7,15 @@ mod price_lists;
 pub(in crate::http) use adjust::ROUTES as ADJUST_ROUTES;
 pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
-use super::commit;
-use super::conditional::{confirmed, delete_in_steps, etag, if_match, prepared, store_of};
+use super::conditional::{confirmed, etag, if_match, store_of};
 use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
 use crate::domain::ids::MatrixId;
 use crate::error::Result;
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -27,12 +26,12 @@ use std::sync::Arc;
 /// The table's lines. Those of price lists go before: `import` is no id.
 pub(in crate::http) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices", list),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/matrices", create),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/matrices", "matrix.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices/{id}", show),
-    Route::later(Method::Put, "/admin/api/stores/{shop}/matrices/{id}", replace),
-    Route::later(Method::Patch, "/admin/api/stores/{shop}/matrices/{id}", patch),
-    Route::later(Method::Delete, "/admin/api/stores/{shop}/matrices/{id}", delete),
-    Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/duplicate", duplicate),
+    Route::write(Method::Put, "/admin/api/stores/{shop}/matrices/{id}", "matrix.update", replace),
+    Route::write(Method::Patch, "/admin/api/stores/{shop}/matrices/{id}", "matrix.update", patch),
+    Route::write(Method::Delete, "/admin/api/stores/{shop}/matrices/{id}", "matrix.delete", delete),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/duplicate", "matrix.duplicate", duplicate),
 ];
 
 fn id(params: &Params) -> Result<MatrixId> {
@@ -58,15 +57,13 @@ fn show(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Re
     Ok(Response::json(200, &views::matrix(&matrix, scope)).with_header("ETag", etag(matrix.version)))
 }
 
-fn create(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = store_of(state, &params).and_then(|store| {
-        state.app.disk.admit()?;
-        Ok((store.scope(), grid::new_matrix(&request, store.scope())?))
-    });
-    let Some((responder, (scope, (name, matrix)))) = prepared(responder, read) else { return };
+fn create(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let scope = store_of(state, params)?.scope();
+    state.app.disk.admit()?;
+    let (name, matrix) = grid::new_matrix(request, scope)?;
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    commit(state, responder, move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id));
+    Ok(Deferred::commit(move |tx| matrices::insert(tx, now, id, scope, &name, &matrix), move |()| created(id)))
 }
 
 fn created(id: MatrixId) -> Response {
@@ -79,53 +76,44 @@ fn changed(status: u16, id: MatrixId, version: i64) -> Response {
     Response::json(status, &body).with_header("ETag", etag(version))
 }
 
-fn replace(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    edit(state, &request, &params, responder, grid::replacement);
+fn replace(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    edit(state, request, params, grid::replacement)
 }
 
-fn patch(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    edit(state, &request, &params, responder, grid::patch);
+fn patch(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    edit(state, request, params, grid::patch)
 }
 
 fn edit(
     state: &Arc<AppState>,
     request: &Request,
     params: &Params,
-    responder: Responder,
     read: fn(&Request, stores::Scope) -> Result<matrices::Edit>,
-) {
-    let wanted = || -> Result<_> {
-        let (id, scope) = (id(params)?, store_of(state, params)?.scope());
-        Ok((id, scope, if_match(request)?, read(request, scope)?))
-    };
-    let Some((responder, (id, scope, expected, edit))) = prepared(responder, wanted()) else { return };
+) -> Result<Deferred> {
+    let (id, scope) = (id(params)?, store_of(state, params)?.scope());
+    let (expected, edit) = (if_match(request)?, read(request, scope)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
         move |version| changed(200, id, version),
-    );
+    ))
 }
 
-fn delete(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        Ok((id(&params)?, store_of(state, &params)?.scope(), if_match(&request)?, confirmed(&request)?))
-    };
-    let Some((responder, (id, scope, expected, confirmed))) = prepared(responder, wanted()) else { return };
+fn delete(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (id, scope) = (id(params)?, store_of(state, params)?.scope());
+    let (expected, confirmed) = (if_match(request)?, confirmed(request)?);
     let now = state.app.clock.now();
-    delete_in_steps(state, responder, expected, move |tx, expected| {
+    Ok(Deferred::delete_in_steps(expected, Response::empty(204), move |tx, expected| {
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
         matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
-    });
+    }))
 }
 
-fn duplicate(state: &Arc<AppState>, _request: Request, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((id(&params)?, store_of(state, &params)?.scope())) };
-    let Some((responder, (original, scope))) = prepared(responder, wanted()) else { return };
+fn duplicate(state: &Arc<AppState>, _request: &Request, params: &Params) -> Result<Deferred> {
+    let (original, scope) = (id(params)?, store_of(state, params)?.scope());
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    commit(state, responder, move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id));
+    Ok(Deferred::commit(move |tx| matrices::duplicate(tx, now, id, scope, original), move |()| created(id)))
 }

@@ -1,7 +1,6 @@
 //! Price lists: CSV in, looked at or used, and CSV out.
 
-use super::super::commit;
-use super::super::conditional::{etag, if_match, prepared, store_of};
+use super::super::conditional::{etag, if_match, store_of};
 use super::id;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::{self, Scope};
@@ -9,8 +8,8 @@ use crate::domain::ids::MatrixId;
 use crate::domain::matrix_csv::{self, Import, Layout, Zero};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
+use crate::http::deferred::Deferred;
 use crate::http::query::Query;
-use crate::http::respond::Responder;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
@@ -20,8 +19,8 @@ use std::sync::Arc;
 
 /// The table's lines.
 pub(in crate::http) const ROUTES: &[Route] = &[
-    Route::later(Method::Post, "/admin/api/stores/{shop}/matrices/import", import_new),
-    Route::later(Method::Put, "/admin/api/stores/{shop}/matrices/{id}/import", import_into),
+    Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/import", "matrix.import", import_new),
+    Route::write(Method::Put, "/admin/api/stores/{shop}/matrices/{id}/import", "matrix.import", import_into),
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices/{id}/export", export),
 ];
 
@@ -54,67 +53,48 @@ fn price_list_request(state: &AppState, request: &Request, params: &Params) -> R
     Ok(PriceListRequest { scope, name, preview, import: matrix_csv::import(&request.body, &options) })
 }
 
-fn import_new(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> {
-        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
-        if preview {
-            let mut document = views::import(&import, None, scope);
-            if let Some(name) = name {
-                let same =
-                    state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
-                document["sameName"] = same.iter().map(ToString::to_string).collect();
-            }
-            return Ok(Err(Response::json(200, &document)));
+fn import_new(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let PriceListRequest { scope, name, preview, import } = price_list_request(state, request, params)?;
+    if preview {
+        let mut document = views::import(&import, None, scope);
+        if let Some(name) = name {
+            let same =
+                state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
+            document["sameName"] = same.iter().map(ToString::to_string).collect();
         }
-        state.app.disk.admit()?;
-        let name = name.ok_or_else(|| {
-            Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required")
-        })?;
-        Ok(Ok((scope, name, matrices::accept(import)?)))
-    };
-    let (responder, (scope, name, matrix)) = match prepared(responder, read()) {
-        Some((responder, Ok(new))) => (responder, new),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
-        None => return,
-    };
+        return Ok(Deferred::answered(Response::json(200, &document)));
+    }
+    state.app.disk.admit()?;
+    let name = name
+        .ok_or_else(|| Error::new(Kind::Invalid, "the price matrix needs a name").with_fault("name", "is required"))?;
+    let matrix = matrices::accept(import)?;
     let now = state.app.clock.now();
     let (id, zeros) = (MatrixId::new(now, state.app.entropy.array()), views::zero_prices(&matrix));
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::insert(tx, now, id, scope, &name, &matrix),
         move |()| imported(201, id, FIRST_VERSION, &zeros),
-    );
+    ))
 }
 
-fn import_into(state: &Arc<AppState>, request: Request, params: Params, responder: Responder) {
-    let read = || -> Result<_> {
-        let (id, expected) = (id(&params)?, if_match(&request)?);
-        let PriceListRequest { scope, name, preview, import } = price_list_request(state, &request, &params)?;
-        if preview {
-            let current = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
-            let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
-            return Ok(Err(response.with_header("ETag", etag(current.version))));
-        }
-        state.app.disk.admit()?;
-        // What does not exist is told before what is wrong with the list for it.
-        state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
-        let grid = matrices::accept(import)?;
-        let zeros = views::zero_prices(&grid);
-        Ok(Ok((id, expected, scope, Edit { name, grid: Some(grid), ..Edit::default() }, zeros)))
-    };
-    let (responder, (id, expected, scope, edit, zeros)) = match prepared(responder, read()) {
-        Some((responder, Ok(edit))) => (responder, edit),
-        Some((responder, Err(preview))) => return responder.send(Ok(preview)),
-        None => return,
-    };
+fn import_into(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<Deferred> {
+    let (id, expected) = (id(params)?, if_match(request)?);
+    let PriceListRequest { scope, name, preview, import } = price_list_request(state, request, params)?;
+    if preview {
+        let current = state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
+        let response = Response::json(200, &views::import(&import, Some(&current.matrix), scope));
+        return Ok(Deferred::answered(response.with_header("ETag", etag(current.version))));
+    }
+    state.app.disk.admit()?;
+    // What does not exist is reported before what is wrong with the list for it.
+    state.app.db.read(|connection| matrices::load(connection, scope.store, id))?;
+    let grid = matrices::accept(import)?;
+    let zeros = views::zero_prices(&grid);
+    let edit = Edit { name, grid: Some(grid), ..Edit::default() };
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::edit(tx, now, scope, id, expected, &edit),
         move |version| imported(200, id, version, &zeros),
-    );
+    ))
 }
 
 /// The answer to a change, with the sizes that are sold for nothing now.

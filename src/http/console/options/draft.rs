@@ -190,8 +190,8 @@ impl Draft {
                 }
                 (checked, modifier) => {
                     for (field, fault) in checked.err().into_iter().flatten() {
-                        let told = if field == "label" { &mut row.label_fault } else { &mut row.value_fault };
-                        *told = Some(fault.to_string());
+                        let fault_of_row = if field == "label" { &mut row.label_fault } else { &mut row.value_fault };
+                        *fault_of_row = Some(fault.to_string());
                     }
                     if let Err(fault) = modifier {
                         row.value_fault = Some(fault);

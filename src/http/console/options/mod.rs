@@ -3,10 +3,9 @@
 mod draft;
 
 use super::layout::{Frame, error_page, page, sentence};
-use super::paging::{PAGE_ITEMS, cursor, next_cursor};
+use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
-use super::writes::{delete_in_steps, expected, ready};
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
@@ -17,7 +16,7 @@ use crate::domain::name::Name;
 use crate::domain::options::{CHOICES_MAX, Modifier, Requirement};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -66,10 +65,7 @@ struct ListPage {
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
-    let store = visit.store()?.id;
-    let before = cursor::<OptionGroupId>(visit)?;
-    let mut found = state.app.db.read(|connection| options::list(connection, store, before, PAGE_ITEMS + 1))?;
-    let next = next_cursor(&mut found, |stored| stored.group.id.to_string());
+    let (found, next) = page_of_store(state, visit, options::list, |stored| stored.group.id.to_string())?;
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Options)?, lines, next })
 }
@@ -157,7 +153,7 @@ fn named(stored: &StoredGroup) -> Option<(OptionGroupId, i64, Name)> {
     Some((stored.group.id, stored.version, stored.group.name.clone()))
 }
 
-fn show_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn show_new(_state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let shown = Shown { stored: None, draft: Draft::blank(), fault: None, notes: Vec::new() };
     let area = ShopArea::of(visit, Tab::Options)?;
     render(200, frame_of(visit, FLASHES), area, visit.store()?.currency, shown)
@@ -170,7 +166,7 @@ fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respons
     render(200, frame_of(visit, FLASHES), ShopArea::of(visit, Tab::Options)?, currency, shown)
 }
 
-fn rework_new(_site: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
+fn rework_new(_state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
     let shown = Shown { stored: None, draft, fault: None, notes: Vec::new() };
@@ -181,7 +177,7 @@ fn rework(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respo
     let stored = load(state, visit, params)?;
     let mut draft = Draft::read(&visit.form);
     draft.rework(visit.form.get("do"));
-    // The version that the form was made from: whether another edit was faster is told when it is saved.
+    // The version that the form was made from: whether another edit was faster is found when it is saved.
     let version = visit.form.get("version").parse().unwrap_or(stored.version);
     let stored = Some((stored.group.id, version, stored.group.name));
     let shown = Shown { stored, draft, fault: None, notes: Vec::new() };
@@ -195,22 +191,19 @@ fn faulty(visit: &Visit, stored: Option<(OptionGroupId, i64, Name)>, draft: Draf
     render(422, frame_of(visit, &[]), ShopArea::of(visit, Tab::Options)?, visit.store()?.currency, shown)
 }
 
-fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((visit.store()?.scope(), path(&visit)?)) };
-    let Some((responder, (scope, path))) = ready(responder, wanted()) else { return };
+fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let (scope, path) = (visit.store()?.scope(), path(&visit)?);
     let Drafted { name, requirement, choices } = match Draft::read(&visit.form).check(scope.currency) {
         Ok(drafted) => drafted,
-        Err(draft) => return responder.send(faulty(&visit, None, *draft)),
+        Err(draft) => return faulty(&visit, None, *draft).map(Deferred::answered),
     };
     let now = state.app.clock.now();
     let choices = choices.into_iter().map(|drafted| drafted.with_id(new_choice(state, now))).collect();
     let (id, group) = (OptionGroupId::new(now, state.app.entropy.array()), NewGroup { name, requirement, choices });
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| options::insert(tx, now, id, scope, &group),
         move |()| visit.see_other(&format!("{path}/{id}?done=created")),
-    );
+    ))
 }
 
 fn new_choice(state: &AppState, now: DateTime<Utc>) -> ChoiceId {
@@ -221,31 +214,31 @@ fn path(visit: &Visit) -> Result<String> {
     Ok(format!("admin/shops/{}/options", visit.store()?.shop))
 }
 
-fn save(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        Ok((visit.store()?.scope(), load(state, &visit, &params)?, expected(&visit.form)?, path(&visit)?))
-    };
-    let Some((responder, (scope, stored, expected, path))) = ready(responder, wanted()) else { return };
+fn save(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (scope, stored) = (visit.store()?.scope(), load(state, &visit, params)?);
+    let (expected, path) = (visit.form.expected()?, path(&visit)?);
     let draft = Draft::read(&visit.form);
     let Drafted { name, requirement, choices } = match draft.clone().check(scope.currency) {
         Ok(drafted) => drafted,
         Err(draft) => {
             let version = if let Expected::Version(version) = expected { version } else { stored.version };
             let stored = Some((stored.group.id, version, stored.group.name));
-            return responder.send(faulty(&visit, stored, *draft));
+            return faulty(&visit, stored, *draft).map(Deferred::answered);
         }
     };
     let (now, id) = (state.app.clock.now(), stored.group.id);
     let choices = choices.into_iter().map(|drafted| {
-        // A choice that somebody else has deleted meanwhile comes back as a new one.
+        // A choice that another person has deleted meanwhile comes back as a new one.
         let known = drafted.id.filter(|id| stored.group.choices.iter().any(|choice| choice.id == *id));
         let choice: NewChoice = drafted.with_id(known.unwrap_or_else(|| new_choice(state, now)));
         EditedChoice { choice, is_known: known.is_some() }
     });
     let edit = GroupEdit { name: Some(name), requirement: Some(requirement), choices: Some(choices.collect()) };
     let done = visit.see_other(&format!("{path}/{id}?done=saved"));
-    let responder = responder.with_error_page(when_stale(state, visit, scope, id, draft));
-    commit(state, responder, move |tx| options::replace(tx, now, scope, id, Some(expected), edit), move |_stored| done);
+    let when_stale = when_stale(state, visit, scope, id, draft);
+    let saved = move |_stored| done;
+    Ok(Deferred::commit(move |tx| options::replace(tx, now, scope, id, Some(expected), edit), saved)
+        .with_error_page(when_stale))
 }
 
 /// The page for an edit that could not be saved: where another one was faster, what that has made of the group.
@@ -287,16 +280,13 @@ fn in_words(stored: &StoredGroup) -> String {
     format!("“{}”, {requirement}: {}.", stored.group.name, choices.collect::<Vec<_>>().join("; "))
 }
 
-fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((group_id(&params)?, visit.store()?.scope(), path(&visit)?)) };
-    let Some((responder, (original, scope, path))) = ready(responder, wanted()) else { return };
+fn duplicate(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (original, scope, path) = (group_id(params)?, visit.store()?.scope(), path(&visit)?);
     let (now, entropy) = (state.app.clock.now(), state.app.entropy.clone());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| options::duplicate(tx, now, entropy.as_ref(), scope, original),
         move |copy| visit.see_other(&format!("{path}/{}?done=copied", copy.group.id)),
-    );
+    ))
 }
 
 #[derive(Template)]
@@ -325,16 +315,15 @@ fn ask_to_delete(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Resul
     page(200, &DeletePage { frame: frame_of(visit, &[]), area, id: group.id, name: group.name, version, in_use })
 }
 
-fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted =
-        || -> Result<_> { Ok((group_id(&params)?, visit.store()?.scope(), expected(&visit.form)?, path(&visit)?)) };
-    let Some((responder, (id, scope, expected, path))) = ready(responder, wanted()) else { return };
+fn delete(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (id, scope) = (group_id(params)?, visit.store()?.scope());
+    let (expected, path) = (visit.form.expected()?, path(&visit)?);
     let (now, confirmed) = (state.app.clock.now(), visit.form.has("confirmed"));
     let done = visit.see_other(&format!("{path}?done=deleted"));
-    delete_in_steps(state, responder, expected, done, move |tx, expected| {
+    Ok(Deferred::delete_in_steps(Some(expected), done, move |tx, expected| {
         if !confirmed {
-            assignments::refuse_group_in_use(tx, scope.store, id, Some(expected))?;
+            assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
-        options::delete(tx, now, scope, id, Some(expected), DELETION_STEP)
-    });
+        options::delete(tx, now, scope, id, expected, DELETION_STEP)
+    }))
 }

@@ -8,12 +8,11 @@ use super::form::Form;
 use super::layout::{Frame, page};
 use super::paging::{PAGE_ITEMS, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
-use super::writes::ready;
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::domain::ids::DraftOrderId;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::orders::records::{self, Selected, State};
@@ -171,7 +170,7 @@ struct OnePage {
     order: OrderView,
     page_url: String,
     can_retry: bool,
-    /// What calling the order off does; `None` where it cannot be called off.
+    /// What cancelling the order does; `None` where it cannot be cancelled.
     cancelling: Option<&'static str>,
 }
 
@@ -206,20 +205,15 @@ fn show(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Respons
     )
 }
 
-fn retry(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let (id, store) = (order_id(&params)?, visit.store()?);
-        if state.app.handover.options().is_none() {
-            return Err(Error::new(Kind::Conflict, "this server has no Shopify app to hand orders over with"));
-        }
-        Ok((id, store.id, store.shop.clone()))
-    };
-    let Some((responder, (id, store, shop))) = ready(responder, wanted()) else { return };
+fn retry(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (id, store) = (order_id(params)?, visit.store()?);
+    if state.app.handover.options().is_none() {
+        return Err(Error::new(Kind::Conflict, "this server has no Shopify app to hand orders over with"));
+    }
+    let (store, shop) = (store.id, store.shop.clone());
     let (at_work, now, client) = (state.clone(), state.app.clock.now(), visit.request.client);
     let done = visit.see_other(&format!("admin/shops/{shop}/orders/{id}?done=retried"));
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             let record = records::load(tx, store, id)?;
             if !record.is_open() {
@@ -228,19 +222,16 @@ fn retry(state: &Arc<AppState>, visit: Visit, params: Params, responder: Respond
             at_work.app.handover.enqueue(tx, now, &at_work.app.queue, &shop, client, id)
         },
         move |()| done,
-    );
+    ))
 }
 
-/// Calls an order off; what stands at Shopify of it is deleted by a job.
-fn cancel(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        if !visit.form.has("confirmed") {
-            return Err(Error::new(Kind::Invalid, "tick the box to cancel the order: that cannot be undone"));
-        }
-        Ok((order_id(&params)?, visit.store()?.shop.clone()))
-    };
-    let Some((responder, (id, shop))) = ready(responder, wanted()) else { return };
+/// Cancels an order; a job deletes its draft at Shopify.
+fn cancel(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    if !visit.form.has("confirmed") {
+        return Err(Error::new(Kind::Invalid, "tick the box to cancel the order: that cannot be undone"));
+    }
+    let (id, shop) = (order_id(params)?, visit.store()?.shop.clone());
     let (handover, queue, now) = (state.app.handover.clone(), state.app.queue.clone(), state.app.clock.now());
     let done = visit.see_other(&format!("admin/shops/{shop}/orders/{id}?done=cancelled"));
-    commit(state, responder, move |tx| handover.cancel(tx, now, &queue, &shop, id), move |_record| done);
+    Ok(Deferred::commit(move |tx| handover.cancel(tx, now, &queue, &shop, id), move |_record| done))
 }

@@ -9,8 +9,7 @@ use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page, with_headers};
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
-use crate::http::console::writes::ready;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::orders::records::{self, Record, Selected, State};
@@ -51,7 +50,7 @@ fn wanted(state: &AppState, visit: &Visit) -> Result<(Filter, Vec<OrderView>, bo
     };
     let is_cut = found.len() > ORDERS_MAX;
     found.truncate(ORDERS_MAX);
-    // An order that is called off is not made.
+    // A cancelled order is not made.
     let is_made = |order: &&Record| order.status != State::Cancelled || filter.state == State::Cancelled.as_str();
     // The workshop begins with the oldest.
     let orders = found.iter().rev().filter(is_made);
@@ -67,18 +66,15 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
 }
 
 /// The file that the admin API and `quotegrid orders export` give: with the cancelled orders too, each with its state.
-pub(super) fn csv(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let filter = Filter::of(&Form::of_query(&visit.request)?);
-        let mut selected = filter.selected().map_err(|fault| Error::new(Kind::Invalid, fault))?;
-        if selected.number.is_some() {
-            // As in the list, a number says it all.
-            selected = Selected { number: selected.number, ..Selected::default() };
-        }
-        Ok((visit.store()?.id, selected))
-    };
-    let Some((responder, (store, selected))) = ready(responder, wanted()) else { return };
-    admin::run_on_own_thread(state, responder, move |state| {
+pub(super) fn csv(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let filter = Filter::of(&Form::of_query(&visit.request)?);
+    let mut selected = filter.selected().map_err(|fault| Error::new(Kind::Invalid, fault))?;
+    if selected.number.is_some() {
+        // As in the list, a number says it all.
+        selected = Selected { number: selected.number, ..Selected::default() };
+    }
+    let store = visit.store()?.id;
+    Ok(Deferred::on_own_thread(move |state, _record| {
         Ok(with_headers(admin::orders::workshop_file(state, store, selected)?))
-    });
+    }))
 }

@@ -13,13 +13,12 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
+use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, error_page, page};
 use crate::http::console::number;
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
-use crate::http::console::writes::{expected, ready};
-use crate::http::console::{Visit, commit};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -103,12 +102,12 @@ pub(super) struct Shown {
     pub(super) fault: Option<String>,
     pub(super) faults: Faults,
     pub(super) conflicts: Vec<Conflict>,
-    /// The version and grid that the sheet was made from, where they are not those that stand.
+    /// The version and grid that the sheet was made from, where they are not the saved ones.
     pub(super) made_from: Option<(i64, Sheet)>,
 }
 
 impl Shown {
-    /// What stands.
+    /// What is saved.
     pub(super) fn saved(stored: StoredMatrix, currency: Currency) -> Self {
         let sheet = Sheet::of(&stored.matrix, currency);
         Self::worked_on(stored, sheet)
@@ -290,35 +289,26 @@ fn within(steps: &[Length], from: Option<Length>, to: Option<Length>) -> Vec<Len
     steps.iter().filter(is_in).copied().collect()
 }
 
-/// Saves the sheet of a form. Where somebody else has saved meanwhile, both edits are shown together, and nothing is saved.
-pub(super) fn save(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let (id, scope) = (matrix_id(&params)?, visit.store()?.scope());
-        Ok((id, scope, load(state, &visit, &params)?, read(&visit.form)?, ShopArea::of(&visit, Tab::Prices)?))
-    };
-    let Some((responder, (id, scope, stored, (sheet, made_from), area))) = ready(responder, wanted()) else { return };
+/// Saves the sheet of a form. Where another person has saved meanwhile, both edits are shown together, and nothing is saved.
+pub(super) fn save(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (id, scope) = (matrix_id(params)?, visit.store()?.scope());
+    let (stored, (sheet, made_from)) = (load(state, &visit, params)?, read(&visit.form)?);
+    let area = ShopArea::of(&visit, Tab::Prices)?;
     let grid = match sheet.check(scope.currency, stored.matrix.outside(), stored.matrix.limits()) {
         Ok(grid) => grid,
         Err(faults) => {
             let fault = Some("Nothing is saved yet: correct the marked cells first.".to_owned());
             let shown = Shown { faults, fault, made_from: Some(made_from), ..Shown::worked_on(stored, sheet) };
-            return responder.send(render(422, frame_of(&visit, &[]), area, scope, &visit.form, shown));
+            return render(422, frame_of(&visit, &[]), area, scope, &visit.form, shown).map(Deferred::answered);
         }
     };
-    let expected = match expected(&visit.form) {
-        Ok(expected) => expected,
-        Err(error) => return responder.send(Err(error)),
-    };
+    let expected = visit.form.expected()?;
     let now = state.app.clock.now();
     let saved = redirect(&visit, id, "saved");
-    let responder = responder.with_error_page(when_stale(state, visit, id, scope, area, made_from.1, grid.clone()));
+    let when_stale = when_stale(state, visit, id, scope, area, made_from.1, grid.clone());
     let edit = Edit { grid: Some(grid), ..Edit::default() };
-    commit(
-        state,
-        responder,
-        move |tx| matrices::edit(tx, now, scope, id, Some(expected), &edit),
-        move |_version| saved,
-    );
+    Ok(Deferred::commit(move |tx| matrices::edit(tx, now, scope, id, Some(expected), &edit), move |_version| saved)
+        .with_error_page(when_stale))
 }
 
 /// The page for an edit that could not be saved: both edits together where another one was faster.

@@ -19,7 +19,7 @@ use crate::http::state::AppState;
 use askama::Template;
 use std::sync::Arc;
 
-/// Faults that are listed one by one: whoever has more has picked the wrong file.
+/// Faults that are listed one by one: a file with more is the wrong one.
 const LISTED: usize = 20;
 
 #[derive(Template)]

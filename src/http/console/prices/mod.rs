@@ -9,10 +9,9 @@ pub(super) use sheet::length;
 
 use super::form::Form;
 use super::layout::{Frame, page, sentence, with_headers};
-use super::paging::{PAGE_ITEMS, cursor, next_cursor};
+use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
-use super::writes::{delete_in_steps, expected, ready};
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Edit, MatrixSummary, PolicyEdit, StoredMatrix};
 use crate::catalog::{DELETION_STEP, Expected};
@@ -24,10 +23,11 @@ use crate::domain::matrix_csv::{self, Layout};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
+use rusqlite::Connection;
 use std::sync::Arc;
 
 /// The pages.
@@ -74,10 +74,8 @@ struct ListPage {
 }
 
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
-    let store = visit.store()?.id;
-    let before = cursor::<MatrixId>(visit)?;
-    let mut found = state.app.db.read(|connection| matrices::list(connection, store, before, PAGE_ITEMS + 1))?;
-    let next = next_cursor(&mut found, |summary| summary.id.to_string());
+    let read = |connection: &Connection, store, before, limit| Ok(matrices::list(connection, store, before, limit)?);
+    let (found, next) = page_of_store(state, visit, read, |summary| summary.id.to_string())?;
     let lines = found.into_iter().map(line).collect();
     page(200, &ListPage { frame: frame_of(visit, FLASHES), area: ShopArea::of(visit, Tab::Prices)?, lines, next })
 }
@@ -111,21 +109,18 @@ fn name_of(form: &Form) -> Result<Name> {
         .map_err(|fault| Error::new(Kind::Invalid, "the price list needs a name").with_fault("Name", fault.to_string()))
 }
 
-fn create(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((visit.store()?.scope(), name_of(&visit.form)?)) };
-    let Some((responder, (scope, name))) = ready(responder, wanted()) else { return };
+fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let (scope, name) = (visit.store()?.scope(), name_of(&visit.form)?);
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             let empty = PriceMatrix::new(&[], &[], &[], OutOfRange::default(), SizeLimits::default());
             let empty = empty.map_err(|faults| matrices::invalid(&faults))?;
             matrices::insert(tx, now, id, scope, &name, &empty)
         },
         move |()| redirect(&visit, id, "created"),
-    );
+    ))
 }
 
 /// To the sheet of a list, saying what was done.
@@ -136,19 +131,14 @@ fn redirect(visit: &Visit, id: MatrixId, done: &str) -> Response {
     }
 }
 
-fn change(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let (id, scope) = (matrix_id(&params)?, visit.store()?.scope());
-        Ok((id, scope, expected(&visit.form)?, settings_of(&visit.form)?))
-    };
-    let Some((responder, (id, scope, expected, edit))) = ready(responder, wanted()) else { return };
+fn change(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (id, scope) = (matrix_id(params)?, visit.store()?.scope());
+    let (expected, edit) = (visit.form.expected()?, settings_of(&visit.form)?);
     let now = state.app.clock.now();
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::edit(tx, now, scope, id, Some(expected), &edit),
         move |_version| redirect(&visit, id, "changed"),
-    );
+    ))
 }
 
 fn settings_of(form: &Form) -> Result<Edit> {
@@ -165,8 +155,8 @@ fn settings_of(form: &Form) -> Result<Edit> {
         match form.entered(field).map(sheet::length).transpose() {
             Ok(length) => Some(length),
             Err(fault) => {
-                let told = std::mem::replace(&mut error, Error::new(Kind::Invalid, ""));
-                error = told.with_fault(label, fault);
+                let before = std::mem::replace(&mut error, Error::new(Kind::Invalid, ""));
+                error = before.with_fault(label, fault);
                 None
             }
         }
@@ -181,17 +171,14 @@ fn settings_of(form: &Form) -> Result<Edit> {
     if error.faults().is_empty() { Ok(Edit { name: name.ok(), grid: None, policy }) } else { Err(error) }
 }
 
-fn duplicate(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((matrix_id(&params)?, visit.store()?.scope())) };
-    let Some((responder, (original, scope))) = ready(responder, wanted()) else { return };
+fn duplicate(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (original, scope) = (matrix_id(params)?, visit.store()?.scope());
     let now = state.app.clock.now();
     let id = MatrixId::new(now, state.app.entropy.array());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| matrices::duplicate(tx, now, id, scope, original),
         move |()| redirect(&visit, id, "copied"),
-    );
+    ))
 }
 
 fn export(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Result<Response> {
@@ -234,19 +221,16 @@ fn ask_to_delete(state: &Arc<AppState>, visit: &Visit, params: &Params) -> Resul
     page(200, &DeletePage { frame: frame_of(visit, FLASHES), area, id, name, version, in_use })
 }
 
-fn delete(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let confirmed = visit.form.has("confirmed");
-        let list = format!("admin/shops/{}/prices?done=deleted", visit.store()?.shop);
-        Ok((matrix_id(&params)?, visit.store()?.scope(), expected(&visit.form)?, confirmed, list))
-    };
-    let Some((responder, (id, scope, expected, confirmed, list))) = ready(responder, wanted()) else { return };
+fn delete(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let confirmed = visit.form.has("confirmed");
+    let list = format!("admin/shops/{}/prices?done=deleted", visit.store()?.shop);
+    let (id, scope, expected) = (matrix_id(params)?, visit.store()?.scope(), visit.form.expected()?);
     let now = state.app.clock.now();
     let done = visit.see_other(&list);
-    delete_in_steps(state, responder, expected, done, move |tx, expected| {
+    Ok(Deferred::delete_in_steps(Some(expected), done, move |tx, expected| {
         if !confirmed {
-            assignments::refuse_matrix_in_use(tx, scope.store, id, Some(expected))?;
+            assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
-        matrices::delete(tx, now, scope, id, Some(expected), DELETION_STEP)
-    });
+        matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
+    }))
 }

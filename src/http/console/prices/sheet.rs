@@ -1,6 +1,12 @@
 //! The grid of a price list as a form has it: text in every cell until it has been checked. Pure: reading, checking, adding and
 //! removing steps, what looks wrong, and what becomes of two edits that meet.
 
+mod marks;
+mod merge;
+
+pub(super) use marks::{Marks, marks};
+pub(super) use merge::{Conflict, Merged, merge};
+
 use crate::domain::length::Length;
 use crate::domain::matrix::{BREAKPOINTS_MAX, MatrixFault, OutOfRange, PriceMatrix, SizeLimits};
 use crate::domain::money::{Currency, Minor};
@@ -123,7 +129,7 @@ impl Sheet {
         Some((length(&self.widths[column]).ok()?, length(&self.heights[row]).ok()?))
     }
 
-    /// What a cell is called: its size, or where it stands.
+    /// What a cell is called: its size, or where it is.
     pub(super) fn label_at(&self, row: usize, column: usize) -> String {
         match (self.widths[column].as_str(), self.heights[row].as_str()) {
             ("", _) | (_, "") => format!("Price, row {}, column {}", row + 1, column + 1),
@@ -226,49 +232,13 @@ fn price(text: &str, currency: Currency) -> Result<Option<Minor>, String> {
     currency.parse_price(&plain).map(Some).map_err(|fault| fault.to_string())
 }
 
-/// What is to be seen of a price at a glance.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Marks {
-    /// It is not what is saved.
-    pub(super) is_changed: bool,
-    /// The size is not offered.
-    pub(super) is_hole: bool,
-    /// It is lower than that of a smaller size alongside or above it.
-    pub(super) falls: bool,
-}
-
-/// The marks of every price, row by row. `saved` is the sheet that it is compared with, step by step.
-pub(super) fn marks(sheet: &Sheet, saved: &Sheet, currency: Currency) -> Vec<Vec<Marks>> {
-    let read = |text: &String| price(text, currency).ok().flatten();
-    let values: Vec<Vec<Option<Minor>>> = sheet.prices.iter().map(|row| row.iter().map(read).collect()).collect();
-    let stood = by_size(saved, currency);
-    let widths: Vec<Option<Length>> = sheet.widths.iter().map(|text| length(text).ok()).collect();
-    let heights: Vec<Option<Length>> = sheet.heights.iter().map(|text| length(text).ok()).collect();
-    let falls = |from: Option<Minor>, to: Option<Minor>| matches!((from, to), (Some(from), Some(to)) if to < from);
-    let mark = |row: usize, column: usize| {
-        let value = values[row][column];
-        let text = &sheet.prices[row][column];
-        let was = widths[column].zip(heights[row]).and_then(|size| stood.get(&size).copied());
-        Marks {
-            is_changed: match was {
-                Some(was) => price(text, currency) != Ok(was),
-                None => !text.is_empty(),
-            },
-            is_hole: value.is_none() && (!sheet.widths[column].is_empty() || !sheet.heights[row].is_empty()),
-            falls: (row > 0 && falls(values[row - 1][column], value))
-                || (column > 0 && falls(values[row][column - 1], value)),
-        }
-    };
-    (0..values.len()).map(|row| (0..sheet.widths.len()).map(|column| mark(row, column)).collect()).collect()
-}
-
 /// A width and a height.
 type Size = (Length, Length);
 
 /// One side of a size.
 type Side = fn(&Size) -> Length;
 
-/// What stands for a size: nothing at all, or that it is not offered, or its price.
+/// What is saved for a size: nothing at all, or that it is not offered, or its price.
 pub(super) type SavedPrice = Option<Option<Minor>>;
 
 fn by_size(sheet: &Sheet, currency: Currency) -> BTreeMap<Size, Option<Minor>> {
@@ -290,80 +260,6 @@ pub(super) fn texts_by_size(sheet: &Sheet) -> BTreeMap<Size, String> {
     let rows = 0..sheet.heights.len();
     let places = rows.flat_map(|row| (0..sheet.widths.len()).map(move |column| (row, column)));
     places.filter_map(|(row, column)| Some((sheet.size_at(row, column)?, sheet.prices[row][column].clone()))).collect()
-}
-
-/// A size that two people have changed in two ways.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Conflict {
-    pub(super) width: Length,
-    pub(super) height: Length,
-    pub(super) was: SavedPrice,
-    pub(super) mine: SavedPrice,
-    pub(super) theirs: SavedPrice,
-}
-
-/// What becomes of two edits of one grid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Merged {
-    /// Both edits together; where they differ, mine.
-    pub(super) sheet: Sheet,
-    /// Where they differ.
-    pub(super) conflicts: Vec<Conflict>,
-    /// Sizes that only they have changed, and that the sheet has as they saved them.
-    pub(super) taken_over: usize,
-}
-
-/// Brings `mine` and `theirs` together, both made from `base`. What only one side has changed is taken from that side; what both have
-/// changed stays mine, and is told.
-pub(super) fn merge(base: &Sheet, mine: &PriceMatrix, theirs: &PriceMatrix, currency: Currency) -> Merged {
-    let grid = |matrix: &PriceMatrix| by_size(&Sheet::of(matrix, currency), currency);
-    let (base, mine_at, theirs_at) = (by_size(base, currency), grid(mine), grid(theirs));
-    let base_steps = |pick: Side| base.keys().map(pick).collect::<Vec<_>>();
-    let changed_by_me = |size: &Size| mine_at.get(size) != base.get(size);
-    let keep = |was: &[Length], mine: &[Length], theirs: &[Length], pick: Side| {
-        let mut steps: Vec<Length> = mine.iter().chain(theirs).copied().collect();
-        steps.sort_unstable();
-        steps.dedup();
-        steps.retain(|step| match (was.contains(step), mine.contains(step), theirs.contains(step)) {
-            // Removed by me: it stays away, and what they did to it is told as a conflict.
-            (true, false, _) => false,
-            // Removed by them: it stays away unless I have changed a price of it.
-            (true, true, false) => mine_at.keys().any(|size| pick(size) == *step && changed_by_me(size)),
-            _ => true,
-        });
-        steps
-    };
-    let (width_of, height_of): (Side, Side) = (|size| size.0, |size| size.1);
-    let widths = keep(&base_steps(width_of), mine.widths(), theirs.widths(), width_of);
-    let heights = keep(&base_steps(height_of), mine.heights(), theirs.heights(), height_of);
-
-    let mut sizes: Vec<Size> = mine_at.keys().chain(theirs_at.keys()).copied().collect();
-    sizes.sort_unstable_by_key(|&(width, height)| (height, width));
-    sizes.dedup();
-    let (mut resolved, mut conflicts, mut taken_over) = (BTreeMap::new(), Vec::new(), 0);
-    for size in sizes {
-        let [was, mine, theirs] = [&base, &mine_at, &theirs_at].map(|grid| grid.get(&size).copied());
-        let is_mine_alone = theirs == was || mine == theirs;
-        let is_theirs_alone = mine == was;
-        if !is_mine_alone && !is_theirs_alone {
-            conflicts.push(Conflict { width: size.0, height: size.1, was, mine, theirs });
-        }
-        if is_theirs_alone && !is_mine_alone {
-            taken_over += 1;
-        }
-        resolved.insert(size, if is_theirs_alone && !is_mine_alone { theirs } else { mine });
-    }
-    let text = |size| resolved.get(&size).copied().flatten().flatten().map(|price| currency.format(price));
-    let sheet = Sheet {
-        prices: heights
-            .iter()
-            .map(|&height| widths.iter().map(|&width| text((width, height)).unwrap_or_default()).collect())
-            .collect(),
-        widths: widths.iter().map(Length::to_string).collect(),
-        heights: heights.iter().map(Length::to_string).collect(),
-    };
-    let sheet = if sheet.widths.is_empty() || sheet.heights.is_empty() { Sheet::blank() } else { sheet };
-    Merged { sheet, conflicts, taken_over }
 }
 
 /// A whole sheet as one line of text, for a hidden field: what an edit was made from.
@@ -397,11 +293,11 @@ mod tests {
 
     const EUR: &str = "EUR";
 
-    fn eur() -> Currency {
+    pub(super) fn eur() -> Currency {
         EUR.parse().expect("a currency")
     }
 
-    fn sheet(widths: &[&str], rows: &[(&str, &[&str])]) -> Sheet {
+    pub(super) fn sheet(widths: &[&str], rows: &[(&str, &[&str])]) -> Sheet {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
         Sheet {
             widths: owned(widths),
@@ -410,11 +306,11 @@ mod tests {
         }
     }
 
-    fn grid(sheet: &Sheet) -> PriceMatrix {
+    pub(super) fn grid(sheet: &Sheet) -> PriceMatrix {
         sheet.check(eur(), OutOfRange::Reject, SizeLimits::default()).expect("a grid")
     }
 
-    fn two_by_two() -> Sheet {
+    pub(super) fn two_by_two() -> Sheet {
         sheet(&["300", "600"], &[("400", &["10.00", "20.00"]), ("800", &["15.00", ""])])
     }
 
@@ -480,69 +376,11 @@ mod tests {
     }
 
     #[test]
-    fn changes_holes_and_falling_prices_are_marked() {
-        let saved = two_by_two();
-        let typed = sheet(&["300", "600"], &[("400", &["10", "8.00"]), ("800", &["9.00", ""])]);
-        let marked = marks(&typed, &saved, eur());
-        assert_eq!(marked[0][0], Marks::default(), "10 is the 10.00 that is saved");
-        assert_eq!(marked[0][1], Marks { is_changed: true, falls: true, is_hole: false });
-        assert_eq!(marked[1][0], Marks { is_changed: true, falls: true, is_hole: false });
-        assert_eq!(marked[1][1], Marks { is_hole: true, ..Marks::default() });
-    }
-
-    #[test]
     fn a_sheet_survives_being_packed_into_a_field() {
         for sheet in [two_by_two(), sheet(&["1.5"], &[("2", &[""])])] {
             assert_eq!(unpack(&pack(&sheet)), sheet);
         }
         assert_eq!(unpack("1 2|3 4"), Sheet::default());
         assert!(unpack("").prices.is_empty());
-    }
-
-    #[test]
-    fn two_edits_of_different_cells_are_both_kept() {
-        let base = two_by_two();
-        let mine = sheet(&["300", "600"], &[("400", &["11.00", "20.00"]), ("800", &["15.00", ""])]);
-        let theirs = sheet(&["300", "600"], &[("400", &["10.00", "20.00"]), ("800", &["15.00", "30.00"])]);
-        let merged = merge(&base, &grid(&mine), &grid(&theirs), eur());
-        assert_eq!(merged.sheet, sheet(&["300", "600"], &[("400", &["11.00", "20.00"]), ("800", &["15.00", "30.00"])]));
-        assert_eq!((merged.conflicts, merged.taken_over), (vec![], 1));
-    }
-
-    #[test]
-    fn one_cell_that_both_have_changed_stays_mine_and_is_told() {
-        let base = two_by_two();
-        let mine = sheet(&["300", "600"], &[("400", &["11.00", "20.00"]), ("800", &["15.00", ""])]);
-        let theirs = sheet(&["300", "600"], &[("400", &["12.00", "20.00"]), ("800", &["15.00", ""])]);
-        let merged = merge(&base, &grid(&mine), &grid(&theirs), eur());
-        assert_eq!(merged.sheet.prices[0][0], "11.00");
-        let price = |minor| Some(Some(Minor::new(minor)));
-        let conflict = &merged.conflicts[..];
-        assert_eq!(conflict.len(), 1);
-        assert_eq!((conflict[0].was, conflict[0].mine, conflict[0].theirs), (price(1000), price(1100), price(1200)));
-        let same = merge(&base, &grid(&mine), &grid(&mine), eur());
-        assert_eq!((same.conflicts, same.taken_over), (vec![], 0), "both say the same");
-    }
-
-    #[test]
-    fn steps_of_both_edits_come_together() {
-        let base = two_by_two();
-        let mine =
-            sheet(&["300", "600", "900"], &[("400", &["10.00", "20.00", "30.00"]), ("800", &["15.00", "", "40.00"])]);
-        let theirs = sheet(&["300"], &[("400", &["10.00"]), ("800", &["15.00"]), ("1200", &["50.00"])]);
-        let merged = merge(&base, &grid(&mine), &grid(&theirs), eur());
-        assert_eq!(
-            merged.sheet,
-            sheet(
-                &["300", "900"],
-                &[("400", &["10.00", "30.00"]), ("800", &["15.00", "40.00"]), ("1200", &["50.00", ""])]
-            )
-        );
-        assert_eq!(merged.conflicts, []);
-        // They removed a step of which I have changed a price.
-        let mine = sheet(&["300", "600"], &[("400", &["10.00", "21.00"]), ("800", &["15.00", ""])]);
-        let merged = merge(&base, &grid(&mine), &grid(&theirs), eur());
-        assert_eq!(merged.sheet.widths, ["300", "600"]);
-        assert_eq!((merged.conflicts.len(), merged.conflicts[0].theirs), (1, None));
     }
 }

@@ -1,4 +1,4 @@
-//! A sheet as its page shows it: every cell with its marks, what is wrong with it, and what somebody else has made of it.
+//! A sheet as its page shows it: every cell with its marks, what is wrong with it, and what another person has made of it.
 
 use super::sheet::{self, Conflict, Faults, Marks, Place, Sheet};
 use crate::domain::money::Currency;
@@ -22,7 +22,7 @@ pub(super) struct CellView {
     /// What is saved, where that is something else.
     pub(super) saved: Option<String>,
     pub(super) fault: Option<String>,
-    /// What somebody else has saved meanwhile, where both have changed it.
+    /// What another person has saved meanwhile, where both have changed it.
     pub(super) theirs: Option<String>,
 }
 

@@ -11,8 +11,7 @@ use super::form::Form;
 use super::layout::{Frame, page};
 use super::paging::{PAGE_ITEMS, cursor, next_cursor};
 use super::shops::area::{ShopArea, Tab, frame_of};
-use super::writes::ready;
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::catalog::assignments::{self, Product, ProductSettings, Title};
 use crate::catalog::stores::Scope;
 use crate::catalog::{matrices, options};
@@ -20,7 +19,7 @@ use crate::db::Tx;
 use crate::domain::ids::{MatrixId, OptionGroupId, ProductId};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -197,15 +196,11 @@ fn products_of(form: &Form) -> std::result::Result<Vec<(ProductId, Option<Title>
     }
 }
 
-fn assign(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let Some((responder, (scope, shop))) =
-        ready(responder, visit.store().map(|store| (store.scope(), store.shop.clone())))
-    else {
-        return;
-    };
+fn assign(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let (scope, shop) = (visit.store()?.scope(), visit.store()?.shop.clone());
     let wanted = match wanted(&visit.form) {
         Ok(wanted) => wanted,
-        Err(error) => return responder.send(again(state, &visit, &error)),
+        Err(error) => return again(state, &visit, &error).map(Deferred::answered),
     };
     let now = state.app.clock.now();
     let path = match visit.form.entered("back") {
@@ -220,13 +215,12 @@ fn assign(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Respo
         let state = state.clone();
         move |error: &Error, response: Response| again(&state, &visit, error).unwrap_or(response)
     };
-    let responder = responder.with_error_page(again);
-    commit(state, responder, move |tx| carry_out(tx, now, scope, &wanted), move |()| done);
+    Ok(Deferred::commit(move |tx| carry_out(tx, now, scope, &wanted), move |()| done).with_error_page(again))
 }
 
 /// The list again, with what was entered and what is wrong with it.
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
-    let status = crate::http::respond::status(error.kind());
+    let status = crate::http::status::of(error.kind());
     let message = super::layout::sentence(&error.to_string());
     list_page(state, visit, status, visit.form.get("new").to_owned(), Some(message))
 }

@@ -49,13 +49,13 @@ pub(super) fn summary(settings: &ProductSettings) -> String {
 /// The fields of the form, as they are shown and as they are sent.
 pub(super) struct SentForm {
     pub(super) title: String,
-    /// The title that the form was made with: one that is sent back unchanged is none that was set.
+    /// The title that the form was made with: one that is sent back unchanged was not set.
     pub(super) title_was: String,
     pub(super) sku: String,
     pub(super) variant: String,
     pub(super) is_shipped: bool,
     pub(super) is_taxable: bool,
-    /// What each piece weighs; beside a weight by area, what comes on top.
+    /// What each piece weighs; with a weight by area, what comes on top.
     pub(super) grams: String,
     pub(super) grams_per_square_metre: String,
 }

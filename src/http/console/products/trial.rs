@@ -10,14 +10,13 @@ use crate::domain::options::{OptionGroup, RequiredGroups, Requirement, Selection
 use crate::domain::quote::{Exact, QUANTITY_MAX, Quantity, Quote, QuoteRequest};
 use crate::error::{Error, Result};
 use crate::http::Response;
+use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page, sentence};
 use crate::http::console::options::effect;
 use crate::http::console::prices::length;
 use crate::http::console::shops::area::{ShopArea, Tab, frame_of};
-use crate::http::console::writes::ready;
-use crate::http::console::{Visit, commit};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::pricing::{ProductPricing, read_product_pricing};
@@ -96,25 +95,22 @@ pub(super) fn show(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Re
 }
 
 /// Changes what a product sends; what cannot be taken comes back in the form with the reason.
-pub(super) fn set(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<_> { Ok((params.parse::<ProductId>("product", "product")?, visit.store()?.clone())) };
-    let Some((responder, (product, store))) = ready(responder, wanted()) else { return };
+pub(super) fn set(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let (product, store) = (params.parse::<ProductId>("product", "product")?, visit.store()?.clone());
     let sent = SentForm::sent(&visit.form);
     let edit = match sent.edit() {
         Ok(edit) => edit,
-        Err(fault) => return responder.send(again(state, &visit, &product, sent, sentence(&fault))),
+        Err(fault) => return again(state, &visit, &product, sent, sentence(&fault)).map(Deferred::answered),
     };
     let (scope, now) = (store.scope(), state.app.clock.now());
     let products = format!("admin/shops/{}/products", store.shop);
     let to_product = visit.see_other(&format!("{products}/one?id={product}&done=assigned"));
     let to_list = visit.see_other(&format!("{products}?done=assigned"));
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| assignments::edit_settings(tx, now, scope, &product, edit),
         // Where nothing is left to be known of it there is no page of it.
         move |product| if product.is_known() { to_product } else { to_list },
-    );
+    ))
 }
 
 /// The product again, with what was entered to be sent and what is wrong with it.
@@ -213,7 +209,7 @@ fn priced(query: &Form, pricing: &ProductPricing, scope: Scope) -> std::result::
     let quantity = quantity.map_err(|fault| format!("The quantity {fault}."))?;
     let chosen = pricing.groups.iter().filter_map(|group| {
         let (field, id) = (field_of(group), group.id.to_string());
-        // As a page of the shop does: what nobody has chosen yet is what the merchant has selected first.
+        // As a page of the shop does: what is not chosen yet is what the merchant has selected first.
         let first = || group.choices.iter().find(|choice| choice.is_default).map(|choice| choice.id.to_string());
         let choice = if query.has(&field) { query.entered(&field).map(str::to_owned) } else { first() };
         Some(Selection { option_group_id: id, choice_id: choice? })

@@ -45,7 +45,7 @@ pub(in crate::http::console) struct ShopArea {
     pub(in crate::http::console) shop: ShopDomain,
     /// Why nothing can be changed at present, where that is so.
     pub(in crate::http::console) notice: Option<&'static str>,
-    /// Whether there is a list of shops for whoever is signed in.
+    /// Whether there is a list of shops for the person who is signed in.
     pub(in crate::http::console) has_list: bool,
     tab: Tab,
 }

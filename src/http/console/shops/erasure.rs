@@ -4,10 +4,9 @@ use super::area::{ShopArea, Tab, frame_of};
 use crate::erasure::shop::preview;
 use crate::error::{Kind, Result};
 use crate::http::Response;
+use crate::http::console::Visit;
 use crate::http::console::layout::{Frame, page};
-use crate::http::console::writes::ready;
-use crate::http::console::{Visit, commit};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -37,15 +36,14 @@ fn ask_page(state: &AppState, visit: &Visit, status: u16, fault: Option<&'static
     page(status, &ErasePage { frame: frame_of(visit, &[]), area, rows, total, is_under_way, fault })
 }
 
-pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let wanted = visit.store().map(|store| store.shop.clone());
-    let Some((responder, shop)) = ready(responder, wanted) else { return };
+pub(super) fn order(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let shop = visit.store()?.shop.clone();
     // In any case, as people write it.
     if visit.form.get("confirm").trim().parse() != Ok(shop.clone()) {
         let fault = "This is not the shop's domain. Nothing is erased.";
-        return responder.send(ask_page(state, &visit, crate::http::respond::status(Kind::Invalid), Some(fault)));
+        return ask_page(state, &visit, crate::http::status::of(Kind::Invalid), Some(fault)).map(Deferred::answered);
     }
     let (now, order) = (state.app.clock.now(), state.app.erasure_of(&shop));
     let done = visit.see_other(&format!("admin/shops/{shop}?done=erasing"));
-    commit(state, responder, move |tx| order.write(tx, now), move |_job| done);
+    Ok(Deferred::commit(move |tx| order.write(tx, now), move |_job| done))
 }

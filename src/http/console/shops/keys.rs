@@ -6,10 +6,9 @@ use crate::catalog::stores;
 use crate::domain::ids::{KeyId, ShopDomain};
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
+use crate::http::console::Visit;
 use crate::http::console::layout::{Frame, page};
-use crate::http::console::writes::ready;
-use crate::http::console::{Visit, commit};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use askama::Template;
@@ -29,38 +28,30 @@ pub(super) fn shown_once(frame: Frame, shop: ShopDomain, key: String) -> Respons
     page(201, &KeyPage { frame, shop, key }).unwrap_or_else(|_unrendered| Response::empty(500))
 }
 
-pub(super) fn issue(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
-    let wanted = || -> Result<_> {
-        let store = visit.store()?;
-        let origins = visit.form.get("origins").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
-        let label = visit.form.entered("label").map(str::to_owned);
-        let new = NewKey::new(label, (!origins.is_empty()).then_some(origins))?;
-        Ok((store.shop.clone(), new))
-    };
-    let Some((responder, (shop, new))) = ready(responder, wanted()) else { return };
+pub(super) fn issue(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let shop = visit.store()?.shop.clone();
+    let origins = visit.form.get("origins").split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    let label = visit.form.entered("label").map(str::to_owned);
+    let new = NewKey::new(label, (!origins.is_empty()).then_some(origins))?;
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
     let (frame, named) = (frame_of(&visit, &[]), shop.clone());
-    commit(
-        state,
-        responder,
+    Ok(Deferred::commit(
         move |tx| {
             let store = stores::load_live(tx, &shop)?;
             Ok(keys::issue_new(tx, now, entropy.as_ref(), store.id, &new)?.key)
         },
         move |key| shown_once(frame, named, key),
-    );
+    ))
 }
 
-pub(super) fn revoke(state: &Arc<AppState>, visit: Visit, params: Params, responder: Responder) {
-    let wanted = || -> Result<(KeyId, _, String)> {
-        let area = ShopArea::of(&visit, Tab::Shop)?;
-        if !visit.form.has("confirmed") {
-            let message = "tick that the key is to be revoked: pages that use it show no prices from then on";
-            return Err(Error::new(Kind::Invalid, message));
-        }
-        Ok((params.parse("key", "key")?, visit.store()?.id, format!("{}?done=revoked", area.path())))
-    };
-    let Some((responder, (key, store, path))) = ready(responder, wanted()) else { return };
+pub(super) fn revoke(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferred> {
+    let area = ShopArea::of(&visit, Tab::Shop)?;
+    if !visit.form.has("confirmed") {
+        let message = "tick that the key is to be revoked: pages that use it show no prices from then on";
+        return Err(Error::new(Kind::Invalid, message));
+    }
+    let (key, store) = (params.parse::<KeyId>("key", "key")?, visit.store()?.id);
+    let path = format!("{}?done=revoked", area.path());
     let now = state.app.clock.now();
-    commit(state, responder, move |tx| keys::revoke(tx, now, store, key), move |()| visit.see_other(&path));
+    Ok(Deferred::commit(move |tx| keys::revoke(tx, now, store, key), move |()| visit.see_other(&path)))
 }

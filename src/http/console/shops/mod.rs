@@ -9,7 +9,7 @@ mod one;
 use super::form::Form;
 use super::layout::{Frame, Section, page};
 use super::paging::{PAGE_ITEMS, cursor, next_cursor};
-use super::{Page, Visit, commit};
+use super::{Page, Visit};
 use crate::catalog::keys as api_keys;
 use crate::catalog::stores::{self, NewStore, Store};
 use crate::clock::instant;
@@ -18,7 +18,7 @@ use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::error::{Error, Kind, Result};
 use crate::http::Response;
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::views::stores::Counted;
@@ -97,31 +97,30 @@ fn state_of(store: &Store) -> (&'static str, &'static str) {
     }
 }
 
-fn install(state: &Arc<AppState>, visit: Visit, _params: Params, responder: Responder) {
+fn install(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let new = match new_store(&visit.form) {
         Ok(new) => new,
-        Err(error) => return responder.send(again(state, &visit, &error)),
+        Err(error) => return again(state, &visit, &error).map(Deferred::answered),
     };
     let (entropy, now) = (state.app.entropy.clone(), state.app.clock.now());
     let (shop, frame) = (new.shop.clone(), visit.frame(Section::Shops));
     let at_work = state.clone();
-    let responder = responder.with_error_page(move |error, response| {
+    let again = move |error: &Error, response| {
         let wrong = matches!(error.kind(), Kind::Conflict | Kind::Invalid);
         if wrong { again(&at_work, &visit, error).unwrap_or(response) } else { response }
-    });
-    commit(
-        state,
-        responder,
+    };
+    Ok(Deferred::commit(
         move |tx| {
             let installed = stores::install_new(tx, now, entropy.as_ref(), &new)?;
             Ok(api_keys::issue(tx, now, entropy.as_ref(), installed.id(), None)?.key)
         },
         move |key| keys::shown_once(frame, shop, key),
-    );
+    )
+    .with_error_page(again))
 }
 
 fn again(state: &AppState, visit: &Visit, error: &Error) -> Result<Response> {
-    let status = crate::http::respond::status(error.kind());
+    let status = crate::http::status::of(error.kind());
     let faults =
         error.faults().iter().flat_map(|(field, texts)| texts.iter().map(move |text| format!("{field} {text}")));
     let faults: Vec<String> = faults.collect();

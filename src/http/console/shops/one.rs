@@ -11,11 +11,10 @@ use crate::domain::length::Unit;
 use crate::domain::money::Currency;
 use crate::error::{Error, Kind, NEEDS_CONFIRMATION, Result};
 use crate::http::Response;
-use crate::http::admin::run_on_own_thread;
 use crate::http::console::Visit;
 use crate::http::console::form::Form;
 use crate::http::console::layout::{Frame, page, sentence};
-use crate::http::respond::Responder;
+use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::views::stores::Counted;
@@ -150,15 +149,10 @@ fn change_of(form: &Form) -> Result<(Change, bool)> {
     }
 }
 
-pub(super) fn change(state: &Arc<AppState>, visit: Visit, _params: Params, mut responder: Responder) {
-    let wanted = || -> Result<_> { Ok((visit.store()?.shop.clone(), change_of(&visit.form)?)) };
-    let (shop, (change, confirmed)) = match wanted() {
-        Ok(wanted) => wanted,
-        Err(error) => return responder.send(Err(error)),
-    };
-    let record = responder.take_record();
+pub(super) fn change(_state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
+    let (shop, (change, confirmed)) = (visit.store()?.shop.clone(), change_of(&visit.form)?);
     // Every price of the store is looked at.
-    run_on_own_thread(state, responder, move |state| {
+    Ok(Deferred::on_own_thread(move |state, record| {
         let app = &state.app;
         match settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, confirmed, record.as_ref()) {
             Ok(_store) => Ok(visit.see_other(&format!("admin/shops/{shop}?done=changed"))),
@@ -174,5 +168,5 @@ pub(super) fn change(state: &Arc<AppState>, visit: Visit, _params: Params, mut r
             }
             Err(error) => Err(error),
         }
-    });
+    }))
 }
