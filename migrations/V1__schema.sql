@@ -182,7 +182,7 @@ CREATE TABLE draft_order_records (
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 -- For those who look for orders by their state and day.
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
 -- Few: those that somebody should look at.
@@ -203,7 +203,8 @@ CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_du
 CREATE TABLE draft_order_lines (
     draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
     position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
-    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_id         TEXT,                                    -- of the matrix that priced it, also when that is gone; no foreign
+                                                               -- key: its index would be one more tree to write for each item
     matrix_name       TEXT NOT NULL,
     product_id        TEXT NOT NULL,
     product_title     TEXT NOT NULL,
@@ -224,7 +225,6 @@ CREATE TABLE draft_order_lines (
     weight_grams      INTEGER CHECK (weight_grams >= 0),       -- of a piece; NULL: not known
     PRIMARY KEY (draft_order_id, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 
 -- Which order an Idempotency-Key led to, so that a repetition leads to the same. Hashes only: clients put into keys what they like.
 -- No foreign key to the order: it goes with its store only, as this does, and the index that one needs would be a second tree in
@@ -270,14 +270,14 @@ CREATE TABLE job_queue (
 ) STRICT, WITHOUT ROWID;
 -- Partial indexes: the claim walks waiting jobs only, however many have been finished, and only those of its own kind: a backlog
 -- of jobs for a server that hangs is never in the way of the others. Jobs with a turn come after those without one in the index, and
--- the claim takes whichever of both is first. Jobs that are held come last.
-CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
-CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
+-- the claim takes whichever of both is first. Jobs that are held come last. The subject is at the end, so that those who look for
+-- what waits about someone read this index only: one by subject would have each new job change a page of its own.
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id, subject) WHERE status = 'pending';
 CREATE INDEX job_queue_held ON job_queue (type, scheduled_at) WHERE held = 1;
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
 CREATE INDEX job_queue_finished ON job_queue (status, processed_at) WHERE status NOT IN ('pending', 'processing');
 CREATE INDEX job_queue_failed ON job_queue (type) WHERE status = 'failed';
-CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
+CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL AND status NOT IN ('pending', 'processing');
 CREATE UNIQUE INDEX job_queue_dedupe ON job_queue (type, dedupe_key)
     WHERE dedupe_key IS NOT NULL AND status IN ('pending', 'processing');
 -- Jobs in which an erasure looks for the name of its shop: all but those of which it is known what they hold. The duties of a busy shop
@@ -286,27 +286,27 @@ CREATE INDEX job_queue_mentions ON job_queue (id)
     WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
       AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
 
--- How many jobs are finished, for those who watch: counting a million of them takes a tenth of a second. Kept by triggers, so that
--- whoever changes a job keeps it right. What is not finished is counted by its index, so that enqueuing writes no page more.
+-- How many jobs stand where, for those who watch: counting a million of them takes a tenth of a second. Kept by triggers, so that
+-- whoever changes a job keeps it right. Those that run are few, and counted by their index.
 CREATE TABLE job_counts (
     status TEXT PRIMARY KEY,
     jobs   INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
-CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
+CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status <> 'processing'
 BEGIN
     INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
 END;
-CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
-WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
+CREATE TRIGGER job_counts_of_what_jobs_become AFTER UPDATE OF status ON job_queue
+WHEN new.status <> old.status AND new.status <> 'processing'
 BEGIN
     INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
 END;
-CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
-WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
+CREATE TRIGGER job_counts_of_what_jobs_were AFTER UPDATE OF status ON job_queue
+WHEN new.status <> old.status AND old.status <> 'processing'
 BEGIN
     UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
 END;
-CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
+CREATE TRIGGER job_counts_of_deleted_jobs AFTER DELETE ON job_queue WHEN old.status <> 'processing'
 BEGIN
     UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
 END;
@@ -376,9 +376,12 @@ CREATE TABLE gdpr_requests (
 ) STRICT, WITHOUT ROWID;
 -- Repetitions of a delivery: the one tree in which each webhook comes to another place.
 CREATE UNIQUE INDEX gdpr_requests_delivery ON gdpr_requests (webhook_id, type) WHERE webhook_id IS NOT NULL;
--- With processed_at, so that the open request that a delivery repeats is one look away, however many were fulfilled.
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
-CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
+-- By shop are only those that are fulfilled: in an index of all, each new one would come to a page of its own. The open ones of a shop
+-- are looked for among all that are open, within their index (processed_at is in it because SQLite would look into each row for it);
+-- those that a delivery may repeat are one look away.
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at) WHERE processed_at IS NOT NULL;
+CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at, shop, type, processed_at) WHERE processed_at IS NULL;
+CREATE INDEX gdpr_requests_open_redact ON gdpr_requests (shop) WHERE processed_at IS NULL AND type = 'SHOP_REDACT';
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';

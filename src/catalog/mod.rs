@@ -21,6 +21,9 @@ pub use version::Expected;
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::StoreId;
 
+/// Products that one step of a deletion changes: a few milliseconds of the writer's time.
+pub const DELETION_STEP: usize = 1_000;
+
 /// Deletes up to about `budget` of a store's rows below it, in an order in which no cascade has much to do. Nothing deleted
 /// means that nothing is left.
 ///

@@ -5,11 +5,11 @@ use super::output::{Output, table};
 use super::{Failure, open, say_confirm, write_in_store};
 use crate::access::audit::Entry;
 use crate::app::App;
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::matrices::Deletion;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::config::DatabaseSettings;
 use crate::db::Schema;
 use crate::domain::ids::{ChoiceId, OptionGroupId, ProductId, ShopDomain};
@@ -17,7 +17,6 @@ use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::domain::options::{Choice, ChoiceDraft, Modifier, ModifierDraft, Requirement, check_choices};
 use crate::error::{Error, Kind, Result};
-use crate::orders::deletion::STEP_ROWS;
 use crate::views::catalog as views;
 use clap::{Args, Subcommand};
 use rusqlite::Connection;
@@ -291,7 +290,7 @@ fn delete(app: &App, scope: Scope, stored: &StoredGroup, confirmed: bool, output
             if !confirmed {
                 assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
             }
-            options::delete(tx, now, scope, id, expected, STEP_ROWS)
+            options::delete(tx, now, scope, id, expected, DELETION_STEP)
         });
         match step.map_err(say_confirm)? {
             Deletion::Continues(version) => expected = Some(Expected::Version(version)),

@@ -59,6 +59,8 @@ pub(super) struct Checkpointer {
     pub(super) slack: Arc<SlackTracker>,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
+    /// Pages in the WAL after a commit of a caller that leaves what is due to the writer's thread; 0: nothing is left.
+    left_pages: AtomicUsize,
     /// The writer's own checkpoint is due and has found the background's in its way.
     writer_wants: AtomicBool,
     dirty: AtomicBool,
@@ -76,6 +78,7 @@ impl Checkpointer {
             health,
             slack: Arc::new(SlackTracker::new()),
             writer_due: AtomicUsize::new(WRITER_PAGES),
+            left_pages: AtomicUsize::new(0),
             writer_wants: AtomicBool::new(false),
             dirty: AtomicBool::new(true),
             asked: Mutex::new(None),
@@ -96,9 +99,10 @@ impl Checkpointer {
     /// Called by the writer after each batch: notes the WAL's size, wakes the thread, past 32 MiB moves pages itself, and
     /// empties the WAL when asked to.
     pub(super) fn between_batches(&self, writer: &Connection) {
+        let left = self.left_pages.swap(0, Ordering::Relaxed);
         let pages = WAL_PAGES.take();
         self.slack.follow(writer, pages);
-        if let Some(pages) = pages {
+        if let Some(pages) = pages.or((left > 0).then_some(left)) {
             self.note(writer, pages);
         }
         if self.is_asked.swap(false, Ordering::Acquire)
@@ -109,19 +113,37 @@ impl Checkpointer {
         }
     }
 
+    /// Instead of [`Checkpointer::between_batches`], for a caller that must not wait for a checkpoint. Returns whether the writer's thread
+    /// has something to do.
+    pub(super) fn leave_to_writer(&self, writer: &Connection) -> bool {
+        let pages = WAL_PAGES.take();
+        self.slack.follow(writer, pages);
+        if let Some(pages) = pages
+            && self.is_writer_due(pages)
+        {
+            self.left_pages.store(pages, Ordering::Relaxed);
+        }
+        self.left_pages.load(Ordering::Relaxed) > 0 || self.is_asked.load(Ordering::Acquire)
+    }
+
     /// Pages in the WAL after the last commit on this thread, if it has written any. Asked once; [`Checkpointer::between_batches`] asks too.
     pub(super) fn take_wal_pages() -> Option<usize> {
         WAL_PAGES.take()
     }
 
-    fn note(&self, writer: &Connection, pages: usize) {
+    /// Notes the WAL's size and wakes the thread. Returns whether the writer is to move pages itself.
+    fn is_writer_due(&self, pages: usize) -> bool {
         self.dirty.store(true, Ordering::Relaxed);
         if pages >= BACKGROUND_PAGES {
             self.wake.notify_one();
         } else {
             self.writer_due.store(WRITER_PAGES, Ordering::Relaxed);
         }
-        if pages >= self.writer_due.load(Ordering::Relaxed) {
+        pages >= self.writer_due.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, writer: &Connection, pages: usize) {
+        if self.is_writer_due(pages) {
             // Two at once cannot be: the background's is waited for, batch by batch, and it does not begin another.
             let is_free = self.connection.try_lock();
             self.writer_wants.store(is_free.is_none(), Ordering::Relaxed);
@@ -232,4 +254,34 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<CheckpointReport> {
             Ok(CheckpointReport { busy: row.get::<_, i64>(0)? != 0, in_wal: row.get(1)?, moved: row.get(2)? })
         })
         .map_err(Error::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::{Db, Options};
+
+    #[test]
+    fn a_checkpoint_that_is_due_after_a_commit_that_its_caller_led_is_run_by_the_thread_of_the_writer() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let db = Db::open(&Options::new(directory.path().join("led.db"))).expect("a database");
+        let checkpointer = db.shared.open().checkpointer.clone();
+        checkpointer.writer_due.store(1, Ordering::Relaxed);
+        let own = std::thread::current().id();
+        let (sender, answered) = sync_channel(1);
+        db.without_savepoint().write_then_or_lead(
+            move |tx| -> Result<_> {
+                // More than the background's share, of which alone the writer takes some.
+                tx.execute("INSERT INTO meta (name, value) VALUES ('large', randomblob(9000000))", ())?;
+                Ok(std::thread::current().id())
+            },
+            move |ran| sender.send(ran).expect("the test waits"),
+        );
+        assert_eq!(answered.recv().expect("answered").expect("written"), own);
+        // Set by the writer's own checkpoint only.
+        while checkpointer.writer_due.load(Ordering::Relaxed) < WRITER_PAGES_MORE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(checkpointer.left_pages.load(Ordering::Relaxed), 0);
+    }
 }

@@ -80,6 +80,15 @@ pub(super) struct Writer {
     threads: Vec<JoinHandle<()>>,
 }
 
+/// What a caller that leads a batch may wait for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Whatever the writer's thread waits for.
+    All,
+    /// For its own commit: neither for a lock nor for a checkpoint.
+    CommitOnly,
+}
+
 thread_local! {
     /// Whether the commit that happens now is the writer's own.
     static COMMITTING: Cell<bool> = const { Cell::new(false) };
@@ -176,8 +185,9 @@ impl Writer {
     }
 
     /// Runs a change on this very thread when no other writes, and what comes meanwhile along with it; `change` is answered before
-    /// this returns. Gives it back when another does, or when this thread is one of a writer.
-    pub(super) fn lead(&self, change: Box<dyn Change>) -> Option<Box<dyn Change>> {
+    /// this returns. Gives it back when another does, or when this thread is one of a writer. A `patience` of [`Patience::CommitOnly`]
+    /// gives it back also where another process holds the write lock.
+    pub(super) fn lead(&self, change: Box<dyn Change>, patience: Patience) -> Option<Box<dyn Change>> {
         if is_own_thread() || !self.queue.take_lead() {
             return Some(change);
         }
@@ -185,9 +195,22 @@ impl Writer {
             let _lead = Lead(&self.queue);
             let core = self.core.lock();
             let Some(core) = core.as_ref() else { return Some(change) };
-            self.figures.waiting.fetch_add(1, Ordering::Relaxed);
             let _role = Role::begin(ThreadRole::RunsChanges);
-            core.turn(Turn::Change(QueuedChange::new(change)), true)
+            let change = QueuedChange::new(change);
+            if patience == Patience::CommitOnly {
+                if !core.begin_at_once() {
+                    return Some(change.change);
+                }
+                self.figures.waiting.fetch_add(1, Ordering::Relaxed);
+                let own = core.run_batch(change, true);
+                if core.checkpointer.leave_to_writer(&core.connection) {
+                    self.queue.want_look();
+                }
+                own
+            } else {
+                self.figures.waiting.fetch_add(1, Ordering::Relaxed);
+                core.turn(Turn::Change(change), true)
+            }
         };
         if let Some(own) = own {
             // Others write meanwhile: a log that blocks, or a wait for a place in the queue, holds up this caller alone.
@@ -322,6 +345,11 @@ impl Core {
             }
             return self.reject(first, &error, waits);
         }
+        self.run_batch(first, waits)
+    }
+
+    /// The same in the transaction that has begun.
+    fn run_batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
         // Only now: a wait for another process's lock would make batches of one when they are needed least.
         let started = Instant::now();
         let mut done: Vec<Box<dyn Change>> = Vec::new();
@@ -379,6 +407,16 @@ impl Core {
                 .collect();
             let _all_given = self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false);
         }
+    }
+
+    /// Begins a transaction if nobody holds the lock.
+    fn begin_at_once(&self) -> bool {
+        let begun = with_patience(Duration::ZERO, || self.execute("BEGIN IMMEDIATE"));
+        let has_begun = begun.and_then(|()| self.keep_in_place()).is_ok();
+        if has_begun {
+            self.checkpointer.slack.begin_transaction();
+        }
+        has_begun
     }
 
     /// Ends the transaction that has begun where what it commits would be lost.

@@ -65,7 +65,7 @@ fn forget_finished(db: &Db, about: &str, now: DateTime<Utc>) -> db::Result<()> {
     let mut after = None;
     loop {
         let found = db.read(|connection| -> db::Result<_> {
-            let found = queue::list_to_forget(connection, about, None, super::REQUEST_ID, after, LOOK)?;
+            let found = queue::list_finished_to_forget(connection, about, super::REQUEST_ID, after, LOOK)?;
             let mut finished: Vec<JobId> = Vec::new();
             for id in &found.ids {
                 let job = queue::find(connection, *id)?;

@@ -107,7 +107,7 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 }
 
 /// What a shop's jobs are about, for the queue: half of the same hash as text, so that no job row names the shop for longer than
-/// needed. It is in each job and in two of its indexes, and 128 bits are enough to distinguish shops.
+/// needed. It is in each job and in an index, and 128 bits are enough to distinguish shops.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
     hex(&subject_hash(hasher, shop)[..16])
 }

@@ -127,8 +127,8 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<PrivacyR
     Ok(requests.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The listing that `filter` asks for. Which of a shop's requests are the newest is found within an index, which holds their ids; the
-/// table is read for those that are listed alone.
+/// The listing that `filter` asks for. Which of a shop's requests are the newest is found within two indexes, of the open and of the
+/// others, which hold their ids; the table is read for those that are listed alone.
 pub(super) fn list_sql(filter: &Filter) -> String {
     let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
     match filter.shop {
@@ -137,9 +137,13 @@ pub(super) fn list_sql(filter: &Filter) -> String {
         ),
         Some(_) => format!(
             "SELECT {COLUMNS} FROM gdpr_requests
-             WHERE id IN (SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_shop
-                          WHERE shop = :shop AND {before} ORDER BY id DESC LIMIT :limit)
-             ORDER BY id DESC"
+             WHERE id IN (SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_open
+                          WHERE processed_at IS NULL AND shop = :shop AND {before}
+                          UNION ALL
+                          SELECT id FROM (SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_shop
+                                          WHERE processed_at IS NOT NULL AND shop = :shop AND {before}
+                                          ORDER BY id DESC LIMIT :limit))
+             ORDER BY id DESC LIMIT :limit"
         ),
     }
 }
@@ -170,14 +174,26 @@ pub(super) fn list_open(
     kind: RequestKind,
     limit: usize,
 ) -> db::Result<Vec<PrivacyRequest>> {
-    let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM gdpr_requests
-         WHERE shop = :shop AND type = :type AND processed_at IS NULL
-         ORDER BY id LIMIT :limit"
-    ))?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {COLUMNS} FROM gdpr_requests WHERE {}", open_of_shop(kind)))?;
     let params = named_params! { ":shop": shop, ":type": kind.as_str(), ":limit": limit };
     let requests = statement.query_map(params, request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)
+}
+
+/// Which requests of a kind are open for a shop. A delivery may ask for what an open redaction asks for already, so those have an index;
+/// the others are looked for among all that are open, by jobs of people only.
+pub(super) fn open_of_shop(kind: RequestKind) -> &'static str {
+    match kind {
+        RequestKind::ShopRedact => {
+            "shop = :shop AND type = 'SHOP_REDACT' AND type = :type AND processed_at IS NULL ORDER BY id LIMIT :limit"
+        }
+        RequestKind::CustomersRedact | RequestKind::CustomersDataRequest => {
+            "id IN (SELECT id FROM gdpr_requests INDEXED BY gdpr_requests_open
+                    WHERE processed_at IS NULL AND shop = :shop AND type = :type)
+             ORDER BY id LIMIT :limit"
+        }
+    }
 }
 
 /// An open request to erase a shop that its operator has ordered.
@@ -308,11 +324,11 @@ pub(super) fn count_to_scrub(connection: &Connection) -> db::Result<u64> {
 /// Whether any request of this shop is open or waits for the scrub.
 pub(super) fn is_unsettled(connection: &Connection, shop: &ShopDomain) -> db::Result<bool> {
     let mut statement = connection.prepare_cached(
-        "SELECT 1 FROM gdpr_requests
-         WHERE shop = :shop
-           AND (processed_at IS NULL
-                OR erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
-                   AND outcome <> 'still_installed' AND outcome <> 'rejected')",
+        "SELECT 1 FROM gdpr_requests INDEXED BY gdpr_requests_open WHERE processed_at IS NULL AND shop = :shop
+         UNION ALL
+         SELECT 1 FROM gdpr_requests INDEXED BY gdpr_requests_shop
+         WHERE processed_at IS NOT NULL AND shop = :shop AND erased_at IS NULL AND outcome <> 'superseded_by_reinstall'
+           AND outcome <> 'still_installed' AND outcome <> 'rejected'",
     )?;
     Ok(statement.exists(named_params! { ":shop": shop })?)
 }

@@ -12,7 +12,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 /// Where a shop's domain may stay after its erasure: the request itself, and the note that its delivery was seen.
-const MAY_STAY: [&str; 3] = ["gdpr_requests", "gdpr_requests_shop", "other_webhook_deliveries"];
+const MAY_STAY: [&str; 5] = [
+    "gdpr_requests",
+    "gdpr_requests_shop",
+    "gdpr_requests_open",
+    "gdpr_requests_open_redact",
+    "other_webhook_deliveries",
+];
 
 /// The header of a WAL file, and of each of its frames (sqlite.org/fileformat2.html).
 const WAL_HEADER: usize = 32;

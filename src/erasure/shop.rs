@@ -14,21 +14,31 @@ use crate::error::{Error, Kind};
 use crate::keyed_hash::KeyedHasher;
 use crate::orders;
 use crate::queue::{self, Claim, Context, Finish, Handler, JobError};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use log::info;
 use rusqlite::Connection;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-/// Rows of the cheap, clustered kind that one step deletes: about the cells of the largest matrix, and a few milliseconds. With
-/// fewer, commits dominate; with more, webhooks feel it.
+/// Rows of the cheap, clustered kind that the first step deletes: about the cells of the largest matrix.
 const STEP_ROWS: usize = 2_500;
+
+/// The fewest and the most that a later one deletes.
+const STEP_ROWS_BOUNDS: (usize, usize) = (500, 40_000);
+
+/// How long a step should take at the most. With shorter ones commits dominate; with longer ones webhooks feel it.
+const STEP_TIME: Duration = Duration::from_millis(5);
 
 /// Jobs that forget in one step: each is a row, its indexes and its attempts.
 pub(super) const FORGET_STEP: usize = 200;
 
-/// Jobs that one look for those that have something to forget goes through: a few milliseconds of a reader's time.
-const FORGET_LOOK: usize = 1_000;
+/// Jobs that one look for those that have something to forget goes through: a few milliseconds of a reader's time. Each look also reads
+/// the index of all that wait.
+const FORGET_LOOK: usize = 2_000;
+
+/// How long before it is committed a job may have got its id.
+const ENQUEUING_MAX: TimeDelta = TimeDelta::seconds(5);
 
 /// Requests that one closing transaction fulfils: each is a mark and a receipt. Those beyond have jobs of their own.
 const CLOSED_AT_ONCE: usize = 100;
@@ -96,23 +106,31 @@ impl Handler for ShopRedact {
             Next::Nothing => return Ok(Finish::done().keeping(keep)),
         };
         if let Erasing::Store(store) = target {
+            let mut rows = STEP_ROWS;
             loop {
                 fail_point!("erasure::step");
                 if context.is_stopping() {
                     return Err(JobError::Stopped);
                 }
-                if !context.write(move |tx| delete_step(tx, store))? {
+                let step = move |tx: &Tx<'_>| {
+                    let begun = Instant::now();
+                    Ok((delete_step(tx, store, rows)?, begun.elapsed()))
+                };
+                let (deleted_some, took) = context.write(step)?;
+                if !deleted_some {
                     break;
                 }
+                rows = next_step(rows, took);
             }
         }
-        let mut forgotten_until = None;
+        let mut forgotten_at = None;
         if target != Erasing::InstalledAgain {
             // A busy shop has thousands of jobs, too many for the closing transaction to take them all.
             let about = subject(&self.hasher, &shop);
             let go_on = || if context.is_stopping() { Err(JobError::Stopped) } else { Ok(()) };
             go_on()?;
-            forgotten_until = forget_in_steps(context.db(), &about, job.id, |jobs| {
+            forgotten_at = Some(context.now());
+            forget_in_steps(context.db(), &about, job.id, |jobs| {
                 go_on()?;
                 context.write(move |tx| Ok(queue::forget(tx, now, &jobs, REQUEST_ID)?))
             })?;
@@ -124,7 +142,7 @@ impl Handler for ShopRedact {
             shop,
             triggered_at,
             target,
-            forgotten_until,
+            forgotten_at,
         };
         let gone = self.gone.clone();
         let effects = move |tx: &Tx<'_>, now| {
@@ -176,25 +194,24 @@ pub fn erase_again(
     let wanted = shop.clone();
     let target = db.write(move |tx| stores::begin_erasure(tx, now, &wanted, DateTime::<Utc>::MAX_UTC))?;
     if let Erasing::Store(store) = target {
-        while db.write(move |tx| delete_step(tx, store))? {}
+        while db.write(move |tx| delete_step(tx, store, STEP_ROWS))? {}
     }
     let job = JobId::new(now, entropy.array());
-    let forgotten_until = forget_in_steps(db, &subject(hasher, shop), job, |jobs| {
+    forget_in_steps(db, &subject(hasher, shop), job, |jobs| {
         db.write(move |tx| queue::forget(tx, now, &jobs, REQUEST_ID))
     })?;
     let (hasher, entropy, shop) = (hasher.clone(), entropy.clone(), shop.clone());
-    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target, forgotten_until };
+    let closing = Closing { hasher, entropy, job, shop, triggered_at: now, target, forgotten_at: Some(now) };
     db.write(move |tx| closing.commit(tx, now, None))
 }
 
-/// Has every job about a shop but `except` forget it, [`FORGET_STEP`] of them with each call of `forget`. Returns the last job that
-/// was looked at: those behind it have come since.
+/// Has every job about a shop but `except` forget it, [`FORGET_STEP`] of them with each call of `forget`.
 fn forget_in_steps<E: From<db::Error>>(
     db: &Db,
     about: &str,
     except: JobId,
     mut forget: impl FnMut(Vec<JobId>) -> Result<(), E>,
-) -> Result<Option<JobId>, E> {
+) -> Result<(), E> {
     let mut until = None;
     loop {
         let found = db.read(|connection| {
@@ -205,17 +222,27 @@ fn forget_in_steps<E: From<db::Error>>(
         }
         until = found.looked_until;
         if !found.more {
-            return Ok(until);
+            return Ok(());
         }
     }
 }
 
-/// Deletes one step's worth of rows and notes how many; `false` when nothing was left.
-fn delete_step(tx: &Tx<'_>, store: StoreId) -> Result<bool, Error> {
-    // Orders first: they point at matrices, whose deletion would otherwise have to rewrite them.
-    let mut deleted = orders::delete_some(tx, store, STEP_ROWS)?;
+/// How many rows the step after one of so many should delete, which took so long.
+fn next_step(rows: usize, took: Duration) -> usize {
+    let (fewest, most) = STEP_ROWS_BOUNDS;
+    let rows = match took {
+        long if long > STEP_TIME => rows / 2,
+        short if short < STEP_TIME / 2 => rows * 2,
+        _ => rows,
+    };
+    rows.clamp(fewest, most)
+}
+
+/// Deletes `rows` cheap rows' worth and notes how many it were; `false` when nothing was left.
+fn delete_step(tx: &Tx<'_>, store: StoreId, rows: usize) -> Result<bool, Error> {
+    let mut deleted = orders::delete_some(tx, store, rows)?;
     if deleted.is_empty() {
-        deleted = catalog::delete_some(tx, store, STEP_ROWS)?;
+        deleted = catalog::delete_some(tx, store, rows)?;
     }
     if deleted.is_empty() {
         return Ok(false);
@@ -237,8 +264,8 @@ struct Closing {
     shop: ShopDomain,
     triggered_at: DateTime<Utc>,
     target: Erasing,
-    /// The last job that has forgotten the shop before.
-    forgotten_until: Option<JobId>,
+    /// When its jobs began to forget the shop.
+    forgotten_at: Option<DateTime<Utc>>,
 }
 
 impl Closing {
@@ -277,12 +304,14 @@ impl Closing {
                 receipts::append(tx, now, receipt)?;
             }
         }
-        if outcome != RequestOutcome::SupersededByReinstall {
+        if outcome != RequestOutcome::SupersededByReinstall
+            && let Some(forgotten_at) = self.forgotten_at
+        {
             // What came since the steps; more than a step's worth are left to themselves, and to the scrub.
             let about = subject(&self.hasher, &self.shop);
-            let after = self.forgotten_until;
-            let since = queue::list_to_forget(tx, &about, Some(self.job), REQUEST_ID, after, FORGET_STEP)?;
-            queue::forget(tx, now, &since.ids, REQUEST_ID)?;
+            let since = forgotten_at - ENQUEUING_MAX;
+            let new = queue::list_new_to_forget(tx, &about, self.job, REQUEST_ID, since, FORGET_STEP)?;
+            queue::forget(tx, now, &new, REQUEST_ID)?;
         }
         let shop = self.shop;
         tx.after_commit(move || match outcome {
@@ -329,5 +358,17 @@ impl Closing {
         };
         requests::insert_of(tx, id, now, &new, OrderedBy::Operator)?;
         Ok(vec![id])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn steps_grow_while_they_are_short_and_shrink_while_they_are_long() {
+        let of = |rows, millis| next_step(rows, Duration::from_millis(millis));
+        assert_eq!((of(2_500, 1), of(2_500, 3), of(2_500, 9)), (5_000, 2_500, 1_250));
+        assert_eq!((of(40_000, 0), of(500, 90)), (40_000, 500));
     }
 }

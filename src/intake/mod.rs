@@ -80,8 +80,8 @@ impl Intake {
         Self { db, clock, entropy, queue, handover, hasher, figures: Arc::default(), activity }
     }
 
-    /// Takes a verified webhook and returns at once; `answer` runs once it is durable, or once it is clear that it is not. `body`
-    /// distinguishes deliveries that have no id, and is not kept.
+    /// Takes a verified webhook and returns at once, or where no other writes after a commit of its own; `answer` runs once it is durable,
+    /// or once it is clear that it is not. `body` distinguishes deliveries that have no id, and is not kept.
     pub fn accept_then(
         &self,
         webhook: Webhook,
@@ -102,7 +102,7 @@ impl Intake {
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
         let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
-        self.db.without_savepoint().write_then(
+        self.db.without_savepoint().write_then_or_lead(
             move |tx| delivery.write(tx, &queue, &handover, subject),
             move |outcome| {
                 let outcome = match outcome {

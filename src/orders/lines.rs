@@ -99,10 +99,10 @@ pub(super) fn insert(tx: &Tx<'_>, order: DraftOrderId, lines: &[Line]) -> db::Re
     Ok(())
 }
 
-/// The items of an order, in their order.
+/// The items of an order, in their order. A matrix that is gone since is named by none.
 pub(super) fn load(connection: &Connection, order: DraftOrderId) -> db::Result<Vec<Line>> {
     let mut statement = connection.prepare_cached(
-        "SELECT matrix_id, matrix_name, product_id, product_title, label, width, height, priced_width, priced_height,
+        "SELECT (SELECT m.id FROM price_matrices AS m WHERE m.id = matrix_id) AS matrix_id, matrix_name, product_id, product_title, label, width, height, priced_width, priced_height,
              quantity, base_price_minor, unit_price_minor, total_price_minor, option_selections, sku, variant_id,
              requires_shipping, taxable, weight_grams
          FROM draft_order_lines
@@ -152,18 +152,4 @@ pub(super) fn count(connection: &Connection, store: StoreId) -> db::Result<usize
          WHERE o.store_id = :store_id",
     )?;
     Ok(statement.query_row(named_params! { ":store_id": store }, |row| row.get(0))?)
-}
-
-/// Takes up to `limit` items from the matrix that priced them; returns how many. They keep their snapshot. A matrix prices items of
-/// its own store only.
-///
-/// # Errors
-/// When the database fails.
-pub fn release_some(tx: &Tx<'_>, matrix: MatrixId, limit: usize) -> db::Result<usize> {
-    let mut statement = tx.prepare_cached(
-        "UPDATE draft_order_lines SET matrix_id = NULL
-         WHERE (draft_order_id, position) IN (
-             SELECT draft_order_id, position FROM draft_order_lines WHERE matrix_id = :matrix_id LIMIT :limit)",
-    )?;
-    Ok(statement.execute(named_params! { ":matrix_id": matrix, ":limit": limit })?)
 }

@@ -1,7 +1,6 @@
 //! Draft orders: what a shopper was quoted, with a snapshot of everything the price came from. Orders are made here first and are
 //! whole by themselves, with a page of their own; the hand-over reads the record.
 
-pub mod deletion;
 pub mod handover;
 pub mod idempotency;
 pub mod labels;

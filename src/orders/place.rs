@@ -226,7 +226,7 @@ impl Orders {
             }
             Err(error) => answer(Err(error)),
         };
-        self.db.without_savepoint().write_then(move |tx| order.place(tx), answer);
+        self.db.without_savepoint().write_then_or_lead(move |tx| order.place(tx), answer);
     }
 
     /// Answers at once, or, where the order is on its way to Shopify, once it is there or it has taken too long.

@@ -25,7 +25,8 @@ pub use pauses::{Pause, list_pauses};
 pub(super) use pauses::{pause, resume};
 pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
 pub use redaction::{
-    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_mentions, list_to_forget,
+    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_finished_to_forget, list_mentions,
+    list_new_to_forget, list_to_forget,
 };
 
 use super::NewJob;
@@ -35,20 +36,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use rusqlite::named_params;
 use std::time::Duration;
 
+/// A job that is enqueued, with what the queue has found out for it.
+pub(super) struct NewRow<'a> {
+    pub(super) id: JobId,
+    pub(super) job: &'a NewJob,
+    pub(super) payload: &'a str,
+    pub(super) max_attempts: u32,
+    pub(super) external: bool,
+    pub(super) turn_at: Option<DateTime<Utc>>,
+}
+
 /// Writes a job, or returns the id of the unfinished one that holds its dedupe key.
-pub(super) fn insert(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    id: JobId,
-    job: &NewJob,
-    payload: &str,
-    max_attempts: u32,
-    external: bool,
-) -> db::Result<Option<JobId>> {
-    let turn_at = match &job.subject {
-        Some(subject) if job.scheduled_at.is_none() && job.ahead.is_none() => claims::turn(tx, now, subject, external)?,
-        _ => None,
-    };
+pub(super) fn insert(tx: &Tx<'_>, now: DateTime<Utc>, row: &NewRow<'_>) -> db::Result<Option<JobId>> {
+    let NewRow { id, job, payload, max_attempts, external, turn_at } = *row;
     let mut statement = tx.prepare_cached(
         "INSERT INTO job_queue
              (id, type, payload, max_attempts, scheduled_at, scheduled_from, created_at, external, dedupe_key, subject,

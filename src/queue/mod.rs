@@ -65,6 +65,7 @@ mod handler;
 mod jobs;
 mod lease;
 mod retention;
+mod turns;
 mod worker;
 
 pub use attempts::list as list_attempts;
@@ -73,8 +74,8 @@ pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
     Counts, FailureGroup, Filter, GROUPED_MAX, Mentions, Pause, Selection, ToForget, change_texts, count_failed,
     count_failed_by_type, count_up_to, counts, each_finished, each_unfinished, find, forget, group_failures,
-    is_any_running, list, list_failed_since, list_matching, list_mentions, list_pauses, list_to_forget, next_due_at,
-    next_types,
+    is_any_running, list, list_failed_since, list_finished_to_forget, list_matching, list_mentions, list_new_to_forget,
+    list_pauses, list_to_forget, next_due_at, next_types,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, StepOutcome, Worker};
@@ -90,6 +91,7 @@ use log::{info, warn};
 use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
+use turns::Turns;
 
 /// How often a job is tried when neither its type nor its enqueuer says otherwise.
 pub const MAX_ATTEMPTS: u32 = 3;
@@ -340,12 +342,13 @@ text_enum! {
 pub struct Queue {
     entropy: Arc<dyn Entropy>,
     registry: Arc<Registry>,
+    turns: Arc<Turns>,
 }
 
 impl Queue {
     /// A queue whose job types are those of `registry`.
     pub fn new(entropy: Arc<dyn Entropy>, registry: Registry) -> Self {
-        Self { entropy, registry: Arc::new(registry) }
+        Self { entropy, registry: Arc::new(registry), turns: Arc::default() }
     }
 
     /// Writes a job inside the caller's transaction and returns its id; where `job` has a dedupe key that an unfinished job of
@@ -363,8 +366,15 @@ impl Queue {
         let id = JobId::new(now, self.entropy.array());
         let max_attempts = job.max_attempts.unwrap_or_else(|| self.registry.max_attempts(&job.job_type));
         let external = self.registry.find(&job.job_type).is_some_and(|handler| handler.calls_external_service());
-        if let Some(existing) = jobs::insert(tx, now, id, &job, &payload, max_attempts, external)? {
+        let takes_turns = job.scheduled_at.is_none() && job.ahead.is_none();
+        let subject = job.subject.as_deref().filter(|_| takes_turns);
+        let turn_at = subject.and_then(|subject| self.turns.next(now, subject, external));
+        let row = jobs::NewRow { id, job: &job, payload: &payload, max_attempts, external, turn_at };
+        if let Some(existing) = jobs::insert(tx, now, &row)? {
             return Ok(existing);
+        }
+        if let Some(subject) = subject {
+            self.turns.note(now, subject, external, turn_at.unwrap_or(now));
         }
         tx.announce();
         let job_type = job.job_type;
@@ -455,6 +465,13 @@ impl Queue {
             }
             Ok(None) => Error::not_found(format!("job {id}")),
             Err(error) => error.into(),
+        }
+    }
+
+    /// Nothing that is due waits of this share: whoever comes next stands behind nobody.
+    pub(crate) fn note_idle(&self, share: Share) {
+        for external in share.kinds() {
+            self.turns.forget(*external);
         }
     }
 

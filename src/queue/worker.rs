@@ -168,6 +168,9 @@ impl Worker {
             .without_savepoint()
             .write(move |tx| jobs::claim(tx, clock.now(), &name, lease, limit, share, poison_candidates))?;
         fail_point!("queue::claimed");
+        if claims.is_empty() {
+            self.queue.note_idle(share);
+        }
         for claim in &claims {
             info!("job claimed id={} type={} attempt={}", claim.id, claim.job_type, claim.attempt);
         }

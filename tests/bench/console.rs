@@ -113,7 +113,7 @@ fn fill(app: &App) {
         numbers(10_000)
     );
     let deliveries = format!(
-        "{} INSERT INTO webhook_deliveries (topic, webhook_id, shop, received_at)
+        "{} INSERT INTO other_webhook_deliveries (topic, webhook_id, shop, received_at)
          SELECT 'app/uninstalled', 'w' || n, 'shop-' || n || '.myshopify.com', n FROM numbers",
         numbers(10_000)
     );

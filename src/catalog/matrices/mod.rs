@@ -16,7 +16,7 @@ pub use price_list::{accept, import_options};
 pub use read::{FreeSizes, MatrixSummary, exists, find, find_by_name, list, list_free, load, refuse_name_taken};
 pub(super) use read::{each_price, each_size, find_name, find_version};
 pub(super) use write::move_versions;
-pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, begin_deletion, delete, duplicate, edit, insert, invalid};
+pub use write::{Deletion, Edit, FIRST_VERSION, PolicyEdit, delete, duplicate, edit, insert, invalid};
 
 use crate::db::{self, RowCounts, Tx};
 use crate::domain::ids::{MatrixId, StoreId};

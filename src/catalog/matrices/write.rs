@@ -166,8 +166,7 @@ pub enum Deletion {
     Continues(i64),
 }
 
-/// Deletes a matrix, or first as many as `budget` of what it prices. Draft orders that it priced must have been released before
-/// (`orders::release_some`): the statement would rewrite however many are left.
+/// Deletes a matrix, or first as many as `budget` of what it prices. Orders that it priced outlive it, with the snapshot they have.
 ///
 /// A deletion that takes several steps moves the version with each, so that an editor who comes between gets a conflict.
 ///
@@ -191,22 +190,6 @@ pub fn delete(
     let deleted = statement.execute(named_params! { ":store_id": scope.store, ":id": id })?;
     expect_one(deleted, "catalog::matrices::delete")?;
     Ok(Deletion::Done)
-}
-
-/// Checks that a matrix may be deleted, and moves its version: the steps that follow name the new one.
-///
-/// # Errors
-/// As [`delete`].
-pub fn begin_deletion(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    scope: Scope,
-    id: MatrixId,
-    expected: Option<Expected>,
-) -> Result<Deletion> {
-    stores::begin_change(tx, now, scope)?;
-    let head = checked_head(tx, scope, id, expected)?;
-    hold(tx, now, scope, id, head.version)
 }
 
 fn hold(tx: &Tx<'_>, now: DateTime<Utc>, scope: Scope, id: MatrixId, version: i64) -> Result<Deletion> {

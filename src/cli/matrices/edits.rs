@@ -4,10 +4,10 @@ use super::super::write_in_store;
 use super::find;
 use crate::access::audit::Entry;
 use crate::app::App;
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Adjusted, Deletion, Edit, FIRST_VERSION, PolicyEdit};
 use crate::catalog::stores::Scope;
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::cli::Failure;
 use crate::cli::output::{Output, table};
 use crate::domain::DecimalFault;
@@ -18,7 +18,6 @@ use crate::domain::matrix::{OutOfRange, PriceChange, SizeLimits, Template};
 use crate::domain::money::{BasisPoints, Currency};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
-use crate::orders::deletion;
 use crate::views::catalog as views;
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -297,7 +296,7 @@ fn delete(app: &App, scope: Scope, id: MatrixId, confirmed: bool, output: Output
             if !confirmed {
                 assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
             }
-            deletion::delete_matrix(tx, now, scope, id, expected)
+            matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
         });
         match step.map_err(super::super::say_confirm)? {
             Deletion::Continues(version) => expected = Some(Expected::Version(version)),

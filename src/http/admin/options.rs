@@ -1,6 +1,7 @@
 //! `/admin/api/stores/{shop}/option-groups`: option groups with their choices.
 
 use super::conditional::{confirmed, etag, if_match, store_of};
+use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
@@ -17,7 +18,6 @@ use crate::http::query::Query;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::deletion::STEP_ROWS;
 use crate::views::catalog as views;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
@@ -106,7 +106,7 @@ fn delete(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<D
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
-        options::delete(tx, now, scope, id, expected, STEP_ROWS)
+        options::delete(tx, now, scope, id, expected, DELETION_STEP)
     }))
 }
 

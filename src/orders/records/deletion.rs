@@ -6,11 +6,11 @@ use crate::orders::lines;
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, named_params};
 
-/// An order's row is in five indexes and is not clustered under its store: deleting one costs about as much as ten cells.
-const COST: usize = 10;
+/// An order's row is in four trees and is not clustered under its store: deleting one costs about as much as eight cells.
+const COST: usize = 8;
 
-/// An item's row is clustered under its order, and in one index.
-const LINE_COST: usize = 3;
+/// An item's row is clustered under its order, larger than a cell, and in no index.
+const LINE_COST: usize = 2;
 
 /// Deletes a store's orders and their items, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
 ///

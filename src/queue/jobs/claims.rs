@@ -3,12 +3,9 @@
 use super::{delta, pauses};
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::queue::{Claim, Share};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use std::time::Duration;
-
-/// How far behind one another the jobs of one subject are: where others wait too, it has about ten of them run a second.
-const TURN: TimeDelta = TimeDelta::milliseconds(100);
 
 /// When the next waiting job is, or has been, due; a past instant means now.
 ///
@@ -91,28 +88,6 @@ fn first_by_turn(connection: &Connection, external: bool) -> db::Result<Option<D
     let found =
         statement.query_row(named_params! { ":external": external }, |row| row.get::<_, Millis>("scheduled_at"));
     Ok(found.optional()?.map(|at| at.0))
-}
-
-/// The turn of a job about `subject` that is enqueued now: none where no other waits, else after the last of them. However many
-/// jobs a subject has waiting, those of others that come later are run before most of them; where no other subject waits, a turn holds
-/// nothing up.
-pub(super) fn turn(
-    tx: &Tx<'_>,
-    now: DateTime<Utc>,
-    subject: &str,
-    external: bool,
-) -> db::Result<Option<DateTime<Utc>>> {
-    let mut statement = tx.prepare_cached(
-        "SELECT turn_at FROM job_queue
-         WHERE status = 'pending' AND subject = :subject AND external = :external
-         ORDER BY turn_at DESC LIMIT 1",
-    )?;
-    let last = statement
-        .query_row(named_params! { ":subject": subject, ":external": external }, |row| {
-            row.get::<_, Option<Millis>>("turn_at")
-        })
-        .optional()?;
-    Ok(last.map(|last| last.map_or(now, |last| last.0).max(now) + TURN))
 }
 
 /// Claims up to `limit` due jobs of `share` for `worker`, oldest first but for turns, all of one kind. A poison candidate, a job

@@ -69,11 +69,17 @@ pub fn list(connection: &Connection, filter: &Filter) -> db::Result<Vec<Job>> {
     Ok(jobs.collect::<rusqlite::Result<_>>()?)
 }
 
+/// The ids of the jobs about `:subject` that wait or run.
+pub(super) const UNFINISHED_ABOUT: &str = "SELECT id FROM job_queue INDEXED BY job_queue_pending
+     WHERE status = 'pending' AND subject = :subject
+     UNION ALL
+     SELECT id FROM job_queue INDEXED BY job_queue_processing
+     WHERE status = 'processing' AND subject = :subject";
+
 /// The listing that `filter` asks for. Jobs that are few among many are found by their index and sorted; otherwise the rows are
 /// walked from the newest, and the first page is soon full. Without statistics SQLite cannot know, so the query says it.
 fn list_sql(filter: &Filter) -> String {
     let by = match filter {
-        Filter { subject: Some(_), .. } => "INDEXED BY job_queue_subject",
         Filter { status: Some(Status::Failed), .. } => "INDEXED BY job_queue_failed",
         Filter { status: Some(Status::Processing), .. } => "INDEXED BY job_queue_processing",
         Filter { status: Some(Status::Cancelled), .. } => "INDEXED BY job_queue_finished",
@@ -88,13 +94,26 @@ fn list_sql(filter: &Filter) -> String {
         // SQLite does not see by itself that this one condition is among those of the index.
         Status::Cancelled => "AND status NOT IN ('pending', 'processing') AND status = 'cancelled'",
     });
-    let subject = if filter.subject.is_some() { "subject = :subject" } else { ":subject IS NULL" };
     let job_type = if filter.job_type.is_some() { "type = :type" } else { ":type IS NULL" };
     let error = if filter.error.is_some() { "error = :error" } else { ":error IS NULL" };
     let before = if filter.before.is_some() { "id < :before" } else { ":before IS NULL" };
+    let matches = format!("{job_type} AND {error} AND {before} {status}");
+    if filter.subject.is_some() {
+        // Those that are not finished are few, or are looked for among all that wait, within their indexes.
+        return format!(
+            "SELECT {JOB_COLUMNS} FROM job_queue
+             WHERE id IN ({UNFINISHED_ABOUT}
+                          UNION ALL
+                          SELECT id FROM (SELECT id FROM job_queue INDEXED BY job_queue_subject
+                                          WHERE subject = :subject AND status NOT IN ('pending', 'processing') AND {matches}
+                                          ORDER BY id DESC LIMIT :limit))
+               AND {matches}
+             ORDER BY id DESC LIMIT :limit"
+        );
+    }
     format!(
         "SELECT {JOB_COLUMNS} FROM job_queue {by}
-         WHERE {subject} AND {job_type} AND {error} AND {before} {status}
+         WHERE :subject IS NULL AND {matches}
          ORDER BY id DESC LIMIT :limit"
     )
 }
@@ -167,10 +186,10 @@ pub fn next_types(connection: &Connection) -> db::Result<Vec<String>> {
 /// # Errors
 /// When the database fails.
 pub fn counts(connection: &Connection) -> db::Result<Counts> {
-    // Finished jobs are many, and counted as they end; the others by their indexes.
+    // Counted as they change; those that run are few, and counted by their index.
     let mut statement = connection.prepare_cached(
         "SELECT
-             (SELECT count(*) FROM job_queue WHERE status = 'pending') AS pending,
+             coalesce((SELECT jobs FROM job_counts WHERE status = 'pending'), 0) AS pending,
              (SELECT count(*) FROM job_queue WHERE status = 'processing') AS processing,
              coalesce((SELECT jobs FROM job_counts WHERE status = 'completed'), 0) AS completed,
              coalesce((SELECT jobs FROM job_counts WHERE status = 'failed'), 0) AS failed,

@@ -1,10 +1,11 @@
 //! What jobs say of their subjects, and how they forget it.
 
+use super::operators::UNFINISHED_ABOUT;
 use crate::db::{self, Millis, Tx, expect_one};
 use crate::domain::ids::JobId;
 use crate::queue::{Status, attempts};
 use chrono::{DateTime, Utc};
-use rusqlite::{Connection, OptionalExtension, named_params};
+use rusqlite::{Connection, OptionalExtension, Rows, named_params};
 use serde_json::{Map, Value};
 
 /// The jobs among those looked at that say something of their subject.
@@ -31,16 +32,79 @@ pub fn list_to_forget(
     after: Option<JobId>,
     limit: usize,
 ) -> db::Result<ToForget> {
-    let mut statement = connection.prepare_cached(
+    let ids = format!("{UNFINISHED_ABOUT} UNION ALL SELECT id FROM ({FINISHED_ABOUT})");
+    let mut statement = connection.prepare_cached(&look_at(&ids))?;
+    let params = named_params! { ":subject": subject, ":after": after, ":limit": limit };
+    look(statement.query(params)?, except, keep, after, limit)
+}
+
+/// As [`list_to_forget`], of the jobs that have finished only.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_finished_to_forget(
+    connection: &Connection,
+    subject: &str,
+    keep: &str,
+    after: Option<JobId>,
+    limit: usize,
+) -> db::Result<ToForget> {
+    let mut statement = connection.prepare_cached(&look_at(FINISHED_ABOUT))?;
+    let params = named_params! { ":subject": subject, ":after": after, ":limit": limit };
+    look(statement.query(params)?, None, keep, after, limit)
+}
+
+/// Newest jobs of all that [`list_new_to_forget`] goes through at the most.
+const NEW_LOOKED_AT: usize = 20_000;
+
+/// As [`list_to_forget`], of the jobs that have been enqueued since `since`, for the writer: goes through those of all subjects, which
+/// are few, and through no index of all that wait.
+///
+/// # Errors
+/// When the database fails.
+pub fn list_new_to_forget(
+    tx: &Tx<'_>,
+    subject: &str,
+    except: JobId,
+    keep: &str,
+    since: DateTime<Utc>,
+    limit: usize,
+) -> db::Result<Vec<JobId>> {
+    let after = JobId::new(since, [0; 10]);
+    let newest = format!(
+        "SELECT id FROM (SELECT id, subject FROM job_queue WHERE id > :after ORDER BY id DESC LIMIT {NEW_LOOKED_AT})
+         WHERE subject = :subject"
+    );
+    let mut statement = tx.prepare_cached(&look_at(&newest))?;
+    let params = named_params! { ":subject": subject, ":after": after, ":limit": limit };
+    Ok(look(statement.query(params)?, Some(except), keep, Some(after), limit)?.ids)
+}
+
+/// The ids of the first jobs about `:subject` that have finished.
+const FINISHED_ABOUT: &str = "SELECT id FROM job_queue INDEXED BY job_queue_subject
+     WHERE subject = :subject AND status NOT IN ('pending', 'processing') AND (:after IS NULL OR id > :after)
+     ORDER BY id LIMIT :limit";
+
+/// What the first of these jobs say.
+fn look_at(ids: &str) -> String {
+    format!(
         "SELECT id, status, payload,
              error IS NOT NULL OR dedupe_key IS NOT NULL
                  OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL)
                  AS says_more
          FROM job_queue
-         WHERE subject = :subject AND (:after IS NULL OR id > :after)
-         ORDER BY id LIMIT :limit",
-    )?;
-    let mut rows = statement.query(named_params! { ":subject": subject, ":after": after, ":limit": limit })?;
+         WHERE id IN ({ids}) AND (:after IS NULL OR id > :after)
+         ORDER BY id LIMIT :limit"
+    )
+}
+
+fn look(
+    mut rows: Rows<'_>,
+    except: Option<JobId>,
+    keep: &str,
+    after: Option<JobId>,
+    limit: usize,
+) -> db::Result<ToForget> {
     let (mut found, mut looked) = (ToForget { ids: Vec::new(), looked_until: after, more: false }, 0);
     while let Some(row) = rows.next()? {
         let id: JobId = row.get("id")?;

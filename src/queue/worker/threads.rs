@@ -135,7 +135,11 @@ impl Worker {
     fn is_due(&self) -> db::Result<bool> {
         let (share, poison_candidates) = (self.options.share, self.may_claim_poison_candidates());
         let next = self.db.read(|connection| jobs::next_claimable_at(connection, share, poison_candidates))?;
-        Ok(next.is_some_and(|at| at <= self.clock.now()))
+        let is_due = next.is_some_and(|at| at <= self.clock.now());
+        if !is_due {
+            self.queue.note_idle(share);
+        }
+        Ok(is_due)
     }
 
     fn delay(&self, seen: u64) {

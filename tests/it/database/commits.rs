@@ -80,6 +80,32 @@ fn a_lone_caller_that_waits_runs_and_commits_its_change_itself() {
 }
 
 #[test]
+fn a_lone_caller_that_does_not_wait_leads_its_commit_unless_another_process_holds_the_lock() {
+    let fixture = Fixture::new();
+    let own = std::thread::current().id();
+    let _earlier: db::Result<()> = fixture.db.write(|_tx| Ok(()));
+    let hand_over = |name: &'static str| {
+        let (sender, answered) = channel();
+        fixture.db.with_savepoint().write_then_or_lead(
+            move |tx| note(tx, name).map(|()| std::thread::current().id()),
+            move |outcome: db::Result<_>| sender.send((outcome, std::thread::current().id())).expect("the test waits"),
+        );
+        answered
+    };
+    let (ran, gave) = hand_over("led").try_recv().expect("it was answered before it returned");
+    assert_eq!((ran.expect("written"), gave), (own, own));
+    let other = fixture.other();
+    other.execute_batch("BEGIN IMMEDIATE").expect("the lock");
+    let answered = hand_over("handed over");
+    // The call has returned although the lock is held, and the thread of the writer waits for that.
+    answered.try_recv().expect_err("it is not committed");
+    other.execute_batch("ROLLBACK").expect("free");
+    let (ran, _) = answered.recv_timeout(FOREVER).expect("answered");
+    assert_ne!(ran.expect("written"), own);
+    assert_eq!(names(&fixture.db), ["handed over", "led"]);
+}
+
+#[test]
 fn whatever_comes_while_a_caller_leads_is_committed_with_it_or_after_it() {
     let fixture = Fixture::new();
     let _earlier: db::Result<()> = fixture.db.write(|_tx| Ok(()));

@@ -6,7 +6,7 @@ use quotegrid::catalog::{Expected, assignments, keys, matrices, options, stores}
 use quotegrid::domain::length::Unit;
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::Requirement;
-use quotegrid::orders::deletion::delete_matrix;
+use quotegrid::orders::records;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -305,11 +305,12 @@ fn everything_that_the_price_came_from_is_kept_through_edits_and_deletions() {
     let shown = page(&server, &placed);
     let (scope, matrix, group, now) = (shop.scope, *matrix, *required, server.fixture.now());
     server.write(move |tx| options::delete(tx, now, scope, group, Some(Expected::Any), 1_000));
-    let deleted = server.write(move |tx| delete_matrix(tx, now, scope, matrix, Some(Expected::Any)));
+    let deleted = server.write(move |tx| matrices::delete(tx, now, scope, matrix, Some(Expected::Any), 1_000));
     assert_eq!(deleted, matrices::Deletion::Done);
     assert_eq!(serde_json::from_str::<Value>(&snapshot(&server)).expect("JSON"), expected);
     assert_eq!(page(&server, &placed), shown);
-    assert_eq!(server.fixture.query::<Option<String>>("SELECT matrix_id FROM draft_order_lines"), None);
+    let lines = server.fixture.app.db.read(|connection| records::list(connection, scope.store, None, 1));
+    assert_eq!(lines.expect("readable")[0].lines[0].matrix, None, "the matrix is gone, and no longer named");
 }
 
 /// The contract's grid, one dollar dearer.

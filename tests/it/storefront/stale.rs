@@ -11,7 +11,6 @@ use quotegrid::db::Tx;
 use quotegrid::domain::ids::{MatrixId, ProductId, ShopDomain};
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::error::Error;
-use quotegrid::orders::deletion::delete_matrix;
 use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
@@ -120,7 +119,7 @@ fn every_kind_of_edit_counts_at_once() {
     assert_eq!(look(), (404, Value::Null, 404, Value::Null));
     server.assign(scope, PRODUCT, matrix_id);
     assert_eq!(look().0, 200);
-    write(&other, move |tx| delete_matrix(tx, now, scope, matrix_id, Some(Expected::Any)));
+    write(&other, move |tx| matrices::delete(tx, now, scope, matrix_id, Some(Expected::Any), 1_000));
     assert_eq!(look().0, 404);
 }
 

@@ -8,6 +8,7 @@ pub(in crate::http) use adjust::ROUTES as ADJUST_ROUTES;
 pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
 use super::conditional::{confirmed, etag, if_match, store_of};
+use crate::catalog::DELETION_STEP;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, FIRST_VERSION};
 use crate::catalog::stores;
@@ -20,7 +21,6 @@ use crate::http::query::Query;
 use crate::http::route::{Params, Route};
 use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
-use crate::orders::deletion;
 use crate::views::catalog as views;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -151,7 +151,7 @@ fn delete(state: &Arc<AppState>, request: &Request, params: &Params) -> Result<D
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
-        deletion::delete_matrix(tx, now, scope, id, expected)
+        matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
     }))
 }
 

@@ -6,10 +6,10 @@ use super::layout::{Frame, error_page, page, sentence};
 use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::{Page, Visit};
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::options::{self, EditedChoice, GroupEdit, NewChoice, NewGroup, StoredGroup};
 use crate::catalog::stores::Scope;
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::domain::ids::{ChoiceId, OptionGroupId};
 use crate::domain::money::Currency;
 use crate::domain::name::Name;
@@ -19,7 +19,6 @@ use crate::http::Response;
 use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::deletion::STEP_ROWS;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use draft::{Draft, Drafted};
@@ -327,6 +326,6 @@ fn delete(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferr
         if !confirmed {
             assignments::refuse_group_in_use(tx, scope.store, id, expected)?;
         }
-        options::delete(tx, now, scope, id, expected, STEP_ROWS)
+        options::delete(tx, now, scope, id, expected, DELETION_STEP)
     }))
 }

@@ -12,9 +12,9 @@ use super::layout::{Frame, page, sentence, with_headers};
 use super::paging::page_of_store;
 use super::shops::area::{ShopArea, Tab, frame_of};
 use super::{Page, Visit};
-use crate::catalog::Expected;
 use crate::catalog::assignments;
 use crate::catalog::matrices::{self, Edit, MatrixSummary, PolicyEdit, StoredMatrix};
+use crate::catalog::{DELETION_STEP, Expected};
 use crate::clock::instant;
 use crate::domain::ids::MatrixId;
 use crate::domain::length::Length;
@@ -26,7 +26,6 @@ use crate::http::Response;
 use crate::http::deferred::Deferred;
 use crate::http::route::Params;
 use crate::http::state::AppState;
-use crate::orders::deletion;
 use askama::Template;
 use rusqlite::Connection;
 use std::sync::Arc;
@@ -248,6 +247,6 @@ fn delete(state: &Arc<AppState>, visit: Visit, params: &Params) -> Result<Deferr
         if !confirmed {
             assignments::refuse_matrix_in_use(tx, scope.store, id, expected)?;
         }
-        deletion::delete_matrix(tx, now, scope, id, expected)
+        matrices::delete(tx, now, scope, id, expected, DELETION_STEP)
     }))
 }

@@ -198,5 +198,6 @@ impl Model {
     pub(super) fn crash(&mut self, process: usize) {
         self.lives[process] += 1;
         self.held[process] = None;
+        self.turns[process].clear();
     }
 }

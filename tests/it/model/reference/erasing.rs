@@ -5,13 +5,16 @@ use super::runs::Target;
 use crate::model::ops::{Answer, Kind};
 use crate::model::rows::{Job, Payload, Receipt, Request, Status, What};
 
+/// How long before it is committed a job may have got its id.
+const ENQUEUING_MAX: i64 = 5_000;
+
 impl Model {
     pub(super) fn redact(
         &mut self,
         index: usize,
         target: Target,
         triggered_at: i64,
-        forgotten_until: Option<i64>,
+        forgotten_at: Option<i64>,
     ) -> bool {
         let (What::Duty(_, request), Some(shop)) = (self.jobs[index].what, self.jobs[index].shop) else { return false };
         let (outcome, deleted) = match target {
@@ -45,7 +48,7 @@ impl Model {
             }
         }
         if !superseded {
-            self.forget(shop, index, forgotten_until);
+            self.forget(shop, index, forgotten_at.map(|at| at - ENQUEUING_MAX));
         }
         true
     }
@@ -76,14 +79,13 @@ impl Model {
         open
     }
 
-    /// Every other job about the shop that was made after `since` forgets it. Returns when the last of them was made.
-    pub(super) fn forget(&mut self, shop: usize, except: usize, since: Option<i64>) -> Option<i64> {
-        let (now, mut last) = (self.now, since);
+    /// Every other job about the shop that was made at `since` or later forgets it.
+    pub(super) fn forget(&mut self, shop: usize, except: usize, since: Option<i64>) {
+        let now = self.now;
         for (index, job) in self.jobs.iter_mut().enumerate() {
-            if job.is_pruned || job.shop != Some(shop) || since.is_some_and(|since| job.created_at <= since) {
+            if job.is_pruned || job.shop != Some(shop) || since.is_some_and(|since| job.created_at < since) {
                 continue;
             }
-            last = last.max(Some(job.created_at));
             if index == except {
                 continue;
             }
@@ -106,7 +108,6 @@ impl Model {
                 }
             }
         }
-        last
     }
 
     /// What finished after the erasure had looked at it, and says something, forgets it before the scrub stamps anything.

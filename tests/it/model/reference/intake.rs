@@ -7,16 +7,18 @@ use crate::model::rows::{Job, Payload, Request, Status, Store, What};
 impl Model {
     pub(super) fn insert(
         &mut self,
+        process: usize,
         what: What,
         shop: Option<usize>,
         key: Option<u8>,
         at: Option<i64>,
         max_attempts: u32,
     ) -> usize {
-        let turn_at = shop.filter(|_| at.is_none()).and_then(|_| {
-            let waits = |job: &&Job| job.shop == shop && job.status == Status::Pending && !job.is_pruned;
-            let last = self.jobs.iter().filter(waits).map(|job| job.turn_at).max()?;
-            Some(last.unwrap_or(self.now).max(self.now) + TURN)
+        let turn_at = shop.filter(|_| at.is_none()).and_then(|shop| {
+            let last = self.turns[process].get(&shop).copied();
+            let turn_at = last.map(|last| last.max(self.now) + TURN);
+            self.turns[process].insert(shop, turn_at.unwrap_or(self.now));
+            turn_at
         });
         self.jobs.push(Job {
             what,
@@ -64,7 +66,7 @@ impl Model {
             return Answer::Enqueued(existing);
         }
         let at = at.map(|at| self.now + at);
-        Answer::Enqueued(self.insert(what, shop, key, at, attempts))
+        Answer::Enqueued(self.insert(0, what, shop, key, at, attempts))
     }
 
     pub(super) fn deliver(&mut self, hook: Hook, shop: usize, id: Option<u8>, event: Option<i64>) -> Answer {
@@ -102,7 +104,7 @@ impl Model {
             self.request(kind, shop, id, triggered_at, true);
             let request = self.requests.len() - 1;
             let key = if id.is_none() { key_of(request) } else { None };
-            self.insert(What::Duty(kind, Some(request)), Some(shop), key, None, 40)
+            self.insert(shop % 2, What::Duty(kind, Some(request)), Some(shop), key, None, 40)
         });
         if hook == Hook::Uninstalled
             && let Some(store) = self.stores.get_mut(&shop)
@@ -138,7 +140,7 @@ impl Model {
         let again = |job: &Job| job.key == key && job.job_type() == kind.job_type() && job.is_unfinished();
         match self.jobs.iter().position(again) {
             Some(job) => job,
-            None => self.insert(What::Duty(kind, Some(request)), Some(shop), key, None, 40),
+            None => self.insert(shop % 2, What::Duty(kind, Some(request)), Some(shop), key, None, 40),
         }
     }
 

@@ -47,6 +47,8 @@ pub(super) struct Model {
     pub(super) receipts: Vec<Receipt>,
     pub(super) deliveries: BTreeMap<(Hook, String), (usize, i64, Option<usize>)>,
     pub(super) stores: BTreeMap<usize, Store>,
+    /// The place of the last job of each shop that a process has enqueued. Other programs run them here, so none is forgotten.
+    turns: [BTreeMap<usize, i64>; 2],
     held: [Option<Held>; 2],
     pub(super) lives: [u32; 2],
     pub(super) answer: Answer,
@@ -64,6 +66,7 @@ impl Model {
             receipts: Vec::new(),
             deliveries: BTreeMap::new(),
             stores: BTreeMap::new(),
+            turns: [BTreeMap::new(), BTreeMap::new()],
             held: [None, None],
             lives: [0, 0],
             answer: Answer::Nothing,
@@ -114,7 +117,7 @@ impl ReferenceStateMachine for Model {
             Op::Enqueue { act, shop, key, at, max_attempts } => state.enqueue(*act, *shop, *key, *at, *max_attempts),
             Op::EnqueueDuty { kind, shop } => {
                 state.take_millisecond();
-                Answer::Enqueued(state.insert(What::Duty(*kind, None), Some(*shop), None, None, 40))
+                Answer::Enqueued(state.insert(0, What::Duty(*kind, None), Some(*shop), None, None, 40))
             }
             Op::Deliver { hook, shop, id, event } => state.deliver(*hook, *shop, *id, *event),
             Op::Install { shop } => state.install(*shop),

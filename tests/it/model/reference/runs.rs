@@ -10,7 +10,7 @@ use crate::model::rows::{Attempt, Payload, Status, What};
 pub(super) enum Run {
     Effect { fails: bool },
     Nothing,
-    ShopRedact { target: Target, triggered_at: i64, forgotten_until: Option<i64> },
+    ShopRedact { target: Target, triggered_at: i64, forgotten_at: Option<i64> },
     Stamp(Vec<usize>),
     Retry,
     Permanent,
@@ -86,12 +86,12 @@ impl Model {
         if held.stopping && !matches!(target, Target::InstalledAgain) {
             return Run::Stopped;
         }
-        let forgotten_until = match target {
-            Target::InstalledAgain => None,
+        let forgotten_at = (!matches!(target, Target::InstalledAgain)).then_some(self.now);
+        if forgotten_at.is_some() {
             // In steps before the closing transaction.
-            _ => self.forget(shop, held.job, None),
-        };
-        Run::ShopRedact { target, triggered_at, forgotten_until }
+            self.forget(shop, held.job, None);
+        }
+        Run::ShopRedact { target, triggered_at, forgotten_at }
     }
 
     /// The end of a run.
@@ -165,8 +165,8 @@ impl Model {
                 let outcome = if kind == Kind::DataRequest { "reported" } else { "acknowledged" };
                 requests.iter().all(|id| self.stamp(*id, outcome, false))
             }
-            Run::ShopRedact { target, triggered_at, forgotten_until } => {
-                self.redact(index, *target, *triggered_at, *forgotten_until)
+            Run::ShopRedact { target, triggered_at, forgotten_at } => {
+                self.redact(index, *target, *triggered_at, *forgotten_at)
             }
             Run::Nothing | Run::Retry | Run::Permanent | Run::Snooze | Run::UnknownType | Run::Stopped | Run::Lost => {
                 true
