@@ -130,7 +130,7 @@ fn a_store_is_installed_once_and_again_after_an_uninstall() {
 }
 
 #[test]
-fn faults_of_a_body_are_told_by_field_and_no_json_is_malformed() {
+fn faults_of_a_body_are_named_by_field_and_invalid_json_is_malformed() {
     let fixture = Fixture::new();
     for body in ["", "{", "[]", "7", "\"x\""] {
         let mut request = with_authorization(&[&format!("Bearer {}", Fixture::ADMIN_TOKEN)]);
@@ -367,7 +367,7 @@ fn a_job_is_retried_and_cancelled_only_where_that_makes_sense() {
 }
 
 #[test]
-fn privacy_requests_and_their_reports_are_told() {
+fn privacy_requests_and_their_reports_are_answered() {
     let fixture = Fixture::new();
     let body = json!({
         "shop_id": 1, "shop_domain": SHOP, "orders_requested": [],

@@ -16,7 +16,7 @@ use serde_json::json;
 use std::fs;
 
 #[test]
-fn whoever_was_erased_since_the_backup_stays_erased_to_the_last_byte() {
+fn shops_and_customers_erased_since_the_backup_stay_erased_to_the_last_byte() {
     let house = House::new();
     let app = house.open();
     install(&app, "erased");
@@ -200,7 +200,7 @@ fn uninstalled_stores_and_revoked_keys_stay_so() {
 }
 
 #[test]
-fn a_link_that_was_used_and_a_session_that_was_ended_since_the_backup_let_nobody_in_again() {
+fn links_used_and_sessions_ended_since_the_backup_stay_so_after_a_restore() {
     let house = House::new();
     let app = house.open();
     let invitation = Invitation { role: Role::Operator, store: None, label: "operator".to_owned() };

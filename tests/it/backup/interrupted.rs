@@ -179,7 +179,7 @@ fn what_a_killed_backup_has_left_goes_with_the_next_one_or_the_next_start_and_on
 }
 
 #[test]
-fn a_database_that_is_named_like_an_unfinished_backup_is_none() {
+fn a_database_named_like_an_unfinished_backup_is_not_taken_for_one() {
     let house = House::new();
     let database = house.path("house.db.backing-up");
     drop(house.open_file("house.db.backing-up"));

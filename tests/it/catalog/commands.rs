@@ -155,7 +155,7 @@ fn whole_option_groups_are_made_changed_assigned_and_deleted() {
 }
 
 #[test]
-fn an_option_group_that_is_none_is_refused_with_what_to_do() {
+fn an_unknown_option_group_is_refused_with_what_to_do() {
     let line = CommandLine::new();
     for (arguments, tells) in [
         (&["--choice", "Oak=five"][..], "percentage such as 5%"),

@@ -187,7 +187,7 @@ fn depth_and_size_of_a_body_have_a_limit() {
 }
 
 #[test]
-fn a_member_that_stands_twice_is_refused_for_nobody_knows_which_is_meant() {
+fn a_json_member_that_occurs_twice_is_refused() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     for body in [

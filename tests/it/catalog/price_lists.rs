@@ -73,7 +73,7 @@ fn the_contracts_table_of_price_lists() {
 }
 
 #[test]
-fn a_file_that_is_too_large_is_told_as_a_whole() {
+fn a_file_that_is_too_large_is_refused_with_its_limits() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let mut csv = "1,1,1\n".repeat(1_048_576 / 6 + 1);
@@ -143,7 +143,7 @@ fn bad_lines_are_skipped_only_when_that_is_asked_for() {
 }
 
 #[test]
-fn the_query_says_what_to_do_and_faults_in_it_are_told() {
+fn the_query_decides_how_a_list_is_read_and_its_faults_are_named() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     for (query, faulty) in [
@@ -290,7 +290,7 @@ fn the_command_line_imports_exports_lists_and_assigns() {
 }
 
 #[test]
-fn the_command_line_tells_every_fault_and_writes_nothing() {
+fn the_command_line_names_every_fault_and_writes_nothing() {
     let line = CommandLine::new();
     let refused = line.run(&["matrices", "import", "-", "--name", "m"], "100,200,10\nabc,3,4\n5,6\n");
     let told = String::from_utf8(refused.stderr).expect("text");

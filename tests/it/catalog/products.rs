@@ -39,7 +39,7 @@ fn a_product_changes_its_matrix_only_when_that_is_confirmed_and_keeps_its_option
 }
 
 #[test]
-fn a_product_has_three_spellings_and_anything_else_is_none() {
+fn a_product_id_has_three_spellings_and_anything_else_is_refused() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let matrix = shop.matrix("m");
@@ -66,7 +66,7 @@ fn a_product_has_three_spellings_and_anything_else_is_none() {
 }
 
 #[test]
-fn a_faulty_assignment_is_told_by_field() {
+fn a_faulty_assignment_names_its_fields() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let matrix = shop.matrix("m");
@@ -309,7 +309,7 @@ fn the_command_sets_and_clears_what_the_admin_api_does() {
 }
 
 #[test]
-fn a_store_says_which_discounts_count_at_shopify_and_none_do_unless_it_does() {
+fn a_store_sets_which_discounts_count_at_shopify_and_by_default_none_do() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let flags = |store: &Value| (store["allowDiscountCodes"].clone(), store["allowAutomaticDiscounts"].clone());

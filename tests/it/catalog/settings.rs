@@ -138,7 +138,7 @@ fn a_change_of_currency_says_that_the_figures_stay_and_is_free_where_there_are_n
 }
 
 #[test]
-fn what_the_store_has_already_is_no_change_and_faults_are_told_by_field() {
+fn setting_a_store_to_what_it_has_is_no_change_and_faults_are_named_by_field() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let version = |fixture: &Fixture| -> i64 { fixture.query("SELECT catalog_version FROM stores") };

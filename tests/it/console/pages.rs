@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[test]
-fn every_page_says_what_it_may_do_and_is_kept_by_nobody() {
+fn every_page_has_a_content_security_policy_and_is_not_cached() {
     let fixture = Fixture::new();
     let operator = Person::operator(&fixture);
     let policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; form-action 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'";

@@ -18,7 +18,7 @@ fn enter(fixture: &Fixture, token: &str) -> quotegrid::http::Response {
 }
 
 #[test]
-fn who_is_not_signed_in_sees_no_page_and_is_told_nothing_of_which_there_are() {
+fn without_a_session_every_page_answers_alike() {
     let fixture = Fixture::new();
     for path in SERVER_PAGES.iter().chain(&["/admin/no-such-page", "/admin/shops/demo.myshopify.com"]) {
         for cookie in [None, Some("quotegrid=guessed"), Some("__Host-quotegrid=")] {
@@ -109,7 +109,7 @@ fn the_cookie_is_for_this_host_alone_and_out_of_reach_of_scripts() {
 }
 
 #[test]
-fn nobody_signs_in_over_a_network_without_tls_and_the_link_stays_good() {
+fn signing_in_over_a_network_without_tls_is_refused_and_the_link_stays_valid() {
     let fixture = Fixture::new();
     let token = link(&fixture, Role::Operator, None);
     let mut far = request("POST", "/admin/enter", None, &format!("token={token}"));
@@ -135,7 +135,7 @@ fn another_sites_page_cannot_sign_anybody_in() {
 }
 
 #[test]
-fn who_guesses_too_often_is_refused_and_others_are_not() {
+fn a_client_that_guesses_too_often_is_refused_and_others_are_not() {
     let fixture = Fixture::new();
     let token = link(&fixture, Role::Operator, None);
     let from = |last: u8, token: &str| {

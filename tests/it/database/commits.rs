@@ -130,7 +130,7 @@ fn whatever_comes_while_a_caller_leads_is_committed_with_it_or_after_it() {
 }
 
 #[test]
-fn a_change_of_a_leading_caller_that_waits_for_another_is_told_so_and_the_next_caller_is_served() {
+fn a_leading_callers_change_that_waits_for_another_fails_and_the_next_caller_is_served() {
     let fixture = Fixture::new();
     let _earlier: db::Result<()> = fixture.db.write(|_tx| Ok(()));
     let db = fixture.db.clone();
@@ -202,7 +202,7 @@ fn what_follows_a_commit_comes_before_the_answer_and_may_panic() {
 }
 
 #[test]
-fn a_change_that_waits_for_another_is_told_so_and_does_not_hang() {
+fn a_change_that_waits_for_another_fails_and_does_not_hang() {
     let fixture = Fixture::new();
     let db = fixture.db.clone();
     let outcome = fixture.db.write(move |_tx| db.write(|tx| note(tx, "inner")));

@@ -80,7 +80,7 @@ fn a_write_waits_for_another_process_and_succeeds_once_it_is_done() {
 }
 
 #[test]
-fn a_lock_held_for_too_long_is_told_to_all_that_wait_for_it_at_about_the_same_time() {
+fn a_lock_held_for_too_long_fails_all_waiting_changes_at_about_the_same_time() {
     let limit = Duration::from_millis(200);
     let fixture = Fixture::with(|options| options.write_wait = limit);
     let other = Other::play("hold_the_lock", &fixture.path());
@@ -191,7 +191,7 @@ fn seen_from_a_symbolic_link_the_database_has_the_same_locks_and_the_same_wal() 
 }
 
 #[test]
-fn whoever_holds_the_write_lock_is_named_and_whether_it_is_suspended() {
+fn the_holder_of_the_write_lock_is_named_and_whether_it_is_suspended() {
     let fixture = Fixture::with(|_| {});
     assert_eq!(fixture.db.write_lock_holder(), None);
     let other = Other::play("hold_the_lock", &fixture.path());

@@ -26,7 +26,7 @@ fn of_a_burst_over_the_limit_everybody_gets_an_answer() {
 }
 
 #[test]
-fn whoever_finds_no_place_for_long_is_told_when_to_come_again() {
+fn a_request_that_finds_no_place_for_long_gets_503_with_retry_after() {
     let edge = Edge::with(|limits| limits.connections = 8);
     let mut busy: Vec<_> = (0..8).map(|_| edge.connect()).collect();
     for wire in &mut busy {
@@ -59,7 +59,7 @@ impl Drop for EndOfCrowd<'_> {
 }
 
 #[test]
-fn places_of_those_that_keep_their_heads_back_go_to_whoever_sends_a_whole_one() {
+fn connections_with_half_sent_heads_make_room_for_a_whole_request() {
     for start in ["GET / HTTP/1.1\r\nA: ", ""] {
         let edge = Edge::with(|limits| {
             limits.connections = 64;

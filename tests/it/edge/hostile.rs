@@ -31,7 +31,7 @@ fn connections_that_come_at_once_are_all_answered() {
 }
 
 #[test]
-fn a_length_that_nobody_could_send_harms_nobody() {
+fn a_content_length_beyond_all_limits_harms_no_other_client() {
     let target = Target::start(&[]);
     for length in ["4611686018427387904", "18446744073709551615", "1048577"] {
         for expect in ["", "Expect: 100-continue\r\n"] {
@@ -213,7 +213,7 @@ fn thousands_of_silent_connections_cost_no_threads_and_little_memory() {
 
 /// Far more than there are places for, and they come again as soon as they are thrown out.
 #[test]
-fn a_house_full_of_silent_and_slow_ones_has_room_for_webhooks() {
+fn a_server_full_of_silent_and_slow_clients_has_room_for_webhooks() {
     let count = room_for_connections(1200);
     // A place for fewer than there are, and no deadline that would come to help.
     let most = (count / 2).to_string();
@@ -274,7 +274,7 @@ fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
 /// tiny_http's accept loop ends when a time-out is set on its listening socket and nobody connects; here each time-out that there is
 /// goes by with nobody there, and connections that were accepted before and after have none of them.
 #[test]
-fn time_outs_that_go_by_with_nobody_there_end_nothing() {
+fn timeouts_that_pass_without_clients_end_nothing() {
     let short = ["--head-timeout-ms", "100", "--body-timeout-ms", "100", "--write-timeout-ms", "100"];
     let target = Target::start(&[&short[..], &["--idle-timeout-ms", "3600000"]].concat());
     let mut early = target.server.client();
@@ -293,7 +293,7 @@ fn time_outs_that_go_by_with_nobody_there_end_nothing() {
 }
 
 #[test]
-fn whoever_asks_for_something_else_all_the_time_keeps_no_webhook_waiting() {
+fn constant_other_requests_keep_no_webhook_waiting() {
     for paths in [["/healthz", "/readyz"], ["/openapi.json", "/privacy"]] {
         let target = Target::start(&[]);
         let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));

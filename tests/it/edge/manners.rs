@@ -173,7 +173,7 @@ fn no_path_is_so_odd_that_the_server_is_at_fault() {
 }
 
 #[test]
-fn clients_that_ask_and_ask_and_never_listen_cost_little_and_cut_off_nobody_who_does() {
+fn clients_that_never_read_responses_cost_little_and_cut_off_no_other() {
     let count = room_for_connections(400);
     let target = Target::start(&[]);
     let ask = "GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n";

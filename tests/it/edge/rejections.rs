@@ -162,7 +162,7 @@ fn one_address_gets_its_share_and_no_more() {
 }
 
 #[test]
-fn a_full_house_makes_room_by_closing_what_is_idle_and_says_no_when_nothing_is() {
+fn a_full_server_closes_idle_connections_first_and_refuses_when_there_are_none() {
     let edge = Edge::with(|limits| limits.connections = 4);
     let mut idle: Vec<_> = (0..4).map(|_| edge.connect()).collect();
     for wire in &mut idle {
@@ -193,7 +193,7 @@ fn a_full_house_makes_room_by_closing_what_is_idle_and_says_no_when_nothing_is()
 }
 
 #[test]
-fn who_has_ended_its_half_makes_room_before_who_is_idle() {
+fn half_closed_connections_make_room_before_idle_ones() {
     let edge = Edge::with(|limits| limits.connections = 4);
     let mut idle = edge.connect();
     idle.send("GET /echo HTTP/1.1\r\nHost: x\r\n\r\n");
@@ -306,7 +306,7 @@ fn a_head_is_refused_with_a_head() {
 }
 
 #[test]
-fn large_bodies_share_a_purse_and_small_ones_need_none() {
+fn large_bodies_share_a_memory_budget_and_small_ones_need_none() {
     let edge = Edge::with(|limits| limits.large_bodies_bytes = 1_500_000);
     let large = "POST /hold HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n";
     let mut first = edge.connect();

@@ -194,7 +194,7 @@ fn a_slow_answer_holds_up_nobody_else() {
 }
 
 #[test]
-fn health_is_answered_through_an_overload_and_the_rest_is_told_to_come_again() {
+fn health_is_answered_during_an_overload_and_the_rest_gets_503_with_retry_after() {
     let edge = Edge::with(|limits| {
         limits.upstreams = 4;
         limits.critical_upstreams = 1;
@@ -270,7 +270,7 @@ fn webhooks_that_share_a_lane_each_get_their_own_answer() {
 }
 
 #[test]
-fn who_leaves_a_burst_takes_nobody_along() {
+fn a_client_that_leaves_a_burst_affects_no_other() {
     let edge = one_upstream();
     let paths: Vec<String> = (0..8)
         .map(|number| if number == 3 { "/webhooks/hold".into() } else { format!("/webhooks/echo?{number}") })

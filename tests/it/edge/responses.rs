@@ -57,7 +57,7 @@ fn large_answers_arrive_whole_in_both_versions() {
 }
 
 #[test]
-fn clients_that_do_not_take_their_answers_hold_up_nobody() {
+fn clients_that_do_not_read_their_responses_delay_no_other() {
     let edge = Edge::with(|limits| {
         limits.upstreams = 8;
         limits.responses_bytes = 1_000_000;
@@ -164,7 +164,7 @@ fn a_client_that_goes_away_costs_no_upstream_connection() {
 }
 
 #[test]
-fn pages_are_told_to_load_nothing_from_elsewhere_and_the_api_is_left_as_it_is() {
+fn pages_may_load_nothing_from_elsewhere_and_the_api_is_left_as_it_is() {
     let edge = Edge::start();
     let page = edge.ask("GET /page HTTP/1.1\r\nHost: x\r\n\r\n");
     assert!(page.field("Content-Security-Policy").is_some_and(|policy| policy.contains("default-src 'self'")));

@@ -81,7 +81,7 @@ fn a_stop_under_load_loses_no_answer_that_was_given() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_told_at_once() {
+fn an_address_in_use_is_reported_at_once() {
     let edge = Edge::start();
     let options = quotegrid::edge::ServerOptions::new(edge.server.address());
     let error = quotegrid::edge::Server::start(options, std::sync::Arc::new(super::harness::Playground::alone()))

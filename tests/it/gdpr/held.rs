@@ -75,7 +75,7 @@ fn by_default_a_live_store_is_erased_at_once_and_the_request_says_when_its_keys_
 }
 
 #[test]
-fn a_store_that_was_uninstalled_in_time_looks_live_to_nobody_and_is_never_held() {
+fn a_store_uninstalled_in_time_never_counts_as_live_and_is_never_held() {
     for hold in [0, 7] {
         let fixture = holding(hold);
         let a = small_store(&fixture, "a");
@@ -92,7 +92,7 @@ fn a_store_that_was_uninstalled_in_time_looks_live_to_nobody_and_is_never_held()
 }
 
 #[test]
-fn with_a_hold_a_live_store_is_erased_at_its_end_if_nobody_decides() {
+fn a_held_erasure_of_a_live_store_runs_at_its_end_without_a_decision() {
     let fixture = holding(7);
     let (a, other) = (small_store(&fixture, "a"), small_store(&fixture, "b"));
     fixture.advance(HOUR);

@@ -104,7 +104,7 @@ fn a_job_enqueued_by_hand_with_only_a_shop_stamps_all_its_open_requests() {
 }
 
 #[test]
-fn an_erasure_without_a_request_writes_one_so_that_none_is_without_record() {
+fn an_erasure_without_a_request_writes_one_as_its_record() {
     let fixture = Fixture::new();
     small_store(&fixture, "a");
     fixture.enqueue("shop_redact", json!({ "shop": "A.myshopify.com" }));

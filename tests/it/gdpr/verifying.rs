@@ -176,7 +176,7 @@ fn no_new_key_is_made_beside_receipts() {
 }
 
 #[test]
-fn a_head_that_was_noted_tells_that_the_chain_was_cut_off_behind_it() {
+fn a_noted_head_shows_that_the_chain_was_cut_off_behind_it() {
     let fixture = with_proofs();
     let chain = fixture.app.db.read(receipts::walk).expect("readable");
     let head = Head { sequence: chain.last, hash: chain.head };

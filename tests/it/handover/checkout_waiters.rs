@@ -69,7 +69,7 @@ fn what_shopify_cannot_do_now_is_answered_at_once_with_our_own_page() {
 }
 
 #[test]
-fn whoever_asks_again_for_what_has_come_to_nothing_does_not_wait_for_it() {
+fn repeating_an_order_that_has_failed_does_not_wait_for_its_checkout() {
     let shop = Shop::with(for_ever);
     shop.fake.fail(&[Fault::before(Manner::UserErrors)]);
     let background = shop.fixture.app.start(2).expect("threads");

@@ -93,7 +93,7 @@ fn whatever_goes_wrong_with_a_look_for_an_address_is_not_its_end() {
 }
 
 #[test]
-fn an_address_that_never_comes_is_told_on_the_order_and_asked_for_no_longer() {
+fn a_checkout_address_that_never_comes_is_noted_on_the_order_and_no_longer_asked_for() {
     let shop = Shop::new();
     shop.fake.state().address_lag = usize::MAX;
     let order = shop.order();

@@ -79,7 +79,7 @@ fn a_total_that_is_too_low_too_high_or_in_another_currency_stands_on_the_order()
 }
 
 #[test]
-fn a_total_that_is_no_amount_is_told_without_a_word_of_a_person() {
+fn a_total_that_is_no_amount_is_reported_without_personal_data() {
     let (_, order) = warnings(Some("12.345 bob@example.com"), None, None);
     let warning = order["handoverWarnings"][0].as_str().expect("text");
     assert!(warning.contains("cannot be read") && !warning.contains("bob"), "{warning}");

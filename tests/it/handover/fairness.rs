@@ -89,7 +89,7 @@ fn turns_last_through_a_pause_that_shopify_asks_for() {
 }
 
 #[test]
-fn whoever_waits_for_the_checkout_and_has_ordered_most_makes_room_for_a_shopper() {
+fn the_client_that_has_ordered_most_makes_room_among_those_waiting_for_a_checkout() {
     let shop = Shop::with(|options| {
         options.wait = SECOND * 20 * 3_600;
         options.timeout = SECOND * 3_600;

@@ -239,7 +239,7 @@ fn an_order_that_was_never_asked_for_is_called_off_without_a_call() {
 }
 
 #[test]
-fn an_order_that_is_called_off_while_its_draft_is_asked_for_leaves_none_behind() {
+fn an_order_cancelled_while_its_draft_is_requested_leaves_none_behind() {
     for fault in [Fault::after(Manner::Hang), Fault::before(Manner::Hang)] {
         let shop = Shop::with(|options| {
             options.wait = Duration::ZERO;

@@ -33,7 +33,7 @@ fn neither_secret_nor_token_is_logged_or_stored() {
 }
 
 #[test]
-fn wrong_settings_are_told_before_anything_is_touched() {
+fn wrong_settings_are_reported_before_anything_is_touched() {
     let machine = Machine::new();
     for (settings, says) in [
         (&[("QUOTEGRID_SHOPIFY_CLIENT_ID", "id")][..], "there is no client secret"),

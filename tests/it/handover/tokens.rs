@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 #[test]
-fn a_server_that_cannot_prove_who_it_is_is_told_no_secret() {
+fn a_server_whose_certificate_is_invalid_is_sent_no_secret() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let impostor = std::thread::spawn(move || {
@@ -96,7 +96,7 @@ fn a_token_that_cannot_be_had_leaves_no_trace_of_an_attempt() {
 }
 
 #[test]
-fn refused_credentials_are_told_to_whoever_looks_and_lose_no_order() {
+fn refused_credentials_are_reported_by_doctor_and_lose_no_order() {
     let shop = Shop::with(|options| options.client_secret = Secret::new("another-secret"));
     let order = shop.order();
     let error = shop.run().expect("it fails");

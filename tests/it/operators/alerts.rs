@@ -69,7 +69,7 @@ fn alerted(url: &str) -> Alerted {
 }
 
 #[test]
-fn a_job_that_failed_for_good_is_told_once_and_again_when_the_receiver_was_down() {
+fn a_job_that_failed_for_good_is_alerted_once_and_again_when_the_receiver_was_down() {
     let (url, posted) = receiver(&[503, 200]);
     let Alerted { app, clock, _directory } = alerted(&url);
     app.enqueue(NewJob::new("shop_redact", json!({ "shop": "not a shop" }))).expect("enqueued");
@@ -137,7 +137,7 @@ fn an_alert_is_tried_on_the_command_line() {
 }
 
 #[test]
-fn a_deadline_that_nears_is_told_at_each_share_and_silence_after_a_day() {
+fn an_alert_is_sent_at_each_share_of_a_deadline_and_after_a_day_of_silence() {
     let fixture = Fixture::new();
     redact(&fixture, "slow.myshopify.com");
     let options = alerts::Options { url: None, silence: Some(chrono::TimeDelta::hours(24)) };
@@ -196,7 +196,7 @@ fn use_keys(fixture: &Fixture) {
 }
 
 #[test]
-fn a_redaction_of_a_live_store_is_told_at_once_with_when_its_keys_were_last_used() {
+fn a_redaction_of_a_live_store_is_alerted_at_once_with_when_its_keys_were_last_used() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
     fixture.advance(DAY / 24);
@@ -218,7 +218,7 @@ fn a_redaction_of_a_live_store_is_told_at_once_with_when_its_keys_were_last_used
 }
 
 #[test]
-fn what_is_held_is_told_when_it_is_found_and_when_something_has_come_of_it() {
+fn a_held_erasure_is_alerted_when_it_begins_and_when_it_is_decided() {
     let fixture = Fixture::opened_with(|options| options.redact_hold = chrono::TimeDelta::days(7));
     let demo = fixture.demo_store();
     fixture.advance(DAY / 24);
@@ -237,7 +237,7 @@ fn what_is_held_is_told_when_it_is_found_and_when_something_has_come_of_it() {
 }
 
 #[test]
-fn an_uninstallation_is_told_of_a_store_whose_keys_were_in_use_within_the_hour_and_of_no_other() {
+fn only_the_uninstallation_of_a_store_whose_keys_were_used_within_the_hour_is_alerted() {
     for (minutes, is_told) in [(0, true), (60, true), (61, false)] {
         let fixture = Fixture::new();
         let demo = fixture.demo_store();

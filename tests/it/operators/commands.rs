@@ -85,7 +85,7 @@ fn the_doctor_finds_nothing_on_a_healthy_database_and_says_what_is_wrong_on_anot
 }
 
 #[test]
-fn the_doctor_names_failed_jobs_of_any_type_and_jobs_that_nobody_here_knows() {
+fn the_doctor_names_failed_jobs_of_any_type_and_jobs_of_unknown_types() {
     let (_directory, path, connection) = planted();
     let failed = "INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, created_at, error)
                   VALUES ('0190aaaa-0000-7000-8000-000000000000', 'reindex', '{}', 'failed', 0, 1, 0, 'why')";
@@ -99,7 +99,7 @@ fn the_doctor_names_failed_jobs_of_any_type_and_jobs_that_nobody_here_knows() {
 }
 
 #[test]
-fn a_slip_in_a_setting_is_told_and_so_is_a_level_that_is_none() {
+fn a_misspelt_setting_or_log_level_is_warned_of() {
     let (_directory, path) = database();
     let told = |name: &str, value: &str| {
         let mut command = quotegrid(&path, &["stores", "list"]);
@@ -237,7 +237,7 @@ fn settings_of_the_upkeep_are_checked() {
 }
 
 #[test]
-fn the_doctor_tells_of_redactions_of_live_stores_and_commands_decide_what_is_held() {
+fn the_doctor_names_redactions_of_live_stores_and_commands_decide_held_ones() {
     let (_directory, path) = database();
     let shop = "live.myshopify.com";
     run(&path, &["stores", "add", shop]);

@@ -85,7 +85,7 @@ impl Drop for Ephemeral {
 }
 
 #[test]
-fn an_ephemeral_server_with_a_frozen_clock_does_what_it_is_told_and_leaves_nothing() {
+fn an_ephemeral_server_with_a_frozen_clock_moves_only_as_asked_and_leaves_no_files() {
     let server = Ephemeral::start(&["--clock-at", "2027-03-01T00:00:00Z"]);
     assert!(server.text("apiKey").starts_with("pm_"));
     let store = format!("/stores/{}", server.text("shop"));

@@ -24,7 +24,7 @@ fn ask(fixture: &Fixture, authorization: Option<&str>) -> Response {
 }
 
 #[test]
-fn the_figures_are_told_to_the_bearer_of_a_token_only() {
+fn metrics_need_their_token() {
     let fixture = Fixture::new();
     assert_eq!(ask(&fixture, None).status, 401);
     assert_eq!(ask(&fixture, Some("Bearer wrong")).status, 401);

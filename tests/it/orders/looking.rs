@@ -66,7 +66,7 @@ fn the_admin_api_lists_orders_page_by_page_and_shows_each() {
 }
 
 #[test]
-fn another_stores_orders_are_not_there_and_none_are_shown_while_it_is_erased() {
+fn orders_of_another_store_are_404_and_none_are_shown_during_an_erasure() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
     let body = json!({ "shop": "other.myshopify.com" });

@@ -146,7 +146,7 @@ fn whatever_things_are_called_it_stays_text() {
 }
 
 #[test]
-fn it_runs_nothing_loads_nothing_and_tells_nobody() {
+fn a_page_runs_no_script_loads_nothing_and_sends_no_referrer() {
     let server = Server::new();
     let example = server.example();
     let shown = page(&server, &order(&server, &example.shop.key.key, &example_order(&example)));
@@ -181,7 +181,7 @@ fn it_runs_nothing_loads_nothing_and_tells_nobody() {
 }
 
 #[test]
-fn there_is_no_page_for_other_addresses_and_none_of_them_is_told_apart() {
+fn every_other_order_address_gets_the_same_404() {
     let server = Server::new();
     let example = server.example();
     order(&server, &example.shop.key.key, &example_order(&example));
@@ -229,7 +229,7 @@ fn it_is_closed_while_the_store_is_uninstalled_and_open_again_after() {
 }
 
 #[test]
-fn its_address_is_in_no_log() {
+fn the_address_of_an_orders_page_is_in_no_log() {
     let mut child = program()
         .args(["serve", "--ephemeral", "--json", "--slow-request-ms", "1"])
         .env("QUOTEGRID_LOG", "trace")

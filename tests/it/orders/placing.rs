@@ -112,7 +112,7 @@ fn an_order_that_says_a_thing_twice_is_refused() {
 }
 
 #[test]
-fn v22_to_v27_what_cannot_be_ordered_is_told_and_leaves_nothing() {
+fn an_order_that_cannot_be_made_says_why_and_writes_nothing() {
     let server = Server::new();
     let example = server.example();
     let (key, good) = (&example.shop.key.key, example_order(&example));
@@ -202,7 +202,7 @@ fn v22_to_v27_what_cannot_be_ordered_is_told_and_leaves_nothing() {
 }
 
 #[test]
-fn what_is_checked_first_is_told_first() {
+fn faults_are_reported_in_the_order_of_the_checks() {
     let server = Server::with_rate_limit(2);
     let example = server.example();
     let key = &example.shop.key.key;
@@ -235,7 +235,7 @@ fn a_body_of_64_kib_is_read() {
 }
 
 #[test]
-fn an_order_tells_where_its_client_stands() {
+fn an_order_answers_with_its_clients_remaining_limit() {
     let server = Server::with_rate_limit(5);
     let example = server.example();
     let response = order(&server, &example.shop.key.key, &example_order(&example));
@@ -395,7 +395,7 @@ fn an_ended_key_an_uninstalled_store_and_one_that_is_being_erased_take_no_orders
 }
 
 #[test]
-fn a_product_without_groups_of_its_own_takes_no_options_and_an_empty_grid_is_no_price() {
+fn a_product_without_groups_takes_no_options_and_an_empty_grid_has_no_price() {
     let server = Server::new();
     let shop = server.shop("a.myshopify.com");
     let empty = server.matrix(shop.scope, "Empty", matrix(&[], &[], &[], OutOfRange::Reject));

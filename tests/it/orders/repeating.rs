@@ -139,7 +139,7 @@ fn a_key_is_for_one_order_only() {
 }
 
 #[test]
-fn a_key_that_is_none_is_refused_with_the_other_faults() {
+fn an_invalid_key_is_refused_with_the_other_faults() {
     let server = Server::new();
     let example = server.example();
     for key in ["", "   ", &"x".repeat(256), "schlüssel"] {
@@ -156,7 +156,7 @@ fn a_key_that_is_none_is_refused_with_the_other_faults() {
 }
 
 #[test]
-fn keys_are_the_stores_own() {
+fn keys_belong_to_their_store() {
     let server = Server::new();
     let example = server.example();
     let other = server.shop(OTHER_SHOP);
@@ -285,7 +285,7 @@ fn two_shoppers_behind_one_address_are_two_and_each_double_click_is_one() {
 }
 
 #[test]
-fn a_proxy_that_is_not_trusted_is_told_of_once_and_makes_its_shoppers_no_single_one() {
+fn an_untrusted_proxy_is_logged_once_and_its_shoppers_stay_apart() {
     let machine = Machine::new();
     let process = machine.serve(&["--dev"]).ready();
     let issued = machine.json(&["stores", "keys", "demo-store.myshopify.com", "issue"]);

@@ -5,7 +5,7 @@ use quotegrid::shopify::Topic;
 use serde_json::{Value, json};
 
 #[test]
-fn a_signed_shop_redact_erases_the_store_and_every_command_tells_of_it() {
+fn a_signed_shop_redact_erases_the_store_and_every_command_reports_it() {
     let machine = Machine::new();
     machine.json(&["migrate"]);
     fill(&mut machine.connection(), "one.myshopify.com", "one-mark");

@@ -102,7 +102,7 @@ fn the_claim_walks_the_index_of_waiting_jobs_and_sorts_nothing() {
 }
 
 #[test]
-fn no_row_of_the_busy_tables_costs_a_table_of_its_own() {
+fn no_statement_of_the_busy_tables_builds_a_temporary_table() {
     let fixture = Fixture::new();
     for sql in [
         "INSERT INTO job_queue (id, type, payload, scheduled_at, created_at) VALUES ('i', 't', '{}', 1, 1)",

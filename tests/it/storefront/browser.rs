@@ -149,7 +149,7 @@ fn browser_shows_prices_and_orders_on_a_page_of_another_site() {
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_lets_only_the_pages_of_a_keys_origins_read_prices_and_tells_them_of_limits() {
+fn browser_lets_only_a_keys_origins_read_prices_and_limits() {
     let server = Server::with_rate_limit(2);
     let example = server.example();
     let (_http, api) = started(&server);

@@ -79,7 +79,7 @@ fn a_key_with_a_list_of_origins_answers_only_their_pages() {
 }
 
 #[test]
-fn of_two_keys_or_origins_none_counts() {
+fn two_keys_or_two_origins_in_one_request_are_refused() {
     let server = Server::new();
     let Example { shop, .. } = server.example();
     let key: &str = &shop.key.key;

@@ -17,7 +17,7 @@ fn number(response: &Response, name: &str) -> i64 {
 }
 
 #[test]
-fn v28_a_client_has_its_burst_and_then_two_a_second() {
+fn a_client_has_its_burst_and_then_two_a_second() {
     let server = Server::with_rate_limit(120);
     let Example { shop, .. } = server.example();
     let now = server.fixture.clock.now().timestamp();

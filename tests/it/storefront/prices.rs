@@ -36,7 +36,7 @@ fn a_plain_price_has_every_field_of_the_contract_and_no_other() {
 }
 
 #[test]
-fn v1_to_v7_all_fields_at_fault_are_told_together() {
+fn all_faulty_fields_are_named_together() {
     let server = Server::new();
     let Example { shop, .. } = server.example();
     for (query, fields) in [
@@ -70,7 +70,7 @@ fn v1_to_v7_all_fields_at_fault_are_told_together() {
 }
 
 #[test]
-fn v10_what_is_no_product_id_is_400() {
+fn an_invalid_product_id_is_400() {
     let server = Server::new();
     let Example { shop, .. } = server.example();
     for id in [
@@ -115,7 +115,7 @@ fn a_product_has_three_spellings_and_what_proxies_make_of_them() {
 }
 
 #[test]
-fn v11_without_a_valid_key_there_is_one_answer() {
+fn every_invalid_key_gets_the_same_answer() {
     let server = Server::new();
     let Example { shop, .. } = server.example();
     let target = format!("/api/v1/products/{PRODUCT}/price?width=450&height=350");
@@ -176,7 +176,7 @@ fn sentences_for_shoppers_begin_as_sentences_do() {
 }
 
 #[test]
-fn v12_to_v15_options_are_json_of_one_shape() {
+fn options_of_another_shape_are_refused() {
     let server = Server::new();
     let Example { shop, optional, fixed, .. } = server.example();
     let price = |options: &str| server.price(&shop.key, &format!("width=450&height=350&options={options}"));
@@ -211,7 +211,7 @@ fn v12_to_v15_options_are_json_of_one_shape() {
 }
 
 #[test]
-fn v16_a_percentage_is_of_the_base() {
+fn a_percentage_is_taken_of_the_base_price() {
     let server = Server::new();
     let Example { shop, required, share, optional, fixed, .. } = server.example();
     let options = selections(&[(required, share)]);
@@ -235,7 +235,7 @@ fn v16_a_percentage_is_of_the_base() {
 }
 
 #[test]
-fn v17_an_add_on_may_be_priced_before_the_required_choice() {
+fn an_add_on_is_priced_before_the_required_choice_is_made() {
     let server = Server::new();
     let Example { shop, required, optional, fixed, .. } = server.example();
     let options = selections(&[(optional, fixed)]);
@@ -244,7 +244,7 @@ fn v17_an_add_on_may_be_priced_before_the_required_choice() {
 }
 
 #[test]
-fn v19_selections_that_are_not_allowed_are_all_told_by_group() {
+fn selections_that_are_not_allowed_are_all_named_by_group() {
     let server = Server::new();
     let Example { shop, required, free, share, optional, fixed, .. } = server.example();
     let ask = |pairs: &[(String, String)]| {
@@ -271,7 +271,7 @@ fn v19_selections_that_are_not_allowed_are_all_told_by_group() {
 }
 
 #[test]
-fn v22_a_product_without_matrix_is_404_with_options_or_without() {
+fn a_product_without_a_matrix_is_404_with_or_without_options() {
     let server = Server::new();
     let Example { shop, required, share, .. } = server.example();
     for options in [String::new(), selections(&[(required, share)])] {
@@ -390,7 +390,7 @@ fn a_price_explains_itself_to_people() {
 }
 
 #[test]
-fn a_head_is_answered_as_a_get_and_other_methods_are_told_which() {
+fn a_head_is_answered_as_a_get_and_other_methods_learn_which_are_allowed() {
     let server = Server::new();
     let Example { shop, .. } = server.example();
     let target = format!("/api/v1/products/{PRODUCT}/price?width=450&height=350");

@@ -46,7 +46,7 @@ fn a_browser_gets_its_price_whatever_the_product_is_spelled_like() {
 
 /// The status line, the problem's title, and the front end's own refusals name a status by one phrase.
 #[test]
-fn a_status_has_one_phrase_whoever_answers() {
+fn a_status_has_one_phrase_in_all_layers() {
     let server = Server::with_rate_limit(120);
     let Example { shop, .. } = server.example();
     let options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));

@@ -48,7 +48,7 @@ fn command(server: &Server, arguments: &[&str]) {
 }
 
 #[test]
-fn an_edit_counts_from_its_commit_whoever_makes_it() {
+fn an_edit_counts_from_its_commit_in_every_process() {
     let server = Server::new();
     let example = server.example();
     let (scope, now) = (example.shop.scope, server.fixture.now());

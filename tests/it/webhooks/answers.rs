@@ -50,7 +50,7 @@ fn every_path_below_webhooks_takes_every_topic() {
 }
 
 #[test]
-fn another_method_is_told_to_post() {
+fn another_method_is_answered_with_post_in_allow() {
     let server = Server::new();
     for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"] {
         let request = Request { method: Method::from(method), ..signed("shop/redact", SHOP_REDACT, &[]) };

@@ -39,7 +39,7 @@ fn a_database_that_cannot_commit_is_503_and_leaves_nothing() {
 }
 
 #[test]
-fn health_and_readiness_are_told() {
+fn health_and_readiness_are_answered() {
     let server = Server::new();
     assert_eq!(json_of(&server.get("/healthz"))["status"], "ok");
     let response = server.get("/readyz");

@@ -20,7 +20,7 @@ pub(super) fn faults_found_by_axe(shop: &Shop) -> Value {
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_works_without_a_mouse_and_tells_a_screen_reader_everything() {
+fn browser_element_works_without_a_mouse_and_names_everything_for_screen_readers() {
     let shop = Shop::new();
     shop.ready();
     const TAB: char = '\u{e004}';
