@@ -55,7 +55,8 @@ CREATE TABLE breakpoints (
 CREATE TABLE draft_order_lines (
     draft_order_id    TEXT NOT NULL REFERENCES draft_order_records (id) ON DELETE CASCADE,
     position          INTEGER NOT NULL CHECK (position >= 0),  -- 0-based
-    matrix_id         TEXT REFERENCES price_matrices (id) ON DELETE SET NULL,
+    matrix_id         TEXT,                                    -- of the matrix that priced it, also when that is gone; no foreign
+                                                               -- key: its index would be one more tree to write for each item
     matrix_name       TEXT NOT NULL,
     product_id        TEXT NOT NULL,
     product_title     TEXT NOT NULL,
@@ -102,7 +103,7 @@ CREATE TABLE draft_order_records (
     handover_warnings      TEXT CHECK (handover_warnings IS NULL OR json_valid(handover_warnings)), -- what is otherwise there
     created_at             INTEGER NOT NULL,
     UNIQUE (store_id, number)
-) STRICT;
+) STRICT, WITHOUT ROWID;
 CREATE TABLE erasure_receipts (
     sequence      INTEGER PRIMARY KEY,
     previous_hash BLOB NOT NULL CHECK (length(previous_hash) = 32),
@@ -320,9 +321,10 @@ CREATE INDEX admin_links_store_id ON admin_links (store_id) WHERE store_id IS NO
 CREATE INDEX admin_sessions_store_id ON admin_sessions (store_id) WHERE store_id IS NOT NULL;
 CREATE INDEX api_keys_store_id ON api_keys (store_id, id);
 CREATE INDEX audit_log_store_hash ON audit_log (store_hash, id) WHERE store_hash IS NOT NULL;
-CREATE INDEX draft_order_lines_matrix_id ON draft_order_lines (matrix_id);
 CREATE INDEX draft_order_records_differing ON draft_order_records (created_at) WHERE handover_warnings IS NOT NULL;
 CREATE INDEX draft_order_records_looks ON draft_order_records (store_id, look_due_at) WHERE look_due_at IS NOT NULL;
+CREATE INDEX draft_order_records_never_sent ON draft_order_records (store_id, created_at)
+    WHERE status = 'cancelled' AND shopify_draft_order_id IS NULL;
 CREATE INDEX draft_order_records_order_id ON draft_order_records (store_id, shopify_order_id) WHERE shopify_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_shopify_id ON draft_order_records (shopify_draft_order_id) WHERE shopify_draft_order_id IS NOT NULL;
 CREATE INDEX draft_order_records_state ON draft_order_records (store_id, status, created_at, number);
@@ -337,26 +339,27 @@ END;
 CREATE INDEX erasure_receipts_subject_hash ON erasure_receipts (subject_hash, request_id);
 CREATE UNIQUE INDEX gdpr_requests_delivery ON gdpr_requests (webhook_id, type) WHERE webhook_id IS NOT NULL;
 CREATE INDEX gdpr_requests_found_live ON gdpr_requests (found_live_at) WHERE found_live_at IS NOT NULL;
-CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at) WHERE processed_at IS NULL;
-CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at);
+CREATE INDEX gdpr_requests_open ON gdpr_requests (due_at, shop, type, processed_at) WHERE processed_at IS NULL;
+CREATE INDEX gdpr_requests_open_redact ON gdpr_requests (shop) WHERE processed_at IS NULL AND type = 'SHOP_REDACT';
+CREATE INDEX gdpr_requests_shop ON gdpr_requests (shop, type, processed_at) WHERE processed_at IS NOT NULL;
 CREATE INDEX gdpr_requests_to_scrub ON gdpr_requests (type, processed_at)
     WHERE processed_at IS NOT NULL AND erased_at IS NULL
       AND outcome <> 'superseded_by_reinstall' AND outcome <> 'still_installed' AND outcome <> 'rejected';
-CREATE TRIGGER job_counts_of_ended_jobs AFTER UPDATE OF status ON job_queue
-WHEN new.status NOT IN ('pending', 'processing') AND new.status <> old.status
-BEGIN
-    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
-END;
-CREATE TRIGGER job_counts_of_jobs_put_back AFTER UPDATE OF status ON job_queue
-WHEN old.status NOT IN ('pending', 'processing') AND new.status <> old.status
+CREATE TRIGGER job_counts_of_deleted_jobs AFTER DELETE ON job_queue WHEN old.status <> 'processing'
 BEGIN
     UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
 END;
-CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status NOT IN ('pending', 'processing')
+CREATE TRIGGER job_counts_of_new_jobs AFTER INSERT ON job_queue WHEN new.status <> 'processing'
 BEGIN
     INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
 END;
-CREATE TRIGGER job_counts_of_pruned_jobs AFTER DELETE ON job_queue WHEN old.status NOT IN ('pending', 'processing')
+CREATE TRIGGER job_counts_of_what_jobs_become AFTER UPDATE OF status ON job_queue
+WHEN new.status <> old.status AND new.status <> 'processing'
+BEGIN
+    INSERT INTO job_counts (status, jobs) VALUES (new.status, 1) ON CONFLICT (status) DO UPDATE SET jobs = jobs + 1;
+END;
+CREATE TRIGGER job_counts_of_what_jobs_were AFTER UPDATE OF status ON job_queue
+WHEN new.status <> old.status AND old.status <> 'processing'
 BEGIN
     UPDATE job_counts SET jobs = jobs - 1 WHERE status = old.status;
 END;
@@ -368,10 +371,9 @@ CREATE INDEX job_queue_held ON job_queue (type, scheduled_at) WHERE held = 1;
 CREATE INDEX job_queue_mentions ON job_queue (id)
     WHERE NOT (status = 'completed' AND (type = 'customers_data_request' OR type = 'customer_redact' OR type = 'shop_redact'))
       AND (subject IS NULL OR status NOT IN ('pending', 'processing'));
-CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id) WHERE status = 'pending';
+CREATE INDEX job_queue_pending ON job_queue (held, external, turn_at, scheduled_at, id, subject) WHERE status = 'pending';
 CREATE INDEX job_queue_processing ON job_queue (lease_expires_at) WHERE status = 'processing';
-CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL;
-CREATE INDEX job_queue_turns ON job_queue (subject, external, turn_at) WHERE status = 'pending' AND subject IS NOT NULL;
+CREATE INDEX job_queue_subject ON job_queue (subject) WHERE subject IS NOT NULL AND status NOT IN ('pending', 'processing');
 CREATE INDEX matrix_cells_free ON matrix_cells (matrix_id) WHERE price_minor = 0;
 CREATE INDEX option_choices_option_group_id ON option_choices (option_group_id);
 CREATE INDEX order_idempotency_keys_created_at ON order_idempotency_keys (created_at);
@@ -386,7 +388,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T20:17:35.236890375Z', '6840509917691190102');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T20:27:37.634198801Z', '7982472158358552846');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

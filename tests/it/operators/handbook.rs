@@ -280,7 +280,7 @@ fn the_pages_give_the_flags_that_a_checkout_builds_sqlite_with() {
     }
     assert!(text("src/docs/embedding.md").contains(&format!("LIBSQLITE3_FLAGS = \"{flags}\"")));
     // A program that was built without them has no page at hand: `doctor` says the same.
-    assert!(text("src/cli/doctor.rs").contains(&format!("LIBSQLITE3_FLAGS={flags} ")));
+    assert!(text("src/findings/server.rs").contains(&format!("LIBSQLITE3_FLAGS={flags} ")));
 }
 
 #[test]
