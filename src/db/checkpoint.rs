@@ -267,6 +267,8 @@ mod tests {
         let db = Db::open(&Options::new(directory.path().join("led.db"))).expect("a database");
         let checkpointer = db.shared.open().checkpointer.clone();
         checkpointer.writer_due.store(1, Ordering::Relaxed);
+        // The background's checkpoint would be in the way of the writer's own: without this it cannot begin.
+        let background = checkpointer.stop.lock();
         let own = std::thread::current().id();
         let (sender, answered) = sync_channel(1);
         db.without_savepoint().write_then_or_lead(
@@ -279,9 +281,12 @@ mod tests {
         );
         assert_eq!(answered.recv().expect("answered").expect("written"), own);
         // Set by the writer's own checkpoint only.
+        let until = Instant::now() + Duration::from_secs(120);
         while checkpointer.writer_due.load(Ordering::Relaxed) < WRITER_PAGES_MORE {
+            assert!(Instant::now() < until, "waited in vain for the writer's own checkpoint");
             std::thread::sleep(Duration::from_millis(1));
         }
         assert_eq!(checkpointer.left_pages.load(Ordering::Relaxed), 0);
+        drop(background);
     }
 }

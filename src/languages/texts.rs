@@ -156,8 +156,9 @@ mod tests {
 
     /// Codes that no shopper is told in words: those of the operators' APIs, and those of requests that no browser sends. What the edge
     /// rejects never gets as far as a language; the element has words of its own for that (`quote-grid.js`).
-    const NOT_FOR_SHOPPERS: [&str; 28] = [
+    const NOT_FOR_SHOPPERS: [&str; 29] = [
         "conflict",
+        "name_taken",
         "stale_version",
         "invalid",
         "version_required",
