@@ -267,7 +267,7 @@ impl PendingDelivery {
             return Ok(IntakeOutcome::Duplicate(job));
         }
         if let Some(job) = known {
-            return match find_abandoned(tx, kind, &key, job)? {
+            return match find_abandoned(tx, kind, &shop, &key, job)? {
                 Some(open) => Ok(IntakeOutcome::Duplicate(Some(enqueue_again(tx, queue, now, &open, subject)?))),
                 None => Err(NotRecorded::Duplicate(job)),
             };
@@ -377,6 +377,7 @@ fn enqueue_again(
 fn find_abandoned(
     tx: &Tx<'_>,
     kind: Option<RequestKind>,
+    shop: &ShopDomain,
     key: &str,
     job: Option<JobId>,
 ) -> db::Result<Option<PrivacyRequest>> {
@@ -393,7 +394,8 @@ fn find_abandoned(
             .flatten(),
         open => open,
     };
-    Ok(open.filter(|request| request.processed_at.is_none() && request.kind == kind))
+    // The id is not signed: it may come with the body of another shop, which repeats nothing.
+    Ok(open.filter(|request| request.processed_at.is_none() && request.kind == kind && request.shop == *shop))
 }
 
 fn is_unfinished(tx: &Tx<'_>, job: JobId) -> db::Result<bool> {

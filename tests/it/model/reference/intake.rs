@@ -98,7 +98,8 @@ impl Model {
             return Answer::Duplicate(Some(job));
         }
         if let Some(job) = known {
-            return Answer::Duplicate(job);
+            let abandoned = kind.and_then(|kind| self.abandoned(kind, shop, id, job));
+            return Answer::Duplicate(abandoned.map_or(job, |request| Some(self.insert_again(request))));
         }
         let job = kind.map(|kind| {
             self.request(kind, shop, id, triggered_at, true);
@@ -121,7 +122,7 @@ impl Model {
     fn repeat(&mut self, hook: Hook, request: usize, known: Option<Option<usize>>, triggered_at: i64) -> usize {
         let before = self.requests[request].triggered_at;
         let open = &mut self.requests[request];
-        let (kind, shop, delivery) = (open.kind, open.shop, open.delivery);
+        let (kind, delivery) = (open.kind, open.delivery);
         if kind == Kind::ShopRedact {
             open.triggered_at = open.triggered_at.max(triggered_at);
         }
@@ -136,6 +137,31 @@ impl Model {
             }
             return job;
         }
+        self.insert_again(request)
+    }
+
+    /// The open request of a delivery that comes again, where the job that was to fulfil it has ended.
+    fn abandoned(&self, kind: Kind, shop: usize, id: Option<u8>, job: Option<usize>) -> Option<usize> {
+        let job = job.map(|job| &self.jobs[job]).filter(|job| !job.is_pruned);
+        if job.is_some_and(Job::is_unfinished) {
+            return None;
+        }
+        let is_open = |request: &Request| {
+            request.kind == kind && request.shop == shop && request.processed_at.is_none() && !request.is_pruned
+        };
+        match id {
+            Some(_) => self.requests.iter().position(|request| request.delivery == id && is_open(request)),
+            // Known by the job alone, for as long as that names it.
+            None => match job.filter(|job| job.payload == Payload::Whole)?.what {
+                What::Duty(_, request) => request.filter(|request| is_open(&self.requests[*request])),
+                What::Act(_) => None,
+            },
+        }
+    }
+
+    /// A job for an open request, unless one that repeats it waits or runs.
+    fn insert_again(&mut self, request: usize) -> usize {
+        let Request { kind, shop, .. } = self.requests[request];
         let key = key_of(request);
         let again = |job: &Job| job.key == key && job.job_type() == kind.job_type() && job.is_unfinished();
         match self.jobs.iter().position(again) {
