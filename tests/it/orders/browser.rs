@@ -89,7 +89,7 @@ fn browser_shows_the_page_on_a_phone_at_night_and_on_paper() {
     let http = HttpServer::start(options, Arc::new(server.router.clone())).expect("a server");
     let tokens: String = server
         .fixture
-        .query("SELECT group_concat(token, ' ') FROM (SELECT token FROM draft_order_records ORDER BY rowid)");
+        .query("SELECT group_concat(token, ' ') FROM (SELECT token FROM draft_order_records ORDER BY number)");
     let urls: Vec<String> = tokens.split(' ').map(|token| format!("http://{}/q/{token}", http.address())).collect();
     assert_eq!((urls.len(), &long["quantity"]), (3, &json!(10_000)));
     assert_eq!(several["items"].as_array().map(Vec::len), Some(9));
