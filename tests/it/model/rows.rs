@@ -73,6 +73,10 @@ impl Job {
         matches!(self.status, Status::Pending | Status::Processing)
     }
 
+    pub(super) fn is_duty(&self) -> bool {
+        matches!(self.what, What::Duty(..))
+    }
+
     pub(super) fn job_type(&self) -> &'static str {
         match self.what {
             What::Act(Act::Unknown) => "nobody_knows",

@@ -160,6 +160,14 @@ impl Model {
                 self.finish(held);
                 continue;
             }
+            // A duty has the other jobs of its shop forget it; of two runs beside each other either may be first.
+            let is_beside = |other: &Held| {
+                let (one, other) = (&self.jobs[held.job], &self.jobs[other.job]);
+                one.shop.is_some() && one.shop == other.shop && (one.is_duty() || other.is_duty())
+            };
+            if stop.pause == PauseAt::After && begun.iter().any(is_beside) {
+                return None;
+            }
             if stop.pause == PauseAt::After {
                 held.run = Some(self.run(&held));
             }
