@@ -39,6 +39,10 @@ impl Handler for CancelJob {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let id: Option<DraftOrderId> = job.payload[ORDER_ID].as_str().and_then(|id| id.parse().ok());
         let id = id.ok_or_else(|| JobError::Permanent(format!("the payload must name an order as {ORDER_ID}")))?;
+        // Asked before the row is read: a call that has ended by then has written down what came of it.
+        if self.0.uncertain.is_called(id) {
+            return Err(JobError::Snooze(FIRST_REST));
+        }
         let state = context.db().read(|connection| rows::state(connection, id))?;
         let Some(state) = state.filter(|state| state.is_live && state.is_deletion_due) else {
             return Ok(Finish::done());
@@ -123,9 +127,6 @@ impl CancelRun<'_> {
     /// No draft is known; one may have been made.
     fn look_up(self) -> Result<Finish, JobError> {
         let (id, store) = (self.id, self.state.store);
-        if self.parts.uncertain.is_called(id) {
-            return Err(JobError::Snooze(FIRST_REST));
-        }
         let Some(noted_at) = self.state.attempted_at else {
             return Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)));
         };

@@ -251,6 +251,10 @@ fn an_order_cancelled_while_its_draft_is_requested_leaves_none_behind() {
         let background = shop.fixture.app.start(1).expect("threads");
         shop.fake.wait_until("it hangs", |state| state.hanging == 1);
         assert_eq!(cancel(&shop, &order).status, 200);
+        // A look in the moment between the answer and its note would be no fault, and is not what is counted here.
+        wait_until("its deletion is put off until the call has ended", || {
+            shop.fixture.query::<u64>("SELECT count(*) FROM job_attempts WHERE outcome = 'snoozed'") == 1
+        });
         shop.fake.let_go();
         // Before any time passes, or the order would count as one of which nothing was heard.
         wait_until("the answer is noted", || {
