@@ -1,10 +1,11 @@
-//! The load generator: webhooks are due at fixed moments, and each goes out over the first connection that is free.
+//! The load generator: webhooks are due at fixed moments, and each goes out over the connection that has been free longest, so that the server closes none as idle.
 
 use crate::Plan;
 use crate::server::{SECRET, erased_shop};
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 use quotegrid::shopify::sample::sign;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ pub(crate) fn run(address: SocketAddr, plan: &Plan) -> Vec<Answered> {
     let mut poll = Poll::new().expect("epoll");
     let mut events = Events::with_capacity(256);
     let mut connections: Vec<Connection> = (0..CONNECTIONS).map(|number| open(&poll, address, number)).collect();
-    let mut free: Vec<usize> = (0..CONNECTIONS).collect();
+    let mut free: VecDeque<usize> = (0..CONNECTIONS).collect();
     let customers: Vec<Hook> =
         (0..SHOPS).map(|number| Hook::of("customers/redact", &format!("steady-{number}"))).collect();
     let (mut answered, mut sent, mut shops) = (Vec::new(), 0_u64, 0_usize);
@@ -46,7 +47,7 @@ pub(crate) fn run(address: SocketAddr, plan: &Plan) -> Vec<Answered> {
             return answered;
         }
         if due < plan.length && due <= now && !free.is_empty() {
-            let number = free.pop().expect("one is free");
+            let number = free.pop_front().expect("one is free");
             let hook = if due >= plan.erase_every * u32::try_from(shops + 1).expect("a few") {
                 shops += 1;
                 &Hook::of("shop/redact", &erased_shop(shops - 1))
@@ -69,7 +70,7 @@ pub(crate) fn run(address: SocketAddr, plan: &Plan) -> Vec<Answered> {
             if connection.is_answered(&mut scratch) {
                 let due = connection.due.take().expect("it was asked");
                 answered.push(Answered { due, took: begun.elapsed().saturating_sub(due) });
-                free.push(number);
+                free.push_back(number);
             }
         }
     }
