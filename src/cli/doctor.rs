@@ -12,12 +12,10 @@ use crate::catalog::stores;
 use crate::clock::optional_instant;
 use crate::config::{DatabaseSettings, ShopifySettings, UpkeepSettings};
 use crate::db::{self, FileSizes, Schema, Space};
-use crate::disk;
 use crate::erasure;
-use crate::erasure::requests::{self, OpenRequests};
+use crate::erasure::requests::OpenRequests;
 use crate::erasure::verify::{self, Verification};
-use crate::findings::{self, Condition, Finding, UnknownCurrency};
-use crate::intake;
+use crate::findings::{self, Condition, DIFFERING_SINCE, Finding, UnknownCurrency};
 use crate::orders::handover::{DRAFT_ORDER_DELETION, DRAFT_ORDER_HANDOVER};
 use crate::orders::records;
 use crate::queue::{self, Counts};
@@ -47,9 +45,6 @@ const PROBES: usize = 21;
 
 /// Bytes of each: about a small commit.
 const PROBE_BYTES: usize = 8 << 10;
-
-/// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
-const DIFFERING_TOLD: TimeDelta = TimeDelta::days(30);
 
 /// Products that are named because their lines at Shopify differ.
 const PRODUCTS_NAMED: usize = 10;
@@ -91,23 +86,20 @@ struct DoctorReport {
     settings: Vec<(&'static str, String)>,
     space: Space,
     sizes: FileSizes,
-    disk: Option<disk::Seen>,
     fsync: Option<Fsync>,
     jobs: Counts,
     oldest_due_at: Option<DateTime<Utc>>,
-    duties: OpenRequests,
     failed_duty_jobs: u64,
     duties_without_job: usize,
     handover: Handovers,
     live_stores: LiveStores,
     notes: Vec<String>,
-    last_webhook_at: Option<DateTime<Utc>>,
     /// Matrices that sell sizes for nothing: meant, maybe, so this is reported and no problem.
     free: Vec<FreeSizes>,
     verification: Verification,
     unfinished: Vec<PathBuf>,
     /// What the console shows too.
-    found: Vec<Finding>,
+    condition: Condition,
     problems: Vec<String>,
 }
 
@@ -120,8 +112,6 @@ struct Handovers {
     failed_deletions: u64,
     /// Products whose lines at Shopify were not what was sent: which, and how.
     products: Vec<(String, String)>,
-    /// Orders of the last days that are not at Shopify as they were quoted.
-    differing: u64,
     /// Why the app gets no access, by shop.
     refused: Vec<(String, String)>,
     /// Currencies of stores that Shopify does not know: how many stores have them, and the first of those.
@@ -132,17 +122,15 @@ struct Handovers {
 
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
-        let since = app.clock.now() - DIFFERING_TOLD;
-        let (failed_jobs, failed_deletions, products, differing, stores) =
-            app.db.read(|connection| -> db::Result<_> {
-                Ok((
-                    queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
-                    queue::count_failed(connection, &[DRAFT_ORDER_DELETION])?,
-                    records::list_differing_products(connection, since, PRODUCTS_NAMED)?,
-                    records::count_differing(connection, since)?,
-                    stores::list(connection, None, STORES_LOOKED_AT)?,
-                ))
-            })?;
+        let since = app.clock.now() - DIFFERING_SINCE;
+        let (failed_jobs, failed_deletions, products, stores) = app.db.read(|connection| -> db::Result<_> {
+            Ok((
+                queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
+                queue::count_failed(connection, &[DRAFT_ORDER_DELETION])?,
+                records::list_differing_products(connection, since, PRODUCTS_NAMED)?,
+                stores::list(connection, None, STORES_LOOKED_AT)?,
+            ))
+        })?;
         let is_configured = app.handover.options().is_some();
         let live = stores.iter().filter(|store| store.is_live());
         let tried = live.take(if is_configured { SHOPS_TRIED } else { 0 });
@@ -150,16 +138,7 @@ impl Handovers {
         let refused: Vec<(String, String)> = refused.collect();
         let unknown_currencies = findings::unknown_currencies(app)?;
         let lines = ProductLines::look(app, &stores, &refused)?;
-        Ok(Self {
-            is_configured,
-            failed_jobs,
-            failed_deletions,
-            products,
-            differing,
-            refused,
-            unknown_currencies,
-            lines,
-        })
+        Ok(Self { is_configured, failed_jobs, failed_deletions, products, refused, unknown_currencies, lines })
     }
 }
 
@@ -173,16 +152,14 @@ impl DoctorReport {
     fn make(app: &App, silence: Option<TimeDelta>) -> Result<Self, Failure> {
         let now = app.clock.now();
         let settings = app.db.write(|tx| db::settings(tx))?;
-        let (space, jobs, oldest_due_at, duties, failed_duty_jobs, duties_without_job, last_webhook_at, free) =
+        let (space, jobs, oldest_due_at, failed_duty_jobs, duties_without_job, free) =
             app.db.read(|connection| -> db::Result<_> {
                 Ok((
                     db::space(connection)?,
                     queue::counts(connection)?,
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
-                    requests::open_requests(connection, now)?,
                     erasure::count_failed_jobs(connection)?,
                     erasure::list_without_job(connection)?.len(),
-                    intake::last_received_at(connection)?,
                     matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;
@@ -193,21 +170,18 @@ impl DoctorReport {
             settings,
             space,
             sizes: app.db.file_sizes(),
-            disk: app.disk.look(),
             fsync: time_fsync(app.db.path()).ok(),
             jobs,
             oldest_due_at,
-            duties,
             failed_duty_jobs,
             duties_without_job,
             handover: Handovers::look(app)?,
             live_stores: app.db.read(|connection| LiveStores::look(connection, now))?,
             notes: Vec::new(),
-            last_webhook_at,
             free,
             verification: verify::verify(&app.db, &app.hasher, &program)?,
             unfinished: unfinished::list(app.db.path())?,
-            found: Condition::look(app, silence)?.findings,
+            condition: Condition::look(app, silence)?,
             problems: Vec::new(),
         };
         report.judge(now);
@@ -216,7 +190,7 @@ impl DoctorReport {
 
     fn judge(&mut self, now: DateTime<Utc>) {
         let mut problems = Vec::new();
-        problems.extend(self.found.iter().filter_map(Finding::problem));
+        problems.extend(self.condition.findings.iter().filter_map(Finding::problem));
         problems.extend(self.live_stores.problems(now));
         self.notes = self.live_stores.notes(now);
         self.notes.append(&mut self.handover.lines.notes);
@@ -272,18 +246,18 @@ impl DoctorReport {
                 "freeBytes": self.space.free * self.space.page_size,
             },
             "disk": {
-                "freeBytes": self.disk.map(|disk| disk.free),
-                "floorBytes": self.disk.map(|disk| disk.floor),
+                "freeBytes": self.condition.disk.map(|disk| disk.free),
+                "floorBytes": self.condition.disk.map(|disk| disk.floor),
                 "fsyncMedianMs": self.fsync.as_ref().map(|fsync| millis(fsync.median)),
                 "fsyncSlowestMs": self.fsync.as_ref().map(|fsync| millis(fsync.slowest)),
             },
             "jobs": jobs::counts(&self.jobs),
             "oldestDueAt": optional_instant(self.oldest_due_at),
             "duties": {
-                "open": self.duties.open,
-                "overdue": self.duties.overdue,
-                "waitingForScrub": self.duties.to_scrub,
-                "nextDueAt": optional_instant(self.duties.next_due_at),
+                "open": self.condition.requests.open,
+                "overdue": self.condition.requests.overdue,
+                "waitingForScrub": self.condition.requests.to_scrub,
+                "nextDueAt": optional_instant(self.condition.requests.next_due_at),
                 "failedJobs": self.failed_duty_jobs,
                 "withoutJob": self.duties_without_job,
             },
@@ -292,11 +266,11 @@ impl DoctorReport {
                 "failedJobs": self.handover.failed_jobs,
                 "failedDeletions": self.handover.failed_deletions,
                 "differingProducts": self.handover.products.iter().map(|(product, how)| json!({ "product": product, "how": how })).collect::<Vec<_>>(),
-                "differingOrders": self.handover.differing,
+                "differingOrders": self.condition.differing_orders,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),
             },
             "unknownCurrencies": Value::from_iter(self.handover.unknown_currencies.iter().map(|(currency, ..)| currency.code())),
-            "lastWebhookAt": optional_instant(self.last_webhook_at),
+            "lastWebhookAt": optional_instant(self.condition.last_webhook_at),
             "zeroPrices": self.free.iter().map(|matrix| json!({
                 "shop": matrix.shop.to_string(),
                 "matrixId": matrix.id.to_string(),
@@ -321,18 +295,18 @@ impl DoctorReport {
                 mebibytes(self.sizes.wal)
             ),
         ];
-        lines.extend(self.disk.map(|disk| format!("disk          {} free", mebibytes(disk.free))));
+        lines.extend(self.condition.disk.map(|disk| format!("disk          {} free", mebibytes(disk.free))));
         lines.extend(self.fsync.as_ref().map(|Fsync { median, slowest }| {
             format!("fsync         {median:.2?} in the middle, {slowest:.2?} at the slowest")
         }));
         let Counts { pending, processing, failed, .. } = self.jobs;
         lines.push(format!("jobs          {pending} pending, {processing} processing, {failed} failed"));
-        let OpenRequests { open, overdue, to_scrub, .. } = self.duties;
+        let OpenRequests { open, overdue, to_scrub, .. } = self.condition.requests;
         lines.push(format!("duties        {open} open, {overdue} overdue, {to_scrub} waiting for the scrub"));
         let Handovers { is_configured, failed_jobs, .. } = self.handover;
         let app = if is_configured { "by the configured app" } else { "not configured" };
         lines.push(format!("hand-over     {app}, {failed_jobs} failed"));
-        let last = optional_instant(self.last_webhook_at).unwrap_or_else(|| "none known".to_owned());
+        let last = optional_instant(self.condition.last_webhook_at).unwrap_or_else(|| "none known".to_owned());
         lines.push(format!("last webhook  {last}"));
         let chain = &self.verification.chain;
         lines.push(format!("receipts      {}", chain.receipts));

@@ -32,7 +32,7 @@ const WAITED_TOO_LONG: TimeDelta = TimeDelta::hours(1);
 const UNSCRUBBED_TOO_LONG: TimeDelta = TimeDelta::hours(30);
 
 /// Orders that differ at Shopify are reported for this long: nothing takes their warning away.
-const DIFFERING_SINCE: TimeDelta = TimeDelta::days(30);
+pub const DIFFERING_SINCE: TimeDelta = TimeDelta::days(30);
 
 /// A backup that is older than this is old.
 const OLD_BACKUP: TimeDelta = TimeDelta::days(8);
@@ -89,6 +89,10 @@ pub struct Condition {
     pub requests: OpenRequests,
     /// Jobs that failed permanently.
     pub failed_jobs: u64,
+    /// Orders of the last days that are not at Shopify as they were quoted.
+    pub differing_orders: u64,
+    /// When a webhook came last, if that is known.
+    pub last_webhook_at: Option<DateTime<Utc>>,
     /// The database's disk, where the system says.
     pub disk: Option<Seen>,
     /// The newest backup in the database's own folder of backups.
@@ -158,7 +162,8 @@ impl Condition {
         findings.extend(server::of_backups(now, last_backup.as_ref()));
         findings.sort_by_key(|finding| !finding.is_bad);
         let failed_jobs = rows.failed.iter().map(|(_, count)| count).sum();
-        Ok(Self { findings, requests: rows.requests, failed_jobs, disk, last_backup })
+        let Rows { requests, differing: differing_orders, last_webhook_at, .. } = rows;
+        Ok(Self { findings, requests, failed_jobs, differing_orders, last_webhook_at, disk, last_backup })
     }
 }
 
