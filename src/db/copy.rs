@@ -4,6 +4,7 @@ use super::connection::open_unconfigured;
 use super::error::OpenError;
 use super::health;
 use super::migrate;
+use super::page_slack;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OptionalExtension};
 use std::fs::{File, OpenOptions};
@@ -43,7 +44,7 @@ fn copy_from(
 ) -> Result<(), OpenError> {
     let of_source = |error| OpenError::from_sqlite(source, error);
     from.pragma_update(None, "query_only", "ON").map_err(of_source)?;
-    if !can_read_pages(from).map_err(of_source)? {
+    if !page_slack::has_page_table(from).map_err(of_source)? {
         return copy_in_one_snapshot(from, source, target, progress);
     }
     let file = OpenOptions::new().read(true).write(true).open(target);
@@ -102,8 +103,8 @@ impl Copier<'_> {
         self.file.write_all_at(&self.copied, offset).map_err(|error| self.of_target(error))
     }
 
-    /// Compares all pages with the copy, and writes those that differ. One statement for all takes half as long as one with a list of
-    /// numbers, and as long as it takes nobody can empty the WAL.
+    /// Compares all pages with the copy, and writes those that differ. In one statement, which looks up no numbers: for as long as it
+    /// takes, the WAL cannot be emptied.
     fn compare_all(&mut self) -> Result<(), OpenError> {
         let mut statement =
             self.from.prepare("SELECT data FROM sqlite_dbpage").map_err(|error| self.of_source(error))?;
@@ -150,10 +151,6 @@ impl Copier<'_> {
 
 fn page<'a>(row: &'a rusqlite::Row<'_>) -> rusqlite::Result<&'a [u8]> {
     Ok(row.get_ref(0)?.as_blob()?)
-}
-
-fn can_read_pages(from: &Connection) -> rusqlite::Result<bool> {
-    from.query_row("SELECT sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')", (), |row| row.get(0))
 }
 
 /// Reads until `buffer` is full or the file ends; returns how much there was.

@@ -19,8 +19,13 @@ static ZEROS: [u8; 1 << 16] = [0; 1 << 16];
 /// # Errors
 /// When SQLite fails.
 pub fn can_clear_page_slack(connection: &Connection) -> Result<bool> {
+    Ok(has_page_table(connection)?)
+}
+
+/// Whether SQLite was built with the table of pages.
+pub(super) fn has_page_table(connection: &Connection) -> rusqlite::Result<bool> {
     fail_point!("db::no_dbpage", |_| Ok(false));
-    Ok(connection.query_row("SELECT sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')", (), |row| row.get(0))?)
+    connection.query_row("SELECT sqlite_compileoption_used('ENABLE_DBPAGE_VTAB')", (), |row| row.get(0))
 }
 
 /// Zeroes what is left in the gaps of `pages`, and returns in how many there was something.

@@ -36,7 +36,7 @@ impl Db {
         }
         match self.clear_written_pages()? {
             Some(cleared) => Ok(PageSlack::Cleared(cleared)),
-            None => self.clear_slack_of_every_page(),
+            None => self.look_at_every_page(),
         }
     }
 
@@ -45,9 +45,10 @@ impl Db {
     /// # Errors
     /// When SQLite fails.
     pub fn clear_slack_of_every_page(&self) -> Result<PageSlack> {
-        if !self.read(can_clear_page_slack)? {
-            return Ok(PageSlack::NotLookedAt);
-        }
+        if self.read(can_clear_page_slack)? { self.look_at_every_page() } else { Ok(PageSlack::NotLookedAt) }
+    }
+
+    fn look_at_every_page(&self) -> Result<PageSlack> {
         let (tracker, health, wal) = (self.slack_tracker(), self.shared.health.clone(), files::wal(self.path()));
         let (began, of_writer) = (Instant::now(), tracker.clone());
         let look = self.between_batches(move |writer| of_writer.begin_look(writer.connection(), &health, &wal))??;
