@@ -370,11 +370,11 @@ fn check_limits(limits: &SizeLimits, faults: &mut Vec<MatrixFault>) {
 mod tests {
     use super::*;
 
-    fn length(text: &str) -> Length {
+    pub(super) fn length(text: &str) -> Length {
         text.parse().expect("a length")
     }
 
-    fn lengths(texts: &[&str]) -> Vec<Length> {
+    pub(super) fn lengths(texts: &[&str]) -> Vec<Length> {
         texts.iter().map(|text| length(text)).collect()
     }
 

@@ -66,15 +66,8 @@ impl PriceMatrix {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::matrix::tests::{length, lengths};
     use crate::domain::matrix::{OutOfRange, SizeLimits};
-
-    fn length(text: &str) -> Length {
-        text.parse().expect("a length")
-    }
-
-    fn lengths(texts: &[&str]) -> Vec<Length> {
-        texts.iter().map(|text| length(text)).collect()
-    }
 
     #[test]
     fn changes_name_steps_and_prices() {

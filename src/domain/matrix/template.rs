@@ -59,14 +59,7 @@ impl Template {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn length(text: &str) -> Length {
-        text.parse().expect("a length")
-    }
-
-    fn lengths(texts: &[&str]) -> Vec<Length> {
-        texts.iter().map(|text| length(text)).collect()
-    }
+    use crate::domain::matrix::tests::lengths;
 
     #[test]
     fn templates_follow_the_unit() {
