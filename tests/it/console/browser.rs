@@ -2,9 +2,7 @@
 
 use crate::operators::ephemeral::Ephemeral;
 use crate::support::browser::{Browser, Look};
-use crate::support::waiting::PATIENCE;
-use serde_json::{Value, json};
-use std::time::{Duration, Instant};
+use serde_json::json;
 
 const PAGES: [(&str, &str); 7] = [
     ("overview", "/admin"),
@@ -15,18 +13,6 @@ const PAGES: [(&str, &str); 7] = [
     ("activity", "/admin/activity"),
     ("health", "/admin/health"),
 ];
-
-fn wait(what: &str, browser: &Browser, function: &str) -> Value {
-    let until = Instant::now() + PATIENCE;
-    loop {
-        let found = browser.ask(function);
-        if found != Value::Null && found != json!(false) {
-            return found;
-        }
-        assert!(Instant::now() < until, "{what} never came");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-}
 
 #[test]
 #[ignore = "needs Chromium; the gate asks for it"]
@@ -49,7 +35,7 @@ fn every_page_of_the_server_is_sound_in_a_browser() {
     let browser = Browser::start();
     browser.resize(1280, 900);
     browser.open(server.text("consoleLink"));
-    wait("the overview", &browser, "return document.querySelector('h1')?.textContent === 'Overview'");
+    browser.wait_for("return document.querySelector('h1')?.textContent === 'Overview'");
     assert_eq!(browser.ask("return location.hash + location.search"), "", "the token stays in no address");
     assert_eq!(browser.ask("return document.cookie"), "", "no script reads the session");
     let url = server.text("url").to_owned();
@@ -75,14 +61,14 @@ fn every_page_of_the_server_is_sound_in_a_browser() {
     browser.look(Look::Light);
     browser.open(&format!("{url}/admin/privacy"));
     browser.ask("document.querySelector('td a').click()");
-    wait("both receipts", &browser, "return document.querySelectorAll('.receipt').length === 2");
+    browser.wait_for("return document.querySelectorAll('.receipt').length === 2");
     assert_eq!(browser.barriers(), Vec::<String>::new());
     browser.picture("console-request");
     browser.look(Look::Paper);
     browser.picture("console-request-paper");
     browser.look(Look::Light);
     browser.ask("document.querySelector('nav form button').click()");
-    wait("the way in", &browser, "return document.querySelector('h1')?.textContent === 'Sign in'");
+    browser.wait_for("return document.querySelector('h1')?.textContent === 'Sign in'");
     assert_eq!(browser.barriers(), Vec::<String>::new());
     browser.picture("console-enter");
     assert_eq!(browser.complaints(), Vec::<String>::new());

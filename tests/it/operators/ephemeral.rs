@@ -6,9 +6,18 @@ use crate::support::waiting::PATIENCE;
 use quotegrid::shopify::sample::sign;
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::JoinHandle;
+
+fn command(arguments: &[&str]) -> Command {
+    // What is configured elsewhere must not be touched.
+    let elsewhere = Path::new("/nowhere/at/all.db");
+    let mut command = quotegrid(elsewhere, &[&["serve", "--ephemeral", "--json"], arguments].concat());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    command
+}
 
 /// The child process; killed where a test does not end it.
 pub(crate) struct Ephemeral {
@@ -18,13 +27,24 @@ pub(crate) struct Ephemeral {
 
 impl Ephemeral {
     pub(crate) fn start(arguments: &[&str]) -> Self {
-        // What is configured elsewhere must not be touched.
-        let elsewhere = Path::new("/nowhere/at/all.db");
-        let mut child = quotegrid(elsewhere, &[&["serve", "--ephemeral", "--json"], arguments].concat())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
+        Self::spawn(&mut command(arguments))
+    }
+
+    /// One that logs all that it ever logs, as if every request were a slow one; and its log, once it has ended.
+    pub(crate) fn traced(arguments: &[&str]) -> (Self, JoinHandle<String>) {
+        let mut command = command(&[&["--slow-request-ms", "1"], arguments].concat());
+        let mut server = Self::spawn(command.env("QUOTEGRID_LOG", "trace").stderr(Stdio::piped()));
+        let mut stderr = server.child.stderr.take().expect("piped");
+        let log = std::thread::spawn(move || {
+            let mut log = String::new();
+            stderr.read_to_string(&mut log).expect("text");
+            log
+        });
+        (server, log)
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the binary runs");
         let mut line = String::new();
         BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a ready line");
         Self { child, ready: serde_json::from_str(&line).expect("JSON") }
@@ -70,7 +90,11 @@ impl Ephemeral {
         self.ask("POST", "/webhooks", &headers, &body)
     }
 
-    fn end(mut self) -> (ExitStatus, PathBuf) {
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.text("url").trim_start_matches("http://").parse().expect("an address")
+    }
+
+    pub(crate) fn end(mut self) -> (ExitStatus, PathBuf) {
         let database = PathBuf::from(self.text("database"));
         drop(self.child.stdin.take());
         (self.child.wait().expect("it ends"), database)

@@ -1,14 +1,14 @@
 //! Orders that never went to Shopify go: by hand, and by their age.
 
-use super::looking::command;
 use crate::storefront::harness::Server;
+use crate::support::command::run_json;
 use crate::support::plans;
 use chrono::TimeDelta;
 use quotegrid::background::Stop;
 use quotegrid::db;
 use quotegrid::housekeeping::Retention;
 use quotegrid::testing::Fixture;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -28,11 +28,6 @@ fn prepare(fixture: &Fixture) {
     written.expect("written");
 }
 
-fn run(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, Value) {
-    let (code, text) = command(fixture, &[arguments, &["--json"]].concat());
-    (code, serde_json::from_str(&text).unwrap_or(Value::Null))
-}
-
 #[test]
 fn the_command_deletes_what_never_went_anywhere_before_a_time() {
     let fixture = Fixture::new();
@@ -40,12 +35,12 @@ fn the_command_deletes_what_never_went_anywhere_before_a_time() {
     prepare(&fixture);
     let day = (fixture.now() + TimeDelta::days(1)).date_naive().to_string();
     let earlier = ["orders", "delete", "--never-sent", "--before", "2000-01-01"];
-    assert_eq!(run(&fixture, &earlier), (Some(0), json!({ "deleted": 0 })));
-    let looked = run(&fixture, &["orders", "delete", "--never-sent", "--before", &day, "--dry-run"]);
-    assert_eq!(looked, (Some(0), json!({ "neverSent": 19 })));
+    assert_eq!(run_json(&fixture.database(), &earlier), (0, json!({ "deleted": 0 })));
+    let looked = run_json(&fixture.database(), &["orders", "delete", "--never-sent", "--before", &day, "--dry-run"]);
+    assert_eq!(looked, (0, json!({ "neverSent": 19 })));
     assert_eq!(fixture.count("draft_order_records"), 24);
-    let deleted = run(&fixture, &["orders", "delete", "--never-sent", "--before", &day]);
-    assert_eq!(deleted, (Some(0), json!({ "deleted": 19 })));
+    let deleted = run_json(&fixture.database(), &["orders", "delete", "--never-sent", "--before", &day]);
+    assert_eq!(deleted, (0, json!({ "deleted": 19 })));
     assert_eq!(
         fixture.query::<String>(
             "SELECT group_concat(number) FROM (SELECT number FROM draft_order_records ORDER BY number)"
@@ -59,7 +54,7 @@ fn the_command_deletes_what_never_went_anywhere_before_a_time() {
         &["orders", "delete"],
         &["orders", "delete", "--never-sent", "--before", "yesterday"],
     ] {
-        assert_eq!(run(&fixture, arguments).0, Some(2), "{arguments:?}");
+        assert_eq!(run_json(&fixture.database(), arguments).0, 2, "{arguments:?}");
     }
 }
 

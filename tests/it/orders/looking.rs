@@ -1,7 +1,7 @@
 //! Orders as merchants look at them: the admin API, the commands, the export.
 
 use crate::storefront::spec;
-use crate::support::command::program;
+use crate::support::command::run;
 use quotegrid::http::Response;
 use quotegrid::testing::Fixture;
 use serde_json::{Value, json};
@@ -10,19 +10,6 @@ fn admin(fixture: &Fixture, path: &str) -> Response {
     let response = fixture.admin("GET", path, None);
     spec::check("GET", path.split('?').next().unwrap_or(path), &response);
     response
-}
-
-/// The real binary on the fixture's database.
-pub(super) fn command(fixture: &Fixture, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = program()
-        .env_remove("QUOTEGRID_PUBLIC_URL")
-        .env("QUOTEGRID_LOG", "error")
-        .arg("--database")
-        .arg(fixture.database())
-        .args(arguments)
-        .output()
-        .expect("the program runs");
-    (output.status.code(), String::from_utf8(output.stdout).expect("text"))
 }
 
 #[test]
@@ -91,18 +78,19 @@ fn orders_of_another_store_are_404_and_none_are_shown_during_an_erasure() {
 fn the_commands_list_and_show_orders() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
-    let (code, text) = command(&fixture, &["orders", "list", "--limit", "2"]);
+    let (code, text) = run(&fixture.database(), &["orders", "list", "--limit", "2"]);
     let lines: Vec<&str> = text.lines().collect();
-    assert_eq!((code, lines.len()), (Some(0), 3), "{text}");
+    assert_eq!((code, lines.len()), (0, 3), "{text}");
     assert!(lines[0].starts_with("ORDER") && lines[1].starts_with("#D24") && lines[2].starts_with("#D23"), "{text}");
-    let (code, text) = command(&fixture, &["orders", "list", "--before", "3", "--json"]);
+    let (code, text) = run(&fixture.database(), &["orders", "list", "--before", "3", "--json"]);
     let found: Value = serde_json::from_str(&text).expect("JSON");
     let listed = found["draftOrders"].as_array().expect("a list");
-    assert_eq!((code, listed.len(), &listed[0]["name"]), (Some(0), 2, &json!("#D2")));
+    assert_eq!((code, listed.len(), &listed[0]["name"]), (0, 2, &json!("#D2")));
     let token: String = fixture.query("SELECT token FROM draft_order_records WHERE number = 12");
     let id = listed[0]["id"].as_str().expect("an id");
-    let (code, text) = command(&fixture, &["orders", "show", "#D12", "--public-url", "https://quotes.example.com/"]);
-    assert_eq!(code, Some(0));
+    let (code, text) =
+        run(&fixture.database(), &["orders", "show", "#D12", "--public-url", "https://quotes.example.com/"]);
+    assert_eq!(code, 0);
     for line in [
         "order       #D12 (open)",
         "size        893 x 200 mm",
@@ -113,20 +101,20 @@ fn the_commands_list_and_show_orders() {
         assert!(text.lines().any(|found| found == line), "{line}: {text}");
     }
     for name in ["2", "D2", "d2", id] {
-        let (code, text) = command(&fixture, &["orders", "show", name, "--json", "--shop", demo.shop.as_str()]);
-        assert_eq!((code, &serde_json::from_str::<Value>(&text).expect("JSON")), (Some(0), &listed[0]), "{name}");
+        let (code, text) = run(&fixture.database(), &["orders", "show", name, "--json", "--shop", demo.shop.as_str()]);
+        assert_eq!((code, &serde_json::from_str::<Value>(&text).expect("JSON")), (0, &listed[0]), "{name}");
     }
-    assert_eq!(command(&fixture, &["orders", "show", "99"]).0, Some(1));
-    assert_eq!(command(&fixture, &["orders", "show", "x"]).0, Some(2));
-    assert_eq!(command(&fixture, &["orders", "list", "--public-url", "nowhere"]).0, Some(4));
-    assert_eq!(command(&fixture, &["orders", "list", "--shop", "unknown.myshopify.com"]).0, Some(1));
+    assert_eq!(run(&fixture.database(), &["orders", "show", "99"]).0, 1);
+    assert_eq!(run(&fixture.database(), &["orders", "show", "x"]).0, 2);
+    assert_eq!(run(&fixture.database(), &["orders", "list", "--public-url", "nowhere"]).0, 4);
+    assert_eq!(run(&fixture.database(), &["orders", "list", "--shop", "unknown.myshopify.com"]).0, 1);
 }
 
 #[test]
 fn an_order_says_what_became_of_it_at_shopify() {
     let fixture = Fixture::new();
     fixture.demo_store();
-    let (_, text) = command(&fixture, &["orders", "show", "12"]);
+    let (_, text) = run(&fixture.database(), &["orders", "show", "12"]);
     assert!(!text.contains("at Shopify") && !text.contains("handed"), "{text}");
     let written: quotegrid::db::Result<()> = fixture.app.db.write(|tx| {
         Ok(tx.execute_batch(
@@ -136,16 +124,16 @@ fn an_order_says_what_became_of_it_at_shopify() {
         )?)
     });
     written.expect("written");
-    let (_, refused) = command(&fixture, &["orders", "show", "12"]);
+    let (_, refused) = run(&fixture.database(), &["orders", "show", "12"]);
     assert!(
         refused.lines().any(|line| line == "not handed over: Shopify refuses the order: title: is bad"),
         "{refused}"
     );
-    let (_, sent) = command(&fixture, &["orders", "show", "11"]);
+    let (_, sent) = run(&fixture.database(), &["orders", "show", "11"]);
     for line in ["order       #D11 (sent)", "at Shopify  #S7", "checkout    https://pay.example/7"] {
         assert!(sent.lines().any(|found| found == line), "{line}: {sent}");
     }
-    let (_, document) = command(&fixture, &["orders", "show", "11", "--json"]);
+    let (_, document) = run(&fixture.database(), &["orders", "show", "11", "--json"]);
     let document: Value = serde_json::from_str(&document).expect("JSON");
     assert_eq!(document["shopifyTotal"], "123.45");
 }
@@ -154,10 +142,10 @@ fn an_order_says_what_became_of_it_at_shopify() {
 fn the_export_holds_orders_and_opens_no_page() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
-    let (code, text) = command(&fixture, &["stores", "export", demo.shop.as_str()]);
+    let (code, text) = run(&fixture.database(), &["stores", "export", demo.shop.as_str()]);
     let document: Value = serde_json::from_str(&text).expect("JSON");
     let orders = document["draftOrders"].as_array().expect("a list");
-    assert_eq!((code, orders.len()), (Some(0), 24));
+    assert_eq!((code, orders.len()), (0, 24));
     assert_eq!((&orders[12]["name"], &orders[12]["total"]), (&json!("#D12"), &json!("122.22")));
     let token: String = fixture.query("SELECT token FROM draft_order_records WHERE number = 12");
     assert!(!text.contains(&token) && orders[12].get("pageUrl").is_none());

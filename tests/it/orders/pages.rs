@@ -2,11 +2,11 @@
 
 use super::{example_order, order, order_request, page};
 use crate::edge::harness::Wire;
+use crate::operators::ephemeral::Ephemeral;
 use crate::storefront::harness::{
     Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, entropy, fixed, grid, request,
 };
 use crate::storefront::spec;
-use crate::support::command::program;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::TimeDelta;
@@ -23,9 +23,6 @@ use quotegrid::queue;
 use quotegrid::shopify::Secrets;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::Stdio;
 use std::sync::Arc;
 
 pub(super) fn html(response: &Response) -> String {
@@ -230,28 +227,12 @@ fn it_is_closed_while_the_store_is_uninstalled_and_open_again_after() {
 
 #[test]
 fn the_address_of_an_orders_page_is_in_no_log() {
-    let mut child = program()
-        .args(["serve", "--ephemeral", "--json", "--slow-request-ms", "1"])
-        .env("QUOTEGRID_LOG", "trace")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut stderr = child.stderr.take().expect("piped");
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).expect("text");
-        log
-    });
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a ready line");
-    let ready: serde_json::Value = serde_json::from_str(&line).expect("JSON");
-    let url = ready["url"].as_str().expect("an address");
-    let mut wire = Wire::to(url.trim_start_matches("http://").parse::<SocketAddr>().expect("an address"));
+    let (server, log) = Ephemeral::traced(&[]);
+    let mut wire = Wire::to(server.address());
+    let key = server.text("apiKey");
     let mut ask = |head: String, body: &str| {
         wire.send(format!("{head} HTTP/1.1\r\nHost: x\r\nX-API-Key: {}\r\nIdempotency-Key: shopper@example.com\r\nContent-Length: {}\r\n\r\n{body}",
-            ready["apiKey"].as_str().expect("a key"), body.len()));
+            key, body.len()));
         wire.answer()
     };
     let options = ask("GET /api/v1/products/1001/options".to_owned(), "").json();
@@ -262,18 +243,18 @@ fn the_address_of_an_orders_page_is_in_no_log() {
     let placed = ask("POST /api/v1/draft-orders".to_owned(), &order.to_string());
     assert_eq!(placed.status, 201, "{placed:?}");
     let address = placed.json()["checkoutUrl"].as_str().expect("an address").to_owned();
-    let path = address.strip_prefix(url).expect("below the listen address");
+    let path = address.strip_prefix(server.text("url")).expect("below the listen address");
     let token = path.strip_prefix("/q/").expect("a page");
     for (target, status) in [(path.to_owned(), 200), (format!("{path}/"), 404), (format!("/elsewhere{path}?x=1"), 404)]
     {
         assert_eq!(ask(format!("GET {target}"), "").status, status, "{target}");
     }
     drop(wire);
-    drop(child.stdin.take());
-    assert!(child.wait().expect("it ends").success());
+    let key = key.to_owned();
+    assert!(server.end().0.success());
     let log = log.join().expect("read");
     assert!(log.contains("path=/q/***") && log.contains("draft order placed"), "{log}");
-    for secret in [&token[12..], "shopper@example.com", ready["apiKey"].as_str().expect("a key")] {
+    for secret in [&token[12..], "shopper@example.com", &key] {
         assert!(!log.contains(secret), "{secret} is in the log: {log}");
     }
 }

@@ -1,9 +1,9 @@
 //! What the workshop gets: a row an item, which every spreadsheet opens and none runs.
 
-use super::looking::command;
 use super::{example_order, order};
 use crate::storefront::harness::{Example, PRODUCT, SHOP, Server, fixed, grid};
 use crate::storefront::spec;
+use crate::support::command::run;
 use crate::support::plans::plan;
 use quotegrid::domain::ids::ProductId;
 use quotegrid::domain::matrix::OutOfRange;
@@ -204,13 +204,13 @@ fn each_item_is_a_row_with_everything_that_is_needed_to_make_it() {
     ];
     assert_eq!(rows(&written), expected.map(|row| row.map(str::to_owned).to_vec()).to_vec());
     // The command prints the same bytes, and the same as JSON.
-    let (code, printed) = command(&server.fixture, &["orders", "--shop", SHOP, "export"]);
-    assert_eq!((code, printed), (Some(0), written));
+    let (code, printed) = run(&server.fixture.database(), &["orders", "--shop", SHOP, "export"]);
+    assert_eq!((code, printed), (0, written));
     for arguments in [&["orders", "export", "--format", "json"][..], &["--json", "orders", "export"]] {
-        let (code, printed) = command(&server.fixture, arguments);
+        let (code, printed) = run(&server.fixture.database(), arguments);
         let document: Value = serde_json::from_str(&printed).expect("JSON");
         let items = document["items"].as_array().expect("a list");
-        assert_eq!((code, items.len(), &items[1]["label"]), (Some(0), 4, &json!("Küche, \"links\"")));
+        assert_eq!((code, items.len(), &items[1]["label"]), (0, 4, &json!("Küche, \"links\"")));
         assert_eq!(items[1]["options"][0], json!({"optionGroup": "Holes", "choice": "Holes: 1"}));
         assert_eq!((&items[2]["orderName"], &items[3]["sku"]), (&json!("#1001"), &json!("G-1")));
     }
@@ -233,9 +233,10 @@ fn orders_are_selected_by_time_and_state() {
     for query in ["since=yesterday", "until=1", "state=paid", "from=2026-01-01", "since="] {
         assert_eq!(export(&server, query).status, 422, "{query}");
     }
-    let (code, printed) = command(&server.fixture, &["orders", "export", "--state", "sent", "--since", "2026-01-01"]);
-    assert_eq!((code, rows(&printed).len()), (Some(0), 2));
-    assert_eq!(command(&server.fixture, &["orders", "export", "--state", "paid"]).0, Some(2));
+    let (code, printed) =
+        run(&server.fixture.database(), &["orders", "export", "--state", "sent", "--since", "2026-01-01"]);
+    assert_eq!((code, rows(&printed).len()), (0, 2));
+    assert_eq!(run(&server.fixture.database(), &["orders", "export", "--state", "paid"]).0, 2);
     let unknown = server.fixture.admin("GET", "/admin/api/stores/unknown.myshopify.com/draft-orders.csv", None);
     assert_eq!(unknown.status, 404);
 }

@@ -2,11 +2,7 @@
 
 use super::signed;
 use crate::edge::harness::Wire;
-use crate::support::command::program;
-use serde_json::Value;
-use std::io::{BufRead, BufReader, Read};
-use std::net::SocketAddr;
-use std::process::Stdio;
+use crate::operators::ephemeral::Ephemeral;
 
 /// What no other line of a log has a reason to name: a product, and the customer that `signed` names.
 const PRODUCT: &str = "987654321098";
@@ -14,28 +10,9 @@ const CUSTOMER: &str = "7700000004711";
 
 #[test]
 fn nothing_of_a_proxied_request_is_in_the_log_of_the_program_at_any_level() {
-    let mut child = program()
-        // Every request is a slow one, and so is told of where there is least reason to.
-        .args(["serve", "--ephemeral", "--json", "--slow-request-ms", "1"])
-        .env("QUOTEGRID_LOG", "trace")
-        .env("QUOTEGRID_RATE_LIMIT", "1")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the binary runs");
-    let mut stderr = child.stderr.take().expect("piped");
-    let log = std::thread::spawn(move || {
-        let mut log = String::new();
-        stderr.read_to_string(&mut log).expect("text");
-        log
-    });
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().expect("piped")).read_line(&mut line).expect("a ready line");
-    let ready: Value = serde_json::from_str(&line).expect("JSON");
-    let text = |name: &str| ready[name].as_str().unwrap_or_else(|| panic!("{name} in {ready}")).to_owned();
-    let (shop, secret) = (text("shop"), text("shopifyApiSecret"));
-    let address: SocketAddr = text("url").trim_start_matches("http://").parse().expect("an address");
+    let (server, log) = Ephemeral::traced(&["--rate-limit", "1"]);
+    let (shop, secret) = (server.text("shop").to_owned(), server.text("shopifyApiSecret").to_owned());
+    let address = server.address();
     let now = chrono::Utc::now().timestamp();
     let size = [("width", "1193"), ("height", "1388"), ("note", "shopper@example.com")];
     let target = |path: &str, seconds, secret: &str| signed(path, &size, &shop, seconds, secret);
@@ -73,8 +50,7 @@ fn nothing_of_a_proxied_request_is_in_the_log_of_the_program_at_any_level() {
     wire.send("GET /healthz?seen HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
     assert_eq!(wire.answer().status, 200);
     drop(wire);
-    drop(child.stdin.take());
-    assert!(child.wait().expect("it ends").success());
+    assert!(server.end().0.success());
     let log = log.join().expect("read");
     assert!(log.contains("path=/healthz") && log.contains("path=/proxy/***"), "requests are logged: {log}");
     let signature = good.rsplit_once("signature=").expect("a signature").1;

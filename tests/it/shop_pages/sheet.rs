@@ -53,21 +53,10 @@ impl Sheet {
         browser.open(&format!("{url}/admin/enter#{token}"));
         let sheet = Self { fixture, scope, id, browser, _server: server };
         // A merchant is led to the shop that is theirs.
-        sheet.wait(&format!("return location.pathname === '/admin/shops/{SHOP}'"));
+        sheet.browser.wait_for(&format!("return location.pathname === '/admin/shops/{SHOP}'"));
         sheet.browser.open(&format!("{url}/admin/shops/{SHOP}/prices/{id}"));
         sheet.focus(0);
         sheet
-    }
-
-    /// Waits until a function's body returns true in the page.
-    fn wait(&self, function: &str) {
-        for _ in 0..200 {
-            if self.browser.ask(function) == true {
-                return;
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
-        panic!("{function}: {}", self.browser.ask("return document.body.innerText"));
     }
 
     /// Goes into a cell as clicking does.
@@ -160,7 +149,7 @@ fn browser_edits_a_sheet_by_keyboard_alone_with_undo_and_saves_it() {
     browser.press(&[], UP);
     browser.press(&[], "250");
     browser.press(&[CONTROL], "s");
-    sheet.wait("return document.querySelector('.flash') !== null");
+    sheet.browser.wait_for("return document.querySelector('.flash') !== null");
     assert_eq!(sheet.values("w"), json!(["250", "600"]));
     assert_eq!(sheet.saved(), [Some(1_250), Some(2_200), Some(1_500), None]);
     sheet.no_complaints();
@@ -211,7 +200,7 @@ fn browser_pastes_blocks_from_spreadsheets_and_the_sheet_grows_with_them() {
     assert_eq!(sheet.values("p"), json!(["9.90", "9.90", "3.50", "4.50", "5.50", "6.50"]));
     assert_eq!(sheet.browser.ask("return document.querySelectorAll('td.falls').length"), 3);
     sheet.browser.press(&[CONTROL], "s");
-    sheet.wait("return document.querySelector('.flash') !== null");
+    sheet.browser.wait_for("return document.querySelector('.flash') !== null");
     assert_eq!(sheet.saved(), [990, 990, 350, 450, 550, 650].map(Some));
     sheet.no_complaints();
 }
@@ -226,7 +215,7 @@ fn browser_changes_prices_by_percent_as_one_change_that_can_be_undone() {
         |field: &str, text: &str| browser.ask(&format!("document.querySelector('[name={field}]').value = '{text}'"));
     enter("percent", "4");
     press("[data-adjust]");
-    sheet.wait("return document.querySelector('[data-says=changes]').textContent === '3 unsaved changes'");
+    sheet.browser.wait_for("return document.querySelector('[data-says=changes]').textContent === '3 unsaved changes'");
     assert_eq!(sheet.values("p"), json!(["10.40", "20.80", "15.60", ""]));
     assert_eq!(browser.ask("return document.querySelectorAll('td.changed').length"), 3);
     press("[data-do=undo]");
@@ -238,12 +227,14 @@ fn browser_changes_prices_by_percent_as_one_change_that_can_be_undone() {
         json!(["300", "300", "400", "800"]));
     enter("rounding", ".95");
     press("[data-adjust]");
-    sheet.wait("return document.querySelector('[data-says=changes]').textContent === '2 unsaved changes'");
+    sheet.browser.wait_for("return document.querySelector('[data-says=changes]').textContent === '2 unsaved changes'");
     assert_eq!(sheet.values("p"), json!(["9.95", "20.00", "15.95", ""]));
     // What cannot be done is said, and changes nothing.
     enter("percent", "-100");
     press("[data-adjust]");
-    sheet.wait("return document.querySelector('[data-says=adjust-fault]').textContent.includes('percentage')");
+    sheet
+        .browser
+        .wait_for("return document.querySelector('[data-says=adjust-fault]').textContent.includes('percentage')");
     assert_eq!(sheet.values("p"), json!(["9.95", "20.00", "15.95", ""]));
     assert_eq!(sheet.saved(), [Some(1_000), Some(2_000), Some(1_500), None], "nothing was saved");
     let complaints = browser.complaints();
@@ -267,14 +258,14 @@ fn browser_shows_an_edit_that_meets_another_cell_by_cell_and_warns_of_unsaved_ch
     let written = sheet.fixture.app.db.write(move |tx| matrices::edit(tx, now, scope, id, Some(Expected::Any), &edit));
     written.expect("written");
     browser.press(&[CONTROL], "s");
-    sheet.wait("return document.querySelector('td.conflict') !== null");
+    sheet.browser.wait_for("return document.querySelector('td.conflict') !== null");
     browser.picture("console-conflict");
     assert_eq!(sheet.values("p"), json!(["11.00", "20.00", "15.00", "30.00"]));
     assert_eq!(browser.ask("return document.querySelector('td.conflict small').textContent"), "theirs: 12.00");
     assert_eq!(sheet.says("changes"), "1 unsaved change");
     assert_eq!(sheet.saved()[0], Some(1_200));
     browser.ask("document.querySelector('[data-save]').click()");
-    sheet.wait("return document.querySelector('.flash') !== null");
+    sheet.browser.wait_for("return document.querySelector('.flash') !== null");
     assert_eq!(sheet.saved(), [1_100, 2_000, 1_500, 3_000].map(Some));
     sheet.no_complaints();
 }
@@ -302,7 +293,7 @@ fn browser_adds_and_removes_steps_in_place() {
     press("undo");
     assert_eq!(sheet.values("p"), json!(["10.00", "20.00", "30.00", "15.00", "", ""]));
     browser.ask("document.querySelector('[data-save]').click()");
-    sheet.wait("return document.querySelector('.flash') !== null");
+    sheet.browser.wait_for("return document.querySelector('.flash') !== null");
     assert_eq!(sheet.saved(), [Some(1_000), Some(2_000), Some(3_000), Some(1_500), None, None]);
     sheet.no_complaints();
 }
