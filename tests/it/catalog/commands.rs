@@ -1,6 +1,6 @@
 //! What the command line does to the catalog, and that it can do whatever the admin API can.
 
-use super::price_lists::CommandLine;
+use super::command_line::CommandLine;
 use crate::support::command::program;
 use quotegrid::http::router;
 use serde_json::{Value, json};

@@ -1,5 +1,6 @@
 //! The catalog: what merchants keep, its admin API and commands, and that nobody reaches another's.
 
+mod command_line;
 mod commands;
 mod endings;
 mod hostile;

@@ -1,12 +1,8 @@
 //! Several items in one order: all of them or none, each priced alone, in their order everywhere.
 
 use super::{assert_orders, example_order, keyed_request, order, order_request, page};
-use crate::storefront::harness::{
-    Example, OTHER_SHOP, PRODUCT, SHOP, Server, ask, body, entropy, grid, matrix, request,
-};
-use crate::support::files::contains;
+use crate::storefront::harness::{Example, PRODUCT, SHOP, Server, ask, body, entropy, grid, matrix, request};
 use quotegrid::catalog::assignments;
-use quotegrid::db;
 use quotegrid::domain::ids::{MatrixId, ProductId};
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::entropy::{Entropy, SeededEntropy};
@@ -15,14 +11,14 @@ use serde_json::{Value, json};
 use std::sync::mpsc::channel;
 
 /// An item of the example product that is allowed.
-fn item(example: &Example, width: u32, more: &Value) -> Value {
+pub(super) fn item(example: &Example, width: u32, more: &Value) -> Value {
     let mut item = example_order(example);
     item["width"] = json!(width);
     item.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     item
 }
 
-fn list(items: impl IntoIterator<Item = Value>) -> Value {
+pub(super) fn list(items: impl IntoIterator<Item = Value>) -> Value {
     json!({ "items": items.into_iter().collect::<Vec<_>>() })
 }
 
@@ -373,67 +369,6 @@ fn the_admin_api_shows_all_items_and_an_only_one_on_the_order_too() {
     assert_eq!((two.get("width"), &two["total"]), (None, &json!("65.00")));
     let widths: Vec<&Value> = two["items"].as_array().expect("a list").iter().map(|item| &item["width"]).collect();
     assert_eq!(widths, [&json!(450), &json!(900)]);
-}
-
-#[test]
-fn a_stores_items_and_labels_are_erased_with_it_and_counted() {
-    let server = Server::new();
-    let example = server.example();
-    let other = server.shop(OTHER_SHOP);
-    let glass = server.matrix(other.scope, "Glass", grid(OutOfRange::Reject));
-    server.assign(other.scope, PRODUCT, glass);
-    let kept = json!({"items": [{"productId": PRODUCT, "width": 450, "height": 350, "label": "staying label"}]});
-    assert_eq!(order(&server, &other.key.key, &kept).status, 201);
-    // More lines than a step of an erasure deletes.
-    for number in 0..12 {
-        let items = (0..100).map(|at| item(&example, 300 + at, &json!({"label": format!("vanishing label {at}")})));
-        let request = keyed_request(&example.shop.key.key, &list(items), &format!("k{number}"));
-        assert_eq!(server.ask(request).status, 201);
-    }
-    assert_eq!(server.fixture.count("draft_order_lines"), 1_201);
-    server.fixture.advance(std::time::Duration::from_secs(1));
-    let redact = json!({ "shop_id": 1, "shop_domain": SHOP });
-    assert_eq!(server.fixture.post_webhook("shop/redact", &redact).status, 200);
-    server.fixture.run_jobs();
-    let deleted: String = server.fixture.query("SELECT deleted FROM gdpr_requests");
-    let deleted: Value = serde_json::from_str(&deleted).expect("JSON");
-    assert_eq!((&deleted["draft_order_records"], &deleted["draft_order_lines"]), (&json!(12), &json!(1_200)));
-    assert_eq!(server.fixture.count("draft_order_lines"), 1);
-    let files = ["", "-wal"].map(|suffix| {
-        let mut file = server.fixture.database().into_os_string();
-        file.push(suffix);
-        std::fs::read(file).unwrap_or_default()
-    });
-    let holds = |text: &str| files.iter().any(|bytes| contains(bytes, text));
-    assert!(!holds("vanishing label") && holds("staying label"));
-}
-
-#[test]
-fn a_step_of_an_erasure_keeps_its_budget_however_many_items_orders_have() {
-    let server = Server::new();
-    let example = server.example();
-    for number in 0..5 {
-        let items = (0..100).map(|at| item(&example, 300 + at, &json!({})));
-        let request = keyed_request(&example.shop.key.key, &list(items), &format!("k{number}"));
-        assert_eq!(server.ask(request).status, 201);
-    }
-    let store = example.shop.scope.store;
-    let step = |server: &Server| -> (u64, u64) {
-        let counts: Result<_, db::Error> =
-            server.fixture.app.db.write(move |tx| quotegrid::orders::records::delete_some(tx, store, 600));
-        let counts = counts.expect("deleted");
-        (counts.of("draft_order_records"), counts.of("draft_order_lines"))
-    };
-    // An order of a hundred items is worth 208 cheap rows: three of them use 600 up.
-    assert_eq!([step(&server), step(&server), step(&server)], [(3, 300), (2, 200), (0, 0)]);
-    // Orders that never went anywhere go in such steps too.
-    let other = order(&server, &example.shop.key.key, &list((0..100).map(|at| item(&example, 300 + at, &json!({})))));
-    assert_eq!(other.status, 201);
-    server.fixture.advance(std::time::Duration::from_secs(60));
-    let now = server.fixture.now();
-    let deleted = server.fixture.app.housekeeper().delete_never_sent(&Default::default(), store, now);
-    assert_eq!(deleted.expect("deleted"), 1);
-    assert_eq!(server.fixture.count("draft_order_lines"), 0);
 }
 
 #[test]
