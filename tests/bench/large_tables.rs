@@ -4,6 +4,10 @@
 //! while 16 threads enqueue without a pause. Each look is taken several times; the median is printed with the longest, and the run fails
 //! where a median is over the bound. `ROWS=10` divides all tables by ten.
 
+#[path = "large.rs"]
+mod large;
+
+use large::{ID, insert_orders, is_over_the_bound, numbers};
 use quotegrid::app::{App, Options};
 use quotegrid::db;
 use quotegrid::demo;
@@ -23,18 +27,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-/// What every look must take less than.
-const BOUND: Duration = Duration::from_millis(50);
-
-/// How often each is taken.
-const ROUNDS: usize = 15;
-
 const PRODUCERS: usize = 16;
 
 const TOKEN: &str = "a-token-of-a-benchmark-that-is-long-enough";
-
-/// Ids as they are made: by number, in order.
-const ID: &str = "printf('01900000-0000-7000-8000-%012x', n)";
 
 fn main() -> ExitCode {
     // `cargo test` builds and runs benchmarks too, to see that they work; this one would take it a minute.
@@ -106,18 +101,7 @@ fn main() -> ExitCode {
         }
         let mut is_over = false;
         for (what, look) in looks {
-            let mut times: Vec<Duration> = (0..ROUNDS)
-                .map(|_| {
-                    let started = Instant::now();
-                    look();
-                    started.elapsed()
-                })
-                .collect();
-            times.sort_unstable();
-            let (median, longest) = (times[ROUNDS / 2], times[ROUNDS - 1]);
-            let over = if median > BOUND { "  OVER THE BOUND" } else { "" };
-            is_over |= median > BOUND;
-            println!("{what:<50} {median:>9.2?} in the middle, {longest:>9.2?} at the longest{over}");
+            is_over |= is_over_the_bound(what, look);
         }
         stop.store(true, Ordering::Relaxed);
         is_over
@@ -131,10 +115,7 @@ fn main() -> ExitCode {
 
 fn fill(app: &App) {
     let part = std::env::var("ROWS").ok().and_then(|part| part.parse::<usize>().ok()).unwrap_or(1);
-    let numbers = |count: usize| {
-        let count = count / part;
-        format!("WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})")
-    };
+    let numbers = |count: usize| numbers(count / part);
     let subjects: Vec<String> = (0..100)
         .map(|number| {
             let shop = format!("shop-{number}.myshopify.com").parse().expect("a shop");
@@ -160,31 +141,12 @@ fn fill(app: &App) {
              iif(n % 100 = n / 100 % 100, NULL, n) FROM numbers",
         numbers(300_000)
     );
-    // As the first order of the demo store, whatever columns there are.
-    let orders = move |tx: &db::Tx<'_>, numbers: &str| -> db::Result<String> {
-        let mut statement = tx.prepare("SELECT name FROM pragma_table_info('draft_order_records')")?;
-        let columns: Vec<String> = statement.query_map((), |row| row.get(0))?.collect::<Result<_, _>>()?;
-        let value = |column: &String| match column.as_str() {
-            "id" => ID.to_owned(),
-            "number" => "1000 + n".to_owned(),
-            "token" => "'token' || n".to_owned(),
-            other => format!("made.{other}"),
-        };
-        let values: Vec<String> = columns.iter().map(value).collect();
-        Ok(format!(
-            "INSERT INTO draft_order_records ({}) {numbers} SELECT {} FROM numbers, (SELECT * FROM draft_order_records LIMIT 1) AS made",
-            columns.join(", "),
-            values.join(", ")
-        ))
-    };
     let of_orders = numbers(100_000);
     let filled = app.db.write(move |tx| -> db::Result<()> {
         for sql in [jobs, requests] {
             tx.execute(&sql, ())?;
         }
-        let orders = orders(tx, &of_orders)?;
-        tx.execute(&orders, ())?;
-        Ok(())
+        insert_orders(tx, &of_orders)
     });
     filled.expect("filled");
 }

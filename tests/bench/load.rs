@@ -22,6 +22,8 @@ mod client;
 mod plain;
 #[path = "load/servers.rs"]
 mod servers;
+#[path = "store.rs"]
+mod store;
 #[path = "usage.rs"]
 mod usage;
 #[path = "load/webhooks.rs"]

@@ -22,6 +22,8 @@ mod backups;
 mod client;
 #[path = "steady/server.rs"]
 mod server;
+#[path = "store.rs"]
+mod store;
 #[allow(dead_code, reason = "the other benchmarks use more of it")]
 #[path = "usage.rs"]
 mod usage;

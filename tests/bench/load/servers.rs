@@ -1,13 +1,10 @@
 //! What is measured.
 
 use crate::plain;
+use crate::store;
 use quotegrid::app::{App, Background, Options};
-use quotegrid::catalog::stores;
-use quotegrid::domain::ids::{MatrixId, ShopDomain};
-use quotegrid::domain::length::Unit;
-use quotegrid::domain::money::Currency;
+use quotegrid::domain::ids::ShopDomain;
 use quotegrid::edge::{Server, ServerOptions};
-use quotegrid::error::Error;
 use quotegrid::http::{AppState, Reply, Request, Response, Router, Service};
 use quotegrid::queue::NewJob;
 use quotegrid::shopify::{Secrets, Webhook};
@@ -15,6 +12,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+/// Widths and heights of each price list of a store that is erased.
+const SIDE: usize = 50;
 
 pub(crate) const SECRET: &str = "bench-secret-bench-secret-bench-";
 
@@ -52,7 +52,7 @@ impl Target {
     pub(crate) fn begin_erasure(&self, rows: usize) -> Erasure {
         let (app, _) = self.app.as_ref().expect("this server stores");
         let shop: ShopDomain = "a-large-shop.myshopify.com".parse().expect("a shop domain");
-        fill(app, &shop, rows);
+        store::fill(app, &shop, rows.div_ceil(SIDE * SIDE), SIDE);
         // Before whatever the webhooks of earlier runs have left.
         let long_ago = app.clock.now() - chrono::TimeDelta::hours(1);
         let job = NewJob::new("shop_redact", serde_json::json!({ "shop": shop.as_str() })).scheduled_at(long_ago);
@@ -90,36 +90,6 @@ impl Erasure {
         }
         self.background.stop(Duration::from_secs(60));
         was_going_on
-    }
-}
-
-/// A store with matrices of 50 by 50 cells.
-fn fill(app: &App, shop: &ShopDomain, rows: usize) {
-    let (entropy, now, wanted) = (app.entropy.clone(), app.clock.now(), shop.clone());
-    let euro: Currency = "EUR".parse().expect("a currency");
-    let installed: Result<String, Error> = app.db.write(move |tx| {
-        let installed = stores::install(tx, now, entropy.as_ref(), &wanted, euro, Unit::Mm)?;
-        Ok(installed.scope().store.to_string())
-    });
-    let store = installed.expect("installed");
-    for _ in 0..rows.div_ceil(2500) {
-        let matrix = MatrixId::new(now, app.entropy.array()).to_string();
-        let (store, now) = (store.clone(), now.timestamp_millis());
-        let written: quotegrid::db::Result<()> = app.db.write(move |tx| {
-            tx.execute(
-                "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
-                 VALUES (?1, ?2, 'bench', 'mm', 'EUR', ?3, ?3)",
-                (&matrix, &store, now),
-            )?;
-            tx.execute(
-                "WITH RECURSIVE side (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM side WHERE at < 49)
-                 INSERT INTO matrix_cells (matrix_id, height_position, width_position, price_minor)
-                 SELECT ?1, height.at, width.at, 1999 FROM side AS height, side AS width",
-                [&matrix],
-            )?;
-            Ok(())
-        });
-        written.expect("written");
     }
 }
 

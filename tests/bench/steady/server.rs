@@ -1,14 +1,11 @@
 //! The program under load, in a process of its own, and what it leaves in its files.
 
+use crate::store;
 use crate::usage::Usage;
 use chrono::{DateTime, Utc};
 use quotegrid::app::{App, Options};
-use quotegrid::catalog::stores;
-use quotegrid::db::{self, Millis, Synchronous};
-use quotegrid::domain::ids::{MatrixId, ShopDomain};
-use quotegrid::domain::length::Unit;
-use quotegrid::domain::money::Currency;
-use quotegrid::error::Error;
+use quotegrid::db::{Millis, Synchronous};
+use quotegrid::domain::ids::ShopDomain;
 use rusqlite::{Connection, OpenFlags};
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader};
@@ -26,6 +23,9 @@ pub(crate) const DATABASE: &str = "steady.db";
 
 /// How often the WAL is looked at, and the process.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Widths and heights of each price list.
+const SIDE: usize = 20;
 
 /// Cells a MiB of ballast.
 const CELLS_A_MIB: usize = 16_000;
@@ -162,39 +162,13 @@ pub(crate) fn fill(place: &Path, stores: usize, ballast: usize) {
     options.database.synchronous = Synchronous::Normal;
     let app = App::open(options).expect("a database");
     for number in 0..stores {
-        fill_store(&app, &erased_shop(number), 1);
+        store::fill(&app, &shop(&erased_shop(number)), 1, SIDE);
     }
     if ballast > 0 {
-        fill_store(&app, "steady-ballast", ballast * CELLS_A_MIB / 400);
+        store::fill(&app, &shop("steady-ballast"), ballast * CELLS_A_MIB / (SIDE * SIDE), SIDE);
     }
 }
 
-fn fill_store(app: &App, shop: &str, matrices: usize) {
-    let shop: ShopDomain = format!("{shop}.myshopify.com").parse().expect("a shop domain");
-    let (entropy, now) = (app.entropy.clone(), app.clock.now());
-    let euro: Currency = "EUR".parse().expect("a currency");
-    let installed: Result<String, Error> = app.db.write(move |tx| {
-        let installed = stores::install(tx, now, entropy.as_ref(), &shop, euro, Unit::Mm)?;
-        Ok(installed.scope().store.to_string())
-    });
-    let store = installed.expect("installed");
-    for _ in 0..matrices {
-        let matrix = MatrixId::new(now, app.entropy.array()).to_string();
-        let (store, now) = (store.clone(), now.timestamp_millis());
-        let written: db::Result<()> = app.db.write(move |tx| {
-            tx.execute(
-                "INSERT INTO price_matrices (id, store_id, name, unit, currency, created_at, updated_at)
-                 VALUES (?1, ?2, 'bench', 'mm', 'EUR', ?3, ?3)",
-                (&matrix, &store, now),
-            )?;
-            tx.execute(
-                "WITH RECURSIVE side (at) AS (SELECT 0 UNION ALL SELECT at + 1 FROM side WHERE at < 19)
-                 INSERT INTO matrix_cells (matrix_id, height_position, width_position, price_minor)
-                 SELECT ?1, height.at, width.at, 1999 FROM side AS height, side AS width",
-                [&matrix],
-            )?;
-            Ok(())
-        });
-        written.expect("written");
-    }
+fn shop(name: &str) -> ShopDomain {
+    format!("{name}.myshopify.com").parse().expect("a shop domain")
 }
