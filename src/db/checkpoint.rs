@@ -14,7 +14,9 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// Pages in the WAL from which the background thread moves them at once (8 MiB); fewer wait for [`QUIET`].
+/// Pages that a commit leaves in the WAL from which the background thread moves them at once (8 MiB), and how many more before it does so
+/// again; fewer wait for [`QUIET`]. One after another without a pause would move the pages at the ends of the trees each time, and sync
+/// the file so often that commits wait for it: two thirds of the rate of webhooks over 32 connections (measured).
 const BACKGROUND_PAGES: usize = (8 << 20) / PAGE_SIZE as usize;
 
 /// Pages from which the writer itself runs one between two batches (32 MiB): only so can the WAL start over while writes go on.
@@ -57,6 +59,8 @@ pub(super) struct Checkpointer {
     health: Arc<Health>,
     /// Looks at what each commit of the writer has written, before the WAL can start over.
     pub(super) slack: Arc<SlackTracker>,
+    /// Where the background's checkpoint is due next.
+    background_due: AtomicUsize,
     /// Where the writer's own checkpoint is due next.
     writer_due: AtomicUsize,
     /// Pages in the WAL after a commit of a caller that leaves what is due to the writer's thread; 0: nothing is left.
@@ -77,6 +81,7 @@ impl Checkpointer {
             connection: Mutex::new(Watched::new(connection, &health)),
             health,
             slack: Arc::new(SlackTracker::new()),
+            background_due: AtomicUsize::new(BACKGROUND_PAGES),
             writer_due: AtomicUsize::new(WRITER_PAGES),
             left_pages: AtomicUsize::new(0),
             writer_wants: AtomicBool::new(false),
@@ -134,10 +139,12 @@ impl Checkpointer {
     /// Notes the WAL's size and wakes the thread. Returns whether the writer is to move pages itself.
     fn is_writer_due(&self, pages: usize) -> bool {
         self.dirty.store(true, Ordering::Relaxed);
-        if pages >= BACKGROUND_PAGES {
-            self.wake.notify_one();
-        } else {
+        if pages < BACKGROUND_PAGES {
+            self.background_due.store(BACKGROUND_PAGES, Ordering::Relaxed);
             self.writer_due.store(WRITER_PAGES, Ordering::Relaxed);
+        } else if pages >= self.background_due.load(Ordering::Relaxed) {
+            self.background_due.store(pages + BACKGROUND_PAGES, Ordering::Relaxed);
+            self.wake.notify_one();
         }
         pages >= self.writer_due.load(Ordering::Relaxed)
     }
