@@ -131,6 +131,11 @@ impl Checkpointer {
         self.left_pages.load(Ordering::Relaxed) > 0 || self.is_asked.load(Ordering::Acquire)
     }
 
+    /// Whether the last commit on this thread has written anything.
+    pub(super) fn has_written() -> bool {
+        WAL_PAGES.get().is_some()
+    }
+
     /// Pages in the WAL after the last commit on this thread, if it has written any. Asked once; [`Checkpointer::between_batches`] asks too.
     pub(super) fn take_wal_pages() -> Option<usize> {
         WAL_PAGES.take()

@@ -1,5 +1,5 @@
-//! Whether the database may still be written, and its WAL be emptied: not after a failed fsync of a checkpoint, and not while the open
-//! files are no longer those that their names lead to.
+//! Whether the database may still be written, and its WAL be emptied: not after a failed fsync of a checkpoint, nor of commits that were
+//! read before they were synced (`wal_sync.rs`), and not while the open files are no longer those that their names lead to.
 //!
 //! The kernel reports a failed fsync once, forgets the pages that it could not write, and lets the next fsync succeed. A checkpoint
 //! that does not reach the end of the WAL writes pages without an fsync and still counts them as copied. So after a failed one SQLite
@@ -104,20 +104,32 @@ impl Health {
         let done = checkpoint();
         match &done {
             Err(Error::Sqlite(failure)) if is_failed_sync(failure) => {
-                error!(
-                    "the database could not be brought to the disk (fsync): nothing is taken any more, and this process ends; the next start recovers from the WAL. Look at the disk. {failure}"
-                );
-                if let Err(error) = set_mark(&self.mark) {
-                    error!(
-                        "{} could not be made, stop every other process on the database: {error}",
-                        self.mark.display()
-                    );
-                }
-                self.fail();
+                self.note_failed_sync(failure);
                 Err(Error::SyncFailed)
             }
             _ => done,
         }
+    }
+
+    /// Runs a sync of the WAL for commits that others may have read already: one that fails is as final as that of a checkpoint.
+    pub(super) fn guard_sync(&self, sync: impl FnOnce() -> io::Result<()>) -> Result<()> {
+        if self.has_sync_failed() {
+            return Err(Error::SyncFailed);
+        }
+        sync().map_err(|failure| {
+            self.note_failed_sync(&failure);
+            Error::SyncFailed
+        })
+    }
+
+    fn note_failed_sync(&self, failure: &dyn std::fmt::Display) {
+        error!(
+            "the database could not be brought to the disk (fsync): nothing is taken any more, and this process ends; the next start recovers from the WAL. Look at the disk. {failure}"
+        );
+        if let Err(error) = set_mark(&self.mark) {
+            error!("{} could not be made, stop every other process on the database: {error}", self.mark.display());
+        }
+        self.fail();
     }
 
     /// Has `then` run once an fsync has failed; at once, if it has already.

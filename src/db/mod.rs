@@ -30,6 +30,7 @@ mod space;
 mod tx;
 mod types;
 mod wal_reader;
+mod wal_sync;
 mod write_queue;
 pub(crate) mod writer;
 
@@ -61,6 +62,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tx::AfterCommit;
+use wal_sync::WalSync;
 use writer::Writer;
 
 /// The file that `path` leads to. SQLite keeps the WAL alongside the file itself, and so must everybody who looks for it, for a lock or
@@ -171,8 +173,19 @@ impl Db {
         let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone()));
         let readers = Readers::new(path, *synchronous, *readers, health.clone())
             .map_err(|error| io(std::io::Error::other(error)))?;
-        let writer =
-            Writer::start(writer, *write_queue, *write_wait, notifier.clone(), checkpointer.clone(), health.clone());
+        let wal = match synchronous {
+            Synchronous::Full => Some(Arc::new(WalSync::open(&files::wal(path), health.clone()).map_err(io)?)),
+            Synchronous::Normal => None,
+        };
+        let writer = Writer::start(
+            writer,
+            *write_queue,
+            *write_wait,
+            notifier.clone(),
+            checkpointer.clone(),
+            health.clone(),
+            wal,
+        );
         let writer = writer.map_err(io)?;
         let checkpoints = Checkpoints::start(checkpointer.clone()).map_err(io)?;
         let shared = Shared {

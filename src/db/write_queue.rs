@@ -41,6 +41,8 @@ pub(super) struct WriteQueue<C> {
     work: Condvar,
     /// Those wait for it that wait for a place.
     room: Condvar,
+    /// The thread that leads waits for it while commits are being synced.
+    more: Condvar,
 }
 
 struct State<C> {
@@ -49,8 +51,12 @@ struct State<C> {
     want_room: usize,
     /// A thread runs a batch.
     is_led: bool,
-    /// The last batch had more than one change.
-    is_busy: bool,
+    /// Changes of the last batch.
+    last_batch: usize,
+    /// Batches that are committed and not synced yet.
+    unsynced: usize,
+    /// The thread that leads waits for more changes, or for the sync.
+    wants_more: bool,
     wants_look: bool,
     is_closed: bool,
 }
@@ -62,11 +68,13 @@ impl<C> WriteQueue<C> {
             waiting: VecDeque::new(),
             want_room: 0,
             is_led: false,
-            is_busy: false,
+            last_batch: 0,
+            unsynced: 0,
+            wants_more: false,
             wants_look: false,
             is_closed: false,
         };
-        Self { capacity, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new() }
+        Self { capacity, state: Mutex::new(state), work: Condvar::new(), room: Condvar::new(), more: Condvar::new() }
     }
 
     fn state(&self) -> MutexGuard<'_, State<C>> {
@@ -103,18 +111,22 @@ impl<C> WriteQueue<C> {
 
     fn add(&self, mut state: MutexGuard<'_, State<C>>, change: C) {
         state.waiting.push_back(QueuedChange::new(change));
-        let wakes = !state.is_led;
-        drop(state);
         // The leading thread looks here again before it goes.
+        let (wakes, wants_more) = (!state.is_led, state.wants_more);
+        drop(state);
         if wakes {
             self.work.notify_one();
+        }
+        if wants_more {
+            self.more.notify_one();
         }
     }
 
     /// Takes the lead, if no thread has it and nothing is to be done first. The thread that has it must call [`WriteQueue::step_back`].
     pub(super) fn take_lead(&self) -> bool {
         let mut state = self.state();
-        let may = !state.is_led && !state.is_busy && state.waiting.is_empty() && !state.wants_look && !state.is_closed;
+        let may =
+            !state.is_led && state.last_batch <= 1 && state.waiting.is_empty() && !state.wants_look && !state.is_closed;
         state.is_led |= may;
         may
     }
@@ -132,7 +144,43 @@ impl<C> WriteQueue<C> {
 
     /// Notes how many changes a batch had.
     pub(super) fn note_batch(&self, changes: usize) {
-        self.state().is_busy = changes > 1;
+        self.state().last_batch = changes;
+    }
+
+    /// How many changes the last batch had.
+    pub(super) fn last_batch(&self) -> usize {
+        self.state().last_batch
+    }
+
+    /// Notes a batch that is committed and has to be synced.
+    pub(super) fn begin_sync(&self) {
+        self.state().unsynced += 1;
+    }
+
+    /// Notes that a batch is synced, or never will be.
+    pub(super) fn end_sync(&self) {
+        let mut state = self.state();
+        state.unsynced = state.unsynced.saturating_sub(1);
+        drop(state);
+        self.more.notify_one();
+    }
+
+    /// The next change, for the thread that leads. Where none waits and batches are being synced, waits for one until they are, or `until`.
+    /// What comes meanwhile could be answered no sooner: one commit takes it all.
+    pub(super) fn next(&self, until: Instant) -> Option<QueuedChange<C>> {
+        let mut state = self.state();
+        loop {
+            if let Some(next) = state.waiting.pop_front() {
+                self.make_room(&state);
+                return Some(next);
+            }
+            if state.unsynced == 0 || state.is_closed || Instant::now() >= until {
+                return None;
+            }
+            state.wants_more = true;
+            let _timed_out = self.more.wait_until(&mut state, until);
+            state.wants_more = false;
+        }
     }
 
     /// Waits for something to do and takes the lead; `None` when nothing is left and nothing more can come.
@@ -157,12 +205,9 @@ impl<C> WriteQueue<C> {
         }
     }
 
-    /// The next change, if one waits, for the thread that leads.
-    pub(super) fn next(&self) -> Option<QueuedChange<C>> {
-        let mut state = self.state();
-        let next = state.waiting.pop_front();
-        self.make_room(&state);
-        next
+    /// How many batches are committed and being synced.
+    pub(super) fn unsynced(&self) -> usize {
+        self.state().unsynced
     }
 
     /// Takes out those that `is_over` says.
@@ -191,5 +236,6 @@ impl<C> WriteQueue<C> {
         self.state().is_closed = true;
         self.work.notify_all();
         self.room.notify_all();
+        self.more.notify_all();
     }
 }

@@ -18,10 +18,11 @@ use super::holder::write_lock_holder;
 use super::notify::CommitNotifier;
 use super::slack_tracker::Alone;
 use super::space::suspect_free_pages;
+use super::wal_sync::WalSync;
 use super::write_queue::{self, NotQueued};
 use super::{AfterCommit, Tx};
 use crate::log_limit::LogLimiter;
-use answers::{AfterBatch, PendingAnswer, give_answers};
+use answers::{AfterBatch, PendingAnswer, Syncing, Unsynced, give_answers};
 use change::{Change, CommitOutcome};
 use log::{error, warn};
 use parking_lot::Mutex;
@@ -45,8 +46,17 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 /// While another process holds the write lock, how often to look for changes that have waited too long.
 const LOCK_SLICE: Duration = Duration::from_millis(100);
 
-/// Threads that give answers after a commit: two, so that one slow receiver does not hold up all others.
-const ANSWERERS: usize = 2;
+/// Threads that give answers after a commit, and bring it to the disk before where SQLite has not: so many that one of them can wait for
+/// the disk while another gives what it has brought there, and that one slow receiver does not hold up all others.
+const ANSWERERS: usize = 3;
+
+/// From how many changes in a batch on the writer goes on while they are brought to the disk. Fewer gain nothing by it, and SQLite undoes a
+/// commit that it could not sync itself.
+const OVERLAP_FROM: usize = 4;
+
+/// Batches that may be on their way to the disk when another is committed; with more, the writer syncs them itself first, so that a disk that
+/// hangs holds it up too.
+const SYNCS_MAX: usize = 1;
 
 /// On a disk that has become read-only, each request that writes fails at once.
 static NOT_BEGUN: LogLimiter = LogLimiter::new();
@@ -96,7 +106,7 @@ thread_local! {
 
 impl Writer {
     /// Starts the threads on `connection`. At most `capacity` changes wait; more are refused. A change that gives up does so
-    /// after `wait_limit`; so does every one when another process holds the lock.
+    /// after `wait_limit`; so does every one when another process holds the lock. With `wal`, commits are on the disk when they are answered.
     pub(super) fn start(
         connection: Connection,
         capacity: usize,
@@ -104,6 +114,7 @@ impl Writer {
         notifier: Arc<CommitNotifier>,
         checkpointer: Arc<Checkpointer>,
         health: Arc<Health>,
+        wal: Option<Arc<WalSync>>,
     ) -> std::io::Result<Self> {
         let connection = Watched::new(connection, &health);
         let queue = Arc::new(WriteQueue::new(capacity));
@@ -117,11 +128,13 @@ impl Writer {
             health,
             wait_limit,
             answers,
-            notifier,
+            notifier: notifier.clone(),
             checkpointer,
             figures: figures.clone(),
             queue: queue.clone(),
             errands: errands.clone(),
+            wal,
+            overlaps: Cell::new(false),
         };
         core.keep_out_stray_commits();
         let core = Arc::new(Mutex::new(Some(core)));
@@ -130,10 +143,11 @@ impl Writer {
             .push(std::thread::Builder::new().name("db-writer".to_owned()).spawn(move || serve(&turns, &of_thread))?);
         for number in 0..ANSWERERS {
             let outbox = outbox.clone();
+            let syncing = Syncing { queue: queue.clone(), notifier: notifier.clone() };
             threads.push(
                 std::thread::Builder::new()
                     .name(format!("db-answers-{number}"))
-                    .spawn(move || give_answers(&outbox))?,
+                    .spawn(move || give_answers(&outbox, &syncing))?,
             );
         }
         Ok(Self { queue, errands, core, figures, threads })
@@ -285,6 +299,10 @@ pub(super) struct Core {
     figures: Arc<WriterFigures>,
     queue: Arc<WriteQueue>,
     errands: Arc<Errands<Core>>,
+    /// Nothing where commits need not be on the disk when they are answered.
+    wal: Option<Arc<WalSync>>,
+    /// SQLite does not sync the commits: those who give the answers do, while the writer goes on.
+    overlaps: Cell<bool>,
 }
 
 impl Alone for Core {
@@ -293,6 +311,7 @@ impl Alone for Core {
     }
 
     fn begin(&self) -> Result<bool> {
+        self.set_overlap(false)?;
         match with_patience(LOCK_SLICE, || self.execute("BEGIN IMMEDIATE")) {
             Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
             begun => Ok(begun.and_then(|()| self.keep_in_place()).map(|()| true)?),
@@ -335,7 +354,10 @@ impl Core {
     /// Runs `first` and what else waits in one transaction.
     fn batch(&self, first: QueuedChange, waits: bool) -> Option<AfterBatch> {
         self.checkpointer.slack.begin_transaction();
-        if let Err(error) = self.begin(&first) {
+        let last = self.queue.last_batch();
+        // Between the two bounds it stays as it is: the change costs more than either way gains there.
+        let overlaps = self.wal.is_some() && !waits && (last >= OVERLAP_FROM || last > 1 && self.overlaps.get());
+        if let Err(error) = self.set_overlap(overlaps).and_then(|()| self.begin(&first)) {
             if let Some(left_out) = NOT_BEGUN.admit() {
                 let holder = self.connection.path().and_then(|path| write_lock_holder(Path::new(path)));
                 match holder.filter(|_| error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)) {
@@ -371,21 +393,23 @@ impl Core {
             if done.len() + refused.len() >= BATCH_MAX || started.elapsed() >= BATCH_TIME {
                 break self.commit();
             }
-            next = self.queue.next();
+            next = self.queue.next(started + BATCH_TIME);
         };
         let is_committed = matches!(outcome, CommitOutcome::Committed);
         if is_committed {
             self.figures.commits.fetch_add(1, Ordering::Relaxed);
             self.figures.changes.fetch_add(done.len(), Ordering::Relaxed);
-            if tx.was_announced() {
+            if tx.was_announced() && !self.overlaps.get() {
                 self.notifier.notify();
             }
         }
+        let wal = self.overlapping().filter(|_| is_committed);
+        let unsynced = wal.map(|wal| Unsynced { wal: wal.clone(), is_announced: tx.was_announced() });
         let micros = usize::try_from(started.elapsed().as_micros()).unwrap_or(usize::MAX);
         self.figures.busy_micros.fetch_add(micros, Ordering::Relaxed);
         let after_commit = if is_committed { tx.after_commit.take() } else { Vec::new() };
         self.queue.note_batch(done.len() + refused.len());
-        self.answer(after_commit, done, refused, &outcome, waits)
+        self.answer(after_commit, done, refused, &outcome, waits, unsynced)
     }
 
     /// Begins a transaction. While another process holds the lock, those that have waited too long are refused meanwhile.
@@ -405,13 +429,14 @@ impl Core {
                 .into_iter()
                 .map(|waiting| waiting.change)
                 .collect();
-            let _all_given = self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false);
+            let _all_given = self.answer(Vec::new(), Vec::new(), over, &CommitOutcome::Overloaded, false, None);
         }
     }
 
     /// Begins a transaction if nobody holds the lock.
     fn begin_at_once(&self) -> bool {
-        let begun = with_patience(Duration::ZERO, || self.execute("BEGIN IMMEDIATE"));
+        let begun =
+            self.set_overlap(false).and_then(|()| with_patience(Duration::ZERO, || self.execute("BEGIN IMMEDIATE")));
         let has_begun = begun.and_then(|()| self.keep_in_place()).is_ok();
         if has_begun {
             self.checkpointer.slack.begin_transaction();
@@ -433,7 +458,7 @@ impl Core {
             let over = self.queue.take_out(|waiting| waiting.since.elapsed() >= self.wait_limit);
             lost.extend(over.into_iter().map(|waiting| waiting.change));
         }
-        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error), waits)
+        self.answer(Vec::new(), lost, Vec::new(), &CommitOutcome::lost(error), waits, None)
     }
 
     /// Runs one change, in a savepoint if it wants one. An error means that the whole transaction is lost.
@@ -465,7 +490,30 @@ impl Core {
         if needs_savepoint { self.execute("RELEASE change") } else { Ok(()) }
     }
 
+    /// Who syncs the commits from now on: those who give the answers, or SQLite. Outside a transaction.
+    fn set_overlap(&self, overlaps: bool) -> rusqlite::Result<()> {
+        if self.overlaps.get() != overlaps {
+            // Not a prepared statement that is kept: this one takes effect when it is prepared.
+            self.connection.pragma_update(None, "synchronous", if overlaps { "NORMAL" } else { "FULL" })?;
+            self.overlaps.set(overlaps);
+        }
+        Ok(())
+    }
+
+    /// What syncs the commits, where SQLite does not.
+    fn overlapping(&self) -> Option<&Arc<WalSync>> {
+        self.wal.as_ref().filter(|_| self.overlaps.get())
+    }
+
     fn commit(&self) -> CommitOutcome {
+        // By this thread: those who give answers may all be waiting for a place in the queue, which only this one can make.
+        if let Some(wal) = self.overlapping()
+            && self.queue.unsynced() > SYNCS_MAX
+            && let Err(error) = wal.sync()
+        {
+            self.roll_back();
+            return CommitOutcome::unsynced(&error);
+        }
         fail_point!("db::before_commit");
         COMMITTING.set(true);
         let committed = self.execute("COMMIT");
@@ -473,6 +521,9 @@ impl Core {
         match committed {
             Ok(()) => {
                 fail_point!("db::after_commit");
+                if let Some(wal) = self.overlapping().filter(|_| Checkpointer::has_written()) {
+                    wal.note_commit();
+                }
                 CommitOutcome::Committed
             }
             Err(error) => {
@@ -495,7 +546,7 @@ impl Core {
     }
 
     /// Has `done` answered as `outcome` says, and `refused` as refused. `waits`: this thread is whose change is the first; where it is
-    /// the only one, its answer is returned.
+    /// the only one, its answer is returned. `unsynced`: the commit is not on the disk yet.
     fn answer(
         &self,
         after_commit: Vec<AfterCommit>,
@@ -503,6 +554,7 @@ impl Core {
         refused: Vec<Box<dyn Change>>,
         outcome: &CommitOutcome,
         waits: bool,
+        unsynced: Option<Unsynced>,
     ) -> Option<AfterBatch> {
         if done.is_empty() && refused.is_empty() {
             return None;
@@ -511,11 +563,14 @@ impl Core {
         self.figures.rejected.fetch_add(lost + refused.len(), Ordering::Relaxed);
         // Released, so that a thread that finds them waiting no more finds them counted as done.
         self.figures.waiting.fetch_sub(done.len() + refused.len(), Ordering::Release);
-        let alone = done.len() == 1 && refused.is_empty();
+        let alone = done.len() == 1 && refused.is_empty() && unsynced.is_none();
+        if unsynced.is_some() {
+            self.queue.begin_sync();
+        }
         let mut answers: Vec<PendingAnswer> =
             done.into_iter().map(|change| PendingAnswer { change, outcome: outcome.clone() }).collect();
         answers.extend(refused.into_iter().map(|change| PendingAnswer { change, outcome: CommitOutcome::Overloaded }));
-        let answers = AfterBatch { after_commit, answers };
+        let answers = AfterBatch { unsynced, after_commit, answers };
         // A lone waiter is woken from here: one thread switch less than by way of the answering threads. A caller that waits and leads
         // gives its own answer itself.
         if alone && waits {

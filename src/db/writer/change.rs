@@ -25,6 +25,11 @@ impl CommitOutcome {
         }
     }
 
+    /// Of a commit that could not be brought to the disk.
+    pub(super) fn unsynced(error: &Error) -> Self {
+        Self::Lost { code: ErrorCode::SystemIoFailure, message: Arc::from(error.to_string()) }
+    }
+
     pub(super) fn into_result<T>(self, value: T) -> Result<T> {
         match self {
             Self::Committed => Ok(value),

@@ -17,10 +17,13 @@ fn recorded(machine: &Machine, recorder: &Recorder, args: &[&str]) -> Process {
     machine.start(command).ready()
 }
 
-/// Posts from a few connections until `stop`, or until the server is gone; what is acknowledged is noted.
-fn post_until(server: &Process, ledger: &Ledger, stop: &AtomicBool, refused: &AtomicUsize) {
+/// So few connections that SQLite syncs each commit, and so many that commits are synced while others are made.
+const CROWDS: [usize; 2] = [3, 24];
+
+/// Posts from so many connections until `stop`, or until the server is gone; what is acknowledged is noted.
+fn post_until(server: &Process, crowd: usize, ledger: &Ledger, stop: &AtomicBool, refused: &AtomicUsize) {
     std::thread::scope(|scope| {
-        for number in 0..3 {
+        for number in 0..crowd {
             let mut client = server.client();
             scope.spawn(move || {
                 for turn in number.. {
@@ -86,6 +89,10 @@ fn is_sound(connection: &Connection) -> bool {
 
 #[test]
 fn after_a_failed_fsync_of_a_checkpoint_nothing_acknowledged_is_lost_in_a_power_cut() {
+    CROWDS.into_iter().for_each(fail_a_checkpoint_before_power_cuts);
+}
+
+fn fail_a_checkpoint_before_power_cuts(crowd: usize) {
     let machine = Machine::new();
     let recorder = Recorder::on(&machine);
     let mut server = recorded(&machine, &recorder, &["--workers", "1"]);
@@ -93,7 +100,7 @@ fn after_a_failed_fsync_of_a_checkpoint_nothing_acknowledged_is_lost_in_a_power_
     std::thread::scope(|scope| {
         let _stops = SetAtEnd(&stop);
         let (server, ledger, stop, refused) = (&server, &ledger, &stop, &refused);
-        scope.spawn(move || post_until(server, ledger, stop, refused));
+        scope.spawn(move || post_until(server, crowd, ledger, stop, refused));
         wait_until("there is load", || ledger.len() > 200);
         fail_a_checkpoint(&machine, &recorder);
         // Three that go on without an error would have emptied the WAL by now.
@@ -194,6 +201,65 @@ fn a_failed_fsync_of_the_wal_refuses_its_changes_and_the_server_goes_on() {
     let connection = Connection::open(&machine_after.database).expect("opened");
     assert!(is_sound(&connection));
     ledger.assert_taken(&connection);
+}
+
+#[test]
+fn what_many_were_told_is_taken_is_on_the_disk_when_the_power_goes() {
+    let machine = Machine::new();
+    let recorder = Recorder::on(&machine);
+    let mut server = recorded(&machine, &recorder, &["--workers", "1"]);
+    let (ledger, stop, refused) = (Ledger::default(), AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let _stops = SetAtEnd(&stop);
+        let (server_of_clients, ledger, stop, refused) = (&server, &ledger, &stop, &refused);
+        scope.spawn(move || post_until(server_of_clients, CROWDS[1], ledger, stop, refused));
+        wait_until("there is load", || ledger.len() > 600);
+        server_of_clients.signal(rustix::process::Signal::KILL);
+    });
+    server.wait();
+    assert_eq!(refused.into_inner(), 0);
+    for seed in 0..POWER_CUTS {
+        let after = Machine::new();
+        recorder.after_power_cut(&mut Dice(seed + 1), &after.database);
+        let connection = Connection::open(&after.database).expect("opened");
+        assert!(is_sound(&connection), "power cut {seed}");
+        ledger.assert_taken(&connection);
+    }
+}
+
+#[test]
+fn a_failed_fsync_of_what_many_wait_for_acknowledges_nothing_more_and_the_next_start_recovers() {
+    let machine = Machine::new();
+    let recorder = Recorder::on(&machine);
+    let mut server = recorded(&machine, &recorder, &["--workers", "0"]);
+    let (ledger, stop, refused) = (Ledger::default(), AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let _stops = SetAtEnd(&stop);
+        let (server, ledger, stop, refused) = (&server, &ledger, &stop, &refused);
+        scope.spawn(move || post_until(server, CROWDS[1], ledger, stop, refused));
+        wait_until("there is load", || ledger.len() > 200);
+        // One that SQLite has asked for is refused, and the server goes on.
+        wait_until("one fails that others rest on", || {
+            recorder.fail_next_sync(Part::Wal);
+            recorder.wait_failed(Part::Wal);
+            std::thread::sleep(std::time::Duration::from_millis(50));
+            mark_of(&machine.database).exists()
+        });
+    });
+    let log = server.log();
+    assert_eq!(server.wait().code(), Some(1), "{log}");
+    for seed in 0..POWER_CUTS {
+        let after = rebuilt(&machine, &recorder, seed);
+        let connection = Connection::open(&after.database).expect("opened");
+        assert!(is_sound(&connection), "power cut {seed}");
+        ledger.assert_taken(&connection);
+    }
+    let server = machine.serve(&[]).ready();
+    assert!(!mark_of(&machine.database).exists());
+    machine.settle();
+    ledger.assert_kept(&machine.connection());
+    assert_exactly_once(&machine);
+    assert_eq!(server.stop(), Some(0));
 }
 
 #[test]
