@@ -459,6 +459,7 @@ fn an_adjustment_that_makes_no_sense_is_refused_and_changes_nothing() {
         (json!({ "percent": "4", "cells": [] }), "cells"),
         (json!({ "percent": "4", "cells": [{ "width": 300 }] }), "cells"),
         (json!({ "percent": "4", "cells": [{ "width": 301, "height": 200 }] }), "cells"),
+        (json!({ "percent": "4", "cells": [{ "width": 300, "height": 200, "depth": 1 }] }), "cells"),
         (json!({ "percent": "4", "preview": "yes" }), "preview"),
         (json!({ "percent": "4", "round": "1" }), "round"),
     ] {
