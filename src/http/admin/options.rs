@@ -25,7 +25,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups", list),
     Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups", "option_group.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),

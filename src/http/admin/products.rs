@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/products", list),
     Route::write(Method::Put, MATRIX, "product.assign", assign),
     Route::write(Method::Delete, MATRIX, "product.unassign", unassign),

@@ -21,7 +21,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] =
+pub(in crate::http::admin) const ROUTES: &[Route] =
     &[Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", "matrix.adjust", adjust)];
 
 /// The fault of an invalid adjustment.
