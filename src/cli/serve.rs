@@ -164,7 +164,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
     if let Some(link) = &link {
         eprintln!(
-            "\nThe console has had no sign-in yet. This link lets one person in, once, within an hour:\n{link}\n(`quotegrid admin link` makes others.)\n"
+            "\nNo person has signed in to the console yet. This link lets one person in, once, within an hour:\n{link}\n(`quotegrid admin link` makes others.)\n"
         );
     }
     if args.dev {
