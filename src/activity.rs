@@ -4,6 +4,7 @@
 
 use crate::clock::Clock;
 use crate::db::{self, Db, Tx};
+use crate::shopify::webhook::Topic;
 use chrono::{DateTime, TimeDelta, Utc};
 use parking_lot::Mutex;
 use rusqlite::{Connection, named_params};
@@ -15,14 +16,8 @@ pub const KEPT: TimeDelta = TimeDelta::days(400);
 /// What is counted: few names, none of them a stranger's text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Event {
-    /// A webhook of `customers/data_request` was taken.
-    CustomersDataRequest,
-    /// A webhook of `customers/redact` was taken.
-    CustomersRedact,
-    /// A webhook of `shop/redact` was taken.
-    ShopRedact,
-    /// A webhook of `app/uninstalled` was taken.
-    AppUninstalled,
+    /// A webhook was accepted; the name of its topic, as [`Event::of_topic`] gives it.
+    Accepted(&'static str),
     /// A webhook came once more.
     Duplicate,
     /// A webhook of a topic that means nothing here.
@@ -40,35 +35,33 @@ pub enum Event {
 }
 
 impl Event {
+    /// Webhooks that were rejected, by reason.
+    pub const REJECTED: [Self; 4] = [Self::Unsigned, Self::OtherShop, Self::Malformed, Self::TooLarge];
+
     /// Every one.
-    pub const ALL: [Self; 11] = [
-        Self::CustomersDataRequest,
-        Self::CustomersRedact,
-        Self::ShopRedact,
-        Self::AppUninstalled,
-        Self::Duplicate,
-        Self::Ignored,
-        Self::Unsigned,
-        Self::OtherShop,
-        Self::Malformed,
-        Self::TooLarge,
-        Self::Order,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::accepted().chain(Self::not_processed()).chain([Self::Order])
+    }
 
-    /// Webhooks that were taken, by topic.
-    pub const TAKEN: [Self; 4] =
-        [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact, Self::AppUninstalled];
+    /// Webhooks that were accepted, by topic.
+    pub fn accepted() -> impl Iterator<Item = Self> {
+        Topic::all().filter_map(|topic| Self::of_topic(&topic))
+    }
 
-    /// Webhooks that were refused, by reason.
-    pub const REFUSED: [Self; 4] = [Self::Unsigned, Self::OtherShop, Self::Malformed, Self::TooLarge];
+    /// Webhooks that were not processed, by reason.
+    pub fn not_processed() -> impl Iterator<Item = Self> {
+        [Self::Duplicate, Self::Ignored].into_iter().chain(Self::REJECTED)
+    }
+
+    /// A webhook of this topic was accepted; `None` for an unknown one.
+    pub fn of_topic(topic: &Topic) -> Option<Self> {
+        topic.known_name().map(Self::Accepted)
+    }
 
     /// As it is stored.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::CustomersDataRequest => "customers/data_request",
-            Self::CustomersRedact => "customers/redact",
-            Self::ShopRedact => "shop/redact",
-            Self::AppUninstalled => "app/uninstalled",
+            Self::Accepted(topic) => topic,
             Self::Duplicate => "duplicate",
             Self::Ignored => "ignored",
             Self::Unsigned => "unsigned",
@@ -77,10 +70,6 @@ impl Event {
             Self::TooLarge => "too_large",
             Self::Order => "order",
         }
-    }
-
-    fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|event| event.as_str() == name)
     }
 }
 
@@ -151,7 +140,7 @@ pub fn list_since(connection: &Connection, event: Event, from: i64) -> db::Resul
 pub fn last_hours(connection: &Connection) -> db::Result<BTreeMap<Event, i64>> {
     let mut statement = connection.prepare_cached("SELECT max(hour) FROM activity_counts WHERE name = :name")?;
     let mut last = BTreeMap::new();
-    for event in Event::ALL {
+    for event in Event::all() {
         let hour: Option<i64> = statement.query_row(named_params! { ":name": event.as_str() }, |row| row.get(0))?;
         last.extend(hour.map(|hour| (event, hour)));
     }
@@ -168,14 +157,14 @@ pub fn prune(tx: &Tx<'_>, before: DateTime<Utc>, limit: usize) -> db::Result<usi
              SELECT name, hour FROM activity_counts WHERE name = :name AND hour < :before LIMIT :limit)",
     )?;
     let mut deleted = 0;
-    for event in Event::ALL {
+    for event in Event::all() {
         let params = named_params! { ":name": event.as_str(), ":before": hour_of(before), ":limit": limit - deleted };
         deleted += statement.execute(params)?;
     }
     Ok(deleted)
 }
 
-/// The event that a taken webhook of this topic is.
+/// The event that an accepted webhook of this topic is.
 pub fn of_topic(topic: &str) -> Option<Event> {
-    Event::of(topic).filter(|event| Event::TAKEN.contains(event))
+    Topic::find_known(topic).and_then(|topic| Event::of_topic(&topic))
 }

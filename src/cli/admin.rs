@@ -191,7 +191,7 @@ fn sessions_text(found: &[Session]) -> String {
             ]
         })
         .collect();
-    table(&["ID", "ROLE", "LABEL", "SIGNED IN AT", "LAST USED AT", "ENDS AT"], &rows, "nobody is signed in")
+    table(&["ID", "ROLE", "LABEL", "SIGNED IN AT", "LAST USED AT", "ENDS AT"], &rows, "no sessions")
 }
 
 fn audit_text(found: &[audit::Recorded]) -> String {

@@ -10,7 +10,7 @@ use serde_json::json;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Post one alert that says it is a test, now, and report how it was answered; exit code 1 when it was not taken
+    /// Post one alert that says it is a test, now, and report how it was answered; exit code 1 when it was not accepted
     Test {
         #[command(flatten)]
         upkeep: UpkeepSettings,
@@ -22,8 +22,9 @@ pub(super) fn run(command: Command, output: Output) -> Result<(), Failure> {
     let posted = Poster::new(upkeep.alerts()?.url).post(&alerts::test_document(SystemClock.now()));
     match posted {
         Ok(()) => {
-            output
-                .print(&json!({ "delivered": true }), || "the address for alerts has taken a test alert".to_owned())?;
+            output.print(&json!({ "delivered": true }), || {
+                "the address for alerts has accepted a test alert".to_owned()
+            })?;
             Ok(())
         }
         Err(fault) => Err(Error::new(Kind::Conflict, fault.to_string()).into()),

@@ -31,7 +31,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
             eprintln!("backup: {} % of {all} pages", tenth * 100 / TENTHS);
         }
         if done == all {
-            // The check that follows computes for seconds and holds nothing up: whoever serves meanwhile goes first.
+            // The check that follows computes for seconds and blocks nothing: a server on the same database goes first.
             let _as_before_if_refused = rustix::process::nice(CHECK_NICENESS);
         }
     })?;

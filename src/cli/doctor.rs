@@ -109,7 +109,7 @@ struct Handovers {
     is_configured: bool,
     failed_jobs: u64,
     /// Drafts of cancelled orders that Shopify would not delete.
-    failed_deletions: u64,
+    failed_draft_deletions: u64,
     /// Products whose lines at Shopify were not what was sent: which, and how.
     products: Vec<(String, String)>,
     /// Why the app gets no access, by shop.
@@ -123,7 +123,7 @@ struct Handovers {
 impl Handovers {
     fn look(app: &App) -> Result<Self, Failure> {
         let since = app.clock.now() - DIFFERING_SINCE;
-        let (failed_jobs, failed_deletions, products, stores) = app.db.read(|connection| -> db::Result<_> {
+        let (failed_jobs, failed_draft_deletions, products, stores) = app.db.read(|connection| -> db::Result<_> {
             Ok((
                 queue::count_failed(connection, &[DRAFT_ORDER_HANDOVER])?,
                 queue::count_failed(connection, &[DRAFT_ORDER_DELETION])?,
@@ -138,7 +138,7 @@ impl Handovers {
         let refused: Vec<(String, String)> = refused.collect();
         let unknown_currencies = findings::unknown_currencies(app)?;
         let lines = ProductLines::look(app, &stores, &refused)?;
-        Ok(Self { is_configured, failed_jobs, failed_deletions, products, refused, unknown_currencies, lines })
+        Ok(Self { is_configured, failed_jobs, failed_draft_deletions, products, refused, unknown_currencies, lines })
     }
 }
 
@@ -264,7 +264,7 @@ impl DoctorReport {
             "handover": {
                 "configured": self.handover.is_configured,
                 "failedJobs": self.handover.failed_jobs,
-                "failedDeletions": self.handover.failed_deletions,
+                "failedDeletions": self.handover.failed_draft_deletions,
                 "differingProducts": self.handover.products.iter().map(|(product, how)| json!({ "product": product, "how": how })).collect::<Vec<_>>(),
                 "differingOrders": self.condition.differing_orders,
                 "refused": self.handover.refused.iter().map(|(shop, why)| json!({ "shop": shop, "why": why })).collect::<Vec<_>>(),

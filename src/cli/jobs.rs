@@ -95,7 +95,7 @@ pub(super) enum Command {
         #[arg(value_name = "TYPE")]
         job_type: String,
     },
-    /// Count the jobs by where they stand
+    /// Count the jobs by status
     Stats,
 }
 

@@ -49,7 +49,7 @@ pub(super) fn flush() {
 
 /// Writes a line: time, level, message. Not by `env_logger`, whose timestamp panics with a wall clock that it cannot write.
 pub(super) fn format(line: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    // Indented where it has several lines, so that none of them looks like a line of the log.
+    // Indented where it has several lines, so that a continuation never looks like a line of the log.
     let message = record.args().to_string().replace('\n', "\n    ");
     writeln!(line, "{} {}", head(SystemClock.now(), record.level()), visible(&message))
 }
@@ -89,17 +89,17 @@ impl Lines {
             self.dropped += 1;
             return;
         }
-        self.tell_dropped();
+        self.report_dropped();
         self.queue.push_back(line.to_vec());
     }
 
     /// Says in their place how many lines are missing.
-    fn tell_dropped(&mut self) {
+    fn report_dropped(&mut self) {
         let dropped = std::mem::take(&mut self.dropped);
         if dropped > 0 {
             let head = head(SystemClock.now(), Level::Warn);
             self.queue.push_back(
-                format!("{head} {dropped} log lines were dropped: nobody has read them from stderr\n").into_bytes(),
+                format!("{head} {dropped} log lines were dropped: stderr was not read fast enough\n").into_bytes(),
             );
         }
     }
@@ -151,7 +151,7 @@ impl Waiting {
         loop {
             lines.writing = false;
             if lines.queue.is_empty() {
-                lines.tell_dropped();
+                lines.report_dropped();
             }
             self.changed.notify_all();
             self.changed.wait_while(&mut lines, |lines| lines.queue.is_empty());
@@ -176,7 +176,7 @@ mod tests {
     use std::os::fd::OwnedFd;
 
     #[test]
-    fn whoever_logs_never_waits_and_every_line_is_written_or_counted() {
+    fn a_thread_that_logs_never_waits_and_every_line_is_written_or_counted() {
         let (reader, writer) = io::pipe().expect("a pipe");
         let sink = || File::from(OwnedFd::from(writer.try_clone().expect("a descriptor")));
         let mut log = LogLines::new(sink(), sink()).expect("a thread");

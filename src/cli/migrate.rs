@@ -14,7 +14,7 @@ pub(super) fn run(database: &DatabaseSettings, output: Output) -> Result<(), Fai
     output.print(&document, || match (migrated.from, migrated.to) {
         (0, to) => format!("{path} was created with schema version {to}"),
         (from, to) if from == to => format!("{path} has schema version {to} already"),
-        (from, to) => format!("{path} was brought from schema version {from} to {to}"),
+        (from, to) => format!("{path} was migrated from schema version {from} to {to}"),
     })?;
     Ok(())
 }

@@ -89,26 +89,26 @@ Logs go to stderr; QUOTEGRID_LOG sets their level (error, warn, info, debug; def
 enum Command {
     /// Serve webhooks and the API, and process jobs; creates and migrates the database
     Serve(Box<serve::Args>),
-    /// Work jobs off without serving, alongside a server on the same database
+    /// Process jobs without serving, alongside a server on the same database
     Work(work::Args),
     /// Bring the database's schema up to date and report
     Migrate,
-    /// Enqueue, look at, run, retry and cancel jobs
+    /// Enqueue, show, run, retry and cancel jobs
     #[command(subcommand)]
     Jobs(jobs::Command),
-    /// Look at privacy requests and verify that what was erased is gone
+    /// Show privacy requests and verify that what was erased is gone
     #[command(subcommand)]
     Gdpr(gdpr::Command),
-    /// Add, look at and erase stores, and their keys
+    /// Add, show, change and erase stores, and their keys
     #[command(subcommand)]
     Stores(stores::Command),
     /// Import, export, change and assign price matrices
     Matrices(matrices::Matrices),
     /// Option groups: what may be added to a size
     Options(options::Options),
-    /// Look at what is assigned to which product
+    /// Show what is assigned to which product
     Products(products::Products),
-    /// Look at what shoppers have ordered
+    /// Show what shoppers have ordered
     Orders(orders::OrdersCommand),
     /// Let people in to the console, and end their sessions
     #[command(subcommand)]
@@ -116,7 +116,7 @@ enum Command {
     /// Try whether alerts arrive
     #[command(subcommand)]
     Alert(alert::Command),
-    /// Look at everything that could be wrong: settings, disk, duties, leftovers; exit code 1 when something is
+    /// Check everything that could be wrong: settings, disk, open privacy requests, leftovers; exit code 1 when something is
     Doctor(doctor::Args),
     /// Copy the database to a file, while others serve from it
     Backup(backup::Args),
@@ -124,7 +124,7 @@ enum Command {
     Restore(restore::Args),
     /// Price a size and say why it costs that
     Quote(quote::Args),
-    /// Play Shopify, and set it up
+    /// Send webhooks as Shopify does, and print its configuration
     #[command(subcommand)]
     Webhook(webhook::Command),
 }
@@ -268,7 +268,7 @@ fn dispatch(cli: Cli) -> Result<(), Failure> {
 /// Adds to an error that goes away with a confirmation how a command line confirms.
 fn say_confirm(error: Error) -> Error {
     let needed = error.members().get("code").is_some_and(|code| code == NEEDS_CONFIRMATION);
-    if needed { error.with_fault("--confirm", "does it all the same") } else { error }
+    if needed { error.with_fault("--confirm", "carries it out anyway") } else { error }
 }
 
 /// The app's options for a command that may make a new database (`MakeIfMissing`) or must find one (`MustBeCurrent`).
@@ -284,7 +284,7 @@ fn open(database: &DatabaseSettings, schema: Schema) -> Result<App, Failure> {
     Ok(App::open(options(database, schema))?)
 }
 
-/// The same for a command that works jobs off or runs the maintenance.
+/// The same for a command that processes jobs or runs the maintenance.
 fn open_with(
     database: &DatabaseSettings,
     upkeep: &UpkeepSettings,

@@ -50,7 +50,7 @@ pub(super) fn run(database: &DatabaseSettings, args: Args, output: Output) -> Re
     output.print(&document, || {
         format!(
             "{path} is now as {file} was, and knows what that did not:\n  stores erased again: {erased_again}\n  \
-             receipts kept: {receipts}\n  privacy requests kept: {requests}, {jobs} of them enqueued anew\n  \
+             receipts kept: {receipts}\n  privacy requests kept: {requests}, {jobs} of them enqueued again\n  \
              webhook deliveries kept: {deliveries}\n  uninstallations and revoked keys kept: {withdrawals}\n  \
              labels of orders forgotten again: {labels}"
         )

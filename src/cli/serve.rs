@@ -47,7 +47,7 @@ pub(super) struct Args {
     /// all named in the line printed with --json. Ends when its standard input, where that is a pipe, is closed
     #[arg(long)]
     ephemeral: bool,
-    /// With --ephemeral: a clock that shows this time (RFC 3339) and stands still until POST /admin/api/clock moves it. Jobs run when
+    /// With --ephemeral: a clock that shows this time (RFC 3339) and stops until POST /admin/api/clock moves it. Jobs run when
     /// POST /admin/api/jobs/run asks for it, unless --workers says otherwise
     #[arg(long, value_name = "TIME", requires = "ephemeral", value_parser = parse_clock_at)]
     clock_at: Option<DateTime<Utc>>,
@@ -164,7 +164,7 @@ pub(super) fn run(database: &DatabaseSettings, mut args: Args, output: Output) -
     announce(&url, &app, &generated, demo.as_ref(), link.as_deref(), output)?;
     if let Some(link) = &link {
         eprintln!(
-            "\nNobody has signed in to the console yet. This link lets one person in, once, within an hour:\n{link}\n(`quotegrid admin link` makes others.)\n"
+            "\nNo person has signed in to the console yet. This link lets one person in, once, within an hour:\n{link}\n(`quotegrid admin link` makes others.)\n"
         );
     }
     if args.dev {
@@ -208,7 +208,7 @@ fn load_demo(app: &App) -> Result<Option<DemoStore>, Failure> {
     match demo::load(app) {
         Ok(demo) => Ok(Some(demo)),
         Err(error) if error.kind() == Kind::Conflict => {
-            warn!("{error}; the next start makes the demo store anew");
+            warn!("{error}; the next start creates the demo store again");
             Ok(None)
         }
         Err(error) => Err(error.into()),
@@ -311,7 +311,7 @@ fn quoted(text: &str) -> String {
     }
 }
 
-/// An address that a browser on this machine can open, for one that stands for all of them.
+/// An address that a browser on this machine can open, for one that means all of them.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address.ip() {
         ip if !ip.is_unspecified() => address,

@@ -6,7 +6,7 @@ use clap::{Arg, ArgMatches, Command};
 use log::warn;
 use std::collections::BTreeSet;
 
-/// Names closer than this to a known one are taken for a slip of the pen. Between 0 and 1.
+/// Names closer than this to a known one are taken for a misspelling of it. Between 0 and 1.
 const LIKENESS_MIN: f64 = 0.85;
 
 /// The settings of the chosen command that differ from their defaults, `name=value` each, in the order of `--help`. Secrets show as
@@ -75,7 +75,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_slip_in_a_name_is_told_from_a_name_of_something_else() {
+    fn a_misspelt_name_is_distinguished_from_another_programs() {
         let known = ["QUOTEGRID_DATABASE", "QUOTEGRID_LISTEN"].map(str::to_owned).into();
         assert_eq!(nearest("QUOTEGRID_DATABSE", &known), Some("QUOTEGRID_DATABASE"));
         assert_eq!(nearest("QUOTEGRID_LISTEN_ON", &known), Some("QUOTEGRID_LISTEN"));

@@ -189,7 +189,7 @@ fn secret(args: &SendArgs) -> Result<Secret> {
 fn body(args: &SendArgs) -> Result<Vec<u8>> {
     let Some(file) = &args.file else {
         let sample = Topic::find_known(&args.topic).and_then(|topic| sample_body(&topic, &args.shop));
-        let known = Topic::KNOWN.into_iter().chain(Topic::DRAFT_ORDERS);
+        let known = Topic::all();
         let known = known.map(|topic| topic.to_string()).collect::<Vec<_>>().join(", ");
         return sample
             .map(String::into_bytes)
@@ -404,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_is_told_and_chunks_are_put_together() {
+    fn a_refusal_is_printed_and_chunks_are_put_together() {
         let answer =
             "HTTP/1.1 401 Unauthorized\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"a\":\r\n2\r\n1}\r\n0\r\n\r\n";
         let (request, sent) = exchange(&["app/uninstalled", "--header-family", "shopify"], answer);

@@ -149,7 +149,7 @@ impl Adjustment {
         };
         let (step, offset) = (i128::from(step), i128::from(offset));
         let nearest = (2 * (exact - offset * WHOLE) + step * WHOLE).div_euclid(2 * step * WHOLE);
-        // Below the first ending there is none.
+        // No price below the first ending has it.
         Minor::from_wide(nearest.max(0) * step + offset).ok()
     }
 }

@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_outside_the_grid_is_told_from_one_that_is_not_offered_and_from_a_matrix_without_prices() {
+    fn a_size_outside_the_grid_is_distinguished_from_one_that_is_not_offered_and_from_a_matrix_without_prices() {
         let matrix = matrix(OutOfRange::Reject, SizeLimits::default());
         let error = matrix.find_cell(length("600.001"), length("200")).expect_err("outside");
         assert_eq!(error.to_string(), "a width of 600.001 is not available: it must be from 300 to 600");

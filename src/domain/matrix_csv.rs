@@ -131,7 +131,7 @@ pub struct Repeat {
     pub width: Length,
     /// Its height.
     pub height: Length,
-    /// The price that stood before; `None`: not offered.
+    /// The price before; `None`: not offered.
     pub before: Option<Minor>,
     /// The price that counts.
     pub now: Option<Minor>,
@@ -250,7 +250,7 @@ impl Reading<'_> {
             self.faults.header(line, message);
             return found;
         }
-        // The look has found every quote in its place, so none of them is a fault.
+        // The look has found every quote in its place, so a quote here is never a fault.
         let list = records.map_while(Result::ok).skip(head.titles);
         let read = match head.layout {
             Layout::Long => self.long(first, list, &head, separator, &mut found),

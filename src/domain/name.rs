@@ -87,7 +87,7 @@ pub const LABEL_MAX: usize = 60;
 pub struct NotALabel;
 
 impl Label {
-    /// Reads a label; nothing but blanks is none.
+    /// Reads a label; only blanks are no label.
     ///
     /// # Errors
     /// [`NotALabel`] when it is too long or contains control characters.
@@ -157,7 +157,7 @@ mod tests {
             (read(&"ä".repeat(61)), read("a\nb"), read("a\0b")),
             (Err(NotALabel), Err(NotALabel), Err(NotALabel))
         );
-        // Hebrew needs no override; what would turn the rest of a row around is left out, and so is what then stands in front.
+        // Hebrew needs no override; what would turn the rest of a row around is left out, and so are the blanks that are then in front.
         assert_eq!(read("\u{5d7}\u{5dc}\u{5d5}\u{5df}"), Ok(Some("\u{5d7}\u{5dc}\u{5d5}\u{5df}".to_owned())));
         assert_eq!(read("\u{202e}\u{2066} =live\u{202c}"), Ok(Some("=live".to_owned())));
         assert_eq!(read("\u{202e}"), Ok(None));

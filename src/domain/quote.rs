@@ -266,7 +266,10 @@ impl Quote {
                     steps.push(StepKind::Modifier, exact, text);
                     let rounding = Exact(Exact::from(modifier.applied).0 - exact.0);
                     if rounding.0 != 0 {
-                        steps.push(StepKind::Rounding, rounding, format!("rounded up to {}", money(modifier.applied)));
+                        // Said by the outcome: the rule is `domain/money.rs`'s alone.
+                        let direction = if rounding.0 > 0 { "up" } else { "down" };
+                        let text = format!("rounded {direction} to {}", money(modifier.applied));
+                        steps.push(StepKind::Rounding, rounding, text);
                     }
                 }
             }
@@ -457,7 +460,7 @@ mod tests {
 
     #[test]
     fn an_explanation_reads_well_and_adds_up() {
-        let modifiers = [Modifier::Percentage(BasisPoints::new(725)), Modifier::Fixed(Minor::new(-99_999))];
+        let modifiers = [Modifier::Percentage(BasisPoints::new(728)), Modifier::Fixed(Minor::new(-99_999))];
         let (groups, selections) = product(&modifiers);
         let (width, height) = ("450.5".parse().expect("a length"), "600".parse().expect("a length"));
         let quote = quote(&grid(OutOfRange::Reject), &groups, &request(width, height, 2, &selections)).expect("priced");
@@ -467,8 +470,8 @@ mod tests {
             "width 450.5 cm is rounded up to the step 600 cm",
             "height 600 cm is a step of the grid",
             "the price of 600 x 600 cm is 4.500 KWD",
-            "group 1, Glass: type: 7.25 % of 4.500 KWD is 0.32625 KWD",
-            "rounded up to 0.327 KWD",
+            "group 1, Glass: type: 7.28 % of 4.500 KWD is 0.3276 KWD",
+            "rounded up to 0.328 KWD",
             "group 2, Glass: type: -99.999 KWD",
             "a price never falls below 0.000 KWD",
             "2 x 0.000 KWD is 0.000 KWD",

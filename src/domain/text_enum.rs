@@ -1,6 +1,6 @@
 //! Enums whose variants have one text each: in the database, in commands and in every output.
 
-/// The text is none of an enum's.
+/// The text is not a value of an enum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("must be {}", listed(.0))]
 pub struct UnknownText(pub(crate) &'static [&'static str]);

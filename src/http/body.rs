@@ -9,6 +9,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+/// The fault of a field that was not read.
+const UNKNOWN: &str = "unknown field";
+
 /// The fields of a JSON object, and what is wrong with those that were read.
 #[derive(Debug)]
 pub(super) struct Fields {
@@ -38,6 +41,11 @@ impl Fields {
     /// `Malformed` when there is a body and it is not a JSON object.
     pub(super) fn of_optional(request: &Request) -> Result<Self> {
         if request.body.iter().all(u8::is_ascii_whitespace) { Ok(Self::from(Map::new())) } else { Self::of(request) }
+    }
+
+    /// The fields of an object within a body; `None` where `value` is something else.
+    pub(super) fn of_value(value: &Value) -> Option<Self> {
+        value.as_object().cloned().map(Self::from)
     }
 
     /// The field `name` as `read` understands it; `None` where it is absent, null or faulty.
@@ -93,6 +101,35 @@ impl Fields {
         self.optional(name, read)
     }
 
+    /// Reads an object within the body by its own fields. Its faults are named below its `path`: `choices[2].label`. `None` where
+    /// `read` finds one.
+    pub(super) fn object<T>(
+        &mut self,
+        path: &str,
+        value: &Value,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        let Some(mut fields) = Self::of_value(value) else {
+            self.fault(path, "must be an object");
+            return None;
+        };
+        let found = read(&mut fields).filter(|_| fields.faults.is_empty());
+        for name in fields.unread() {
+            fields.fault(name, UNKNOWN);
+        }
+        for (name, faults) in fields.faults {
+            for fault in faults {
+                self.fault(format!("{path}.{name}"), fault);
+            }
+        }
+        found
+    }
+
+    /// Whether a fault of the field `name` is noted.
+    pub(super) fn is_faulty(&self, name: &str) -> bool {
+        self.faults.contains_key(name)
+    }
+
     /// Notes a fault of the field `name`.
     pub(super) fn fault(&mut self, name: impl Into<String>, fault: impl Into<String>) {
         self.faults.entry(name.into()).or_default().push(fault.into());
@@ -103,10 +140,8 @@ impl Fields {
     /// # Errors
     /// `Invalid` with every fault; a field that was not read is one, because it is most likely misspelt.
     pub(super) fn finish(mut self, message: &str) -> Result<()> {
-        let unread: Vec<String> =
-            self.members.keys().filter(|name| !self.read.contains(&name.as_str())).cloned().collect();
-        for name in unread {
-            self.fault(name, "unknown field");
+        for name in self.unread() {
+            self.fault(name, UNKNOWN);
         }
         if self.faults.is_empty() {
             return Ok(());
@@ -118,6 +153,21 @@ impl Fields {
             }
         }
         Err(error)
+    }
+
+    /// Ends the reading of an object whose faults are all reported under the field that holds it, each as a sentence about its own
+    /// field; `unknown` says what is wrong with one that was not read.
+    pub(super) fn into_sentences(self, unknown: impl Fn(&str) -> String) -> Vec<String> {
+        let unread = self.unread();
+        let faults = self.faults.into_iter().flat_map(|(name, faults)| {
+            let sentences = faults.into_iter().map(move |fault| format!("{name} {fault}"));
+            sentences.collect::<Vec<_>>()
+        });
+        faults.chain(unread.iter().map(|name| unknown(name))).collect()
+    }
+
+    fn unread(&self) -> Vec<String> {
+        self.members.keys().filter(|name| !self.read.contains(&name.as_str())).cloned().collect()
     }
 }
 
@@ -261,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn json_is_read_as_ever_but_for_members_that_stand_twice() {
+    fn json_is_read_as_serde_json_reads_it_but_for_duplicate_fields() {
         for text in [
             "null",
             r#" {"a": [1, -2, 0.1, 1e300, 18446744073709551615, "\u00e9", true, null, {}], "b": {"a": []}} "#,
@@ -278,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn all_faults_are_told_at_once_and_so_are_members_that_nobody_knows() {
+    fn all_faults_are_reported_at_once_and_so_are_unknown_fields() {
         let mut body = fields(json!({ "a": 1, "b": "x", "n": 11, "odd": true, "none": null }));
         assert_eq!(body.required("a", text), None);
         assert_eq!(body.required("b", text), Some("x".to_owned()));
@@ -292,5 +342,26 @@ mod tests {
             assert_eq!(good.optional("n", whole(1, 10)), Some(10), "{written}");
             assert!(good.finish("no").is_ok());
         }
+    }
+
+    #[test]
+    fn faults_of_an_object_within_the_body_are_named_below_its_path() {
+        let mut body = fields(json!({ "list": [] }));
+        body.ignore(&["list"]);
+        let item = json!({ "a": 1, "b": "x", "odd": true });
+        assert_eq!(body.object("list[2]", &item, |item| item.required("b", text)), Some("x".to_owned()));
+        assert_eq!(body.object("list[3]", &item, |item| (item.optional("a", text), Some(())).1), None, "a is faulty");
+        assert_eq!(body.object("list[4]", &json!(7), |_| Some(())), None);
+        let error = body.finish("no").expect_err("faults");
+        let paths: Vec<_> = error.faults().keys().map(String::as_str).collect();
+        assert_eq!(paths, ["list[2].a", "list[2].odd", "list[3].a", "list[3].b", "list[3].odd", "list[4]"]);
+    }
+
+    #[test]
+    fn faults_of_an_object_can_be_sentences_about_its_fields() {
+        let mut object = Fields::of_value(&json!({ "a": 1, "b": "x", "odd": true })).expect("an object");
+        assert_eq!((object.optional("a", text), object.optional("b", text)), (None, Some("x".to_owned())));
+        let sentences = object.into_sentences(|name| format!("no {name:?} here"));
+        assert_eq!(sentences, ["a must be a text", "no \"odd\" here"]);
     }
 }

@@ -1,4 +1,5 @@
-//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`.
+//! The table of every surface: method, path, handler. A surface is a file with a `ROUTES` list and a line in `SURFACES`; the admin
+//! API, which is many files, lists its own (`admin/mod.rs`).
 //!
 //! The first pattern that matches decides, and the lines of a path are those with its pattern, so literal segments go before
 //! parameters. HEAD is answered wherever GET is.
@@ -24,29 +25,14 @@ use std::sync::Arc;
 /// are looked at where they are read.
 const ONE_OF_EACH: [&str; 2] = ["x-api-key", "origin"];
 
-/// Every surface.
-const SURFACES: &[&[Route]] = &[
-    storefront::ROUTES,
-    webhooks::ROUTES,
-    pages::ROUTES,
-    widget::ROUTES,
-    ops::ROUTES,
-    openapi::ROUTES,
-    admin::bulk::ROUTES,
-    admin::history::ROUTES,
-    admin::jobs::ROUTES,
-    admin::gdpr::ROUTES,
-    admin::stores::ROUTES,
-    admin::keys::ROUTES,
-    admin::store_settings::ROUTES,
-    admin::matrices::PRICE_LIST_ROUTES,
-    admin::matrices::ROUTES,
-    admin::matrices::ADJUST_ROUTES,
-    admin::products::ROUTES,
-    admin::options::ROUTES,
-    admin::orders::ROUTES,
-    admin::clock::ROUTES,
-];
+/// Every surface but the admin API.
+const SURFACES: &[&[Route]] =
+    &[storefront::ROUTES, webhooks::ROUTES, pages::ROUTES, widget::ROUTES, ops::ROUTES, openapi::ROUTES];
+
+/// The table's lines.
+fn routes() -> impl Iterator<Item = &'static Route> {
+    SURFACES.iter().chain(admin::SURFACES).copied().flatten()
+}
 
 /// Answers requests by the table.
 #[derive(Debug, Clone)]
@@ -101,7 +87,7 @@ impl Service for Router {
             reply
         };
         // Who asks without a signature learns nothing, not even that nothing is there; where something is, its handler looks.
-        let is_unknown = || !matches!(find(SURFACES, &request.method, &request.path), Found::Route(..));
+        let is_unknown = || !matches!(find(routes(), &request.method, &request.path), Found::Route(..));
         if is_proxied
             && is_unknown()
             && let Err(error) = proxy::authenticate(&state.app, &state.secrets, &request)
@@ -109,7 +95,7 @@ impl Service for Router {
             return reply.send(respond::failure(&error, &id));
         }
         // The reply answers 500 by itself when a panic drops it; the handler's thread has other requests to see to.
-        let answered = catch_unwind(AssertUnwindSafe(|| match find(SURFACES, &request.method, &request.path) {
+        let answered = catch_unwind(AssertUnwindSafe(|| match find(routes(), &request.method, &request.path) {
             Found::Route(route, params) => {
                 let mut responder = Responder::new(reply, request.id.clone());
                 if let Some(actor) = actor {
@@ -147,8 +133,7 @@ impl Service for Router {
         if console::owns(path) {
             return console::pattern_of(path).unwrap_or("none");
         }
-        let mut routes = SURFACES.iter().copied().flatten();
-        routes.find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
+        routes().find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
     }
 
     fn redact_path(&self, path: &str) -> String {
@@ -190,7 +175,7 @@ fn with_one_slash(path: &mut String) {
 
 /// Method and pattern of every line, for those who compare the table with something.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
-    SURFACES.iter().copied().flatten().map(|route| (route.method.as_str(), route.pattern))
+    routes().map(|route| (route.method.as_str(), route.pattern))
 }
 
 /// The methods of a path as a preflight gets them; HEAD is always allowed and not listed. A path that is not there takes any of
@@ -206,7 +191,7 @@ fn methods(path: &str) -> String {
 
 /// The methods that the table has for `path`, which is below `/api/`.
 fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
-    let below = SURFACES.iter().copied().flatten().filter(|route| cors::applies(route.pattern));
+    let below = routes().filter(|route| cors::applies(route.pattern));
     let mut matching = below.filter(|route| match_path(route.pattern, path).is_some()).peekable();
     let decided = matching.peek().map(|route| route.pattern);
     matching.filter(move |route| decided == Some(route.pattern)).map(|route| route.method.as_str())
@@ -219,11 +204,11 @@ enum Found<'a> {
     Nothing,
 }
 
-fn find<'a>(surfaces: &[&'a [Route]], method: &Method, path: &str) -> Found<'a> {
+fn find<'a>(routes: impl Iterator<Item = &'a Route>, method: &Method, path: &str) -> Found<'a> {
     let as_method = if *method == Method::Head { &Method::Get } else { method };
     let mut allow: Vec<&str> = Vec::new();
     let mut decided = None;
-    for route in surfaces.iter().copied().flatten() {
+    for route in routes {
         if decided.is_some_and(|pattern| pattern != route.pattern) {
             continue;
         }
@@ -253,7 +238,7 @@ mod tests {
 
     #[test]
     fn every_write_of_the_admin_api_and_nothing_else_is_recorded_in_the_audit_log() {
-        for route in SURFACES.iter().copied().flatten() {
+        for route in routes() {
             let is_admin_write = admin::owns(route.pattern) && route.method != Method::Get;
             assert_eq!(route.action.is_some(), is_admin_write, "{} {}", route.method.as_str(), route.pattern);
         }
@@ -264,7 +249,7 @@ mod tests {
 
     #[test]
     fn a_write_of_the_console_is_called_as_the_same_write_of_the_admin_api() {
-        let of_the_api: Vec<&str> = SURFACES.iter().copied().flatten().filter_map(|route| route.action).collect();
+        let of_the_api: Vec<&str> = routes().filter_map(|route| route.action).collect();
         for (pattern, action) in console::writes() {
             let is_known = of_the_api.contains(&action) || OF_THE_CONSOLE_ALONE.contains(&action);
             assert!(is_known, "{pattern}: {action}");
@@ -283,7 +268,7 @@ mod tests {
             Ok(Response::empty(204))
         }
         let routes = [Route::now(Method::Get, "/a/{id}", handler), Route::now(Method::Put, "/a/{id}", handler)];
-        let allow = |method: &str, path: &str| match find(&[&routes], &Method::from(method), path) {
+        let allow = |method: &str, path: &str| match find(routes.iter(), &Method::from(method), path) {
             Found::Route(..) => "found".to_owned(),
             Found::OtherMethods(allow) => allow,
             Found::Nothing => "nothing".to_owned(),
@@ -299,7 +284,7 @@ mod tests {
             Route::now(Method::Get, "/a/{id}", handler),
             Route::now(Method::Put, "/a/run", handler),
         ];
-        let allow = |method: &str| match find(&[&routes], &Method::from(method), "/a/run") {
+        let allow = |method: &str| match find(routes.iter(), &Method::from(method), "/a/run") {
             Found::Route(..) => "found".to_owned(),
             Found::OtherMethods(allow) => allow,
             Found::Nothing => "nothing".to_owned(),

@@ -120,7 +120,7 @@ pub fn prune(tx: &Tx<'_>, until: DateTime<Utc>, limit: usize) -> db::Result<usiz
 const COST: usize = 25;
 
 /// Deletes a store's keys, as many as a budget of cheap rows is worth. Nothing deleted means that none is left.
-pub(super) fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
+pub(super) fn delete_some_keys(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     let mut statement = tx.prepare_cached(
         "DELETE FROM order_idempotency_keys
          WHERE (store_id, key_hash) IN (

@@ -26,8 +26,8 @@ use rusqlite::Connection;
 /// When the database fails.
 pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     // Keys first: they point at orders.
-    let counts = idempotency::delete_some(tx, store, budget)?;
-    if counts.is_empty() { records::delete_some(tx, store, budget) } else { Ok(counts) }
+    let counts = idempotency::delete_some_keys(tx, store, budget)?;
+    if counts.is_empty() { records::delete_some_with_items(tx, store, budget) } else { Ok(counts) }
 }
 
 /// A store's rows here, by table.

@@ -3,7 +3,7 @@
 mod deletion;
 mod page_token;
 
-pub use deletion::{count_never_sent, delete_never_sent, delete_some, stores_with_never_sent};
+pub use deletion::{count_never_sent, delete_never_sent, delete_some_with_items, stores_with_never_sent};
 pub use page_token::PageToken;
 
 use super::lines::{self, Line};

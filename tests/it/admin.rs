@@ -75,14 +75,14 @@ fn only_the_bearer_of_the_token_is_let_in() {
         let response = fixture.call(with_authorization(wrong));
         assert_eq!((response.status, response.header("www-authenticate")), (401, Some("Bearer")), "{wrong:?}");
     }
-    // What is behind is not told to those outside: no path, no method.
+    // A client without the token learns neither paths nor methods.
     for path in ["/admin/api", "/admin/api/", "/admin/api/nothing", "/admin/api/jobs/run"] {
         let request = Request { path: path.to_owned(), ..with_authorization(&[]) };
         assert_eq!(fixture.call(request).status, 401, "{path}");
     }
     // Next to it is the console, which asks to sign in whatever the path is.
-    let beside = Request { path: "/admin/apiary".to_owned(), ..with_authorization(&[]) };
-    assert_eq!(fixture.call(beside).status, 303);
+    let similar = Request { path: "/admin/apiary".to_owned(), ..with_authorization(&[]) };
+    assert_eq!(fixture.call(similar).status, 303);
 }
 
 #[test]
@@ -271,9 +271,9 @@ fn keys_are_issued_listed_and_revoked_within_their_store() {
     }
     assert_eq!(post(&fixture, keys, json!({ "label": "a\nb" })).0, 422);
     // Another store's key does not exist below this one.
-    let beside = format!("/admin/api/stores/other.myshopify.com/keys/{id}");
-    assert_eq!(get(&fixture, &beside).0, 404);
-    assert_eq!(fixture.admin("DELETE", &beside, None).status, 404);
+    let of_another_store = format!("/admin/api/stores/other.myshopify.com/keys/{id}");
+    assert_eq!(get(&fixture, &of_another_store).0, 404);
+    assert_eq!(fixture.admin("DELETE", &of_another_store, None).status, 404);
     let path = format!("{keys}/{id}");
     let revoked = fixture.admin("DELETE", &path, None);
     assert_eq!((revoked.status, revoked.body.len()), (204, 0));
@@ -319,9 +319,9 @@ fn jobs_are_enqueued_listed_by_what_they_are_about_and_shown_with_their_attempts
     assert_eq!(get(&fixture, "/admin/api/jobs/0190aaaa-0000-7000-8000-000000000000").0, 404);
 }
 
-/// A script whose variable was unset means one shop, and must not be told of all.
+/// A script whose variable was unset means one shop, and must not be shown all.
 #[test]
-fn an_empty_parameter_is_no_absent_one() {
+fn an_empty_parameter_is_not_an_absent_one() {
     let fixture = Fixture::new();
     fixture.enqueue("shop_redact", json!({ "shop": "panes.myshopify.com" }));
     for (path, parameter) in [
@@ -348,7 +348,7 @@ fn a_job_is_retried_and_cancelled_only_where_that_makes_sense() {
     fixture.run_jobs();
     let (status, problem) = post(&fixture, &cancel, json!({}));
     assert_eq!((status, problem["detail"].as_str().is_some_and(|text| text.contains("is failed"))), (409, true));
-    // Somebody else has taken its place meanwhile.
+    // Another process has taken its place in the meantime.
     let other = keyed("k");
     let (status, problem) = post(&fixture, &retry, json!({}));
     assert_eq!((status, problem["detail"].as_str().is_some_and(|text| text.contains("dedupe key"))), (409, true));
@@ -385,8 +385,8 @@ fn privacy_requests_and_their_reports_are_answered() {
         (404, true)
     );
     assert_eq!(post(&fixture, "/admin/api/jobs/run", json!({})).1["processed"], 1);
-    let (status, told) = get(&fixture, &report);
-    assert_eq!((status, &told["dataRequestId"]), (200, &json!(9_999)));
+    let (status, document) = get(&fixture, &report);
+    assert_eq!((status, &document["dataRequestId"]), (200, &json!(9_999)));
     assert_eq!(get(&fixture, "/admin/api/gdpr/requests?shop=other.myshopify.com").1["requests"], json!([]));
     assert_eq!(get(&fixture, "/admin/api/gdpr/requests/0190aaaa-0000-7000-8000-000000000000").0, 404);
 }

@@ -71,9 +71,9 @@ impl ProductLines {
     fn ask_shopify(&mut self, app: &App, store: &Store, products: &[Product]) -> bool {
         let with_variant: Vec<&Product> =
             products.iter().filter(|product| product.settings.variant_id.is_some()).collect();
-        // One call where there is no variant, too: it tells the currencies.
+        // One call where there is no variant, too: it returns the currencies.
         let mut rest = with_variant.as_slice();
-        let mut told = 0;
+        let mut reported = 0;
         loop {
             let (now, later) = rest.split_at(rest.len().min(VARIANTS_MAX));
             let ids: Vec<String> = now.iter().filter_map(|product| product.settings.variant_id.clone()).collect();
@@ -90,17 +90,17 @@ impl ProductLines {
             }
             for (product, variant) in now.iter().zip(&seen.variants) {
                 let (problem, note) = judge_variant(store, product, variant);
-                told += usize::from(problem.is_some());
-                self.problems.extend(problem.filter(|_| told <= NAMED));
-                self.notes.extend(note.filter(|_| told <= NAMED));
+                reported += usize::from(problem.is_some());
+                self.problems.extend(problem.filter(|_| reported <= NAMED));
+                self.notes.extend(note.filter(|_| reported <= NAMED));
             }
             if later.is_empty() {
                 break;
             }
             rest = later;
         }
-        if told > NAMED {
-            self.problems.push(format!("and {} more products of {} with such variants", told - NAMED, store.shop));
+        if reported > NAMED {
+            self.problems.push(format!("and {} more products of {} with such variants", reported - NAMED, store.shop));
         }
         true
     }

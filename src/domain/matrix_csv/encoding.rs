@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_csv_is_told_by_what_it_is() {
+    fn a_file_that_is_not_csv_is_refused_by_its_format() {
         for (bytes, kind) in [
             (&b"PK\x03\x04\x14\0\x06\0[Content_Types].xml"[..], ".xlsx"),
             (b"PK\x03\x04mimetypeapplication/vnd.oasis.opendocument.spreadsheetPK", ".ods"),

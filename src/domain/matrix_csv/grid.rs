@@ -91,7 +91,7 @@ fn read_row(
     let (down, row_field) = (corner::other(across), record.field(0).unwrap_or_default());
     let row = reader.length(down, row_field);
     if let Some(first) = row.as_ref().ok().and_then(|row| seen.get(row)) {
-        messages.push(format!("{down} {} already stands in line {first}", super::shown(row_field)));
+        messages.push(format!("{down} {} is already in line {first}", super::shown(row_field)));
     }
     let mut prices = Vec::with_capacity(columns.len());
     for (field, column) in record.fields_from(1).zip(columns) {

@@ -159,7 +159,7 @@ pub(super) fn unit_of(heading: &str, unit: Unit) -> Result<Option<ListUnit>, Str
     // A price by the metre is no size in metres.
     if first == ListUnit::M && (Column::of(&heading) == Some(Column::Price) || is_priced(&heading)) {
         return Err(format!(
-            "the header {heading} could say that sizes or prices are by the metre: write (m) beside the size"
+            "the header {heading} could say that sizes or prices are by the metre: write (m) after the size"
         ));
     }
     match found.find(|other| *other != first) {

@@ -114,7 +114,7 @@ fn count_titles(first: &[Record], lines: usize, layout: Option<Layout>) -> usize
 fn begins_list(record: &Record, layout: Option<Layout>) -> bool {
     let filled = || record.fields_from(0).filter(|field| !field.is_empty());
     let is_heading = layout != Some(Layout::Grid) && header::columns_named(record) >= 2 && filled().count() > 2;
-    // `2026 price list`, alone in its line, is none.
+    // `2026 price list`, alone in its line, is not a header.
     let is_prose = |field: &str| filled().count() == 1 && field.split_whitespace().skip(1).any(is_word);
     is_heading || filled().any(|field| looks_numeric(field) && !is_prose(field))
 }

@@ -151,7 +151,7 @@ fn is_date(field: &str) -> bool {
         parts.len() == 3
             && has_year
             && parts.iter().all(|part| (1..=4).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit()))
-            // 1.500.000 is none.
+            // 1.500.000 is not a decimal number.
             && parts.iter().filter(|part| part.len() <= 2).count() == 2
     })
 }
@@ -292,7 +292,7 @@ impl GridReader {
             return Err(fault(DecimalFault::NotADecimal.into()));
         };
         if let (None, Marks::Either(mark)) = (self.decimal, number.marks) {
-            // Sizes seldom have three decimals, and a price for 1.5 instead of 1500 would look right.
+            // Sizes rarely have three decimals, and a price for 1.5 instead of 1500 would look right.
             let (thousands, decimals) = (number.plain(mark.other()), number.plain(mark));
             let decimals = decimals.trim_end_matches('0').trim_end_matches('.');
             return Err(format!("{axis} {} could be {thousands} or {decimals}: write which", shown(field)));

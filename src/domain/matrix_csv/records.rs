@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quote_behind_a_number_stands_for_inches() {
+    fn a_quote_after_a_number_means_inches() {
         assert_eq!(fields("24\";36\" ;1"), [record(1, &["24\"", "36\"", "1"])]);
     }
 }

@@ -73,7 +73,7 @@ fn c2_c18_a_header_is_skipped_and_obeyed() {
 }
 
 #[test]
-fn a_header_whose_columns_cannot_be_told_apart_is_a_fault_that_says_what_to_write() {
+fn a_header_whose_columns_are_ambiguous_is_a_fault_that_says_what_to_write() {
     for (header, what) in [
         ("a,b,c", "does not say which column is which"),
         ("x,y,price", "does not say which column is which"),
@@ -337,11 +337,11 @@ fn faults_of_a_grid_name_line_and_column() {
         (4, "height \"abc\" is not a plain decimal number such as 450 or 450.5"),
         (4, "width 600: price \"-5\" must not be negative"),
         (5, "3 columns expected, as in the first line, not 2"),
-        (7, "height \"400\" already stands in line 6"),
+        (7, "height \"400\" is already in line 6"),
     ];
     assert_eq!(faults(&import), expected);
     assert_eq!((import.total_rows, import.valid_rows), (6, 2));
-    // A price behind the last width is for nobody knows which.
+    // A price behind the last width belongs to no known width.
     assert_eq!(fault(",300,600\n200,10,15,,20"), (2, "3 columns expected, as in the first line, not 5".to_owned()));
     assert_eq!(fault(",300,600,\n200,10,15,20"), (2, "3 columns expected, as in the first line, not 4".to_owned()));
     let header = skipping(",300,wide,300\n200,1,2,3");

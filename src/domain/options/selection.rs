@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_fault_of_a_group_is_told_once() {
+    fn the_same_fault_of_a_group_is_reported_once() {
         let groups = groups();
         let faults = select(&groups, &[pick(1, 98), pick(1, 99)], RequiredGroups::Enforced).expect_err("faulty");
         let first = id(1);

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::write(Method::Post, "/admin/api/jobs/retry", "jobs.retry", retry),
     Route::write(Method::Post, "/admin/api/jobs/cancel", "jobs.cancel", cancel),
     Route::now(Method::Get, "/admin/api/jobs/types", types),

@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] =
-    &[Route::write(Method::Post, "/admin/api/clock", "clock.advance", advance)];
+pub(super) const ROUTES: &[Route] = &[Route::write(Method::Post, "/admin/api/clock", "clock.advance", advance)];
 
 /// A hundred years at once: beyond that it is a slip of the keyboard.
 const ADVANCE_MAX_MS: u64 = 100 * 366 * 24 * 60 * 60 * 1_000;

@@ -33,7 +33,7 @@ pub(super) fn if_match(request: &Request) -> Result<Option<Expected>> {
     let tag = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
     match tag {
         Some(tag) if fields.next().is_none() && !tag.contains('"') => {
-            // No version is 0: a tag that is none of ours, such as "07", matches nothing.
+            // No version is 0: a tag that this server never sent, such as "07", matches nothing.
             let version: i64 = tag.parse().unwrap_or(0);
             Ok(Some(Expected::Version(if etag(version) == format!("\"{tag}\"") { version } else { 0 })))
         }

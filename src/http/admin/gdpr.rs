@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/gdpr/requests", list),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}", show),
     Route::now(Method::Get, "/admin/api/gdpr/requests/{id}/report", report),

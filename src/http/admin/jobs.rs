@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/jobs", list),
     Route::write(Method::Post, "/admin/api/jobs", "job.enqueue", enqueue),
     Route::write(Method::Post, "/admin/api/jobs/run", "jobs.run", run),

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/keys", list),
     Route::write(Method::Post, "/admin/api/stores/{shop}/keys", "key.issue", issue),
     Route::now(Method::Get, "/admin/api/stores/{shop}/keys/{id}", show),

@@ -1,20 +1,20 @@
 //! `/admin/api`: what operators and their scripts do, behind one bearer token. Without a configured token the whole tree does not
-//! exist. A surface is a file here with its `ROUTES` and a line in `router.rs`; the shapes are those of the commands
+//! exist. A part of it is a file here with its `ROUTES`, and a line in [`SURFACES`]; the shapes are those of the commands
 //! (`crate::views`).
 
-pub(super) mod bulk;
-pub(super) mod clock;
+mod bulk;
+mod clock;
 mod conditional;
-pub(super) mod gdpr;
-pub(super) mod history;
-pub(super) mod jobs;
-pub(super) mod keys;
-pub(super) mod matrices;
-pub(super) mod options;
+mod gdpr;
+mod history;
+mod jobs;
+mod keys;
+mod matrices;
+mod options;
 pub(super) mod orders;
-pub(super) mod products;
-pub(super) mod store_settings;
-pub(super) mod stores;
+mod products;
+mod store_settings;
+mod stores;
 
 use super::permission;
 use super::respond::Responder;
@@ -33,13 +33,31 @@ use rusqlite::Connection;
 /// Where the tree begins.
 const ROOT: &str = "/admin/api";
 
+/// The table's part: every file's lines.
+pub(super) const SURFACES: &[&[Route]] = &[
+    bulk::ROUTES,
+    history::ROUTES,
+    jobs::ROUTES,
+    gdpr::ROUTES,
+    stores::ROUTES,
+    keys::ROUTES,
+    store_settings::ROUTES,
+    matrices::PRICE_LIST_ROUTES,
+    matrices::ROUTES,
+    matrices::ADJUST_ROUTES,
+    products::ROUTES,
+    options::ROUTES,
+    orders::ROUTES,
+    clock::ROUTES,
+];
+
 /// Whether `path` is in the tree.
 pub(super) fn owns(path: &str) -> bool {
     path.strip_prefix(ROOT).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Who calls: a bearer of the token, or a person who is signed in to the console. Before any look at the table, so that nobody
-/// else learns which paths there are.
+/// Who calls: a bearer of the token, or a person who is signed in to the console. Before any look at the table, so that no other
+/// client learns which paths there are.
 ///
 /// # Errors
 /// `NotFound` where there is no token to bear, `Unauthorized` without it, `Limited` after too many wrong ones, `Forbidden` for

@@ -20,12 +20,12 @@ use crate::http::state::AppState;
 use crate::http::{Method, Request, Response};
 use crate::views::catalog as views;
 use chrono::{DateTime, Utc};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups", list),
     Route::write(Method::Post, "/admin/api/stores/{shop}/option-groups", "option_group.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/option-groups/{id}", show),
@@ -44,9 +44,6 @@ const CANNOT: &str = "the option group cannot be saved";
 
 /// Fields of our own answers that mean nothing when they are sent back.
 const OUR_OWN: &[&str] = &["id", "version", "products", "createdAt", "updatedAt"];
-
-/// The fields of a choice.
-const CHOICE_MEMBERS: &[&str] = &["id", "label", "modifierType", "modifierValue", "amount", "percent", "isDefault"];
 
 fn id(params: &Params) -> Result<OptionGroupId> {
     params.parse("id", "option group")
@@ -139,25 +136,22 @@ fn read_group(
     fields.ignore(OUR_OWN);
     let name = fields.required("name", body::parsed::<Name>);
     let requirement = fields.optional("requirement", body::parsed::<Requirement>);
-    let choices = match known {
-        Known::Never => fields.required("choices", body::any),
-        Known::ById(_) => fields.optional("choices", body::any),
+    let listed = match known {
+        Known::Never => fields.required("choices", choice_list),
+        Known::ById(_) => fields.optional("choices", choice_list),
     };
+    let new_id = || ChoiceId::new(now, state.app.entropy.array());
     let mut foreign = Vec::new();
-    let choices = choices.and_then(|choices| {
-        let Value::Array(choices) = choices else {
-            fields.fault("choices", "must be a list");
-            return None;
-        };
-        if !(1..=CHOICES_MAX).contains(&choices.len()) {
-            fields.fault("choices", format!("must have 1 to {CHOICES_MAX} choices, not {}", choices.len()));
-            return None;
-        }
-        let new_id = || ChoiceId::new(now, state.app.entropy.array());
-        let read = choices.into_iter().enumerate().map(|(place, choice)| {
-            read_choice(&mut fields, (place, choice), scope.currency, known, new_id, &mut foreign)
-        });
-        read.collect::<Vec<_>>().into_iter().collect::<Option<Vec<_>>>()
+    let choices = listed.and_then(|listed| {
+        let read: Vec<Option<EditedChoice>> = listed
+            .iter()
+            .enumerate()
+            .map(|(place, choice)| {
+                let path = format!("choices[{place}]");
+                fields.object(&path, choice, |choice| read_choice(choice, scope.currency, known, new_id, &mut foreign))
+            })
+            .collect();
+        read.into_iter().collect::<Option<Vec<_>>>()
     });
     for choices in choices.iter() {
         check_together(&mut fields, choices);
@@ -181,42 +175,35 @@ fn check_together(fields: &mut Fields, choices: &[EditedChoice]) {
     }
 }
 
+fn choice_list(value: &Value) -> std::result::Result<Vec<Value>, String> {
+    let choices = value.as_array().ok_or("must be a list")?;
+    if !(1..=CHOICES_MAX).contains(&choices.len()) {
+        return Err(format!("must have 1 to {CHOICES_MAX} choices, not {}", choices.len()));
+    }
+    Ok(choices.clone())
+}
+
 fn read_choice(
     fields: &mut Fields,
-    (place, choice): (usize, Value),
     currency: Currency,
     known: &Known,
     new_id: impl Fn() -> ChoiceId,
     foreign: &mut Vec<String>,
 ) -> Option<EditedChoice> {
-    let mut fault = |member: &str, text: String| fields.fault(format!("choices[{place}]{member}"), text);
-    let Value::Object(members) = choice else {
-        fault("", "must be an object".to_owned());
-        return None;
-    };
-    for name in members.keys() {
-        if !CHOICE_MEMBERS.contains(&name.as_str()) {
-            fault(&format!(".{name}"), "unknown field".to_owned());
+    let (sent_id, was) = match known {
+        Known::Never => {
+            fields.ignore(&["id"]);
+            (None, None)
         }
-    }
-    let member = |name: &str| members.get(name).filter(|value| !value.is_null());
-    let is_default = member("isDefault").map_or(Ok(false), body::flag);
-    let sent_id = member("id").filter(|_| matches!(known, Known::ById(_))).map(body::text).transpose();
-    let stored = match (known, &sent_id) {
-        (Known::ById(stored), Ok(Some(id))) => stored.iter().find(|choice| id.parse() == Ok(choice.id)),
-        _ => None,
+        Known::ById(stored) => {
+            let sent_id = fields.optional("id", body::text);
+            let parsed = sent_id.as_ref().and_then(|id| id.parse().ok());
+            let was = stored.iter().find(|choice| Some(choice.id) == parsed).map(|choice| choice.modifier);
+            (sent_id, was)
+        }
     };
-    let drafted = draft(&members, currency, stored.map(|choice| choice.modifier));
-    for (name, text) in drafted.as_ref().err().into_iter().flatten() {
-        fault(&format!(".{name}"), text.clone());
-    }
-    if let Err(text) = &is_default {
-        fault(".isDefault", text.clone());
-    }
-    if let Err(text) = &sent_id {
-        fault(".id", text.clone());
-    }
-    let (Ok((label, modifier)), Ok(is_default), Ok(sent_id)) = (drafted, is_default, sent_id) else { return None };
+    let is_default = fields.optional("isDefault", body::flag).unwrap_or(false);
+    let (label, modifier) = read_label_and_modifier(fields, currency, was)?;
     let id = match &sent_id {
         None => new_id(),
         Some(text) => text.parse().unwrap_or_else(|_unreadable| {
@@ -227,46 +214,38 @@ fn read_choice(
     Some(EditedChoice { choice: NewChoice { id, label, modifier, is_default }, is_known: sent_id.is_some() })
 }
 
-type Drafted = (Name, Modifier);
-
-/// Label and modifier of a choice, which may have been another. Money and percentages are decimal text or exact numbers, as
+/// Label and modifier of a choice, which had the modifier `was`. Money and percentages are decimal text or exact numbers, as
 /// everywhere here.
-fn draft(
-    members: &Map<String, Value>,
-    currency: Currency,
-    was: Option<Modifier>,
-) -> std::result::Result<Drafted, Vec<(&'static str, String)>> {
-    let mut faults = Vec::new();
-    let member = |name: &str| members.get(name).filter(|value| !value.is_null());
-    let mut note = |name: &'static str, fault: String| faults.push((name, fault));
-    let label = member("label").map_or_else(|| Err("is required".to_owned()), body::text);
-    let label = label.map_err(|fault| note("label", fault)).ok();
-    let kind = member("modifierType").map(body::text).transpose().map_err(|fault| note("modifierType", fault));
-    let value = member("modifierValue").map(whole_modifier).transpose().map_err(|fault| note("modifierValue", fault));
-    let amount = member("amount").map(|value| {
+fn read_label_and_modifier(fields: &mut Fields, currency: Currency, was: Option<Modifier>) -> Option<(Name, Modifier)> {
+    const PARTS: [&str; 4] = ["modifierType", "modifierValue", "amount", "percent"];
+    let label = fields.required("label", body::text);
+    let kind = fields.optional("modifierType", body::text);
+    let value = fields.optional("modifierValue", whole_modifier);
+    let amount = fields.optional("amount", |value| {
         body::decimal(value, |text| currency.parse_amount(text), |number| currency.amount_from_number(number))
     });
-    let amount = amount.transpose().map_err(|fault| note("amount", fault));
-    let percent = member("percent")
-        .map(|value| body::decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number));
-    let percent = percent.transpose().map_err(|fault| note("percent", fault));
-    if ["modifierValue", "amount", "percent"].iter().all(|name| member(name).is_none()) {
-        note("modifierValue", ModifierFault::NoValue.to_string());
+    let percent = fields.optional("percent", |value| {
+        body::decimal(value, BasisPoints::parse_percent, BasisPoints::percent_from_number)
+    });
+    let is_readable = !PARTS.into_iter().any(|name| fields.is_faulty(name));
+    if PARTS.into_iter().skip(1).all(|name| !fields.has(name)) {
+        fields.fault("modifierValue", ModifierFault::NoValue.to_string());
     }
-    let (Ok(kind), Ok(value), Ok(amount), Ok(percent)) = (&kind, value, amount, percent) else { return Err(faults) };
+    if !is_readable {
+        return None;
+    }
     let modifier = ModifierDraft { kind: kind.as_deref(), value, amount, percent };
     let draft = ChoiceDraft { label: label.as_deref().unwrap_or_default(), modifier };
     match draft.check(was) {
-        Ok(checked) if faults.is_empty() => Ok(checked),
-        Ok(_) => Err(faults),
+        Ok(checked) => Some(checked),
         Err(found) => {
             for (name, fault) in found {
                 // What is missing has been reported already.
-                if faults.iter().all(|(known, _)| *known != name) {
-                    faults.push((name, fault.to_string()));
+                if !fields.is_faulty(name) {
+                    fields.fault(name, fault.to_string());
                 }
             }
-            Err(faults)
+            None
         }
     }
 }

@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders", list),
     Route::deferred(Method::Get, "/admin/api/stores/{shop}/draft-orders.csv", export),
     Route::now(Method::Get, "/admin/api/stores/{shop}/draft-orders/{id}", show),

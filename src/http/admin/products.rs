@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/products", list),
     Route::write(Method::Put, MATRIX, "product.assign", assign),
     Route::write(Method::Delete, MATRIX, "product.unassign", unassign),
@@ -122,18 +122,17 @@ fn settings(request: &Request) -> Result<SettingsEdit> {
 /// Reads `{"grams"}` or `{"gramsPerSquareMetre", "baseGrams"?}`.
 fn read_weight(value: &Value) -> std::result::Result<Weight, String> {
     const SHAPE: &str = "must be {\"grams\": …} or {\"gramsPerSquareMetre\": …, \"baseGrams\": …}";
-    let members = value.as_object().ok_or(SHAPE)?;
-    let grams = |name: &str| match members.get(name) {
-        None => Ok(None),
-        Some(value) => body::whole(0, GRAMS_MAX.into())(value)
-            .and_then(|number| weight::grams(number).map_err(|fault| fault.to_string()))
-            .map(Some)
-            .map_err(|fault| format!("{name} {fault}")),
+    let grams = |value: &Value| {
+        let number = body::whole(0, GRAMS_MAX.into())(value)?;
+        weight::grams(number).map_err(|fault| fault.to_string())
     };
-    let (piece, by_area, base) = (grams("grams")?, grams("gramsPerSquareMetre")?, grams("baseGrams")?);
-    let known = [piece, by_area, base].iter().flatten().count();
+    let mut fields = Fields::of_value(value).ok_or(SHAPE)?;
+    let (piece, by_area) = (fields.optional("grams", grams), fields.optional("gramsPerSquareMetre", grams));
+    let base = fields.optional("baseGrams", grams);
+    if let Some(fault) = fields.into_sentences(|_| SHAPE.to_owned()).into_iter().next() {
+        return Err(fault);
+    }
     match (piece, by_area, base) {
-        _ if known < members.len() => Err(SHAPE.to_owned()),
         (Some(grams), None, None) => Ok(Weight::Piece { grams }),
         (None, Some(grams_per_square_metre), base) => {
             Ok(Weight::Area { grams_per_square_metre, base_grams: base.unwrap_or(0) })

@@ -19,7 +19,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::write(Method::Patch, "/admin/api/stores/{shop}", "store.update", change),
     Route::deferred(Method::Get, "/admin/api/stores/{shop}/export", export),
 ];

@@ -36,12 +36,12 @@ impl Chart {
         connection: &Connection,
         now: DateTime<Utc>,
         title: &'static str,
-        events: &[Event],
+        events: impl IntoIterator<Item = Event>,
     ) -> db::Result<Self> {
         let hour = activity::hour_of(now);
         let (mut hours, mut days) = (vec![0; 24], vec![0; 30]);
         for event in events {
-            for (at, count) in activity::list_since(connection, *event, hour - DAYS * DAY + 1)? {
+            for (at, count) in activity::list_since(connection, event, hour - DAYS * DAY + 1)? {
                 let ago = (hour - at).max(0);
                 if let Some(bar) = usize::try_from(HOURS - 1 - ago).ok().and_then(|place| hours.get_mut(place)) {
                     *bar += count;

@@ -13,7 +13,7 @@ function showTimes(root) {
   }
 }
 
-// Asks for the page again and puts its figures in the place of those shown. Whoever is typing or has opened something is left alone.
+// Asks for the page again and puts its figures in the place of those shown. A person who is typing or has opened something is not disturbed.
 async function refresh() {
   if (document.hidden) return;
   const shown = [...document.querySelectorAll('[data-live]')];

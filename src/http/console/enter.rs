@@ -40,7 +40,7 @@ struct EnterPage {
     comes_back: bool,
 }
 
-/// Asks a person who is signed in already whether they mean to be somebody else. Otherwise the sender of a link could have them work in a
+/// Asks a person who is signed in already whether they mean to sign in as another person. Otherwise the sender of a link could have them work in a
 /// session that is not theirs.
 #[derive(Template)]
 #[template(path = "enter_instead.html", config = "src/http/console/askama.toml")]
@@ -110,7 +110,7 @@ fn enter(state: &Arc<AppState>, request: Request, reply: Reply) {
     let next = checked_next(form.get("next"));
     let given = form.get("token").trim();
     let replaced = match replaced(state, &request, &form) {
-        Ok(Replaced::Nobody) => None,
+        Ok(Replaced::NoSession) => None,
         Ok(Replaced::Session(session)) => Some(*session),
         Ok(Replaced::Ask(signed_in)) => {
             let SignedIn { session, csrf } = *signed_in;
@@ -172,17 +172,18 @@ fn admitted(state: &AppState, request: &Request) -> Result<Form> {
     Form::of(request)
 }
 
-/// Whose place somebody takes who signs in.
+/// Which session of the same browser a sign-in ends.
 enum Replaced {
-    Nobody,
-    /// They have said so.
+    /// None: the browser is not signed in.
+    NoSession,
+    /// This one: the person has confirmed it.
     Session(Box<Session>),
-    /// They are to be asked.
+    /// Unknown: the person must be asked first.
     Ask(Box<SignedIn>),
 }
 
 fn replaced(state: &AppState, request: &Request, form: &Form) -> Result<Replaced> {
-    let Some(signed_in) = session::find(state, request)? else { return Ok(Replaced::Nobody) };
+    let Some(signed_in) = session::find(state, request)? else { return Ok(Replaced::NoSession) };
     if !form.has("instead") {
         return Ok(Replaced::Ask(Box::new(signed_in)));
     }

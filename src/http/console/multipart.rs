@@ -104,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn fields_and_files_are_told_apart_and_kept_byte_for_byte() {
+    fn fields_and_files_are_distinguished_and_kept_byte_for_byte() {
         let body = b"--x1\r\nContent-Disposition: form-data; name=\"csrf\"\r\n\r\nabc\r\n--x1\r\nContent-Disposition: form-data; name=\"file\"; filename=\"Preise.csv\"\r\nContent-Type: text/csv\r\n\r\na;b\r\n\xff--x\r\n--x1--\r\n";
         let parts = parts(body, "x1").expect("whole");
         assert_eq!(parts.len(), 2);

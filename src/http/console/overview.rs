@@ -55,9 +55,9 @@ fn overview(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Re
     let condition = condition(state)?;
     let charts = state.app.db.read(|connection| -> crate::db::Result<_> {
         Ok(vec![
-            Chart::load(connection, now, "Orders", &[Event::Order])?,
-            Chart::load(connection, now, "Webhooks", &Event::TAKEN)?,
-            Chart::load(connection, now, "Rejected webhooks", &Event::REFUSED)?,
+            Chart::load(connection, now, "Orders", [Event::Order])?,
+            Chart::load(connection, now, "Webhooks", Event::accepted())?,
+            Chart::load(connection, now, "Rejected webhooks", Event::REJECTED)?,
         ])
     })?;
     let template = Overview {

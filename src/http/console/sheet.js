@@ -54,7 +54,7 @@ function start(form) {
   // Reading: the same rules as the server's ---------------------------------------------------------------------------------
 
   // A number in plain decimals, '' for none, or null where it could be two things or nothing. A mark before exactly three digits may
-  // stand for thousands: that is never guessed.
+  // mean thousands: that is never guessed.
   function plain(text, kept, threeAreDecimals) {
     const bare = text.replace(DECORATION, '');
     if (bare === '' || bare === '-' || bare === '–' || bare === '—') return '';
@@ -351,7 +351,7 @@ function start(form) {
     say([words.pasted.replace('{0}', count), outside ? words.outside.replace('{0}', outside) : '',
       unread.length ? words.unread.replace('{0}', unread.slice(0, 3).join(' · ')) : ''].filter(Boolean).join(' '));
   });
-  // Whether a block brings its steps along: its corner is no number, and what is beside it is.
+  // Whether a block brings its steps along: its corner is not a number, and the cells next to it are.
   function isTable(block) {
     const isNumber = (text) => Boolean(size(text ?? ''));
     return block.length > 1 && block[0].length > 1 && !isNumber(block[0][0]) && block[0].slice(1).every(isNumber)
@@ -459,7 +459,7 @@ function start(form) {
     if (!isLeaving && form.classList.contains('is-changed')) event.preventDefault();
   });
   for (const link of form.querySelectorAll('a[data-needs=changes]')) {
-    // Whoever discards has decided.
+    // Discarding needs no second confirmation.
     link.addEventListener('click', () => { isLeaving = true; });
   }
   judge();

@@ -1,4 +1,4 @@
-//! `/admin/webhooks`: what Shopify has sent, and what was refused.
+//! `/admin/webhooks`: what Shopify has sent, and what was rejected.
 
 use super::chart::Chart;
 use super::layout::{Frame, Section, page};
@@ -12,6 +12,7 @@ use crate::http::query::Query;
 use crate::http::route::Params;
 use crate::http::state::AppState;
 use crate::intake::{self, DeliveryPlace};
+use crate::shopify::webhook::Topic;
 use askama::Template;
 use chrono::{DateTime, Utc};
 use std::sync::Arc;
@@ -24,8 +25,8 @@ pub(super) const ROUTES: &[Page] = &[Page::show("/admin/webhooks", list)];
 struct Webhooks {
     frame: Frame,
     is_first: bool,
-    taken: Vec<Sum>,
-    other: Vec<Sum>,
+    accepted: Vec<Sum>,
+    not_processed: Vec<Sum>,
     deliveries: Vec<Row>,
     next: Option<String>,
 }
@@ -48,19 +49,15 @@ struct Row {
 fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Response> {
     let asked = Query::of(&visit.request, &["cursor", "limit"])?.page::<DeliveryPlace>()?;
     let now = state.app.clock.now();
-    let (mut found, sums) = state.app.db.read(|connection| -> db::Result<_> {
+    let (mut found, accepted, not_processed) = state.app.db.read(|connection| -> db::Result<_> {
         let found = intake::list_newest(connection, asked.after.as_ref(), asked.fetch())?;
         let last = activity::last_hours(connection)?;
-        let sums: db::Result<Vec<Sum>> = Event::ALL
-            .into_iter()
-            .filter(|event| *event != Event::Order)
-            .map(|event| sum(connection, now, event, last.get(&event).copied()))
-            .collect();
-        Ok((found, sums?))
+        let sum = |event| sum(connection, now, event, last.get(&event).copied());
+        let accepted: db::Result<Vec<Sum>> = Event::accepted().map(sum).collect();
+        let not_processed: db::Result<Vec<Sum>> = Event::not_processed().map(sum).collect();
+        Ok((found, accepted?, not_processed?))
     })?;
     let next = asked.cut(&mut found, |delivery| in_query(&DeliveryPlace::of(delivery).to_string()));
-    let mut taken = sums;
-    let other = taken.split_off(Event::TAKEN.len());
     let deliveries = found.into_iter().map(|delivery| Row {
         at: time(delivery.received_at),
         job: delivery.job.map(|job| job.to_string()),
@@ -70,8 +67,8 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
     let template = Webhooks {
         frame: visit.frame(Section::Webhooks),
         is_first: asked.after.is_none(),
-        taken,
-        other,
+        accepted,
+        not_processed,
         deliveries: deliveries.collect(),
         next,
     };
@@ -79,7 +76,7 @@ fn list(state: &Arc<AppState>, visit: &Visit, _params: &Params) -> Result<Respon
 }
 
 fn sum(connection: &rusqlite::Connection, now: DateTime<Utc>, event: Event, last: Option<i64>) -> db::Result<Sum> {
-    let chart = Chart::load(connection, now, "", &[event])?;
+    let chart = Chart::load(connection, now, "", [event])?;
     let last = last.and_then(|hour| DateTime::from_timestamp(hour * 3_600, 0));
     Ok(Sum {
         name: event.as_str(),
@@ -92,10 +89,7 @@ fn sum(connection: &rusqlite::Connection, now: DateTime<Utc>, event: Event, last
 
 fn meaning(event: Event) -> &'static str {
     match event {
-        Event::CustomersDataRequest => "a shopper asks what data is held about them",
-        Event::CustomersRedact => "a shopper’s data must be erased",
-        Event::ShopRedact => "a shop’s data must be erased",
-        Event::AppUninstalled => "a shop has removed the app",
+        Event::Accepted(topic) => Topic::find_known(topic).and_then(|topic| topic.meaning()).unwrap_or_default(),
         Event::Duplicate => "a repeated delivery: acknowledged, not processed again",
         Event::Ignored => "a topic that this server does not use: unsubscribe from it",
         Event::Unsigned => "no valid signature: a wrong secret, a proxy that changes bodies, or not from Shopify",

@@ -201,7 +201,7 @@ pub(super) fn cancel(tx: &Tx<'_>, now: DateTime<Utc>, store: StoreId, order: Dra
 }
 
 /// The draft of a cancelled order is gone, or there never was one.
-pub(super) fn end_deletion(tx: &Tx<'_>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
+pub(super) fn end_draft_deletion(tx: &Tx<'_>, store: StoreId, order: DraftOrderId) -> db::Result<()> {
     let mut statement = tx.prepare_cached(
         "UPDATE draft_order_records SET deletion_due_at = NULL, handover_attempted_at = NULL
          WHERE id = :id AND store_id = :store_id AND status = 'cancelled'",

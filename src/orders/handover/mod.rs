@@ -22,10 +22,10 @@
 //! jobs go on. Nothing waits while it holds the writer. Tokens are kept in memory only (`sessions.rs`); a client that placed an order waits
 //! without a thread (`checkout_waiters.rs`).
 
-mod cancel;
 mod checkout_waiters;
 mod client;
 mod differences;
+mod draft_deletion;
 mod fate;
 mod job;
 mod looks;
@@ -35,8 +35,8 @@ mod sessions;
 mod turns;
 mod uncertain;
 
-pub use cancel::CancelJob;
 pub use client::{Address, NotAnAddress};
+pub use draft_deletion::DraftDeletionJob;
 pub use fate::{Report, Reported, report};
 pub use job::HandoverJob;
 pub use looks::LooksJob;
@@ -227,7 +227,7 @@ impl Handover {
         registry
             .with(DRAFT_ORDER_HANDOVER, HandoverJob::new(self))
             .with(DRAFT_ORDER_LOOKS, LooksJob::new(self))
-            .with(DRAFT_ORDER_DELETION, CancelJob::new(self))
+            .with(DRAFT_ORDER_DELETION, DraftDeletionJob::new(self))
     }
 
     /// Cancels an order, and has its draft at Shopify deleted. One that is cancelled already stays so.

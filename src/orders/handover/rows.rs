@@ -22,7 +22,7 @@ pub(super) struct HandoverState {
     /// Its draft at Shopify, where it has one.
     pub(super) draft: Option<String>,
     /// Whether its draft is still to be deleted, because it was cancelled here.
-    pub(super) is_deletion_due: bool,
+    pub(super) is_draft_deletion_due: bool,
     /// Whether Shopify's checkout may take discount codes for it, and its shop's automatic discounts.
     pub(super) allow_discounts: (bool, bool),
     /// When a draft was asked for of which it is not known whether it was made.
@@ -36,7 +36,7 @@ pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<
     let mut statement = connection.prepare_cached(
         "SELECT s.id AS store_id, s.shop, s.uninstalled_at IS NULL AND s.erasing_since IS NULL AS is_live,
              o.status = 'sent' AS is_sent, o.status IN ('ordered', 'cancelled') AS is_over,
-             o.deletion_due_at IS NOT NULL AS is_deletion_due, o.handover_attempted_at, o.shopify_draft_order_id,
+             o.deletion_due_at IS NOT NULL AS is_draft_deletion_due, o.handover_attempted_at, o.shopify_draft_order_id,
              s.allow_discount_codes, s.allow_automatic_discounts
          FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
@@ -55,7 +55,7 @@ pub(super) fn state(connection: &Connection, order: DraftOrderId) -> db::Result<
             sought: draft.clone().zip(noted_at).filter(|_| is_sent),
             is_over: row.get("is_over")?,
             draft,
-            is_deletion_due: row.get("is_deletion_due")?,
+            is_draft_deletion_due: row.get("is_draft_deletion_due")?,
             allow_discounts: (row.get("allow_discount_codes")?, row.get("allow_automatic_discounts")?),
         })
     });

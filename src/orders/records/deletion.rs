@@ -1,4 +1,5 @@
-//! Deletes orders with their items, in steps that each cost the writer a few milliseconds.
+//! Deletes orders with their items from the database, in steps that each cost the writer a few milliseconds. The deletion of a draft at
+//! Shopify is another thing (`orders/handover/draft_deletion.rs`).
 
 use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, StoreId};
@@ -16,7 +17,7 @@ const LINE_COST: usize = 2;
 ///
 /// # Errors
 /// When the database fails.
-pub fn delete_some(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
+pub fn delete_some_with_items(tx: &Tx<'_>, store: StoreId, budget: usize) -> db::Result<RowCounts> {
     let mut statement =
         tx.prepare_cached("SELECT id FROM draft_order_records WHERE store_id = :store_id LIMIT :limit")?;
     let limit = (budget / (COST + LINE_COST)).max(1);
@@ -44,8 +45,8 @@ fn delete_within(tx: &Tx<'_>, orders: Vec<DraftOrderId>, budget: usize) -> db::R
 }
 
 /// Orders of which nothing is at Shopify and nothing will be, by what became of them, each kind with the index that finds it: SQLite
-/// would walk through all that are cancelled. One that may be there, for nobody knows whether its draft was made or is gone, is none of
-/// them.
+/// would walk through all that are cancelled. An order whose draft may be there, because it is unknown if it was made or is gone, is not
+/// among them.
 const NEVER_SENT: [(&str, &str); 2] = [
     ("draft_order_records_state", "status = 'open' AND handover_attempted_at IS NULL"),
     (

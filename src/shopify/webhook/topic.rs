@@ -77,6 +77,8 @@ pub enum Subscription {
 pub(super) struct Definition {
     /// Its name on the wire, in the database and in the log.
     name: &'static str,
+    /// What it says to a person.
+    meaning: &'static str,
     subscription: Subscription,
     /// How its bodies are read.
     pub(super) reading: Reading,
@@ -104,11 +106,17 @@ impl Topic {
     pub const KNOWN: [Self; 4] =
         [Self::CustomersDataRequest, Self::CustomersRedact, Self::ShopRedact, Self::AppUninstalled];
 
+    /// Every topic that is known, in the order of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        Self::KNOWN.into_iter().chain(Self::DRAFT_ORDERS)
+    }
+
     /// The table of the topics; an unknown one has no line.
     pub(super) fn definition(&self) -> Option<Definition> {
         Some(match self {
             Self::CustomersDataRequest => Definition {
                 name: "customers/data_request",
+                meaning: "a shopper asks what data is held about them",
                 subscription: Subscription::Compliance,
                 reading: Reading::OfShop(
                     Shape {
@@ -124,6 +132,7 @@ impl Topic {
             },
             Self::CustomersRedact => Definition {
                 name: "customers/redact",
+                meaning: "a shopper’s data must be erased",
                 subscription: Subscription::Compliance,
                 reading: Reading::OfShop(
                     Shape { customer: true, orders_to_redact: true, mark: Mark::RedactedCustomer, ..Shape::EVENT },
@@ -136,6 +145,7 @@ impl Topic {
             },
             Self::ShopRedact => Definition {
                 name: "shop/redact",
+                meaning: "a shop’s data must be erased",
                 subscription: Subscription::Compliance,
                 reading: Reading::OfShop(Shape { mark: Mark::NothingElse, ..Shape::EVENT }, |_body| {
                     WebhookEvent::ShopRedact
@@ -144,6 +154,7 @@ impl Topic {
             },
             Self::AppUninstalled => Definition {
                 name: "app/uninstalled",
+                meaning: "a shop has removed the app",
                 // Of an uninstallation only what is read is asked for; updated_at besides, for Shopify drops a delivery whose fields
                 // are all the same as the last one's.
                 subscription: Subscription::Fields(&["id", "myshopify_domain", "updated_at"]),
@@ -154,12 +165,14 @@ impl Topic {
             },
             Self::DraftOrdersUpdate => Definition {
                 name: "draft_orders/update",
+                meaning: "a draft order was changed: the shopper may have ordered",
                 subscription: DRAFT_ORDER_FIELDS,
                 reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersUpdate, body)),
                 sample: Some(include_str!("../../../data/webhooks/draft_orders_update.json")),
             },
             Self::DraftOrdersDelete => Definition {
                 name: "draft_orders/delete",
+                meaning: "a draft order was deleted",
                 subscription: DRAFT_ORDER_FIELDS,
                 reading: Reading::OfDraftOrder(|body| body::draft_order(&Self::DraftOrdersDelete, body)),
                 sample: Some(include_str!("../../../data/webhooks/draft_orders_delete.json")),
@@ -172,8 +185,18 @@ impl Topic {
     pub fn as_str(&self) -> &str {
         match self {
             Self::Unknown(name) => name,
-            known => known.definition().map_or("", |definition| definition.name),
+            known => known.known_name().unwrap_or_default(),
         }
+    }
+
+    /// The same of a known topic: none of it is a stranger's text.
+    pub fn known_name(&self) -> Option<&'static str> {
+        self.definition().map(|definition| definition.name)
+    }
+
+    /// What it says, in words for a person; an unknown one says nothing.
+    pub fn meaning(&self) -> Option<&'static str> {
+        self.definition().map(|definition| definition.meaning)
     }
 
     /// How Shopify comes to send it; an unknown one is not asked for.
@@ -188,7 +211,7 @@ impl Topic {
 
     /// The known topic of this name. In any case: an erasure must not get lost over the spelling of an unsigned header.
     pub fn find_known(name: &str) -> Option<Self> {
-        Self::KNOWN.into_iter().chain(Self::DRAFT_ORDERS).find(|topic| topic.as_str().eq_ignore_ascii_case(name))
+        Self::all().find(|topic| topic.as_str().eq_ignore_ascii_case(name))
     }
 }
 

@@ -91,7 +91,7 @@ fn the_command_line_names_every_fault_and_writes_nothing() {
     ] {
         assert_eq!(line.run(arguments, "1,1,1").status.code(), Some(code), "{arguments:?}");
     }
-    // Two of one name: nobody is told the wrong one's prices.
+    // Two of one name: the command never guesses which one is meant.
     for _ in 0..2 {
         line.succeeds(&["matrices", "import", "-", "--name", "twice", "--new"], "1,1,1");
     }

@@ -24,7 +24,7 @@ fn an_uninstalled_store_keeps_its_catalog_for_the_return() {
 }
 
 #[test]
-fn a_store_that_is_installed_again_says_what_stands_and_what_works_again() {
+fn a_store_that_is_installed_again_says_what_is_kept_and_what_works_again() {
     let fixture = Fixture::new();
     let wanted = json!({ "shop": "panes.myshopify.com", "currency": "EUR" });
     let first = fixture.admin("POST", "/admin/api/stores", Some(&wanted)).json_body();
@@ -135,7 +135,7 @@ fn an_erasure_reaches_all_that_the_admin_api_has_made() {
     let document = shop.get("/export");
     assert_eq!((&document["store"], &document["matrices"]), (&Value::Null, &json!([])));
     assert_eq!(document["privacyRequests"][0]["outcome"], "erased");
-    // Installed anew it begins with nothing.
+    // Installed again it begins with nothing.
     let again = Shop::install(&fixture, "panes");
     assert_eq!(again.get("/matrices")["matrices"], json!([]));
 }

@@ -1,4 +1,4 @@
-//! Bodies and files that nobody means well with: an answer below 500, always, and nothing half-written.
+//! Malicious bodies and files: an answer below 500, always, and nothing half-written.
 
 use super::{Shop, grid, group};
 use proptest::prelude::*;

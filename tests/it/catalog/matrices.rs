@@ -72,7 +72,7 @@ fn a_matrix_may_begin_as_a_template_in_the_stores_unit() {
 }
 
 #[test]
-fn what_is_no_matrix_is_refused_with_every_fault_at_its_field() {
+fn an_invalid_matrix_is_refused_with_every_fault_at_its_field() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let fifty_one: Vec<usize> = (1..=51).collect();
@@ -158,14 +158,14 @@ fn a_patch_changes_what_it_names_and_null_takes_a_limit_away() {
         (&json!("new"), &json!(null), &json!(2))
     );
     let (status, problem) = patch("\"3\"", json!({ "limits": { "minWidth": 3 } }));
-    assert_eq!((status, fields(&problem)), (422, vec!["limits"]), "against the limit that stands");
+    assert_eq!((status, fields(&problem)), (422, vec!["limits"]), "against the saved limit");
     assert_eq!(patch("\"3\"", json!({ "limits": null })).0, 200);
     assert_eq!(shop.get(&path)["limits"]["maxWidth"], json!(null));
     assert_eq!(patch("\"4\"", json!({ "widths": [1] })).0, 422);
 }
 
 #[test]
-fn an_edit_must_name_the_version_that_stands() {
+fn an_edit_must_name_the_current_version() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let (id, group) = (shop.matrix("m"), shop.group("g"));
@@ -441,7 +441,7 @@ fn prices_are_adjusted_all_at_once_after_a_look_at_what_changes() {
 }
 
 #[test]
-fn an_adjustment_that_makes_no_sense_is_refused_and_changes_nothing() {
+fn an_invalid_adjustment_is_refused_and_changes_nothing() {
     let fixture = Fixture::new();
     let (shop, other) = (Shop::install(&fixture, "panes"), Shop::install(&fixture, "blinds"));
     let id = shop.matrix("m");
@@ -459,6 +459,7 @@ fn an_adjustment_that_makes_no_sense_is_refused_and_changes_nothing() {
         (json!({ "percent": "4", "cells": [] }), "cells"),
         (json!({ "percent": "4", "cells": [{ "width": 300 }] }), "cells"),
         (json!({ "percent": "4", "cells": [{ "width": 301, "height": 200 }] }), "cells"),
+        (json!({ "percent": "4", "cells": [{ "width": 300, "height": 200, "depth": 1 }] }), "cells"),
         (json!({ "percent": "4", "preview": "yes" }), "preview"),
         (json!({ "percent": "4", "round": "1" }), "round"),
     ] {

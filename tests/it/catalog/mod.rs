@@ -1,4 +1,4 @@
-//! The catalog: what merchants keep, its admin API and commands, and that nobody reaches another's.
+//! The catalog: what merchants keep, its admin API and commands, and that no store reaches another's.
 
 mod command_line;
 mod commands;

@@ -189,7 +189,7 @@ fn a_choice_of_another_group_is_not_found_and_nothing_is_changed() {
 }
 
 #[test]
-fn what_is_no_group_is_refused_with_every_fault_at_its_field() {
+fn an_invalid_group_is_refused_with_every_fault_at_its_field() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let choice = |change: Value| {
@@ -223,9 +223,9 @@ fn what_is_no_group_is_refused_with_every_fault_at_its_field() {
         let (status, problem) = shop.post("/option-groups", &body);
         assert_eq!((status, fields(&problem)), (422, faulty), "{body}: {problem}");
     }
-    let mut odd = group("g");
-    odd["requirement"] = json!("MAYBE");
-    assert_eq!(fields(&shop.post("/option-groups", &odd).1), ["requirement"]);
+    let mut unknown = group("g");
+    unknown["requirement"] = json!("MAYBE");
+    assert_eq!(fields(&shop.post("/option-groups", &unknown).1), ["requirement"]);
     assert_eq!(shop.post("/option-groups", &choices(20)).0, 201);
     let twice = choice_ids(&shop.get("/option-groups")["optionGroups"][0]);
     let twice = json!({ "name": "g", "choices": [

@@ -218,7 +218,7 @@ fn an_export_imported_again_is_the_same_matrix() {
 }
 
 #[test]
-fn a_preview_says_what_was_understood_and_what_stands_out() {
+fn a_preview_says_what_was_understood_and_what_is_unusual() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let csv = "Preisliste Rollo\r\nBreite (cm);20,5;40;60\r\n30;10,00;25,50;40,00\r\n60;15,00;-;1.045,00\r\n90;12,00;20,00;50,00\r\n";
@@ -263,7 +263,7 @@ fn a_preview_says_what_was_understood_and_what_stands_out() {
 /// A second list of a name prices no product. The contract's clients make one without being asked, so the answer says it; those who
 /// want to be asked say so.
 #[test]
-fn a_second_matrix_of_a_name_is_told_and_refused_to_who_asks_for_that() {
+fn a_second_matrix_of_a_name_is_reported_and_refused_where_the_client_asks() {
     let fixture = Fixture::new();
     let shop = Shop::install(&fixture, "panes");
     let csv = "w,h,price\n1,1,1";

@@ -149,12 +149,12 @@ fn setting_a_store_to_what_it_has_is_no_change_and_faults_are_named_by_field() {
     assert_eq!(version(&fixture), before);
     let (status, problem) = patch(&shop, json!({ "unit": "inch", "currency": "eur", "convert": 1, "shop": "x" }));
     assert_eq!((status, super::fields(&problem)), (422, vec!["convert", "currency", "shop", "unit"]));
-    let nobody = Shop { fixture: &fixture, name: "nobody" };
-    assert_eq!(patch(&nobody, json!({ "unit": "cm" })).0, 404);
+    let unknown = Shop { fixture: &fixture, name: "nobody" };
+    assert_eq!(patch(&unknown, json!({ "unit": "cm" })).0, 404);
 }
 
 #[test]
-fn an_edit_that_comes_between_look_and_change_is_looked_at_too() {
+fn an_edit_between_the_check_and_the_change_is_checked_too() {
     use quotegrid::catalog::settings::{self, Change};
     use quotegrid::domain::ids::ShopDomain;
     use quotegrid::domain::length::Unit;

@@ -1,4 +1,4 @@
-//! Nobody reaches another store's data: every operation of store A on the ids of store B.
+//! No store reaches another store's data: every operation of store A on the ids of store B.
 
 use super::{Shop, grid, group};
 use quotegrid::testing::Fixture;
@@ -65,7 +65,7 @@ fn every_operation_on_an_id_of_another_store_is_not_found_and_changes_nothing() 
     }
     assert_eq!((everything(&a), everything(&b)), (before_a, before_b));
 
-    // The same operations do something in the store that they belong to: the test would notice a path that nobody serves.
+    // The same operations do something in the store that they belong to: the test would notice a path that has no route.
     for (method, path, if_match, body) in operations.iter().filter(|(method, ..)| *method == "GET") {
         assert_eq!(b.send(method, path, *if_match, body).status, 200, "{method} {path}");
     }
@@ -80,7 +80,7 @@ fn below_a_store_that_is_not_there_nothing_is() {
     let fixture = Fixture::new();
     Shop::install(&fixture, "a");
     for name in ["nobody", "A", "..", "%00"] {
-        let nobody = Shop { fixture: &fixture, name };
+        let unknown = Shop { fixture: &fixture, name };
         for (method, path) in [
             ("GET", "/matrices"),
             ("POST", "/matrices"),
@@ -92,7 +92,7 @@ fn below_a_store_that_is_not_there_nothing_is() {
             ("GET", "/export"),
             ("PATCH", ""),
         ] {
-            let status = nobody.send(method, path, None, grid("m").to_string().as_bytes()).status;
+            let status = unknown.send(method, path, None, grid("m").to_string().as_bytes()).status;
             // A domain is read in any case.
             let expected = if name == "A" { status } else { 404 };
             assert_eq!(status, expected, "{name} {method} {path}");

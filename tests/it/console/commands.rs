@@ -23,7 +23,7 @@ fn quotegrid(database: &Path, arguments: &[&str]) -> (Option<i32>, Value, String
 }
 
 #[test]
-fn links_are_made_for_each_role_and_what_makes_no_sense_is_refused() {
+fn links_are_made_for_each_role_and_invalid_arguments_are_refused() {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let database = directory.path().join("quotegrid.db");
     let run = |arguments: &[&str]| quotegrid(&database, arguments);
@@ -66,8 +66,8 @@ fn a_server_prints_a_link_at_its_first_start_and_never_again() {
     let lines = |process: &Process| process.log().lines().filter(|line| line.contains("/admin/enter#")).count();
     let first = machine.serve(&[]).ready();
     wait_until("the link is printed", || lines(&first) == 1);
-    assert!(first.log().contains("Nobody has signed in"), "{}", first.log());
-    // Nobody has come in by it: whoever can make a server start again must not get another one for that.
+    assert!(first.log().contains("No person has signed in"), "{}", first.log());
+    // The link was not used: making a server start again must not yield another one.
     assert_eq!(first.stop(), Some(0));
     for _ in 0..2 {
         let mut again = machine.serve(&[]).ready();

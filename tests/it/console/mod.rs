@@ -48,7 +48,7 @@ fn request(method: &str, path: &str, cookie: Option<&str>, body: &str) -> Reques
     }
 }
 
-/// A link's token for somebody.
+/// A link's token for a person of a role.
 fn link(fixture: &Fixture, role: Role, store: Option<StoreId>) -> String {
     let (now, entropy) = (fixture.now(), fixture.app.entropy.clone());
     let invitation = Invitation { role, store, label: format!("a {role}") };
@@ -66,7 +66,7 @@ fn text(response: &Response) -> String {
     String::from_utf8(response.body.clone()).expect("text")
 }
 
-/// Somebody who is signed in, with a browser.
+/// A person who is signed in, with a browser.
 struct Person<'a> {
     fixture: &'a Fixture,
     cookie: String,

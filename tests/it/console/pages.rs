@@ -4,9 +4,10 @@ use super::{Person, SERVER_PAGES, request, text};
 use chrono::TimeDelta;
 use quotegrid::access::Role;
 use quotegrid::access::links::{self, Invitation, LINK_LIFE};
-use quotegrid::activity::Event;
+use quotegrid::activity::{self, Event};
 use quotegrid::http::{AppState, Reply, Router, Service};
 use quotegrid::shopify::Secrets;
+use quotegrid::shopify::webhook::Topic;
 use quotegrid::testing::Fixture;
 use serde_json::json;
 use std::sync::Arc;
@@ -141,6 +142,25 @@ fn what_happens_is_counted_by_the_hour_and_shown() {
 }
 
 #[test]
+fn webhooks_of_every_topic_are_counted_and_shown_with_their_meaning() {
+    let fixture = Fixture::new();
+    for topic in Topic::all() {
+        let event = activity::of_topic(topic.as_str()).expect("a known topic is counted");
+        fixture.app.activity.count(fixture.app.clock.as_ref(), event);
+    }
+    fixture.app.activity.flush(&fixture.app.db).expect("flushed");
+    let page = text(&Person::operator(&fixture).get("/admin/webhooks"));
+    for topic in Topic::all() {
+        let meaning = topic.meaning().expect("a known topic has one");
+        let row = format!(
+            "<code>{topic}</code></td><td data-label=\"Meaning\">{meaning}</td><td data-label=\"24 hours\" class=\"number\">1<"
+        );
+        assert!(page.contains(&row), "{row}: {page}");
+    }
+    assert!(activity::of_topic("orders/create").is_none());
+}
+
+#[test]
 fn a_backup_is_made_from_the_health_page_and_listed() {
     let fixture = Fixture::new();
     let operator = Person::operator(&fixture);
@@ -210,7 +230,7 @@ fn what_turns_the_direction_of_writing_stays_within_what_it_was_written_in() {
 }
 
 #[test]
-fn answers_of_the_api_are_of_no_use_to_other_origins_and_kept_by_nobody() {
+fn answers_of_the_api_are_useless_to_other_origins_and_never_cached() {
     let fixture = Fixture::new();
     let demo = fixture.demo_store();
     let operator = Person::operator(&fixture);

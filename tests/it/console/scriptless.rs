@@ -83,7 +83,7 @@ fn browser_without_scripts_does_all_of_a_merchants_work_below_a_path_prefix() {
     };
     let says = |text: &str| browser.ask(&format!("return document.body.textContent.includes('{text}')")) == true;
 
-    // Without scripts nobody posts the link's token: a person pastes the link.
+    // Without scripts the link's token is not posted: a person pastes the link.
     browser.open(&format!("{url}/admin/shops/{}/prices", demo.shop));
     is_at(&format!("{PREFIX}/admin/enter"));
     browser.fill("#token", &format!("{url}/admin/enter#{token}"));
@@ -134,7 +134,7 @@ fn browser_without_scripts_does_all_of_a_merchants_work_below_a_path_prefix() {
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_that_is_signed_in_is_asked_before_a_link_makes_it_somebody_else() {
+fn browser_that_is_signed_in_is_asked_before_a_link_signs_in_another_person() {
     let fixture = Fixture::new();
     let options = ServerOptions::new(SocketAddr::from(([127, 0, 0, 1], 0)));
     let server = Server::start(options, Arc::new(fixture.router.clone())).expect("a server");

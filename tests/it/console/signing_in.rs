@@ -155,7 +155,7 @@ fn a_client_that_guesses_too_often_is_refused_and_others_are_not() {
         from(last, "guess");
     }
     assert_eq!(from(251, &link(&fixture, Role::Operator, None)).status, 429);
-    assert_eq!(from(2, &link(&fixture, Role::Operator, None)).status, 303, "somebody has come in from there before");
+    assert_eq!(from(2, &link(&fixture, Role::Operator, None)).status, 303, "a person has signed in from there before");
 }
 
 #[test]
@@ -193,10 +193,10 @@ fn hidden(page: &str, name: &str) -> String {
 }
 
 #[test]
-fn whoever_is_signed_in_is_asked_before_a_link_makes_them_somebody_else_and_the_old_session_ends() {
+fn a_person_who_is_signed_in_is_asked_before_a_link_signs_in_another_and_the_old_session_ends() {
     let fixture = Fixture::new();
     let person = Person::operator(&fixture);
-    // Somebody else's link, opened in this browser.
+    // Another person's link, opened in this browser.
     let token = link(&fixture, Role::Viewer, None);
     let open = |body: &str| fixture.call(request("POST", "/admin/enter", Some(&person.cookie), body));
     let asked = open(&format!("token={token}&next=admin/jobs"));
@@ -224,7 +224,7 @@ fn whoever_is_signed_in_is_asked_before_a_link_makes_them_somebody_else_and_the_
 }
 
 #[test]
-fn a_link_that_lets_nobody_in_ends_no_session() {
+fn an_invalid_link_ends_no_session() {
     let fixture = Fixture::new();
     let person = Person::operator(&fixture);
     let body = format!("token=guessed&instead=1&csrf={}", person.csrf);

@@ -1,4 +1,4 @@
-//! The console as somebody uses it who has never seen a terminal and was given a link: from a spreadsheet to an order on the workshop's
+//! The console as a person uses it who has never seen a terminal and was given a link: from a spreadsheet to an order on the workshop's
 //! sheet, to an erasure with its receipts, and to jobs that failed. In a real browser, by what its pages show.
 
 use super::link;
@@ -19,7 +19,7 @@ const SPREADSHEET: &str = "height/width;600;1200\r\n800;50,00;70,00\r\n1600;60,0
 /// The first products of a shop, as they are listed in Shopify.
 const PRODUCTS: &str = "1001 Roller blind Nox\n1002 Roller blind Umbra\n1003 Roller blind Alba\n1004 Roller blind Lumen\n1005 Roller blind Lino";
 
-/// Somebody with a browser and a link.
+/// A person with a browser and a link.
 struct Walker {
     fixture: Fixture,
     browser: Browser,

@@ -87,7 +87,7 @@ fn a_second_price_list_of_a_name_is_asked_for_twice() {
     assert_eq!(fixture.count("price_matrices"), lists + 1);
     assert_eq!(operator.post(&path, "name=Roller+%3Cb%3E&confirmed=yes").status, 303);
     assert_eq!(fixture.count("price_matrices"), lists + 2);
-    // Whoever is not asked before: another name.
+    // Another name needs no confirmation.
     assert_eq!(operator.post(&path, "name=Roller").status, 303);
 }
 

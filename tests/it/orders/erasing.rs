@@ -188,7 +188,7 @@ fn a_step_of_an_erasure_keeps_its_budget_however_many_items_orders_have() {
     let store = example.shop.scope.store;
     let step = |server: &Server| -> (u64, u64) {
         let counts: Result<_, db::Error> =
-            server.fixture.app.db.write(move |tx| quotegrid::orders::records::delete_some(tx, store, 600));
+            server.fixture.app.db.write(move |tx| quotegrid::orders::records::delete_some_with_items(tx, store, 600));
         let counts = counts.expect("deleted");
         (counts.of("draft_order_records"), counts.of("draft_order_lines"))
     };

@@ -16,7 +16,7 @@ use std::time::Duration;
 enum Place {
     OtherSite,
     AppProxy,
-    BesideTheOriginalWidget,
+    NextToTheOriginalWidget,
 }
 
 /// The page of the original widget's contract, with its functions: `price`, `order` and others.
@@ -28,12 +28,12 @@ fn open(shop: &Shop, place: Place, products: &[&str]) {
     // As a theme may write them: the product as the Admin API names it, the path with a slash at its end.
     let (prefix, access) = match place {
         Place::AppProxy => ("gid://shopify/Product/", "proxy='/apps/quotes/'".to_owned()),
-        Place::OtherSite | Place::BesideTheOriginalWidget => ("", format!("key='{key}'")),
+        Place::OtherSite | Place::NextToTheOriginalWidget => ("", format!("key='{key}'")),
     };
     let elements =
         products.iter().map(|product| format!("<quote-grid product='{prefix}{product}' {access}></quote-grid>"));
     let elements: String = elements.collect();
-    let original = if place == Place::BesideTheOriginalWidget { ORIGINAL } else { "" };
+    let original = if place == Place::NextToTheOriginalWidget { ORIGINAL } else { "" };
     let page = format!(
         "<!doctype html><html lang=en><head><meta charset=utf-8><meta name=viewport content='width=device-width'><title>A shop</title>\
          {original}</head><body><main><h1>A pane</h1>{elements}</main><script>{TOOLS}window.press = (at) => part('button', at).click();</script>\
@@ -49,7 +49,7 @@ fn open(shop: &Shop, place: Place, products: &[&str]) {
     }
 }
 
-fn each_state_is_told(place: Place) {
+fn each_state_is_shown(place: Place) {
     let shop = Shop::new();
     let store = shop.example.shop.scope;
     let rows = [vec![Some(100), None], vec![Some(300), Some(400)]];
@@ -99,8 +99,8 @@ fn each_state_is_told(place: Place) {
     shop.wait("qg().getElementById('width')?.value === '450' && said('amount') === '$30.00'");
     assert_eq!(faults_found_by_axe(&shop), json!([]), "{place:?}");
 
-    // What the original widget does is none of the element's business, and the other way round.
-    if place == Place::BesideTheOriginalWidget {
+    // The element and the original widget do not affect each other.
+    if place == Place::NextToTheOriginalWidget {
         let found = shop.see(&format!("price('{PRODUCT}', {{ width: '450', height: '350' }})"));
         assert_eq!((&found["status"], &found["body"]["price"]), (&json!(200), &json!(30)), "{found}");
         let required =
@@ -124,40 +124,40 @@ fn a_limit_is_waited_for(place: Place) {
     let shop = Shop::of(Server::with_rate_limit(3));
     open(&shop, place, &["1001"]);
     assert_eq!(shop.price("450", "350"), "$30.00");
-    // Nobody else is left anything either: below the proxy the limit is the whole store's.
+    // The whole store's limit is used up as well, which is what counts below the proxy.
     let seconds = shop.server.fixture.now().timestamp();
     let target = signed("/proxy/products/1001/price", &[("width", "450"), ("height", "350")], SHOP, seconds, "hush");
     let mut spent = (0..1_000).map(|_| ask(&shop.server.router, request("GET", &target, &[])).status);
     assert!(spent.any(|status| status == 429));
     shop.act("fill('width', '900')");
     shop.wait("said('status').startsWith('We try again in')");
-    // The server's clock stands still until it is moved: before that, no request passes.
+    // The server's clock stops until it is moved: before that, no request passes.
     shop.server.fixture.advance(Duration::from_secs(60));
     shop.wait("said('amount') === '$35.00' && said('status') === ''");
 }
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_tells_each_state_on_a_page_of_another_site() {
-    each_state_is_told(Place::OtherSite);
+fn browser_element_shows_each_state_on_a_page_of_another_site() {
+    each_state_is_shown(Place::OtherSite);
 }
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_tells_each_state_below_the_app_proxy() {
-    each_state_is_told(Place::AppProxy);
+fn browser_element_shows_each_state_below_the_app_proxy() {
+    each_state_is_shown(Place::AppProxy);
 }
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
-fn browser_element_tells_each_state_beside_the_original_widget() {
-    each_state_is_told(Place::BesideTheOriginalWidget);
+fn browser_element_shows_each_state_next_to_the_original_widget() {
+    each_state_is_shown(Place::NextToTheOriginalWidget);
 }
 
 #[test]
 #[ignore = "needs Chromium and chromedriver: cargo test --test it -- --ignored browser"]
 fn browser_element_waits_for_a_limit_in_each_place() {
-    for place in [Place::OtherSite, Place::AppProxy, Place::BesideTheOriginalWidget] {
+    for place in [Place::OtherSite, Place::AppProxy, Place::NextToTheOriginalWidget] {
         a_limit_is_waited_for(place);
     }
 }

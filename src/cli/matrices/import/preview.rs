@@ -26,7 +26,7 @@ pub(super) fn text(document: &Value) -> String {
     lines.extend(named("prices that fall", list(document, "fallingPrices"), |fall| {
         format!("{} costs less than {}", priced(fall), priced(&fall["than"]))
     }));
-    lines.extend(named("sizes that stand again", list(document, "repeated"), |repeat| {
+    lines.extend(named("repeated sizes", list(document, "repeated"), |repeat| {
         format!("line {}: {} {}", repeat["line"], size(repeat), change(repeat))
     }));
     if !list(document, "sameName").is_empty() {

@@ -143,7 +143,7 @@ fn a_column_that_is_no_size_is_refused_by_its_name() {
         let text = format!("{header}\n200,100,5");
         assert_eq!(in_euros(text.as_bytes()).accept().ok(), read("100,200,5").accept().ok(), "{header}");
     }
-    assert_eq!(grid("length,height,price\n200,100,5"), grid("200,100,5"), "beside a height, a length is the width");
+    assert_eq!(grid("length,height,price\n200,100,5"), grid("200,100,5"), "next to a height, a length is the width");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn a_corner_that_names_another_size_is_refused_by_its_name() {
 }
 
 #[test]
-fn columns_stand_in_any_order_and_empty_ones_are_left_out() {
+fn columns_may_be_in_any_order_and_empty_ones_are_left_out() {
     for text in [
         "Preis;Breite;Höhe\n5;100;200",
         "Prix,Hauteur,Largeur\n5,200,100",
@@ -235,7 +235,7 @@ fn sizes_in_another_metric_unit_are_converted_exactly() {
 }
 
 #[test]
-fn inches_and_feet_are_told_as_such() {
+fn inches_and_feet_are_named_in_the_fault() {
     for (text, line) in [
         ("24\";36\";99", 1),
         ("24\",36\",99", 1),
@@ -284,7 +284,7 @@ fn the_euro_sign_is_known_in_whatever_another_encoding_has_made_of_it() {
 }
 
 #[test]
-fn prices_may_have_the_stores_currency_beside_them_and_no_other() {
+fn prices_may_be_written_with_the_stores_currency_and_no_other() {
     for text in [
         "300;200;92,90 €\n600;200;1.092,90 €",
         "300;200;€ 92,90\n600;200;€1.092,90",
@@ -322,7 +322,7 @@ fn prices_may_have_the_stores_currency_beside_them_and_no_other() {
 }
 
 #[test]
-fn prices_in_cents_or_by_a_measure_are_told_as_such() {
+fn prices_in_cents_or_by_a_measure_are_refused_with_the_reason() {
     for (heading, said) in [
         ("Preis in Cent", "Cent"),
         ("price (cents)", "cents"),
@@ -335,17 +335,20 @@ fn prices_in_cents_or_by_a_measure_are_told_as_such() {
         ("Preis je lfm", "lfm"),
         ("price per sq ft", "sq"),
     ] {
-        let (line, told) = fault(&format!("width,height,{heading}\n300,200,1050"));
-        assert!(line == 1 && told.contains(&format!("says {said}: a list has the whole price")), "{heading}: {told}");
-        let (_, told) = fault(&format!("{heading}\nwidth,height,price\n300,200,1050"));
-        assert!(told.contains("the whole price"), "above the list, {heading}: {told}");
+        let (line, message) = fault(&format!("width,height,{heading}\n300,200,1050"));
+        assert!(
+            line == 1 && message.contains(&format!("says {said}: a list has the whole price")),
+            "{heading}: {message}"
+        );
+        let (_, message) = fault(&format!("{heading}\nwidth,height,price\n300,200,1050"));
+        assert!(message.contains("the whole price"), "above the list, {heading}: {message}");
     }
     let whole = grid("300,200,10.50");
     for heading in ["Preis pro Stück", "price each", "price per piece", "Preis netto", "Center price", "VK"] {
         assert_eq!(grid(&format!("width,height,{heading}\n300,200,10.50")), whole, "{heading}");
     }
-    let (_, told) = fault("width,height,Rabatt\n300,200,10");
-    assert!(told.contains("\"Rabatt\" is neither"), "{told}");
+    let (_, message) = fault("width,height,Rabatt\n300,200,10");
+    assert!(message.contains("\"Rabatt\" is neither"), "{message}");
 }
 
 #[test]
@@ -445,7 +448,7 @@ fn comes_back(currency: Currency) {
 }
 
 #[test]
-fn a_file_that_is_no_csv_is_told_by_what_it_is() {
+fn a_file_that_is_not_csv_is_refused_by_its_format() {
     let workbook = [b"PK\x03\x04\x14\0\x06\0\x08\0[Content_Types].xml".to_vec(), vec![0; BYTES_MAX]].concat();
     for (bytes, kind) in [(&workbook[..], ".xlsx"), (b"<html><table><tr><td>1</td></tr></table></html>", "HTML")] {
         let read = import(bytes, &ImportOptions::new(Unit::Mm, Currency::USD));
@@ -456,7 +459,7 @@ fn a_file_that_is_no_csv_is_told_by_what_it_is() {
 }
 
 #[test]
-fn sizes_that_stand_again_are_told_with_both_prices() {
+fn repeated_sizes_are_reported_with_both_prices() {
     let read = read("100,200,10\n100.0,200,99.99\n300,200,-");
     let size = |text: &str| text.parse::<Length>().expect("a length");
     assert_eq!(

@@ -1,6 +1,7 @@
 //! Raising or lowering the prices of a matrix.
 
 use super::super::conditional::{etag, if_match, store_of};
+use super::grid::length;
 use super::id;
 use crate::catalog::matrices::{self, Adjusted};
 use crate::catalog::stores::Scope;
@@ -20,7 +21,7 @@ use serde_json::Value;
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] =
+pub(in crate::http::admin) const ROUTES: &[Route] =
     &[Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/{id}/adjust", "matrix.adjust", adjust)];
 
 /// The fault of an invalid adjustment.
@@ -69,9 +70,15 @@ fn read(request: &Request, scope: Scope) -> Result<(Adjustment, bool)> {
 fn cells(value: &Value) -> std::result::Result<Vec<(Length, Length)>, String> {
     let items = value.as_array().filter(|items| (1..=CELLS_MAX).contains(&items.len()));
     let items = items.ok_or_else(|| format!("must be a list of 1 to {CELLS_MAX} sizes with width and height"))?;
-    let side = |item: &Value, name: &str| {
-        let number = item.get(name).and_then(Value::as_number).ok_or("must be sizes with width and height")?;
-        Length::from_number(number).map_err(|fault| format!("{name} {fault}"))
-    };
-    items.iter().map(|item| Ok((side(item, "width")?, side(item, "height")?))).collect()
+    items.iter().map(size).collect()
+}
+
+fn size(value: &Value) -> std::result::Result<(Length, Length), String> {
+    const SHAPE: &str = "must be sizes with width and height";
+    let mut fields = Fields::of_value(value).ok_or(SHAPE)?;
+    let (width, height) = (fields.optional("width", length), fields.optional("height", length));
+    match fields.into_sentences(|_| SHAPE.to_owned()).into_iter().next() {
+        Some(fault) => Err(fault),
+        None => Ok(width.zip(height).ok_or(SHAPE)?),
+    }
 }

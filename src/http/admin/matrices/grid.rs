@@ -93,29 +93,17 @@ fn read_policy(fields: &mut Fields) -> PolicyEdit {
             let none = Some(None);
             policy = PolicyEdit { min_width: none, max_width: none, min_height: none, max_height: none, ..policy };
         }
-        Some(Some(Value::Object(limits))) => {
-            for (name, value) in limits {
-                let limit = match name.as_str() {
-                    "minWidth" => &mut policy.min_width,
-                    "maxWidth" => &mut policy.max_width,
-                    "minHeight" => &mut policy.min_height,
-                    "maxHeight" => &mut policy.max_height,
-                    _ => {
-                        fields.fault(
-                            "limits",
-                            format!("{name:?} is not one of minWidth, maxWidth, minHeight, maxHeight"),
-                        );
-                        continue;
-                    }
-                };
-                match (&value, length(&value)) {
-                    (Value::Null, _) => *limit = Some(None),
-                    (_, Ok(length)) => *limit = Some(Some(length)),
-                    (_, Err(fault)) => fields.fault("limits", format!("{name} {fault}")),
-                }
+        Some(Some(limits)) => match Fields::of_value(&limits) {
+            Some(mut limits) => {
+                policy.min_width = limits.nullable("minWidth", length);
+                policy.max_width = limits.nullable("maxWidth", length);
+                policy.min_height = limits.nullable("minHeight", length);
+                policy.max_height = limits.nullable("maxHeight", length);
+                let unknown = |name: &str| format!("{name:?} is not one of minWidth, maxWidth, minHeight, maxHeight");
+                limits.into_sentences(unknown).into_iter().for_each(|fault| fields.fault("limits", fault));
             }
-        }
-        Some(Some(_)) => fields.fault("limits", "must be an object"),
+            None => fields.fault("limits", "must be an object"),
+        },
     }
     policy
 }
@@ -135,7 +123,7 @@ fn read_grid(fields: &mut Fields, currency: Currency) -> Option<PriceMatrix> {
     }
 }
 
-fn length(value: &Value) -> std::result::Result<Length, String> {
+pub(super) fn length(value: &Value) -> std::result::Result<Length, String> {
     match value {
         Value::Number(number) => Length::from_number(number).map_err(|fault| fault.to_string()),
         _ => Err("must be a number".to_owned()),

@@ -4,8 +4,8 @@ mod adjust;
 mod grid;
 mod price_lists;
 
-pub(in crate::http) use adjust::ROUTES as ADJUST_ROUTES;
-pub(in crate::http) use price_lists::ROUTES as PRICE_LIST_ROUTES;
+pub(super) use adjust::ROUTES as ADJUST_ROUTES;
+pub(super) use price_lists::ROUTES as PRICE_LIST_ROUTES;
 
 use super::conditional::{confirmed, etag, if_match, store_of};
 use crate::catalog::DELETION_STEP;
@@ -26,7 +26,7 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// The table's lines. Those of price lists go before: `import` is no id.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(super) const ROUTES: &[Route] = &[
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices", list),
     Route::write(Method::Post, "/admin/api/stores/{shop}/matrices", "matrix.create", create),
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices/{id}", show),
@@ -86,7 +86,7 @@ fn made(mut body: Value, same_name: &[MatrixId]) -> Response {
 }
 
 /// What becomes of a new matrix under a name that one of the store has. Clients that do not say get another one, as they always
-/// have, and are told which have the name.
+/// have, and the answer lists those that have the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct SameName {
     is_refused: bool,

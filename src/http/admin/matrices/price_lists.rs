@@ -18,7 +18,7 @@ use serde_json::json;
 use std::sync::Arc;
 
 /// The table's lines.
-pub(in crate::http) const ROUTES: &[Route] = &[
+pub(in crate::http::admin) const ROUTES: &[Route] = &[
     Route::write(Method::Post, "/admin/api/stores/{shop}/matrices/import", "matrix.import", import_new),
     Route::write(Method::Put, "/admin/api/stores/{shop}/matrices/{id}/import", "matrix.import", import_into),
     Route::now(Method::Get, "/admin/api/stores/{shop}/matrices/{id}/export", export),

@@ -228,7 +228,7 @@ impl ChoiceRow {
             return Ok(ModifierDraft { percent: Some(percent), ..ModifierDraft::default() });
         }
         if self.value.contains('%') {
-            return Err("is a percentage: say so beside it".to_owned());
+            return Err("is a percentage: choose % next to it".to_owned());
         }
         let amount = currency.parse_amount(&plain).map_err(|fault| fault.to_string())?;
         Ok(ModifierDraft { amount: Some(amount), ..ModifierDraft::default() })
@@ -269,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_stands_beside_its_field() {
+    fn every_fault_is_shown_at_its_field() {
         let mut draft = motor();
         draft.name = " ".to_owned();
         draft.rows = vec![row("", false, "5"), row("Motor", false, "5 %"), row("Crank", true, "many")];

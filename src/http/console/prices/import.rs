@@ -124,7 +124,7 @@ fn notes(import: &Import) -> Vec<String> {
     }
     if let Some(first) = import.repeats.first() {
         notes.push(format!(
-            "Sizes that stand in it more than once: {}, the first of them {} × {}. The last price counts.",
+            "Sizes that it has more than once: {}, the first of them {} × {}. The last price counts.",
             import.repeats.len(),
             first.width,
             first.height

@@ -118,7 +118,7 @@ fn name_of(form: &Form) -> Result<Name> {
 
 fn create(state: &Arc<AppState>, visit: Visit, _params: &Params) -> Result<Deferred> {
     let (scope, name) = (visit.store()?.scope(), name_of(&visit.form)?);
-    // A second list of a name prices no product, and whoever has made it by mistake believes that it does.
+    // A second list of a name prices no product, and a merchant who made it by mistake believes that it does.
     if !visit.form.has("confirmed") {
         let same = state.app.db.read(|connection| matrices::find_by_name(connection, scope.store, name.as_str()))?;
         if let Some(&id) = same.first() {

@@ -202,7 +202,7 @@ fn steps(texts: &[String], used: &[usize], place: fn(usize) -> Place, faults: &m
     for &at in used {
         match length(&texts[at]) {
             Ok(length) if seen.insert(length, at).is_some() => {
-                faults.insert(place(at), format!("{length} is here twice"));
+                faults.insert(place(at), format!("{length} appears twice"));
             }
             Ok(length) => lengths.push(length),
             Err(fault) => {
@@ -217,7 +217,7 @@ fn steps(texts: &[String], used: &[usize], place: fn(usize) -> Place, faults: &m
 pub(in crate::http::console) fn length(text: &str) -> Result<Length, String> {
     let plain = number::plain(text, LENGTH_DECIMALS, false).map_err(|fault| fault.to_string())?;
     if plain.is_empty() {
-        return Err("is needed: there are prices beside it".to_owned());
+        return Err("is required: its row or column has prices".to_owned());
     }
     plain.parse::<Length>().map_err(|fault| fault.to_string())
 }
@@ -336,7 +336,7 @@ mod tests {
     }
 
     #[test]
-    fn every_fault_of_a_sheet_is_told_at_its_cell() {
+    fn every_fault_of_a_sheet_is_shown_at_its_cell() {
         let typed = sheet(&["300", "300,0", ""], &[("1.200", &["abc", "1", "2"]), ("800", &["-4", "1.234", ""])]);
         let faults = typed.check(eur(), OutOfRange::Reject, SizeLimits::default()).expect_err("faults");
         let places: Vec<Place> = faults.keys().copied().collect();

@@ -22,7 +22,7 @@ pub(super) struct CellView {
     /// What is saved, where that is something else.
     pub(super) saved: Option<String>,
     pub(super) fault: Option<String>,
-    /// What another person has saved meanwhile, where both have changed it.
+    /// What another person has saved in the meantime, where both have changed it.
     pub(super) theirs: Option<String>,
 }
 
@@ -61,7 +61,7 @@ pub(super) fn view(
     conflicts: &[Conflict],
 ) -> SheetView {
     let marks = sheet::marks(sheet, saved, currency);
-    let stood = sheet::texts_by_size(saved);
+    let saved_texts = sheet::texts_by_size(saved);
     let theirs: BTreeMap<_, _> =
         conflicts.iter().map(|conflict| ((conflict.width, conflict.height), said(conflict.theirs, currency))).collect();
     let fault = |place| faults.get(&place).cloned();
@@ -75,7 +75,7 @@ pub(super) fn view(
         let theirs = size.and_then(|size| theirs.get(&size).cloned());
         let marks = marks[row][column];
         let fault = fault(Place::Price(row, column));
-        let saved = size.and_then(|size| stood.get(&size).cloned()).unwrap_or_default();
+        let saved = size.and_then(|size| saved_texts.get(&size).cloned()).unwrap_or_default();
         CellView {
             value: sheet.prices[row][column].clone(),
             class: classes(marks, fault.is_some(), theirs.is_some()),

@@ -315,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn what_names_no_product_is_told_by_its_line() {
+    fn a_line_that_names_no_product_is_reported_by_its_number() {
         let fault = |body: &str| products_of(&form(body)).expect_err("a fault");
         assert!(fault("new=1001+Blind%0ARoller").starts_with("line 2: Roller"), "{}", fault("new=1001+Blind%0ARoller"));
         assert!(fault("new=1001").starts_with("line 1: the title"), "{}", fault("new=1001"));

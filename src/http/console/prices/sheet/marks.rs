@@ -19,14 +19,14 @@ pub(in crate::http::console::prices) struct Marks {
 pub(in crate::http::console::prices) fn marks(sheet: &Sheet, saved: &Sheet, currency: Currency) -> Vec<Vec<Marks>> {
     let read = |text: &String| price(text, currency).ok().flatten();
     let values: Vec<Vec<Option<Minor>>> = sheet.prices.iter().map(|row| row.iter().map(read).collect()).collect();
-    let stood = by_size(saved, currency);
+    let saved_prices = by_size(saved, currency);
     let widths: Vec<Option<Length>> = sheet.widths.iter().map(|text| length(text).ok()).collect();
     let heights: Vec<Option<Length>> = sheet.heights.iter().map(|text| length(text).ok()).collect();
     let falls = |from: Option<Minor>, to: Option<Minor>| matches!((from, to), (Some(from), Some(to)) if to < from);
     let mark = |row: usize, column: usize| {
         let value = values[row][column];
         let text = &sheet.prices[row][column];
-        let was = widths[column].zip(heights[row]).and_then(|size| stood.get(&size).copied());
+        let was = widths[column].zip(heights[row]).and_then(|size| saved_prices.get(&size).copied());
         Marks {
             is_changed: match was {
                 Some(was) => price(text, currency) != Ok(was),

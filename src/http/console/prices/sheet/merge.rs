@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn one_cell_that_both_have_changed_stays_mine_and_is_told() {
+    fn a_cell_that_both_have_changed_keeps_my_price_and_is_a_conflict() {
         let base = two_by_two();
         let mine = sheet(&["300", "600"], &[("400", &["11.00", "20.00"]), ("800", &["15.00", ""])]);
         let theirs = sheet(&["300", "600"], &[("400", &["12.00", "20.00"]), ("800", &["15.00", ""])]);

@@ -26,16 +26,16 @@ const NO_APP_REST: Duration = Duration::from_secs(60);
 const FIRST_REST: Duration = Duration::from_secs(5);
 
 /// Deletes drafts of cancelled orders.
-pub struct CancelJob(Arc<Parts>);
+pub struct DraftDeletionJob(Arc<Parts>);
 
-impl CancelJob {
+impl DraftDeletionJob {
     /// The handler of the jobs that `handover` enqueues.
     pub fn new(handover: &Handover) -> Self {
         Self(handover.0.clone())
     }
 }
 
-impl Handler for CancelJob {
+impl Handler for DraftDeletionJob {
     fn run(&self, job: &Claim, context: &Context) -> Result<Finish, JobError> {
         let id: Option<DraftOrderId> = job.payload[ORDER_ID].as_str().and_then(|id| id.parse().ok());
         let id = id.ok_or_else(|| JobError::Permanent(format!("the payload must name an order as {ORDER_ID}")))?;
@@ -44,7 +44,7 @@ impl Handler for CancelJob {
             return Err(JobError::Snooze(FIRST_REST));
         }
         let state = context.db().read(|connection| rows::state(connection, id))?;
-        let Some(state) = state.filter(|state| state.is_live && state.is_deletion_due) else {
+        let Some(state) = state.filter(|state| state.is_live && state.is_draft_deletion_due) else {
             return Ok(Finish::done());
         };
         let (Some(sessions), Some(options)) = (&self.0.sessions, &self.0.options) else {
@@ -94,7 +94,7 @@ impl CancelRun<'_> {
         match self.fate_of(draft)? {
             None => {
                 info!("the draft of a cancelled order was deleted at Shopify id={id}");
-                Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)))
+                Ok(Finish::with(move |tx, _now| Ok(fate::end_draft_deletion(tx, store, id)?)))
             }
             Some(fate) => {
                 let (shop, draft, report) = (self.state.shop, draft.to_owned(), reported(fate));
@@ -128,7 +128,7 @@ impl CancelRun<'_> {
     fn look_up(self) -> Result<Finish, JobError> {
         let (id, store) = (self.id, self.state.store);
         let Some(noted_at) = self.state.attempted_at else {
-            return Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)));
+            return Ok(Finish::with(move |tx, _now| Ok(fate::end_draft_deletion(tx, store, id)?)));
         };
         // A clock that was set back makes the note young again: it is looked for longer.
         let age = (self.context.now() - noted_at).to_std().unwrap_or_default();
@@ -141,7 +141,7 @@ impl CancelRun<'_> {
         if found.is_empty() {
             return if age >= self.settle {
                 self.parts.uncertain.end(id);
-                Ok(Finish::with(move |tx, _now| Ok(fate::end_deletion(tx, store, id)?)))
+                Ok(Finish::with(move |tx, _now| Ok(fate::end_draft_deletion(tx, store, id)?)))
             } else {
                 Err(JobError::Snooze(age.max(FIRST_REST).min(self.settle - age)))
             };
