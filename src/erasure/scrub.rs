@@ -32,9 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(5);
 
 /// What is said where the files cannot be looked at.
-const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look for erased rows that were moved and left in pages, so \
-                         none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
-                         the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
+const UNCHECKED: &str = "[GDPR] erasures are done in the tables and are not marked as erased: SQLite may have left copies of the erased \
+                         rows in unused parts of the file, and this build cannot look for them. To finish the erasures that wait \
+                         now, stop the server and run `quotegrid doctor --vacuum`, which writes the file anew. To have all later \
+                         ones finished by the server, build quotegrid in a checkout, or elsewhere with \
+                         LIBSQLITE3_FLAGS=-DSQLITE_ENABLE_DBPAGE_VTAB in its environment";
 
 /// The pause after a scrub, as a multiple of what the scrub took: each has the disk brought up to date, the first one looks at every
 /// page of the file, and where requests come without end they would do so all the time.
@@ -65,7 +67,8 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
-    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked.
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked. What to do is in the
+    /// log.
     Unchecked,
 }
 
