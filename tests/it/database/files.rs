@@ -294,6 +294,7 @@ fn a_directory_of_locks_that_is_a_symbolic_link_is_not_followed() {
     let directory = directory();
     let directory = directory.path();
     succeeds(directory, "test.db", &["migrate"]);
+    succeeds(directory, "test.db", &["backup", "copy.db"]);
     let (locks, elsewhere) = (directory.join("test.db.locks"), directory.join("elsewhere"));
     fs::remove_dir_all(&locks).expect("removed");
     for is_there in [false, true] {
@@ -301,7 +302,7 @@ fn a_directory_of_locks_that_is_a_symbolic_link_is_not_followed() {
             fs::create_dir(&elsewhere).expect("made");
         }
         std::os::unix::fs::symlink(&elsewhere, &locks).expect("linked");
-        for command in [["jobs", "run-next"], ["doctor", "--vacuum"]] {
+        for command in [["jobs", "run-next"], ["restore", "copy.db"]] {
             let output = run(directory, "test.db", &command);
             let told = String::from_utf8_lossy(&output.stderr);
             assert!(!output.status.success(), "{command:?}: {output:?}");
