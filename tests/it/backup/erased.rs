@@ -386,3 +386,26 @@ fn a_job_about_a_shop_whose_erasure_was_closed_in_the_backup_and_counted_as_done
     assert_eq!(one::<u64>(&app, "SELECT count(*) FROM erasure_receipts"), 2);
     assert_clean(&app);
 }
+
+#[test]
+fn a_job_about_a_shop_that_was_installed_again_before_the_backup_comes_back_as_it_was() {
+    let house = House::new();
+    let app = house.open();
+    deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "again", "1");
+    let worker = app.worker().expect("a worker");
+    while worker.step().expect("a working database") != StepOutcome::Idle {}
+    drop(worker);
+    house.pass_a_minute();
+    install(&app, "again");
+    enqueue_note(&app, json!({ "shop": "again.myshopify.com" }));
+    house.back_up();
+    // Counts as done after the backup only.
+    app.scrubber().scrub_all().expect("scrubbed");
+    drop(app);
+    assert_eq!(house.restore().expect("restored").erased_again, 0);
+    let app = house.open();
+    let note = "SELECT status || ' ' || payload FROM job_queue WHERE type = 'note'";
+    assert_eq!(one::<String>(&app, note), r#"pending {"shop":"again.myshopify.com"}"#);
+    assert!(has_store(&app, "again"));
+    assert_clean(&app);
+}
