@@ -20,7 +20,7 @@ use crate::domain::ids::ShopDomain;
 use crate::entropy::Entropy;
 use crate::erasure::receipts::ReceiptKind;
 use crate::erasure::scrub::{Cleaned, Scrubbed};
-use crate::erasure::{self, receipts, requests, shop, subject_hash};
+use crate::erasure::{self, late_jobs, receipts, requests, shop, subject_hash};
 use crate::error::Error;
 use crate::intake::deliveries;
 use crate::keyed_hash::KeyedHasher;
@@ -163,6 +163,8 @@ fn carry_over(what: &Restore, copy: &Path, current: Option<&Connection>) -> Resu
             shop::erase_again(&app.db, app.clock.now(), &app.hasher, &app.entropy, &shop)?;
             report.erased_again += 1;
         }
+        // The copy's requests count as erased by now, so that no scrub looks at their jobs.
+        late_jobs::forget_again(&app.db, &app.hasher, app.clock.now(), known)?;
     }
     report.jobs = enqueue_missing(&app)?;
     // Always, for what was taken over may say that it is erased from the files, and the copy's bytes are the backup's. So that the

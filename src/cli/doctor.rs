@@ -67,7 +67,7 @@ pub(super) fn run(database: &DatabaseSettings, args: &Args, output: Output) -> R
     if args.vacuum {
         // Opened once before, so that a file which is not ours is reported as such and not rewritten.
         let app = App::open(super::options(database, Schema::MustBeCurrent))?;
-        rewritten = app.scrubber().waiting()?;
+        rewritten = app.scrubber().prepare()?;
         drop(app);
         db::rewrite(&database.database, database.synchronous).map_err(crate::app::OpenError::from)?;
     }

@@ -2,6 +2,7 @@
 //! next to the database and are never unlinked while anyone may look at them.
 
 use super::{access, files};
+use rustix::io::Errno;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -17,8 +18,12 @@ pub(crate) fn make_directory(database: &Path) -> io::Result<PathBuf> {
     access::make_directory(&directory).map(|()| directory)
 }
 
-/// Opens the lock file `name`, made with mode 0600 unless it is there.
+/// Opens the lock file `name`, made with mode 0600 unless it is there. A symbolic link in the directory's place is not followed, no
+/// more than one in the file's: whoever may make one would choose where a process that runs as root makes files.
 pub(crate) fn open(directory: &Path, name: &str) -> io::Result<File> {
+    if fs::symlink_metadata(directory)?.is_symlink() {
+        return Err(access::explained(directory, Errno::LOOP.into()));
+    }
     let file = access::open_own(&directory.join(name))?;
     access::give_to_owner_of(directory, &file)?;
     Ok(file)

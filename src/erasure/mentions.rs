@@ -2,15 +2,12 @@
 //! member of their payload. People and other programs enqueue such. They are looked for before an erasure counts as one of the files
 //! too, and the name is taken out of them.
 
-use super::requests::{RequestKind, Waiting};
+use super::requests::RequestKind;
 use super::shop::FORGET_STEP;
-use super::subject;
 use crate::catalog::stores;
 use crate::db::{self, Db};
-use crate::domain::ids::{JobId, SHOP_SUFFIX, ShopDomain};
-use crate::keyed_hash::KeyedHasher;
+use crate::domain::ids::{SHOP_SUFFIX, ShopDomain};
 use crate::queue;
-use chrono::{DateTime, Utc};
 use rusqlite::Connection;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,22 +16,10 @@ use std::sync::Arc;
 /// What is in the place of an erased shop's domain. Itself no domain.
 const ERASED: &str = "erased-shop";
 
-/// Jobs that one look for those with something to forget goes through.
-const LOOK: usize = 1_000;
-
-/// Takes the shops whose erasure waits for the scrub out of every job, but those that have been installed again.
-pub(super) fn forget(db: &Db, hasher: &KeyedHasher, now: DateTime<Utc>, waiting: &[Waiting]) -> db::Result<()> {
-    let mut shops = HashSet::new();
-    for waiting in waiting.iter().filter(|waiting| waiting.kind == RequestKind::ShopRedact) {
-        if db.read(|connection| stores::find(connection, &waiting.shop))?.is_none() {
-            shops.insert(waiting.shop.clone());
-        }
-    }
+/// Takes the names of these shops out of every job, but of those that have been installed again.
+pub(super) fn forget(db: &Db, shops: HashSet<ShopDomain>) -> db::Result<()> {
     if shops.is_empty() {
         return Ok(());
-    }
-    for shop in &shops {
-        forget_finished(db, &subject(hasher, shop), now)?;
     }
     let shops = Arc::new(shops);
     let mut after = None;
@@ -55,37 +40,6 @@ pub(super) fn forget(db: &Db, hasher: &KeyedHasher, now: DateTime<Utc>, waiting:
         }
         after = found.until;
         if after.is_none() {
-            return Ok(());
-        }
-    }
-}
-
-/// Jobs about a shop that finished after its erasure had looked at them.
-fn forget_finished(db: &Db, about: &str, now: DateTime<Utc>) -> db::Result<()> {
-    let mut after = None;
-    loop {
-        let found = db.read(|connection| -> db::Result<_> {
-            let found = queue::list_finished_to_forget(connection, about, super::REQUEST_ID, after, LOOK)?;
-            let mut finished: Vec<JobId> = Vec::new();
-            for id in &found.ids {
-                let job = queue::find(connection, *id)?;
-                // Which request it fulfilled says nothing of the shop.
-                let says_more = |job: &queue::Job| {
-                    let members = job.payload.as_object();
-                    job.error.is_some()
-                        || members.is_none_or(|members| members.keys().any(|key| key != super::REQUEST_ID))
-                };
-                finished.extend(job.filter(|job| job.processed_at.is_some() && says_more(job)).map(|job| job.id));
-            }
-            Ok((finished, found))
-        })?;
-        let (finished, found) = found;
-        for step in finished.chunks(FORGET_STEP) {
-            let step = step.to_vec();
-            db.write(move |tx| queue::forget(tx, now, &step, super::REQUEST_ID))?;
-        }
-        after = found.looked_until;
-        if !found.more {
             return Ok(());
         }
     }

@@ -7,7 +7,8 @@
 //! | `customers/data_request` | a customer asks what is held | a report to the merchant | [`CUSTOMERS_DATA_REQUEST`], `customer.rs` |
 //!
 //! A privacy request is a row of `gdpr_requests` (`requests.rs`), which outlives the store. It is *processed* when its job's effects are
-//! committed, and *erased* when the bytes have left database file and WAL as well (`scrub.rs`). Each of both is proved by a
+//! committed, and *erased* when no job speaks of the shop (`late_jobs.rs`, `mentions.rs`) and the bytes have left database file and WAL
+//! as well (`scrub.rs`). Each of both is proved by a
 //! receipt in a chain of hashes (`receipts.rs`); `verify.rs` walks the chain, compares it
 //! with the requests (`agreement.rs`) and looks for leftovers.
 //!
@@ -19,6 +20,7 @@ pub mod customer;
 mod finding;
 pub mod hold;
 pub mod inquiry;
+pub mod late_jobs;
 mod mentions;
 pub mod ordered;
 pub mod receipts;
@@ -109,7 +111,12 @@ pub fn subject_hash(hasher: &KeyedHasher, shop: &ShopDomain) -> [u8; 32] {
 /// What a shop's jobs are about, for the queue: half of the same hash as text, so that no job row names the shop for longer than
 /// needed. It is in each job and in an index, and 128 bits are enough to distinguish shops.
 pub fn subject(hasher: &KeyedHasher, shop: &ShopDomain) -> String {
-    hex(&subject_hash(hasher, shop)[..16])
+    subject_of(&subject_hash(hasher, shop))
+}
+
+/// The same from the hash, for where the shop's name is not known any more.
+fn subject_of(hash: &[u8; 32]) -> String {
+    hex(&hash[..16])
 }
 
 /// The job that fulfils a request.

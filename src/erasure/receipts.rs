@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use log::info;
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
 
 /// What comes before the first receipt.
 const GENESIS: [u8; 32] = [0; 32];
@@ -185,6 +186,15 @@ pub fn is_shop_erased_after(connection: &Connection, subject_hash: &[u8; 32], se
          WHERE subject_hash = :subject_hash AND type = 'SHOP_REDACT' AND kind = 'erased' AND sequence > :sequence",
     )?;
     Ok(statement.exists(named_params! { ":subject_hash": subject_hash, ":sequence": sequence })?)
+}
+
+/// The hashes of the shops whose erasure was closed, or counted as done, after the receipt with this sequence number.
+pub(super) fn list_erased_shops_after(connection: &Connection, sequence: i64) -> db::Result<HashSet<[u8; 32]>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT subject_hash FROM erasure_receipts WHERE sequence > :sequence AND type = 'SHOP_REDACT'",
+    )?;
+    let hashes = statement.query_map(named_params! { ":sequence": sequence }, |row| row.get("subject_hash"))?;
+    Ok(hashes.collect::<rusqlite::Result<_>>()?)
 }
 
 /// Receipts after the one with this sequence number, in order.

@@ -1,18 +1,20 @@
-//! From *processed* to *erased*: the rows are gone from the tables, but the WAL still holds the pages as they were, pages in use may
-//! hold copies of rows that SQLite has moved, and free ones what was rolled back. One loop notes which requests wait, sees to all
-//! three, and marks exactly those as erased. However many wait, one
-//! emptying of the WAL serves them all.
+//! From *processed* to *erased*: the rows are gone from the tables, but jobs that came late may still speak of them, the WAL still
+//! holds the pages as they were, pages in use may hold copies of rows that SQLite has moved, and free ones what was rolled back. One
+//! loop notes which requests wait, sees to all four, and marks exactly those as erased. However many wait, one look at the jobs and
+//! one emptying of the WAL serve them all.
 
-use super::mentions;
 use super::receipts::{self, NewReceipt, ReceiptKind};
-use super::requests::{self, RequestOutcome, Waiting};
-use super::subject_hash;
+use super::requests::{self, RequestKind, RequestOutcome, Waiting};
+use super::{late_jobs, mentions, subject_hash};
+use crate::catalog::stores;
 use crate::clock::Clock;
 use crate::db::{self, Db, PageSlack, Tx};
-use crate::domain::ids::RequestId;
+use crate::domain::ids::{RequestId, ShopDomain};
 use crate::keyed_hash::KeyedHasher;
 use chrono::{DateTime, Utc};
 use log::{debug, info, warn};
+use rusqlite::Connection;
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -30,9 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const REST: Duration = Duration::from_secs(5);
 
 /// What is said where the files cannot be looked at.
-const UNCHECKED: &str = "[GDPR] erasures wait: this build of SQLite cannot look for erased rows that were moved and left in pages, so \
-                         none counts as gone from the files. Stop the server and run `quotegrid doctor --vacuum`, which writes \
-                         the file anew, or build quotegrid in a checkout (see .cargo/config.toml)";
+const UNCHECKED: &str = "[GDPR] erasures are done in the tables and are not marked as erased: SQLite may have left copies of the erased \
+                         rows in unused parts of the file, and this build cannot look for them. To finish the erasures that wait \
+                         now, stop the server and run `quotegrid doctor --vacuum`, which writes the file anew. To have all later \
+                         ones finished by the server, build quotegrid in a checkout, or elsewhere with \
+                         LIBSQLITE3_FLAGS=-DSQLITE_ENABLE_DBPAGE_VTAB in its environment";
 
 /// The pause after a scrub, as a multiple of what the scrub took: each has the disk brought up to date, the first one looks at every
 /// page of the file, and where requests come without end they would do so all the time.
@@ -63,7 +67,8 @@ pub enum Scrubbed {
     Erased(usize),
     /// A reader or a writer kept the WAL in use all the time; try again.
     Busy,
-    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked.
+    /// Some wait, and this build of SQLite cannot check if all of what they deleted is gone: nothing was marked. What to do is in the
+    /// log.
     Unchecked,
 }
 
@@ -89,11 +94,10 @@ impl Scrubber {
     /// # Errors
     /// When the database fails.
     pub fn scrub(&self) -> db::Result<Scrubbed> {
-        let waiting = self.waiting()?;
+        let waiting = self.prepare()?;
         if waiting.is_empty() {
             return Ok(Scrubbed::Nothing);
         }
-        mentions::forget(&self.db, &self.hasher, self.clock.now(), &waiting)?;
         // Everything noted above was committed before this begins, so its old pages are gone when it succeeds.
         match self.clean()? {
             Cleaned::Clean => {}
@@ -104,12 +108,19 @@ impl Scrubber {
         Ok(Scrubbed::Erased(self.mark_erased(&waiting)?))
     }
 
-    /// What waits now: shops first, for of customers nothing is kept.
+    /// What waits now: shops first, for of customers nothing is kept. Of the shops among it that are gone no job says anything from then
+    /// on, so that it can be marked once the files are cleaned, or written anew.
     ///
     /// # Errors
     /// When the database fails.
-    pub fn waiting(&self) -> db::Result<Vec<Waiting>> {
-        self.db.read(|connection| requests::list_to_scrub(connection, NOTED))
+    pub fn prepare(&self) -> db::Result<Vec<Waiting>> {
+        let waiting = self.db.read(|connection| requests::list_to_scrub(connection, NOTED))?;
+        let gone = self.db.read(|connection| gone_shops(connection, &waiting))?;
+        if !gone.is_empty() {
+            late_jobs::forget(&self.db, &self.hasher, self.clock.now(), &gone)?;
+            mentions::forget(&self.db, gone)?;
+        }
+        Ok(waiting)
     }
 
     /// Sees to it that nothing of what was deleted before is left in the files. The WAL last: what is zeroed in pages and cut off the
@@ -192,6 +203,17 @@ impl Scrubber {
             self.db.notifier().wait(seen, pause);
         }
     }
+}
+
+/// The shops whose erasure waits, but those that have been installed again.
+fn gone_shops(connection: &Connection, waiting: &[Waiting]) -> db::Result<HashSet<ShopDomain>> {
+    let mut gone = HashSet::new();
+    for waiting in waiting.iter().filter(|waiting| waiting.kind == RequestKind::ShopRedact) {
+        if stores::find(connection, &waiting.shop)?.is_none() {
+            gone.insert(waiting.shop.clone());
+        }
+    }
+    Ok(gone)
 }
 
 /// Sleeps, but not longer than until the loop is to stop.

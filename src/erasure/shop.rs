@@ -307,7 +307,7 @@ impl Closing {
         if outcome != RequestOutcome::SupersededByReinstall
             && let Some(forgotten_at) = self.forgotten_at
         {
-            // What came since the steps; more than a step's worth are left to themselves, and to the scrub.
+            // What came since the steps. What is not among it, or more than a step's worth, forgets before the scrub marks this.
             let about = subject(&self.hasher, &self.shop);
             let since = forgotten_at - ENQUEUING_MAX;
             let new = queue::list_new_to_forget(tx, &about, self.job, REQUEST_ID, since, FORGET_STEP)?;

@@ -160,7 +160,7 @@ pub(super) fn cannot_clear_page_slack() -> Finding {
     let meanwhile = "build it in a checkout, or elsewhere with LIBSQLITE3_FLAGS=-DSQLITE_ENABLE_DBPAGE_VTAB in its environment, as the README has it, and run `quotegrid doctor --vacuum` meanwhile";
     Finding::bad(
         "This build cannot look for erased rows that SQLite has moved and left in pages",
-        format!("Erased data may stay in unused parts of the file. To fix that, {meanwhile}."),
+        format!("Erased data may stay in unused parts of the file, so that no privacy request is marked as erased. To fix that, {meanwhile}."),
     )
     .by_command(meanwhile)
 }

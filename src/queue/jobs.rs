@@ -25,8 +25,8 @@ pub use pauses::{Pause, list_pauses};
 pub(super) use pauses::{pause, resume};
 pub(super) use recovery::{Held, follow_clock, is_ahead_of_clock, list_held, recover, renew_leases};
 pub use redaction::{
-    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_finished_to_forget, list_mentions,
-    list_new_to_forget, list_to_forget,
+    Mentions, ToForget, change_texts, each_finished, each_unfinished, forget, list_about, list_mentions,
+    list_new_to_forget, list_to_forget, says_more,
 };
 
 use super::NewJob;

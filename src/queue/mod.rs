@@ -74,8 +74,8 @@ pub use handler::{Context, Finish, Handler, JobError, Registry};
 pub use jobs::{
     Counts, FailureGroup, Filter, GROUPED_MAX, Mentions, Pause, Selection, ToForget, change_texts, count_failed,
     count_failed_by_type, count_up_to, counts, each_finished, each_unfinished, find, forget, group_failures,
-    is_any_running, list, list_failed_since, list_finished_to_forget, list_matching, list_mentions, list_new_to_forget,
-    list_pauses, list_to_forget, next_due_at, next_types,
+    is_any_running, list, list_about, list_failed_since, list_matching, list_mentions, list_new_to_forget, list_pauses,
+    list_to_forget, next_due_at, next_types, says_more,
 };
 pub use retention::{Retention, prune};
 pub use worker::{Options, Running, StepOutcome, Worker};

@@ -7,6 +7,7 @@ use crate::queue::{Status, attempts};
 use chrono::{DateTime, Utc};
 use rusqlite::{Connection, OptionalExtension, Rows, named_params};
 use serde_json::{Map, Value};
+use std::collections::HashMap;
 
 /// The jobs among those looked at that say something of their subject.
 #[derive(Debug, Clone)]
@@ -38,27 +39,62 @@ pub fn list_to_forget(
     look(statement.query(params)?, except, keep, after, limit)
 }
 
-/// As [`list_to_forget`], of the jobs that have finished only.
+/// Every job about any of `subjects`, whatever has become of it, as of one moment, with the place of its subject among them. However many
+/// subjects there are, the indexes of jobs that wait or run are read once, and no job's row is.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_finished_to_forget(
-    connection: &Connection,
-    subject: &str,
-    keep: &str,
-    after: Option<JobId>,
-    limit: usize,
-) -> db::Result<ToForget> {
-    let mut statement = connection.prepare_cached(&look_at(FINISHED_ABOUT))?;
-    let params = named_params! { ":subject": subject, ":after": after, ":limit": limit };
-    look(statement.query(params)?, None, keep, after, limit)
+pub fn list_about(connection: &Connection, subjects: &[String]) -> db::Result<Vec<(JobId, usize)>> {
+    let places: HashMap<&str, usize> =
+        subjects.iter().enumerate().map(|(place, subject)| (&**subject, place)).collect();
+    let mut statement = connection.prepare_cached(ABOUT_ANY)?;
+    let mut rows = statement.query(named_params! { ":subjects": Value::from(subjects).to_string() })?;
+    let mut jobs = Vec::new();
+    while let Some(row) = rows.next()? {
+        let subject = row.get_ref("subject")?.as_str().map_err(rusqlite::Error::from)?;
+        if let Some(place) = places.get(subject) {
+            jobs.push((row.get("id")?, *place));
+        }
+    }
+    Ok(jobs)
+}
+
+/// The jobs about any of the subjects in a JSON array. Each part says the condition of its index word by word.
+const ABOUT_ANY: &str = "SELECT id, subject FROM job_queue INDEXED BY job_queue_pending
+     WHERE status = 'pending' AND subject IN (SELECT value FROM json_each(:subjects))
+     UNION ALL
+     SELECT id, subject FROM job_queue INDEXED BY job_queue_processing
+     WHERE status = 'processing' AND subject IN (SELECT value FROM json_each(:subjects))
+     UNION ALL
+     SELECT id, subject FROM job_queue INDEXED BY job_queue_subject
+     WHERE subject IN (SELECT value FROM json_each(:subjects)) AND status NOT IN ('pending', 'processing')";
+
+/// Whether a job says more of its subject than it has to. An unfinished one has to keep the payload member `keep`. A finished one may:
+/// what it fulfilled says nothing of anybody, and of a busy subject there are many such.
+///
+/// # Errors
+/// When the database fails.
+pub fn says_more(connection: &Connection, id: JobId, keep: &str) -> db::Result<bool> {
+    let mut statement = connection.prepare_cached(&format!(
+        "SELECT status, payload, error IS NOT NULL AS has_error, {SAYS_MORE} AS says_more FROM job_queue WHERE id = :id"
+    ))?;
+    let says_more = statement.query_row(named_params! { ":id": id }, |row| {
+        let (status, payload): (Status, Value) = (row.get("status")?, row.get("payload")?);
+        if is_unfinished(status) {
+            return Ok(row.get("says_more")? || reduced(status, &payload, keep) != (status, payload));
+        }
+        let others = payload.as_object().is_none_or(|members| members.keys().any(|member| member != keep));
+        Ok(others || row.get("has_error")?)
+    });
+    Ok(says_more.optional()?.unwrap_or(false))
 }
 
 /// Newest jobs of all that [`list_new_to_forget`] goes through at the most.
 const NEW_LOOKED_AT: usize = 20_000;
 
 /// As [`list_to_forget`], of the jobs that have been enqueued since `since`, for the writer: goes through those of all subjects, which
-/// are few, and through no index of all that wait.
+/// are few, and through no index of all that wait. Not all are found: not one whose id was made before `since`, by a clock that was
+/// behind, and none behind many newer ones.
 ///
 /// # Errors
 /// When the database fails.
@@ -85,13 +121,14 @@ const FINISHED_ABOUT: &str = "SELECT id FROM job_queue INDEXED BY job_queue_subj
      WHERE subject = :subject AND status NOT IN ('pending', 'processing') AND (:after IS NULL OR id > :after)
      ORDER BY id LIMIT :limit";
 
+/// Whether a job says anything elsewhere than in its payload.
+const SAYS_MORE: &str = "(error IS NOT NULL OR dedupe_key IS NOT NULL
+     OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL))";
+
 /// What the first of these jobs say.
 fn look_at(ids: &str) -> String {
     format!(
-        "SELECT id, status, payload,
-             error IS NOT NULL OR dedupe_key IS NOT NULL
-                 OR EXISTS (SELECT 1 FROM job_attempts WHERE job_id = job_queue.id AND job_attempts.error IS NOT NULL)
-                 AS says_more
+        "SELECT id, status, payload, {SAYS_MORE} AS says_more
          FROM job_queue
          WHERE id IN ({ids}) AND (:after IS NULL OR id > :after)
          ORDER BY id LIMIT :limit"
@@ -156,11 +193,15 @@ pub fn forget(tx: &Tx<'_>, now: DateTime<Utc>, jobs: &[JobId], keep: &str) -> db
 
 /// A job's status, and what is left of its payload, once it has forgotten its subject.
 fn reduced(status: Status, payload: &Value, keep: &str) -> (Status, Value) {
-    let unfinished = matches!(status, Status::Pending | Status::Processing);
+    let unfinished = is_unfinished(status);
     match payload.get(keep).filter(|_| unfinished) {
         Some(value) => (status, Value::Object(Map::from_iter([(keep.to_owned(), value.clone())]))),
         None => (if unfinished { Status::Cancelled } else { status }, Value::Object(Map::new())),
     }
+}
+
+fn is_unfinished(status: Status) -> bool {
+    matches!(status, Status::Pending | Status::Processing)
 }
 
 /// The next jobs of all, `TEXTS_LOOK` at once, that have `needle` in any of their texts.

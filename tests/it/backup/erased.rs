@@ -321,3 +321,91 @@ fn a_label_that_was_forgotten_since_the_backup_stays_forgotten() {
     assert_eq!(one::<String>(&app, "SELECT group_concat(label) FROM draft_order_lines"), "kept");
     assert_clean(&app);
 }
+
+/// A job that waits for long and says something of a shop.
+fn enqueue_note(app: &quotegrid::app::App, payload: serde_json::Value) {
+    let job = NewJob::new("note", payload).scheduled_at(app.clock.now() + std::time::Duration::from_secs(86_400_000));
+    app.enqueue(job).expect("enqueued");
+}
+
+#[test]
+fn jobs_about_a_shop_that_was_erased_since_the_backup_and_had_no_store_in_it_say_nothing_of_it_again() {
+    for is_pruned in [false, true] {
+        let house = House::new();
+        let app = house.open();
+        install(&app, "stays");
+        enqueue_note(&app, json!({ "shop": "stays.myshopify.com" }));
+        enqueue_note(&app, json!({ "shop": "gone.myshopify.com", "note": "private-note" }));
+        house.back_up();
+        house.pass_a_minute();
+        erase(&app, "gone");
+        if is_pruned {
+            app.db.write(|tx| -> db::Result<_> { Ok(tx.execute("DELETE FROM gdpr_requests", ())?) }).expect("pruned");
+        }
+        drop(app);
+        assert_eq!(house.restore().expect("restored").erased_again, 0, "there is no store to erase");
+        assert!(!holds(&house.database(), "private-note"), "pruned: {is_pruned}");
+        let app = house.open();
+        let notes =
+            "SELECT group_concat(status || ' ' || payload, ', ' ORDER BY status) FROM job_queue WHERE type = 'note'";
+        assert_eq!(one::<String>(&app, notes), r#"cancelled {}, pending {"shop":"stays.myshopify.com"}"#);
+        assert_clean(&app);
+    }
+}
+
+#[test]
+fn a_job_that_names_a_shop_elsewhere_forgets_it_again_in_a_backup_from_before_the_erasure() {
+    let house = House::new();
+    let app = house.open();
+    enqueue_note(&app, json!({ "of": "gone.myshopify.com" }));
+    house.back_up();
+    house.pass_a_minute();
+    erase(&app, "gone");
+    drop(app);
+    house.restore().expect("restored");
+    let app = house.open();
+    assert_eq!(one::<String>(&app, "SELECT payload FROM job_queue WHERE type = 'note'"), r#"{"of":"erased-shop"}"#);
+    assert_clean(&app);
+}
+
+#[test]
+fn a_job_about_a_shop_whose_erasure_was_closed_in_the_backup_and_counted_as_done_after_it_says_nothing_of_it_again() {
+    let house = House::new();
+    let app = house.open();
+    deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "gone", "1");
+    let worker = app.worker().expect("a worker");
+    while worker.step().expect("a working database") != StepOutcome::Idle {}
+    drop(worker);
+    enqueue_note(&app, json!({ "shop": "gone.myshopify.com", "note": "private-note" }));
+    house.back_up();
+    app.scrubber().scrub_all().expect("scrubbed");
+    drop(app);
+    house.restore().expect("restored");
+    assert!(!holds(&house.database(), "private-note"));
+    let app = house.open();
+    assert_eq!(one::<u64>(&app, "SELECT count(*) FROM erasure_receipts"), 2);
+    assert_clean(&app);
+}
+
+#[test]
+fn a_job_about_a_shop_that_was_installed_again_before_the_backup_comes_back_as_it_was() {
+    let house = House::new();
+    let app = house.open();
+    deliver(&app, Topic::ShopRedact, WebhookEvent::ShopRedact, "again", "1");
+    let worker = app.worker().expect("a worker");
+    while worker.step().expect("a working database") != StepOutcome::Idle {}
+    drop(worker);
+    house.pass_a_minute();
+    install(&app, "again");
+    enqueue_note(&app, json!({ "shop": "again.myshopify.com" }));
+    house.back_up();
+    // Counts as done after the backup only.
+    app.scrubber().scrub_all().expect("scrubbed");
+    drop(app);
+    assert_eq!(house.restore().expect("restored").erased_again, 0);
+    let app = house.open();
+    let note = "SELECT status || ' ' || payload FROM job_queue WHERE type = 'note'";
+    assert_eq!(one::<String>(&app, note), r#"pending {"shop":"again.myshopify.com"}"#);
+    assert!(has_store(&app, "again"));
+    assert_clean(&app);
+}

@@ -288,3 +288,28 @@ fn neither_a_lock_file_nor_a_backup_follows_a_symbolic_link() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("symbolic link"), "{output:?}");
     assert_eq!(fs::read_to_string(&precious).expect("there"), "precious");
 }
+
+#[test]
+fn a_directory_of_locks_that_is_a_symbolic_link_is_not_followed() {
+    let directory = directory();
+    let directory = directory.path();
+    succeeds(directory, "test.db", &["migrate"]);
+    succeeds(directory, "test.db", &["backup", "copy.db"]);
+    let (locks, elsewhere) = (directory.join("test.db.locks"), directory.join("elsewhere"));
+    fs::remove_dir_all(&locks).expect("removed");
+    for is_there in [false, true] {
+        if is_there {
+            fs::create_dir(&elsewhere).expect("made");
+        }
+        std::os::unix::fs::symlink(&elsewhere, &locks).expect("linked");
+        for command in [["jobs", "run-next"], ["restore", "copy.db"]] {
+            let output = run(directory, "test.db", &command);
+            let told = String::from_utf8_lossy(&output.stderr);
+            assert!(!output.status.success(), "{command:?}: {output:?}");
+            assert!(told.contains("test.db.locks is a symbolic link, which is not followed: remove it"), "{told}");
+        }
+        fs::remove_file(&locks).expect("removed");
+    }
+    assert_eq!(fs::read_dir(&elsewhere).expect("there").count(), 0, "nothing is made where it leads");
+    succeeds(directory, "test.db", &["jobs", "run-next"]);
+}

@@ -3,6 +3,7 @@
 mod customers;
 mod floods;
 mod held;
+mod late;
 mod mentions;
 mod ordered;
 mod receipts;

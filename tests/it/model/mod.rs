@@ -10,7 +10,7 @@ mod reference;
 mod rows;
 mod system;
 
-use ops::{Act, Kind, Op, PauseAt};
+use ops::{Act, Hook, Kind, Op, PauseAt};
 use proptest::test_runner::Config;
 use proptest_state_machine::{StateMachineTest, prop_state_machine};
 use reference::Model;
@@ -70,5 +70,36 @@ fn a_run_that_lost_its_claim_counts_beside_the_next_claim_of_its_job() {
         Op::Retry { job: 0 },
         Op::Run { process: 0 },
         Op::Run { process: 0 },
+    ]);
+}
+
+#[test]
+fn a_job_that_was_enqueued_by_a_clock_that_is_behind_while_an_erasure_closes_forgets_before_that_is_stamped() {
+    let note = |at| Op::Enqueue { act: Act::Succeed, shop: Some(0), key: Some(0), at, max_attempts: 1 };
+    replay(&[
+        Op::Deliver { hook: Hook::ShopRedact, shop: 0, id: Some(0), event: None },
+        Op::Begin { process: 0, pause: PauseAt::After },
+        Op::Set { by_ms: -86_400_000 },
+        note(Some(60_000)),
+        Op::Set { by_ms: 86_400_000 },
+        Op::Resume { process: 0 },
+        Op::Scrub { process: 1 },
+    ]);
+}
+
+#[test]
+fn what_comes_between_an_erasure_and_its_stamp_forgets_but_a_duty_by_hand_that_has_open_requests() {
+    replay(&[
+        Op::Deliver { hook: Hook::ShopRedact, shop: 0, id: Some(0), event: None },
+        Op::Run { process: 0 },
+        Op::Pass { ms: 1 },
+        Op::Deliver { hook: Hook::CustomersRedact, shop: 0, id: Some(1), event: None },
+        Op::Enqueue { act: Act::FailUntil(2), shop: Some(0), key: None, at: None, max_attempts: 3 },
+        Op::EnqueueDuty { kind: Kind::CustomersRedact, shop: 0 },
+        Op::EnqueueDuty { kind: Kind::DataRequest, shop: 0 },
+        Op::Scrub { process: 1 },
+        Op::Run { process: 0 },
+        Op::Run { process: 0 },
+        Op::Scrub { process: 0 },
     ]);
 }

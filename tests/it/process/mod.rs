@@ -8,6 +8,7 @@ pub(crate) mod harness;
 mod idle;
 mod kill_loop;
 mod kills;
+mod late_jobs;
 mod leftovers;
 mod log;
 mod main_job;

@@ -89,29 +89,24 @@ impl Model {
             if index == except {
                 continue;
             }
-            job.key = None;
-            job.has_error = false;
-            for attempt in &mut job.history {
-                attempt.has_error = false;
-            }
-            let request = match (job.what, job.payload) {
-                (_, Payload::Request(request)) | (What::Duty(_, Some(request)), Payload::Whole) => Some(request),
-                _ => None,
-            };
-            match request.filter(|_| job.is_unfinished()) {
-                Some(request) => job.payload = Payload::Request(request),
-                None => {
-                    if job.is_unfinished() {
-                        (job.status, job.processed_at) = (Status::Cancelled, Some(now));
-                    }
-                    job.payload = Payload::Empty;
-                }
-            }
+            forget_subject(job, now);
         }
     }
 
-    /// What finished after the erasure had looked at it, and says something, forgets it before the scrub stamps anything.
+    /// What the erasure has not looked at, or what has changed since, and says something, forgets it before the scrub stamps anything. A
+    /// duty by hand stays where it has open requests to see to.
     fn forget_late(&mut self, shop: usize) {
+        let now = self.now;
+        for index in 0..self.jobs.len() {
+            let stays = match self.jobs[index] {
+                Job { what: What::Duty(kind, None), payload: Payload::Whole, .. } => !self.open(kind, shop).is_empty(),
+                _ => false,
+            };
+            let job = &mut self.jobs[index];
+            if job.shop == Some(shop) && job.is_unfinished() && !stays {
+                forget_subject(job, now);
+            }
+        }
         let says_something = |job: &Job| job.payload == Payload::Whole || job.has_error;
         let is_late = |job: &Job| job.shop == Some(shop) && !job.is_unfinished() && says_something(job);
         for job in self.jobs.iter_mut().filter(|job| is_late(job)) {
@@ -160,5 +155,27 @@ impl Model {
             });
         }
         Answer::Scrubbed(waiting.len())
+    }
+}
+
+/// A job forgets what it is about. One that is not finished goes on where it names a request, and is called off where it does not.
+fn forget_subject(job: &mut Job, now: i64) {
+    job.key = None;
+    job.has_error = false;
+    for attempt in &mut job.history {
+        attempt.has_error = false;
+    }
+    let request = match (job.what, job.payload) {
+        (_, Payload::Request(request)) | (What::Duty(_, Some(request)), Payload::Whole) => Some(request),
+        _ => None,
+    };
+    match request.filter(|_| job.is_unfinished()) {
+        Some(request) => job.payload = Payload::Request(request),
+        None => {
+            if job.is_unfinished() {
+                (job.status, job.processed_at) = (Status::Cancelled, Some(now));
+            }
+            job.payload = Payload::Empty;
+        }
     }
 }
