@@ -1,6 +1,7 @@
 //! The only source of random bytes: ids, API keys, tokens. Passed in, so that a test can be repeated byte for byte.
 
 use sha2::{Digest, Sha256};
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A source of random bytes.
@@ -13,11 +14,48 @@ pub trait Entropy: Send + Sync + 'static {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct OsEntropy;
 
+/// What is not longer comes from a [`Block`]: the random part of an id, of which every webhook needs two. Keys and tokens are longer, and
+/// no byte of one is in memory before it is asked for.
+const ID_BYTES_MAX: usize = 10;
+
+/// Bytes asked for at once.
+const BLOCK_BYTES: usize = 512;
+
+/// Random bytes that a thread has in store, so that not each id takes a call of the system. A child of a fork would have the same
+/// ones; this program's children become other programs at once.
+struct Block {
+    bytes: [u8; BLOCK_BYTES],
+    given: usize,
+}
+
+thread_local! {
+    static BLOCK: RefCell<Block> = const { RefCell::new(Block { bytes: [0; BLOCK_BYTES], given: BLOCK_BYTES }) };
+}
+
+impl Block {
+    fn give(&mut self, wanted: &mut [u8]) {
+        if self.bytes.len() - self.given < wanted.len() {
+            getrandom::fill(&mut self.bytes).expect(NO_ENTROPY);
+            self.given = 0;
+        }
+        let given = &mut self.bytes[self.given..self.given + wanted.len()];
+        wanted.copy_from_slice(given);
+        // Nothing is given twice, whatever becomes of the count.
+        given.fill(0);
+        self.given += wanted.len();
+    }
+}
+
+const NO_ENTROPY: &str = "the operating system must have random bytes";
+
 impl Entropy for OsEntropy {
     /// # Panics
     /// When the operating system has no random bytes to give. There is no safe way on from there: keys would be guessable.
     fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system must have random bytes");
+        if bytes.len() > ID_BYTES_MAX {
+            return getrandom::fill(bytes).expect(NO_ENTROPY);
+        }
+        BLOCK.with_borrow_mut(|block| block.give(bytes));
     }
 }
 
@@ -52,5 +90,21 @@ impl dyn Entropy {
         let mut bytes = [0; N];
         self.fill(&mut bytes);
         bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn short_pieces_of_a_block_are_all_different_and_so_are_those_of_other_threads() {
+        let ids = || (0..200).map(|_| <dyn Entropy>::array::<ID_BYTES_MAX>(&OsEntropy)).collect::<Vec<_>>();
+        let others = std::thread::spawn(ids);
+        let mut found: HashSet<[u8; ID_BYTES_MAX]> = ids().into_iter().collect();
+        found.extend(others.join().expect("no panic"));
+        assert_eq!(found.len(), 400);
+        assert!(!found.contains(&[0; ID_BYTES_MAX]));
     }
 }

@@ -112,12 +112,39 @@ pub(crate) fn print_short(value: i128, decimals: u32) -> String {
 
 /// The JSON number that is written as [`print_short`] writes it.
 pub(crate) fn to_number(value: i64, decimals: u32) -> Number {
+    if let Some(unit) = 10_i64.checked_pow(decimals) {
+        if value % unit == 0 {
+            return Number::from(value / unit);
+        }
+        // Where a double holds both exactly, their quotient is the double nearest to the text, which is what reading the text gives.
+        let is_exact = |number: i64| number.unsigned_abs() < 1 << f64::MANTISSA_DIGITS;
+        if is_exact(value)
+            && is_exact(unit)
+            && let Some(number) = Number::from_f64(value as f64 / unit as f64)
+        {
+            return number;
+        }
+    }
     print_short(value.into(), decimals).parse().expect("decimal text is a JSON number")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_number_is_what_its_text_says() {
+        let values = (0..2_000).chain([i64::MAX, (1 << 53) - 1, 1 << 53, 999_999_999_999_999]);
+        // A scattered one for each.
+        let values = values.flat_map(|value| [value, value.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64) >> 12]);
+        for value in values.flat_map(|value| [value, value.wrapping_neg()]) {
+            for decimals in [0, 1, 2, 3, 4, 18, 19] {
+                let text = print_short(value.into(), decimals);
+                let read: Number = text.parse().expect("a number");
+                assert_eq!(to_number(value, decimals), read, "{text}");
+            }
+        }
+    }
 
     #[test]
     fn a_whole_number_may_be_written_with_a_point_or_an_exponent() {

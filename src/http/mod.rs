@@ -85,28 +85,55 @@ impl Method {
 }
 
 /// Header fields in the order they came, with names in lower case.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Vec<(String, String)>);
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Headers {
+    /// All names and values, one behind the other: a request has a dozen fields, and two pieces of memory for each would be most of
+    /// what it takes.
+    text: String,
+    /// Where each name and its value end; they begin where the ones before end.
+    ends: Vec<(usize, usize)>,
+}
 
 impl Headers {
+    /// No fields yet, with memory for so many that have so many bytes together.
+    pub(crate) fn with_capacity(fields: usize, bytes: usize) -> Self {
+        Self { text: String::with_capacity(bytes), ends: Vec::with_capacity(fields) }
+    }
+
     /// Adds a field; the name's case does not matter.
-    pub fn push(&mut self, name: &str, value: impl Into<String>) {
-        self.0.push((name.to_ascii_lowercase(), value.into()));
+    pub fn push(&mut self, name: &str, value: impl AsRef<str>) {
+        let start = self.text.len();
+        self.text.push_str(name);
+        self.text[start..].make_ascii_lowercase();
+        let name_end = self.text.len();
+        self.text.push_str(value.as_ref());
+        self.ends.push((name_end, self.text.len()));
     }
 
     /// The first field called `name` (in lower case).
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.all(name).next()
     }
 
     /// Every field called `name` (in lower case).
     pub fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.0.iter().filter(move |(found, _)| found == name).map(|(_, value)| value.as_str())
+        self.iter().filter(move |(found, _)| *found == name).map(|(_, value)| value)
     }
 
     /// All fields.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        let mut start = 0;
+        self.ends.iter().map(move |&(name_end, end)| {
+            let field = (&self.text[start..name_end], &self.text[name_end..end]);
+            start = end;
+            field
+        })
+    }
+}
+
+impl std::fmt::Debug for Headers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
     }
 }
 
@@ -175,17 +202,33 @@ impl Response {
 }
 
 /// The way back to the client. Answers once; dropped unanswered (a panic, a lost change) it answers 500 itself.
-pub struct Reply(Option<Box<dyn FnOnce(Response) + Send>>);
+pub struct Reply {
+    send: Option<Box<dyn FnOnce(Response) + Send>>,
+    others_follow: bool,
+}
 
 impl Reply {
     /// A reply that hands the answer to `send`, on whichever thread answers.
     pub fn new(send: impl FnOnce(Response) + Send + 'static) -> Self {
-        Self(Some(Box::new(send)))
+        Self { send: Some(Box::new(send)), others_follow: false }
+    }
+
+    /// The same for a request that came together with others, which this thread has yet to see to: it must not wait for anything that
+    /// another thread can do, such as a commit.
+    #[must_use]
+    pub fn with_others_following(mut self) -> Self {
+        self.others_follow = true;
+        self
+    }
+
+    /// Whether this thread has other requests to see to that came together with this one.
+    pub fn others_follow(&self) -> bool {
+        self.others_follow
     }
 
     /// Answers.
     pub fn send(mut self, response: Response) {
-        if let Some(send) = self.0.take() {
+        if let Some(send) = self.send.take() {
             send(response);
         }
     }
@@ -193,7 +236,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if let Some(send) = self.0.take() {
+        if let Some(send) = self.send.take() {
             let problem = serde_json::json!({
                 "type": "about:blank",
                 "title": status::phrase(500),
@@ -208,7 +251,7 @@ impl Drop for Reply {
 
 impl std::fmt::Debug for Reply {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Reply").field(&self.0.is_some()).finish()
+        f.debug_struct("Reply").field("is_open", &self.send.is_some()).finish_non_exhaustive()
     }
 }
 

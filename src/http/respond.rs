@@ -97,6 +97,11 @@ impl Responder {
         }));
     }
 
+    /// Whether this thread has other requests to see to that came together with this one.
+    pub(crate) fn others_follow(&self) -> bool {
+        self.reply.others_follow()
+    }
+
     /// Names the request in log lines.
     pub(crate) fn request_id(&self) -> &str {
         &self.request_id

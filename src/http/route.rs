@@ -9,6 +9,7 @@ use super::state::AppState;
 use super::{Method, Request, Response};
 use crate::domain::percent;
 use crate::error::{Error, Result};
+use std::borrow::Cow;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -97,20 +98,38 @@ impl Params {
 
 /// The parameters of `path` where it matches `pattern`.
 pub(super) fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
-    // Most lines have no parameter, and a look at the whole text settles them.
-    if !pattern.contains('{') {
-        return (pattern == path).then(Params::default);
-    }
     let mut params = Params::default();
-    let mut rest = Some(path.strip_prefix('/')?);
-    let mut segments = pattern.trim_start_matches('/').split('/');
+    walk(pattern, path, |name, value| {
+        params.0.push((name, value.into_owned()));
+    })
+    .then_some(params)
+}
+
+/// Whether `path` matches `pattern`. Takes no memory: most lines of the table are looked at for nearly every request.
+pub(super) fn matches(pattern: &'static str, path: &str) -> bool {
+    walk(pattern, path, |_, _| {})
+}
+
+/// Gives the parameters of `path` to `take`, as far as it matches `pattern`, and returns whether it does.
+fn walk<'p>(pattern: &'static str, path: &'p str, mut take: impl FnMut(&'static str, Cow<'p, str>)) -> bool {
+    // Where they differ before the pattern's first parameter, which settles most lines within a few bytes, or all of them.
+    let pairs = pattern.bytes().zip(path.bytes());
+    let same = pairs.take_while(|(expected, found)| expected == found && *expected != b'{').count();
+    match pattern.as_bytes().get(same) {
+        Some(b'{') => {}
+        Some(_) => return false,
+        None => return same == path.len(),
+    }
+    // A parameter is a whole segment, so what comes before it ends in a slash.
+    let mut rest = Some(&path[same..]);
+    let mut segments = pattern[same..].split('/');
     while let Some(segment) = segments.next() {
-        let unmatched = rest?;
+        let Some(unmatched) = rest else { return false };
         if let Some(name) = parameter(segment).and_then(|name| name.strip_prefix('*')) {
             // It takes what the segments after it leave over.
-            let (taken, after) = split_before_last(unmatched, segments.clone().count())?;
+            let Some((taken, after)) = split_before_last(unmatched, segments.clone().count()) else { return false };
             // What cannot be decoded is kept as it is: the handler knows what to say about it, and to whom.
-            params.0.push((name, percent::decode(taken).unwrap_or_else(|| taken.to_owned())));
+            take(name, decoded(taken).unwrap_or(Cow::Borrowed(taken)));
             rest = after;
             continue;
         }
@@ -119,14 +138,22 @@ pub(super) fn match_path(pattern: &'static str, path: &str) -> Option<Params> {
             None => (unmatched, None),
         };
         match parameter(segment) {
-            Some(_) if found.is_empty() => return None,
-            Some(name) => params.0.push((name, percent::decode(found)?)),
+            Some(_) if found.is_empty() => return false,
+            Some(name) => match decoded(found) {
+                Some(value) => take(name, value),
+                None => return false,
+            },
             None if found == segment => {}
-            None => return None,
+            None => return false,
         }
         rest = after;
     }
-    rest.is_none().then_some(params)
+    rest.is_none()
+}
+
+/// `text` decoded; `None` where it cannot be.
+fn decoded(text: &str) -> Option<Cow<'_, str>> {
+    if text.contains('%') { percent::decode(text).map(Cow::Owned) } else { Some(Cow::Borrowed(text)) }
 }
 
 /// The name in `{name}`.

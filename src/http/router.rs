@@ -9,7 +9,7 @@
 
 use super::guard::{self, bearer, cors};
 use super::respond::{self, Responder};
-use super::route::{Params, Route, RouteHandler, match_path};
+use super::route::{Params, Route, RouteHandler, match_path, matches};
 use super::state::AppState;
 use super::{
     Method, Reply, Request, Service, admin, console, openapi, ops, pages, proxy, storefront, webhooks, widget,
@@ -19,7 +19,7 @@ use crate::languages::Language;
 use log::error;
 use serde_json::Map;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 /// Fields that say who asks, and from where: of two, a proxy before us may have checked the other. Others that must not be given twice
 /// are looked at where they are read.
@@ -71,7 +71,7 @@ impl Service for Router {
                 return for_other_sites(reply, &request).send(respond::failure(&error, &id));
             }
             if request.method == Method::Options {
-                return reply.send(cors::mark(cors::preflight(), &methods(&request.path)));
+                return reply.send(cors::mark(cors::preflight(), methods(&request.path)));
             }
             for_other_sites(reply, &request)
         } else if proxy::owns(&request.path) {
@@ -133,7 +133,7 @@ impl Service for Router {
         if console::owns(path) {
             return console::pattern_of(path).unwrap_or("none");
         }
-        routes().find(|route| match_path(route.pattern, path).is_some()).map_or("none", |route| route.pattern)
+        routes().find(|route| matches(route.pattern, path)).map_or("none", |route| route.pattern)
     }
 
     fn redact_path(&self, path: &str) -> String {
@@ -153,8 +153,8 @@ fn loggable(path: &str) -> String {
 
 /// A reply to shoppers that pages of other sites may read, also the one that it gives by itself when it is dropped.
 fn for_other_sites(reply: Reply, request: &Request) -> Reply {
-    let (path, reply) = (request.path.clone(), for_shoppers(reply, guard::language_for(request, None)));
-    Reply::new(move |response| reply.send(cors::mark(response, &methods(&path))))
+    let (methods, reply) = (methods(&request.path), for_shoppers(reply, guard::language_for(request, None)));
+    Reply::new(move |response| reply.send(cors::mark(response, methods)))
 }
 
 /// A reply to a shopper, in their language. No cache on the way may keep it: a price is for now, and so is that there is none.
@@ -180,21 +180,21 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
 
 /// The methods of a path as a preflight gets them; HEAD is always allowed and not listed. A path that is not there takes any of
 /// ours, so that its 404 can be read.
-fn methods(path: &str) -> String {
-    let mut listed: Vec<&str> = methods_of(path).collect();
-    if listed.is_empty() {
-        listed = vec!["GET", "POST"];
-    }
-    listed.push("OPTIONS");
-    listed.join(", ")
-}
-
-/// The methods that the table has for `path`, which is below `/api/`.
-fn methods_of(path: &str) -> impl Iterator<Item = &'static str> {
-    let below = routes().filter(|route| cors::applies(route.pattern));
-    let mut matching = below.filter(|route| match_path(route.pattern, path).is_some()).peekable();
-    let decided = matching.peek().map(|route| route.pattern);
-    matching.filter(move |route| decided == Some(route.pattern)).map(|route| route.method.as_str())
+fn methods(path: &str) -> &'static str {
+    /// The patterns below `/api/` in their order, each once, with the methods of its lines.
+    static LISTED: LazyLock<Vec<(&'static str, String)>> = LazyLock::new(|| {
+        let mut listed: Vec<(&str, String)> = Vec::new();
+        for route in routes().filter(|route| cors::applies(route.pattern)) {
+            let place = listed.iter().position(|(pattern, _)| *pattern == route.pattern).unwrap_or(listed.len());
+            if place == listed.len() {
+                listed.push((route.pattern, String::new()));
+            }
+            listed[place].1 += &format!("{}, ", route.method.as_str());
+        }
+        listed.into_iter().map(|(pattern, methods)| (pattern, methods + Method::Options.as_str())).collect()
+    });
+    let listed = LISTED.iter().find(|(pattern, _)| matches(pattern, path));
+    listed.map_or("GET, POST, OPTIONS", |(_, methods)| methods)
 }
 
 /// What the table says about a request.

@@ -88,6 +88,26 @@ impl Intake {
         body: &[u8],
         answer: impl FnOnce(Result<IntakeOutcome, Error>) + Send + 'static,
     ) {
+        self.accept(webhook, body, true, answer);
+    }
+
+    /// The same for a caller that has other webhooks to hand in: always returns at once, so that all of them are one commit.
+    pub fn accept_among_others_then(
+        &self,
+        webhook: Webhook,
+        body: &[u8],
+        answer: impl FnOnce(Result<IntakeOutcome, Error>) + Send + 'static,
+    ) {
+        self.accept(webhook, body, false, answer);
+    }
+
+    fn accept(
+        &self,
+        webhook: Webhook,
+        body: &[u8],
+        may_lead: bool,
+        answer: impl FnOnce(Result<IntakeOutcome, Error>) + Send + 'static,
+    ) {
         let Some(action) = Action::of(&webhook.event) else {
             self.figures.ignored.fetch_add(1, Ordering::Relaxed);
             self.activity.count(self.clock.as_ref(), Event::Ignored);
@@ -102,31 +122,35 @@ impl Intake {
         let taken = activity::of_topic(delivery.webhook.topic.as_str());
         let (activity, clock) = (self.activity.clone(), self.clock.clone());
         let (queue, handover, figures) = (self.queue.clone(), self.handover.clone(), self.figures.clone());
-        self.db.without_savepoint().write_then_or_lead(
-            move |tx| delivery.write(tx, &queue, &handover, subject),
-            move |outcome| {
-                let outcome = match outcome {
-                    Ok(outcome) => Ok(outcome),
-                    Err(NotRecorded::Duplicate(job)) => Ok(IntakeOutcome::Duplicate(job)),
-                    Err(NotRecorded::Fault(error)) => Err(error),
-                };
-                match outcome {
-                    Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
-                    Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
-                    Ok(IntakeOutcome::Ignored) => figures.ignored.fetch_add(1, Ordering::Relaxed),
-                    Err(_) => 0,
-                };
-                let event = match outcome {
-                    Ok(IntakeOutcome::Accepted(_)) => taken,
-                    Ok(IntakeOutcome::Duplicate(_)) => Some(Event::Duplicate),
-                    Ok(IntakeOutcome::Ignored) | Err(_) => None,
-                };
-                if let Some(event) = event {
-                    activity.count(clock.as_ref(), event);
-                }
-                answer(outcome);
-            },
-        );
+        let change = move |tx: &Tx<'_>| delivery.write(tx, &queue, &handover, subject);
+        let answer = move |outcome| {
+            let outcome = match outcome {
+                Ok(outcome) => Ok(outcome),
+                Err(NotRecorded::Duplicate(job)) => Ok(IntakeOutcome::Duplicate(job)),
+                Err(NotRecorded::Fault(error)) => Err(error),
+            };
+            match outcome {
+                Ok(IntakeOutcome::Accepted(_)) => figures.accepted.fetch_add(1, Ordering::Relaxed),
+                Ok(IntakeOutcome::Duplicate(_)) => figures.duplicates.fetch_add(1, Ordering::Relaxed),
+                Ok(IntakeOutcome::Ignored) => figures.ignored.fetch_add(1, Ordering::Relaxed),
+                Err(_) => 0,
+            };
+            let event = match outcome {
+                Ok(IntakeOutcome::Accepted(_)) => taken,
+                Ok(IntakeOutcome::Duplicate(_)) => Some(Event::Duplicate),
+                Ok(IntakeOutcome::Ignored) | Err(_) => None,
+            };
+            if let Some(event) = event {
+                activity.count(clock.as_ref(), event);
+            }
+            answer(outcome);
+        };
+        let writer = self.db.without_savepoint();
+        if may_lead {
+            writer.write_then_or_lead(change, answer);
+        } else {
+            writer.write_then(change, answer);
+        }
     }
 
     /// How many webhooks became what.

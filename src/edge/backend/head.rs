@@ -15,7 +15,10 @@ const PAGE_FIELDS: [(&str, &str); 2] = [
     ("Referrer-Policy", "strict-origin-when-cross-origin"),
 ];
 
-/// The head of the response as it goes to the front end, and the body that belongs behind it. Not by tiny_http, which would take
+/// A body up to this size is copied behind its head, so that both are one piece.
+const COPIED_BODY_MAX: usize = 8 * 1024;
+
+/// The head of the response as it goes to the front end, with a small body behind it, and a large body. Not by tiny_http, which would take
 /// several allocations for each field, name itself and copy the body out 8 KiB at a time.
 pub(super) fn render(response: Response, id: &str, is_head: bool) -> (Vec<u8>, Vec<u8>) {
     let Response { status, headers, body } = response;
@@ -25,21 +28,28 @@ pub(super) fn render(response: Response, id: &str, is_head: bool) -> (Vec<u8>, V
         error!("no such status: {status}, answering 500 id={id}");
         500
     };
-    let mut head = Vec::with_capacity(256);
+    let is_bodiless = is_head || status == 204 || status == 304;
+    let copied = if is_bodiless || body.len() > COPIED_BODY_MAX { 0 } else { body.len() };
+    let mut head = Vec::with_capacity(1024 + copied);
     let reason = phrase(status);
     // Writing to a Vec does not fail.
     let _infallible = write!(head, "HTTP/1.1 {status} {reason}\r\nContent-Length: {}\r\n", body.len());
+    let mut add = |name: &str, value: &str| {
+        for piece in [name, ": ", value, "\r\n"] {
+            head.extend_from_slice(piece.as_bytes());
+        }
+    };
     let has = |name: &str| headers.iter().any(|(found, _)| found.eq_ignore_ascii_case(name));
     let is_page = headers.iter().any(|(name, value)| {
         name.eq_ignore_ascii_case("content-type") && value.trim_start().to_ascii_lowercase().starts_with("text/html")
     });
     for (name, value) in PAGE_FIELDS {
         if is_page && !has(name) {
-            let _infallible = write!(head, "{name}: {value}\r\n");
+            add(name, value);
         }
     }
     if !has("x-content-type-options") {
-        head.extend_from_slice(b"X-Content-Type-Options: nosniff\r\n");
+        add("X-Content-Type-Options", "nosniff");
     }
     for (name, value) in &headers {
         if name.eq_ignore_ascii_case("content-length") || name.eq_ignore_ascii_case("transfer-encoding") {
@@ -52,9 +62,9 @@ pub(super) fn render(response: Response, id: &str, is_head: bool) -> (Vec<u8>, V
             error!("the response's field {name:?} is not plain text and left out id={id}");
             continue;
         }
-        let _infallible = write!(head, "{name}: {value}\r\n");
+        add(name, value);
     }
     head.extend_from_slice(b"\r\n");
-    let is_bodiless = is_head || status == 204 || status == 304;
-    (head, if is_bodiless { Vec::new() } else { body })
+    head.extend_from_slice(&body[..copied]);
+    (head, if is_bodiless || copied > 0 { Vec::new() } else { body })
 }

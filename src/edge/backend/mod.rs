@@ -206,7 +206,7 @@ mod tests {
         let backend = backend();
         let mode = std::fs::metadata(backend.directory.path()).expect("it is there").permissions().mode();
         assert_eq!(mode & 0o077, 0, "{mode:o}");
-        for field in ["", "Front-End: wrong 127.0.0.1 id\r\n", "Front-End: right\r\n", "Host: x\r\n"] {
+        for field in ["", "Front-End: wrong 1\r\n", "Front-End: right 1\r\n", "Front-End: right\r\n", "Host: x\r\n"] {
             let path = backend.instances.lock()[0].path.clone();
             let mut upstream = UnixStream::connect(path).expect("it listens");
             write!(upstream, "GET / HTTP/1.1\r\nConnection: close\r\n{field}\r\n").expect("it reads");
@@ -227,7 +227,10 @@ mod tests {
         std::fs::remove_file(path).expect("it is there");
         let mut new = backend.clone().reopen_upstream().expect("an upstream connection of another server");
         for upstream in [&mut old, &mut new] {
-            upstream.write_all(b"GET / HTTP/1.1\r\nFront-End: right 127.0.0.1 id\r\n\r\n").expect("it reads");
+            let forwarded = "0 127.0.0.1 id GET /\n";
+            let length = forwarded.len();
+            let head = format!("POST / HTTP/1.1\r\nFront-End: right 1\r\nContent-Length: {length}\r\n\r\n");
+            upstream.write_all(format!("{head}{forwarded}").as_bytes()).expect("it reads");
             let mut start = [0; 13];
             upstream.read_exact(&mut start).expect("it answers");
             assert_eq!(&start, b"HTTP/1.1 204 ");

@@ -1,13 +1,12 @@
 //! How responses go back to the front end: those of a batch together, a large one by a thread of its own.
 
 use super::head::render;
-use crate::edge::frontend::Batch;
-use crate::http::Response;
+use crate::http::{Method, Response};
 use crate::log_limit::{LogLimiter, cut};
 use crate::metrics::Metrics;
 use log::{debug, warn};
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -27,31 +26,78 @@ pub(super) struct OpenRequest {
     pub(super) proxy_id: Option<String>,
     pub(super) path: String,
     pub(super) route: &'static str,
+    pub(super) method: Method,
     pub(super) started: Instant,
-    pub(super) batch: Option<Batch>,
-    pub(super) incoming: tiny_http::Request,
+    pub(super) batch: Arc<Batch>,
+    /// Its place in the batch, from 0.
+    pub(super) place: usize,
 }
 
-/// A response on its way: the request it belongs to, its head and its body.
-type Rendered = (tiny_http::Request, Vec<u8>, Vec<u8>);
+/// A response on its way: its head, and its body where that is not behind the head already.
+type Rendered = (Vec<u8>, Vec<u8>);
+
+/// The way back to an upstream connection.
+type UpstreamWriter = Box<dyn Write + Send>;
+
+/// The requests that have come together, one or more, and their responses until all are there.
+pub(super) struct Batch {
+    pub(super) size: usize,
+    state: Mutex<BatchState>,
+}
+
+struct BatchState {
+    /// None once all responses are on their way.
+    upstream: Option<UpstreamWriter>,
+    responses: Vec<Option<Rendered>>,
+    missing: usize,
+}
+
+impl Batch {
+    pub(super) fn new(upstream: UpstreamWriter, size: usize) -> Self {
+        let responses = std::iter::repeat_with(|| None).take(size).collect();
+        Self { size, state: Mutex::new(BatchState { upstream: Some(upstream), responses, missing: size }) }
+    }
+
+    /// Keeps a response until its batch is complete: the front end reads them in order. Returns all of them with the last.
+    fn complete(&self, place: usize, response: Rendered) -> Option<(UpstreamWriter, Vec<Rendered>)> {
+        let mut state = self.state.lock();
+        let kept = state.responses.get_mut(place)?;
+        if kept.replace(response).is_none() {
+            state.missing -= 1;
+        }
+        if state.missing > 0 {
+            return None;
+        }
+        Some((state.upstream.take()?, state.responses.drain(..).flatten().collect()))
+    }
+}
+
+impl Drop for Batch {
+    /// Where a panic has come before a reply was made: the front end must not wait for a response that will never be.
+    fn drop(&mut self) {
+        let state = self.state.get_mut();
+        let Some(upstream) = state.upstream.take() else { return };
+        let failed = || render(Response::empty(500), "", false);
+        write_responses(upstream, state.responses.drain(..).map(|response| response.unwrap_or_else(failed)).collect());
+    }
+}
 
 /// How responses are given.
 pub(in crate::edge) struct ResponseWriter {
     slow: Duration,
     pub(super) metrics: Arc<Metrics>,
-    /// The responses of batches that are not all there, by the batches' numbers.
-    batches: Mutex<HashMap<u64, Vec<Option<Rendered>>>>,
 }
 
 impl ResponseWriter {
     pub(in crate::edge) fn new(slow: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { slow, metrics, batches: Mutex::new(HashMap::new()) }
+        Self { slow, metrics }
     }
 
     pub(super) fn respond(&self, open_request: OpenRequest, response: Response) {
-        let OpenRequest { id, proxy_id, path, route, started, batch, incoming } = open_request;
+        let OpenRequest { id, proxy_id, path, route, method, started, batch, place } = open_request;
         let (status, took) = (response.status, started.elapsed());
-        let method = incoming.method().as_str();
+        let is_head = method == Method::Head;
+        let method = method.as_str();
         let (path, proxy_id) = (cut(&path), proxy_id.as_deref().unwrap_or("-"));
         if took < self.slow {
             let took = took.as_micros();
@@ -64,57 +110,35 @@ impl ResponseWriter {
             );
         }
         self.metrics.count_request(route, status, took);
-        let (head, body) = render(response, &id, *incoming.method() == tiny_http::Method::Head);
-        match batch {
-            None => write_responses(vec![(incoming, head, body)]),
-            Some(batch) => {
-                if let Some(responses) = self.complete(batch, (incoming, head, body)) {
-                    write_responses(responses);
-                }
-            }
+        if let Some((upstream, responses)) = batch.complete(place, render(response, &id, is_head)) {
+            write_responses(upstream, responses);
         }
-    }
-
-    /// Keeps a response until its batch is complete: tiny_http would have the thread that is early wait for the others. Returns all
-    /// of them, in order, with the last.
-    fn complete(&self, batch: Batch, response: Rendered) -> Option<Vec<Rendered>> {
-        let mut batches = self.batches.lock();
-        let responses = batches.entry(batch.number).or_insert_with(|| (0..batch.size).map(|_| None).collect());
-        *responses.get_mut(batch.place)? = Some(response);
-        if responses.iter().any(Option::is_none) {
-            return None;
-        }
-        batches.remove(&batch.number).map(|responses| responses.into_iter().flatten().collect())
     }
 }
 
-/// Writes responses of one upstream connection, in their order, with one write where they are small.
-fn write_responses(responses: Vec<Rendered>) {
-    let length: usize = responses.iter().map(|(_, head, body)| head.len() + body.len()).sum();
+/// Writes the responses of a batch in their order, with one write where they are small.
+fn write_responses(mut upstream: UpstreamWriter, responses: Vec<Rendered>) {
+    let length: usize = responses.iter().map(|(head, body)| head.len() + body.len()).sum();
     if length <= SMALL_RESPONSE_MAX {
-        let mut bytes = Vec::with_capacity(length);
-        let mut upstreams = Vec::with_capacity(responses.len());
-        for (incoming, head, body) in responses {
-            bytes.extend_from_slice(&head);
-            bytes.extend_from_slice(&body);
-            upstreams.push(incoming.into_writer());
-        }
-        // All of them write to the same upstream connection, each in its turn; the first has it.
-        let Some(first) = upstreams.first_mut() else { return };
-        return log_loss(first.write_all(&bytes).and_then(|()| first.flush()));
+        let bytes = match &responses[..] {
+            [(head, body)] if body.is_empty() => Cow::Borrowed(&head[..]),
+            _ => Cow::Owned(
+                responses.iter().flat_map(|(head, body)| [&head[..], &body[..]]).collect::<Vec<_>>().concat(),
+            ),
+        };
+        return log_loss(upstream.write_all(&bytes).and_then(|()| upstream.flush()));
     }
     // A large response is taken only as fast as the client takes it, and neither a handler nor the thread that answers after a
     // commit may wait for that. There is one for each upstream connection at the most, and seldom any.
-    let responses = Arc::new(Mutex::new(responses));
+    let responses = Arc::new(Mutex::new(Some((upstream, responses))));
     let write = {
         let responses = responses.clone();
         move || {
-            for (incoming, head, body) in std::mem::take(&mut *responses.lock()) {
-                let mut upstream = incoming.into_writer();
-                log_loss(
-                    upstream.write_all(&head).and_then(|()| upstream.write_all(&body)).and_then(|()| upstream.flush()),
-                );
+            let Some((mut upstream, responses)) = responses.lock().take() else { return };
+            for (head, body) in responses {
+                log_loss(upstream.write_all(&head).and_then(|()| upstream.write_all(&body)));
             }
+            log_loss(upstream.flush());
         }
     };
     if let Err(error) = std::thread::Builder::new().name("http-large-response".to_owned()).spawn(write.clone()) {

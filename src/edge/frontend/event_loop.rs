@@ -109,7 +109,6 @@ pub(crate) struct EventLoop {
     upstreams: Vec<Option<Upstream>>,
     free_upstreams: Vec<usize>,
     waiting: RequestQueues,
-    batches: u64,
     date: Date,
     timers: Timers,
     /// Clients that have just been given some of their responses; kept for its memory.
@@ -162,7 +161,6 @@ impl EventLoop {
             upstreams: (0..upstreams.len()).map(|_| None).collect(),
             free_upstreams: Vec::new(),
             waiting: RequestQueues::default(),
-            batches: 0,
             date: Date::default(),
             timers: Timers::default(),
             responded: Vec::new(),

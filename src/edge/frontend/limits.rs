@@ -62,6 +62,8 @@ pub struct FrontEndLimits {
     /// Where webhooks come in: small ones share upstream connections with each other. Their responses must not be long in coming,
     /// because the responses of a batch come together.
     pub webhook_paths: Vec<&'static str>,
+    /// What is answered from memory at once, by how its path begins and ends: its GETs share upstream connections as webhooks do.
+    pub quick_paths: Vec<(&'static str, &'static str)>,
     /// Requests that may share an upstream connection at once.
     pub batch: usize,
     /// Proxies whose X-Forwarded-… fields are believed.
@@ -94,6 +96,7 @@ impl Default for FrontEndLimits {
             critical_upstreams: 2,
             critical_paths: vec!["/healthz", "/readyz", "/metrics"],
             webhook_paths: vec!["/webhooks"],
+            quick_paths: vec![("/api/v1/products/", "/price")],
             batch: 16,
             trusted_proxies: Vec::new(),
         }
@@ -120,7 +123,13 @@ impl FrontEndLimits {
     pub(crate) fn client_bodies_bytes(&self) -> usize {
         (self.large_bodies_bytes / PART_OF_LARGE_BODIES).max(self.body_bytes)
     }
-    /// Whether requests to `path` may share an upstream connection.
+
+    /// Whether a GET of `path` is answered from memory.
+    pub(crate) fn is_quick(&self, path: &str) -> bool {
+        self.quick_paths.iter().any(|(start, end)| path.starts_with(start) && path.ends_with(end))
+    }
+
+    /// Whether requests to `path` are webhooks.
     pub(crate) fn is_webhook(&self, path: &str) -> bool {
         self.webhook_paths
             .iter()

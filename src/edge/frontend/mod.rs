@@ -32,7 +32,9 @@ pub use client_address::Network;
 pub use limits::FrontEndLimits;
 
 pub(crate) use descriptors::{fit, have_spare};
-pub(crate) use protocol::{BackendMessage, Batch, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED, read_frontend_field};
+pub(crate) use protocol::{
+    BackendMessage, FRONTEND_FIELD, ForwardedRequest, UNBELIEVED, read_forwarded, read_frontend_field,
+};
 
 use crate::metrics::Metrics;
 use event_loop::EventLoop;

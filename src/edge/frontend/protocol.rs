@@ -1,24 +1,29 @@
 //! The language between front end and server: a checked request as it goes to the server, and the server's answer as it goes to the
 //! client. Pure.
 //!
-//! A forwarded request has one field alongside its length: the front end's own. It proves by the secret of this start that the
-//! front end wrote it, names client and request, and carries the client's fields as its further parts. So none of those can be
-//! taken for one that tiny_http obeys, no other process can speak in the front end's name, and tiny_http has one line to read instead of
-//! twenty, byte by byte.
+//! The server gets one HTTP request for one or more of the clients': its body has them one after another, each with a line before it that
+//! names its client and itself and carries its method, target and fields. So no field of a client can be taken for one that tiny_http obeys,
+//! and tiny_http, which reads heads byte by byte, has a short one to read however much the clients say. The front end's own field proves
+//! by the secret of this start that the front end wrote it, so no other process can speak in its name.
 //!
 //! ```text
-//! POST /webhooks HTTP/1.1
-//! Content-Length: 61
-//! Front-End: SECRET 203.0.113.9 5f2a9c01-00012c 7 0 2 <RS> name <US> value <RS> name <US> value …
+//! POST / HTTP/1.1
+//! Front-End: SECRET 2
+//! Content-Length: 0000000312
+//!
+//! 61 203.0.113.9 5f2a9c01-00012c POST /webhooks <RS> name <US> value <RS> name <US> value …
+//! 61 bytes 58 203.0.113.9 5f2a9c01-00012d POST /webhooks <RS> name <US> value …
+//! 58 bytes
 //! ```
 //!
-//! Small webhooks that come at the same time share an upstream connection, as a [`Batch`] (above: number 7, the first of 2): they
-//! go out with one write, and their responses come back together. With many connections most of the time goes into system calls
+//! Small requests that come at the same time and are answered quickly go as such a batch: they go out with one write, tiny_http reads, queues
+//! and hands over one request, and their responses come back together. With many connections most of the time goes into system calls
 //! and waking threads, and this saves most of those.
 
 use super::head::{Head, list};
 use std::io::Write as _;
 use std::net::IpAddr;
+use std::ops::Range;
 use subtle::ConstantTimeEq;
 
 /// The name of the front end's own field.
@@ -28,37 +33,33 @@ const RECORD: u8 = 0x1e;
 /// The separator between name and value.
 const UNIT: u8 = 0x1f;
 
-/// A place in a batch of requests that share an upstream connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Batch {
-    /// Which batch of this front end.
-    pub(crate) number: u64,
-    /// The place in it, from 0.
-    pub(crate) place: usize,
-    /// The requests in it.
-    pub(crate) size: usize,
-}
-
 /// What the front end's field says.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum BackendMessage<'a> {
+pub(crate) enum BackendMessage {
     /// A probe: does the backend answer?
     Probe,
-    /// A request.
-    Request(ForwardedRequest<'a>),
+    /// The body has so many requests.
+    Requests(usize),
 }
 
-/// What the backend gets of a request alongside its method, target and body.
+/// What the backend gets of a request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ForwardedRequest<'a> {
     pub(crate) client: IpAddr,
     pub(crate) id: &'a str,
-    /// Its batch, where it shares an upstream connection.
-    pub(crate) batch: Option<Batch>,
+    pub(crate) method: &'a str,
+    /// Path and query.
+    pub(crate) target: &'a str,
     fields: &'a str,
+    pub(crate) body: Range<usize>,
 }
 
 impl<'a> ForwardedRequest<'a> {
+    /// Bytes of all of the client's fields, or a few more.
+    pub(crate) fn fields_len(&self) -> usize {
+        self.fields.len()
+    }
+
     /// The client's fields.
     pub(crate) fn fields(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.fields.split(char::from(RECORD)).filter_map(|field| field.split_once(char::from(UNIT)))
@@ -66,78 +67,109 @@ impl<'a> ForwardedRequest<'a> {
 }
 
 /// Reads the front end's field; `None` when the front end has not written it.
-pub(crate) fn read_frontend_field<'a>(value: &'a str, secret: &str) -> Option<BackendMessage<'a>> {
-    let (forwarded, fields) = value.split_once(char::from(RECORD)).unwrap_or((value, ""));
-    let mut parts = forwarded.split(' ');
-    if !bool::from(parts.next()?.as_bytes().ct_eq(secret.as_bytes())) {
+pub(crate) fn read_frontend_field(value: &str, secret: &str) -> Option<BackendMessage> {
+    let (given, count) = match value.split_once(' ') {
+        Some((given, count)) => (given, Some(count)),
+        None => (value, None),
+    };
+    if !bool::from(given.as_bytes().ct_eq(secret.as_bytes())) {
         return None;
     }
-    let Some(client) = parts.next() else { return Some(BackendMessage::Probe) };
-    let (client, id) = (client.parse().ok()?, parts.next()?);
-    let batch = match parts.next() {
-        None => None,
-        Some(number) => {
-            let mut next = || parts.next()?.parse().ok();
-            let batch = Batch { number: number.parse().ok()?, place: next()?, size: next()? };
-            Some(batch).filter(|batch| batch.place < batch.size)
-        }
-    };
-    Some(BackendMessage::Request(ForwardedRequest { client, id, batch, fields }))
+    match count {
+        None => Some(BackendMessage::Probe),
+        Some(count) => count.parse().ok().map(BackendMessage::Requests),
+    }
 }
 
-/// A head for the server that is not written out yet: the body's length and the batch are not known.
-#[derive(Debug)]
-pub(crate) struct ForwardedHead {
-    line: Vec<u8>,
-    fields: Vec<u8>,
+/// Reads the request that begins at `start` of a forwarded body; the next one begins at the end of this one's body. `None` for what the
+/// front end does not write.
+pub(crate) fn read_forwarded(bytes: &[u8], start: usize) -> Option<ForwardedRequest<'_>> {
+    let rest = bytes.get(start..)?;
+    let end = rest.iter().position(|byte| *byte == b'\n')?;
+    let line = std::str::from_utf8(&rest[..end]).ok()?;
+    let (line, fields) = line.split_once(char::from(RECORD)).unwrap_or((line, ""));
+    let mut parts = line.split(' ');
+    let length: usize = parts.next()?.parse().ok()?;
+    let (client, id, method, target) = (parts.next()?.parse().ok()?, parts.next()?, parts.next()?, parts.next()?);
+    let body = start + end + 1..(start + end + 1).checked_add(length)?;
+    (parts.next().is_none() && body.end <= bytes.len()).then_some(ForwardedRequest {
+        client,
+        id,
+        method,
+        target,
+        fields,
+        body,
+    })
 }
+
+/// Digits of a forwarded length. It is filled in when all requests of a batch are written.
+const LENGTH_DIGITS: usize = 10;
+
+/// Begins a request to the server with `count` of the clients' in it.
+pub(crate) fn begin_forwarding(secret: &str, count: usize, out: &mut Vec<u8>) -> ForwardedLength {
+    // Writing to a Vec does not fail.
+    let _infallible = write!(out, "POST / HTTP/1.1\r\n{FRONTEND_FIELD}: {secret} {count}\r\nContent-Length: ");
+    let digits = out.len();
+    out.extend_from_slice(&[b'0'; LENGTH_DIGITS]);
+    out.extend_from_slice(b"\r\n\r\n");
+    ForwardedLength { digits, body: out.len() }
+}
+
+/// Where the length of a forwarded body is to be filled in, and where the body begins.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct ForwardedLength {
+    digits: usize,
+    body: usize,
+}
+
+impl ForwardedLength {
+    /// Fills the length in: of what is in `out`, and of `more` bytes that are not in it.
+    pub(crate) fn fill_in(self, more: usize, out: &mut [u8]) {
+        let mut length = out.len() - self.body + more;
+        for digit in out[self.digits..self.digits + LENGTH_DIGITS].iter_mut().rev() {
+            *digit = b'0' + u8::try_from(length % 10).unwrap_or_default();
+            length /= 10;
+        }
+    }
+}
+
+/// A request's method, target and fields as they go to the server.
+#[derive(Debug)]
+pub(crate) struct ForwardedHead(Vec<u8>);
 
 impl ForwardedHead {
     pub(crate) fn new(head: &Head<'_, '_>, through_proxy: bool) -> Self {
-        let mut line = Vec::with_capacity(head.method.len() + head.target.len() + 11);
-        // Writing to a Vec does not fail.
-        let _infallible = write!(line, "{} {} HTTP/1.1\r\n", head.method, head.target);
         let length: usize = head.fields.iter().map(|field| field.name.len() + field.value.len() + 2).sum();
-        let mut fields = Vec::with_capacity(length);
+        let mut text = Vec::with_capacity(head.method.len() + head.target.len() + length + 2);
+        text.extend_from_slice(head.method.as_bytes());
+        text.push(b' ');
+        text.extend_from_slice(head.target.as_bytes());
         for field in head.fields {
             let is_unbelieved = !through_proxy && field.name.eq_ignore_ascii_case("x-forwarded-for");
             let name = if is_unbelieved { UNBELIEVED } else { field.name };
             if !passes(name, through_proxy) || (head.names_fields && is_named_by_connection(field.name, head.fields)) {
                 continue;
             }
-            // tiny_http hangs up on what is not ASCII. Only fields that no handler reads can be that here.
+            // Only fields that no handler reads can be anything but ASCII here.
             if !field.value.is_ascii() {
                 continue;
             }
-            fields.push(RECORD);
-            fields.extend_from_slice(name.as_bytes());
-            fields.push(UNIT);
-            fields.extend_from_slice(field.value);
+            text.push(RECORD);
+            text.extend_from_slice(name.as_bytes());
+            text.push(UNIT);
+            text.extend_from_slice(field.value);
         }
-        Self { line, fields }
+        Self(text)
     }
 
-    /// Writes the head out.
-    pub(crate) fn write(
-        &self,
-        secret: &str,
-        meta: &RequestMeta,
-        body_length: usize,
-        batch: Option<Batch>,
-        out: &mut Vec<u8>,
-    ) {
+    /// Writes what comes before the body.
+    pub(crate) fn write(&self, meta: &RequestMeta, body_length: usize, out: &mut Vec<u8>) {
         let RequestMeta { client, id, .. } = meta;
-        out.reserve(self.line.len() + self.fields.len() + body_length + 256);
-        out.extend_from_slice(&self.line);
-        if body_length > 0 {
-            let _infallible = write!(out, "Content-Length: {body_length}\r\n");
-        }
-        let _infallible = write!(out, "{FRONTEND_FIELD}: {secret} {client} {id}");
-        if let Some(Batch { number, place, size }) = batch {
-            let _infallible = write!(out, " {number} {place} {size}");
-        }
-        out.extend_from_slice(&self.fields);
-        out.extend_from_slice(b"\r\n\r\n");
+        out.reserve(self.0.len() + body_length + 128);
+        let _infallible = write!(out, "{body_length} {client} {id} ");
+        out.extend_from_slice(&self.0);
+        out.push(b'\n');
     }
 }
 
@@ -283,21 +315,27 @@ mod tests {
         let mut room = [httparse::EMPTY_HEADER; FIELDS_MAX];
         let head = check(text.as_bytes(), &mut room, 8192, 1 << 20).expect("a good head");
         let mut out = Vec::new();
-        let batch = Batch { number: 7, place: 0, size: 2 };
-        ForwardedHead::new(&head, through_proxy).write("s3cret", &meta(), 2, Some(batch), &mut out);
-        let out = String::from_utf8(out).expect("ASCII");
-        let start = "POST /a HTTP/1.1\r\nContent-Length: 2\r\nFront-End: ";
-        let value = out
-            .strip_prefix(start)
-            .and_then(|rest| rest.strip_suffix("\r\n\r\n"))
-            .expect("the front end's field")
-            .to_owned();
-        assert_eq!(read_frontend_field(&value, "s3cre"), None);
-        let Some(BackendMessage::Request(forwarded)) = read_frontend_field(&value, "s3cret") else {
-            panic!("not a request: {value}")
-        };
-        assert_eq!((forwarded.client, forwarded.id, forwarded.batch), (meta().client, "r-1", Some(batch)));
-        forwarded.fields().map(|(name, value)| format!("{name}: {value}\n")).collect()
+        let length = begin_forwarding("s3cret", 2, &mut out);
+        ForwardedHead::new(&head, through_proxy).write(&meta(), 2, &mut out);
+        out.extend_from_slice(b"ab");
+        ForwardedHead::new(&head, through_proxy).write(&meta(), 3, &mut out);
+        length.fill_in(3, &mut out);
+        out.extend_from_slice(b"\ncd");
+        let body = out.windows(4).position(|four| four == b"\r\n\r\n").expect("the end of the head") + 4;
+        let (head, body) = out.split_at(body);
+        let expected = format!("POST / HTTP/1.1\r\nFront-End: s3cret 2\r\nContent-Length: {:010}\r\n\r\n", body.len());
+        assert_eq!(head.escape_ascii().to_string(), expected.escape_default().to_string());
+        let first = read_forwarded(body, 0).expect("a request");
+        let second = read_forwarded(body, first.body.end).expect("another");
+        assert_eq!((&body[first.body.clone()], &body[second.body.clone()]), (&b"ab"[..], &b"\ncd"[..]));
+        assert_eq!(second.body.end, body.len());
+        assert_eq!(read_forwarded(body, body.len()), None);
+        assert_eq!(read_forwarded(&body[..body.len() - 1], first.body.end), None, "a body that is not whole");
+        for request in [&first, &second] {
+            assert_eq!((request.client, request.id), (meta().client, "r-1"));
+            assert_eq!((request.method, request.target), ("POST", "/a"));
+        }
+        first.fields().map(|(name, value)| format!("{name}: {value}\n")).collect()
     }
 
     #[test]
@@ -315,11 +353,20 @@ mod tests {
 
     #[test]
     fn a_field_that_the_front_end_has_not_written_is_not_believed() {
-        for wrong in ["", "s3cre", "s3cret x r-1", "s3cret 1.2.3.4", "s3cret 1.2.3.4 r-1 7", "s3cret 1.2.3.4 r-1 7 x 2"]
-        {
+        for wrong in ["", "s3cre", "s3cre 1", "s3cret ", "s3cret x", "s3cret 1 1"] {
             assert_eq!(read_frontend_field(wrong, "s3cret"), None, "{wrong}");
         }
         assert_eq!(read_frontend_field("s3cret", "s3cret"), Some(BackendMessage::Probe));
+        assert_eq!(read_frontend_field("s3cret 16", "s3cret"), Some(BackendMessage::Requests(16)));
+        for wrong in [
+            "0 x r-1 GET /\n",
+            "0 1.2.3.4 r-1 GET\n",
+            "1 1.2.3.4 r-1 GET /\n",
+            "0 1.2.3.4 r-1 GET / x\n",
+            "0 1.2.3.4 r-1 GET /",
+        ] {
+            assert_eq!(read_forwarded(wrong.as_bytes(), 0), None, "{wrong}");
+        }
     }
 
     fn handed_back(response: &str, meta: &RequestMeta) -> (String, ResponseHead) {

@@ -107,9 +107,8 @@ enum RemainingBody {
     Chunks(Decoder),
 }
 
-/// A larger body may not share an upstream connection: tiny_http takes up to this much in with the head, and leaves more on the
-/// connection until the request is answered, so that the next one behind it would have to wait.
-const SHARED_BODY_MAX: usize = 1024;
+/// A request with a larger body goes alone, so that a batch fits into the upstream connection's socket buffer.
+const SHARED_BODY_MAX: usize = 4 * 1024;
 
 /// Empty lines before a request line.
 const BLANK_LINES_MAX: usize = 4;
@@ -215,7 +214,11 @@ impl Receiver {
                 keep_alive: head.keep_alive,
             },
             class,
-            may_share: class == Class::Webhook,
+            may_share: match class {
+                Class::Critical => false,
+                Class::Webhook => true,
+                Class::Normal => head.method == "GET" && limits.is_quick(path),
+            },
         };
         let rest = match head.framing {
             Framing::None => RemainingBody::Length(0),

@@ -1,9 +1,9 @@
-//! One upstream connection. It carries one request at a time, or one batch of small webhooks, so that no response waits for
-//! another that may be long in coming.
+//! One upstream connection. It carries one request at a time, or one batch of small ones that are answered quickly, so that no response
+//! waits for another that may be long in coming.
 
 use super::client::{Output, Serving};
 use super::memory::Body;
-use super::protocol::Batch;
+use super::protocol::begin_forwarding;
 use super::receive::{Class, CompleteRequest};
 use mio::net::UnixStream;
 use mio::{Interest, Registry, Token};
@@ -58,17 +58,23 @@ impl Upstream {
         let _closing_anyway = registry.deregister(&mut self.socket);
     }
 
-    /// Takes a request of the client `key`, alone or as one of a batch.
-    pub(crate) fn take(&mut self, whole: CompleteRequest, key: usize, secret: &str, batch: Option<Batch>) {
-        let CompleteRequest { head, body, meta, class, .. } = whole;
-        self.is_critical = class == Class::Critical;
-        head.write(secret, &meta, body.bytes().len(), batch, &mut self.head.bytes);
-        if body.bytes().len() <= COPIED_BODY_MAX {
-            self.head.bytes.extend_from_slice(body.bytes());
-        } else {
-            self.body = Some((body, 0));
+    /// Takes requests of these clients, one or a batch.
+    pub(crate) fn take(&mut self, requests: impl ExactSizeIterator<Item = (usize, CompleteRequest)>, secret: &str) {
+        let length = begin_forwarding(secret, requests.len(), &mut self.head.bytes);
+        for (key, whole) in requests {
+            let CompleteRequest { head, body, meta, class, .. } = whole;
+            self.is_critical = class == Class::Critical;
+            head.write(&meta, body.bytes().len(), &mut self.head.bytes);
+            if body.bytes().len() <= COPIED_BODY_MAX {
+                self.head.bytes.extend_from_slice(body.bytes());
+            } else {
+                // Of a request that is alone.
+                self.body = Some((body, 0));
+            }
+            self.serving.push_back(Serving { client: Some(key), meta, body_left: None });
         }
-        self.serving.push_back(Serving { client: Some(key), meta, body_left: None });
+        let behind = self.body.as_ref().map_or(0, |(body, _)| body.bytes().len());
+        length.fill_in(behind, &mut self.head.bytes);
     }
 
     /// Writes what the socket takes.

@@ -19,7 +19,6 @@ use crate::db;
 use crate::domain::ids::{KeyId, StoreId};
 use crate::error::{Error, Kind, Result};
 use crate::http::proxy;
-use crate::http::query::Query;
 use crate::languages::Language;
 use crate::log_limit::{LogLimiter, cut};
 use crate::pricing::AuthenticatedKey;
@@ -28,6 +27,7 @@ use buckets::{Buckets, Level, Rate};
 use chrono::{DateTime, TimeDelta, Utc};
 use limit::{Limit, NotNow, Plan};
 use log::warn;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -294,14 +294,20 @@ impl Admission {
 
 /// The language of an answer: what the request asks for, the store's, the browser's.
 pub(super) fn language_for(request: &Request, of_store: Option<Language>) -> Language {
-    let query = Query::open(&request.query);
-    let asked = query.once("lang").ok().flatten();
-    Language::choose(asked, of_store, request.headers.get("accept-language"))
+    let asked = asked_for(&request.query);
+    Language::choose(asked.as_deref(), of_store, request.headers.get("accept-language"))
 }
 
 /// The language that the request asks for, where that is one of ours.
 pub(super) fn asked_language(request: &Request) -> Option<Language> {
-    Query::open(&request.query).once("lang").ok().flatten().and_then(Language::of_tag)
+    asked_for(&request.query).as_deref().and_then(Language::of_tag)
+}
+
+/// The value of `lang`, where it is given once. Every request of a page asks more than once, so no other parameter is kept.
+fn asked_for(query: &str) -> Option<Cow<'_, str>> {
+    let mut given = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "lang");
+    let first = given.next();
+    if given.next().is_some() { None } else { first.map(|(_, value)| value) }
 }
 
 fn too_many(pause: Duration) -> Error {
@@ -368,6 +374,20 @@ fn note_use(app: &Arc<App>, key: &LiveKey, now: DateTime<Utc>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_language_that_is_asked_for_twice_is_asked_for_by_nobody() {
+        for (query, expected) in [
+            ("", None),
+            ("lang=de", Some("de")),
+            ("width=1&l%61ng=d%65&height=2", Some("de")),
+            ("lang=de&lang=de", None),
+            ("language=de", None),
+            ("lang", Some("")),
+        ] {
+            assert_eq!(asked_for(query).as_deref(), expected, "{query}");
+        }
+    }
 
     #[test]
     fn a_client_is_an_address_or_a_network_of_one_machine() {

@@ -32,7 +32,13 @@ fn receive(state: &Arc<AppState>, request: Request, _params: Params, responder: 
     }
     match Webhook::receive(&state.secrets, request.headers.iter(), &request.body) {
         Ok(webhook) => {
-            state.intake.accept_then(webhook, &request.body, move |outcome| responder.send(outcome.map(accepted)));
+            let others_follow = responder.others_follow();
+            let answer = move |outcome: Result<_, Error>| responder.send(outcome.map(accepted));
+            if others_follow {
+                state.intake.accept_among_others_then(webhook, &request.body, answer);
+            } else {
+                state.intake.accept_then(webhook, &request.body, answer);
+            }
         }
         Err(refusal) => {
             let event = match refusal {

@@ -83,6 +83,10 @@ impl Service for Playground {
                     drop(nobody_waits);
                 }
             }
+            "/followed" => {
+                let followed = reply.others_follow().to_string();
+                reply.send(Response::new(200, "text/plain", followed));
+            }
             "/panic" => panic!("on purpose"),
             "/drop" => drop(reply),
             "/status" => reply.send(Response::new(u16::try_from(number(200)).unwrap_or(0), "text/plain", "body")),

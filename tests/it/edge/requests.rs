@@ -221,15 +221,24 @@ fn health_is_answered_during_an_overload_and_the_rest_gets_503_with_retry_after(
 
 /// Sends a webhook to each path at once, so that they share upstream connections, and returns the connections.
 fn send_as_bursts(edge: &Edge, paths: &[String]) -> Vec<super::harness::Wire> {
+    let texts = paths.iter();
+    let texts =
+        texts.map(|path| format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
+    send_together(edge, texts.collect())
+}
+
+/// Sends each of these at once, and returns the connections.
+fn send_together(edge: &Edge, texts: Vec<String>) -> Vec<super::harness::Wire> {
     let mut first = edge.connect();
     first.send("GET /hold HTTP/1.1\r\nHost: x\r\n\r\n");
     let (_, reply) = edge.next_held();
-    let mut wires: Vec<_> = paths.iter().map(|_| edge.connect()).collect();
-    for (wire, path) in wires.iter_mut().zip(paths) {
-        wire.send(format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{path}", path.len()));
+    let mut wires: Vec<_> = texts.iter().map(|_| edge.connect()).collect();
+    for (number, (wire, text)) in (1..).zip(wires.iter_mut().zip(&texts)) {
+        wire.send(text);
+        // In this order.
+        wait_until("it waits", || edge.metrics.requests_waiting.get() == number);
     }
-    // The only upstream connection is taken: they wait, and go together when it is free.
-    wait_until("all of them wait", || edge.metrics.requests_waiting.get() == paths.len() as i64);
+    // The only upstream connection was taken; now they go together.
     reply.send(Response::empty(200));
     assert_eq!(first.answer().status, 200);
     wires
@@ -267,6 +276,33 @@ fn webhooks_that_share_a_lane_each_get_their_own_answer() {
         assert!(answer.field("X-Request-Id").is_some());
     }
     edge.assert_serves();
+}
+
+#[test]
+fn only_webhooks_and_what_is_answered_from_memory_go_together() {
+    let edge = Edge::with(|limits| {
+        limits.upstreams = 1;
+        limits.critical_upstreams = 0;
+        limits.queue_time = crate::support::waiting::PATIENCE;
+        limits.quick_paths = vec![("/", "/followed")];
+        limits.batch = 3;
+    });
+    // A request of a batch but for its last is told that its thread has others to see to, and must not wait.
+    let followed = |texts: Vec<String>| -> Vec<String> {
+        send_together(&edge, texts)
+            .iter_mut()
+            .map(|wire| String::from_utf8(wire.answer().body).expect("text"))
+            .collect()
+    };
+    let post = |path: &str, length: usize| {
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {length}\r\n\r\n{}", "x".repeat(length))
+    };
+    let ask = || "GET /followed?x HTTP/1.1\r\nHost: x\r\n\r\n".to_owned();
+    let webhook = |length| post("/webhooks/followed", length);
+    assert_eq!(followed(vec![webhook(9), webhook(0), webhook(900)]), ["true", "true", "false"]);
+    assert_eq!(followed(vec![ask(), ask(), ask(), ask()]), ["true", "true", "false", "false"]);
+    assert_eq!(followed(vec![webhook(1), webhook(4097), webhook(1)]), ["false"; 3], "a larger body is alone");
+    assert_eq!(followed(vec![ask(), post("/followed", 1), ask()]), ["false"; 3], "and so is what is no GET");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::{ACCEPT_PAUSE, EventLoop, LINGER, UPSTREAM_READ, UPSTREAMS_FROM};
 use crate::edge::frontend::client::{Phase, Serving, Then};
-use crate::edge::frontend::protocol::{self, Batch, InvalidResponse};
+use crate::edge::frontend::protocol::{self, InvalidResponse};
 use crate::edge::frontend::receive::{Awaited, Class, CompleteRequest, Receiver};
 use crate::edge::frontend::rejection::Rejection;
 use crate::edge::frontend::upstream::Upstream;
@@ -54,22 +54,17 @@ impl EventLoop {
         while let Some(place) = self.free_upstreams.last().copied() {
             let Some(first) = self.take_next(place, now) else { return };
             fail_point!("http::dispatched");
-            let may_share = first.1.may_share;
+            let (may_share, class) = (first.1.may_share, first.1.class);
             let mut batch = vec![first];
             while may_share
                 && batch.len() < self.rules.limits.batch
-                && let Some(next) = self.take_waiting(place, Class::Webhook, |next| next.may_share, now)
+                && let Some(next) = self.take_waiting(place, class, |next| next.may_share, now)
             {
                 batch.push(next);
             }
             self.free_upstreams.pop();
             let Some(upstream) = self.upstreams.get_mut(place).and_then(Option::as_mut) else { continue };
-            let size = batch.len();
-            self.batches += 1;
-            for (in_batch, (key, whole)) in batch.into_iter().enumerate() {
-                let batch = (size > 1).then_some(Batch { number: self.batches, place: in_batch, size });
-                upstream.take(whole, key, &self.rules.secret, batch);
-            }
+            upstream.take(batch.into_iter(), &self.rules.secret);
             if let Err(error) = upstream.flush(self.poll.registry(), Token(UPSTREAMS_FROM + place)) {
                 self.lose_upstream(place, &error);
             }
