@@ -2,12 +2,14 @@
 //! file of its own below, turns its own into checked values, or a sentence that says what to fix. Secrets print as `***`.
 
 mod edge;
+mod file;
 mod secret;
 mod server;
 mod shopify;
 mod upkeep;
 
 pub(crate) use edge::EdgeSettings;
+pub(crate) use file::{read_bounded, read_to_limit};
 pub(crate) use secret::read_file;
 pub(crate) use server::{ServerSettings, checked_public_url};
 pub(crate) use shopify::ShopifySettings;

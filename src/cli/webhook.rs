@@ -4,18 +4,18 @@
 use super::Failure;
 use super::output::Output;
 use crate::clock::{Clock, SystemClock};
-use crate::config::{ConfigError, checked_public_url};
-use crate::db::access::unreadable;
+use crate::config::{ConfigError, checked_public_url, read_bounded, read_to_limit};
 use crate::domain::ids::{ShopDomain, uuid_v7};
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{Error, Kind, Result};
+use crate::http::webhooks::BODY_MAX;
 use crate::secret::Secret;
 use crate::shopify::Topic;
 use crate::shopify::sample::{sample_body, sign};
 use crate::shopify::setup::{self, API_VERSION};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -196,12 +196,19 @@ fn body(args: &SendArgs) -> Result<Vec<u8>> {
             .ok_or_else(|| invalid(format!("there is no sample of this topic: give --file, or one of {known}")));
     };
     if file.as_os_str() == "-" {
-        let mut body = Vec::new();
-        let read = std::io::stdin().read_to_end(&mut body);
-        read.map_err(|error| invalid("standard input cannot be read".to_owned()).with_source(error))?;
-        return Ok(body);
+        let read = read_to_limit(std::io::stdin().lock(), BODY_MAX);
+        let body = read.map_err(|error| invalid("standard input cannot be read".to_owned()).with_source(error))?;
+        return body.ok_or_else(|| too_large("standard input has"));
     }
-    std::fs::read(file).map_err(|error| invalid(unreadable(file, error).to_string()))
+    read_bounded(file, BODY_MAX).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => too_large(&format!("{} has", file.display())),
+        _ => invalid(error.to_string()),
+    })
+}
+
+/// No server takes it: see [`BODY_MAX`].
+fn too_large(what_has: &str) -> Error {
+    invalid(format!("{what_has} more than {BODY_MAX} bytes, the most of a webhook: name the file of one body"))
 }
 
 /// Where to post.

@@ -1,8 +1,10 @@
 //! Where secrets are given: by value or by file.
 
 use super::ConfigError;
+use super::file::read_bounded;
 use crate::db::access::unreadable;
 use crate::secret::Secret;
+use std::io::{Error, ErrorKind};
 use std::path::Path;
 
 /// The shortest secret that `serve` accepts: Shopify's have 32 characters, and a short one can be guessed.
@@ -10,6 +12,9 @@ pub(super) const SECRET_MIN: usize = 8;
 
 /// The shortest token of our own that `serve` accepts: operators make it up, and any client may guess at it.
 pub(super) const TOKEN_MIN: usize = 16;
+
+/// The longest file of a secret: all secrets that there can be at once have less.
+const FILE_BYTES_MAX: usize = 64 << 10;
 
 /// Tokens at once: one, and another while it replaces that one.
 pub(super) const TOKENS_MAX: usize = 2;
@@ -61,9 +66,15 @@ pub(super) fn one_of(name: &'static str, value: Option<&Secret>, file: Option<&P
 /// The text of a secret's file, without the byte order mark that editors put in front of it: with that, no signature would be right.
 ///
 /// # Errors
-/// The system's, which names the file, who was refused, and what to do.
+/// The system's, which names the file, who was refused, and what to do; and where it is too long to be a secret's.
 pub(crate) fn read_file(path: &Path) -> std::io::Result<String> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, error))?;
+    let bytes = read_bounded(path, FILE_BYTES_MAX).map_err(|error| match error.kind() {
+        ErrorKind::FileTooLarge => {
+            Error::new(error.kind(), format!("{error}: name the file that holds the secret alone"))
+        }
+        _ => error,
+    })?;
+    let text = String::from_utf8(bytes).map_err(|_odd| unreadable(path, ErrorKind::InvalidData.into()))?;
     Ok(text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text))
 }
 

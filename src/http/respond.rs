@@ -206,7 +206,7 @@ fn sentence_in(body: &Map<String, Value>, language: Language) -> Option<String> 
     let mut values: Vec<(&str, String)> =
         limits.into_iter().flatten().map(|(name, value)| (name.as_str(), shown(value))).collect();
     for (_, axis) in values.iter_mut().filter(|(name, _)| *name == "axis") {
-        *axis = texts.field(axis).unwrap_or(axis).to_owned();
+        *axis = texts.element(axis).unwrap_or(axis).to_owned();
     }
     let groups = body.get("groups").and_then(Value::as_array).into_iter().flatten().map(shown);
     values.push(("groups", groups.collect::<Vec<_>>().join(", ")));

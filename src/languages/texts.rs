@@ -75,8 +75,8 @@ impl Texts {
         })
     }
 
-    /// What the element calls one of its fields, such as `width`.
-    pub fn field(&self, name: &str) -> Option<&str> {
+    /// What the element on a shop's page says by this name, such as `width` for the field of the width.
+    pub fn element(&self, name: &str) -> Option<&str> {
         self.element.get(name).map(String::as_str)
     }
 }

@@ -14,6 +14,7 @@ use crate::db::{self, Millis, RowCounts, Tx};
 use crate::domain::ids::{DraftOrderId, ShopDomain, StoreId};
 use crate::domain::length::Unit;
 use crate::domain::money::{Currency, Minor};
+use crate::domain::tax_label::TaxLabel;
 use crate::domain::text_enum::text_enum;
 use crate::error::{Error, Result};
 use crate::languages::Language;
@@ -178,6 +179,8 @@ pub struct Page {
     pub shop: ShopDomain,
     /// The language in which that shop speaks to shoppers, where it has chosen one.
     pub locale: Option<Language>,
+    /// What that shop says about taxes alongside its prices; as it does now, for an order does not keep it.
+    pub tax_label: TaxLabel,
 }
 
 /// The order whose page this token opens. Pages are closed while their store is uninstalled, and from the moment in
@@ -187,12 +190,17 @@ pub struct Page {
 /// When the database fails.
 pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<Page>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, s.shop, s.locale FROM draft_order_records AS o
+        "SELECT {COLUMNS}, s.shop, s.locale, s.tax_label FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.token = :token AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL"
     ))?;
     let page = statement.query_row(named_params! { ":token": token.expose() }, |row| {
-        Ok(Page { record: record_from_row(row)?, shop: row.get("shop")?, locale: row.get("locale")? })
+        Ok(Page {
+            record: record_from_row(row)?,
+            shop: row.get("shop")?,
+            locale: row.get("locale")?,
+            tax_label: row.get("tax_label")?,
+        })
     });
     let with_lines = |page: Page| Ok(Page { record: with_lines(connection, page.record)?, ..page });
     page.optional()?.map(with_lines).transpose()

@@ -11,14 +11,14 @@ use crate::catalog::Expected;
 use crate::catalog::matrices::{self, Edit, FIRST_VERSION};
 use crate::catalog::stores::Scope;
 use crate::cli::terminal::visible;
-use crate::db::access::unreadable;
+use crate::config::{read_bounded, read_to_limit};
 use crate::domain::ids::MatrixId;
 use crate::domain::matrix_csv::{self, BYTES_MAX, Import, Layout, Zero};
 use crate::domain::name::Name;
 use crate::error::{Error, Kind, Result};
 use crate::views::catalog as views;
 use serde_json::json;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// How files are called that hold sheets, but are no CSV.
@@ -124,24 +124,25 @@ fn name_of(file: &Path) -> Result<Name> {
     })
 }
 
+/// A price list's bytes: as many as an upload may have, and no more, for what is named may have no end.
 fn read(file: &Path) -> std::result::Result<Vec<u8>, Failure> {
-    if file == Path::new("-") {
-        let mut bytes = Vec::new();
-        // One byte more than is allowed, so that the import notices.
-        std::io::stdin().lock().take(BYTES_MAX as u64 + 1).read_to_end(&mut bytes)?;
-        return Ok(bytes);
-    }
-    let named = |error| unreadable(file, error);
-    let length = std::fs::metadata(file).map_err(named)?.len();
-    if length > BYTES_MAX as u64 {
-        // The format of what is small enough is known by its first bytes.
-        let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        let is_workbook = extension.is_some_and(|extension| WORKBOOKS.contains(&extension.as_str()));
-        let remedy = if is_workbook { ": save its sheet as CSV" } else { "" };
-        let message = format!("{} has {length} bytes: a price list has at most {BYTES_MAX}{remedy}", file.display());
-        return Err(Error::new(Kind::Invalid, message).into());
-    }
-    Ok(std::fs::read(file).map_err(named)?)
+    let bytes = match file == Path::new("-") {
+        true => read_to_limit(std::io::stdin().lock(), BYTES_MAX)?,
+        false => match read_bounded(file, BYTES_MAX) {
+            Err(error) if error.kind() == ErrorKind::FileTooLarge => None,
+            read => Some(read?),
+        },
+    };
+    bytes.ok_or_else(|| too_large(file).into())
+}
+
+/// What to do with a list that is longer. The format of what is not is known by its first bytes.
+fn too_large(file: &Path) -> Error {
+    let extension = file.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let is_workbook = extension.is_some_and(|extension| WORKBOOKS.contains(&extension.as_str()));
+    let remedy = if is_workbook { "save its sheet as CSV" } else { "leave out all but sizes and prices, or split it" };
+    let named = if file == Path::new("-") { "the price list".to_owned() } else { file.display().to_string() };
+    Error::new(Kind::Invalid, format!("{named} has more than {BYTES_MAX} bytes, the most of a price list: {remedy}"))
 }
 
 /// The faults of a list, a line each.

@@ -103,9 +103,9 @@ fn quote_page(state: &Arc<AppState>, request: &Request, params: &Params) -> Resu
         None => None,
     };
     let page = match &found {
-        Some(Page { record, shop, locale }) => {
+        Some(Page { record, shop, locale, tax_label }) => {
             let language = language_for(request, *locale);
-            page(200, language, &QuotePage::new(record, shop, language))?
+            page(200, language, &QuotePage::new(record, shop, *tax_label, language))?
         }
         None => {
             let language = language_for(request, None);

@@ -1,9 +1,10 @@
-//! An order in the words and figures of its page. Everything comes from the order's own snapshot.
+//! An order in the words and figures of its page. Everything but the word about taxes comes from the order's own snapshot.
 
 use crate::domain::ids::ShopDomain;
 use crate::domain::length::{Length, Unit};
 use crate::domain::money::{Currency, Minor};
 use crate::domain::options::Modifier;
+use crate::domain::tax_label::TaxLabel;
 use crate::languages::pages::QuoteTexts;
 use crate::languages::{Figures, Language, fill};
 use crate::orders::lines::Line;
@@ -23,6 +24,8 @@ pub(super) struct QuotePage<'a> {
     items: Vec<Item<'a>>,
     /// The sum of several items.
     sum: Option<String>,
+    /// Whether what it comes to is with taxes or without, in the words of the element, where the shop says so.
+    tax: Option<&'static str>,
     checkout_url: Option<&'a str>,
     /// When it was quoted, and by what.
     quoted: String,
@@ -65,7 +68,7 @@ struct Money {
 }
 
 impl<'a> QuotePage<'a> {
-    pub(super) fn new(record: &'a Record, shop: &'a ShopDomain, language: Language) -> Self {
+    pub(super) fn new(record: &'a Record, shop: &'a ShopDomain, tax_label: TaxLabel, language: Language) -> Self {
         let texts = language.texts();
         let (text, figures) = (&texts.pages.quote, &texts.figures);
         let money = Money { figures, currency: record.currency };
@@ -91,6 +94,11 @@ impl<'a> QuotePage<'a> {
             title,
             items: items.collect(),
             sum: several.then(|| money.amount(record.total_price)),
+            tax: match tax_label {
+                TaxLabel::Incl => texts.element("taxIncluded"),
+                TaxLabel::Excl => texts.element("taxExcluded"),
+                TaxLabel::None => None,
+            },
             checkout_url: record.checkout_url.as_deref(),
             quoted,
         }

@@ -23,7 +23,7 @@ pub struct ListedProduct {
     pub id: String,
     /// Its title, without line breaks and the like.
     pub title: String,
-    /// Whether shoppers can see it; a draft or an archived product they cannot.
+    /// Whether shoppers can see it, be it by a direct link only; a draft or an archived product they cannot.
     pub is_active: bool,
 }
 
@@ -75,7 +75,7 @@ fn read_product(node: &Value) -> Option<ListedProduct> {
     let is_number = !number.is_empty() && number.len() <= 20 && number.bytes().all(|byte| byte.is_ascii_digit());
     let title: String = node["title"].as_str()?.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let title: String = title.trim().chars().take(TITLE_MAX).collect();
-    let is_active = node["status"].as_str().is_none_or(|status| status == "ACTIVE");
+    let is_active = node["status"].as_str().is_none_or(|status| ["ACTIVE", "UNLISTED"].contains(&status));
     (is_number && !title.is_empty()).then(|| ListedProduct { id: id.to_owned(), title, is_active })
 }
 
@@ -98,6 +98,8 @@ mod tests {
             "nodes": [
                 { "id": "gid://shopify/Product/7", "title": " Roller\nblind ", "status": "DRAFT" },
                 { "id": "gid://shopify/Product/8", "title": "ä".repeat(300), "status": "ACTIVE" },
+                { "id": "gid://shopify/Product/9", "title": "By link only", "status": "UNLISTED" },
+                { "id": "gid://shopify/Product/11", "title": "No longer sold", "status": "ARCHIVED" },
                 { "id": "gid://shopify/Product/x", "title": "Not a number" },
                 { "id": "gid://shopify/Collection/9", "title": "Not a product" },
                 { "id": "gid://shopify/Product/10", "title": "" },
@@ -116,6 +118,16 @@ mod tests {
                     is_active: false
                 },
                 ListedProduct { id: "gid://shopify/Product/8".to_owned(), title: "ä".repeat(255), is_active: true },
+                ListedProduct {
+                    id: "gid://shopify/Product/9".to_owned(),
+                    title: "By link only".to_owned(),
+                    is_active: true
+                },
+                ListedProduct {
+                    id: "gid://shopify/Product/11".to_owned(),
+                    title: "No longer sold".to_owned(),
+                    is_active: false
+                },
             ]
         );
         let denied = json!({ "errors": [{ "message": "Access denied for products field.", "extensions": { "code": "ACCESS_DENIED" } }], "data": null });

@@ -75,6 +75,45 @@ fn the_command_line_imports_exports_lists_and_assigns() {
 }
 
 #[test]
+fn what_has_no_end_is_read_as_far_as_an_upload_would_be_and_the_error_says_what_to_do() {
+    let line = CommandLine::new();
+    let directory = line.0.path();
+    for name in ["large.xlsx", "large.csv"] {
+        let file = std::fs::File::create(directory.join(name)).expect("made");
+        file.set_len(1_048_577).expect("made longer");
+    }
+    let list = "has more than 1048576 bytes, the most of a price list";
+    let body = "has more than 1048576 bytes, the most of a webhook: name the file of one body";
+    let secret = "has more than 65536 bytes: name the file that holds the secret alone";
+    let send = "webhook send shop/redact --shop panes.myshopify.com --url http://127.0.0.1:9/webhooks --secret";
+    for (arguments, says) in [
+        ("matrices import /dev/zero".to_owned(), format!("/dev/zero {list}: leave out all but sizes and prices")),
+        ("matrices import - --name x < /dev/zero".to_owned(), format!("the price list {list}: leave out")),
+        ("matrices import large.csv".to_owned(), format!("large.csv {list}: leave out")),
+        ("matrices import large.xlsx".to_owned(), format!("large.xlsx {list}: save its sheet as CSV")),
+        (format!("{send} hush-hush-hush --file /dev/zero"), format!("/dev/zero {body}")),
+        (format!("{send} hush-hush-hush --file - < /dev/zero"), format!("standard input {body}")),
+        (format!("{send}-file /dev/zero"), format!("/dev/zero {secret}")),
+        ("serve --admin-token-file /dev/zero".to_owned(), format!("/dev/zero {secret}")),
+    ] {
+        // Without a bound it would take all memory there is, of this machine too.
+        let script = format!("ulimit -v 4000000; exec \"{}\" {arguments}", crate::support::command::PROGRAM);
+        let output = std::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(directory)
+            .env_clear()
+            .env("QUOTEGRID_DATABASE", directory.join("quotegrid.db"))
+            .stdin(Stdio::null())
+            .output()
+            .expect("it runs");
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code().is_some_and(|code| code > 0 && code < 100), "{arguments}: {output:?}");
+        assert!(told.contains(&says), "{arguments}: {told}");
+    }
+    assert_eq!(line.json(&["matrices", "list"], "")["matrices"], json!([]));
+}
+
+#[test]
 fn the_command_line_names_every_fault_and_writes_nothing() {
     let line = CommandLine::new();
     let refused = line.run(&["matrices", "import", "-", "--name", "m"], "100,200,10\nabc,3,4\n5,6\n");

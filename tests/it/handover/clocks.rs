@@ -48,3 +48,21 @@ fn a_clock_that_is_set_back_makes_nothing_twice() {
     shop.assert_sent(&order);
     assert_eq!(shop.fake.creates(), 1);
 }
+
+#[test]
+fn the_settling_time_counts_from_the_end_of_a_call_for_other_processes_too() {
+    let shop = Shop::new();
+    shop.fake.fail(&[Fault::after(Manner::Close)]);
+    let clock = shop.fixture.clock.clone();
+    shop.fake.state().during_create.push_back(Box::new(move |_underway| {
+        clock.advance(SECOND * 8);
+    }));
+    let order = shop.order();
+    let asked_at = shop.fixture.now();
+    shop.run().expect("it fails");
+    let ended_at = shop.fixture.now();
+    assert_eq!((ended_at - asked_at).num_seconds(), 8);
+    // The row is all that they have to go by.
+    let noted: Option<i64> = shop.column(&order, "handover_attempted_at");
+    assert_eq!(noted, Some(ended_at.timestamp_millis()));
+}

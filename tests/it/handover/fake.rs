@@ -75,6 +75,8 @@ pub(crate) struct State {
     pub(crate) variant_looks: usize,
     /// What is otherwise in the lines of the answers.
     pub(crate) line_change: Option<fn(&mut Value)>,
+    /// Whether the last line of each draft is missing from the answers.
+    pub(crate) loses_a_line: bool,
     /// What happens to every call that creates, when no other fault is left.
     pub(crate) always: Option<Fault>,
     /// How calls that have hung end.
@@ -135,6 +137,9 @@ impl State {
         let currency = money["currencyCode"].clone();
         if let Some(change) = self.line_change {
             node["lineItems"]["nodes"].as_array_mut().expect("lines").iter_mut().for_each(change);
+        }
+        if self.loses_a_line {
+            node["lineItems"]["nodes"].as_array_mut().expect("lines").pop();
         }
         if let Some(tax) = self.added_tax {
             node["taxesIncluded"] = json!(false);

@@ -95,6 +95,15 @@ fn traces(shop: &Shop, text: &str) -> u64 {
 }
 
 #[test]
+fn an_order_of_the_future_counts_as_one_of_now() {
+    let (shop, order) = sent();
+    let mut body = completed(number(&shop, &order));
+    body["completed_at"] = json!("2099-01-01T00:00:00Z");
+    assert_eq!(tell(&shop, "draft_orders/update", &body), "accepted");
+    assert_eq!(shop.column::<i64>(&order, "ordered_at"), shop.fixture.now().timestamp_millis());
+}
+
+#[test]
 fn an_app_that_may_not_see_orders_learns_all_but_the_name() {
     let (shop, order) = sent();
     shop.fake.complete_draft_of(&order, "#1042");
@@ -166,6 +175,21 @@ fn a_webhook_that_comes_before_our_own_answer_is_made_up_for_by_a_look() {
 }
 
 #[test]
+fn a_draft_that_was_found_late_is_looked_at_at_once_for_it_may_have_been_paid_for_meanwhile() {
+    let shop = Shop::new();
+    shop.fake.fail(&[Fault::after(Manner::Close)]);
+    let order = shop.order();
+    assert!(shop.run().is_some_and(|error| !error.is_empty()));
+    // By somebody who has its address from Shopify; the webhook finds no order.
+    shop.fake.complete_draft_of(&order, "#7");
+    assert_eq!(tell(&shop, "draft_orders/update", &completed(1)), "ignored");
+    shop.settle();
+    assert_eq!((shop.figure("found"), shop.column::<String>(&order, "status")), (1, "sent".to_owned()));
+    look(&shop);
+    assert_eq!(shop.column::<String>(&order, "status"), "ordered");
+}
+
+#[test]
 fn drafts_are_looked_at_once_a_day_for_a_year_many_at_once_and_whatever_goes_wrong_again() {
     let shop = Shop::new();
     let orders: Vec<String> = (0..5).map(|_| shop.order()).collect();
@@ -185,8 +209,10 @@ fn drafts_are_looked_at_once_a_day_for_a_year_many_at_once_and_whatever_goes_wro
     assert_eq!(shop.fake.state().states, 5, "one call for all, after four that failed");
     let asked = |shop: &Shop| shop.fake.state().states;
     look(&shop);
+    shop.fixture.advance(DAY - SECOND);
+    look(&shop);
     assert_eq!(asked(&shop), 5, "not before a day has passed");
-    shop.fixture.advance(DAY);
+    shop.fixture.advance(SECOND);
     look(&shop);
     assert_eq!(asked(&shop), 6);
     shop.fixture.advance(DAY * 365);
@@ -298,6 +324,20 @@ fn every_draft_of_an_order_that_was_called_off_before_one_was_known_is_deleted()
         assert_eq!(shop.column::<Option<i64>>(&order, "deletion_due_at"), None);
         assert_eq!(shop.fixture.query::<u64>("SELECT count(*) FROM job_queue WHERE status = 'failed'"), 0);
     }
+}
+
+#[test]
+fn a_draft_of_a_cancelled_order_that_searches_find_late_is_deleted_all_the_same() {
+    let shop = Shop::new();
+    (shop.fake.state().index_lag, shop.fake.state().newest_is_late) = (3, true);
+    shop.fake.fail(&[Fault::after(Manner::Close)]);
+    let order = shop.order();
+    assert!(shop.run().is_some_and(|error| !error.is_empty()));
+    assert_eq!(cancel(&shop, &order).status, 200);
+    shop.settle();
+    assert_eq!((shop.fake.drafts_of(&order), shop.column::<String>(&order, "status")), (0, "cancelled".to_owned()));
+    assert_eq!((shop.fake.finds(), shop.fake.state().deletes), (4, 1));
+    assert_eq!(shop.column::<Option<i64>>(&order, "deletion_due_at"), None);
 }
 
 #[test]

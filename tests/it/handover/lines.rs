@@ -216,6 +216,65 @@ fn what_a_line_has_otherwise_at_shopify_stands_on_the_order() {
     }
 }
 
+#[test]
+fn what_a_line_has_that_was_not_asked_for_stands_on_the_order_as_well() {
+    type Change = fn(&mut Value);
+    let sold_here = json!({ "requiresShipping": false, "taxable": false });
+    let sold_as_variant = json!({ "variantId": "77" });
+    let changes: [(&Value, Change, &str); 4] = [
+        (&sold_here, |line| line["requiresShipping"] = json!(true), "is shipped, and it need not be"),
+        (&sold_here, |line| line["taxable"] = json!(true), "is taxed, and it is not"),
+        (
+            &sold_as_variant,
+            |line| line["variant"]["id"] = json!("gid://shopify/ProductVariant/78"),
+            "another variant for item 1",
+        ),
+        (
+            &sold_as_variant,
+            |line| (line["variant"], line["custom"]) = (Value::Null, json!(true)),
+            "a line of its own for item 1",
+        ),
+    ];
+    for (settings, change, says) in changes {
+        let shop = Shop::new();
+        set(&shop, settings);
+        shop.fake.state().variants.insert(VARIANT.to_owned(), Variant::PLAIN);
+        shop.fake.state().line_change = Some(change);
+        let order = shop.order();
+        shop.settle();
+        shop.assert_sent(&order);
+        let warnings = shown(&shop, &order)["handoverWarnings"].clone();
+        assert!(warnings.as_array().is_some_and(|warnings| warnings.len() == 1), "{says}: {warnings}");
+        assert!(warnings.to_string().contains(says), "{says}: {warnings}");
+    }
+}
+
+#[test]
+fn a_draft_with_fewer_lines_than_items_stands_on_the_order() {
+    let shop = Shop::new();
+    shop.fake.state().loses_a_line = true;
+    let placed = shop.place(&json!({ "items": [shelf(), shelf()] }));
+    shop.settle();
+    let order = placed["draftOrderId"].as_str().expect("an id");
+    shop.assert_sent(order);
+    let warnings = shown(&shop, order)["handoverWarnings"].clone();
+    assert_eq!(warnings, json!(["Shopify has 1 lines, and 2 were ordered"]));
+}
+
+#[test]
+fn that_a_variant_was_refused_is_still_said_when_the_address_of_the_checkout_has_come() {
+    let shop = Shop::new();
+    set(&shop, &json!({ "variantId": "77" }));
+    shop.fake.state().address_lag = 3;
+    let order = shop.order();
+    shop.settle();
+    shop.assert_sent(&order);
+    assert!(shop.fake.state().looks > 1 && shop.column::<Option<String>>(&order, "checkout_url").is_some());
+    let warnings = shown(&shop, &order)["handoverWarnings"].clone();
+    assert!(warnings.as_array().is_some_and(|warnings| warnings.len() == 1), "{warnings}");
+    assert!(warnings.to_string().contains("in place of each variant"), "{warnings}");
+}
+
 /// The products that `doctor` names.
 fn named(shop: &Shop) -> Vec<(String, String)> {
     let since = shop.fixture.now() - chrono::TimeDelta::days(30);

@@ -9,6 +9,7 @@ use quotegrid::catalog::settings::{self, Change};
 use quotegrid::domain::ids::ProductId;
 use quotegrid::domain::matrix::OutOfRange;
 use quotegrid::domain::options::{Modifier, Requirement};
+use quotegrid::domain::tax_label::TaxLabel;
 use quotegrid::http::state::Operator;
 use quotegrid::http::{AppState, Response, Router};
 use quotegrid::languages::Language;
@@ -93,6 +94,38 @@ fn an_order_is_told_in_four_languages_with_money_and_dates_as_each_writes_them()
         let told = told(language);
         for sentence in sentences {
             assert!(told.contains(sentence), "{language}: {sentence}: {told}");
+        }
+    }
+}
+
+#[test]
+fn a_total_says_in_four_languages_whether_it_is_with_taxes_as_the_element_does() {
+    let server = Server::new();
+    let example = server.example();
+    let one = placed(&server, &example, 1);
+    let wanted = json!({"items": [example_order(&example), example_order(&example)]});
+    let many = path_of(&order(&server, &example.shop.key.key, &wanted));
+    let (app, shop) = (&server.fixture.app, SHOP.parse().expect("a shop"));
+    let words = |label| match label {
+        TaxLabel::Incl => ["incl. VAT", "inkl. MwSt.", "incl. btw", "TTC"],
+        _ => ["plus VAT", "zzgl. MwSt.", "excl. btw", "HT"],
+    };
+    for label in [TaxLabel::Incl, TaxLabel::Excl, TaxLabel::None] {
+        let change = Change { tax_label: Some(label), ..Change::default() };
+        settings::carry_out(&app.db, app.clock.as_ref(), &shop, change, false, None).expect("changed");
+        for (place, language) in ["en", "de", "nl", "fr"].into_iter().enumerate() {
+            for path in [&one, &many] {
+                let told = html(&get(&server, &format!("{path}?lang={language}"), "en"));
+                let of_total = |words: &str| told.matches(&format!("<small>{words}</small></th>")).count();
+                for other in [TaxLabel::Incl, TaxLabel::Excl] {
+                    // Once: the total of an item among several is not what is paid.
+                    assert_eq!(
+                        of_total(words(other)[place]),
+                        usize::from(other == label),
+                        "{label} {language}: {told}"
+                    );
+                }
+            }
         }
     }
 }
