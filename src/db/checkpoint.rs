@@ -317,7 +317,7 @@ mod tests {
             let before = checkpointer.background_due.load(Ordering::Relaxed);
             checkpointer.is_writer_due(pages);
             if pages >= BACKGROUND_PAGES && checkpointer.background_due.load(Ordering::Relaxed) != before {
-                woken_at.push(pages * PAGE_SIZE as usize >> 20);
+                woken_at.push((pages * PAGE_SIZE as usize) >> 20);
             }
         }
         assert_eq!(woken_at, [8, 16, 24, 28, 30, 31, 32], "MiB");
