@@ -27,8 +27,10 @@ const STEP_ROWS: usize = 2_500;
 /// The fewest and the most that a later one deletes.
 const STEP_ROWS_BOUNDS: (usize, usize) = (500, 40_000);
 
-/// How long a step should take at the most. With shorter ones commits dominate; with longer ones webhooks feel it.
+/// How long a step should take at the most where others write, and where nobody does. With shorter ones commits dominate; with longer ones
+/// webhooks feel it.
 const STEP_TIME: Duration = Duration::from_millis(5);
+const STEP_TIME_ALONE: Duration = Duration::from_millis(10);
 
 /// Jobs that forget in one step: each is a row, its indexes and its attempts.
 pub(super) const FORGET_STEP: usize = 200;
@@ -120,7 +122,7 @@ impl Handler for ShopRedact {
                 if !deleted_some {
                     break;
                 }
-                rows = next_step(rows, took);
+                rows = next_step(rows, took, if context.writes_alone() { STEP_TIME_ALONE } else { STEP_TIME });
             }
         }
         let mut forgotten_at = None;
@@ -227,12 +229,12 @@ fn forget_in_steps<E: From<db::Error>>(
     }
 }
 
-/// How many rows the step after one of so many should delete, which took so long.
-fn next_step(rows: usize, took: Duration) -> usize {
+/// How many rows the step after one of so many should delete, which took so long and should take half of `most_time` to all of it.
+fn next_step(rows: usize, took: Duration, most_time: Duration) -> usize {
     let (fewest, most) = STEP_ROWS_BOUNDS;
     let rows = match took {
-        long if long > STEP_TIME => rows / 2,
-        short if short < STEP_TIME / 2 => rows * 2,
+        long if long > most_time => rows / 2,
+        short if short < most_time / 2 => rows * 2,
         _ => rows,
     };
     rows.clamp(fewest, most)
@@ -367,7 +369,7 @@ mod tests {
 
     #[test]
     fn steps_grow_while_they_are_short_and_shrink_while_they_are_long() {
-        let of = |rows, millis| next_step(rows, Duration::from_millis(millis));
+        let of = |rows, millis| next_step(rows, Duration::from_millis(millis), STEP_TIME);
         assert_eq!((of(2_500, 1), of(2_500, 3), of(2_500, 9)), (5_000, 2_500, 1_250));
         assert_eq!((of(40_000, 0), of(500, 90)), (40_000, 500));
     }

@@ -182,6 +182,8 @@ pub struct Context {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) claim: Claim,
     pub(super) stopping: Arc<AtomicBool>,
+    /// Others have written while the last step was.
+    pub(super) others_write: AtomicBool,
 }
 
 impl Context {
@@ -200,6 +202,11 @@ impl Context {
         self.stopping.load(Ordering::Relaxed)
     }
 
+    /// Whether nobody else has written while the last step was committed: the next may then take longer.
+    pub fn writes_alone(&self) -> bool {
+        !self.others_write.load(Ordering::Relaxed)
+    }
+
     /// Commits one step of the job, if it still holds its claim, and leaves others their share of the writer. A step takes at most
     /// about 10 ms.
     ///
@@ -214,16 +221,20 @@ impl Context {
         let claim = self.claim.clone();
         let figures = self.db.writer_figures();
         let before = figures.changes.load(Ordering::Relaxed);
-        let (value, began) = self.db.write(move |tx| {
+        let (value, took) = self.db.write(move |tx| {
             let began = Instant::now();
             if !jobs::is_held(tx, &claim)? {
                 return Err(JobError::ClaimLost);
             }
-            step(tx).map(|value| (value, began)).map_err(JobError::from)
+            // Without the commit, which serves others too.
+            step(tx).map(|value| (value, began.elapsed())).map_err(JobError::from)
         })?;
         // Those who wait first: between the two looks they may be done, and then the second sees them.
-        if figures.waiting.load(Ordering::Acquire) > 0 || figures.changes.load(Ordering::Acquire) - before > 1 {
-            std::thread::sleep((began.elapsed() * REST).min(REST_MAX));
+        let others_write =
+            figures.waiting.load(Ordering::Acquire) > 0 || figures.changes.load(Ordering::Acquire) - before > 1;
+        self.others_write.store(others_write, Ordering::Relaxed);
+        if others_write {
+            std::thread::sleep((took * REST).min(REST_MAX));
         }
         Ok(value)
     }

@@ -212,6 +212,7 @@ impl Worker {
             clock: self.clock.clone(),
             claim: claim.clone(),
             stopping: self.stopping.clone(),
+            others_write: AtomicBool::new(false),
         };
         let outcome = catch_unwind(AssertUnwindSafe(|| handler.run(claim, &context)))
             .unwrap_or_else(|panic| Err(JobError::Retry(format!("panicked: {}", panic_message(panic.as_ref())))));

@@ -4,7 +4,7 @@
 use super::harness::{Wire, pattern};
 use super::target::{Target, room_for_connections};
 use crate::process::harness::Hook;
-use crate::support::waiting::{PATIENCE, wait_until};
+use crate::support::waiting::{PATIENCE, SetAtEnd, wait_until};
 use quotegrid::shopify::Topic;
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -298,6 +298,7 @@ fn constant_other_requests_keep_no_webhook_waiting() {
         let target = Target::start(&[]);
         let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
+            let _stops = SetAtEnd(&done);
             for path in [paths, paths].concat() {
                 let (target, done, answered) = (&target, &done, &answered);
                 scope.spawn(move || {
@@ -322,7 +323,6 @@ fn constant_other_requests_keep_no_webhook_waiting() {
             for _ in 0..50 {
                 target.post_on(&mut client, &Topic::CustomersDataRequest);
             }
-            done.store(true, Ordering::Relaxed);
         });
         target.assert_unharmed();
     }
