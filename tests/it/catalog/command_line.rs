@@ -97,7 +97,7 @@ fn what_has_no_end_is_read_as_far_as_an_upload_would_be_and_the_error_says_what_
         ("serve --admin-token-file /dev/zero".to_owned(), format!("/dev/zero {secret}")),
     ] {
         // Without a bound it would take all memory there is, of this machine too.
-        let script = format!("ulimit -v 4000000; exec \"{}\" {arguments}", crate::support::command::PROGRAM);
+        let script = format!("ulimit -v 1500000; exec \"{}\" {arguments}", crate::support::command::PROGRAM);
         let output = std::process::Command::new("sh")
             .args(["-c", &script])
             .current_dir(directory)
