@@ -70,6 +70,33 @@ fn it_says_how_the_price_is_made_up() {
 }
 
 #[test]
+fn an_only_item_shows_what_the_shopper_calls_it() {
+    let server = Server::new();
+    let example = server.example();
+    let mut wanted = example_order(&example);
+    wanted["label"] = json!("Küche <links>");
+    let shown = page(&server, &order(&server, &example.shop.key.key, &wanted));
+    assert_eq!(html(&shown).matches("<p class=\"label\">Küche &#60;links&#62;</p>").count(), 1, "{}", html(&shown));
+}
+
+#[test]
+fn on_paper_no_item_is_broken_in_two() {
+    let server = Server::new();
+    let example = server.example();
+    let wanted = json!({"items": [example_order(&example), example_order(&example)]});
+    let shown = html(&page(&server, &order(&server, &example.shop.key.key, &wanted)));
+    let items: Vec<&str> = shown.split("<section class=\"item\">").skip(1).collect();
+    assert_eq!(items.len(), 2, "{shown}");
+    for item in items {
+        let (item, _) = item.split_once("</section>").expect("its end");
+        assert!(item.contains("<svg class=\"sketch\"") && item.contains("</tfoot>"), "{item}");
+    }
+    let print = shown.split("@media print {").nth(1).expect("rules for paper");
+    let rule = print.lines().find(|line| line.contains("break-inside: avoid")).expect("a rule");
+    assert!(rule.contains(".item"), "{rule}");
+}
+
+#[test]
 fn a_size_that_is_a_step_and_a_price_of_nothing_are_said_too() {
     let server = Server::new();
     let shop = server.shop_in("a.myshopify.com", "JPY", Unit::Cm);
