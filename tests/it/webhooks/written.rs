@@ -1,10 +1,14 @@
 //! What a webhook writes, and what it never does.
 
-use super::{SHOP, SHOP_REDACT, Server, assert_problem, json_of, request, sample};
+use super::{SHOP, SHOP_REDACT, Server, assert_problem, json_of, request, sample, signed};
+use crate::support::waiting::{PATIENCE, wait_until};
 use quotegrid::clock::Clock;
+use quotegrid::http::{Reply, Response, Service};
 use quotegrid::shopify::Topic;
 use quotegrid::shopify::sample::sign;
 use serde_json::json;
+use std::sync::mpsc::channel;
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -86,6 +90,31 @@ fn personal_data_never_reaches_the_files_not_even_before_the_job_has_run() {
     {
         assert!(!server.is_in_the_files(personal), "{personal}");
     }
+}
+
+#[test]
+fn a_webhook_that_others_follow_is_left_to_the_writer_so_that_all_are_one_commit() {
+    let server = Server::new();
+    let is_answered_here = |number: u32, others_follow: bool| {
+        let (sender, receiver) = channel();
+        let answer = move |response: Response| sender.send((response.status, thread::current().id())).expect("awaited");
+        let reply = Reply::new(answer);
+        let reply = if others_follow { reply.with_others_following() } else { reply };
+        let id = format!("w-{number}");
+        let webhook = signed("customers/redact", &sample(&Topic::CustomersRedact), &[("X-Shopify-Webhook-Id", &id)]);
+        server.router.call(webhook, reply);
+        let (status, thread) = receiver.recv_timeout(PATIENCE).expect("answered");
+        assert_eq!(status, 200);
+        thread == thread::current().id()
+    };
+    for number in 0..20 {
+        assert!(!is_answered_here(number, true), "this thread has others to see to");
+    }
+    let mut number = 20;
+    wait_until("a lone one is committed by the thread that has it", || {
+        number += 1;
+        is_answered_here(number, false)
+    });
 }
 
 #[test]
