@@ -114,8 +114,11 @@ impl Scrubber {
     /// # Errors
     /// When the database fails.
     pub fn prepare(&self) -> db::Result<Vec<Waiting>> {
-        let waiting = self.db.read(|connection| requests::list_to_scrub(connection, NOTED))?;
-        let gone = self.db.read(|connection| gone_shops(connection, &waiting))?;
+        let (waiting, gone) = self.db.read(|connection| -> db::Result<_> {
+            let waiting = requests::list_to_scrub(connection, NOTED)?;
+            let gone = gone_shops(connection, &waiting)?;
+            Ok((waiting, gone))
+        })?;
         if !gone.is_empty() {
             late_jobs::forget(&self.db, &self.hasher, self.clock.now(), &gone)?;
             mentions::forget(&self.db, gone)?;
