@@ -343,6 +343,7 @@ fn what_stands_in_one_place_only() {
     let openers = [
         "src/erasure/scan.rs",
         "src/db/wal_reader.rs",
+        "src/db/wal_sync.rs",
         "src/queue/lease.rs",
         "src/db/exclusive.rs",
         "src/db/files.rs",
