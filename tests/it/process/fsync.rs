@@ -67,9 +67,15 @@ fn fail_a_checkpoint(machine: &Machine, recorder: &Recorder) {
 }
 
 /// The machine as it comes up after a power cut.
-fn rebuilt(machine: &Machine, recorder: &Recorder, seed: u64) -> Machine {
+fn cut_off(recorder: &Recorder, seed: u64) -> Machine {
     let after = Machine::new();
     recorder.after_power_cut(&mut Dice(seed + 1), &after.database);
+    after
+}
+
+/// The same, where an fsync has failed before.
+fn rebuilt(machine: &Machine, recorder: &Recorder, seed: u64) -> Machine {
+    let after = cut_off(recorder, seed);
     // The mark may have reached the disk or not.
     if seed.is_multiple_of(2) {
         let (from, to) = (mark_of(&machine.database), mark_of(&after.database));
@@ -81,6 +87,15 @@ fn rebuilt(machine: &Machine, recorder: &Recorder, seed: u64) -> Machine {
 
 fn mark_of(database: &Path) -> PathBuf {
     database.with_file_name("quotegrid.db.locks").join("fsync-failed")
+}
+
+fn assert_taken_after_power_cuts(ledger: &Ledger, rebuild: impl Fn(u64) -> Machine) {
+    for seed in 0..POWER_CUTS {
+        let after = rebuild(seed);
+        let connection = Connection::open(&after.database).expect("opened");
+        assert!(is_sound(&connection), "power cut {seed}");
+        ledger.assert_taken(&connection);
+    }
 }
 
 fn is_sound(connection: &Connection) -> bool {
@@ -114,12 +129,7 @@ fn fail_a_checkpoint_before_power_cuts(crowd: usize) {
     assert!(log.contains("could not be brought to the disk (fsync)"), "{log}");
     assert!(!recorder.wal_was_given_up());
     println!("acknowledged {}, refused {}", ledger.len(), refused.into_inner());
-    for seed in 0..POWER_CUTS {
-        let after = rebuilt(&machine, &recorder, seed);
-        let connection = Connection::open(&after.database).expect("opened");
-        assert!(is_sound(&connection), "power cut {seed}");
-        ledger.assert_taken(&connection);
-    }
+    assert_taken_after_power_cuts(&ledger, |seed| rebuilt(&machine, &recorder, seed));
     let after = rebuilt(&machine, &recorder, 0);
     let server = after.serve(&[]).ready();
     assert!(!mark_of(&after.database).exists());
@@ -218,13 +228,7 @@ fn what_many_were_told_is_taken_is_on_the_disk_when_the_power_goes() {
     });
     server.wait();
     assert_eq!(refused.into_inner(), 0);
-    for seed in 0..POWER_CUTS {
-        let after = Machine::new();
-        recorder.after_power_cut(&mut Dice(seed + 1), &after.database);
-        let connection = Connection::open(&after.database).expect("opened");
-        assert!(is_sound(&connection), "power cut {seed}");
-        ledger.assert_taken(&connection);
-    }
+    assert_taken_after_power_cuts(&ledger, |seed| cut_off(&recorder, seed));
 }
 
 #[test]
@@ -241,19 +245,12 @@ fn a_failed_fsync_of_what_many_wait_for_acknowledges_nothing_more_and_the_next_s
         // One that SQLite has asked for is refused, and the server goes on.
         wait_until("one fails that others rest on", || {
             recorder.fail_next_sync(Part::Wal);
-            recorder.wait_failed(Part::Wal);
-            std::thread::sleep(std::time::Duration::from_millis(50));
             mark_of(&machine.database).exists()
         });
     });
     let log = server.log();
     assert_eq!(server.wait().code(), Some(1), "{log}");
-    for seed in 0..POWER_CUTS {
-        let after = rebuilt(&machine, &recorder, seed);
-        let connection = Connection::open(&after.database).expect("opened");
-        assert!(is_sound(&connection), "power cut {seed}");
-        ledger.assert_taken(&connection);
-    }
+    assert_taken_after_power_cuts(&ledger, |seed| rebuilt(&machine, &recorder, seed));
     let server = machine.serve(&[]).ready();
     assert!(!mark_of(&machine.database).exists());
     machine.settle();
