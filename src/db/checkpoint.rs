@@ -5,6 +5,7 @@ use super::connection::{PAGE_SIZE, with_patience};
 use super::error::{Error, Result};
 use super::health::{Health, Watched};
 use super::slack_tracker::SlackTracker;
+use super::wal_room::WalRoom;
 use log::{debug, error};
 use parking_lot::{Condvar, Mutex};
 use rusqlite::Connection;
@@ -62,6 +63,8 @@ pub(super) struct Checkpointer {
     health: Arc<Health>,
     /// Looks at what each commit of the writer has written, before the WAL can start over.
     pub(super) slack: Arc<SlackTracker>,
+    /// Nothing where commits do not wait for the disk.
+    room: Option<Arc<WalRoom>>,
     /// Where the background's checkpoint is due next.
     background_due: AtomicUsize,
     /// Where the writer's own checkpoint is due next.
@@ -79,11 +82,12 @@ pub(super) struct Checkpointer {
 }
 
 impl Checkpointer {
-    pub(super) fn new(connection: Connection, health: Arc<Health>) -> Self {
+    pub(super) fn new(connection: Connection, health: Arc<Health>, room: Option<Arc<WalRoom>>) -> Self {
         Self {
             connection: Mutex::new(Watched::new(connection, &health)),
             health,
             slack: Arc::new(SlackTracker::new()),
+            room,
             background_due: AtomicUsize::new(BACKGROUND_PAGES),
             writer_due: AtomicUsize::new(WRITER_PAGES),
             left_pages: AtomicUsize::new(0),
@@ -116,9 +120,24 @@ impl Checkpointer {
         if self.is_asked.swap(false, Ordering::Acquire)
             && let Some(asked) = self.asked.lock().take()
         {
-            let emptied = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"));
-            let _nobody_waits = asked.send(emptied.map(|report| !report.busy));
+            let _nobody_waits = asked.send(self.truncate(writer));
         }
+    }
+
+    fn truncate(&self, writer: &Connection) -> Result<bool> {
+        let _end = self.room.as_ref().map(|room| room.hold_end());
+        let report = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"))?;
+        if !report.busy
+            && let Some(room) = &self.room
+        {
+            room.note_emptied();
+        }
+        Ok(!report.busy)
+    }
+
+    #[cfg(test)]
+    pub(super) fn room(&self) -> Option<&WalRoom> {
+        self.room.as_deref()
     }
 
     /// Instead of [`Checkpointer::between_batches`], for a caller that must not wait for a checkpoint. Returns whether the writer's thread
@@ -147,6 +166,9 @@ impl Checkpointer {
     /// Notes the WAL's size and wakes the thread. Returns whether the writer is to move pages itself.
     fn is_writer_due(&self, pages: usize) -> bool {
         self.dirty.store(true, Ordering::Relaxed);
+        if let Some(room) = &self.room {
+            room.note(pages);
+        }
         if pages < BACKGROUND_PAGES {
             self.background_due.store(BACKGROUND_PAGES, Ordering::Relaxed);
             self.writer_due.store(WRITER_PAGES, Ordering::Relaxed);

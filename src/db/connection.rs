@@ -25,7 +25,7 @@ const BUSY_LIMIT: Duration = Duration::from_secs(4);
 const BUSY_POLL: Duration = Duration::from_micros(700);
 
 /// What a WAL file is cut down to once it has started over, in bytes.
-const JOURNAL_SIZE_LIMIT: i64 = 32 << 20;
+pub(super) const JOURNAL_SIZE_LIMIT: i64 = 32 << 20;
 
 /// How long [`open_unconfigured`] waits for a lock, which others hold only for moments.
 const UNCONFIGURED_LIMIT: Duration = Duration::from_secs(10);

@@ -97,6 +97,29 @@ fn is_in_place((path, opened): &(PathBuf, Inode)) -> bool {
         .is_ok_and(|found| (found.device, found.inode) == (opened.device, opened.inode) && found.links <= opened.links)
 }
 
+/// Asks for nothing else. Whoever asks for a file's time stamps has Linux give its next write a finer one (since 6.13), and a file system
+/// without a journal then brings that to the disk with each commit: 0.05 of 0.2 ms (measured).
+#[cfg(target_os = "linux")]
 fn inode(path: &Path) -> io::Result<Inode> {
+    use rustix::fs::{AtFlags, CWD, StatxFlags, makedev, statx};
+    use rustix::io::Errno;
+    match statx(CWD, path, AtFlags::empty(), StatxFlags::INO | StatxFlags::NLINK) {
+        Ok(found) => Ok(Inode {
+            device: makedev(found.stx_dev_major, found.stx_dev_minor),
+            inode: found.stx_ino,
+            links: found.stx_nlink.into(),
+        }),
+        // A sandbox that lets only older calls through.
+        Err(Errno::NOSYS | Errno::PERM) => inode_by_metadata(path),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn inode(path: &Path) -> io::Result<Inode> {
+    inode_by_metadata(path)
+}
+
+fn inode_by_metadata(path: &Path) -> io::Result<Inode> {
     fs::metadata(path).map(|found| Inode { device: found.dev(), inode: found.ino(), links: found.nlink() })
 }

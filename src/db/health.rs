@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use rusqlite::ffi::SQLITE_IOERR_FSYNC;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -78,6 +78,14 @@ impl Health {
     /// Whether an open file is the WAL that SQLite has open too.
     pub(super) fn is_wal(&self, found: &fs::Metadata) -> bool {
         self.place.is_wal(found)
+    }
+
+    /// The same file, if it is.
+    pub(super) fn expect_wal(&self, file: File) -> io::Result<File> {
+        if self.is_wal(&file.metadata()?) {
+            return Ok(file);
+        }
+        Err(io::Error::other("the WAL was replaced while the database was opened"))
     }
 
     fn is_wal_kept(&self) -> bool {

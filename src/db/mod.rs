@@ -30,6 +30,7 @@ mod space;
 mod tx;
 mod types;
 mod wal_reader;
+mod wal_room;
 mod wal_sync;
 mod write_queue;
 pub(crate) mod writer;
@@ -62,6 +63,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tx::AfterCommit;
+use wal_room::{RoomMaker, WalRoom};
 use wal_sync::WalSync;
 use writer::Writer;
 
@@ -127,6 +129,7 @@ impl Drop for Shared {
 struct Open {
     writer: Writer,
     _checkpoints: Checkpoints,
+    _room: Option<RoomMaker>,
     readers: Readers,
     checkpointer: Arc<Checkpointer>,
 }
@@ -169,14 +172,19 @@ impl Db {
         prove_writable(&writer, path)?;
         let notifier = Arc::new(CommitNotifier::default());
         let health = Arc::new(Health::of(given, path).map_err(io)?);
+        let (wal, room) = match synchronous {
+            Synchronous::Full => {
+                let wal = &files::wal(path);
+                let sync = WalSync::open(wal, health.clone()).map_err(io)?;
+                let room = WalRoom::open(wal, health.clone()).map_err(io)?;
+                (Some(Arc::new(sync)), Some(Arc::new(room)))
+            }
+            Synchronous::Normal => (None, None),
+        };
         let checkpoints = connection::open(path, Role::Checkpointer, *synchronous)?;
-        let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone()));
+        let checkpointer = Arc::new(Checkpointer::new(checkpoints, health.clone(), room.clone()));
         let readers = Readers::new(path, *synchronous, *readers, health.clone())
             .map_err(|error| io(std::io::Error::other(error)))?;
-        let wal = match synchronous {
-            Synchronous::Full => Some(Arc::new(WalSync::open(&files::wal(path), health.clone()).map_err(io)?)),
-            Synchronous::Normal => None,
-        };
         let writer = Writer::start(
             writer,
             *write_queue,
@@ -188,6 +196,7 @@ impl Db {
         );
         let writer = writer.map_err(io)?;
         let checkpoints = Checkpoints::start(checkpointer.clone()).map_err(io)?;
+        let room = room.map(RoomMaker::start).transpose().map_err(io)?;
         let shared = Shared {
             path: path.clone(),
             synchronous: *synchronous,
@@ -195,7 +204,7 @@ impl Db {
             migrated,
             notifier,
             health,
-            open: Some(Open { writer, _checkpoints: checkpoints, readers, checkpointer }),
+            open: Some(Open { writer, _checkpoints: checkpoints, _room: room, readers, checkpointer }),
         };
         Ok(Self { shared: Arc::new(shared) })
     }

@@ -58,6 +58,10 @@ impl WalReader {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
             read => read?,
         }
+        if header == [0; HEADER as usize] {
+            // Room that was made just when it was emptied.
+            return Ok(None);
+        }
         let size = u32::from_be_bytes(header[PAGE_SIZE].try_into().expect("four bytes"));
         if usize::try_from(size) != Ok(self.page_size) {
             return Err(io::Error::other("the WAL has pages of another size"));

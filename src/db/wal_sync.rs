@@ -27,11 +27,8 @@ pub(super) struct WalSync {
 impl WalSync {
     /// For the WAL at `wal`, which SQLite has open.
     pub(super) fn open(wal: &Path, health: Arc<Health>) -> io::Result<Self> {
-        let file = File::open(wal)?;
-        if !health.is_wal(&file.metadata()?) {
-            return Err(io::Error::other("the WAL was replaced while the database was opened"));
-        }
-        Ok(Self { wal: file, health, committed: AtomicU64::new(0), synced: AtomicU64::new(0) })
+        let wal = health.expect_wal(File::open(wal)?)?;
+        Ok(Self { wal, health, committed: AtomicU64::new(0), synced: AtomicU64::new(0) })
     }
 
     /// Notes a commit that is in the WAL and not synced.

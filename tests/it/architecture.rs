@@ -344,6 +344,7 @@ fn what_stands_in_one_place_only() {
         "src/erasure/scan.rs",
         "src/db/wal_reader.rs",
         "src/db/wal_sync.rs",
+        "src/db/wal_room.rs",
         "src/queue/lease.rs",
         "src/db/exclusive.rs",
         "src/db/files.rs",

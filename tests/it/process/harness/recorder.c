@@ -96,9 +96,9 @@ ssize_t write(int fd, const void *data, size_t length) {
     if (is_faulty_fd(fd)) return -1;
     if (file == OTHER) return syscall(SYS_write, fd, data, length);
     pthread_mutex_lock(&order);
-    off_t at = lseek(fd, 0, SEEK_CUR);
     ssize_t done = syscall(SYS_write, fd, data, length);
-    if (done > 0) put(WRITE, file, at, data, done);
+    // Afterwards: before, a file that is open for appending may be anywhere.
+    if (done > 0) put(WRITE, file, lseek(fd, 0, SEEK_CUR) - done, data, done);
     pthread_mutex_unlock(&order);
     return done;
 }
@@ -120,8 +120,9 @@ static int sync_fd(int fd, long call) {
     pthread_mutex_lock(&order);
     const char *fails = file == WAL ? fail_wal : fail_database;
     int done;
-    // Once: the kernel reports a failure once, and the next fsync succeeds.
-    if (fails && !unlink(fails)) {
+    // Once: the kernel reports a failure once, and the next fsync succeeds. It does so to each open file; the one that makes room in the WAL
+    // leaves it to those that commit.
+    if (fails && !(fcntl(fd, F_GETFL) & O_APPEND) && !unlink(fails)) {
         put(FAILED_SYNC, file, 0, 0, 0);
         errno = EIO;
         done = -1;
