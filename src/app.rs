@@ -353,9 +353,9 @@ impl App {
         let (running, attended) = self.start_workers(workers)?;
         let stop = Arc::new(Stop::default());
         let (scrubber, until) = (self.scrubber(), stopping.clone());
-        let db = self.db.clone();
+        let (db, hasher) = (self.db.clone(), self.hasher.clone());
         let scrub = keep_going("scrub", stop.clone(), move |_stop| {
-            tell_of_lost_duties(&db);
+            tell_of_lost_duties(&db, &hasher);
             scrubber.run(&until);
         })?;
         let housekeeper = self.housekeeper();
@@ -406,9 +406,9 @@ impl App {
     }
 }
 
-/// Logs which privacy requests no job will fulfil. Alongside the start, for it looks at every job that waits.
-fn tell_of_lost_duties(db: &Db) {
-    match db.read(erasure::list_without_job) {
+/// Logs which privacy requests no job will fulfil. Alongside the start, for it may look at every job that waits.
+fn tell_of_lost_duties(db: &Db, hasher: &KeyedHasher) {
+    match db.read(|connection| erasure::list_without_job(connection, hasher)) {
         Ok(found) if found.is_empty() => {}
         Ok(found) => warn!("[GDPR] {}", erasure::without_job_problem(found.len())),
         Err(error) => warn!("could not look for privacy requests without a job: {error}"),

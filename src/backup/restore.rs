@@ -303,7 +303,7 @@ fn come_back(app: &App, current: &Connection, known: i64) -> Result<Vec<ShopDoma
 
 /// A privacy request that was imported has no job in the copy.
 fn enqueue_missing(app: &App) -> Result<usize, BackupError> {
-    let missing = app.db.read(erasure::list_without_job)?;
+    let missing = app.db.read(|connection| erasure::list_without_job(connection, &app.hasher))?;
     let (queue, hasher, now, count) = (app.queue.clone(), app.hasher.clone(), app.clock.now(), missing.len());
     app.db.write(move |tx| -> Result<(), Error> {
         for request in missing {

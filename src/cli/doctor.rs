@@ -159,7 +159,7 @@ impl DoctorReport {
                     queue::counts(connection)?,
                     queue::next_due_at(connection)?.filter(|at| *at <= now),
                     erasure::count_failed_jobs(connection)?,
-                    erasure::list_without_job(connection)?.len(),
+                    erasure::list_without_job(connection, &app.hasher)?.len(),
                     matrices::list_free(connection, FREE_NAMED)?,
                 ))
             })?;

@@ -45,7 +45,7 @@ use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use shop::{Gone, ShopRedact};
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
@@ -140,21 +140,27 @@ pub fn job_key(request: RequestId) -> String {
 }
 
 /// The open requests that no unfinished job sees to, oldest first: their jobs were cancelled or discarded, or are gone. A job by hand
-/// sees to all of its shop.
+/// sees to all of its shop, if it is [about](NewJob::about) it, as `App::enqueue` has it.
 ///
 /// # Errors
 /// When the database fails.
-pub fn list_without_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
+pub fn list_without_job(connection: &Connection, hasher: &KeyedHasher) -> db::Result<Vec<PrivacyRequest>> {
+    let open = requests::list_all_open_without_own_job(connection)?;
+    if open.is_empty() {
+        return Ok(open);
+    }
+    // Some other job sees to them, or none.
+    let shops: BTreeSet<String> = open.iter().map(|request| subject(hasher, &request.shop)).collect();
+    let shops: Vec<String> = shops.into_iter().collect();
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     let mut by_hand: HashSet<(String, String)> = HashSet::new();
-    queue::each_unfinished(connection, &PRIVACY_JOBS, |job_type, payload| match payload.get(REQUEST_ID) {
+    queue::each_unfinished(connection, &PRIVACY_JOBS, &shops, |job_type, payload| match payload.get(REQUEST_ID) {
         Some(_) => seen_to.extend(request_of(payload)),
         None => {
             let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();
             by_hand.insert((job_type.to_owned(), shop.to_ascii_lowercase()));
         }
     })?;
-    let open = requests::list_all_open(connection)?;
     let has_job = |request: &PrivacyRequest| {
         let of_shop = || (request.kind.job_type().to_owned(), request.shop.to_string());
         seen_to.contains(&request.id) || (!by_hand.is_empty() && by_hand.contains(&of_shop()))

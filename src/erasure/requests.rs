@@ -8,7 +8,7 @@ pub use deliveries::{Delivered, each_delivered, find_delivery, last_delivered_at
 pub use import::{Row, import, list_rows, settle_by};
 pub use types::{NewRequest, OrderedBy, PrivacyRequest, RequestKind, RequestOutcome};
 
-use super::RESPONSE_DEADLINE;
+use super::{REQUEST_ID, RESPONSE_DEADLINE};
 use crate::db::{self, Millis, RowCounts, Tx, expect_one};
 use crate::domain::ids::{RequestId, ShopDomain};
 use crate::error::{Error, Kind};
@@ -253,8 +253,28 @@ pub(super) fn set_payload(tx: &Tx<'_>, id: RequestId, payload: &Json) -> db::Res
 /// # Errors
 /// When the database fails.
 pub fn list_all_open(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
+    list_open_where(connection, "TRUE")
+}
+
+/// Every open request that the job which its delivery led to does not see to any more, oldest first.
+///
+/// # Errors
+/// When the database fails.
+pub(super) fn list_all_open_without_own_job(connection: &Connection) -> db::Result<Vec<PrivacyRequest>> {
+    list_open_where(
+        connection,
+        &format!(
+            "NOT EXISTS (
+                SELECT 1 FROM job_queue
+                WHERE job_queue.id = gdpr_requests.job_id AND job_queue.status IN ('pending', 'processing')
+                  AND job_queue.payload ->> '{REQUEST_ID}' = gdpr_requests.id)"
+        ),
+    )
+}
+
+fn list_open_where(connection: &Connection, condition: &str) -> db::Result<Vec<PrivacyRequest>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS} FROM gdpr_requests WHERE processed_at IS NULL ORDER BY due_at, id"
+        "SELECT {COLUMNS} FROM gdpr_requests WHERE processed_at IS NULL AND {condition} ORDER BY due_at, id"
     ))?;
     let requests = statement.query_map((), request_from_row)?;
     Ok(requests.collect::<rusqlite::Result<_>>()?)

@@ -83,7 +83,7 @@ fn main() -> ExitCode {
         }),
         ("duties that are open, overdue or without a job", &|| {
             read(&|connection| requests::open_requests(connection, now).map(|_| ()));
-            read(&|connection| erasure::list_without_job(connection).map(|_| ()));
+            read(&|connection| erasure::list_without_job(connection, &app.hasher).map(|_| ()));
         }),
         ("/metrics", &|| scrape(&router)),
     ];
@@ -113,6 +113,9 @@ fn main() -> ExitCode {
     if is_over { ExitCode::FAILURE } else { ExitCode::SUCCESS }
 }
 
+/// Which requests are open. Each has a job that waits for it.
+const IS_OPEN: &str = "n % 100 = n / 100 % 100";
+
 fn fill(app: &App) {
     let part = std::env::var("ROWS").ok().and_then(|part| part.parse::<usize>().ok()).unwrap_or(1);
     let numbers = |count: usize| numbers(count / part);
@@ -127,8 +130,8 @@ fn fill(app: &App) {
         "{}, subjects (number, subject) AS (VALUES {})
          INSERT INTO job_queue (id, type, payload, status, scheduled_at, processed_at, error, created_at, subject)
          SELECT {ID}, iif(n % 1000 = 3, 'seldom', 'customer_redact'), json_object('requestId', {ID}),
-             iif(n % 1000 = 1, 'failed', iif(n % 5 < 2, 'pending', 'completed')), iif(n % 5 < 2, {later}, n),
-             iif(n % 1000 <> 1 AND n % 5 < 2, NULL, n), iif(n % 1000 = 1, 'the error ' || (n % 7), NULL), n, subject
+             iif(n % 1000 = 1, 'failed', iif(n % 5 < 2 OR {IS_OPEN}, 'pending', 'completed')), iif(n % 5 < 2 OR {IS_OPEN}, {later}, n),
+             iif(n % 1000 <> 1 AND (n % 5 < 2 OR {IS_OPEN}), NULL, n), iif(n % 1000 = 1, 'the error ' || (n % 7), NULL), n, subject
          FROM numbers JOIN subjects ON subjects.number = n % 100",
         numbers(1_000_000),
         subjects.join(", ")
@@ -137,8 +140,7 @@ fn fill(app: &App) {
         "{} INSERT INTO gdpr_requests (id, shop, type, payload, webhook_id, job_id, triggered_at, due_at, created_at, processed_at,
              outcome, erased_at)
          SELECT {ID}, 'shop-' || (n % 100) || '.myshopify.com', 'CUSTOMERS_REDACT', '{{}}', 'w' || n, {ID}, n, n + 2592000000, n,
-             iif(n % 100 = n / 100 % 100, NULL, n), iif(n % 100 = n / 100 % 100, NULL, 'acknowledged'),
-             iif(n % 100 = n / 100 % 100, NULL, n) FROM numbers",
+             iif({IS_OPEN}, NULL, n), iif({IS_OPEN}, NULL, 'acknowledged'), iif({IS_OPEN}, NULL, n) FROM numbers",
         numbers(300_000)
     );
     let of_orders = numbers(100_000);

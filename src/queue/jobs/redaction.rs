@@ -300,14 +300,18 @@ pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str)
     Ok(())
 }
 
-/// Calls `look` with type and payload of every unfinished job of these types.
+/// Calls `look` with type and payload of every unfinished job of these types that is about any of `subjects`.
 ///
 /// # Errors
 /// When the database fails.
-pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl FnMut(&str, &Value)) -> db::Result<()> {
-    let mut statement =
-        connection.prepare_cached("SELECT type, payload FROM job_queue WHERE status IN ('pending', 'processing')")?;
-    let mut rows = statement.query(())?;
+pub fn each_unfinished(
+    connection: &Connection,
+    types: &[&str],
+    subjects: &[String],
+    mut look: impl FnMut(&str, &Value),
+) -> db::Result<()> {
+    let mut statement = connection.prepare_cached(UNFINISHED_ABOUT_ANY)?;
+    let mut rows = statement.query(named_params! { ":subjects": Value::from(subjects).to_string() })?;
     while let Some(row) = rows.next()? {
         let job_type = row.get_ref("type")?.as_str().map_err(rusqlite::Error::from)?;
         if types.contains(&job_type) {
@@ -316,3 +320,11 @@ pub fn each_unfinished(connection: &Connection, types: &[&str], mut look: impl F
     }
     Ok(())
 }
+
+/// Looks for them within two indexes, which are read from end to end without a row.
+const UNFINISHED_ABOUT_ANY: &str = "SELECT type, payload FROM job_queue WHERE id IN (
+         SELECT id FROM job_queue INDEXED BY job_queue_pending
+         WHERE status = 'pending' AND subject IN (SELECT value FROM json_each(:subjects))
+         UNION ALL
+         SELECT id FROM job_queue INDEXED BY job_queue_processing
+         WHERE status = 'processing' AND subject IN (SELECT value FROM json_each(:subjects)))";

@@ -174,7 +174,14 @@ fn a_job_by_hand_stays_where_it_has_open_requests_to_fulfil() {
         [status(wanted), status(talkative), status(idle)],
         [Status::Pending, Status::Cancelled, Status::Cancelled]
     );
-    assert!(fixture.app.db.read(erasure::list_without_job).expect("readable").is_empty());
+    assert!(
+        fixture
+            .app
+            .db
+            .read(|connection| erasure::list_without_job(connection, &fixture.app.hasher))
+            .expect("readable")
+            .is_empty()
+    );
     while step(&fixture) != StepOutcome::Idle {}
     assert_eq!(load(&fixture, open).outcome, Some(RequestOutcome::Acknowledged));
 }

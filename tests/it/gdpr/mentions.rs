@@ -83,7 +83,21 @@ fn a_duty_without_a_job_is_named_at_once() {
     let fixture = Fixture::new();
     let glass = small_store(&fixture, "glass");
     let (id, job) = request(&fixture, &glass, RequestKind::ShopRedact, fixture.now());
-    let without = || fixture.app.db.read(erasure::list_without_job).expect("readable");
+    let without = || {
+        let hasher = &fixture.app.hasher;
+        fixture.app.db.read(|connection| erasure::list_without_job(connection, hasher)).expect("readable")
+    };
+    assert!(without().is_empty());
+    // One that was changed to see to another request does not see to this one.
+    let with_payload = |payload: String| {
+        let sql = "UPDATE job_queue SET payload = ?1 WHERE id = ?2";
+        let changed: quotegrid::db::Result<usize> =
+            fixture.app.db.write(move |tx| Ok(tx.execute(sql, (payload, job.to_string()))?));
+        changed.expect("changed");
+    };
+    with_payload(json!({ "requestId": "another" }).to_string());
+    assert_eq!(without().len(), 1);
+    with_payload(json!({ "requestId": id.to_string() }).to_string());
     assert!(without().is_empty());
     let (queue, now) = (fixture.app.queue.clone(), fixture.now());
     fixture.app.db.write(move |tx| queue.cancel(tx, now, job)).expect("called off");
