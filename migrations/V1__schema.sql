@@ -165,6 +165,7 @@ CREATE TABLE draft_order_records (
                            CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
     unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
     currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    tax_label              TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl') OR tax_label = 'none'), -- the store's, then
     total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
     shopify_order_name     TEXT,                               -- Shopify's name of the draft

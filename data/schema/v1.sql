@@ -86,6 +86,7 @@ CREATE TABLE draft_order_records (
                            CHECK (status IN ('open', 'sent') OR status IN ('ordered', 'cancelled')),
     unit                   TEXT NOT NULL CHECK (unit IN ('mm', 'cm')),
     currency               TEXT NOT NULL CHECK (length(currency) = 3),
+    tax_label              TEXT NOT NULL DEFAULT 'none' CHECK (tax_label IN ('incl', 'excl') OR tax_label = 'none'), -- the store's, then
     total_price_minor      INTEGER NOT NULL,                   -- the sum of its lines
     shopify_draft_order_id TEXT,
     shopify_order_name     TEXT,                               -- Shopify's name of the draft
@@ -388,7 +389,7 @@ CREATE VIEW webhook_deliveries (topic, webhook_id, event_id, shop, received_at, 
                      ELSE 'customers/data_request' END,
            webhook_id, event_id, shop, created_at, job_id
     FROM gdpr_requests WHERE webhook_id IS NOT NULL;
-INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-29T20:27:37.634198801Z', '7982472158358552846');
+INSERT INTO refinery_schema_history VALUES (1, 'schema', '2026-11-30T09:31:11.133055989Z', '567389156728443834');
 
     INSERT INTO meta VALUES ('frozen', x'0102');
     INSERT INTO stores (id, shop, installed_at, created_at, updated_at) VALUES ('s1', 'demo.myshopify.com', 1, 1, 1), ('s2', 'other.myshopify.com', 2, 2, 2);

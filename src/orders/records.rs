@@ -48,8 +48,9 @@ pub fn insert(
 ) -> db::Result<i64> {
     let number = stores::next_order_number(tx, store)?;
     let mut statement = tx.prepare_cached(
-        "INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, total_price_minor, created_at)
-         VALUES (:id, :store_id, :number, :token, :unit, :currency, :total_price, :now)",
+        "INSERT INTO draft_order_records (id, store_id, number, token, unit, currency, tax_label, total_price_minor, created_at)
+         VALUES (:id, :store_id, :number, :token, :unit, :currency, (SELECT tax_label FROM stores WHERE id = :store_id),
+             :total_price, :now)",
     )?;
     statement.execute(named_params! {
         ":id": id,
@@ -179,7 +180,7 @@ pub struct Page {
     pub shop: ShopDomain,
     /// The language in which that shop speaks to shoppers, where it has chosen one.
     pub locale: Option<Language>,
-    /// What that shop says about taxes alongside its prices; as it does now, for an order does not keep it.
+    /// What that shop said about taxes alongside its prices when it was placed.
     pub tax_label: TaxLabel,
 }
 
@@ -190,7 +191,7 @@ pub struct Page {
 /// When the database fails.
 pub fn find_page(connection: &Connection, token: &PageToken) -> db::Result<Option<Page>> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT {COLUMNS}, s.shop, s.locale, s.tax_label FROM draft_order_records AS o
+        "SELECT {COLUMNS}, s.shop, s.locale, o.tax_label FROM draft_order_records AS o
          JOIN stores AS s ON s.id = o.store_id
          WHERE o.token = :token AND s.uninstalled_at IS NULL AND s.erasing_since IS NULL"
     ))?;
