@@ -2,8 +2,8 @@
 //!
 //! A commit that makes the file longer has the file system bring its own notes of it to the disk too: which blocks, how long; with a
 //! journal by a commit of that. To write over blocks that the file has costs nothing of the kind: 0.10 instead of 0.17 to 0.21 ms for a commit
-//! of three pages on ext4 without a journal (measured). Blocks that are only reserved (`fallocate`) are noted as written one by one, and
-//! gain nothing.
+//! of three pages on ext4 without a journal, 0.2 instead of 0.6 ms with one (measured). Blocks that are only reserved (`fallocate`) are
+//! noted as written one by one, and gain little.
 //!
 //! Zeros behind the last commit are to SQLite what is left of an earlier round of the WAL: no frame of this one. They are **appended**, by one
 //! call of the system that finds the file's end and writes there: whatever SQLite writes meanwhile, it either has made the file longer
@@ -14,7 +14,7 @@ use super::health::Health;
 use log::debug;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -107,7 +107,8 @@ impl WalRoom {
             let frames = self.frames.load(Ordering::Relaxed);
             let used = FRAME * u64::try_from(frames).unwrap_or(u64::MAX);
             let ahead = used.min(AHEAD_MAX);
-            let length = self.wal.metadata()?.len();
+            // Not by its metadata: see `file_identity.rs`.
+            let length = (&self.wal).seek(SeekFrom::End(0))?;
             if frames < FROM {
                 // Emptied meanwhile.
                 return Ok(has_made);
