@@ -173,6 +173,12 @@ impl From<Error> for JobError {
 /// The pause of a job after a step, as a multiple of what the step took, where others wrote meanwhile: webhooks keep two thirds of the writer.
 const REST: u32 = 2;
 
+/// The same where as many as [`CROWD`] wait when the step is done: they keep four fifths of it.
+const REST_IN_CROWD: u32 = 4;
+
+/// More than the few threads of a program that enqueues; a server under load has more at once.
+const CROWD: usize = 8;
+
 /// The longest delay after a step, however long that took.
 const REST_MAX: Duration = Duration::from_millis(50);
 
@@ -230,14 +236,21 @@ impl Context {
             step(tx).map(|value| (value, began.elapsed())).map_err(JobError::from)
         })?;
         // Those who wait first: between the two looks they may be done, and then the second sees them.
-        let others_write =
-            figures.waiting.load(Ordering::Acquire) > 0 || figures.changes.load(Ordering::Acquire) - before > 1;
+        let waiting = figures.waiting.load(Ordering::Acquire);
+        let beside = figures.changes.load(Ordering::Acquire).saturating_sub(before + 1);
+        let others_write = waiting > 0 || beside > 0;
         self.others_write.store(others_write, Ordering::Relaxed);
         if others_write {
-            std::thread::sleep((took * REST).min(REST_MAX));
+            std::thread::sleep(rest_after(took, waiting.max(beside)));
         }
         Ok(value)
     }
+}
+
+/// How long a job pauses after a step that took so long, with so many others beside it.
+fn rest_after(took: Duration, others: usize) -> Duration {
+    let rest = if others < CROWD { REST } else { REST_IN_CROWD };
+    (took * rest).min(REST_MAX)
 }
 
 impl fmt::Debug for Context {
@@ -280,5 +293,17 @@ impl Registry {
 impl fmt::Debug for Registry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_wait_the_longer_a_job_pauses_after_a_step_and_never_for_long() {
+        let of = |millis, others| rest_after(Duration::from_millis(millis), others).as_millis();
+        assert_eq!([of(5, 1), of(5, CROWD - 1), of(5, CROWD), of(5, 1_000)], [10, 10, 20, 20]);
+        assert_eq!([of(0, 9), of(26, 1), of(13, CROWD)], [0, 50, 50]);
     }
 }
