@@ -79,7 +79,10 @@ impl WalRoom {
 
     /// Notes how many frames the WAL has after a commit.
     pub(super) fn note(&self, frames: usize) {
-        self.frames.store(frames, Ordering::Relaxed);
+        if frames < self.frames.swap(frames, Ordering::Relaxed) {
+            // It has started over, and another process may have made it shorter.
+            self.due.store(FROM, Ordering::Relaxed);
+        }
         if frames >= self.due.load(Ordering::Relaxed) {
             // Once, until that is done.
             self.due.store(usize::MAX, Ordering::Relaxed);
@@ -233,6 +236,9 @@ mod tests {
         wait_until("no more is due", || room(&db).due.load(Ordering::Relaxed) == usize::MAX);
         assert!(!room(&db).make().expect("looked"), "{}", length());
         assert!(length() < limit + AT_ONCE as u64, "{}", length());
+        // Once it starts over it is looked at again.
+        room(&db).note(3);
+        assert_eq!(room(&db).due.load(Ordering::Relaxed), FROM);
     }
 
     #[test]
