@@ -125,7 +125,10 @@ impl Checkpointer {
     }
 
     fn truncate(&self, writer: &Connection) -> Result<bool> {
-        let _end = self.room.as_ref().map(|room| room.hold_end());
+        let end = self.room.as_ref().map(|room| room.hold_end(EMPTYING_WAIT));
+        if matches!(end, Some(None)) {
+            return Ok(false);
+        }
         let report = with_patience(EMPTYING_WAIT, || self.checkpoint(writer, "TRUNCATE"))?;
         if !report.busy
             && let Some(room) = &self.room

@@ -59,7 +59,7 @@ impl WalReader {
             read => read?,
         }
         if header == [0; HEADER as usize] {
-            // Room that was made just when it was emptied.
+            // Room that was made just when another process emptied it.
             return Ok(None);
         }
         let size = u32::from_be_bytes(header[PAGE_SIZE].try_into().expect("four bytes"));

@@ -13,12 +13,14 @@ use super::connection::{JOURNAL_SIZE_LIMIT, PAGE_SIZE};
 use super::health::Health;
 use log::debug;
 use parking_lot::{Condvar, Mutex, MutexGuard};
+use rustix::fs::fstatvfs;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A page and its head.
 const FRAME: u64 = PAGE_SIZE as u64 + 24;
@@ -36,6 +38,10 @@ const AT_ONCE: usize = 256 << 10;
 
 /// Zeros written by one call. Of more the system's cache makes one large page, and counts all of it as written with each frame.
 const PIECE: [u8; 4096] = [0; 4096];
+
+/// The least that is left free on the disk, in bytes: twice what a WAL may come to. Nobody gives the room back, and what a checkpoint adds to
+/// the database matters more.
+const LEFT_FREE: u64 = 64 << 20;
 
 /// Room at the end of a WAL.
 pub(super) struct WalRoom {
@@ -79,9 +85,9 @@ impl WalRoom {
 
     /// Notes how many frames the WAL has after a commit.
     pub(super) fn note(&self, frames: usize) {
-        if frames < self.frames.swap(frames, Ordering::Relaxed) {
+        if frames < self.frames.swap(frames, Ordering::SeqCst) {
             // It has started over, and another process may have made it shorter.
-            self.due.store(FROM, Ordering::Relaxed);
+            self.due.store(FROM, Ordering::SeqCst);
         }
         if frames >= self.due.load(Ordering::Relaxed) {
             // Once, until that is done.
@@ -91,9 +97,9 @@ impl WalRoom {
         }
     }
 
-    /// Keeps the file's end where it is, for who empties the WAL. What follows [`WalRoom::note_emptied`] starts anew.
-    pub(super) fn hold_end(&self) -> MutexGuard<'_, ()> {
-        self.end.lock()
+    /// Keeps the file's end where it is, for who empties the WAL, unless it is being moved for all of `patience`.
+    pub(super) fn hold_end(&self, patience: Duration) -> Option<MutexGuard<'_, ()>> {
+        self.end.try_lock_for(patience)
     }
 
     /// Notes that the file is empty.
@@ -113,13 +119,25 @@ impl WalRoom {
             // Not by its metadata: see `file_identity.rs`.
             let length = (&self.wal).seek(SeekFrom::End(0))?;
             if frames < FROM {
-                // Emptied meanwhile.
+                // Emptied or started over meanwhile.
+                self.due.store(FROM, Ordering::Relaxed);
                 return Ok(has_made);
             }
             if length >= (used + ahead).min(JOURNAL_SIZE_LIMIT as u64) {
                 // Longer than that SQLite does not keep it.
                 let due = if length < JOURNAL_SIZE_LIMIT as u64 { (length - ahead / 2) / FRAME } else { u64::MAX };
-                self.due.store(usize::try_from(due).unwrap_or(usize::MAX), Ordering::Relaxed);
+                self.due.store(usize::try_from(due).unwrap_or(usize::MAX), Ordering::SeqCst);
+                if self.frames.load(Ordering::SeqCst) < frames {
+                    // It has started over meanwhile: `note` has said so before, or does now.
+                    self.due.store(FROM, Ordering::SeqCst);
+                }
+                return Ok(has_made);
+            }
+            let disk = fstatvfs(&self.wal)?;
+            if disk.f_bavail.saturating_mul(disk.f_frsize) < LEFT_FREE {
+                return Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is nearly full"));
+            }
+            if self.wanted.lock().stops {
                 return Ok(has_made);
             }
             for _ in 0..AT_ONCE / PIECE.len() {
@@ -140,8 +158,8 @@ impl WalRoom {
             }
             wanted.is_due = false;
             drop(wanted);
-            // So that no commit has to bring the zeros to the disk. Where it fails, the next sync of SQLite's fails as well: the system
-            // tells each open file.
+            // So that no commit has to bring the zeros to the disk. Where it fails, the next sync by those who commit fails as well: Linux
+            // tells each open file (since 4.13).
             let made = self.make().and_then(|has_made| if has_made { self.wal.sync_data() } else { Ok(()) });
             if let Err(error) = made {
                 debug!("no room could be made in the WAL, commits make it longer themselves: {error}");
@@ -174,7 +192,7 @@ impl Drop for RoomMaker {
 mod tests {
     use super::*;
     use crate::db::{Db, Error, Options, files};
-    use std::time::{Duration, Instant};
+    use std::time::Instant;
 
     fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
         let until = Instant::now() + Duration::from_secs(120);
@@ -204,6 +222,11 @@ mod tests {
         FRAME as usize * room(db).frames.load(Ordering::Relaxed)
     }
 
+    /// Once a commit of two megabytes is noted, which may be just after its answer.
+    fn wait_for_room(db: &Db, path: &Path) {
+        wait_until("there is room", || used(db) >= 2_000_000 && wal(path).len() >= 2 * used(db));
+    }
+
     #[test]
     fn a_wal_that_grows_is_kept_longer_than_what_is_in_it_by_zeros_and_by_none_once_it_was_emptied() {
         let directory = tempfile::tempdir().expect("a temporary directory");
@@ -214,7 +237,7 @@ mod tests {
             let length = wal(&path).len();
             assert!(length < 500_000, "room for a single commit: {length}");
             write(&db, large, 2_000_000);
-            wait_until("there is room", || wal(&path).len() >= 2 * used(&db));
+            wait_for_room(&db, &path);
             let (all, used) = (wal(&path), used(&db));
             assert!(all.len() <= 2 * used + AT_ONCE, "{} of {used}", all.len());
             assert!(all[used + 32..].iter().all(|byte| *byte == 0));
@@ -242,12 +265,34 @@ mod tests {
     }
 
     #[test]
+    fn a_wal_that_starts_over_or_is_emptied_by_another_process_gets_room_again() {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let path = directory.path().join("again.db");
+        let db = Db::open(&Options::new(path.clone())).expect("a database");
+        // It starts over while the thread is about to make room.
+        let end = room(&db).hold_end(Duration::MAX);
+        room(&db).note(5_000);
+        room(&db).note(3);
+        drop(end);
+        write(&db, "a", 3_000_000);
+        wait_for_room(&db, &path);
+        let other = rusqlite::Connection::open(&path).expect("opened");
+        wait_until("another connection has emptied it", || {
+            let busy: i64 =
+                other.query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |row| row.get(0)).expect("a checkpoint");
+            busy == 0
+        });
+        write(&db, "b", 2_000_000);
+        wait_for_room(&db, &path);
+    }
+
+    #[test]
     fn what_is_committed_into_the_room_is_there_after_a_start_without_a_tidy_end() {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let path = directory.path().join("ended.db");
         let db = Db::open(&Options::new(path.clone())).expect("a database");
         write(&db, "a", 2_000_000);
-        wait_until("there is room", || wal(&path).len() >= 2 * used(&db));
+        wait_for_room(&db, &path);
         write(&db, "b", 17);
         // As a power cut leaves it: the files as they are now.
         let copy = directory.path().join("copy.db");

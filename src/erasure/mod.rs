@@ -140,7 +140,7 @@ pub fn job_key(request: RequestId) -> String {
 }
 
 /// The open requests that no unfinished job sees to, oldest first: their jobs were cancelled or discarded, or are gone. A job by hand
-/// sees to all of its shop, if it is [about](NewJob::about) it, as `App::enqueue` has it.
+/// sees to all of its shop.
 ///
 /// # Errors
 /// When the database fails.

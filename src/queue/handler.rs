@@ -173,10 +173,11 @@ impl From<Error> for JobError {
 /// The pause of a job after a step, as a multiple of what the step took, where others wrote meanwhile: webhooks keep two thirds of the writer.
 const REST: u32 = 2;
 
-/// The same where as many as [`CROWD`] wait when the step is done: they keep four fifths of it.
+/// The same with as many others as [`CROWD`] beside the step: they keep four fifths of the writer.
 const REST_IN_CROWD: u32 = 4;
 
-/// More than the few threads of a program that enqueues; a server under load has more at once.
+/// Changes that were committed since the step was handed over, or wait when it is done: more than the few threads of a program that enqueues
+/// come to in a few milliseconds of a step. A server under load has more.
 const CROWD: usize = 8;
 
 /// The longest delay after a step, however long that took.
@@ -247,7 +248,7 @@ impl Context {
     }
 }
 
-/// How long a job pauses after a step that took so long, with so many others beside it.
+/// How long a job pauses after a step that took so long, with so many changes of others beside it.
 fn rest_after(took: Duration, others: usize) -> Duration {
     let rest = if others < CROWD { REST } else { REST_IN_CROWD };
     (took * rest).min(REST_MAX)

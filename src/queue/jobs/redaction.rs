@@ -300,7 +300,8 @@ pub fn each_finished(connection: &Connection, mut look: impl FnMut(Status, &str)
     Ok(())
 }
 
-/// Calls `look` with type and payload of every unfinished job of these types that is about any of `subjects`.
+/// Calls `look` with type and payload of every unfinished job of these types that is about any of `subjects`, or about nothing: by
+/// hand, with a payload that names no shop.
 ///
 /// # Errors
 /// When the database fails.
@@ -324,7 +325,7 @@ pub fn each_unfinished(
 /// Looks for them within two indexes, which are read from end to end without a row.
 const UNFINISHED_ABOUT_ANY: &str = "SELECT type, payload FROM job_queue WHERE id IN (
          SELECT id FROM job_queue INDEXED BY job_queue_pending
-         WHERE status = 'pending' AND subject IN (SELECT value FROM json_each(:subjects))
+         WHERE status = 'pending' AND (subject IS NULL OR subject IN (SELECT value FROM json_each(:subjects)))
          UNION ALL
          SELECT id FROM job_queue INDEXED BY job_queue_processing
-         WHERE status = 'processing' AND subject IN (SELECT value FROM json_each(:subjects)))";
+         WHERE status = 'processing' AND (subject IS NULL OR subject IN (SELECT value FROM json_each(:subjects))))";

@@ -102,7 +102,12 @@ fn a_duty_without_a_job_is_named_at_once() {
     let (queue, now) = (fixture.app.queue.clone(), fixture.now());
     fixture.app.db.write(move |tx| queue.cancel(tx, now, job)).expect("called off");
     assert_eq!(without().iter().map(|request| request.id).collect::<Vec<_>>(), [id]);
-    // A job by hand sees to all that is open of its shop.
+    // A job by hand that names the request sees to it, though it names no shop; one that names the shop to all that is open of it.
+    let by_hand = fixture.enqueue(SHOP_REDACT, json!({ "requestId": id.to_string() }));
+    assert!(without().is_empty());
+    let (queue, now) = (fixture.app.queue.clone(), fixture.now());
+    fixture.app.db.write(move |tx| queue.cancel(tx, now, by_hand)).expect("called off");
+    assert_eq!(without().len(), 1);
     fixture.enqueue(SHOP_REDACT, json!({ "shop": "Glass.myshopify.com" }));
     assert!(without().is_empty());
 }
