@@ -301,6 +301,7 @@ fn checkpoint(connection: &Connection, mode: &str) -> Result<CheckpointReport> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::waiting::wait_until;
     use crate::db::{Db, Options};
 
     #[test]
@@ -323,11 +324,9 @@ mod tests {
         );
         assert_eq!(answered.recv().expect("answered").expect("written"), own);
         // Set by the writer's own checkpoint only.
-        let until = Instant::now() + Duration::from_secs(120);
-        while checkpointer.writer_due.load(Ordering::Relaxed) < WRITER_PAGES_MORE {
-            assert!(Instant::now() < until, "waited in vain for the writer's own checkpoint");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait_until("the writer has run its own checkpoint", || {
+            checkpointer.writer_due.load(Ordering::Relaxed) >= WRITER_PAGES_MORE
+        });
         assert_eq!(checkpointer.left_pages.load(Ordering::Relaxed), 0);
         drop(background);
     }

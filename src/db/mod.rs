@@ -29,6 +29,10 @@ mod slack_tracker;
 mod space;
 mod tx;
 mod types;
+#[cfg(test)]
+#[allow(dead_code, reason = "tests of the whole program wait for more")]
+#[path = "../../tests/it/support/waiting.rs"]
+mod waiting;
 mod wal_reader;
 mod wal_room;
 mod wal_sync;

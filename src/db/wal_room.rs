@@ -191,16 +191,8 @@ impl Drop for RoomMaker {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::waiting::wait_until;
     use crate::db::{Db, Error, Options, files};
-    use std::time::Instant;
-
-    fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-        let until = Instant::now() + Duration::from_secs(120);
-        while !holds() {
-            assert!(Instant::now() < until, "waited in vain until {what}");
-            std::thread::sleep(Duration::from_millis(2));
-        }
-    }
 
     fn room(db: &Db) -> &WalRoom {
         db.shared.open().checkpointer.room().expect("commits wait for the disk")

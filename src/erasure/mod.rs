@@ -45,7 +45,7 @@ use requests::{PrivacyRequest, RequestKind};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use shop::{Gone, ShopRedact};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Erases a store: job type, payload `{"shop", "requestId"?}`.
@@ -150,11 +150,11 @@ pub fn list_without_job(connection: &Connection, hasher: &KeyedHasher) -> db::Re
         return Ok(open);
     }
     // Some other job sees to them, or none.
-    let shops: BTreeSet<String> = open.iter().map(|request| subject(hasher, &request.shop)).collect();
-    let shops: Vec<String> = shops.into_iter().collect();
+    let shops: HashSet<&ShopDomain> = open.iter().map(|request| &request.shop).collect();
+    let subjects: Vec<String> = shops.into_iter().map(|shop| subject(hasher, shop)).collect();
     let mut seen_to: HashSet<RequestId> = HashSet::new();
     let mut by_hand: HashSet<(String, String)> = HashSet::new();
-    queue::each_unfinished(connection, &PRIVACY_JOBS, &shops, |job_type, payload| match payload.get(REQUEST_ID) {
+    queue::each_unfinished(connection, &PRIVACY_JOBS, &subjects, |job_type, payload| match payload.get(REQUEST_ID) {
         Some(_) => seen_to.extend(request_of(payload)),
         None => {
             let shop = payload.get("shop").and_then(|shop| shop.as_str()).unwrap_or_default();

@@ -239,10 +239,10 @@ impl Context {
         // Those who wait first: between the two looks they may be done, and then the second sees them.
         let waiting = figures.waiting.load(Ordering::Acquire);
         let beside = figures.changes.load(Ordering::Acquire).saturating_sub(before + 1);
-        let others_write = waiting > 0 || beside > 0;
-        self.others_write.store(others_write, Ordering::Relaxed);
-        if others_write {
-            std::thread::sleep(rest_after(took, waiting.max(beside)));
+        let others = waiting.max(beside);
+        self.others_write.store(others > 0, Ordering::Relaxed);
+        if others > 0 {
+            std::thread::sleep(rest_after(took, others));
         }
         Ok(value)
     }

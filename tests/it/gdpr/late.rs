@@ -1,14 +1,14 @@
 //! Jobs about a shop that are committed while its erasure closes, where the closing does not look for them: before an erasure counts
 //! as done, they say no more of the shop either.
 
-use super::{load, request, shop, small_store, verification};
+use super::{load, request, shop, small_store, verification, without_job};
 use crate::support::late_jobs::erase_with;
 use chrono::TimeDelta;
 use quotegrid::app::App;
 use quotegrid::clock::Clock;
 use quotegrid::domain::ids::{JobId, ShopDomain};
 use quotegrid::erasure::requests::{RequestKind, RequestOutcome};
-use quotegrid::erasure::{self, CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST};
+use quotegrid::erasure::{CUSTOMER_REDACT, CUSTOMERS_DATA_REQUEST};
 use quotegrid::queue::{NewJob, Status, StepOutcome};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -174,14 +174,7 @@ fn a_job_by_hand_stays_where_it_has_open_requests_to_fulfil() {
         [status(wanted), status(talkative), status(idle)],
         [Status::Pending, Status::Cancelled, Status::Cancelled]
     );
-    assert!(
-        fixture
-            .app
-            .db
-            .read(|connection| erasure::list_without_job(connection, &fixture.app.hasher))
-            .expect("readable")
-            .is_empty()
-    );
+    assert!(without_job(&fixture).is_empty());
     while step(&fixture) != StepOutcome::Idle {}
     assert_eq!(load(&fixture, open).outcome, Some(RequestOutcome::Acknowledged));
 }

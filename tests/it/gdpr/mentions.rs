@@ -1,8 +1,8 @@
 //! Jobs that name an erased shop where nobody would look for it.
 
-use super::{request, small_store, verification};
+use super::{request, small_store, verification, without_job};
+use quotegrid::erasure::SHOP_REDACT;
 use quotegrid::erasure::requests::RequestKind;
-use quotegrid::erasure::{self, SHOP_REDACT};
 use quotegrid::queue::{Claim, Context, Finish, Handler, JobError, NewJob, Registry, Status};
 use quotegrid::testing::Fixture;
 use serde_json::json;
@@ -83,10 +83,7 @@ fn a_duty_without_a_job_is_named_at_once() {
     let fixture = Fixture::new();
     let glass = small_store(&fixture, "glass");
     let (id, job) = request(&fixture, &glass, RequestKind::ShopRedact, fixture.now());
-    let without = || {
-        let hasher = &fixture.app.hasher;
-        fixture.app.db.read(|connection| erasure::list_without_job(connection, hasher)).expect("readable")
-    };
+    let without = || without_job(&fixture);
     assert!(without().is_empty());
     // One that was changed to see to another request does not see to this one.
     let with_payload = |payload: String| {

@@ -144,6 +144,12 @@ fn counts(fixture: &Fixture) -> Vec<u64> {
     CHILDREN.iter().map(|table| fixture.count(table)).collect()
 }
 
+/// The open requests that no job sees to.
+fn without_job(fixture: &Fixture) -> Vec<PrivacyRequest> {
+    let hasher = &fixture.app.hasher;
+    fixture.app.db.read(|connection| erasure::list_without_job(connection, hasher)).expect("readable")
+}
+
 fn verification(fixture: &Fixture) -> verify::Verification {
     let program = Path::new(PROGRAM);
     verify::verify(&fixture.app.db, &fixture.app.hasher, program).expect("verifiable")
